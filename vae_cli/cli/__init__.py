@@ -1,0 +1,81 @@
+"""What people type: a Typer app, one short module a command."""
+
+import errno
+import io
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from vae_cli import __version__
+from vae_cli.cli import data, reconstruct, sample, train, traverse
+from vae_cli.cli.console import Terminal
+from vae_cli.errors import VAEError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (train, reconstruct, sample, traverse, data):
+    app.command(module.__name__.rpartition(".")[2])(module.command)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        sys.stdout.write(f"vae {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback(epilog="An error is one line; add --debug anywhere to see where it came from.")
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train variational autoencoders, and use what they learned.
+
+    Example: `vae train --epochs 20`, then `vae sample`
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; every error becomes one line on stderr."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    for stream in (sys.stdout, sys.stderr):  # a name that the terminal cannot show is escaped
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return app(words, prog_name="vae", standalone_mode=False) or 0
+    except BrokenPipeError:  # the reader went away, as in `vae train | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Exception, KeyboardInterrupt) as error:  # the last resort keeps the promise of one line
+        if debug:
+            traceback.print_exc()
+        message, code = explain(error)
+        Terminal().error(message)
+        return code
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """What to print of an error, and the exit code."""
+    match error:
+        case VAEError():
+            return str(error), error.exit_code
+        case typer.TyperException():
+            return error.format_message(), error.exit_code
+        case KeyboardInterrupt():
+            return "stopped", 130
+        case OSError(errno=errno.ENOSPC):
+            return "the disk is full", 1
+        case OSError():
+            return f"{error.filename or 'a file'}: {error.strerror or error}", 1
+        case _:
+            return f"unexpected {type(error).__name__}: {error} (--debug shows more)", 1

@@ -1,0 +1,60 @@
+"""The console: what was asked for goes to stdout, everything said about it to stderr."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def printable(text: object) -> str:
+    r"""A text that cannot steer a terminal: control, bidirectional and other unseen characters
+    (Unicode's Cc, Cf, Cs, Zl, Zp) become escapes such as `\x1b`.
+    """  # noqa: D205
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
+        for char in str(text)
+    )
+
+
+class Terminal:
+    """Where a command prints. `quiet` leaves errors and nothing else."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+        self.out = Console(highlight=False, soft_wrap=True, quiet=quiet)
+        self.err = Console(highlight=False, soft_wrap=True, quiet=quiet, stderr=True)
+
+    def result(self, text: object) -> None:
+        """A line of what was asked for."""
+        self.out.print(Text(printable(text)))
+
+    def note(self, text: object) -> None:
+        """A line about how it was done, or what could be done next."""
+        self.err.print(Text(printable(text), "dim"))
+
+    def advice(self, text: object) -> None:
+        """A line that the person should not overlook."""
+        self.err.print(Text(printable(text), "yellow"))
+
+    def error(self, text: object) -> None:
+        """The one line about what went wrong; `--quiet` does not silence it."""
+        line = Text.assemble(("error: ", "bold red"), printable(text))
+        Console(stderr=True, highlight=False, soft_wrap=True).print(line)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A small table; the first column is text, the others are numbers."""
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for index, column in enumerate(columns):
+            table.add_column(column, justify="right" if index else "left", no_wrap=True)
+        for row in rows:
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        self.out.print(table)
+
+    def json(self, value: Any) -> None:
+        """One JSON document, whatever `quiet` says: it was asked for."""
+        Console(highlight=False, soft_wrap=True).print(
+            Text(json.dumps(value, indent=2, allow_nan=False))
+        )

@@ -1,0 +1,32 @@
+"""What every command that uses a trained model does first."""
+
+import secrets
+from typing import TYPE_CHECKING
+
+from vae_cli.cli.console import Terminal
+
+if TYPE_CHECKING:
+    from torch import Generator
+
+    from vae_cli.runs import Trained
+
+
+def open_run(selector: str | None, device_name: str, terminal: Terminal) -> "Trained":
+    """The model of a run, on a device; says which run and which device it took."""
+    from vae_cli import device, runs
+
+    where = device.resolve(device_name)
+    run = runs.find(selector)
+    trained = runs.load(run, where)
+    terminal.note(f"run {run.path}, epoch {trained.epoch}, {device.describe(where)}")
+    return trained
+
+
+def seeded(seed: int | None, trained: "Trained", terminal: Terminal) -> "Generator":
+    """Random numbers on the model's device; a seed that was not given is drawn and said."""
+    from torch import Generator
+
+    if seed is None:
+        seed = secrets.randbelow(2**32)
+        terminal.note(f"seed {seed}")
+    return Generator(trained.model.device).manual_seed(seed)

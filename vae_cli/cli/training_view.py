@@ -1,0 +1,90 @@
+"""What a person sees while a model learns: a bar that moves, and a table that grows by a row."""
+
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from vae_cli.cli.console import Terminal
+
+if TYPE_CHECKING:
+    from vae_cli.runs import Run
+    from vae_cli.training import EpochReport
+
+WIDTHS = (5, 8, 8, 8, 9, 8, 8, 8, 8)
+HEADS = ("epoch", "KL", "MSE", "loss", "test KL", "MSE", "loss", "active", "seconds")
+
+
+class Speed(ProgressColumn):
+    """Images a second, once it is known."""
+
+    def render(self, task: Task) -> Text:
+        """The speed of the last moments."""
+        return Text(f"{task.speed:,.0f} images/s" if task.speed else "", "cyan")
+
+
+class TrainingView:
+    """The table and the bar of one training; on a pipe, the table's lines alone."""
+
+    def __init__(self, terminal: Terminal, epochs: int) -> None:
+        self.terminal = terminal
+        self.epochs = epochs
+        self.done: list[EpochReport] = []
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            Speed(),
+            TimeRemainingColumn(),
+            console=terminal.out,
+            transient=True,
+            refresh_per_second=4,
+            disable=terminal.quiet or not terminal.out.is_terminal,
+        )
+        self.task = self.bar.add_task("epoch 1", total=None)
+
+    def __enter__(self) -> Self:
+        self._line(HEADS, "bold")
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.bar.stop()
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar to so many images of the whole run's."""
+        self.bar.update(self.task, completed=done, total=total)
+
+    def report(self, done: "EpochReport") -> None:
+        """Add a row."""
+        self.done.append(done)
+        train, test = done.train, done.test
+        losses = (train.kl, train.distortion, train.loss, test.kl, test.distortion, test.loss)
+        dims = f"{test.active}/{len(test.kl_by_dim)}"
+        row = (str(done.epoch), *(f"{value:.3f}" for value in losses), dims, f"{done.seconds:.2f}")
+        self._line(row)
+        self.bar.update(self.task, description=f"epoch {min(done.epoch + 1, self.epochs)}")
+
+    def summary(self, run: "Run") -> None:
+        """What came of it, and what to try next."""
+        best = min(self.done, key=lambda done: done.test.loss)
+        latent_dim = len(best.test.kl_by_dim)
+        self.terminal.note(f"best test loss {best.test.loss:.3f}, epoch {best.epoch}")
+        if 2 * best.test.active < latent_dim:
+            self.terminal.advice(
+                f"{latent_dim - best.test.active} of {latent_dim} latent dimensions are silent: "
+                f"a lower --beta wakes them, or --latent-dim {max(1, best.test.active)} is enough"
+            )
+        for picture in run.pictures:
+            self.terminal.result(picture)
+        for verb in ("reconstruct", "sample", "traverse --dim all"):
+            self.terminal.note(f"try: vae {verb} --run {run.name}")
+
+    def _line(self, cells: tuple[str, ...], style: str = "") -> None:
+        text = " ".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True))
+        self.terminal.out.print(Text(text, style))

@@ -1,0 +1,59 @@
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017, https://arxiv.org/abs/1708.07747), as it came.
+
+60,000 training and 10,000 test images of clothes, 28x28, white on black, ten classes of equal size.
+The four files beside this one are the originals, in the IDX format: a big-endian header of a magic
+number and the sizes, then the bytes. Their licence (MIT, Zalando SE) is beside them.
+"""
+
+import gzip
+from importlib.resources import files
+from math import prod
+from typing import final
+
+import torch
+from torch import Tensor
+
+from vae_cli.data.dataset import Dataset, Split
+
+
+@final
+class FashionMNIST(Dataset):
+    """The data set of the article; it travels in the package."""
+
+    name = "fashion-mnist"
+    shape = (1, 28, 28)
+    classes = (
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    )
+    background = 0
+
+    def train(self) -> Split:
+        """60,000 images, 6,000 of each class."""
+        return _split("train", 60_000)
+
+    def test(self) -> Split:
+        """10,000 images, 1,000 of each class."""
+        return _split("t10k", 10_000)
+
+
+def _split(part: str, count: int) -> Split:
+    images = _read(f"{part}-images-idx3-ubyte.gz", header=16, shape=(count, 1, 28, 28))
+    labels = _read(f"{part}-labels-idx1-ubyte.gz", header=8, shape=(count,))
+    return Split(images, labels.long())
+
+
+def _read(name: str, *, header: int, shape: tuple[int, ...]) -> Tensor:
+    """The bytes of one IDX file after its header, as a uint8 tensor of that shape."""
+    content = bytearray(gzip.decompress((files(__package__) / name).read_bytes()))
+    return torch.frombuffer(content, dtype=torch.uint8, offset=header, count=prod(shape)).view(
+        shape
+    )

@@ -1,0 +1,193 @@
+"""What comes out: grids and PNG files; and how a person's picture becomes a model's input."""
+
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from vae_cli.errors import UsageError
+from vae_cli.files import write_whole
+
+MAX_BYTES = 100 * 2**20  # of a picture's file
+MAX_PIXELS = 100_000_000  # of a picture once decoded: 300 MB of RGB
+MAX_GRID_PIXELS = 200_000_000  # of a picture we write
+GAP = 40  # grey value between tiles: visible beside black, quiet beside white
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A person's picture in a model's shape.
+
+    Attributes:
+        pixels: uint8 `(C, H, W)`.
+        border: median brightness of the picture's edge, 0 to 255, before it was padded.
+    """
+
+    pixels: Tensor
+    border: int
+
+    def looks_inverted(self, background: int) -> bool:
+        """Whether the picture's edge is nearer to the opposite of a data set's background."""
+        return abs(self.border - background) > 127  # noqa: PLR2004  half of 0..255
+
+
+def read(
+    path: Path, shape: tuple[int, int, int], *, background: int = 0, invert: bool = False
+) -> Picture:
+    """Any picture Pillow opens, made into `(C, H, W)`.
+
+    Turned as its EXIF says, put on the background where it is transparent, inverted if asked,
+    converted to grey or RGB, and fitted whole into the shape with the background around it.
+
+    Raises:
+        UsageError: the file is missing, empty, too large, damaged or not a picture.
+    """
+    channels, height, width = shape
+    image = _upright(_open(path), background, invert)
+    image = image.convert("L" if channels == 1 else "RGB")
+    image = ImageOps.contain(image, (width, height), Image.Resampling.LANCZOS)
+    edge = ImageOps.grayscale(image)
+    canvas = Image.new(image.mode, (width, height), (background,) * channels)
+    canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+    pixels = torch.from_numpy(np.array(canvas)).view(height, width, channels)
+    return Picture(pixels.permute(2, 0, 1).contiguous(), _border(np.array(edge)))
+
+
+def grid(
+    images: Tensor,
+    *,
+    columns: int,
+    scale: int | None = None,
+    labels: Sequence[str] = (),
+) -> Image.Image:
+    """Tiles side by side, row by row, enlarged by whole pixels and never blurred.
+
+    Args:
+        images: `(N, C, H, W)`, pixels in [0, 1], C = 1 or 3.
+        columns: tiles a row.
+        scale: pixels a pixel; 1 is raw, None makes a tile about 84 pixels high.
+        labels: one a row, written to its left.
+
+    Raises:
+        UsageError: the grid would have more than 200 million pixels.
+    """
+    count, channels, height, width = images.shape
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    scale = scale or max(1, 84 // height)
+    gap = max(1, scale // 2)
+    tall, wide = height * scale + gap, width * scale + gap
+    if rows * tall * columns * wide > MAX_GRID_PIXELS:
+        raise UsageError(
+            f"a grid of {rows}x{columns} tiles at scale {scale} is too large: ask for fewer tiles"
+        )
+    canvas = torch.full((rows * tall + gap, columns * wide + gap, channels), GAP, dtype=torch.uint8)
+    tiles = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()
+    tiles = tiles.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
+    for index, tile in enumerate(tiles):
+        top, left = gap + index // columns * tall, gap + index % columns * wide
+        canvas[top : top + tall - gap, left : left + wide - gap] = tile
+    picture = Image.fromarray(canvas.squeeze(-1).numpy())
+    return _with_labels(picture, labels, tall, gap) if labels else picture
+
+
+def beside(originals: Tensor, reconstructions: Tensor) -> Tensor:
+    """Each original followed by its reconstruction: two `(N, C, H, W)` become `(2N, C, H, W)`."""
+    return torch.stack([originals, reconstructions], 1).flatten(0, 1)
+
+
+def write_png(image: Image.Image, path: Path) -> None:
+    """Write a picture as PNG, whole or not at all.
+
+    Raises:
+        VAEError: the folder cannot be written or the disk is full.
+    """
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", optimize=True)
+    write_whole(path, buffer.getvalue())
+
+
+def _open(path: Path) -> Image.Image:
+    """The decoded picture, its first frame, if it is within the limits."""
+    try:
+        _check_file(path)
+        return _decode(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist") from error
+    except UnidentifiedImageError as error:
+        raise UsageError(f"{path} is not a picture that Pillow can read") from error
+    except OSError as error:
+        reason = error.strerror or "damaged or truncated"
+        raise UsageError(f"cannot read {path}: {reason}") from error
+    except (ValueError, SyntaxError, EOFError, MemoryError, OverflowError) as error:
+        raise UsageError(f"{path} is damaged: Pillow cannot decode it") from error
+
+
+def _check_file(path: Path) -> None:
+    size = path.stat().st_size
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file")
+    if size == 0:
+        raise UsageError(f"{path} is empty")
+    if size > MAX_BYTES:
+        raise UsageError(f"{path} is larger than {MAX_BYTES >> 20} MiB: make it smaller first")
+
+
+def _decode(path: Path) -> Image.Image:
+    too_large = UsageError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own limit only warns; ours refuses
+        try:
+            image = Image.open(path)
+        except Image.DecompressionBombError as error:
+            raise too_large from error
+    if image.width * image.height > MAX_PIXELS:
+        raise too_large
+    image.load()
+    return image
+
+
+def _upright(image: Image.Image, background: int, invert: bool) -> Image.Image:
+    """The picture as a person sees it, on the background where it is transparent: L or RGB."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):
+        image = _eight_bits(image)
+    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    colour = image.convert("L" if image.mode in {"1", "L", "LA"} else "RGB")
+    if invert:
+        colour = ImageOps.invert(colour)
+    if alpha is None:
+        return colour
+    ground = Image.new(colour.mode, colour.size, (background,) * len(colour.getbands()))
+    return Image.composite(colour, ground, alpha)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bits, or floating-point grey in [0, 1], as grey of 8."""
+    values = np.asarray(image).astype(np.float64)
+    top = 1.0 if image.mode == "F" else 65535.0
+    return Image.fromarray((np.nan_to_num(values / top).clip(0, 1) * 255).round().astype(np.uint8))
+
+
+def _border(grey: np.ndarray) -> int:
+    edges = [grey[0], grey[-1], grey[:, 0], grey[:, -1]]
+    return int(np.median(np.concatenate(edges)))
+
+
+def _with_labels(picture: Image.Image, labels: Sequence[str], tall: int, gap: int) -> Image.Image:
+    """The grid with a line of text to the left of each row, as large as a row comfortably holds."""
+    font = ImageFont.load_default(max(10, tall // 5))
+    margin = int(max(font.getlength(label) for label in labels)) + 4 * gap + 8
+    canvas = Image.new(picture.mode, (margin + picture.width, picture.height), "black")
+    canvas.paste(picture, (margin, 0))
+    draw = ImageDraw.Draw(canvas)
+    for row, label in enumerate(labels):
+        middle = gap + row * tall + (tall - gap) // 2
+        draw.text((margin - 2 * gap - 4, middle), label, fill="white", font=font, anchor="rm")
+    return canvas

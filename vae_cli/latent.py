@@ -1,0 +1,80 @@
+"""What is done with a trained model: encode, reconstruct, sample, traverse.
+
+Pure functions on tensors. An image is encoded as its posterior mean; a draw from the posterior is
+taken only where a `generator` is given.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from vae_cli.model import VAE, DiagonalNormal
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Images after a pass through the latent space, and what was lost.
+
+    Attributes:
+        images: `(B, C, H, W)`, pixels in [0, 1].
+        distortion: each image's sum of squared errors, `(B,)`.
+        kl: each image's KL to the prior, summed over dimensions, in nats, `(B,)`.
+    """
+
+    images: Tensor
+    distortion: Tensor
+    kl: Tensor
+
+
+def encode(posterior: DiagonalNormal, generator: Generator | None = None) -> Tensor:
+    """The latents `(B, D)` of a posterior: its mean, or one draw where a generator is given."""
+    return posterior.mean if generator is None else posterior.rsample(generator)
+
+
+@torch.no_grad()
+def reconstruct(model: VAE, x: Tensor, generator: Generator | None = None) -> Reconstruction:
+    """Encode and decode images `(B, C, H, W)` with pixels in [0, 1]."""
+    posterior = model.posterior(x)
+    likelihood = model.likelihood(encode(posterior, generator))
+    kl = model.prior().kl_from(posterior).sum(-1)
+    return Reconstruction(likelihood.mean, likelihood.distortion(x), kl)
+
+
+@torch.no_grad()
+def sample(
+    model: VAE, count: int, *, temperature: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Decode `count` draws from the prior, each scaled by `temperature`: `(count, C, H, W)`."""
+    return model.likelihood(temperature * model.prior().sample(count, generator)).mean
+
+
+@torch.no_grad()
+def traverse(
+    model: VAE,
+    posterior: DiagonalNormal,
+    offsets: Tensor,
+    dims: Sequence[int] | None = None,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Decode what lies around one image's posterior.
+
+    Every row starts from the same posterior, so that no shift is carried into the next row.
+
+    Args:
+        model: the decoder's owner.
+        posterior: of one image, parameters `(1, D)`.
+        offsets: `(K,)`, added to the latent, one column each.
+        dims: one row a dimension that is shifted alone; None is one row that shifts them all.
+        generator: draws a new latent for every tile in place of the posterior mean.
+
+    Returns:
+        `(rows, K, C, H, W)`, pixels in [0, 1].
+    """
+    unit = torch.eye(posterior.mean.shape[-1], device=offsets.device)
+    directions = torch.ones_like(unit[:1]) if dims is None else unit[list(dims)]
+    shifts = offsets[None, :, None] * directions[:, None, :]
+    around = DiagonalNormal(posterior.mean + shifts, posterior.log_variance.expand_as(shifts))
+    tiles = model.likelihood(encode(around, generator).flatten(0, 1)).mean
+    return tiles.view(*shifts.shape[:2], *tiles.shape[1:])

@@ -1,0 +1,81 @@
+"""The variational autoencoder (Kingma & Welling, 2014, https://arxiv.org/abs/1312.6114).
+
+prior       p(z)   = N(0, I)
+posterior   q(z|x) = N(μ(x), diag σ²(x))      the encoder
+likelihood  p(x|z)                            the decoder
+"""
+
+from dataclasses import dataclass
+from typing import Protocol, final
+
+import torch
+from torch import Generator, Tensor, nn
+
+from vae_cli.model.likelihoods import HalfVarianceNormal, Likelihood
+from vae_cli.model.normal import DiagonalNormal
+from vae_cli.model.priors import Prior, StandardNormal
+
+
+@dataclass(frozen=True)
+class Inference:
+    """One pass from images through their latents back to images.
+
+    Attributes:
+        posterior: q(z|x), parameters `(B, D)`.
+        z: what was drawn from it, `(B, D)`.
+        prior: p(z), to which the posterior is held.
+        likelihood: p(x|z), its mean `(B, C, H, W)`.
+    """
+
+    posterior: DiagonalNormal
+    z: Tensor
+    prior: Prior
+    likelihood: Likelihood
+
+
+class Model(Protocol):
+    """What can be trained: a call does one whole inference pass."""
+
+    def __call__(self, x: Tensor, generator: Generator | None = None) -> Inference:
+        """Infer, draw and decode for images `(B, C, H, W)` with pixels in [0, 1]."""
+
+
+@final
+class VAE(nn.Module):
+    """An encoder and a decoder that share a latent space.
+
+    Args:
+        encoder: images `(B, C, H, W)` to a `DiagonalNormal` with parameters `(B, D)`.
+        decoder: latents `(B, D)` to mean images `(B, C, H, W)`.
+        latent_dim: D.
+    """
+
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, latent_dim: int) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.latent_dim = latent_dim
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+    def posterior(self, x: Tensor) -> DiagonalNormal:
+        """q(z|x) for images `(B, C, H, W)` with pixels in [0, 1]."""
+        posterior: DiagonalNormal = self.encoder(x)
+        return posterior
+
+    def likelihood(self, z: Tensor) -> HalfVarianceNormal:
+        """p(x|z) for latents `(B, D)`."""
+        return HalfVarianceNormal(self.decoder(z))
+
+    def prior(self) -> StandardNormal:
+        """p(z)."""
+        return StandardNormal(self.latent_dim, self.device)
+
+    def forward(self, x: Tensor, generator: Generator | None = None) -> Inference:
+        """Infer, draw once and decode."""
+        posterior = self.posterior(x)
+        z = posterior.rsample(generator)
+        return Inference(posterior, z, self.prior(), self.likelihood(z))
