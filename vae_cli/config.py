@@ -54,6 +54,13 @@ class DataConfig:
     """What is learned from."""
 
     name: Annotated[DataName, Setting("Data set to learn.", "--data")] = "fashion-mnist"
+    limit: Annotated[
+        int,
+        Interval(ge=0, le=1_000_000_000),
+        Setting(
+            "Use only the first so many images of each part, for a quick try; 0 is all.", "--limit"
+        ),
+    ] = 0
 
 
 @section

@@ -23,7 +23,7 @@ from torch import Generator, Tensor
 from vae_cli import build, checkpoint, config, images, latent
 from vae_cli.checkpoint import Checkpoint
 from vae_cli.config import Config
-from vae_cli.data import Dataset, Split, unit_interval
+from vae_cli.data import Dataset, unit_interval
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import write_whole
 from vae_cli.model import VAE
@@ -159,8 +159,9 @@ def train(
         VAEError: a file cannot be written.
     """
     dataset = build.dataset(settings.data.name)
-    train_images = dataset.train().images.to(device)
-    test = dataset.test()
+    limit = settings.data.limit or None
+    train_images = dataset.train().images[:limit].to(device)
+    test_images = dataset.test().images[:limit].to(device)
     state = build.state(settings, dataset.shape, device)
     steps_an_epoch = -(-len(train_images) // settings.training.batch_size)
     log = Log(run, settings, state)
@@ -173,7 +174,7 @@ def train(
         state,
         build.objective(settings.objective),
         train_images,
-        test.images.to(device),
+        test_images,
         epochs=settings.training.epochs,
         batch_size=settings.training.batch_size,
         seed=settings.training.seed,
@@ -183,7 +184,7 @@ def train(
         report=keep,
         progress=progress,
     )
-    draw(run, load(run, device), test, settings.training.seed)
+    draw(run, load(run, device), test_images, settings.training.seed)
 
 
 @dataclass
@@ -230,10 +231,10 @@ def row(done: EpochReport) -> dict[str, Any]:
     }
 
 
-def draw(run: Run, trained: Trained, test: Split, seed: int) -> None:
+def draw(run: Run, trained: Trained, test_images: Tensor, seed: int) -> None:
     """The two pictures of a finished run."""
     model = trained.model
-    x = unit_interval(test.images[:PREVIEW]).to(model.device)
+    x = unit_interval(test_images[:PREVIEW])
     pairs = images.beside(x, latent.reconstruct(model, x).images)
     images.write_png(images.grid(pairs, columns=8), run.pictures[0])
     generator = Generator(model.device).manual_seed(seed)
