@@ -36,7 +36,7 @@ def command(
     layers += [(f"--set {text}", config.assignment(text)) for text in assignments or []]
     settings = config.resolve(*layers, ("command line", typed))
 
-    from vae_cli import device, runs
+    from vae_cli import device, experiment, runs
 
     where = device.resolve(settings.training.device)
     settings = config.on_device(settings, where.type)
@@ -44,8 +44,8 @@ def command(
     terminal = Terminal(quiet=quiet or json)
     terminal.note(f"{run.path}, {device.describe(where)}")
     with TrainingView(terminal, settings.training.epochs) as view:
-        runs.train(run, settings, where, report=view.report, progress=view.progress)
+        experiment.train(run, settings, where, report=view.report, progress=view.progress)
     view.summary(run)
     if json:
-        rows = [runs.row(done) for done in view.done]
+        rows = [experiment.row(done) for done in view.done]
         terminal.json({"run": str(run.path), "epochs": rows})

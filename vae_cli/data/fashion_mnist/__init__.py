@@ -1,8 +1,8 @@
 """Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017, https://arxiv.org/abs/1708.07747), as it came.
 
 60,000 training and 10,000 test images of clothes, 28x28, white on black, ten classes of equal size.
-The four files beside this one are the originals, in the IDX format: a big-endian header of a magic
-number and the sizes, then the bytes. Their licence (MIT, Zalando SE) is beside them.
+The four files beside this one are in the IDX format of MNIST: a big-endian header of a magic number
+and the sizes, then the bytes. Their licence (MIT, Zalando SE) is beside them.
 """
 
 import gzip

@@ -1,0 +1,30 @@
+"""What can be set, and where settings come from."""
+
+from vae_cli.config.layers import assignment, dumps, on_device, read, resolve, to_dict
+from vae_cli.config.schema import (
+    Config,
+    DataName,
+    DeviceName,
+    Entry,
+    ModelConfig,
+    ObjectiveConfig,
+    OptimizerConfig,
+    entries,
+)
+
+__all__ = [
+    "Config",
+    "DataName",
+    "DeviceName",
+    "Entry",
+    "ModelConfig",
+    "ObjectiveConfig",
+    "OptimizerConfig",
+    "assignment",
+    "dumps",
+    "entries",
+    "on_device",
+    "read",
+    "resolve",
+    "to_dict",
+]

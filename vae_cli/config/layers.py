@@ -1,0 +1,101 @@
+"""Where settings come from: files, `--set` and flags, laid over each other and validated."""
+
+import dataclasses
+import difflib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from vae_cli.config.schema import Config, DeviceName, entries
+from vae_cli.errors import UsageError
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The tables of a TOML file, not yet validated.
+
+    Raises:
+        UsageError: the file is missing, unreadable, larger than 1 MiB, or not TOML.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(2**20 + 1)
+        if len(content) > 2**20:
+            raise UsageError(f"{path} is larger than 1 MiB: not a config file")
+        return tomllib.loads(content.decode())
+    except OSError as error:
+        raise UsageError(f"cannot read config {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
+        raise UsageError(f"{path} is not TOML: {error or 'nested too deeply'}") from error
+
+
+def assignment(text: str) -> dict[str, Any]:
+    """`section.key=value` as a layer of settings; a value that is not TOML is taken as text.
+
+    Raises:
+        UsageError: there is no `=` or no section.
+    """
+    key, equals, value = text.partition("=")
+    part, dot, name = key.strip().partition(".")
+    if not (equals and dot):
+        raise UsageError(f"--set {text}: write section.key=value, as in model.latent_dim=10")
+    try:
+        return {part: {name: tomllib.loads(f"value = {value}")["value"]}}
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return {part: {name: value}}
+
+
+def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Config:
+    """The validated config of several layers, later ones over earlier ones.
+
+    Each layer is `(source, tables)`; the source names it in an error.
+
+    Raises:
+        UsageError: an unknown key (names the nearest), a wrong type, or a value out of range.
+    """
+    merged: dict[str, dict[str, Any]] = {}
+    for source, tables in layers:
+        _validate(source, tables)
+        for name, table in tables.items():
+            merged[name] = merged.get(name, {}) | dict(table)
+    return _validate("config", merged)
+
+
+def on_device(config: Config, device: str) -> Config:
+    """The same config with the device that `auto` turned out to be."""
+    name = cast("DeviceName", device)
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, device=name))
+
+
+def to_dict(config: Config) -> dict[str, dict[str, Any]]:
+    """The tables of a config: numbers, texts and lists only, as TOML and JSON have them."""
+    tables: dict[str, dict[str, Any]] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return tables
+
+
+def dumps(config: Config) -> str:
+    """The config as TOML, every setting spelled out."""
+    import tomli_w
+
+    return tomli_w.dumps(to_dict(config))
+
+
+def _validate(source: str, tables: Mapping[str, Any]) -> Config:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:  # as JSON, where strict means: a list is a tuple, but "20" is not 20 and true is not 1
+        return TypeAdapter(Config).validate_json(json.dumps(tables, default=str), strict=True)
+    except ValidationError as error:
+        raise UsageError(f"{source}: {_explain(error.errors()[0])}") from error
+
+
+def _explain(error: Any) -> str:
+    """One line for one of pydantic's errors: the key, the value, what would be right."""
+    key = ".".join(map(str, error["loc"]))
+    if error["type"] != "unexpected_keyword_argument":
+        expected = error["msg"].removeprefix("Input should be ")
+        return f"{key} = {json.dumps(error['input'])}: must be {expected}"
+    known = [entry.key for entry in entries()] + [part.name for part in dataclasses.fields(Config)]
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+    return f"{key} is not a setting; the nearest is {near}"
