@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
+from vae_cli.adam import Adam
 from vae_cli.data import FashionMNIST
 from vae_cli.model import VAE, DiagonalNormal, Inference, MLPDecoder, MLPEncoder
 from vae_cli.objectives import ELBO, Loss
@@ -53,8 +54,7 @@ def test_the_slips_give_the_articles_table() -> None:
             MLPEncoder(shape, hidden, latent_dim), MLPDecoder(shape, hidden, latent_dim), latent_dim
         )
     )
-    adam = torch.optim.Adam(model.parameters(), fused=True)
-    state = TrainState(model, adam, Generator().manual_seed(0))
+    state = TrainState(model, Adam(dict(model.named_parameters())), Generator().manual_seed(0))
     reports: list[EpochReport] = []
     dataset = FashionMNIST()
     fit(

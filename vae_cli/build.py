@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import torch
 from torch import Generator
-from torch.optim import Adam
 
+from vae_cli.adam import Adam
 from vae_cli.config import Config, ModelConfig, ObjectiveConfig, OptimizerConfig
 from vae_cli.data import Dataset, FashionMNIST
 from vae_cli.model import VAE, MLPDecoder, MLPEncoder
@@ -43,5 +43,5 @@ def state(config: Config, shape: Sequence[int], device: torch.device) -> TrainSt
     with torch.random.fork_rng(devices=[]):  # the same weights on every device
         torch.default_generator.manual_seed(config.training.seed)
         network = model(config.model, shape).to(device)
-    adam = Adam(network.parameters(), lr=config.optimizer.learning_rate, fused=True)
-    return TrainState(network, adam, Generator(device).manual_seed(config.training.seed))
+    generator = Generator(device).manual_seed(config.training.seed)
+    return TrainState(network, Adam(dict(network.named_parameters())), generator)

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.optim import Adam
 
+from vae_cli.adam import Adam
 from vae_cli.data import gather, permutation
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Model
@@ -42,15 +42,9 @@ class TrainState:
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it as named tensors; a model's best weights travel with their own moments."""
-        names = [name for name, _ in self.model.named_parameters()]
-        moments = self.optimizer.state_dict()["state"]
         return {
             **{f"model.{name}": tensor for name, tensor in self.model.state_dict().items()},
-            **{
-                f"optimizer.{names[index]}.{key}": tensor
-                for index, state in moments.items()
-                for key, tensor in state.items()
-            },
+            **{f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()},
             "generator": self.generator.get_state(),
         }
 
@@ -111,12 +105,11 @@ class Totals:
         )
 
 
-def train_step(state: TrainState, objective: Objective, x: Tensor) -> Loss:
+def train_step(state: TrainState, objective: Objective, x: Tensor, learning_rate: float) -> Loss:
     """One step down the gradient of a batch `(B, C, H, W)` with pixels in [0, 1]."""
     loss = objective(x, state.model(x, state.generator))
-    state.optimizer.zero_grad()
-    loss.loss.backward()
-    state.optimizer.step()
+    gradients = torch.autograd.grad(loss.loss, list(state.optimizer.parameters.values()))
+    state.optimizer.step(gradients, learning_rate)
     state.step += 1
     return loss
 
@@ -137,8 +130,7 @@ def train_epoch(
     order = permutation(len(images), seed=seed, epoch=state.epoch)
     for chunk in _chunks(images, order.to(images.device), batch_size):
         for x in chunk.split(batch_size):
-            state.optimizer.param_groups[0]["lr"] = learning_rate(state.step)
-            totals.add(train_step(state, objective, x))
+            totals.add(train_step(state, objective, x, learning_rate(state.step)))
         progress(totals.count)
     return totals.mean()
 

@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import final
 
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -43,7 +44,7 @@ class HalfVarianceNormal(Likelihood):
 
     def distortion(self, x: Tensor) -> Tensor:
         """The sum of each image's squared errors, `(B,)`; the article calls it MSE."""
-        return (x - self.mean).square().flatten(1).sum(1)
+        return F.mse_loss(self.mean, x, reduction="none").flatten(1).sum(1)
 
     def log_prob(self, x: Tensor) -> Tensor:
         """Log p(x|z) in nats, summed over an image's pixels: `(B,)`."""
