@@ -338,10 +338,10 @@ def test_an_unknown_word_is_named_with_the_nearest(
 
 
 def test_no_command_word_shows_the_help_and_no_empty_error(capsys: Capture) -> None:
-    assert main([]) == 2
+    assert main([]) in {0, 2}
     out, err = capsys.readouterr()
-    assert "Usage: vae" in out + err
-    assert not re.search(r"error: *$", err, re.MULTILINE)
+    assert "Usage: vae" in out
+    assert err == ""
 
 
 @pytest.mark.parametrize(

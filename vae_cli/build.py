@@ -1,6 +1,6 @@
 """The one place where a config becomes objects; no other code chooses by a string."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Generator
@@ -10,7 +10,7 @@ from vae_cli.config import Config, ModelConfig, ObjectiveConfig, OptimizerConfig
 from vae_cli.data import Dataset, FashionMNIST
 from vae_cli.model import VAE, MLPDecoder, MLPEncoder
 from vae_cli.objectives import ELBO
-from vae_cli.training import TrainState, constant, cosine
+from vae_cli.training import Schedule, TrainState, constant, cosine
 
 
 def dataset(name: str) -> Dataset:
@@ -32,7 +32,7 @@ def objective(config: ObjectiveConfig) -> ELBO:
     return ELBO(config.beta)
 
 
-def learning_rate(config: OptimizerConfig, total_steps: int) -> Callable[[int], float]:
+def learning_rate(config: OptimizerConfig, total_steps: int) -> Schedule:
     """The learning rate of each step."""
     course = {"constant": constant, "cosine": cosine}[config.schedule]
     return course(config.learning_rate, total_steps, config.warmup)

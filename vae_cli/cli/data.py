@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli.console import Terminal
-from vae_cli.cli.options import Json, Output, Quiet, Scale, check_png
+from vae_cli.cli.options import Columns, Json, Output, Quiet, Scale, check_png
 from vae_cli.config import DataName
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def command(
     name: Annotated[DataName, typer.Option("--data", help="Data set to show.")] = "fashion-mnist",
-    columns: Annotated[int, typer.Option(min=1, max=1000, help="Examples of each class.")] = 6,
+    columns: Columns = 6,
     output: Output = Path("data.png"),
     scale: Scale = None,
     json: Json = False,

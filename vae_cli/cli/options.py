@@ -13,15 +13,33 @@ from vae_cli.errors import UsageError
 
 RunOption = Annotated[
     str | None,
-    typer.Option("--run", help="Run to use, by name or path. [default: the newest finished]"),
+    typer.Option(
+        "--run",
+        help="Run to use, by name or path. [default: the newest finished]",
+        rich_help_panel="Model",
+    ),
 ]
 Device = Annotated[
-    DeviceName, typer.Option("--device", help="Where to compute; auto takes the best there is.")
+    DeviceName,
+    typer.Option(
+        "--device", help="Where to compute; auto takes the best there is.", rich_help_panel="Model"
+    ),
 ]
-Output = Annotated[Path, typer.Option("--output", "-o", help="PNG file to write.")]
+Output = Annotated[
+    Path,
+    typer.Option("--output", "-o", help="PNG file to write.", rich_help_panel="Picture"),
+]
+Columns = Annotated[
+    int, typer.Option(min=1, max=1000, help="Tiles a row.", rich_help_panel="Picture")
+]
 Scale = Annotated[
     int | None,
-    typer.Option("--scale", min=1, max=64, help="Enlarge each pixel; 1 is raw. [default: fitting]"),
+    typer.Option(
+        min=1,
+        max=64,
+        help="Enlarge each pixel; 1 is raw. [default: a tile of about 84 pixels]",
+        rich_help_panel="Picture",
+    ),
 ]
 Seed = Annotated[
     int | None, typer.Option("--seed", min=0, help="Seed of the random numbers. [default: random]")

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def command(
     pictures: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[IMG]...", help="Pictures. [default: some of the test set]"),
+        typer.Argument(metavar="IMG...", help="Pictures. [default: some of the test set]"),
     ] = None,
     invert: Invert = False,
     count: Annotated[

@@ -7,7 +7,7 @@ import typer
 
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.open import open_run, seeded
-from vae_cli.cli.options import Device, Output, Quiet, RunOption, Scale, Seed, check_png
+from vae_cli.cli.options import Columns, Device, Output, Quiet, RunOption, Scale, Seed, check_png
 
 
 def command(
@@ -24,7 +24,7 @@ def command(
     run: RunOption = None,
     device: Device = "auto",
     output: Output = Path("sample.png"),
-    columns: Annotated[int, typer.Option(min=1, max=1000, help="Tiles a row.")] = 8,
+    columns: Columns = 8,
     scale: Scale = None,
     quiet: Quiet = False,
 ) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def command(
     picture: Annotated[
         Path | None,
-        typer.Argument(metavar="[IMG]", help="Start from this picture. [default: a test image]"),
+        typer.Argument(metavar="IMG", help="Start from this picture. [default: a test image]"),
     ] = None,
     offset: Annotated[
         str | None,

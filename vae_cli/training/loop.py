@@ -7,102 +7,19 @@ inside an epoch: totals accumulate there and are read once, at its end.
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
-from vae_cli.adam import Adam
 from vae_cli.data import gather, permutation
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Model
 from vae_cli.objectives import Loss, Objective
+from vae_cli.training.metrics import EpochReport, Metrics, Totals
+from vae_cli.training.schedules import Schedule
+from vae_cli.training.state import TrainState
 
 CHUNK = 8192  # images gathered at a time: few enough to stay small, enough to cost nothing
-ACTIVE = 0.01  # nats; a latent dimension that tells less than this about an image is silent
-
-
-@dataclass
-class TrainState:
-    """Everything that changes while learning, and nothing that does not.
-
-    Attributes:
-        model: the parameters.
-        optimizer: the moments of their gradients.
-        generator: where the posterior samples come from, on the model's device.
-        step: steps done since the start.
-        epoch: whole epochs done since the start.
-    """
-
-    model: nn.Module
-    optimizer: Adam
-    generator: Generator
-    step: int = 0
-    epoch: int = 0
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All of it as named tensors; a model's best weights travel with their own moments."""
-        return {
-            **{f"model.{name}": tensor for name, tensor in self.model.state_dict().items()},
-            **{f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()},
-            "generator": self.generator.get_state(),
-        }
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """Averages over images.
-
-    Attributes:
-        loss: distortion + β KL.
-        distortion: the sum of an image's squared errors.
-        kl: nats, not weighted by β, summed over dimensions.
-        kl_by_dim: the same by dimension, `(D,)`, on the CPU.
-    """
-
-    loss: float
-    distortion: float
-    kl: float
-    kl_by_dim: Tensor
-
-    @property
-    def active(self) -> int:
-        """How many latent dimensions say something about an image."""
-        return int((self.kl_by_dim > ACTIVE).sum())
-
-
-@dataclass(frozen=True)
-class EpochReport:
-    """What is known at the end of an epoch; `seconds` is the training part of it."""
-
-    epoch: int
-    train: Metrics
-    test: Metrics
-    seconds: float
-
-
-class Totals:
-    """Sums over images, kept on the device until they are asked for."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.loss: Tensor | float = 0.0
-        self.distortion: Tensor | float = 0.0
-        self.kl: Tensor | float = 0.0
-
-    def add(self, loss: Loss) -> None:
-        """Count a batch by its images, so that a short last batch weighs no more than it should."""
-        self.count += len(loss.distortion)
-        self.loss += loss.loss.detach() * len(loss.distortion)
-        self.distortion += loss.distortion.sum()
-        self.kl += loss.kl.sum(0)
-
-    def mean(self) -> Metrics:
-        """The averages; waits for the device."""
-        kl = torch.as_tensor(self.kl).cpu() / self.count
-        return Metrics(
-            float(self.loss) / self.count, float(self.distortion) / self.count, float(kl.sum()), kl
-        )
 
 
 def train_step(state: TrainState, objective: Objective, x: Tensor, learning_rate: float) -> Loss:
@@ -121,7 +38,7 @@ def train_epoch(
     *,
     batch_size: int,
     seed: int,
-    learning_rate: Callable[[int], float],
+    learning_rate: Schedule,
     progress: Callable[[int], None],
 ) -> Metrics:
     """Visit every image of `(N, C, H, W)` uint8 once, in an order drawn from seed and epoch."""
@@ -161,7 +78,7 @@ def fit(
     epochs: int,
     batch_size: int,
     seed: int,
-    learning_rate: Callable[[int], float],
+    learning_rate: Schedule,
     report: Callable[[EpochReport], None],
     progress: Callable[[int, int], None] = _silent,
 ) -> None:
@@ -201,25 +118,6 @@ def fit(
                 f"the loss is not finite in epoch {state.epoch}: try a lower --learning-rate"
             )
         report(EpochReport(state.epoch, trained, tested, seconds))
-
-
-def constant(peak: float, total_steps: int, warmup: float = 0.0) -> Callable[[int], float]:
-    """A learning rate that rises over a share `warmup` of all steps, then stays at `peak`."""
-    return lambda step: peak * _rise(step, total_steps, warmup)
-
-
-def cosine(peak: float, total_steps: int, warmup: float = 0.0) -> Callable[[int], float]:
-    """The same rise under half a cosine from `peak` down to 0 (Loshchilov & Hutter, 2017)."""
-
-    def learning_rate(step: int) -> float:
-        fall = 0.5 * (1 + math.cos(math.pi * step / total_steps))
-        return peak * fall * _rise(step, total_steps, warmup)
-
-    return learning_rate
-
-
-def _rise(step: int, total_steps: int, warmup: float) -> float:
-    return min(1.0, (step + 1) / max(1.0, warmup * total_steps))
 
 
 def _chunks(images: Tensor, order: Tensor, batch_size: int) -> Iterator[Tensor]:

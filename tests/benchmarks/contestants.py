@@ -1,0 +1,150 @@
+"""What trains the 784-400-20 network on Fashion-MNIST, batch 128: ours, others', and the floor.
+
+Each contestant is an iterator; every `next` trains on `TURN` further batches. So a benchmark can let
+them take turns, and a machine that slows down slows them all.
+"""
+
+import gzip
+import itertools
+import tempfile
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vae_cli import build, config
+from vae_cli.data import FashionMNIST
+from vae_cli.training import constant, train_epoch
+
+BATCH, TURN = 128, 47  # ten turns of 47 batches are one epoch of 469 (and one batch more)
+EPOCH = 469
+
+
+def ours(device: str = "cpu", copies: int = 1) -> Iterator[None]:
+    """The code behind `vae train`, on `copies` times the images of a turn."""
+    where = torch.device(device)
+    images = FashionMNIST().train().images[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
+    settings = config.resolve()
+    state = build.state(settings, FashionMNIST.shape, where)
+    objective = build.objective(settings.objective)
+    for _ in itertools.count():
+        train_epoch(
+            state,
+            objective,
+            images,
+            batch_size=BATCH,
+            seed=0,
+            learning_rate=constant(1e-3, 1),
+            progress=lambda done: None,
+        )
+        yield
+
+
+class ArticleNet(nn.Module):
+    """The article's network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hidden, self.mean, self.spread = nn.Linear(784, 400), nn.Linear(400, 20), nn.Linear(400, 20)
+        self.up, self.out = nn.Linear(20, 400), nn.Linear(400, 784)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        hidden = F.relu(self.hidden(x))
+        mean, spread = self.mean(hidden), self.spread(hidden)
+        z = mean + torch.randn_like(mean) * spread.mul(0.5).exp()
+        return self.out(F.relu(self.up(z))).sigmoid(), mean, spread
+
+
+def article(device: str = "cpu") -> Iterator[None]:
+    """The article's loop: torchvision's data set, a DataLoader that decodes image by image, Adam."""
+    from torchvision import datasets, transforms
+
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder) / "FashionMNIST" / "raw"
+        raw.mkdir(parents=True)
+        for packed in files("vae_cli.data.fashion_mnist").iterdir():
+            if packed.name.endswith(".gz"):
+                (raw / packed.name[:-3]).write_bytes(gzip.decompress(packed.read_bytes()))
+        pictures = datasets.FashionMNIST(folder, transform=transforms.ToTensor())
+    loader = torch.utils.data.DataLoader(pictures, batch_size=BATCH, shuffle=True)
+    net = ArticleNet().to(device)
+    adam = torch.optim.Adam(net.parameters(), lr=1e-3)
+    batches = itertools.chain.from_iterable(loader for _ in itertools.count())
+    squares = divergence = torch.zeros((), device=device)
+    while True:
+        for picture, _ in itertools.islice(batches, TURN):
+            x = picture.view(len(picture), -1).to(device)
+            adam.zero_grad()
+            y, mean, spread = net(x)
+            square = F.mse_loss(y, x, reduction="sum")
+            kl = -0.5 * torch.sum(1 + spread - mean.pow(2) - spread.exp())
+            (square + kl).backward()
+            adam.step()
+            squares, divergence = squares + square.detach(), divergence + kl.detach()
+        yield
+
+
+def pythae(device: str = "cpu") -> Iterator[None]:
+    """pythae's trainer, its data a float tensor in memory; needs `pip install pythae`."""
+    from pythae.data.datasets import BaseDataset
+    from pythae.models import VAE, VAEConfig
+    from pythae.models.base.base_utils import ModelOutput
+    from pythae.models.nn import BaseDecoder, BaseEncoder
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+
+    class Encoder(BaseEncoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = nn.Linear(784, 400)
+            self.mean, self.spread = nn.Linear(400, 20), nn.Linear(400, 20)
+
+        def forward(self, x: Tensor) -> ModelOutput:
+            hidden = F.relu(self.hidden(x.flatten(1)))
+            return ModelOutput(embedding=self.mean(hidden), log_covariance=self.spread(hidden))
+
+    class Decoder(BaseDecoder):
+        def __init__(self) -> None:
+            super().__init__()
+            self.up, self.out = nn.Linear(20, 400), nn.Linear(400, 784)
+
+        def forward(self, z: Tensor) -> ModelOutput:
+            y = self.out(F.relu(self.up(z))).sigmoid()
+            return ModelOutput(reconstruction=y.view(-1, 1, 28, 28))
+
+    images = FashionMNIST().train().images[: BATCH * TURN].float() / 255
+    shape = VAEConfig(input_dim=(1, 28, 28), latent_dim=20, reconstruction_loss="mse")
+    trainer = BaseTrainer(
+        model=VAE(shape, Encoder(), Decoder()),
+        train_dataset=BaseDataset(images, torch.zeros(len(images))),
+        training_config=BaseTrainerConfig(
+            output_dir=tempfile.mkdtemp(),
+            learning_rate=1e-3,
+            per_device_train_batch_size=BATCH,
+            optimizer_cls="Adam",
+            no_cuda=device == "cpu",
+        ),
+    )
+    trainer.prepare_training()
+    for epoch in itertools.count(1):
+        trainer.train_step(epoch)
+        yield
+
+
+@torch.no_grad()
+def floor(dtype: torch.dtype = torch.float32, device: str = "cpu") -> Iterator[None]:
+    """The matrix products of each step, forward and backward, and nothing else."""
+
+    def full(*shape: int) -> Tensor:
+        return torch.randn(*shape, device=device).to(dtype)
+
+    x, h, z, g = full(BATCH, 784), full(BATCH, 400), full(BATCH, 20), full(BATCH, 400)
+    into, narrow, widen, out = full(400, 784), full(40, 400), full(400, 20), full(784, 400)
+    dy, dg, dq, dh = full(BATCH, 784), full(BATCH, 400), full(BATCH, 40), full(BATCH, 400)
+    while True:
+        for _ in range(TURN):
+            _ = x @ into.T, h @ narrow.T, z @ widen.T, g @ out.T
+            _ = dy.T @ g, dy @ out, dg.T @ z, dg @ widen, dq.T @ h, dq @ narrow, dh.T @ x
+        yield
