@@ -1,4 +1,4 @@
-"""What several tests need: the installed `vae`, run as a person runs it, and a small trained run."""
+"""What several tests need: the installed `vae` as a person runs it, and a small trained run."""
 
 import os
 import subprocess

@@ -12,6 +12,7 @@ from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import VAE, Inference, MLPDecoder, MLPEncoder
 from vae_cli.objectives import ELBO
 from vae_cli.training import (
+    DeviceEpoch,
     EpochReport,
     Metrics,
     TrainState,
@@ -30,10 +31,11 @@ def images(count: int, seed: int = 0) -> Tensor:
     return torch.randint(0, 256, (count, *SHAPE), dtype=torch.uint8, generator=generator)
 
 
-def fresh(seed: int = 0) -> TrainState:
+def fresh(seed: int = 0, device: str = "cpu") -> TrainState:
     torch.manual_seed(seed)
-    model = VAE(MLPEncoder(SHAPE, (8,), 3), MLPDecoder(SHAPE, (8,), 3), 3)
-    return TrainState(model, Adam(dict(model.named_parameters())), Generator().manual_seed(seed))
+    model = VAE(MLPEncoder(SHAPE, (8,), 3), MLPDecoder(SHAPE, (8,), 3), 3).to(device)
+    adam = Adam(dict(model.named_parameters()))
+    return TrainState(model, adam, Generator(device).manual_seed(seed))
 
 
 def learn(state: TrainState, *, epochs: int = 3, rate: float = 1e-2) -> list[EpochReport]:
@@ -96,9 +98,9 @@ def test_training_averages_weigh_images_not_batches() -> None:
         state,
         ELBO(),
         train,
+        torch.randperm(70),
+        torch.zeros(3),
         batch_size=32,
-        seed=0,
-        learning_rate=lambda step: 0.0,
         progress=lambda done: None,
     )
     assert found.distortion == pytest.approx(expected.distortion, rel=1e-5)
@@ -202,3 +204,50 @@ def test_adam_agrees_with_torch() -> None:
         reference.step()
     torch.testing.assert_close(ours.weight, theirs.weight)
     torch.testing.assert_close(ours.bias, theirs.bias)
+
+
+def test_the_step_that_a_gpu_captures_learns_what_the_plain_loop_learns() -> None:
+    plain, device = fresh(), fresh()
+    train, order, rates = images(70), torch.randperm(70), torch.full((5,), 1e-2)
+    expected = train_epoch(
+        plain, ELBO(), train, order, rates, batch_size=16, progress=lambda done: None
+    )
+    epoch = DeviceEpoch(device, ELBO(), train, 16)
+    found = epoch.run(order, rates)
+    assert found.loss == pytest.approx(expected.loss, rel=1e-6)
+    assert plain.step == device.step == 5
+    for name, tensor in plain.tensors().items():
+        torch.testing.assert_close(device.tensors()[name], tensor)
+    again = epoch.run(order, rates)
+    assert again.loss < found.loss
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_captured_epoch_learns_what_the_plain_loop_learns() -> None:
+    losses = []
+    for capture in (False, True):
+        state = fresh(device="cuda")
+        train = images(70).cuda()
+        epoch = DeviceEpoch(state, ELBO(), train, 16)
+        if capture:
+            epoch.capture()
+        for _ in range(20):
+            found = epoch.run(torch.arange(70), torch.full((5,), 1e-2))
+        losses.append(found.loss)
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
+def test_a_state_can_be_put_back() -> None:
+    state = fresh()
+    before = {name: tensor.clone() for name, tensor in state.tensors().items()}
+    first = learn(state)[-1].test.loss
+    state.load(before)
+    state.step = state.epoch = 0
+    assert learn(state)[-1].test.loss == first
+
+
+def test_bfloat16_learns_as_well_within_its_precision() -> None:
+    narrow, wide = fresh(), fresh()
+    narrow.dtype = torch.bfloat16
+    assert learn(narrow)[-1].test.loss == pytest.approx(learn(wide)[-1].test.loss, rel=0.01)
+    assert all(parameter.dtype == torch.float32 for parameter in narrow.model.parameters())

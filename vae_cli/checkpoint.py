@@ -64,7 +64,7 @@ def load(path: Path, device: torch.device) -> Checkpoint:
         raise VAEError(f"cannot read {path}: {error.strerror or error}") from error
     except (SafetensorError, ValueError) as error:
         raise VAEError(f"{path} is damaged or not a checkpoint: {error}") from error
-    if not isinstance(facts, dict) or not isinstance(facts.get("schema"), int):
+    if not isinstance(facts, dict) or type(facts.get("schema")) is not int:
         raise VAEError(f"{path} is a safetensors file, but not a checkpoint of vae")
     if facts["schema"] > SCHEMA:
         raise VAEError(f"{path} was written by a newer vae (schema {facts['schema']}): upgrade vae")

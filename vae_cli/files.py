@@ -32,6 +32,8 @@ def write_whole(path: Path, content: bytes) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+    except (FileExistsError, NotADirectoryError) as error:
+        raise VAEError(f"cannot write {path}: {path.parent} is not a folder") from error
     except OSError as error:
         raise VAEError(f"cannot write {path}: {error.strerror}") from error
 

@@ -51,7 +51,9 @@ def read(
     channels, height, width = shape
     image = _upright(_open(path), background, invert)
     image = image.convert("L" if channels == 1 else "RGB")
-    image = ImageOps.contain(image, (width, height), Image.Resampling.LANCZOS)
+    ratio = min(width / image.width, height / image.height)
+    size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+    image = image.resize(size, Image.Resampling.LANCZOS)
     edge = ImageOps.grayscale(image)
     canvas = Image.new(image.mode, (width, height), (background,) * channels)
     canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
@@ -140,17 +142,19 @@ def _check_file(path: Path) -> None:
 
 
 def _decode(path: Path) -> Image.Image:
-    too_large = UsageError(f"{path} has more than {MAX_PIXELS // 10**6} million pixels")
+    too_large = UsageError(
+        f"{path} has more than {MAX_PIXELS // 10**6} million pixels: make it smaller first"
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own limit only warns; ours refuses
         try:
-            image = Image.open(path)
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise too_large
+                image.load()
+                return image
         except Image.DecompressionBombError as error:
             raise too_large from error
-    if image.width * image.height > MAX_PIXELS:
-        raise too_large
-    image.load()
-    return image
 
 
 def _upright(image: Image.Image, background: int, invert: bool) -> Image.Image:

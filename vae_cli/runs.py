@@ -87,7 +87,7 @@ def create(settings: Config, name: str | None, root: Path = ROOT) -> Run:
         UsageError: the name is not a plain folder name, or is taken.
     """
     if name is None:
-        name = f"{settings.data.name}-mlp-{datetime.now():%Y%m%d-%H%M%S}"
+        name = _free_name(f"{settings.data.name}-mlp-{datetime.now():%Y%m%d-%H%M%S}", root)
     if not re.fullmatch(r"\w[\w.-]{0,99}", name):
         raise UsageError(f"--name {name}: use letters, digits, dots and dashes")
     run = Run(root / name)
@@ -97,7 +97,11 @@ def create(settings: Config, name: str | None, root: Path = ROOT) -> Run:
         raise UsageError(f"{run.path} exists already: choose another --name") from error
     except OSError as error:
         raise VAEError(f"cannot create {run.path}: {error.strerror}") from error
-    write_whole(run.path / "config.toml", config.dumps(settings).encode())
+    try:
+        write_whole(run.path / "config.toml", config.dumps(settings).encode())
+    except VAEError:
+        run.path.rmdir()  # the name stays free
+        raise
     return run
 
 
@@ -108,7 +112,8 @@ def find(selector: str | None, root: Path = ROOT) -> Run:
         UsageError: there is none.
     """
     if selector is not None:
-        run = next((Run(path) for path in (Path(selector), root / selector) if path.is_dir()), None)
+        places = (Path(selector), root / selector) if selector.strip() else ()
+        run = next((Run(path) for path in places if path.is_dir()), None)
         if run is None:
             raise UsageError(f"no run {selector}: {_known(root)}")
         return run
@@ -125,16 +130,31 @@ def load(run: Run, device: torch.device) -> Trained:
         VAEError: there are no weights, they are damaged, or they do not fit their config.
     """
     kept = checkpoint.load(run.best, device)
+    weights = kept.group("model")
     try:
-        settings = config.resolve((f"config in {run.best}", kept.facts["config"]))
+        settings = config.resolve(("its config", kept.facts["config"]))
         dataset = build.dataset(settings.data.name)
         model = build.model(settings.model, dataset.shape).to(device)
-        model.load_state_dict(kept.group("model"))
-        return Trained(model.eval(), dataset, kept.tensors["kl_by_dim"].cpu(), kept.facts["epoch"])
+        model.load_state_dict(weights)
+        kl = kept.tensors["kl_by_dim"].cpu()
+        epoch = int(kept.facts["epoch"])
     except KeyError as error:
         raise VAEError(f"{run.best} lacks {error}: it is not a checkpoint of a model") from error
+    except (UsageError, TypeError, ValueError) as error:
+        raise VAEError(f"{run.best} is damaged: {error}") from error
     except RuntimeError as error:
-        raise VAEError(f"the weights in {run.best} do not fit the config beside them") from error
+        raise VAEError(f"the weights in {run.best} do not fit the config in it") from error
+    if kl.shape != (model.latent_dim,):
+        raise VAEError(f"the KL in {run.best} does not fit its {model.latent_dim} dimensions")
+    if not all(tensor.isfinite().all() for tensor in (kl, *weights.values())):
+        raise VAEError(f"the weights in {run.best} are not finite numbers")
+    return Trained(model.eval(), dataset, kl, epoch)
+
+
+def _free_name(name: str, root: Path) -> str:
+    """The name, or with a number behind it when a run took it within the same second."""
+    candidates = (f"{name}{suffix}" for suffix in ["", *(f"-{n}" for n in range(2, 100))])
+    return next(candidate for candidate in candidates if not (root / candidate).exists())
 
 
 def _runs(root: Path) -> list[Run]:

@@ -1,7 +1,7 @@
 """What trains the 784-400-20 network on Fashion-MNIST, batch 128: ours, others', and the floor.
 
-Each contestant is an iterator; every `next` trains on `TURN` further batches. So a benchmark can let
-them take turns, and a machine that slows down slows them all.
+Each contestant is an iterator; every `next` trains on `TURN` further batches. So a benchmark can
+let them take turns, and a machine that slows down slows them all.
 """
 
 import gzip
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vae_cli import build, config
 from vae_cli.data import FashionMNIST
-from vae_cli.training import constant, train_epoch
+from vae_cli.training import train_epoch
 
 BATCH, TURN = 128, 47  # ten turns of 47 batches are one epoch of 469 (and one batch more)
 EPOCH = 469
@@ -35,9 +35,9 @@ def ours(device: str = "cpu", copies: int = 1) -> Iterator[None]:
             state,
             objective,
             images,
+            torch.randperm(len(images), device=where),
+            torch.full((len(images) // BATCH,), 1e-3),
             batch_size=BATCH,
-            seed=0,
-            learning_rate=constant(1e-3, 1),
             progress=lambda done: None,
         )
         yield
@@ -48,7 +48,11 @@ class ArticleNet(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.hidden, self.mean, self.spread = nn.Linear(784, 400), nn.Linear(400, 20), nn.Linear(400, 20)
+        self.hidden, self.mean, self.spread = (
+            nn.Linear(784, 400),
+            nn.Linear(400, 20),
+            nn.Linear(400, 20),
+        )
         self.up, self.out = nn.Linear(20, 400), nn.Linear(400, 784)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -59,7 +63,7 @@ class ArticleNet(nn.Module):
 
 
 def article(device: str = "cpu") -> Iterator[None]:
-    """The article's loop: torchvision's data set, a DataLoader that decodes image by image, Adam."""
+    """The article's loop: torchvision's data set, decoded image by image in a DataLoader."""
     from torchvision import datasets, transforms
 
     with tempfile.TemporaryDirectory() as folder:

@@ -36,7 +36,9 @@ def two(epochs: int = 20): "Do another."
 app()"""
 
 
-def take_turns(racers: dict[str, Iterator[None]], turns: int, device: str) -> dict[str, list[float]]:
+def take_turns(
+    racers: dict[str, Iterator[None]], turns: int, device: str
+) -> dict[str, list[float]]:
     """Seconds of every turn of every racer, after two turns to warm up."""
     times: dict[str, list[float]] = {name: [] for name in racers}
     for turn in range(turns + 2):
@@ -144,7 +146,9 @@ def whole() -> tuple[float, float]:
 
 def main(report: Callable[..., None]) -> None:
     """Run what was asked for and print it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--turns", type=int, default=40, help="turns of 47 batches; default 40")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--whole", action="store_true", help="20 whole epochs, several minutes")

@@ -20,8 +20,18 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (train, reconstruct, sample, traverse, data):
-    app.command(module.__name__.rpartition(".")[2])(module.command)
+COMMANDS = {
+    "train": train.command,
+    "reconstruct": reconstruct.command,
+    "sample": sample.command,
+    "traverse": traverse.command,
+    "data": data.command,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+
+INTERRUPTED = 130
 
 
 def _version(asked: bool) -> None:
@@ -51,16 +61,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return app(words, prog_name="vae", standalone_mode=False) or 0
+        if (code := app(words, prog_name="vae", standalone_mode=False) or 0) == INTERRUPTED:
+            _fail(KeyboardInterrupt(), debug)  # Typer turns Ctrl-C in a command into this code
     except BrokenPipeError:  # the reader went away, as in `vae train | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except (Exception, KeyboardInterrupt) as error:  # the last resort keeps the promise of one line
-        if debug:
-            traceback.print_exc()
-        message, code = explain(error)
-        Terminal().error(message)
-        return code
+        return _fail(error, debug)
+    return code
+
+
+def _fail(error: BaseException, debug: bool) -> int:
+    """Print what went wrong, and return the exit code."""
+    if debug:
+        traceback.print_exception(error)
+    message, code = explain(error)
+    Terminal().error(message)
+    return code
 
 
 def explain(error: BaseException) -> tuple[str, int]:
@@ -69,9 +86,12 @@ def explain(error: BaseException) -> tuple[str, int]:
         case VAEError():
             return str(error), error.exit_code
         case typer.TyperException():
-            return error.format_message(), error.exit_code
+            message = error.format_message().rstrip(".")
+            if message.startswith("No such command") and "mean" not in message:
+                message += f"; there is {', '.join(COMMANDS)}"
+            return message, error.exit_code
         case KeyboardInterrupt():
-            return "stopped", 130
+            return "stopped", INTERRUPTED
         case OSError(errno=errno.ENOSPC):
             return "the disk is full", 1
         case OSError():

@@ -24,11 +24,22 @@ class Terminal:
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
+        self.remarks: list[Text] = []
         self.out = Console(highlight=False, soft_wrap=True, quiet=quiet)
         self.err = Console(highlight=False, soft_wrap=True, quiet=quiet, stderr=True)
 
+    def remark(self, text: object) -> None:
+        """A note that waits for the result, so that an error is the only line on stderr."""
+        self.remarks.append(Text(printable(text), "dim"))
+
+    def _say_remarks(self) -> None:
+        for text in self.remarks:
+            self.err.print(text)
+        self.remarks.clear()
+
     def result(self, text: object) -> None:
         """A line of what was asked for."""
+        self._say_remarks()
         self.out.print(Text(printable(text)))
 
     def note(self, text: object) -> None:
@@ -46,6 +57,7 @@ class Terminal:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A small table; the first column is text, the others are numbers."""
+        self._say_remarks()
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, column in enumerate(columns):
             table.add_column(column, justify="right" if index else "left", no_wrap=True)
@@ -55,6 +67,7 @@ class Terminal:
 
     def json(self, value: Any) -> None:
         """One JSON document, whatever `quiet` says: it was asked for."""
+        self._say_remarks()
         Console(highlight=False, soft_wrap=True).print(
             Text(json.dumps(value, indent=2, allow_nan=False))
         )

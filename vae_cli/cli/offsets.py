@@ -21,7 +21,7 @@ def parse_offsets(text: str) -> list[float]:
         raise UsageError(f"--offset {text}: the three numbers must be finite")
     if step == 0:
         raise UsageError(f"--offset {text}: the step must not be 0")
-    count = (stop - start) / step
+    count = round((stop - start) / step, 9)  # 1:1.3:0.1 is three columns, though 1.3 - 1 > 0.3
     if count <= 0:
         raise UsageError(
             f"--offset {text} is empty: a step of {step:g} does not lead from {start:g} to {stop:g}"

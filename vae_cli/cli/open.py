@@ -18,7 +18,7 @@ def open_run(selector: str | None, device_name: str, terminal: Terminal) -> "Tra
     where = device.resolve(device_name)
     run = runs.find(selector)
     trained = runs.load(run, where)
-    terminal.note(f"run {run.path}, epoch {trained.epoch}, {device.describe(where)}")
+    terminal.remark(f"run {run.path}, epoch {trained.epoch}, {device.describe(where)}")
     return trained
 
 
@@ -28,5 +28,5 @@ def seeded(seed: int | None, trained: "Trained", terminal: Terminal) -> "Generat
 
     if seed is None:
         seed = secrets.randbelow(2**32)
-        terminal.note(f"seed {seed}")
+        terminal.remark(f"seed {seed}")
     return Generator(trained.model.device).manual_seed(seed)

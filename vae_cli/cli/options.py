@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,7 +43,8 @@ Scale = Annotated[
     ),
 ]
 Seed = Annotated[
-    int | None, typer.Option("--seed", min=0, help="Seed of the random numbers. [default: random]")
+    int | None,
+    typer.Option(min=0, max=2**63 - 1, help="Seed of the random numbers. [default: random]"),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
@@ -62,9 +64,19 @@ def check_png(path: Path, *inputs: Path) -> Path:
     """
     if path.suffix.lower() != ".png":
         raise UsageError(f"--output {path}: pictures are written as PNG; end the name with .png")
-    if any(path.resolve() == source.resolve() for source in inputs):
+    if any(os.path.realpath(path) == os.path.realpath(source) for source in inputs):
         raise UsageError(f"--output {path} would overwrite the picture that is read")
     return path
+
+
+def check_idle(flag: str, idle: bool, remedy: str) -> None:
+    """Refuse a flag that would change nothing.
+
+    Raises:
+        UsageError: it is idle.
+    """
+    if idle:
+        raise UsageError(f"{flag} has no effect here: leave it out, or {remedy}")
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:

@@ -17,6 +17,7 @@ from vae_cli.cli.options import (
     RunOption,
     Scale,
     Seed,
+    check_idle,
     check_png,
 )
 
@@ -33,8 +34,15 @@ def command(
     ] = None,
     invert: Invert = False,
     count: Annotated[
-        int, typer.Option("--count", "-n", min=1, max=1000, help="Test images, if no IMG is given.")
-    ] = 8,
+        int | None,
+        typer.Option(
+            "--count",
+            "-n",
+            min=1,
+            max=1000,
+            help="Test images, if no IMG is given. [default: 8]",
+        ),
+    ] = None,
     draw: Draw = False,
     seed: Seed = None,
     run: RunOption = None,
@@ -50,6 +58,8 @@ def command(
     """
     terminal = Terminal(quiet=quiet)
     check_png(output, *(pictures or []))
+    check_idle("--count", bool(count and pictures), "leave out IMG")
+    check_idle("--seed", seed is not None and not draw, "add --sample")
     from vae_cli import data, images, latent
 
     trained = open_run(run, device, terminal)
@@ -57,7 +67,7 @@ def command(
     names, pixels = (
         read_pictures(pictures, trained.dataset, terminal, invert=invert)
         if pictures
-        else first_of_test_set(trained.dataset, count)
+        else first_of_test_set(trained.dataset, count or 8)
     )
     x = data.unit_interval(pixels).to(trained.model.device)
     made = latent.reconstruct(trained.model, x, generator)

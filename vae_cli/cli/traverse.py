@@ -18,6 +18,7 @@ from vae_cli.cli.options import (
     RunOption,
     Scale,
     Seed,
+    check_idle,
     check_png,
 )
 from vae_cli.cli.reconstruct import read_pictures
@@ -48,7 +49,9 @@ def command(
             metavar="K|all", help="Shift only this dimension; repeat for more rows, or all."
         ),
     ] = None,
-    index: Annotated[int, typer.Option(min=0, help="Which test image, if no IMG is given.")] = 0,
+    index: Annotated[
+        int | None, typer.Option(min=0, help="Which test image, if no IMG is given. [default: 0]")
+    ] = None,
     invert: Invert = False,
     draw: Draw = False,
     seed: Seed = None,
@@ -65,7 +68,9 @@ def command(
     """
     terminal = Terminal(quiet=quiet)
     check_png(output, *([picture] if picture else []))
-    offsets = parse_offsets(offset or ("-3:3.5:0.5" if dim else "-0.5:3:0.25"))
+    check_idle("--index", index is not None and picture is not None, "leave out IMG")
+    check_idle("--seed", seed is not None and not draw, "add --sample")
+    offsets = parse_offsets(("-3:3.5:0.5" if dim else "-0.5:3:0.25") if offset is None else offset)
     import torch
 
     from vae_cli import data, images, latent
@@ -75,7 +80,7 @@ def command(
     pixels = (
         read_pictures([picture], trained.dataset, terminal, invert=invert)[1]
         if picture
-        else test_image(trained.dataset, index)
+        else test_image(trained.dataset, index or 0)
     )
     model = trained.model
     generator = seeded(seed, trained, terminal) if draw else None
@@ -102,9 +107,12 @@ def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
     """
     if words == ["all"]:
         return kl_by_dim.argsort(descending=True).tolist()
+    if "all" in words:
+        raise UsageError("--dim all stands alone: it is every dimension already")
     count = len(kl_by_dim)
+    allowed = set(map(str, range(count)))
     for word in words:
-        if not (word.isascii() and word.isdigit() and int(word) < count):
+        if word not in allowed:
             raise UsageError(f"--dim {word}: choose 0 to {count - 1}, or all")
     return [int(word) for word in words]
 

@@ -38,12 +38,15 @@ def assignment(text: str) -> dict[str, Any]:
     """
     key, equals, value = text.partition("=")
     part, dot, name = key.strip().partition(".")
-    if not (equals and dot):
+    if not (equals and dot and part and name):
         raise UsageError(f"--set {text}: write section.key=value, as in model.latent_dim=10")
     try:
-        return {part: {name: tomllib.loads(f"value = {value}")["value"]}}
+        parsed = tomllib.loads(f"value = {value}")
     except (tomllib.TOMLDecodeError, RecursionError):
         return {part: {name: value}}
+    if len(parsed) > 1:
+        raise UsageError(f"--set {text}: one setting at a time; repeat --set for more")
+    return {part: {name: parsed["value"]}}
 
 
 def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Config:
@@ -56,6 +59,8 @@ def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Config:
     """
     merged: dict[str, dict[str, Any]] = {}
     for source, tables in layers:
+        if not isinstance(tables, dict):
+            raise UsageError(f"{source} is not a table of settings")
         _validate(source, tables)
         for name, table in tables.items():
             merged[name] = merged.get(name, {}) | dict(table)
@@ -94,8 +99,11 @@ def _explain(error: Any) -> str:
     """One line for one of pydantic's errors: the key, the value, what would be right."""
     key = ".".join(map(str, error["loc"]))
     if error["type"] != "unexpected_keyword_argument":
-        expected = error["msg"].removeprefix("Input should be ")
-        return f"{key} = {json.dumps(error['input'])}: must be {expected}"
-    known = [entry.key for entry in entries()] + [part.name for part in dataclasses.fields(Config)]
-    near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)[0]
+        problem = error["msg"].replace("Input should be", "must be").replace("Tuple should", "must")
+        return f"{key} = {json.dumps(error['input'])}: {problem}"
+    known = [entry.key for entry in entries()]
+    siblings = [other for other in known if other.startswith(f"{error['loc'][0]}.")]
+    sections = [part.name for part in dataclasses.fields(Config)]
+    among = siblings if len(error["loc"]) > 1 else sections
+    near = difflib.get_close_matches(key, among, n=1, cutoff=0.0)[0]
     return f"{key} is not a setting; the nearest is {near}"

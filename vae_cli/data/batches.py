@@ -3,14 +3,16 @@
 import torch
 from torch import Tensor
 
+CPU = torch.device("cpu")
 
-def permutation(count: int, *, seed: int, epoch: int) -> Tensor:
+
+def permutation(count: int, *, seed: int, epoch: int, device: torch.device = CPU) -> Tensor:
     """The order in which an epoch visits the images: int64 `(count,)`, each index once.
 
     A pure function of its arguments, so that a run can be taken up anywhere.
     """
-    generator = torch.Generator().manual_seed((seed + epoch * 0x9E3779B97F4A7C15) % 2**63)
-    return torch.randperm(count, generator=generator)
+    generator = torch.Generator(device).manual_seed((seed + epoch * 0x9E3779B97F4A7C15) % 2**63)
+    return torch.randperm(count, generator=generator, device=device)
 
 
 def gather(images: Tensor, indices: Tensor) -> Tensor:

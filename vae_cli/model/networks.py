@@ -30,7 +30,7 @@ class MLPEncoder(nn.Module):
 
     def forward(self, x: Tensor) -> DiagonalNormal:
         """The posterior of images `(B, C, H, W)`: parameters `(B, D)`."""
-        mean, log_variance = self.project(self.layers(x.flatten(1))).chunk(2, dim=-1)
+        mean, log_variance = self.project(self.layers(x.flatten(1))).float().chunk(2, dim=-1)
         return DiagonalNormal(mean, log_variance)
 
 
@@ -53,7 +53,7 @@ class MLPDecoder(nn.Module):
     def forward(self, z: Tensor) -> Tensor:
         """The mean images of latents `(B, D)`: `(B, C, H, W)`, pixels in [0, 1]."""
         logits: Tensor = self.project(self.layers(z))
-        return torch.sigmoid(logits).view(-1, *self.shape)
+        return torch.sigmoid(logits.float()).view(-1, *self.shape)
 
 
 def _relu_layers(widths: Sequence[int]) -> nn.Sequential:

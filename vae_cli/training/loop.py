@@ -1,4 +1,4 @@
-"""How it learns: one step, one epoch, the test set, and the loop around them.
+"""An epoch, the test set, and the loop around them.
 
 Losses are in nats, summed over an image and averaged over images. Nothing is read from the device
 inside an epoch: totals accumulate there and are read once, at its end.
@@ -14,40 +14,33 @@ from torch import Generator, Tensor
 from vae_cli.data import gather, permutation
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Model
-from vae_cli.objectives import Loss, Objective
+from vae_cli.objectives import Objective
+from vae_cli.training.graph import captured
 from vae_cli.training.metrics import EpochReport, Metrics, Totals
 from vae_cli.training.schedules import Schedule
 from vae_cli.training.state import TrainState
+from vae_cli.training.step import train_step
 
 CHUNK = 8192  # images gathered at a time: few enough to stay small, enough to cost nothing
-
-
-def train_step(state: TrainState, objective: Objective, x: Tensor, learning_rate: float) -> Loss:
-    """One step down the gradient of a batch `(B, C, H, W)` with pixels in [0, 1]."""
-    loss = objective(x, state.model(x, state.generator))
-    gradients = torch.autograd.grad(loss.loss, list(state.optimizer.parameters.values()))
-    state.optimizer.step(gradients, learning_rate)
-    state.step += 1
-    return loss
 
 
 def train_epoch(
     state: TrainState,
     objective: Objective,
     images: Tensor,
+    order: Tensor,
+    rates: Tensor,
     *,
     batch_size: int,
-    seed: int,
-    learning_rate: Schedule,
     progress: Callable[[int], None],
 ) -> Metrics:
-    """Visit every image of `(N, C, H, W)` uint8 once, in an order drawn from seed and epoch."""
-    state.model.train()
+    """Visit the images `(N, C, H, W)` uint8 in the given order, a learning rate a step."""
     totals = Totals()
-    order = permutation(len(images), seed=seed, epoch=state.epoch)
-    for chunk in _chunks(images, order.to(images.device), batch_size):
+    steps = iter(rates.tolist())
+    for chunk in _chunks(images, order, batch_size):
         for x in chunk.split(batch_size):
-            totals.add(train_step(state, objective, x, learning_rate(state.step)))
+            totals.add(train_step(state, objective, x, next(steps)))
+            state.step += 1
         progress(totals.count)
     return totals.mean()
 
@@ -99,18 +92,31 @@ def fit(
     Raises:
         NonFiniteLossError: the loss of an epoch is infinite or not a number.
     """
+    count, steps = len(train), -(-len(train) // batch_size)
+    graph = captured(state, objective, train, batch_size)
+
+    def chunk_done(images: int) -> None:
+        progress(state.epoch * count + images, epochs * count)
+
     while state.epoch < epochs:
         start = time.perf_counter()
-        trained = train_epoch(
-            state,
-            objective,
-            train,
-            batch_size=batch_size,
-            seed=seed,
-            learning_rate=learning_rate,
-            progress=lambda done: progress(state.epoch * len(train) + done, epochs * len(train)),
+        order = permutation(count, seed=seed, epoch=state.epoch, device=train.device)
+        rates = torch.tensor([learning_rate(state.step + index) for index in range(steps)])
+        trained = (
+            graph.run(order, rates)
+            if graph
+            else train_epoch(
+                state,
+                objective,
+                train,
+                order,
+                rates,
+                batch_size=batch_size,
+                progress=chunk_done,
+            )
         )
         seconds = time.perf_counter() - start
+        chunk_done(count)
         tested = evaluate(state.model, objective, test, seed=seed)
         state.epoch += 1
         if not math.isfinite(trained.loss + tested.loss):

@@ -1,5 +1,6 @@
 """What changes while a model learns."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +19,7 @@ class TrainState:
         generator: where the posterior samples come from, on the model's device.
         step: steps done since the start.
         epoch: whole epochs done since the start.
+        dtype: of the matrix products; anything but float32 goes through autocast.
     """
 
     model: nn.Module
@@ -25,11 +27,7 @@ class TrainState:
     generator: Generator
     step: int = 0
     epoch: int = 0
-
-    @property
-    def device(self) -> torch.device:
-        """Where the model learns."""
-        return self.generator.device
+    dtype: torch.dtype = torch.float32
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it as named tensors; a model's best weights travel with their own moments."""
@@ -38,3 +36,10 @@ class TrainState:
             **{f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()},
             "generator": self.generator.get_state(),
         }
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors()` gave, into the memory that is already there."""
+        for name, tensor in self.tensors().items():
+            tensor.copy_(tensors[name])
+        self.generator.set_state(tensors["generator"].cpu())

@@ -1,0 +1,106 @@
+"""A training step captured once as a CUDA graph, then replayed for every full batch.
+
+A step of a small network is some fifty kernels of a few microseconds each. Launched from Python
+they take longer than they run; replayed as one graph they follow each other without a gap. All
+that a step reads or writes therefore stays where it is on the device: the whole data set, the order
+of the epoch, its learning rates, the totals.
+"""
+
+import warnings
+
+import torch
+from torch import Tensor
+
+from vae_cli.data import gather
+from vae_cli.objectives import Objective
+from vae_cli.training.metrics import Metrics, Totals
+from vae_cli.training.state import TrainState
+from vae_cli.training.step import train_step
+
+
+class DeviceEpoch:
+    """An epoch whose every step finds its own batch on the device, by a counter that lives there.
+
+    Args:
+        state: what learns; its tensors are changed in place and never replaced.
+        objective: what is minimised.
+        images: uint8 `(N, C, H, W)` on the device, at least one batch.
+        batch_size: images a step; what is left over is one smaller step that is not captured.
+    """
+
+    def __init__(
+        self, state: TrainState, objective: Objective, images: Tensor, batch_size: int
+    ) -> None:
+        device = images.device
+        self.state, self.objective, self.images, self.batch_size = (
+            state,
+            objective,
+            images,
+            batch_size,
+        )
+        self.full = len(images) // batch_size
+        self.order = torch.arange(len(images), device=device)
+        self.rates = torch.zeros(-(-len(images) // batch_size), device=device)
+        self.batch = torch.zeros(1, dtype=torch.int64, device=device)
+        self.totals = Totals()
+        self.graph: torch.cuda.CUDAGraph | None = None
+
+    def step(self) -> None:
+        """Train on the next full batch; reads and writes nothing outside the device."""
+        batches = self.order[: self.full * self.batch_size].view(self.full, self.batch_size)
+        x = gather(self.images, batches.index_select(0, self.batch).squeeze(0))
+        rate = self.rates.index_select(0, self.batch).squeeze(0)
+        self.totals.add(train_step(self.state, self.objective, x, rate))
+        self.batch += 1
+
+    def capture(self) -> None:
+        """Record one step as a graph; the state comes out as it went in.
+
+        Raises:
+            RuntimeError: something in the step cannot be captured.
+        """
+        before = {name: tensor.clone() for name, tensor in self.state.tensors().items()}
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):  # libraries set themselves up before the capture
+            for _ in range(3):
+                self.batch.zero_()
+                self.step()
+        torch.cuda.current_stream().wait_stream(side)
+        self.state.load(before)
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(self.state.generator)
+        with torch.cuda.graph(graph):
+            self.step()
+        self.graph = graph
+
+    def run(self, order: Tensor, rates: Tensor) -> Metrics:
+        """One epoch in that order, `(N,)`, at those learning rates, one a step."""
+        self.order.copy_(order)
+        self.rates.copy_(rates)
+        self.batch.zero_()
+        self.totals.clear()
+        for _ in range(self.full):
+            self.graph.replay() if self.graph else self.step()
+        rest = self.order[self.full * self.batch_size :]
+        if len(rest):
+            x = gather(self.images, rest)
+            self.totals.add(train_step(self.state, self.objective, x, self.rates[-1]))
+        self.totals.count = len(order)  # a replay does not run the line that counts
+        self.state.step += len(rates)
+        return self.totals.mean()
+
+
+def captured(
+    state: TrainState, objective: Objective, images: Tensor, batch_size: int
+) -> DeviceEpoch | None:
+    """A captured epoch, or None where that is impossible; a capture that fails is a warning."""
+    if not images.is_cuda or len(images) < batch_size:
+        return None
+    epoch = DeviceEpoch(state, objective, images, batch_size)
+    try:
+        epoch.capture()
+    except RuntimeError as error:
+        warnings.warn(f"training goes on without a CUDA graph: {error}", stacklevel=2)
+        return None
+    return epoch
