@@ -29,8 +29,9 @@ def test_tools_find_nothing(command: list[str]) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_and_functions_stay_small(path: Path) -> None:
     text = path.read_text()
-    assert text.count("\n") <= 260
+    assert text.count("\n") <= 250
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             documented = (ast.get_docstring(node, clean=False) or "").count("\n")
-            assert node.end_lineno - node.lineno - documented <= 60, node.name  # type: ignore[operator]
+            body = node.end_lineno - node.body[0].lineno - documented  # type: ignore[operator]
+            assert body <= 40, node.name  # a command's flags are its signature, and not counted

@@ -76,25 +76,25 @@ def command(
     from vae_cli import data, images, latent
 
     trained = open_run(run, device, terminal)
+    model = trained.model
     dims = parse_dims(dim, trained.kl_by_dim) if dim else None
+    generator = seeded(seed, trained, terminal) if draw else None
     pixels = (
         read_pictures([picture], trained.dataset, terminal, invert=invert)[1]
         if picture
         else test_image(trained.dataset, index or 0)
     )
-    model = trained.model
-    generator = seeded(seed, trained, terminal) if draw else None
     posterior = model.posterior(data.unit_interval(pixels).to(model.device))
     shifts = torch.tensor(offsets, device=model.device)
     tiles = latent.traverse(model, posterior, shifts, dims, generator).flatten(0, 1)
     images.write_png(images.grid(tiles, columns=len(offsets), scale=scale), output)
-    rows = [(d, float(trained.kl_by_dim[d])) for d in dims or []]
+    rows = [(number, float(trained.kl_by_dim[number])) for number in dims or []]
     if json:
-        figures = [{"dim": d, "kl": kl} for d, kl in rows]
+        figures = [{"dim": number, "kl": kl} for number, kl in rows]
         terminal.json({"output": str(output), "offsets": offsets, "rows": figures})
         return
     if rows:
-        table = [(str(row), d, f"{kl:.3f}") for row, (d, kl) in enumerate(rows, 1)]
+        table = [(str(row), number, f"{kl:.3f}") for row, (number, kl) in enumerate(rows, 1)]
         terminal.table(("row", "dimension", "KL (nats)"), table)
     terminal.result(output)
 

@@ -99,7 +99,11 @@ def _explain(error: Any) -> str:
     """One line for one of pydantic's errors: the key, the value, what would be right."""
     key = ".".join(map(str, error["loc"]))
     if error["type"] != "unexpected_keyword_argument":
-        problem = error["msg"].replace("Input should be", "must be").replace("Tuple should", "must")
+        problem = (
+            error["msg"]
+            .replace("Input should be", "must be")
+            .replace("Tuple should have", "must be a list with")
+        )
         return f"{key} = {json.dumps(error['input'])}: {problem}"
     known = [entry.key for entry in entries()]
     siblings = [other for other in known if other.startswith(f"{error['loc'][0]}.")]
