@@ -14,13 +14,15 @@ from vae_cli.objectives import ELBO
 from vae_cli.training import (
     DeviceEpoch,
     EpochReport,
+    HostEpoch,
     Metrics,
     TrainState,
     constant,
     cosine,
+    differentiate,
     evaluate,
     fit,
-    train_epoch,
+    trace,
 )
 
 SHAPE = (1, 6, 5)
@@ -94,15 +96,8 @@ def test_training_averages_weigh_images_not_batches() -> None:
     state = fresh()
     state.model.forward = Silent(state.model)  # type: ignore[assignment]
     train, expected = images(70), evaluate(Silent(state.model), ELBO(), images(70), seed=0)
-    found = train_epoch(
-        state,
-        ELBO(),
-        train,
-        torch.randperm(70),
-        torch.zeros(3),
-        batch_size=32,
-        progress=lambda done: None,
-    )
+    epoch = HostEpoch(state, ELBO(), train, 32)
+    found = epoch.run(torch.randperm(70), torch.zeros(3), lambda done: None)
     assert found.distortion == pytest.approx(expected.distortion, rel=1e-5)
     assert found.kl == pytest.approx(expected.kl, rel=1e-5)
     assert found.loss == pytest.approx(expected.loss, rel=1e-5)
@@ -209,16 +204,14 @@ def test_adam_agrees_with_torch() -> None:
 def test_the_step_that_a_gpu_captures_learns_what_the_plain_loop_learns() -> None:
     plain, device = fresh(), fresh()
     train, order, rates = images(70), torch.randperm(70), torch.full((5,), 1e-2)
-    expected = train_epoch(
-        plain, ELBO(), train, order, rates, batch_size=16, progress=lambda done: None
-    )
+    expected = HostEpoch(plain, ELBO(), train, 16).run(order, rates, lambda done: None)
     epoch = DeviceEpoch(device, ELBO(), train, 16)
-    found = epoch.run(order, rates)
+    found = epoch.run(order, rates, lambda done: None)
     assert found.loss == pytest.approx(expected.loss, rel=1e-6)
     assert plain.step == device.step == 5
     for name, tensor in plain.tensors().items():
         torch.testing.assert_close(device.tensors()[name], tensor)
-    again = epoch.run(order, rates)
+    again = epoch.run(order, rates, lambda done: None)
     assert again.loss < found.loss
 
 
@@ -232,7 +225,7 @@ def test_a_captured_epoch_learns_what_the_plain_loop_learns() -> None:
         if capture:
             epoch.capture()
         for _ in range(20):
-            found = epoch.run(torch.arange(70), torch.full((5,), 1e-2))
+            found = epoch.run(torch.arange(70), torch.full((5,), 1e-2), lambda done: None)
         losses.append(found.loss)
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 
@@ -251,3 +244,39 @@ def test_bfloat16_learns_as_well_within_its_precision() -> None:
     narrow.dtype = torch.bfloat16
     assert learn(narrow)[-1].test.loss == pytest.approx(learn(wide)[-1].test.loss, rel=0.01)
     assert all(parameter.dtype == torch.float32 for parameter in narrow.model.parameters())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_traced_step_is_the_plain_step_bit_for_bit(dtype: torch.dtype) -> None:
+    plain, quick = fresh(), fresh()
+    plain.dtype = quick.dtype = dtype
+    batches = (images(48) / 255.0).split(16)
+    traced = trace(quick, ELBO(2.0), batches[0])
+    assert traced
+    for x in batches:
+        (loss, gradients), (expected, references) = traced(x), differentiate(plain, ELBO(2.0), x)
+        assert loss.loss.equal(expected.loss)
+        assert loss.kl.equal(expected.kl)
+        for gradient, reference in zip(gradients, references, strict=True):
+            assert gradient.equal(reference)
+        for state in (plain, quick):
+            state.optimizer.step(references, 0.1)
+    assert plain.generator.get_state().equal(quick.generator.get_state())
+
+
+def test_a_model_that_cannot_be_traced_trains_all_the_same() -> None:
+    class Moody(torch.nn.Module):
+        def __init__(self, model: torch.nn.Module) -> None:
+            super().__init__()
+            self.model = model
+
+        def forward(self, x: Tensor, generator: Generator | None = None) -> Inference:
+            if x.mean() > 2:
+                raise AssertionError
+            return self.model(x, generator)
+
+    plain, moody = fresh(), fresh()
+    moody.model = Moody(moody.model)
+    with pytest.warns(UserWarning, match="could not be traced"):
+        found = learn(moody)
+    assert found[-1].test.loss == learn(plain)[-1].test.loss

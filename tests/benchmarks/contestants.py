@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vae_cli import build, config
 from vae_cli.data import FashionMNIST
-from vae_cli.training import train_epoch
+from vae_cli.training.graph import prepare
 
 BATCH, TURN = 128, 47  # ten turns of 47 batches are one epoch of 469 (and one batch more)
 EPOCH = 469
@@ -29,17 +29,10 @@ def ours(device: str = "cpu", copies: int = 1) -> Iterator[None]:
     images = FashionMNIST().train().images[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
     settings = config.resolve()
     state = build.state(settings, FashionMNIST.shape, where)
-    objective = build.objective(settings.objective)
-    for _ in itertools.count():
-        train_epoch(
-            state,
-            objective,
-            images,
-            torch.randperm(len(images), device=where),
-            torch.full((len(images) // BATCH,), 1e-3),
-            batch_size=BATCH,
-            progress=lambda done: None,
-        )
+    epoch = prepare(state, build.objective(settings.objective), images, BATCH)
+    while True:
+        order = torch.randperm(len(images), device=where)
+        epoch.run(order, torch.full((len(images) // BATCH,), 1e-3), lambda done: None)
         yield
 
 

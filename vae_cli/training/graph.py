@@ -7,18 +7,22 @@ of the epoch, its learning rates, the totals.
 """
 
 import warnings
+from collections.abc import Callable
+from typing import final
 
 import torch
 from torch import Tensor
 
 from vae_cli.data import gather
 from vae_cli.objectives import Objective
+from vae_cli.training.epoch import Epoch, HostEpoch
 from vae_cli.training.metrics import Metrics, Totals
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import train_step
 
 
-class DeviceEpoch:
+@final
+class DeviceEpoch(Epoch):
     """An epoch whose every step finds its own batch on the device, by a counter that lives there.
 
     Args:
@@ -32,12 +36,8 @@ class DeviceEpoch:
         self, state: TrainState, objective: Objective, images: Tensor, batch_size: int
     ) -> None:
         device = images.device
-        self.state, self.objective, self.images, self.batch_size = (
-            state,
-            objective,
-            images,
-            batch_size,
-        )
+        self.state, self.objective, self.images = state, objective, images
+        self.batch_size = batch_size
         self.full = len(images) // batch_size
         self.order = torch.arange(len(images), device=device)
         self.rates = torch.zeros(-(-len(images) // batch_size), device=device)
@@ -74,8 +74,8 @@ class DeviceEpoch:
             self.step()
         self.graph = graph
 
-    def run(self, order: Tensor, rates: Tensor) -> Metrics:
-        """One epoch in that order, `(N,)`, at those learning rates, one a step."""
+    def run(self, order: Tensor, rates: Tensor, progress: Callable[[int], None]) -> Metrics:
+        """Train on every image once; the device is waited for at the end, and progress is told."""
         self.order.copy_(order)
         self.rates.copy_(rates)
         self.batch.zero_()
@@ -88,19 +88,19 @@ class DeviceEpoch:
             self.totals.add(train_step(self.state, self.objective, x, self.rates[-1]))
         self.totals.count = len(order)  # a replay does not run the line that counts
         self.state.step += len(rates)
-        return self.totals.mean()
+        metrics = self.totals.mean()
+        progress(len(order))
+        return metrics
 
 
-def captured(
-    state: TrainState, objective: Objective, images: Tensor, batch_size: int
-) -> DeviceEpoch | None:
-    """A captured epoch, or None where that is impossible; a capture that fails is a warning."""
-    if not images.is_cuda or len(images) < batch_size:
-        return None
-    epoch = DeviceEpoch(state, objective, images, batch_size)
-    try:
-        epoch.capture()
-    except RuntimeError as error:
-        warnings.warn(f"training goes on without a CUDA graph: {error}", stacklevel=2)
-        return None
-    return epoch
+def prepare(state: TrainState, objective: Objective, images: Tensor, batch_size: int) -> Epoch:
+    """The fastest epoch for these images: captured on CUDA where that is possible, else traced."""
+    if images.is_cuda and len(images) >= batch_size:
+        epoch = DeviceEpoch(state, objective, images, batch_size)
+        try:
+            epoch.capture()
+        except RuntimeError as error:
+            warnings.warn(f"training goes on without a CUDA graph: {error}", stacklevel=2)
+        else:
+            return epoch
+    return HostEpoch(state, objective, images, batch_size)

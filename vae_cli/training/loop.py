@@ -1,4 +1,4 @@
-"""An epoch, the test set, and the loop around them.
+"""The test set, and the loop over epochs.
 
 Losses are in nats, summed over an image and averaged over images. Nothing is read from the device
 inside an epoch: totals accumulate there and are read once, at its end.
@@ -6,43 +6,20 @@ inside an epoch: totals accumulate there and are read once, at its end.
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Generator, Tensor
 
-from vae_cli.data import gather, permutation
+from vae_cli.data import permutation
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Model
 from vae_cli.objectives import Objective
-from vae_cli.training.graph import captured
+from vae_cli.training.epoch import chunks
+from vae_cli.training.graph import prepare
 from vae_cli.training.metrics import EpochReport, Metrics, Totals
 from vae_cli.training.schedules import Schedule
 from vae_cli.training.state import TrainState
-from vae_cli.training.step import train_step
-
-CHUNK = 8192  # images gathered at a time: few enough to stay small, enough to cost nothing
-
-
-def train_epoch(
-    state: TrainState,
-    objective: Objective,
-    images: Tensor,
-    order: Tensor,
-    rates: Tensor,
-    *,
-    batch_size: int,
-    progress: Callable[[int], None],
-) -> Metrics:
-    """Visit the images `(N, C, H, W)` uint8 in the given order, a learning rate a step."""
-    totals = Totals()
-    steps = iter(rates.tolist())
-    for chunk in _chunks(images, order, batch_size):
-        for x in chunk.split(batch_size):
-            totals.add(train_step(state, objective, x, next(steps)))
-            state.step += 1
-        progress(totals.count)
-    return totals.mean()
 
 
 @torch.no_grad()
@@ -53,7 +30,7 @@ def evaluate(model: Model, objective: Objective, images: Tensor, *, seed: int) -
     """
     generator = Generator(images.device).manual_seed(seed)
     totals = Totals()
-    for x in _chunks(images, torch.arange(len(images), device=images.device), 1000):
+    for x in chunks(images, torch.arange(len(images), device=images.device), 1000):
         totals.add(objective(x, model(x, generator)))
     return totals.mean()
 
@@ -93,7 +70,7 @@ def fit(
         NonFiniteLossError: the loss of an epoch is infinite or not a number.
     """
     count, steps = len(train), -(-len(train) // batch_size)
-    graph = captured(state, objective, train, batch_size)
+    epoch = prepare(state, objective, train, batch_size)
 
     def chunk_done(images: int) -> None:
         progress(state.epoch * count + images, epochs * count)
@@ -102,21 +79,8 @@ def fit(
         start = time.perf_counter()
         order = permutation(count, seed=seed, epoch=state.epoch, device=train.device)
         rates = torch.tensor([learning_rate(state.step + index) for index in range(steps)])
-        trained = (
-            graph.run(order, rates)
-            if graph
-            else train_epoch(
-                state,
-                objective,
-                train,
-                order,
-                rates,
-                batch_size=batch_size,
-                progress=chunk_done,
-            )
-        )
+        trained = epoch.run(order, rates, chunk_done)
         seconds = time.perf_counter() - start
-        chunk_done(count)
         tested = evaluate(state.model, objective, test, seed=seed)
         state.epoch += 1
         if not math.isfinite(trained.loss + tested.loss):
@@ -124,10 +88,3 @@ def fit(
                 f"the loss is not finite in epoch {state.epoch}: try a lower --learning-rate"
             )
         report(EpochReport(state.epoch, trained, tested, seconds))
-
-
-def _chunks(images: Tensor, order: Tensor, batch_size: int) -> Iterator[Tensor]:
-    """The images in that order, a whole number of batches at a time."""
-    size = max(1, CHUNK // batch_size) * batch_size
-    for indices in order.split(size):
-        yield gather(images, indices)

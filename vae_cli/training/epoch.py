@@ -1,0 +1,71 @@
+"""One pass over the training images, wherever they are."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from typing import final
+
+from torch import Tensor
+
+from vae_cli.data import gather, unit_interval
+from vae_cli.objectives import Objective
+from vae_cli.training.metrics import Metrics, Totals
+from vae_cli.training.state import TrainState
+from vae_cli.training.step import differentiate, trace
+
+CHUNK = 8192  # images gathered at a time: few enough to stay small, enough to cost nothing
+
+
+class Epoch(ABC):
+    """A prepared pass over a data set, run once for every epoch."""
+
+    @abstractmethod
+    def run(self, order: Tensor, rates: Tensor, progress: Callable[[int], None]) -> Metrics:
+        """Train on every image once.
+
+        Args:
+            order: int64 `(N,)`, each image's index once, on the images' device.
+            rates: float32, a learning rate a step.
+            progress: called with the images done so far.
+
+        Returns:
+            The averages over the images, each as it was when its batch was trained on.
+        """
+
+
+@final
+class HostEpoch(Epoch):
+    """Batches gathered a chunk at a time; full ones go through the traced step.
+
+    Args:
+        state: what learns.
+        objective: what is minimised.
+        images: uint8 `(N, C, H, W)`.
+        batch_size: images a step; the last step of an epoch may have fewer.
+    """
+
+    def __init__(
+        self, state: TrainState, objective: Objective, images: Tensor, batch_size: int
+    ) -> None:
+        self.state, self.objective, self.images = state, objective, images
+        self.batch_size = min(batch_size, len(images))
+        self.traced = trace(state, objective, unit_interval(images[: self.batch_size]))
+
+    def run(self, order: Tensor, rates: Tensor, progress: Callable[[int], None]) -> Metrics:
+        """Train on every image once, batch by batch."""
+        totals, steps = Totals(), iter(rates.tolist())
+        for chunk in chunks(self.images, order, self.batch_size):
+            for x in chunk.split(self.batch_size):
+                full = self.traced if len(x) == self.batch_size else None
+                loss, gradients = full(x) if full else differentiate(self.state, self.objective, x)
+                self.state.optimizer.step(gradients, next(steps))
+                self.state.step += 1
+                totals.add(loss)
+            progress(totals.count)
+        return totals.mean()
+
+
+def chunks(images: Tensor, order: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """The images in that order, scaled to [0, 1], a whole number of batches at a time."""
+    size = max(1, CHUNK // batch_size) * batch_size
+    for indices in order.split(size):
+        yield gather(images, indices)
