@@ -15,9 +15,13 @@ def available() -> list[str]:
 def resolve(name: str) -> torch.device:
     """The device of that name; `auto` is the best there is.
 
+    On a processor, numbers too small for float32's usual form count as 0 from then on: Adam's
+    moments of a pixel that is always black become such numbers, and they are slow.
+
     Raises:
         UsageError: torch cannot use that device here.
     """
+    torch.set_flush_denormal(True)  # before the worker threads start, which inherit it
     found = available()
     if name == "auto":
         return torch.device(found[0])
