@@ -97,7 +97,7 @@ def test_training_averages_weigh_images_not_batches() -> None:
     state.model.forward = Silent(state.model)  # type: ignore[assignment]
     train, expected = images(70), evaluate(Silent(state.model), ELBO(), images(70), seed=0)
     epoch = HostEpoch(state, ELBO(), train, 32)
-    found = epoch.run(torch.randperm(70), torch.zeros(3), lambda done: None)
+    found = epoch.run(torch.randperm(70), torch.zeros(3))
     assert found.distortion == pytest.approx(expected.distortion, rel=1e-5)
     assert found.kl == pytest.approx(expected.kl, rel=1e-5)
     assert found.loss == pytest.approx(expected.loss, rel=1e-5)
@@ -204,14 +204,14 @@ def test_adam_agrees_with_torch() -> None:
 def test_the_step_that_a_gpu_captures_learns_what_the_plain_loop_learns() -> None:
     plain, device = fresh(), fresh()
     train, order, rates = images(70), torch.randperm(70), torch.full((5,), 1e-2)
-    expected = HostEpoch(plain, ELBO(), train, 16).run(order, rates, lambda done: None)
+    expected = HostEpoch(plain, ELBO(), train, 16).run(order, rates)
     epoch = DeviceEpoch(device, ELBO(), train, 16)
-    found = epoch.run(order, rates, lambda done: None)
+    found = epoch.run(order, rates)
     assert found.loss == pytest.approx(expected.loss, rel=1e-6)
     assert plain.step == device.step == 5
     for name, tensor in plain.tensors().items():
         torch.testing.assert_close(device.tensors()[name], tensor)
-    again = epoch.run(order, rates, lambda done: None)
+    again = epoch.run(order, rates)
     assert again.loss < found.loss
 
 
@@ -225,7 +225,7 @@ def test_a_captured_epoch_learns_what_the_plain_loop_learns() -> None:
         if capture:
             epoch.capture()
         for _ in range(20):
-            found = epoch.run(torch.arange(70), torch.full((5,), 1e-2), lambda done: None)
+            found = epoch.run(torch.arange(70), torch.full((5,), 1e-2))
         losses.append(found.loss)
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
 

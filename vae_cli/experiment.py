@@ -17,7 +17,7 @@ from vae_cli.config import Config
 from vae_cli.data import unit_interval
 from vae_cli.files import write_whole
 from vae_cli.runs import Run, Trained
-from vae_cli.training import EpochReport, TrainState, fit
+from vae_cli.training import EpochReport, TrainState, fit, precision
 
 PREVIEW = 32  # tiles in a run's pictures: images and their reconstructions, twice as many samples
 
@@ -40,7 +40,11 @@ def train(
     limit = settings.data.limit or None
     train_images = dataset.train().images[:limit].to(device)
     test_images = dataset.test().images[:limit].to(device)
+    objective = build.objective(settings.objective)
+    settings = settle_precision(settings, train_images)
+    run.write_config(settings)
     state = build.state(settings, dataset.shape, device)
+    precision.apply(settings.training.precision, state)
     steps_an_epoch = -(-len(train_images) // settings.training.batch_size)
     log = Log(run, settings, state)
 
@@ -50,7 +54,7 @@ def train(
 
     fit(
         state,
-        build.objective(settings.objective),
+        objective,
         train_images,
         test_images,
         epochs=settings.training.epochs,
@@ -63,6 +67,24 @@ def train(
         progress=progress,
     )
     draw(run, runs.load(run, device), test_images, settings.training.seed)
+
+
+def settle_precision(settings: Config, images: Tensor) -> Config:
+    """The settings with `auto` replaced by the precision that suits this network and device.
+
+    Raises:
+        UsageError: the device lacks the precision asked for.
+    """
+
+    def measure() -> bool:
+        def fresh() -> TrainState:
+            return build.state(settings, images.shape[1:], images.device)
+
+        objective = build.objective(settings.objective)
+        return precision.bfloat16_wins(fresh, objective, images, settings.training.batch_size)
+
+    chosen = precision.choose(settings.training.precision, images.device, measure)
+    return config.at_precision(settings, chosen)
 
 
 @dataclass

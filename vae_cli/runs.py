@@ -57,6 +57,14 @@ class Run:
         """Reconstructions and samples, drawn when training ends; with them a run is finished."""
         return self.path / "reconstructions.png", self.path / "samples.png"
 
+    def write_config(self, settings: Config) -> None:
+        """Write every effective setting.
+
+        Raises:
+            VAEError: the file cannot be written.
+        """
+        write_whole(self.path / "config.toml", config.dumps(settings).encode())
+
     @property
     def finished(self) -> bool:
         """Whether training came to its end."""
@@ -98,7 +106,7 @@ def create(settings: Config, name: str | None, root: Path = ROOT) -> Run:
     except OSError as error:
         raise VAEError(f"cannot create {run.path}: {error.strerror}") from error
     try:
-        write_whole(run.path / "config.toml", config.dumps(settings).encode())
+        run.write_config(settings)
     except VAEError:
         run.path.rmdir()  # the name stays free
         raise

@@ -23,16 +23,19 @@ BATCH, TURN = 128, 47  # ten turns of 47 batches are one epoch of 469 (and one b
 EPOCH = 469
 
 
-def ours(device: str = "cpu", copies: int = 1) -> Iterator[None]:
+def ours(
+    device: str = "cpu", copies: int = 1, dtype: torch.dtype = torch.float32
+) -> Iterator[None]:
     """The code behind `vae train`, on `copies` times the images of a turn."""
     where = torch.device(device)
     images = FashionMNIST().train().images[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
     settings = config.resolve()
     state = build.state(settings, FashionMNIST.shape, where)
+    state.dtype = dtype
     epoch = prepare(state, build.objective(settings.objective), images, BATCH)
     while True:
         order = torch.randperm(len(images), device=where)
-        epoch.run(order, torch.full((len(images) // BATCH,), 1e-3), lambda done: None)
+        epoch.run(order, torch.full((len(images) // BATCH,), 1e-3))
         yield
 
 

@@ -26,6 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 import contestants
 from contestants import EPOCH, TURN
 
+from vae_cli import device as devices
+from vae_cli.training.precision import native_bfloat16
+
 VAE = str(Path(sysconfig.get_path("scripts")) / "vae")
 BARE_TYPER = """import typer
 app = typer.Typer()
@@ -64,6 +67,9 @@ def epochs(turns: int, device: str) -> Table:
         "article's loop": contestants.article(device),
         "floor: matrix products alone": contestants.floor(device=device),
     }
+    if native_bfloat16() or device == "cuda":
+        racers["vae, bfloat16"] = contestants.ours(device, dtype=torch.bfloat16)
+        racers["floor, bfloat16"] = contestants.floor(torch.bfloat16, device)
     if find_spec("pythae"):
         racers["pythae, data in memory"] = contestants.pythae(device)
     times = take_turns(racers, turns, device)
@@ -153,6 +159,7 @@ def main(report: Callable[..., None]) -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--whole", action="store_true", help="20 whole epochs, several minutes")
     asked = parser.parse_args()
+    devices.resolve(asked.device)
     report(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {asked.device}")
     report(epochs(asked.turns, asked.device))
     report(f"ten times the images take {growth(max(1, asked.turns // 20)):.2f} times as long")

@@ -5,6 +5,7 @@ import io
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -61,7 +62,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        if (code := app(words, prog_name="vae", standalone_mode=False) or 0) == INTERRUPTED:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            code = app(words, prog_name="vae", standalone_mode=False) or 0
+        if code == INTERRUPTED:
             _fail(KeyboardInterrupt(), debug)  # Typer turns Ctrl-C in a command into this code
     except BrokenPipeError:  # the reader went away, as in `vae train | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -78,6 +82,10 @@ def _fail(error: BaseException, debug: bool) -> int:
     message, code = explain(error)
     Terminal().error(message)
     return code
+
+
+def _show_warning(message: Warning | str, *_where: object) -> None:
+    Terminal().advice(message)
 
 
 def explain(error: BaseException) -> tuple[str, int]:

@@ -37,9 +37,11 @@ def command(
     settings = config.resolve(*layers, ("command line", typed))
 
     from vae_cli import device, experiment, runs
+    from vae_cli.training import precision
 
     where = device.resolve(settings.training.device)
     settings = config.on_device(settings, where.type)
+    precision.check(settings.training.precision, where)
     run = runs.create(settings, name)
     terminal = Terminal(quiet=quiet or json)
     terminal.note(f"{run.path}, {device.describe(where)}")

@@ -1,6 +1,6 @@
 """What can be set, and where settings come from."""
 
-from vae_cli.config.layers import assignment, dumps, on_device, read, resolve, to_dict
+from vae_cli.config.layers import assignment, at_precision, dumps, on_device, read, resolve, to_dict
 from vae_cli.config.schema import (
     Config,
     DataName,
@@ -21,6 +21,7 @@ __all__ = [
     "ObjectiveConfig",
     "OptimizerConfig",
     "assignment",
+    "at_precision",
     "dumps",
     "entries",
     "on_device",

@@ -6,9 +6,9 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from vae_cli.config.schema import Config, DeviceName, entries
+from vae_cli.config.schema import Config, entries
 from vae_cli.errors import UsageError
 
 
@@ -69,8 +69,16 @@ def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Config:
 
 def on_device(config: Config, device: str) -> Config:
     """The same config with the device that `auto` turned out to be."""
-    name = cast("DeviceName", device)
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, device=name))
+    return _settle(config, device=device)
+
+
+def at_precision(config: Config, precision: str) -> Config:
+    """The same config with the precision that `auto` turned out to be."""
+    return _settle(config, precision=precision)
+
+
+def _settle(config: Config, **values: Any) -> Config:
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, **values))
 
 
 def to_dict(config: Config) -> dict[str, dict[str, Any]]:

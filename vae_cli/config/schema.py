@@ -120,6 +120,10 @@ class TrainingConfig:
         DeviceName,
         Setting("Where to compute; auto takes the best there is.", "--device"),
     ] = "auto"
+    precision: Annotated[
+        Literal["auto", "float32", "tf32", "bfloat16"],
+        Setting("Of the matrix products; auto takes the fastest sound one.", "--precision"),
+    ] = "auto"
 
 
 @section

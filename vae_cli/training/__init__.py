@@ -1,5 +1,6 @@
 """How it learns: state, step, loop, and what is known at the end of an epoch."""
 
+from vae_cli.training import precision
 from vae_cli.training.epoch import HostEpoch
 from vae_cli.training.graph import DeviceEpoch
 from vae_cli.training.loop import evaluate, fit
@@ -20,6 +21,7 @@ __all__ = [
     "differentiate",
     "evaluate",
     "fit",
+    "precision",
     "trace",
     "train_step",
 ]

@@ -15,11 +15,17 @@ from vae_cli.training.step import differentiate, trace
 CHUNK = 8192  # images gathered at a time: few enough to stay small, enough to cost nothing
 
 
+def silent(done: int) -> None:
+    """Progress that nobody watches."""
+
+
 class Epoch(ABC):
     """A prepared pass over a data set, run once for every epoch."""
 
     @abstractmethod
-    def run(self, order: Tensor, rates: Tensor, progress: Callable[[int], None]) -> Metrics:
+    def run(
+        self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = silent
+    ) -> Metrics:
         """Train on every image once.
 
         Args:
@@ -50,7 +56,9 @@ class HostEpoch(Epoch):
         self.batch_size = min(batch_size, len(images))
         self.traced = trace(state, objective, unit_interval(images[: self.batch_size]))
 
-    def run(self, order: Tensor, rates: Tensor, progress: Callable[[int], None]) -> Metrics:
+    def run(
+        self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = silent
+    ) -> Metrics:
         """Train on every image once, batch by batch."""
         totals, steps = Totals(), iter(rates.tolist())
         for chunk in chunks(self.images, order, self.batch_size):

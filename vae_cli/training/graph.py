@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vae_cli.data import gather
 from vae_cli.objectives import Objective
-from vae_cli.training.epoch import Epoch, HostEpoch
+from vae_cli.training.epoch import Epoch, HostEpoch, silent
 from vae_cli.training.metrics import Metrics, Totals
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import train_step
@@ -74,7 +74,9 @@ class DeviceEpoch(Epoch):
             self.step()
         self.graph = graph
 
-    def run(self, order: Tensor, rates: Tensor, progress: Callable[[int], None]) -> Metrics:
+    def run(
+        self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = silent
+    ) -> Metrics:
         """Train on every image once; the device is waited for at the end, and progress is told."""
         self.order.copy_(order)
         self.rates.copy_(rates)
