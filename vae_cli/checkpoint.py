@@ -1,16 +1,19 @@
 """What is kept of a model: named tensors and a little JSON in one safetensors file. No pickle.
 
-The JSON stands in the file's header under `vae`. It holds the schema version and whatever is needed
-to build the model again, so that a checkpoint can be used without anything beside it.
+The JSON stands in the file's header under `vae`: the schema version, and whatever is needed to
+build the model again, so that a checkpoint can be used without anything beside it. The header also
+holds the SHA-256 of the file, taken with 64 zeros in the digest's place: one flipped bit is noticed.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load as deserialise
 from safetensors.torch import save as serialise
 from torch import Tensor
 
@@ -18,6 +21,8 @@ from vae_cli.errors import VAEError
 from vae_cli.files import write_whole
 
 SCHEMA = 1
+MAX_BYTES = 8 * 2**30
+_BLANK = b"0" * 64
 
 
 @dataclass(frozen=True)
@@ -45,27 +50,53 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     """
     facts = json.dumps({"schema": SCHEMA, **checkpoint.facts})
     tensors = {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}
-    write_whole(path, serialise(tensors, {"vae": facts}))
+    blank = serialise(tensors, {"sha256": _BLANK.decode(), "vae": facts})
+    digest = hashlib.sha256(blank).hexdigest().encode()
+    write_whole(path, blank.replace(_BLANK, digest, 1))
 
 
-def load(path: Path, device: torch.device) -> Checkpoint:
-    """Read a checkpoint, its tensors on `device`.
+def load(path: Path) -> Checkpoint:
+    """Read a checkpoint, its tensors in memory.
 
     Raises:
         VAEError: the file is missing, damaged, not a checkpoint, or of a later schema.
     """
+    content = _read(path)
     try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
-            facts = json.loads((file.metadata() or {}).get("vae", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = _metadata(content)
+        facts = json.loads(metadata["vae"])
+        digest, schema = metadata["sha256"].encode(), facts["schema"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise VAEError(f"{path} is damaged or not a checkpoint of vae") from error
+    if type(schema) is not int or schema > SCHEMA:
+        raise VAEError(f"{path} was written by a newer vae (schema {schema}): upgrade vae")
+    if hashlib.sha256(content.replace(digest, _BLANK, 1)).hexdigest().encode() != digest:
+        raise VAEError(f"{path} is damaged: its contents do not match their SHA-256")
+    try:
+        return Checkpoint(deserialise(content), facts)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise VAEError(f"{path} is damaged: {error}") from error
+
+
+def fits(tensors: dict[str, Tensor], module: torch.nn.Module) -> bool:
+    """Whether named tensors are just the parameters and buffers of a module, shape by shape."""
+    expected = {name: (t.shape, t.dtype) for name, t in module.state_dict().items()}
+    return expected == {name: (t.shape, t.dtype) for name, t in tensors.items()}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise VAEError(f"{path} is larger than {MAX_BYTES >> 30} GiB: not a checkpoint of vae")
+        return path.read_bytes()
     except FileNotFoundError as error:
         raise VAEError(f"{path} does not exist: the run has no weights yet") from error
     except OSError as error:
-        raise VAEError(f"cannot read {path}: {error.strerror or error}") from error
-    except (SafetensorError, ValueError) as error:
-        raise VAEError(f"{path} is damaged or not a checkpoint: {error}") from error
-    if not isinstance(facts, dict) or type(facts.get("schema")) is not int:
-        raise VAEError(f"{path} is a safetensors file, but not a checkpoint of vae")
-    if facts["schema"] > SCHEMA:
-        raise VAEError(f"{path} was written by a newer vae (schema {facts['schema']}): upgrade vae")
-    return Checkpoint(tensors, facts)
+        raise VAEError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """The texts in a safetensors header: 8 bytes of its length, then JSON."""
+    length = int.from_bytes(content[:8], "little")
+    metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
+    return metadata

@@ -6,21 +6,22 @@ from pathlib import Path
 
 from vae_cli.errors import VAEError
 
+_LEFTOVER = ".vae-tmp"
+
 
 def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path`; whoever looks finds the old file or the new one, never a part.
 
     The bytes reach the disk under a temporary name in the same folder before they take the place
-    of `path`, so a full disk or a kill leaves what was there.
+    of `path`, and the folder is told to remember that, so a full disk, a kill or a power cut leaves
+    one of the two.
 
     Raises:
         VAEError: the folder is missing, cannot be written, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name[:64]}.", suffix=".tmp"
-        )
+        handle, name = tempfile.mkstemp(_LEFTOVER, f".{path.name[:64]}.", path.parent)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -32,10 +33,27 @@ def write_whole(path: Path, content: bytes) -> None:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+        _sync_folder(path.parent)
     except (FileExistsError, NotADirectoryError) as error:
         raise VAEError(f"cannot write {path}: {path.parent} is not a folder") from error
     except OSError as error:
         raise VAEError(f"cannot write {path}: {error.strerror}") from error
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a write that was killed left behind in a folder."""
+    for leftover in folder.glob(f".*{_LEFTOVER}"):
+        leftover.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # where a folder cannot be opened, nor need be
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

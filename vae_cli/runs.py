@@ -137,26 +137,27 @@ def load(run: Run, device: torch.device) -> Trained:
     Raises:
         VAEError: there are no weights, they are damaged, or they do not fit their config.
     """
-    kept = checkpoint.load(run.best, device)
+    kept = checkpoint.load(run.best)
     weights = kept.group("model")
     try:
         settings = config.resolve(("its config", kept.facts["config"]))
         dataset = build.dataset(settings.data.name)
-        model = build.model(settings.model, dataset.shape).to(device)
-        model.load_state_dict(weights)
-        kl = kept.tensors["kl_by_dim"].cpu()
+        with torch.device("meta"):  # shapes alone: nothing is allocated before they are checked
+            model = build.model(settings.model, dataset.shape)
+        kl = kept.tensors["kl_by_dim"]
         epoch = int(kept.facts["epoch"])
     except KeyError as error:
         raise VAEError(f"{run.best} lacks {error}: it is not a checkpoint of a model") from error
     except (UsageError, TypeError, ValueError) as error:
         raise VAEError(f"{run.best} is damaged: {error}") from error
-    except RuntimeError as error:
-        raise VAEError(f"the weights in {run.best} do not fit the config in it") from error
+    if not checkpoint.fits(weights, model):
+        raise VAEError(f"the weights in {run.best} do not fit the config in it")
     if kl.shape != (model.latent_dim,):
         raise VAEError(f"the KL in {run.best} does not fit its {model.latent_dim} dimensions")
     if not all(tensor.isfinite().all() for tensor in (kl, *weights.values())):
         raise VAEError(f"the weights in {run.best} are not finite numbers")
-    return Trained(model.eval(), dataset, kl, epoch)
+    model.load_state_dict(weights, assign=True)
+    return Trained(model.to(device).eval(), dataset, kl, epoch)
 
 
 def _free_name(name: str, root: Path) -> str:
