@@ -94,7 +94,7 @@ def metrics(run: Path) -> list[dict[str, str]]:
 
 
 def tensors(run: Path) -> dict[str, torch.Tensor]:
-    return checkpoint.load(run / "best.safetensors", torch.device("cpu")).tensors
+    return checkpoint.load(run / "best.safetensors").tensors
 
 
 # --------------------------------------------------------------------- train
@@ -169,7 +169,7 @@ def test_a_runs_own_config_repeats_it_bit_for_bit(
     assert metrics(old)[0].popitem()[0] == "seconds"
     one, other = tensors(old), tensors(new)
     assert one.keys() == other.keys()
-    assert any(name.startswith("model.") for name in one)
+    assert any(name.startswith("state.model.") for name in one)
     for name, tensor in one.items():
         assert torch.equal(tensor, other[name]), name
 
@@ -178,7 +178,7 @@ def test_another_seed_is_another_run(use: Use, here: Path) -> None:
     for name, seed in (("a", 1), ("b", 2)):
         use("train", "--limit", 256, "--epochs", 1, "--seed", seed, "--name", name, "-q")
     one, other = tensors(here / "runs/a"), tensors(here / "runs/b")
-    weights = [name for name in one if name.startswith("model.") and name.endswith("weight")]
+    weights = [name for name in one if name.startswith("state.model.") and name.endswith("weight")]
     assert weights
     assert not any(torch.equal(one[name], other[name]) for name in weights)
 

@@ -26,8 +26,14 @@ class Adam:
         self.t = [torch.zeros((), device=first.device) for first in self.m]
 
     @torch.no_grad()
-    def step(self, gradients: Sequence[Tensor], learning_rate: float | Tensor) -> None:
-        """Change the parameters in place by one step of size `learning_rate`."""
+    def step(
+        self, gradients: Sequence[Tensor], learning_rate: float | Tensor, loss: Tensor
+    ) -> None:
+        """Change the parameters in place by one step of size `learning_rate`.
+
+        A loss that is not finite leaves parameters and moments as they are, without waiting for the
+        device to know: the kernel itself looks at the flag.
+        """
         adam(
             list(self.parameters.values()),
             list(gradients),
@@ -36,6 +42,7 @@ class Adam:
             [],
             self.t,
             fused=True,
+            found_inf=loss.isfinite().logical_not().float(),
             amsgrad=False,
             beta1=0.9,
             beta2=0.999,

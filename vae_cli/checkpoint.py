@@ -1,8 +1,8 @@
 """What is kept of a model: named tensors and a little JSON in one safetensors file. No pickle.
 
 The JSON stands in the file's header under `vae`: the schema version, and whatever is needed to
-build the model again, so that a checkpoint can be used without anything beside it. The header also
-holds the SHA-256 of the file, taken with 64 zeros in the digest's place: one flipped bit is noticed.
+build the model again, so that a checkpoint can be used without anything beside it. The header holds
+the SHA-256 of the file too, taken with 64 zeros in the digest's place: a flipped bit is noticed.
 """
 
 import hashlib

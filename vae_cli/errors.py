@@ -13,6 +13,14 @@ class UsageError(VAEError):
     exit_code = 2
 
 
+class InterruptedRunError(VAEError):
+    """A signal asked to stop; what was learned is saved."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + signal
+
+
 class NonFiniteLossError(VAEError):
     """The loss became infinite or not a number."""
 

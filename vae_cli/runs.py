@@ -9,21 +9,25 @@ runs/NAME/samples.png            draws from the prior
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vae_cli import build, checkpoint, config
+from vae_cli.checkpoint import Checkpoint
 from vae_cli.config import Config
 from vae_cli.data import Dataset
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.files import write_whole
+from vae_cli.files import sweep, write_whole
 from vae_cli.model import VAE
 
 ROOT = Path("runs")
+MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}  # of a run that goes on
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,11 @@ class Run:
     def name(self) -> str:
         """What `--run` calls it."""
         return self.path.name
+
+    @property
+    def config_file(self) -> Path:
+        """Every effective setting."""
+        return self.path / "config.toml"
 
     @property
     def metrics_file(self) -> Path:
@@ -63,7 +72,7 @@ class Run:
         Raises:
             VAEError: the file cannot be written.
         """
-        write_whole(self.path / "config.toml", config.dumps(settings).encode())
+        write_whole(self.config_file, config.dumps(settings).encode())
 
     @property
     def finished(self) -> bool:
@@ -131,6 +140,44 @@ def find(selector: str | None, root: Path = ROOT) -> Run:
     return max(finished, key=lambda run: run.pictures[-1].stat().st_mtime)
 
 
+def find_stopped(selector: str | None, root: Path = ROOT) -> Run:
+    """The run of that name or path; with None the one last stopped, or else the last finished.
+
+    Raises:
+        UsageError: there is none.
+    """
+    stopped = [run for run in _runs(root) if run.last.is_file() and not run.finished]
+    if selector is not None or not stopped:
+        return find(selector, root)
+    return max(stopped, key=lambda run: run.last.stat().st_mtime)
+
+
+def go_on(run: Run, typed: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Checkpoint, Config]:
+    """The checkpoint at which a run stopped, and its settings with those typed that may change.
+
+    Raises:
+        UsageError: something was typed that differs from the run's and may not.
+        VAEError: the checkpoint is missing or damaged.
+    """
+    sweep(run.path)
+    kept = checkpoint.load(run.last)
+    try:
+        base = ("its config", kept.facts["config"])
+        own = config.resolve(base)
+    except (KeyError, UsageError) as error:
+        raise VAEError(f"{run.last} is damaged: {error}") from error
+    wanted = config.resolve(base, *typed)
+    changes = [c for c in config.differences(own, wanted) if c.key not in MAY_CHANGE]
+    if changes:
+        listed = ", ".join(f"{c.key} is {c.before}, not {c.after}" for c in changes)
+        raise UsageError(f"run {run.name} cannot go on with other settings: {listed}")
+    if wanted.training.epochs < own.training.epochs:
+        raise UsageError(
+            f"--epochs: run {run.name} has {own.training.epochs}; it can only be raised"
+        )
+    return kept, wanted
+
+
 def load(run: Run, device: torch.device) -> Trained:
     """The best weights of a run, as a model on the device.
 
@@ -138,7 +185,7 @@ def load(run: Run, device: torch.device) -> Trained:
         VAEError: there are no weights, they are damaged, or they do not fit their config.
     """
     kept = checkpoint.load(run.best)
-    weights = kept.group("model")
+    weights = kept.group("state.model")
     try:
         settings = config.resolve(("its config", kept.facts["config"]))
         dataset = build.dataset(settings.data.name)

@@ -9,6 +9,7 @@ from rich.text import Text
 from vae_cli.cli.console import Terminal
 
 if TYPE_CHECKING:
+    from vae_cli.keeper import Row
     from vae_cli.runs import Run
     from vae_cli.training import EpochReport
 
@@ -30,7 +31,6 @@ class TrainingView:
     def __init__(self, terminal: Terminal, epochs: int) -> None:
         self.terminal = terminal
         self.epochs = epochs
-        self.done: list[EpochReport] = []
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -62,7 +62,6 @@ class TrainingView:
 
     def report(self, done: "EpochReport") -> None:
         """Add a row."""
-        self.done.append(done)
         train, test = done.train, done.test
         losses = (train.kl, train.distortion, train.loss, test.kl, test.distortion, test.loss)
         dims = f"{test.active}/{len(test.kl_by_dim)}"
@@ -70,15 +69,15 @@ class TrainingView:
         self._line(row)
         self.bar.update(self.task, description=f"epoch {min(done.epoch + 1, self.epochs)}")
 
-    def summary(self, run: "Run") -> None:
+    def summary(self, run: "Run", rows: "list[Row]", latent_dim: int) -> None:
         """What came of it, and what to try next."""
-        best = min(self.done, key=lambda done: done.test.loss)
-        latent_dim = len(best.test.kl_by_dim)
-        self.terminal.note(f"best test loss {best.test.loss:.3f}, epoch {best.epoch}")
-        if 2 * best.test.active < latent_dim:
+        best = min(rows, key=lambda row: row["test_loss"])
+        active = best["active_dims"]
+        self.terminal.note(f"best test loss {best['test_loss']:.3f}, epoch {best['epoch']}")
+        if 2 * active < latent_dim:
             self.terminal.advice(
-                f"{latent_dim - best.test.active} of {latent_dim} latent dimensions are silent: "
-                f"a lower --beta wakes them, or --latent-dim {max(1, best.test.active)} is enough"
+                f"{latent_dim - active} of {latent_dim} latent dimensions are silent: "
+                f"a lower --beta wakes them, or --latent-dim {max(1, active)} is enough"
             )
         for picture in run.pictures:
             self.terminal.result(picture)

@@ -1,6 +1,15 @@
 """What can be set, and where settings come from."""
 
-from vae_cli.config.layers import assignment, at_precision, dumps, on_device, read, resolve, to_dict
+from vae_cli.config.layers import (
+    assignment,
+    at_precision,
+    differences,
+    dumps,
+    on_device,
+    read,
+    resolve,
+    to_dict,
+)
 from vae_cli.config.schema import (
     Config,
     DataName,
@@ -22,6 +31,7 @@ __all__ = [
     "OptimizerConfig",
     "assignment",
     "at_precision",
+    "differences",
     "dumps",
     "entries",
     "on_device",

@@ -5,6 +5,7 @@ import difflib
 import json
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,22 @@ def on_device(config: Config, device: str) -> Config:
 def at_precision(config: Config, precision: str) -> Config:
     """The same config with the precision that `auto` turned out to be."""
     return _settle(config, precision=precision)
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting that two configs have differently."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+def differences(before: Config, after: Config) -> list[Change]:
+    """The settings that differ, in the order of the schema."""
+    old, new = to_dict(before), to_dict(after)
+    pairs = [(e.key, old[e.section][e.name], new[e.section][e.name]) for e in entries()]
+    return [Change(key, was, now) for key, was, now in pairs if was != now]
 
 
 def _settle(config: Config, **values: Any) -> Config:

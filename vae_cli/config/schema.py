@@ -124,6 +124,10 @@ class TrainingConfig:
         Literal["auto", "float32", "tf32", "bfloat16"],
         Setting("Of the matrix products; auto takes the fastest sound one.", "--precision"),
     ] = "auto"
+    save_every: Annotated[
+        str,
+        Setting("Save after so many epochs (5), seconds (30s) or minutes (10m).", "--save-every"),
+    ] = "1m"
 
 
 @section

@@ -7,8 +7,9 @@ from typing import final
 from torch import Tensor
 
 from vae_cli.data import gather, unit_interval
+from vae_cli.errors import NonFiniteLossError
 from vae_cli.objectives import Objective
-from vae_cli.training.metrics import Metrics, Totals
+from vae_cli.training.metrics import Metrics
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import differentiate, trace
 
@@ -26,7 +27,7 @@ class Epoch(ABC):
     def run(
         self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = silent
     ) -> Metrics:
-        """Train on every image once.
+        """Train on every image once, or on what is left of an epoch that was broken off.
 
         Args:
             order: int64 `(N,)`, each image's index once, on the images' device.
@@ -35,6 +36,9 @@ class Epoch(ABC):
 
         Returns:
             The averages over the images, each as it was when its batch was trained on.
+
+        Raises:
+            NonFiniteLossError: a loss was infinite or not a number; the weights are still finite.
         """
 
 
@@ -59,21 +63,36 @@ class HostEpoch(Epoch):
     def run(
         self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = silent
     ) -> Metrics:
-        """Train on every image once, batch by batch."""
-        totals, steps = Totals(), iter(rates.tolist())
-        for chunk in chunks(self.images, order, self.batch_size):
+        """Train on the images that are left, batch by batch."""
+        state, steps = self.state, iter(rates.tolist()[self.state.done :])
+        for chunk in chunks(self.images, order[state.done * self.batch_size :], self.batch_size):
             for x in chunk.split(self.batch_size):
                 full = self.traced if len(x) == self.batch_size else None
-                loss, gradients = full(x) if full else differentiate(self.state, self.objective, x)
-                self.state.optimizer.step(gradients, next(steps))
-                self.state.step += 1
-                totals.add(loss)
-            progress(totals.count)
-        return totals.mean()
+                loss, gradients = full(x) if full else differentiate(state, self.objective, x)
+                state.optimizer.step(gradients, next(steps), loss.loss)
+                state.totals.add(loss)
+                state.step, state.done = state.step + 1, state.done + 1
+            check_finite(state)
+            progress(state.totals.count)
+        metrics = state.totals.mean()
+        state.end_epoch()
+        return metrics
+
+
+def check_finite(state: TrainState) -> None:
+    """Stop at a loss that is not finite; no step has been taken along its gradient.
+
+    Raises:
+        NonFiniteLossError: there was one in the epoch under way.
+    """
+    if not state.totals.finite():
+        raise NonFiniteLossError(
+            f"the loss is not finite in epoch {state.epoch + 1}: try a lower --learning-rate"
+        )
 
 
 def chunks(images: Tensor, order: Tensor, batch_size: int) -> Iterator[Tensor]:
     """The images in that order, scaled to [0, 1], a whole number of batches at a time."""
     size = max(1, CHUNK // batch_size) * batch_size
-    for indices in order.split(size):
+    for indices in order.split(size) if len(order) else ():
         yield gather(images, indices)

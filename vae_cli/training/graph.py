@@ -15,10 +15,12 @@ from torch import Tensor
 
 from vae_cli.data import gather
 from vae_cli.objectives import Objective
-from vae_cli.training.epoch import Epoch, HostEpoch, silent
-from vae_cli.training.metrics import Metrics, Totals
+from vae_cli.training.epoch import Epoch, HostEpoch, check_finite, silent
+from vae_cli.training.metrics import Metrics
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import train_step
+
+TOLD = 64  # batches between two words to progress
 
 
 @final
@@ -42,7 +44,6 @@ class DeviceEpoch(Epoch):
         self.order = torch.arange(len(images), device=device)
         self.rates = torch.zeros(-(-len(images) // batch_size), device=device)
         self.batch = torch.zeros(1, dtype=torch.int64, device=device)
-        self.totals = Totals()
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def step(self) -> None:
@@ -50,7 +51,7 @@ class DeviceEpoch(Epoch):
         batches = self.order[: self.full * self.batch_size].view(self.full, self.batch_size)
         x = gather(self.images, batches.index_select(0, self.batch).squeeze(0))
         rate = self.rates.index_select(0, self.batch).squeeze(0)
-        self.totals.add(train_step(self.state, self.objective, x, rate))
+        self.state.totals.add(train_step(self.state, self.objective, x, rate))
         self.batch += 1
 
     def capture(self) -> None:
@@ -60,6 +61,7 @@ class DeviceEpoch(Epoch):
             RuntimeError: something in the step cannot be captured.
         """
         before = {name: tensor.clone() for name, tensor in self.state.tensors().items()}
+        position = self.state.position()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):  # libraries set themselves up before the capture
@@ -67,31 +69,37 @@ class DeviceEpoch(Epoch):
                 self.batch.zero_()
                 self.step()
         torch.cuda.current_stream().wait_stream(side)
-        self.state.load(before)
+        self.state.load(before, position)
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self.state.generator)
         with torch.cuda.graph(graph):
             self.step()
+        self.state.totals.count = position["count"]  # nothing ran while it was recorded
         self.graph = graph
 
     def run(
         self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = silent
     ) -> Metrics:
-        """Train on every image once; the device is waited for at the end, and progress is told."""
+        """Train on the images that are left; progress runs ahead of the device."""
+        state = self.state
         self.order.copy_(order)
         self.rates.copy_(rates)
-        self.batch.zero_()
-        self.totals.clear()
-        for _ in range(self.full):
+        self.batch.fill_(state.done)
+        for done in range(state.done, self.full):
             self.graph.replay() if self.graph else self.step()
+            state.step, state.done = state.step + 1, done + 1
+            state.totals.count = state.done * self.batch_size  # a replay runs no line of Python
+            if state.done % TOLD == 0:
+                progress(state.totals.count)
         rest = self.order[self.full * self.batch_size :]
-        if len(rest):
+        if len(rest) and state.done == self.full:
             x = gather(self.images, rest)
-            self.totals.add(train_step(self.state, self.objective, x, self.rates[-1]))
-        self.totals.count = len(order)  # a replay does not run the line that counts
-        self.state.step += len(rates)
-        metrics = self.totals.mean()
+            state.totals.add(train_step(state, self.objective, x, self.rates[-1]))
+            state.step, state.done = state.step + 1, state.done + 1
+        check_finite(state)
         progress(len(order))
+        metrics = state.totals.mean()
+        state.end_epoch()
         return metrics
 
 

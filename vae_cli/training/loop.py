@@ -64,10 +64,11 @@ def fit(
         seed: of the order of the images and of the noise of the evaluation.
         learning_rate: a pure function of the step.
         report: called with each epoch's averages.
-        progress: called with the images trained on since the start, and those of the whole run.
+        progress: called now and then with the images trained on since the start, and those of the
+            whole run; the state is then between two steps, and an exception leaves it so.
 
     Raises:
-        NonFiniteLossError: the loss of an epoch is infinite or not a number.
+        NonFiniteLossError: a loss is infinite or not a number.
     """
     count, steps = len(train), -(-len(train) // batch_size)
     epoch = prepare(state, objective, train, batch_size)
@@ -76,15 +77,15 @@ def fit(
         progress(state.epoch * count + images, epochs * count)
 
     while state.epoch < epochs:
-        start = time.perf_counter()
+        start, first = time.perf_counter(), state.step - state.done
         order = permutation(count, seed=seed, epoch=state.epoch, device=train.device)
-        rates = torch.tensor([learning_rate(state.step + index) for index in range(steps)])
+        rates = torch.tensor([learning_rate(first + index) for index in range(steps)])
         trained = epoch.run(order, rates, chunk_done)
         seconds = time.perf_counter() - start
         tested = evaluate(state.model, objective, test, seed=seed)
-        state.epoch += 1
-        if not math.isfinite(trained.loss + tested.loss):
+        if not math.isfinite(tested.loss):
             raise NonFiniteLossError(
-                f"the loss is not finite in epoch {state.epoch}: try a lower --learning-rate"
+                f"the test loss is not finite after epoch {state.epoch}: "
+                "try a lower --learning-rate"
             )
         report(EpochReport(state.epoch, trained, tested, seconds))

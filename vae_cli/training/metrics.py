@@ -58,6 +58,19 @@ class Totals:
             self.sums = torch.zeros_like(row)
         self.sums += row  # in place, where a captured step finds it again
 
+    def put(self, sums: Tensor | None, count: int) -> None:
+        """Take over sums that were kept; None is none yet."""
+        self.clear()
+        if sums is not None and self.sums is not None:
+            self.sums.copy_(sums)
+        elif sums is not None:
+            self.sums = sums.clone()
+        self.count = count
+
+    def finite(self) -> bool:
+        """Whether nothing infinite or undefined was added; waits for the device."""
+        return self.sums is None or bool(self.sums.isfinite().all())
+
     def clear(self) -> None:
         """Start again from zero, in the same memory."""
         self.count = 0

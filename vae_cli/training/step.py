@@ -40,7 +40,7 @@ def train_step(
         learning_rate: a number, or a scalar tensor on the device.
     """
     loss, gradients = differentiate(state, objective, x)
-    state.optimizer.step(gradients, learning_rate)
+    state.optimizer.step(gradients, learning_rate, loss.loss)
     return loss
 
 

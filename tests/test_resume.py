@@ -1,0 +1,221 @@
+"""A run that was stopped goes on as if it had not been, bit for bit."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from vae_cli import build, checkpoint, config
+from vae_cli.errors import InterruptedRunError, NonFiniteLossError, UsageError
+from vae_cli.experiment import train
+from vae_cli.keeper import Interval
+from vae_cli.runs import Run, create, find_stopped, go_on
+
+CPU = torch.device("cpu")
+SETTINGS = {"data": {"limit": 300}, "model": {"hidden": [16], "latent_dim": 3}}
+SETTINGS |= {"training": {"epochs": 3, "batch_size": 32}}
+
+
+@pytest.fixture(autouse=True)
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vae_cli.training.epoch.CHUNK", 32)  # a word to progress after every step
+
+
+def learn(run: Run, stop_at: int | None = None) -> None:
+    """Train or go on; with `stop_at`, a signal comes after so many steps of this training."""
+    said = 0
+
+    def stopped() -> int | None:
+        nonlocal said
+        said += 1
+        return signal.SIGTERM if said == stop_at else None
+
+    kept, settings = go_on(run, []) if run.last.exists() else (None, config.resolve(("", SETTINGS)))
+    train(
+        run,
+        settings,
+        CPU,
+        kept=kept,
+        report=lambda done: None,
+        progress=lambda done, total: None,
+        stopped=stopped,
+    )
+
+
+def fresh(root: Path, name: str) -> Run:
+    return create(config.resolve(("", SETTINGS)), name, root)
+
+
+def everything(run: Run) -> tuple[dict[str, Tensor], list[str], bytes, bytes]:
+    """All that must be equal: states, rows less their seconds, pictures."""
+    tensors = {
+        f"{path.name}:{name}": tensor
+        for path in (run.best, run.last)
+        for name, tensor in checkpoint.load(path).tensors.items()
+    }
+    rows = [line.rpartition(",")[0] for line in run.metrics_file.read_text().splitlines()]
+    return tensors, rows, *(picture.read_bytes() for picture in run.pictures)
+
+
+def assert_same(one: Run, other: Run) -> None:
+    (first, *rest), (second, *others) = everything(one), everything(other)
+    assert rest == others
+    assert first.keys() == second.keys()
+    for name, tensor in first.items():
+        assert tensor.equal(second[name]), name
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    run = fresh(tmp_path_factory.mktemp("whole"), "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("vae_cli.training.epoch.CHUNK", 32)
+        learn(run)
+    return run
+
+
+@pytest.mark.parametrize("step", [1, 2, 9, 10, 11, 15, 19, 20, 21, 29, 30])
+def test_a_run_stopped_after_any_step_goes_on_bit_for_bit(
+    tmp_path: Path, whole: Run, step: int
+) -> None:
+    run = fresh(tmp_path, "stopped")
+    with pytest.raises(InterruptedRunError, match="vae train --resume stopped") as stop:
+        learn(run, stop_at=step)
+    assert stop.value.exit_code == 143
+    learn(run)
+    assert_same(run, whole)
+
+
+def test_a_run_stopped_again_and_again_goes_on_bit_for_bit(tmp_path: Path, whole: Run) -> None:
+    run = fresh(tmp_path, "often")
+    while not run.finished:
+        try:
+            learn(run, stop_at=4)
+        except InterruptedRunError:
+            continue
+    assert_same(run, whole)
+
+
+def test_more_epochs_may_be_asked_for_and_nothing_else(tmp_path: Path) -> None:
+    run = fresh(tmp_path, "small")
+    with pytest.raises(InterruptedRunError):
+        learn(run, stop_at=3)
+    typed = ("command line", {"training": {"epochs": 9}})
+    assert go_on(run, [typed])[1].training.epochs == 9
+    for tables, word in (
+        ({"training": {"epochs": 1}}, "can only be raised"),
+        ({"model": {"latent_dim": 4}}, "model.latent_dim is 3, not 4"),
+        ({"data": {"limit": 5}}, "data.limit is 300, not 5"),
+    ):
+        with pytest.raises(UsageError, match=word):
+            go_on(run, [("command line", tables)])
+
+
+def test_the_last_stopped_run_is_taken_before_a_finished_one(tmp_path: Path) -> None:
+    run, other = fresh(tmp_path, "stopped"), fresh(tmp_path, "finished")
+    with pytest.raises(InterruptedRunError):
+        learn(run, stop_at=3)
+    learn(other)
+    assert find_stopped(None, tmp_path) == run
+    learn(run)
+    assert find_stopped(None, tmp_path) == run
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "1h", "", "1.5m", "m", "nan", "99999999"])
+def test_a_malformed_interval_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--save-every"):
+        Interval.parse(text)
+
+
+def test_saves_come_at_their_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saves: list[str] = []
+    keep = checkpoint.save
+
+    def counted(path: Path, kept: checkpoint.Checkpoint) -> None:
+        saves.append(path.name)
+        keep(path, kept)
+
+    monkeypatch.setattr(checkpoint, "save", counted)
+    run = fresh(tmp_path, "rare")
+    settings = config.resolve(("", SETTINGS), ("", {"training": {"save_every": "2"}}))
+    train(
+        run,
+        settings,
+        CPU,
+        report=lambda done: None,
+        progress=lambda done, total: None,
+        stopped=lambda: None,
+    )
+    assert saves.count("last.safetensors") == 2  # after the second epoch and at the end
+
+
+@pytest.mark.parametrize("step", [0, 7, 13])
+def test_a_loss_that_is_not_finite_never_reaches_the_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    poison = build.objective
+
+    def objective(settings: config.ObjectiveConfig) -> Callable[..., object]:
+        steps = 0
+
+        def poisoned(x: Tensor, inference: object) -> object:
+            nonlocal steps
+            loss = poison(settings)(x, inference)  # type: ignore[arg-type]
+            if torch.is_grad_enabled():
+                steps += 1
+                if steps > step:
+                    return type(loss)(loss.loss * float("nan"), loss.distortion, loss.kl)
+            return loss
+
+        return poisoned
+
+    monkeypatch.setattr(build, "objective", objective)
+    monkeypatch.setattr("vae_cli.training.epoch.trace", lambda *_: None)
+    run = fresh(tmp_path, "nan")
+    with pytest.raises(NonFiniteLossError, match="--learning-rate") as refusal:
+        learn(run)
+    assert refusal.value.exit_code == 3
+    for path in (run.best, run.last):
+        if path.exists():
+            for tensor in checkpoint.load(path).group("state.model").values():
+                assert tensor.isfinite().all()
+    assert run.best.exists() == (step >= 10)
+
+
+def test_adam_leaves_everything_alone_when_the_loss_is_not_finite() -> None:
+    state = build.state(config.resolve(), (1, 28, 28), CPU)
+    before = {name: tensor.clone() for name, tensor in state.tensors().items()}
+    gradients = [torch.ones_like(p) for p in state.optimizer.parameters.values()]
+    state.optimizer.step(gradients, 0.1, torch.tensor(float("nan")))
+    for name, tensor in state.tensors().items():
+        assert tensor.equal(before[name]), name
+    state.optimizer.step(gradients, 0.1, torch.tensor(1.0))
+    assert not state.tensors()["model.decoder.project.bias"].equal(
+        before["model.decoder.project.bias"]
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_the_real_app_which_then_goes_on(
+    tmp_path: Path, vae: Callable[..., object], number: signal.Signals, code: int
+) -> None:
+    from conftest import VAE
+
+    words = ["train", "--limit", "8192", "--epochs", "200", "--name", "long"]
+    with subprocess.Popen(
+        [VAE, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        for _ in range(3):
+            process.stdout.readline()
+        process.send_signal(number)
+        assert process.wait(timeout=30) == code
+        assert process.stderr.read().splitlines()[-1].endswith("vae train --resume long")
+    assert not list(tmp_path.rglob("*tmp"))
+    kept = checkpoint.load(tmp_path / "runs/long/last.safetensors")
+    assert kept.facts["position"]["step"] > 0

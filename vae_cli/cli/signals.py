@@ -1,0 +1,38 @@
+"""Ctrl-C and SIGTERM while a model learns: the first asks to stop, the second does not ask."""
+
+import os
+import signal
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+CAUGHT = (signal.SIGINT, signal.SIGTERM)
+
+
+class StopSignals:
+    """Within it, a signal is remembered in place of raising; a second one ends the process."""
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        self.before = {number: signal.signal(number, self._remember) for number in CAUGHT}
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+    def _remember(self, number: int, _frame: FrameType | None) -> None:
+        if self.received is not None:
+            os._exit(128 + number)
+        self.received = number
+
+    def stopped(self) -> int | None:
+        """The number of the signal that came, if one did."""
+        return self.received
