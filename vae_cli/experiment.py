@@ -68,8 +68,6 @@ def train(
     if kept:
         keeper.take_up(kept)
         run.pictures[-1].unlink(missing_ok=True)  # the run is not finished any more
-    steps_an_epoch = -(-len(train_images) // settings.training.batch_size)
-    steps = steps_an_epoch * settings.training.epochs
 
     def between_steps(done: int, total: int) -> None:
         progress(done, total)
@@ -80,18 +78,7 @@ def train(
         report(done)
 
     try:
-        fit(
-            state,
-            build.objective(settings.objective),
-            train_images,
-            test_images,
-            epochs=settings.training.epochs,
-            batch_size=settings.training.batch_size,
-            seed=settings.training.seed,
-            learning_rate=build.learning_rate(settings.optimizer, steps),
-            report=after_epoch,
-            progress=between_steps,
-        )
+        learn(state, settings, train_images, test_images, after_epoch, between_steps)
     except NonFiniteLossError:
         keeper.save_best()  # the state itself is of no use any more
         raise
@@ -100,6 +87,31 @@ def train(
     if signal := stopped():
         raise InterruptedRunError(f"stopped, but run {run.name} is finished", signal)
     return keeper.rows
+
+
+def learn(
+    state: TrainState,
+    settings: Config,
+    train_images: Tensor,
+    test_images: Tensor,
+    report: Callable[[EpochReport], None],
+    progress: Callable[[int, int], None],
+) -> None:
+    """`fit` with a config's numbers."""
+    training = settings.training
+    steps = -(-len(train_images) // training.batch_size) * training.epochs
+    fit(
+        state,
+        build.objective(settings.objective),
+        train_images,
+        test_images,
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        seed=training.seed,
+        learning_rate=build.learning_rate(settings.optimizer, steps),
+        report=report,
+        progress=progress,
+    )
 
 
 def settle_precision(settings: Config, images: Tensor) -> Config:
