@@ -43,3 +43,13 @@ def vae(tmp_path: Path) -> Vae:
         return call(*words, cwd=cwd, **environment)
 
     return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="all of tests/reliability: half an hour")
+
+
+@pytest.fixture
+def times(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """How often a reliability test tries: `times(quick, full)`."""
+    return lambda quick, full: full if request.config.getoption("--full") else quick

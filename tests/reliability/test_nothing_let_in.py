@@ -1,0 +1,202 @@
+"""A checkpoint, picture or config from a stranger is refused in one line or used; nothing else."""
+
+import io
+import os
+import pickle
+import random
+import shutil
+import sys
+import tarfile
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from vae_cli import config, images, runs
+from vae_cli.errors import UsageError, VAEError
+from vae_cli.runs import Run
+
+Times = Callable[[int, int], int]
+CPU = torch.device("cpu")
+
+
+def mutate(content: bytes, draw: random.Random) -> bytes:
+    """Content with a few bytes flipped, cut, doubled, or numbers in its text changed."""
+    changed = bytearray(content)
+    for _ in range(draw.choice([1, 1, 2, 8])):
+        at = draw.randrange(draw.choice([min(len(changed), 1500), len(changed)]))
+        match draw.randrange(5):
+            case 0:
+                changed[at] ^= 1 << draw.randrange(8)
+            case 1:
+                del changed[at : at + draw.randrange(1, 64)]
+            case 2:
+                changed[at:at] = changed[at : at + draw.randrange(1, 64)]
+            case 3:
+                changed[at : at + 1] = draw.choice(
+                    [b"9999999999", b"-1", b"null", b"[", b'"', b"{"]
+                )
+            case _:
+                changed[at : at + 4] = draw.randbytes(4)
+        if not changed:
+            break
+    return bytes(changed)
+
+
+def test_a_mutated_checkpoint_is_never_used(home: Path, tmp_path: Path, times: Times) -> None:
+    draw, run = random.Random(0), Run(tmp_path / "run")
+    run.path.mkdir()
+    good = (home / "runs/small/best.safetensors").read_bytes()
+    for _ in range(times(40, 10_000)):
+        bad = mutate(good, draw)
+        if bad == good:
+            continue
+        run.best.write_bytes(bad)
+        start = time.monotonic()
+        with pytest.raises(VAEError) as refusal:
+            runs.load(run, CPU)
+        assert time.monotonic() - start < 1
+        assert "\n" not in str(refusal.value)
+
+
+def pictures() -> dict[str, bytes]:
+    """One small picture of every format that people have."""
+    made = {}
+    image = Image.effect_noise((40, 30), 80)
+    for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"):
+        buffer = io.BytesIO()
+        (image.convert("RGB") if kind == "WEBP" else image).save(buffer, kind)
+        made[kind] = buffer.getvalue()
+    return made
+
+
+def test_a_mutated_picture_is_read_or_refused(tmp_path: Path, times: Times) -> None:
+    draw, path = random.Random(1), tmp_path / "picture"
+    kinds = list(pictures().values())
+    read = refused = 0
+    for number in range(times(400, 10_000)):
+        path.write_bytes(mutate(kinds[number % len(kinds)], draw) or b"x")
+        try:
+            found = images.read(path, (1, 28, 28))
+        except UsageError as error:
+            refused += 1
+            assert "\n" not in str(error)
+        else:
+            read += 1
+            assert found.pixels.shape == (1, 28, 28)
+    assert read
+    assert refused
+
+
+def test_a_mutated_config_is_read_or_refused(tmp_path: Path, times: Times) -> None:
+    draw, path = random.Random(2), tmp_path / "config.toml"
+    good = config.dumps(config.resolve()).encode()
+    refused = 0
+    for _ in range(times(200, 2_000)):
+        path.write_bytes(mutate(good, draw))
+        try:
+            config.resolve(("file", config.read(path)))
+        except UsageError as error:
+            refused += 1
+            assert "\n" not in str(error)
+    assert refused
+
+
+class Canary:
+    """Unpickled, it would leave a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.path),)
+
+
+def disguises(canary: Path) -> list[bytes]:
+    """Pickles and archives that other tools would run."""
+    plain = [pickle.dumps(Canary(canary), protocol) for protocol in range(6)]
+    found = list(plain)
+    for content in plain:
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr("archive/data.pkl", content)
+        found.append(buffer.getvalue())
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            entry = tarfile.TarInfo("data.pkl")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+        found.append(buffer.getvalue())
+        found.append(len(content).to_bytes(8, "little") + content)
+        buffer = io.BytesIO()
+        torch.save(Canary(canary), buffer, pickle_protocol=2)
+        found.append(buffer.getvalue())
+    return found
+
+
+HEARD: list[str] = []
+
+
+def test_nothing_in_a_disguised_file_is_executed(tmp_path: Path) -> None:
+    canary, run = tmp_path / "canary", Run(tmp_path / "run")
+    run.path.mkdir()
+    files = disguises(canary)
+    assert len(files) == 30
+    listening = True
+
+    def hear(event: str, _words: object) -> None:
+        if listening and event in {"pickle.find_class", "exec", "os.system", "subprocess.Popen"}:
+            HEARD.append(event)
+
+    sys.addaudithook(hear)
+    for content in files:
+        run.best.write_bytes(content)
+        with pytest.raises(VAEError):
+            runs.load(run, CPU)
+    listening = False
+    assert not canary.exists()
+    assert "pickle.find_class" not in HEARD
+
+
+def test_the_canary_would_sing(tmp_path: Path) -> None:
+    pickle.loads(pickle.dumps(Canary(tmp_path / "canary")))
+    assert (tmp_path / "canary").exists()
+
+
+HOSTILE = [
+    "\x1b[31mred",
+    "\x9b31m",
+    "\u202egnp.exe",
+    "\u2066x\u2069",
+    "a\rb",
+    "\x07",
+    "\u200fx",
+    "\x1b]0;t\x07",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_names_reach_the_terminal_as_escapes(
+    home: Path, tmp_path: Path, text: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    from vae_cli.cli import main
+
+    picture = tmp_path / f"{text}.png"
+    Image.new("L", (9, 9)).save(picture)
+    run, out = str(home / "runs/small"), str(tmp_path / "out.png")
+    shutil.copytree(home / "runs/small", tmp_path / text)
+    main(["reconstruct", str(picture), "--run", run, "-o", out])
+    main(["reconstruct", str(tmp_path / f"{text}.jpg"), "--run", run, "-o", out])
+    main(["sample", "--run", str(tmp_path / text), "-o", out])
+    main(["sample", "--run", text, "-o", str(tmp_path / f"{text}.gif")])
+    main(["train", "--config", str(tmp_path / text), "--name", text])
+    main(["train", "--set", f"model.{text}=3"])
+    main(["traverse", "--offset", text, "--dim", text])
+    main([text])
+    shown = "".join(capfd.readouterr())
+    assert all(char == "\n" or char.isprintable() for char in shown)
+    assert shown.count("Traceback") == 0
