@@ -28,9 +28,14 @@ class Terminal:
         self.out = Console(highlight=False, soft_wrap=True, quiet=quiet)
         self.err = Console(highlight=False, soft_wrap=True, quiet=quiet, stderr=True)
 
-    def remark(self, text: object) -> None:
+    @property
+    def moves(self) -> bool:
+        """Whether a line can be drawn again, as a progress bar needs."""
+        return self.out.is_terminal and not (self.quiet or self.out.is_dumb_terminal)
+
+    def remark(self, text: object, style: str = "dim") -> None:
         """A note that waits for the result, so that an error is the only line on stderr."""
-        self.remarks.append(Text(printable(text), "dim"))
+        self.remarks.append(Text(printable(text), style))
 
     def _say_remarks(self) -> None:
         for text in self.remarks:

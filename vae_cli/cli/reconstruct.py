@@ -96,10 +96,12 @@ def read_pictures(
     ]
     negatives = sum(picture.looks_inverted(dataset.background) for picture in found)
     if negatives:
-        ground, remedy = ("dark", "light") if dataset.background == 0 else ("light", "dark")
-        terminal.advice(
-            f"{negatives} of {len(found)} pictures have a {remedy} background, but "
-            f"{dataset.name} has a {ground} one: {'leave out' if invert else 'try'} --invert"
+        learned, seen = ("dark", "light") if dataset.background == 0 else ("light", "dark")
+        remedy = "leave out" if invert else "try"
+        terminal.remark(
+            f"{negatives} of {len(found)} pictures have a {seen} background, "
+            f"but {dataset.name} has a {learned} one: {remedy} --invert",
+            "yellow",
         )
     return [path.name for path in paths], torch.stack([picture.pixels for picture in found])
 

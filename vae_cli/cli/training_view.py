@@ -39,7 +39,7 @@ class TrainingView:
             console=terminal.out,
             transient=True,
             refresh_per_second=4,
-            disable=terminal.quiet or not terminal.out.is_terminal,
+            disable=not terminal.moves,
         )
         self.task = self.bar.add_task("epoch 1", total=None)
 
