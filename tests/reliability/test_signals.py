@@ -1,0 +1,40 @@
+"""SIGINT and SIGTERM at any moment of the real app: the right exit code, soon, nothing broken."""
+
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from conftest import VAE
+
+from vae_cli import checkpoint
+
+WORDS = ["train", "--limit", "4096", "--epochs", "3", "--save-every", "1s", "--name", "run"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_at_a_random_moment_stops_in_time_and_keeps_what_loads(
+    tmp_path: Path, times: Callable[[int, int], int], number: signal.Signals, code: int
+) -> None:
+    draw = random.Random(int(number))
+    for turn in range(times(2, 100)):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        with subprocess.Popen(
+            [VAE, *WORDS], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as process:
+            time.sleep(draw.uniform(0.5, 8))  # from importing to drawing the pictures
+            process.send_signal(number)
+            sent = time.monotonic()
+            found = process.wait(timeout=30)
+            assert time.monotonic() - sent < 5
+            assert process.stderr
+            assert "Traceback" not in process.stderr.read()
+        # before the command runs, SIGTERM ends the process as the system does; a shell says 143
+        assert found in {code, -number, 0}
+        for path in folder.glob("runs/run/*.safetensors"):
+            checkpoint.load(path)
+        assert not list(folder.glob("runs/run/.*"))
