@@ -26,7 +26,7 @@ EPOCH = 469
 def ours(
     device: str = "cpu", copies: int = 1, dtype: torch.dtype = torch.float32
 ) -> Iterator[None]:
-    """The code behind `vae train`, on `copies` times the images of a turn."""
+    """The code behind `vae train`, a turn's batches drawn from `copies` times as many images."""
     where = torch.device(device)
     images = FashionMNIST().train().images[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
     settings = config.resolve()
@@ -34,8 +34,8 @@ def ours(
     state.dtype = dtype
     epoch = prepare(state, build.objective(settings.objective), images, BATCH)
     while True:
-        order = torch.randperm(len(images), device=where)
-        epoch.run(order, torch.full((len(images) // BATCH,), 1e-3))
+        order = torch.randperm(len(images), device=where)[: BATCH * TURN]
+        epoch.run(order, torch.full((TURN,), 1e-3))
         yield
 
 
