@@ -1,5 +1,6 @@
 """A run that was stopped goes on as if it had not been, bit for bit."""
 
+import random
 import signal
 import subprocess
 from collections.abc import Callable
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor
 
 from vae_cli import build, checkpoint, config
-from vae_cli.errors import InterruptedRunError, NonFiniteLossError, UsageError
+from vae_cli.errors import InterruptedRunError, NonFiniteLossError, UsageError, VAEError
 from vae_cli.experiment import train
 from vae_cli.keeper import Interval
+from vae_cli.model import Inference
+from vae_cli.objectives import Loss
 from vae_cli.runs import Run, create, find_stopped, go_on
 
 CPU = torch.device("cpu")
@@ -78,16 +81,17 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     return run
 
 
-@pytest.mark.parametrize("step", [1, 2, 9, 10, 11, 15, 19, 20, 21, 29, 30])
 def test_a_run_stopped_after_any_step_goes_on_bit_for_bit(
-    tmp_path: Path, whole: Run, step: int
+    tmp_path: Path, whole: Run, request: pytest.FixtureRequest
 ) -> None:
-    run = fresh(tmp_path, "stopped")
-    with pytest.raises(InterruptedRunError, match="vae train --resume stopped") as stop:
-        learn(run, stop_at=step)
-    assert stop.value.exit_code == 143
-    learn(run)
-    assert_same(run, whole)
+    every = range(1, 31)  # three epochs of ten steps
+    for step in every if request.config.getoption("--full") else (1, 9, 10, 11, 15, 20, 29, 30):
+        run = fresh(tmp_path, f"stopped{step}")
+        with pytest.raises(InterruptedRunError, match=f"vae train --resume {run.name}") as stop:
+            learn(run, stop_at=step)
+        assert stop.value.exit_code == 143
+        learn(run)
+        assert_same(run, whole)
 
 
 def test_a_run_stopped_again_and_again_goes_on_bit_for_bit(tmp_path: Path, whole: Run) -> None:
@@ -153,37 +157,67 @@ def test_saves_come_at_their_interval(tmp_path: Path, monkeypatch: pytest.Monkey
     assert saves.count("last.safetensors") == 2  # after the second epoch and at the end
 
 
-@pytest.mark.parametrize("step", [0, 7, 13])
-def test_a_loss_that_is_not_finite_never_reaches_the_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+def test_the_best_weights_are_kept_with_their_own_moments(tmp_path: Path) -> None:
+    run = fresh(tmp_path, "run")
+    tables = {"optimizer": {"schedule": "constant", "learning_rate": 1.0, "warmup": 1.0}}
+    settings = config.resolve(("", SETTINGS), ("", tables), ("", {"training": {"epochs": 8}}))
+    rows = train(
+        run,
+        settings,
+        CPU,
+        report=lambda done: None,
+        progress=lambda done, total: None,
+        stopped=lambda: None,
+    )
+    best, last = checkpoint.load(run.best), checkpoint.load(run.last)
+    losses = [row["test_loss"] for row in rows]
+    assert best.facts["epoch"] == losses.index(min(losses)) + 1 < last.facts["epoch"] == 8
+    for kept in (best, last):
+        moments = kept.group("state.optimizer")
+        assert moments["decoder.project.bias.t"] == 10 * kept.facts["epoch"]
+
+
+def test_memory_that_is_full_names_a_batch_size_to_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    poison = build.objective
+    def full(*_words: object, **_more: object) -> None:
+        raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes")
 
-    def objective(settings: config.ObjectiveConfig) -> Callable[..., object]:
-        steps = 0
+    monkeypatch.setattr("vae_cli.experiment.fit", full)
+    with pytest.raises(VAEError, match="try --batch-size 16"):
+        learn(fresh(tmp_path, "run"))
 
-        def poisoned(x: Tensor, inference: object) -> object:
-            nonlocal steps
-            loss = poison(settings)(x, inference)  # type: ignore[arg-type]
-            if torch.is_grad_enabled():
-                steps += 1
-                if steps > step:
-                    return type(loss)(loss.loss * float("nan"), loss.distortion, loss.kl)
-            return loss
 
-        return poisoned
+def test_a_loss_that_is_not_finite_never_reaches_the_weights(
+    tmp_path: Path, times: Callable[[int, int], int]
+) -> None:
+    steps = (0, 7, 13, *random.Random(0).choices(range(29), k=47))
+    for turn, step in enumerate(steps[: times(3, 50)]):
+        with pytest.MonkeyPatch.context() as patch:
+            poisoned_run(tmp_path / str(turn), patch, step)
 
-    monkeypatch.setattr(build, "objective", objective)
-    monkeypatch.setattr("vae_cli.training.epoch.trace", lambda *_: None)
-    run = fresh(tmp_path, "nan")
+
+def poisoned_run(root: Path, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """A training whose losses are NaN after so many steps."""
+    elbo, steps = build.objective, 0
+
+    def poisoned(x: Tensor, inference: Inference) -> Loss:
+        nonlocal steps
+        steps += torch.is_grad_enabled()
+        loss = elbo(config.resolve().objective)(x, inference)
+        bad = torch.is_grad_enabled() and steps > step
+        return Loss(loss.loss * float("nan"), loss.distortion, loss.kl) if bad else loss
+
+    monkeypatch.setattr(build, "objective", lambda settings: poisoned)
+    monkeypatch.setattr("vae_cli.training.epoch.trace", lambda *words: None)
+    run = fresh(root, f"nan{steps}")
     with pytest.raises(NonFiniteLossError, match="--learning-rate") as refusal:
         learn(run)
     assert refusal.value.exit_code == 3
-    for path in (run.best, run.last):
-        if path.exists():
-            for tensor in checkpoint.load(path).group("state.model").values():
-                assert tensor.isfinite().all()
     assert run.best.exists() == (step >= 10)
+    if run.best.exists():
+        for tensor in checkpoint.load(run.best).group("state.model").values():
+            assert tensor.isfinite().all()
 
 
 def test_adam_leaves_everything_alone_when_the_loss_is_not_finite() -> None:

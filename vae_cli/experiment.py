@@ -9,7 +9,7 @@ from vae_cli import build, config, images, latent, runs
 from vae_cli.checkpoint import Checkpoint
 from vae_cli.config import Config
 from vae_cli.data import unit_interval
-from vae_cli.errors import InterruptedRunError, NonFiniteLossError
+from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
 from vae_cli.keeper import Interval, Keeper, Row
 from vae_cli.runs import Run, Trained
 from vae_cli.training import EpochReport, TrainState, fit, precision
@@ -54,7 +54,7 @@ def train(
     Raises:
         InterruptedRunError: a signal came; the state was saved first.
         NonFiniteLossError: the loss is not finite; the last finite checkpoints stay.
-        VAEError: a file cannot be written, or the checkpoint does not fit the settings.
+        VAEError: memory is full, a file cannot be written, or the checkpoint does not fit.
     """
     dataset = build.dataset(settings.data.name)
     limit = settings.data.limit or None
@@ -82,11 +82,32 @@ def train(
     except NonFiniteLossError:
         keeper.save_best()  # the state itself is of no use any more
         raise
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        if is_memory_full(error):
+            raise VAEError(out_of_memory(settings.training.batch_size, device)) from error
+        raise
     keeper.save()
     draw(run, runs.load(run, device), test_images, settings.training.seed)
     if signal := stopped():
         raise InterruptedRunError(f"stopped, but run {run.name} is finished", signal)
     return keeper.rows
+
+
+def is_memory_full(error: Exception) -> bool:
+    """Whether an error says that memory is full; on the processor only its text does."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "can't allocate memory" in str(error)
+
+
+def out_of_memory(batch_size: int, device: torch.device) -> str:
+    """What to try when memory is full."""
+    if batch_size == 1:
+        return f"out of memory on {device.type} with one image a step: try a smaller --hidden"
+    return (
+        f"out of memory on {device.type} at --batch-size {batch_size}: "
+        f"try --batch-size {batch_size // 2}"
+    )
 
 
 def learn(

@@ -1,6 +1,7 @@
 """A checkpoint, picture or config from a stranger is refused in one line or used; nothing else."""
 
 import io
+import json
 import os
 import pickle
 import random
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import call
 from PIL import Image
 
 from vae_cli import config, images, runs
@@ -200,3 +202,31 @@ def test_hostile_names_reach_the_terminal_as_escapes(
     shown = "".join(capfd.readouterr())
     assert all(char == "\n" or char.isprintable() for char in shown)
     assert shown.count("Traceback") == 0
+
+
+COMMANDS = {
+    "train": ["train", "--limit", "256", "--epochs", "1"],
+    "reconstruct": ["reconstruct", "-n", "2", "--run", "RUN"],
+    "sample": ["sample", "-n", "2", "--run", "RUN"],
+    "traverse": ["traverse", "--dim", "all", "--run", "RUN"],
+    "data": ["data"],
+    "help": ["train", "--help"],
+}
+
+
+@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}])
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_piped_command_sends_no_control_codes(
+    home: Path, tmp_path: Path, name: str, environment: dict[str, str]
+) -> None:
+    words = [str(home / "runs/small") if word == "RUN" else word for word in COMMANDS[name]]
+    done = call(*words, cwd=tmp_path, **environment)
+    assert done.returncode == 0, done.stderr
+    assert all(char == "\n" or char.isprintable() for char in done.stdout + done.stderr)
+    if name in {"train", "reconstruct", "traverse", "data"}:
+        shown = call(*words, "--json", cwd=tmp_path, **environment)
+
+        def refuse(constant: str) -> None:
+            raise AssertionError(constant)
+
+        json.loads(shown.stdout, parse_constant=refuse)
