@@ -46,6 +46,7 @@ class SlippedELBO:
         return ELBO()(2 * x - 1, inference)
 
 
+@pytest.mark.timeout(1200)  # a minute on two quiet cores
 def test_the_slips_give_the_articles_table() -> None:
     torch.manual_seed(0)
     shape, hidden, latent_dim = (1, 28, 28), (400,), 20

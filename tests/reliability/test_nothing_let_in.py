@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import call
 from PIL import Image
 
 from vae_cli import config, images, runs
+from vae_cli.cli import main
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs import Run
 
@@ -185,8 +185,6 @@ HOSTILE = [
 def test_hostile_names_reach_the_terminal_as_escapes(
     home: Path, tmp_path: Path, text: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from vae_cli.cli import main
-
     picture = tmp_path / f"{text}.png"
     Image.new("L", (9, 9)).save(picture)
     run, out = str(home / "runs/small"), str(tmp_path / "out.png")
@@ -214,19 +212,22 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("environment", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"COLUMNS": "40"}])
+@pytest.mark.parametrize("variable", ["NO_COLOR=1", "TERM=dumb", "COLUMNS=40"])
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_piped_command_sends_no_control_codes(
-    home: Path, tmp_path: Path, name: str, environment: dict[str, str]
+    home: Path,
+    tmp_path: Path,
+    name: str,
+    variable: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(*variable.split("="))
     words = [str(home / "runs/small") if word == "RUN" else word for word in COMMANDS[name]]
-    done = call(*words, cwd=tmp_path, **environment)
-    assert done.returncode == 0, done.stderr
-    assert all(char == "\n" or char.isprintable() for char in done.stdout + done.stderr)
+    assert main(words) == 0
+    shown = "".join(capfd.readouterr())
+    assert all(char == "\n" or char.isprintable() for char in shown)
     if name in {"train", "reconstruct", "traverse", "data"}:
-        shown = call(*words, "--json", cwd=tmp_path, **environment)
-
-        def refuse(constant: str) -> None:
-            raise AssertionError(constant)
-
-        json.loads(shown.stdout, parse_constant=refuse)
+        assert main([*words, "--json"]) == 0
+        json.loads(capfd.readouterr().out, parse_constant=pytest.fail)
