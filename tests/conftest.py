@@ -46,7 +46,9 @@ def vae(tmp_path: Path) -> Vae:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--full", action="store_true", help="all of tests/reliability: half an hour")
+    parser.addoption(
+        "--full", action="store_true", help="all that the reliability tests try: about an hour"
+    )
 
 
 @pytest.fixture

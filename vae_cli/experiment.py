@@ -10,6 +10,7 @@ from vae_cli.checkpoint import Checkpoint
 from vae_cli.config import Config
 from vae_cli.data import unit_interval
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
+from vae_cli.files import sweep
 from vae_cli.keeper import Interval, Keeper, Row
 from vae_cli.runs import Run, Trained
 from vae_cli.training import EpochReport, TrainState, fit, precision
@@ -56,10 +57,13 @@ def train(
         NonFiniteLossError: the loss is not finite; the last finite checkpoints stay.
         VAEError: memory is full, a file cannot be written, or the checkpoint does not fit.
     """
+    sweep(run.path)
     dataset = build.dataset(settings.data.name)
     limit = settings.data.limit or None
     train_images = dataset.train().images[:limit].to(device)
     test_images = dataset.test().images[:limit].to(device)
+    if signal := stopped():
+        raise InterruptedRunError("stopped before the first step: nothing was learned yet", signal)
     settings = settle_precision(settings, train_images)
     run.write_config(settings)
     state = build.state(settings, dataset.shape, device)

@@ -23,7 +23,7 @@ from vae_cli.checkpoint import Checkpoint
 from vae_cli.config import Config
 from vae_cli.data import Dataset
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.files import sweep, write_whole
+from vae_cli.files import write_whole
 from vae_cli.model import VAE
 
 ROOT = Path("runs")
@@ -159,7 +159,6 @@ def go_on(run: Run, typed: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Che
         UsageError: something was typed that differs from the run's and may not.
         VAEError: the checkpoint is missing or damaged.
     """
-    sweep(run.path)
     kept = checkpoint.load(run.last)
     try:
         base = ("its config", kept.facts["config"])
