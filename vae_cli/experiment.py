@@ -1,6 +1,7 @@
 """One whole training: from settings to a finished run directory."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Generator, Tensor
@@ -81,20 +82,28 @@ def train(
         keeper.after_epoch(done)
         report(done)
 
-    try:
+    with failures(keeper, device):
         learn(state, settings, train_images, test_images, after_epoch, between_steps)
-    except NonFiniteLossError:
-        keeper.save_best()  # the state itself is of no use any more
-        raise
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if is_memory_full(error):
-            raise VAEError(out_of_memory(settings.training.batch_size, device)) from error
-        raise
     keeper.save()
     draw(run, runs.load(run, device), test_images, settings.training.seed)
     if signal := stopped():
         raise InterruptedRunError(f"stopped, but run {run.name} is finished", signal)
     return keeper.rows
+
+
+@contextmanager
+def failures(keeper: Keeper, device: torch.device) -> Iterator[None]:
+    """Keep the best weights when learning fails, and say what to do when memory is full."""
+    try:
+        yield
+    except NonFiniteLossError:
+        keeper.save_best()  # the state itself is of no use any more
+        raise
+    except (MemoryError, RuntimeError) as error:  # torch's own OutOfMemoryError is a RuntimeError
+        if not is_memory_full(error):
+            raise
+        batch_size = keeper.settings.training.batch_size
+        raise VAEError(out_of_memory(batch_size, device)) from error
 
 
 def is_memory_full(error: Exception) -> bool:
