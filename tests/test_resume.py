@@ -30,7 +30,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def learn(run: Run, stop_at: int | None = None) -> None:
     """Train or go on; with `stop_at`, a signal comes after so many steps of this training."""
-    said = 0
+    said = -1  # it is asked once before the first step
 
     def stopped() -> int | None:
         nonlocal said
@@ -253,3 +253,11 @@ def test_a_signal_stops_the_real_app_which_then_goes_on(
     assert not list(tmp_path.rglob("*tmp"))
     kept = checkpoint.load(tmp_path / "runs/long/last.safetensors")
     assert kept.facts["position"]["step"] > 0
+
+
+def test_a_signal_before_the_first_step_stops_before_it(tmp_path: Path) -> None:
+    run = fresh(tmp_path, "early")
+    with pytest.raises(InterruptedRunError, match="nothing was learned") as stop:
+        learn(run, stop_at=0)
+    assert stop.value.exit_code == 143
+    assert not run.last.exists()
