@@ -1,8 +1,18 @@
-"""`python -m vae_cli` is `vae`."""
+"""`vae`, and `python -m vae_cli`."""
 
 import sys
 
-from vae_cli.cli import main
+
+def main() -> int:
+    """Run the command line; Ctrl-C is one line even while it is being imported."""
+    try:
+        from vae_cli import cli
+
+        return cli.main()
+    except KeyboardInterrupt:
+        sys.stderr.write("error: stopped\n")
+        return 130
+
 
 if __name__ == "__main__":
     sys.exit(main())

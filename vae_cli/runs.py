@@ -174,6 +174,8 @@ def go_on(run: Run, typed: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Che
         raise UsageError(
             f"--epochs: run {run.name} has {own.training.epochs}; it can only be raised"
         )
+    if not checkpoint.fits(kept.group("state.model"), _without_memory(wanted)[1]):
+        raise VAEError(f"the weights in {run.last} do not fit the config in it")
     return kept, wanted
 
 
@@ -187,9 +189,7 @@ def load(run: Run, device: torch.device) -> Trained:
     weights = kept.group("state.model")
     try:
         settings = config.resolve(("its config", kept.facts["config"]))
-        dataset = build.dataset(settings.data.name)
-        with torch.device("meta"):  # shapes alone: nothing is allocated before they are checked
-            model = build.model(settings.model, dataset.shape)
+        dataset, model = _without_memory(settings)
         kl = kept.tensors["kl_by_dim"]
         epoch = int(kept.facts["epoch"])
     except KeyError as error:
@@ -204,6 +204,13 @@ def load(run: Run, device: torch.device) -> Trained:
         raise VAEError(f"the weights in {run.best} are not finite numbers")
     model.load_state_dict(weights, assign=True)
     return Trained(model.to(device).eval(), dataset, kl, epoch)
+
+
+def _without_memory(settings: Config) -> tuple[Dataset, VAE]:
+    """What a config describes, shapes alone: nothing is allocated before they are checked."""
+    dataset = build.dataset(settings.data.name)
+    with torch.device("meta"):
+        return dataset, build.model(settings.model, dataset.shape)
 
 
 def _free_name(name: str, root: Path) -> str:

@@ -3,6 +3,7 @@
 import random
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ def test_a_signal_at_a_random_moment_stops_in_time_and_keeps_what_loads(
         with subprocess.Popen(
             [VAE, *WORDS], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as process:
-            time.sleep(draw.uniform(0.5, 8))  # from importing to drawing the pictures
+            time.sleep(draw.uniform(0.2, 8))  # from importing to drawing the pictures
             process.send_signal(number)
             sent = time.monotonic()
             found = process.wait(timeout=30)
@@ -38,3 +39,34 @@ def test_a_signal_at_a_random_moment_stops_in_time_and_keeps_what_loads(
         for path in folder.glob("runs/run/*.safetensors"):
             checkpoint.load(path)
         assert not list(folder.glob("runs/run/.*"))
+
+
+def test_a_second_signal_does_not_ask(tmp_path: Path) -> None:
+    last = tmp_path / "runs/run/last.safetensors"
+    with subprocess.Popen([VAE, *WORDS, "--epochs", "1000"], cwd=tmp_path) as process:
+        while not last.exists():
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        sent = time.monotonic()
+        assert process.wait(timeout=30) in {130, 143}
+        assert time.monotonic() - sent < 1
+    checkpoint.load(last)
+
+
+INTERRUPTED_IMPORT = """
+import signal, sys
+class Interrupt:
+    def find_spec(self, name, path, target=None):
+        if name == "vae_cli.cli":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+from vae_cli.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_while_modules_are_imported_is_one_line() -> None:
+    words = [sys.executable, "-c", INTERRUPTED_IMPORT]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "error: stopped\n")

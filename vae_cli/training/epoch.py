@@ -13,7 +13,7 @@ from vae_cli.training.metrics import Metrics
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import differentiate, trace
 
-CHUNK = 8192  # images gathered at a time: few enough to stay small, enough to cost nothing
+CHUNK = 1024  # images gathered at a time: few enough to stay small, enough to cost nothing
 
 
 def silent(done: int) -> None:
