@@ -5,6 +5,8 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from vae_cli.errors import InterruptedRunError
+
 CAUGHT = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -36,3 +38,12 @@ class StopSignals:
     def stopped(self) -> int | None:
         """The number of the signal that came, if one did."""
         return self.received
+
+    def check(self) -> None:
+        """Stop where nothing has begun.
+
+        Raises:
+            InterruptedRunError: a signal came.
+        """
+        if self.received is not None:
+            raise InterruptedRunError("stopped before the first step", self.received)

@@ -46,11 +46,11 @@ def command(
     layers += [(f"--set {text}", config.assignment(text)) for text in assignments or []]
     layers.append(("command line", typed))
     settings = config.resolve(*layers)
-
-    from vae_cli import device, experiment, runs
-
     terminal = Terminal(quiet=quiet or json)
     with StopSignals() as signals:
+        from vae_cli import device, experiment, runs  # some modules swallow a KeyboardInterrupt
+
+        signals.check()
         run, kept = None, None
         if resume:
             run = runs.find_stopped(run_name)
