@@ -51,6 +51,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--full"):
+        config.option.timeout = 0  # the limit is for a quick share
+
+
 @pytest.fixture
 def times(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """How often a reliability test tries: `times(quick, full)`."""

@@ -61,8 +61,8 @@ def test_the_slips_give_the_articles_table() -> None:
     fit(
         state,
         SlippedELBO(),
-        dataset.train().images,
-        dataset.test().images[:1000],
+        dataset.train(),
+        dataset.test().head(1000),
         epochs=14,
         batch_size=128,
         seed=0,

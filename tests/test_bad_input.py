@@ -148,7 +148,7 @@ def test_a_bad_picture_among_good_ones_is_the_one_named(here: Path, refused: Ref
     ("name", "reason"),
     [
         ("missing.png", "does not exist"),
-        ("folder.png", "not a file"),
+        ("folder.png", "no pictures"),
         ("pipe.png", "not a file"),
         ("x" * 300 + ".png", "too long"),
     ],
@@ -280,7 +280,7 @@ def test_an_index_beyond_the_test_set_is_refused_with_the_last(
     [
         (("traverse", "--index", "-1"), "--index", "0"),
         (("sample", "-n", "0"), "--count", "1"),
-        (("sample", "-n", "10001"), "--count", "10000"),
+        (("sample", "-n", "1000001"), "--count", "1000000"),
         (("sample", "-n", "x"), "--count", "integer"),
         (("sample", "--columns", "0"), "--columns", "1"),
         (("sample", "--scale", "0"), "--scale", "1"),
@@ -299,7 +299,7 @@ def test_an_index_beyond_the_test_set_is_refused_with_the_last(
         (("train", "--beta", "-1"), "--beta", "0"),
         (("train", "--beta", "nan"), "--beta", "1000000"),
         (("train", "--schedule", "linear"), "--schedule", "cosine"),
-        (("train", "--data", "mnist"), "--data", "fashion-mnist"),
+        (("train", "--data", "fashion-mnits"), "--data", "fashion-mnist"),
         (("train", "--device", "tpu"), "--device", "mps"),
         (("train", "--seed", "9223372036854775808"), "--seed", "9223372036854775807"),
     ],
@@ -652,7 +652,7 @@ def test_debug_shows_where_an_error_came_from(vae: Vae) -> None:
     done = vae("sample", "--debug", "-o", "x.jpg")
     assert done.returncode == 2
     assert "Traceback" in done.stderr
-    assert "check_png" in done.stderr
+    assert "check_output" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: ")
 
 

@@ -176,7 +176,6 @@ def test_an_assignment_means_what_a_file_would(text: str, key: str, expected: ob
         "training.device=tpu",
         "training.seed=9223372036854775808",
         "training.seed=99999999999999999999999999999999",
-        "data.name=mnist",
     ],
 )
 def test_a_wrong_value_is_refused_in_one_line_that_names_key_and_value(text: str) -> None:

@@ -33,13 +33,13 @@ def test_the_licence_travels_with_the_data() -> None:
 def test_images_and_labels_have_the_published_sizes() -> None:
     dataset = FashionMNIST()
     for split, count in ((dataset.train(), 60_000), (dataset.test(), 10_000)):
-        assert split.images.shape == (count, *dataset.shape)
-        assert split.images.dtype == torch.uint8
-        assert split.labels.bincount().tolist() == [count // 10] * len(dataset.classes)
+        assert split.items.shape == (count, *dataset.spec.shape)
+        assert split.items.dtype == torch.uint8
+        assert split.labels.bincount().tolist() == [count // 10] * len(dataset.spec.classes)
 
 
 def test_mean_and_deviation_are_the_ones_that_everybody_normalises_with() -> None:
-    pixels = FashionMNIST().train().images.float() / 255
+    pixels = FashionMNIST().train().items.float() / 255
     assert pixels.mean().item() == pytest.approx(0.2860, abs=1e-4)
     assert pixels.std().item() == pytest.approx(0.3530, abs=1e-4)
 

@@ -35,8 +35,8 @@ def test_encoding_is_the_posterior_mean_unless_a_draw_is_asked_for() -> None:
 def test_reconstructions_repeat_and_their_figures_are_an_images_own() -> None:
     x = images(5)
     made, again = latent.reconstruct(model(), x), latent.reconstruct(model(), x)
-    assert made.images.equal(again.images)
-    torch.testing.assert_close(made.distortion, ((x - made.images) ** 2).sum((1, 2, 3)))
+    assert made.items.equal(again.items)
+    torch.testing.assert_close(made.distortion, ((x - made.items) ** 2).sum((1, 2, 3)))
     torch.testing.assert_close(made.kl, model().posterior(x).kl_to_standard().sum(1))
 
 
@@ -47,7 +47,7 @@ def test_a_traversal_shifts_one_dimension_a_row_around_the_posterior_mean() -> N
         for tile, offset in zip(row, OFFSETS, strict=True):
             z = q.mean.clone()
             z[0, dim] += offset
-            torch.testing.assert_close(tile, network.decoder(z)[0])
+            torch.testing.assert_close(tile, network.decoder(z).mean[0])
 
 
 def test_no_row_depends_on_the_rows_before_it() -> None:
@@ -61,14 +61,14 @@ def test_no_row_depends_on_the_rows_before_it() -> None:
 def test_every_row_meets_the_reconstruction_at_offset_zero() -> None:
     network = model()
     rows = latent.traverse(network, posterior(), OFFSETS, range(DIM))
-    middle = latent.reconstruct(network, images(1)).images
+    middle = latent.reconstruct(network, images(1)).items
     torch.testing.assert_close(rows[:, 1], middle.expand(DIM, *SHAPE))
 
 
 def test_without_dimensions_the_whole_mean_shifts() -> None:
     network, q = model(), posterior()
     (row,) = latent.traverse(network, q, OFFSETS)
-    torch.testing.assert_close(row, network.decoder(q.mean + OFFSETS[:, None]))
+    torch.testing.assert_close(row, network.decoder(q.mean + OFFSETS[:, None]).mean)
 
 
 def test_a_drawn_traversal_has_new_noise_in_every_column() -> None:
@@ -82,7 +82,7 @@ def test_a_drawn_traversal_has_new_noise_in_every_column() -> None:
 def test_temperature_scales_the_draws_from_the_prior() -> None:
     network = model()
     cold = latent.sample(network, 3, temperature=0.0)
-    torch.testing.assert_close(cold, network.decoder(torch.zeros(3, DIM)))
+    torch.testing.assert_close(cold, network.decoder(torch.zeros(3, DIM)).mean)
     z = network.prior().sample(3, Generator().manual_seed(5))
     warm = latent.sample(network, 3, temperature=2.0, generator=Generator().manual_seed(5))
-    torch.testing.assert_close(warm, network.decoder(2 * z))
+    torch.testing.assert_close(warm, network.decoder(2 * z).mean)

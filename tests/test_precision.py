@@ -5,6 +5,7 @@ import torch
 from torch import Generator
 
 from vae_cli import build, config
+from vae_cli.data import Split
 from vae_cli.errors import UsageError
 from vae_cli.objectives import ELBO
 from vae_cli.training import precision
@@ -46,6 +47,6 @@ def test_the_probe_measures_on_states_of_its_own() -> None:
     def fresh() -> precision.TrainState:
         return build.state(settings, (1, 28, 28), CPU)
 
-    assert precision.bfloat16_wins(fresh, ELBO(), images, 8) in {True, False}
+    assert precision.bfloat16_wins(fresh, ELBO(), Split.whole(images), 8) in {True, False}
     for name, tensor in state.tensors().items():
         assert tensor.equal(before[name]), name

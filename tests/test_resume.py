@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vae_cli import build, checkpoint, config
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, UsageError, VAEError
-from vae_cli.experiment import train
+from vae_cli.experiment import prepare, train
 from vae_cli.keeper import Interval
 from vae_cli.model import Inference
 from vae_cli.objectives import Loss
@@ -40,7 +40,7 @@ def learn(run: Run, stop_at: int | None = None) -> None:
     kept, settings = go_on(run, []) if run.last.exists() else (None, config.resolve(("", SETTINGS)))
     train(
         run,
-        settings,
+        prepare(settings, CPU, lambda done, total: None),
         CPU,
         kept=kept,
         report=lambda done: None,
@@ -61,7 +61,7 @@ def everything(run: Run) -> tuple[dict[str, Tensor], list[str], bytes, bytes]:
         for name, tensor in checkpoint.load(path).tensors.items()
     }
     rows = [line.rpartition(",")[0] for line in run.metrics_file.read_text().splitlines()]
-    return tensors, rows, *(picture.read_bytes() for picture in run.pictures)
+    return tensors, rows, *(picture.read_bytes() for picture in run.shown(".png"))
 
 
 def assert_same(one: Run, other: Run) -> None:
@@ -148,7 +148,7 @@ def test_saves_come_at_their_interval(tmp_path: Path, monkeypatch: pytest.Monkey
     settings = config.resolve(("", SETTINGS), ("", {"training": {"save_every": "2"}}))
     train(
         run,
-        settings,
+        prepare(settings, CPU, lambda done, total: None),
         CPU,
         report=lambda done: None,
         progress=lambda done, total: None,
@@ -163,7 +163,7 @@ def test_the_best_weights_are_kept_with_their_own_moments(tmp_path: Path) -> Non
     settings = config.resolve(("", SETTINGS), ("", tables), ("", {"training": {"epochs": 8}}))
     rows = train(
         run,
-        settings,
+        prepare(settings, CPU, lambda done, total: None),
         CPU,
         report=lambda done: None,
         progress=lambda done, total: None,

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from vae_cli.adam import Adam
+from vae_cli.data import Split
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import VAE, Inference, MLPDecoder, MLPEncoder
 from vae_cli.objectives import ELBO
@@ -45,8 +46,8 @@ def learn(state: TrainState, *, epochs: int = 3, rate: float = 1e-2) -> list[Epo
     fit(
         state,
         ELBO(),
-        images(70),
-        images(33, seed=1),
+        Split.whole(images(70)),
+        Split.whole(images(33, seed=1)),
         epochs=epochs,
         batch_size=16,
         seed=0,
@@ -72,13 +73,14 @@ class Silent:
 def test_test_averages_weigh_every_image_of_the_whole_set_alike(count: int) -> None:
     model, x = Silent(fresh().model), images(count)
     each = [
-        evaluate(model, ELBO(), x[i : i + 1], seed=0) for i in range(0, count, max(1, count // 9))
+        evaluate(model, ELBO(), Split.whole(x[i : i + 1]), seed=0)
+        for i in range(0, count, max(1, count // 9))
     ]
-    means = evaluate(model, ELBO(), x[:: max(1, count // 9)], seed=0)
+    means = evaluate(model, ELBO(), Split.whole(x[:: max(1, count // 9)]), seed=0)
     assert means.loss == pytest.approx(sum(one.loss for one in each) / len(each), rel=1e-5)
     whole, doubled = (
-        evaluate(model, ELBO(), x, seed=0),
-        evaluate(model, ELBO(), x.repeat(2, 1, 1, 1), seed=0),
+        evaluate(model, ELBO(), Split.whole(x), seed=0),
+        evaluate(model, ELBO(), Split.whole(x.repeat(2, 1, 1, 1)), seed=0),
     )
     assert whole.loss == pytest.approx(doubled.loss, rel=1e-5)
     assert whole.kl == pytest.approx(doubled.kl, rel=1e-5)
@@ -88,15 +90,21 @@ def test_the_last_image_of_the_test_set_counts() -> None:
     model, x = Silent(fresh().model), images(1001)
     changed = x.clone()
     changed[-1] = 255 - changed[-1]
-    assert evaluate(model, ELBO(), x, seed=0).loss != evaluate(model, ELBO(), changed, seed=0).loss
+    assert (
+        evaluate(model, ELBO(), Split.whole(x), seed=0).loss
+        != evaluate(model, ELBO(), Split.whole(changed), seed=0).loss
+    )
 
 
 def test_training_averages_weigh_images_not_batches() -> None:
     """At a learning rate of 0 an epoch in uneven batches has the averages of one whole batch."""
     state = fresh()
     state.model.forward = Silent(state.model)  # type: ignore[assignment]
-    train, expected = images(70), evaluate(Silent(state.model), ELBO(), images(70), seed=0)
-    epoch = HostEpoch(state, ELBO(), train, 32)
+    train, expected = (
+        images(70),
+        evaluate(Silent(state.model), ELBO(), Split.whole(images(70)), seed=0),
+    )
+    epoch = HostEpoch(state, ELBO(), Split.whole(train), 32)
     found = epoch.run(torch.randperm(70), torch.zeros(3))
     assert found.distortion == pytest.approx(expected.distortion, rel=1e-5)
     assert found.kl == pytest.approx(expected.kl, rel=1e-5)
@@ -120,7 +128,7 @@ def test_evaluating_does_not_disturb_the_run() -> None:
     watched, alone = fresh(), fresh()
     for state, sets in ((watched, 5), (alone, 1)):
         for _ in range(sets):
-            evaluate(state.model, ELBO(), images(33), seed=3)
+            evaluate(state.model, ELBO(), Split.whole(images(33)), seed=3)
         learn(state)
     for name, tensor in watched.tensors().items():
         assert tensor.equal(alone.tensors()[name]), name
@@ -153,8 +161,8 @@ def test_progress_and_reports_cover_every_epoch_once() -> None:
     fit(
         fresh(),
         ELBO(),
-        images(70),
-        images(5),
+        Split.whole(images(70)),
+        Split.whole(images(5)),
         epochs=2,
         batch_size=16,
         seed=0,
@@ -207,7 +215,7 @@ def test_adam_agrees_with_torch() -> None:
 
 def test_the_step_that_a_gpu_captures_learns_what_the_plain_loop_learns() -> None:
     plain, device = fresh(), fresh()
-    train, order, rates = images(70), torch.randperm(70), torch.full((5,), 1e-2)
+    train, order, rates = Split.whole(images(70)), torch.randperm(70), torch.full((5,), 1e-2)
     expected = HostEpoch(plain, ELBO(), train, 16).run(order, rates)
     epoch = DeviceEpoch(device, ELBO(), train, 16)
     found = epoch.run(order, rates)
@@ -224,7 +232,7 @@ def test_a_captured_epoch_learns_what_the_plain_loop_learns() -> None:
     losses = []
     for capture in (False, True):
         state = fresh(device="cuda")
-        train = images(70).cuda()
+        train = Split.whole(images(70).cuda())
         epoch = DeviceEpoch(state, ELBO(), train, 16)
         if capture:
             epoch.capture()

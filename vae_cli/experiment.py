@@ -2,36 +2,79 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
 from vae_cli import build, config, images, latent, runs
 from vae_cli.checkpoint import Checkpoint
 from vae_cli.config import Config
-from vae_cli.data import unit_interval
+from vae_cli.data import Progress, Spec, Split, gather, moments, table, together
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
 from vae_cli.files import sweep
 from vae_cli.keeper import Interval, Keeper, Row
+from vae_cli.model import Moments, Size, measure
 from vae_cli.runs import Run, Trained
 from vae_cli.training import EpochReport, TrainState, fit, precision
 
+SHOWN_ROWS = 100  # of the tables of a run of vectors
 PREVIEW = 32  # tiles in a run's pictures: images and their reconstructions, twice as many samples
 
 
-def check(settings: Config, device: torch.device) -> None:
-    """Refuse early what the schema cannot know to be wrong.
+@dataclass(frozen=True)
+class Prepared:
+    """What is needed to learn, read and checked before a run begins.
+
+    Attributes:
+        settings: with the network and the paths that `auto` and relative ones came to.
+        spec: what the items are.
+        train: what is learned from.
+        test: what is held out.
+    """
+
+    settings: Config
+    spec: Spec
+    train: Split
+    test: Split
+
+    @property
+    def columns(self) -> Moments | None:
+        """Of vectors, each column's mean and standard deviation over the training set."""
+        return None if self.spec.is_image else moments(self.train)
+
+    def size(self) -> Size:
+        """How large the network is."""
+        with torch.device("meta"):
+            model = build.model(self.settings.model, self.spec.shape)
+        return measure(model, self.spec.shape, self.settings.training.batch_size)
+
+
+def prepare(settings: Config, device: torch.device, progress: Progress) -> Prepared:
+    """Read the data, and refuse early what the schema cannot know to be wrong.
+
+    Args:
+        settings: as they were typed.
+        device: where to learn.
+        progress: called with the pictures decoded so far, and all, where some must be decoded.
 
     Raises:
-        UsageError: the device lacks the precision, or an interval is malformed.
+        UsageError: the data cannot be used, the device lacks the precision, the network does not
+            take such items, or an interval is malformed.
+        VAEError: a download fails, or the cache cannot be written.
     """
     precision.check(settings.training.precision, device)
     Interval.parse(settings.training.save_every)
+    settings = build.located(settings)
+    dataset = build.dataset(settings.data, progress)
+    settings = build.settle(settings, dataset.spec.shape)
+    limit = settings.data.limit or None
+    return Prepared(settings, dataset.spec, dataset.train().head(limit), dataset.test().head(limit))
 
 
 def train(
     run: Run,
-    settings: Config,
+    prepared: Prepared,
     device: torch.device,
     *,
     kept: Checkpoint | None = None,
@@ -43,11 +86,11 @@ def train(
 
     Args:
         run: where it is kept.
-        settings: as they should be; `auto` is settled here.
+        prepared: the data, and the settings as they should be; `auto` precision is settled here.
         device: where to learn.
         kept: where an earlier training of this run stopped, to go on from.
         report: called with each epoch's averages.
-        progress: called with the images trained on since the start, and those of the whole run.
+        progress: called with the items trained on since the start, and those of the whole run.
         stopped: the number of the signal that asked to stop, if one did.
 
     Returns:
@@ -59,20 +102,19 @@ def train(
         VAEError: memory is full, a file cannot be written, or the checkpoint does not fit.
     """
     sweep(run.path)
-    dataset = build.dataset(settings.data.name)
-    limit = settings.data.limit or None
-    train_images = dataset.train().images[:limit].to(device)
-    test_images = dataset.test().images[:limit].to(device)
+    spec, counts = prepared.spec, (len(prepared.train), len(prepared.test))
+    train_split, test_split = together(prepared.train, prepared.test, device)
     if signal := stopped():
         raise InterruptedRunError("stopped before the first step: nothing was learned yet", signal)
-    settings = settle_precision(settings, train_images)
-    run.write_config(settings)
-    state = build.state(settings, dataset.shape, device)
+    settings = settle_precision(prepared, train_split)
+    state = build.state(settings, spec.shape, device, prepared.columns)
     precision.apply(settings.training.precision, state)
-    keeper = Keeper(run, settings, state, Interval.parse(settings.training.save_every))
+    every = Interval.parse(settings.training.save_every)
+    keeper = Keeper(run, settings, spec, counts, state, every)
     if kept:
         keeper.take_up(kept)
-        run.pictures[-1].unlink(missing_ok=True)  # the run is not finished any more
+        run.reopen()
+    run.write_config(settings)
 
     def between_steps(done: int, total: int) -> None:
         progress(done, total)
@@ -83,9 +125,9 @@ def train(
         report(done)
 
     with failures(keeper, device):
-        learn(state, settings, train_images, test_images, after_epoch, between_steps)
+        learn(state, settings, train_split, test_split, after_epoch, between_steps)
     keeper.save()
-    draw(run, runs.load(run, device), test_images, settings.training.seed)
+    show(run, runs.load(run, device), test_split, settings.training.seed)
     if signal := stopped():
         raise InterruptedRunError(f"stopped, but run {run.name} is finished", signal)
     return keeper.rows
@@ -126,19 +168,19 @@ def out_of_memory(batch_size: int, device: torch.device) -> str:
 def learn(
     state: TrainState,
     settings: Config,
-    train_images: Tensor,
-    test_images: Tensor,
+    train_split: Split,
+    test_split: Split,
     report: Callable[[EpochReport], None],
     progress: Callable[[int, int], None],
 ) -> None:
     """`fit` with a config's numbers."""
     training = settings.training
-    steps = -(-len(train_images) // training.batch_size) * training.epochs
+    steps = -(-len(train_split) // training.batch_size) * training.epochs
     fit(
         state,
         build.objective(settings.objective),
-        train_images,
-        test_images,
+        train_split,
+        test_split,
         epochs=training.epochs,
         batch_size=training.batch_size,
         seed=training.seed,
@@ -148,30 +190,39 @@ def learn(
     )
 
 
-def settle_precision(settings: Config, images: Tensor) -> Config:
+def settle_precision(prepared: Prepared, split: Split) -> Config:
     """The settings with `auto` replaced by the precision that suits this network and device.
 
     Raises:
         UsageError: the device lacks the precision asked for.
     """
+    settings, device = prepared.settings, split.items.device
 
-    def measure() -> bool:
+    def wins() -> bool:
         def fresh() -> TrainState:
-            return build.state(settings, images.shape[1:], images.device)
+            return build.state(settings, prepared.spec.shape, device, prepared.columns)
 
         objective = build.objective(settings.objective)
-        return precision.bfloat16_wins(fresh, objective, images, settings.training.batch_size)
+        return precision.bfloat16_wins(fresh, objective, split, settings.training.batch_size)
 
-    chosen = precision.choose(settings.training.precision, images.device, measure)
+    chosen = precision.choose(settings.training.precision, device, wins)
     return config.at_precision(settings, chosen)
 
 
-def draw(run: Run, trained: Trained, test_images: Tensor, seed: int) -> None:
-    """The two pictures of a finished run."""
-    model = trained.model
-    x = unit_interval(test_images[:PREVIEW])
-    pairs = images.beside(x, latent.reconstruct(model, x).images)
-    images.write_png(images.grid(pairs, columns=8), run.pictures[0])
+def show(run: Run, trained: Trained, test: Split, seed: int) -> None:
+    """What a finished run shows: reconstructions of test items, and samples."""
+    model, spec = trained.model, trained.spec
     generator = Generator(model.device).manual_seed(seed)
-    samples = latent.sample(model, 2 * PREVIEW, generator=generator)
-    images.write_png(images.grid(samples, columns=8), run.pictures[1])
+    if not spec.is_image:
+        reconstructions, samples = run.shown(runs.CSV)
+        some = gather(test.items, test.rows[:SHOWN_ROWS])
+        table.write(reconstructions, spec.columns, latent.reconstruct(model, some).items)
+        drawn = latent.sample(model, SHOWN_ROWS, noise=True, generator=generator)
+        table.write(samples, spec.columns, drawn)
+        return
+    reconstructions, samples = run.shown(runs.PNG)
+    some = gather(test.items, test.rows[:PREVIEW])
+    pairs = images.beside(some, latent.reconstruct(model, some).items)
+    images.write_png(images.grid(pairs, columns=8), reconstructions)
+    drawn = latent.sample(model, 2 * PREVIEW, generator=generator)
+    images.write_png(images.grid(drawn, columns=8), samples)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from vae_cli.errors import UsageError
@@ -17,6 +17,9 @@ from vae_cli.files import write_whole
 MAX_BYTES = 100 * 2**20  # of a picture's file
 MAX_PIXELS = 100_000_000  # of a picture once decoded: 300 MB of RGB
 MAX_GRID_PIXELS = 200_000_000  # of a picture we write
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # by channels
+GREY = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 GAP = 40  # grey value between tiles: visible beside black, quiet beside white
 
 
@@ -38,27 +41,43 @@ class Picture:
 
 
 def read(
-    path: Path, shape: tuple[int, int, int], *, background: int = 0, invert: bool = False
+    path: Path,
+    shape: Sequence[int],
+    *,
+    background: int = 0,
+    invert: bool = False,
+    crop: bool = False,
 ) -> Picture:
     """Any picture Pillow opens, made into `(C, H, W)`.
 
     Turned as its EXIF says, put on the background where it is transparent, inverted if asked,
-    converted to grey or RGB, and fitted whole into the shape with the background around it.
+    converted to grey or RGB, and fitted whole into the shape with the background around it, or with
+    `crop` made to fill it, what sticks out cut off on both sides.
 
     Raises:
         UsageError: the file is missing, empty, too large, damaged or not a picture.
     """
     channels, height, width = shape
-    image = _upright(_open(path), background, invert)
-    image = image.convert("L" if channels == 1 else "RGB")
-    ratio = min(width / image.width, height / image.height)
-    size = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
-    image = image.resize(size, Image.Resampling.LANCZOS)
-    edge = ImageOps.grayscale(image)
+    image = _upright(_open(path, (2 * width, 2 * height)), background, invert)
+    image = image.convert(MODES[channels])
+    fit = ImageOps.fit if crop else _contain
+    image = fit(image, (width, height), Image.Resampling.LANCZOS)
     canvas = Image.new(image.mode, (width, height), (background,) * channels)
     canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
     pixels = torch.from_numpy(np.array(canvas)).view(height, width, channels)
-    return Picture(pixels.permute(2, 0, 1).contiguous(), _border(np.array(edge)))
+    edge = np.array(ImageOps.grayscale(image))
+    return Picture(pixels.permute(2, 0, 1).contiguous(), _border(edge))
+
+
+def header(path: Path) -> tuple[int, int, str] | None:
+    """Width, height and Pillow's mode of a picture as a person sees it; None if it has none."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # noqa: PLR2004
+            width, height = image.size[::-1] if turned else image.size
+            return width, height, image.mode
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
+        return None
 
 
 def grid(
@@ -115,11 +134,21 @@ def write_png(image: Image.Image, path: Path) -> None:
     write_whole(path, buffer.getvalue())
 
 
-def _open(path: Path) -> Image.Image:
-    """The decoded picture, its first frame, if it is within the limits."""
+def _contain(image: Image.Image, size: tuple[int, int], method: Image.Resampling) -> Image.Image:
+    """The whole picture, as large as it fits into a size."""
+    ratio = min(size[0] / image.width, size[1] / image.height)
+    width, height = round(image.width * ratio), round(image.height * ratio)
+    return image.resize((max(1, width), max(1, height)), method)
+
+
+def _open(path: Path, enough: tuple[int, int]) -> Image.Image:
+    """The decoded picture, its first frame, if it is within the limits.
+
+    A JPEG may come at a half, a quarter or an eighth of its size while that is `enough`.
+    """
     try:
         _check_file(path)
-        return _decode(path)
+        return _decode(path, enough)
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error
     except UnidentifiedImageError as error:
@@ -141,7 +170,7 @@ def _check_file(path: Path) -> None:
         raise UsageError(f"{path} is larger than {MAX_BYTES >> 20} MiB: make it smaller first")
 
 
-def _decode(path: Path) -> Image.Image:
+def _decode(path: Path, enough: tuple[int, int]) -> Image.Image:
     too_large = UsageError(
         f"{path} has more than {MAX_PIXELS // 10**6} million pixels: make it smaller first"
     )
@@ -151,6 +180,7 @@ def _decode(path: Path) -> Image.Image:
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise too_large
+                image.draft(None, enough)
                 image.load()
                 return image
         except Image.DecompressionBombError as error:

@@ -6,6 +6,7 @@ From `last` a run goes on bit for bit as if it had never stopped, whenever and h
 """
 
 import csv
+import dataclasses
 import io
 import math
 import re
@@ -19,9 +20,10 @@ from torch import Tensor
 from vae_cli import checkpoint, config
 from vae_cli.checkpoint import Checkpoint
 from vae_cli.config import Config
+from vae_cli.data import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.files import write_whole
-from vae_cli.runs import Run
+from vae_cli.runs import Run, read_spec
 from vae_cli.training import EpochReport, TrainState
 
 Row = dict[str, Any]
@@ -58,6 +60,8 @@ class Keeper:
 
     run: Run
     settings: Config
+    spec: Spec
+    counts: tuple[int, int]
     state: TrainState
     every: Interval
     rows: list[Row] = field(default_factory=list)
@@ -70,18 +74,26 @@ class Keeper:
         """Go on from a checkpoint of this run.
 
         Raises:
+            UsageError: the data have changed since.
             VAEError: it does not fit the settings.
         """
+        before, now = kept.facts.get("counts"), list(self.counts)
+        if before != now or read_spec(kept) != self.spec:
+            raise UsageError(
+                f"run {self.run.name} cannot go on: its data have changed, "
+                f"from {before} training and test items of {read_spec(kept).shape} "
+                f"to {now} of {self.spec.shape}"
+            )
         try:
             self.state.load(kept.group("state"), kept.facts["position"])
             self.rows, self.best_loss = list(kept.facts["rows"]), float(kept.facts["best_loss"])
             self.saved_epoch = self.state.epoch
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
             raise VAEError(f"{self.run.last} does not fit its config: {error}") from error
 
     def after_epoch(self, done: EpochReport) -> None:
         """Add a row, remember the best, and save if it is time."""
-        self.rows.append(row(done))
+        self.rows.append(row(done, self.spec.is_image))
         if done.test.loss < self.best_loss:
             self.best_loss = done.test.loss
             self.best = self._checkpoint({"kl_by_dim": done.test.kl_by_dim})
@@ -130,6 +142,8 @@ class Keeper:
             tensors | dict(more),
             {
                 "config": config.to_dict(self.settings),
+                "data": dataclasses.asdict(self.spec),
+                "counts": self.counts,
                 "epoch": self.state.epoch,
                 "position": self.state.position(),
                 "rows": self.rows.copy(),
@@ -138,15 +152,16 @@ class Keeper:
         )
 
 
-def row(done: EpochReport) -> Row:
-    """One line of `metrics.csv`: losses in nats, averaged over images."""
+def row(done: EpochReport, is_image: bool) -> Row:
+    """One line of `metrics.csv`: losses in nats, averaged over items."""
+    distortion = "mse" if is_image else "nll"
     return {
         "epoch": done.epoch,
         "train_kl": round(done.train.kl, 4),
-        "train_mse": round(done.train.distortion, 4),
+        f"train_{distortion}": round(done.train.distortion, 4),
         "train_loss": round(done.train.loss, 4),
         "test_kl": round(done.test.kl, 4),
-        "test_mse": round(done.test.distortion, 4),
+        f"test_{distortion}": round(done.test.distortion, 4),
         "test_loss": round(done.test.loss, 4),
         "active_dims": done.test.active,
         "seconds": round(done.seconds, 3),

@@ -15,15 +15,15 @@ from vae_cli.model import VAE, DiagonalNormal
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """Images after a pass through the latent space, and what was lost.
+    """Items after a pass through the latent space, and what was lost.
 
     Attributes:
-        images: `(B, C, H, W)`, pixels in [0, 1].
-        distortion: each image's sum of squared errors, `(B,)`.
-        kl: each image's KL to the prior, summed over dimensions, in nats, `(B,)`.
+        items: images `(B, C, H, W)` with pixels in [0, 1], or vectors `(B, D)`.
+        distortion: each item's −log p(x|z) less a constant, `(B,)`; of images the squared error.
+        kl: each item's KL to the prior, summed over dimensions, in nats, `(B,)`.
     """
 
-    images: Tensor
+    items: Tensor
     distortion: Tensor
     kl: Tensor
 
@@ -35,7 +35,7 @@ def encode(posterior: DiagonalNormal, generator: Generator | None = None) -> Ten
 
 @torch.no_grad()
 def reconstruct(model: VAE, x: Tensor, generator: Generator | None = None) -> Reconstruction:
-    """Encode and decode images `(B, C, H, W)` with pixels in [0, 1]."""
+    """Encode and decode images `(B, C, H, W)` with pixels in [0, 1], or vectors `(B, D)`."""
     posterior = model.posterior(x)
     likelihood = model.likelihood(encode(posterior, generator))
     kl = model.prior().kl_from(posterior).sum(-1)
@@ -44,10 +44,19 @@ def reconstruct(model: VAE, x: Tensor, generator: Generator | None = None) -> Re
 
 @torch.no_grad()
 def sample(
-    model: VAE, count: int, *, temperature: float = 1.0, generator: Generator | None = None
+    model: VAE,
+    count: int,
+    *,
+    temperature: float = 1.0,
+    noise: bool = False,
+    generator: Generator | None = None,
 ) -> Tensor:
-    """Decode `count` draws from the prior, each scaled by `temperature`: `(count, C, H, W)`."""
-    return model.likelihood(temperature * model.prior().sample(count, generator)).mean
+    """Decode `count` draws from the prior, each scaled by `temperature`: `(count, ...)`.
+
+    With `noise` each is a draw from p(x|z), as rows of a table should be, and not its mean.
+    """
+    likelihood = model.likelihood(temperature * model.prior().sample(count, generator))
+    return likelihood.sample(generator) if noise else likelihood.mean
 
 
 @torch.no_grad()
@@ -70,7 +79,7 @@ def traverse(
         generator: draws a new latent for every tile in place of the posterior mean.
 
     Returns:
-        `(rows, K, C, H, W)`, pixels in [0, 1].
+        `(rows, K, C, H, W)`, pixels in [0, 1], or `(rows, K, D)`.
     """
     unit = torch.eye(posterior.mean.shape[-1], device=offsets.device)
     directions = torch.ones_like(unit[:1]) if dims is None else unit[list(dims)]

@@ -4,10 +4,11 @@ runs/NAME/config.toml            every effective setting; `vae train --config` r
 runs/NAME/metrics.csv            one row an epoch
 runs/NAME/best.safetensors       weights and training state of the epoch with the best test loss
 runs/NAME/last.safetensors       the same of the last epoch
-runs/NAME/reconstructions.png    test images beside their reconstructions
-runs/NAME/samples.png            draws from the prior
+runs/NAME/reconstructions.png    test images beside their reconstructions; of vectors, .csv
+runs/NAME/samples.png            draws from the prior; of vectors, .csv
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor
 
 from vae_cli import build, checkpoint, config
 from vae_cli.checkpoint import Checkpoint
 from vae_cli.config import Config
-from vae_cli.data import Dataset
+from vae_cli.data import FashionMNIST, Spec, Split
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import write_whole
 from vae_cli.model import VAE
 
 ROOT = Path("runs")
+PNG, CSV = ".png", ".csv"
+_SPEC = TypeAdapter(Spec)
+LONGEST = 100_000  # columns of a vector or pixels of an edge
 MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}  # of a run that goes on
 
 
@@ -61,10 +66,9 @@ class Run:
         """The checkpoint of the last epoch."""
         return self.path / "last.safetensors"
 
-    @property
-    def pictures(self) -> tuple[Path, Path]:
-        """Reconstructions and samples, drawn when training ends; with them a run is finished."""
-        return self.path / "reconstructions.png", self.path / "samples.png"
+    def shown(self, suffix: str) -> tuple[Path, Path]:
+        """Reconstructions and samples, made when training ends; with them a run is finished."""
+        return self.path / f"reconstructions{suffix}", self.path / f"samples{suffix}"
 
     def write_config(self, settings: Config) -> None:
         """Write every effective setting.
@@ -77,7 +81,18 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether training came to its end."""
-        return self.best.is_file() and self.pictures[-1].is_file()
+        return self.best.is_file() and self.ended_at > 0
+
+    @property
+    def ended_at(self) -> float:
+        """When training came to its end, in seconds; 0 if it did not."""
+        ends = [self.shown(suffix)[-1] for suffix in (PNG, CSV)]
+        return max((path.stat().st_mtime for path in ends if path.is_file()), default=0)
+
+    def reopen(self) -> None:
+        """Count as unfinished again."""
+        for suffix in (PNG, CSV):
+            self.shown(suffix)[-1].unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -86,15 +101,28 @@ class Trained:
 
     Attributes:
         model: in evaluation mode, on the device asked for.
-        dataset: what it learned.
+        spec: what the items that it learned are.
+        settings: with which it learned.
         kl_by_dim: the KL of each latent dimension on the test set, in nats, `(D,)`.
         epoch: after which the weights were kept.
     """
 
     model: VAE
-    dataset: Dataset
+    spec: Spec
+    settings: Config
     kl_by_dim: Tensor
     epoch: int
+
+    def held_out(self) -> Split:
+        """The test part of its data, which must still be there.
+
+        Raises:
+            UsageError: they are not.
+        """
+        split = build.dataset(self.settings.data).test()
+        if split.items.shape[1:] != self.spec.shape:
+            raise UsageError(f"the data of this run have changed: {self.settings.data.name}")
+        return split
 
 
 def create(settings: Config, name: str | None, root: Path = ROOT) -> Run:
@@ -104,7 +132,9 @@ def create(settings: Config, name: str | None, root: Path = ROOT) -> Run:
         UsageError: the name is not a plain folder name, or is taken.
     """
     if name is None:
-        name = _free_name(f"{settings.data.name}-mlp-{datetime.now():%Y%m%d-%H%M%S}", root)
+        data = re.sub(r"[^\w.-]", "-", Path(settings.data.name).stem)[:40].lstrip(".-") or "data"
+        made = f"{data}-{settings.model.network}-{datetime.now():%Y%m%d-%H%M%S}"
+        name = _free_name(made, root)
     if not re.fullmatch(r"\w[\w.-]{0,99}", name):
         raise UsageError(f"--name {name}: use letters, digits, dots and dashes")
     run = Run(root / name)
@@ -137,7 +167,7 @@ def find(selector: str | None, root: Path = ROOT) -> Run:
     finished = [run for run in _runs(root) if run.finished]
     if not finished:
         raise UsageError(f"no finished run in {root}/: {_known(root)}")
-    return max(finished, key=lambda run: run.pictures[-1].stat().st_mtime)
+    return max(finished, key=lambda run: run.ended_at)
 
 
 def find_stopped(selector: str | None, root: Path = ROOT) -> Run:
@@ -163,9 +193,10 @@ def go_on(run: Run, typed: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Che
     try:
         base = ("its config", kept.facts["config"])
         own = config.resolve(base)
-    except (KeyError, UsageError) as error:
-        raise VAEError(f"{run.last} is damaged: {error}") from error
-    wanted = config.resolve(base, *typed)
+        spec = read_spec(kept)
+    except (KeyError, OverflowError, TypeError, ValueError, UsageError) as error:
+        raise VAEError(f"{run.last} is damaged: {_first_line(error)}") from error
+    wanted = build.located(config.resolve(base, *typed))
     changes = [c for c in config.differences(own, wanted) if c.key not in MAY_CHANGE]
     if changes:
         listed = ", ".join(f"{c.key} is {c.before}, not {c.after}" for c in changes)
@@ -174,7 +205,7 @@ def go_on(run: Run, typed: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Che
         raise UsageError(
             f"--epochs: run {run.name} has {own.training.epochs}; it can only be raised"
         )
-    if not checkpoint.fits(kept.group("state.model"), _without_memory(wanted)[1]):
+    if not checkpoint.fits(kept.group("state.model"), _without_memory(wanted, spec)):
         raise VAEError(f"the weights in {run.last} do not fit the config in it")
     return kept, wanted
 
@@ -189,13 +220,14 @@ def load(run: Run, device: torch.device) -> Trained:
     weights = kept.group("state.model")
     try:
         settings = config.resolve(("its config", kept.facts["config"]))
-        dataset, model = _without_memory(settings)
+        spec = read_spec(kept)
+        model = _without_memory(settings, spec)
         kl = kept.tensors["kl_by_dim"]
         epoch = int(kept.facts["epoch"])
     except KeyError as error:
         raise VAEError(f"{run.best} lacks {error}: it is not a checkpoint of a model") from error
-    except (UsageError, TypeError, ValueError) as error:
-        raise VAEError(f"{run.best} is damaged: {error}") from error
+    except (UsageError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise VAEError(f"{run.best} is damaged: {_first_line(error)}") from error
     if not checkpoint.fits(weights, model):
         raise VAEError(f"the weights in {run.best} do not fit the config in it")
     if kl.shape != (model.latent_dim,):
@@ -203,14 +235,32 @@ def load(run: Run, device: torch.device) -> Trained:
     if not all(tensor.isfinite().all() for tensor in (kl, *weights.values())):
         raise VAEError(f"the weights in {run.best} are not finite numbers")
     model.load_state_dict(weights, assign=True)
-    return Trained(model.to(device).eval(), dataset, kl, epoch)
+    model.to(device).to(memory_format=torch.channels_last).eval()
+    return Trained(model, spec, settings, kl, epoch)
 
 
-def _without_memory(settings: Config) -> tuple[Dataset, VAE]:
-    """What a config describes, shapes alone: nothing is allocated before they are checked."""
-    dataset = build.dataset(settings.data.name)
+def read_spec(kept: Checkpoint) -> Spec:
+    """What the items are that a checkpoint's model learned; without a word, Fashion-MNIST's.
+
+    Raises:
+        ValueError: it is malformed.
+    """
+    if "data" not in kept.facts:
+        return FashionMNIST.spec
+    spec = _SPEC.validate_json(json.dumps(kept.facts["data"]), strict=True)
+    if len(spec.shape) not in {1, 3} or not all(0 < side <= LONGEST for side in spec.shape):
+        raise ValueError(f"items of {spec.shape}")
+    return spec
+
+
+def _without_memory(settings: Config, spec: Spec) -> VAE:
+    """The model of a config, shapes alone: nothing is allocated before they are checked."""
     with torch.device("meta"):
-        return dataset, build.model(settings.model, dataset.shape)
+        return build.model(settings.model, spec.shape)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
 
 
 def _free_name(name: str, root: Path) -> str:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_cli import build, config
-from vae_cli.data import FashionMNIST
+from vae_cli.data import FashionMNIST, Split
 from vae_cli.training.graph import prepare
 
 BATCH, TURN = 128, 47  # ten turns of 47 batches are one epoch of 469 (and one batch more)
@@ -28,11 +28,11 @@ def ours(
 ) -> Iterator[None]:
     """The code behind `vae train`, a turn's batches drawn from `copies` times as many images."""
     where = torch.device(device)
-    images = FashionMNIST().train().images[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
+    images = FashionMNIST().train().items[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
     settings = config.resolve()
-    state = build.state(settings, FashionMNIST.shape, where)
+    state = build.state(settings, FashionMNIST.spec.shape, where)
     state.dtype = dtype
-    epoch = prepare(state, build.objective(settings.objective), images, BATCH)
+    epoch = prepare(state, build.objective(settings.objective), Split.whole(images), BATCH)
     while True:
         order = torch.randperm(len(images), device=where)[: BATCH * TURN]
         epoch.run(order, torch.full((TURN,), 1e-3))
@@ -114,7 +114,7 @@ def pythae(device: str = "cpu") -> Iterator[None]:
             y = self.out(F.relu(self.up(z))).sigmoid()
             return ModelOutput(reconstruction=y.view(-1, 1, 28, 28))
 
-    images = FashionMNIST().train().images[: BATCH * TURN].float() / 255
+    images = FashionMNIST().train().items[: BATCH * TURN].float() / 255
     shape = VAEConfig(input_dim=(1, 28, 28), latent_dim=20, reconstruction_loss="mse")
     trainer = BaseTrainer(
         model=VAE(shape, Encoder(), Decoder()),

@@ -18,7 +18,7 @@ import torch
 
 from vae_cli import checkpoint, config
 from vae_cli.errors import VAEError
-from vae_cli.experiment import train
+from vae_cli.experiment import prepare, train
 from vae_cli.runs import Run, create, go_on
 
 TABLES = {"data": {"limit": 512}, "model": {"hidden": [16], "latent_dim": 3}}
@@ -28,10 +28,11 @@ TABLES |= {"training": {"epochs": 4, "batch_size": 32, "save_every": "1"}}
 def learn(run: Run) -> None:
     torch.set_num_threads(1)
     kept, settings = go_on(run, []) if run.last.exists() else (None, config.resolve(("", TABLES)))
+    where = torch.device("cpu")
     train(
         run,
-        settings,
-        torch.device("cpu"),
+        prepare(settings, where, lambda done, total: None),
+        where,
         kept=kept,
         report=lambda done: None,
         progress=lambda done, total: None,
@@ -122,7 +123,7 @@ def what(run: Run) -> object:
         for name, tensor in checkpoint.load(path).tensors.items()
     }
     rows = [line.rpartition(",")[0] for line in run.metrics_file.read_text().splitlines()]
-    return tensors, rows, [picture.read_bytes() for picture in run.pictures]
+    return tensors, rows, [picture.read_bytes() for picture in run.shown(".png")]
 
 
 if __name__ == "__main__":

@@ -130,8 +130,9 @@ def test_a_forged_checkpoint_is_used_or_refused(home: Path, tmp_path: Path, time
 def take_up(run: Run) -> None:
     """What `vae train --resume` does before its first step."""
     kept, settings = runs.go_on(run, [])
-    state = build.state(settings, build.dataset(settings.data.name).shape, CPU)
-    Keeper(run, settings, state, Interval()).take_up(kept)
+    spec = runs.read_spec(kept)
+    state = build.state(settings, spec.shape, CPU)
+    Keeper(run, settings, spec, (2048, 2048), state, Interval()).take_up(kept)
 
 
 def pictures() -> dict[str, bytes]:
@@ -243,7 +244,7 @@ HOSTILE = [
     "\x9b31m",
     "\u202egnp.exe",
     "\u2066x\u2069",
-    "a\rb",
+    "\x9d0;t\x9c",
     "\x07",
     "\x1b]0;t\x07",
 ]

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from vae_cli import build, checkpoint, config
+from vae_cli.data import FashionMNIST
 from vae_cli.errors import VAEError
 from vae_cli.files import sweep
 from vae_cli.keeper import Interval, Keeper
@@ -39,7 +40,8 @@ def keeper(root: Path) -> Keeper:
     """A run that has been saved once, with a new best and a new row to save."""
     settings = config.resolve(("", TABLES))
     state = build.state(settings, (1, 28, 28), torch.device("cpu"))
-    made = Keeper(create(settings, "run", root), settings, state, Interval())
+    run, spec = create(settings, "run", root), FashionMNIST.spec
+    made = Keeper(run, settings, spec, (2, 1), state, Interval())
     for loss in (2.0, 1.0):
         metrics = Metrics(loss, loss, 0.0, torch.zeros(2))
         state.end_epoch()

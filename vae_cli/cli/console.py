@@ -1,10 +1,18 @@
 """The console: what was asked for goes to stdout, everything said about it to stderr."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -41,6 +49,21 @@ class Terminal:
         for text in self.remarks:
             self.err.print(text)
         self.remarks.clear()
+
+    @contextmanager
+    def bar(self, description: str) -> Iterator[Callable[[int, int], None]]:
+        """A bar that a call with what is done and what there is moves, and that goes away again."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(
+            *columns,
+            TimeRemainingColumn(),
+            console=self.out,
+            transient=True,
+            refresh_per_second=4,
+            disable=not self.moves,
+        ) as shown:
+            task = shown.add_task(description, total=None, visible=False)
+            yield lambda done, total: shown.update(task, completed=done, total=total, visible=True)
 
     def result(self, text: object) -> None:
         """A line of what was asked for."""

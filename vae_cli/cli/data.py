@@ -1,56 +1,113 @@
 """`vae data`."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Any
 
-import typer
-
+from vae_cli import config
 from vae_cli.cli.console import Terminal
-from vae_cli.cli.options import Columns, Json, Output, Quiet, Scale, check_png
-from vae_cli.config import DataName
+from vae_cli.cli.options import Columns, Json, Output, Quiet, Scale, with_settings
+from vae_cli.cli.outputs import PICTURES, check_output
+from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
-    from vae_cli.data import Split
+    from vae_cli.data import Dataset, Spec, Split
+
+UNNAMED_ROWS = 6  # of a picture of items without classes
 
 
+@with_settings("data")
 def command(
-    name: Annotated[DataName, typer.Option("--data", help="Data set to show.")] = "fashion-mnist",
+    typed: dict[str, dict[str, Any]],
     columns: Columns = 6,
-    output: Output = Path("data.png"),
+    output: Output = None,
     scale: Scale = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show a data set: its classes, and a picture of labelled examples.
+    """Show a data set: its classes and some examples, or the columns of a table.
 
-    Example: `vae data`
+    Example: `vae data --data photos/`
     """
     terminal = Terminal(quiet=quiet)
-    check_png(output)
-    from vae_cli import build, data, images
+    check_output(output)
+    settings = config.resolve(("command line", typed)).data
+    from vae_cli import build
 
-    dataset = build.dataset(name)
-    train, test = dataset.train(), dataset.test()
-    examples = data.unit_interval(first_of_each_class(train, len(dataset.classes), columns))
-    picture = images.grid(examples, columns=columns, scale=scale, labels=dataset.classes)
-    images.write_png(picture, output)
-    counts = [train.labels.bincount().tolist(), test.labels.bincount().tolist()]
-    rows = list(zip(dataset.classes, *counts, strict=True))
+    with terminal.bar("reading") as progress:
+        dataset = build.dataset(settings, progress)
+        train, test = (
+            part.head(settings.limit or None) for part in (dataset.train(), dataset.test())
+        )
+    if not dataset.spec.is_image:
+        if output is not None:
+            raise UsageError(f"--output {output}: a table of numbers has no picture")
+        show_columns(dataset.spec, train, test, terminal, json=json)
+        return
+    show_classes(dataset, train, test, columns, output, scale, terminal, json=json)
+
+
+def show_classes(
+    dataset: "Dataset",
+    train: "Split",
+    test: "Split",
+    columns: int,
+    output: "Path | None",
+    scale: int | None,
+    terminal: Terminal,
+    *,
+    json: bool,
+) -> None:
+    """How many of each class there are, and a picture of examples."""
+    from vae_cli import data, images
+    from vae_cli.cli.outputs import output_for
+
+    spec = dataset.spec
+    path = output_for(output, "data", spec)
+    if path.suffix.lower() not in PICTURES:
+        raise UsageError(f"--output {path}: end the name with .png")
+    rows = first_of_each_class(train, len(spec.classes), columns)
+    examples = data.gather(train.items, rows)
+    picture = images.grid(examples, columns=columns, scale=scale, labels=spec.classes)
+    images.write_png(picture, path)
+    counts = [part.labels.bincount(minlength=len(spec.classes)).tolist() for part in (train, test)]
+    table = list(zip(spec.classes, *counts, strict=True)) if spec.classes else []
     if json:
-        classes = [{"name": name, "train": a, "test": b} for name, a, b in rows]
-        terminal.json({"name": dataset.name, "shape": dataset.shape, "classes": classes})
+        classes = [{"name": name, "train": a, "test": b} for name, a, b in table]
+        facts = {"name": spec.name, "shape": spec.shape, "train": len(train), "test": len(test)}
+        terminal.json({**facts, "classes": classes})
+        return
+    terminal.table(("class", "train", "test"), [*table, ("all", len(train), len(test))])
+    terminal.result(path)
+
+
+def show_columns(
+    spec: "Spec", train: "Split", test: "Split", terminal: Terminal, *, json: bool
+) -> None:
+    """Each column's mean and standard deviation over the training set."""
+    from vae_cli.data import moments
+
+    mean, scale = (values.tolist() for values in moments(train))
+    rows = list(zip(spec.columns, mean, scale, strict=True))
+    if json:
+        columns = [{"name": name, "mean": a, "standard_deviation": b} for name, a, b in rows]
+        facts = {"name": spec.name, "shape": spec.shape, "train": len(train), "test": len(test)}
+        terminal.json({**facts, "columns": columns})
         return
     terminal.table(
-        ("class", "train", "test"), [*rows, ("all", len(train.labels), len(test.labels))]
+        ("column", "mean", "standard deviation"),
+        [(name, f"{a:.5g}", f"{b:.5g}") for name, a, b in rows],
     )
-    terminal.result(output)
+    terminal.result(f"{len(train):,} rows to learn from, {len(test):,} held out")
 
 
 def first_of_each_class(split: "Split", classes: int, count: int) -> "Tensor":
-    """The first `count` images of each class in turn: uint8 `(classes * count, C, H, W)`."""
+    """The rows of the first `count` items of each class in turn, or of the first few of all."""
     import torch
 
-    rows = [(split.labels == label).nonzero()[:count, 0] for label in range(classes)]
-    return split.images[torch.cat(rows)]
+    if not classes:
+        return split.rows[: UNNAMED_ROWS * count]
+    first = [(split.labels == label).nonzero()[:count, 0] for label in range(classes)]
+    return split.rows[torch.cat(first)]

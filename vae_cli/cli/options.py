@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,11 +26,16 @@ Device = Annotated[
     ),
 ]
 Output = Annotated[
-    Path,
-    typer.Option("--output", "-o", help="PNG file to write.", rich_help_panel="Picture"),
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="File to write: .png, or .csv for rows. [default: the command's name]",
+        rich_help_panel="Output",
+    ),
 ]
 Columns = Annotated[
-    int, typer.Option(min=1, max=1000, help="Tiles a row.", rich_help_panel="Picture")
+    int, typer.Option(min=1, max=1000, help="Tiles a row.", rich_help_panel="Output")
 ]
 Scale = Annotated[
     int | None,
@@ -39,7 +43,7 @@ Scale = Annotated[
         min=1,
         max=64,
         help="Enlarge each pixel; 1 is raw. [default: a tile of about 84 pixels]",
-        rich_help_panel="Picture",
+        rich_help_panel="Output",
     ),
 ]
 Seed = Annotated[
@@ -56,19 +60,6 @@ Draw = Annotated[
 ]
 
 
-def check_png(path: Path, *inputs: Path) -> Path:
-    """The path, if a PNG can go there without overwriting what is read.
-
-    Raises:
-        UsageError: another extension, or one of the inputs.
-    """
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"--output {path}: pictures are written as PNG; end the name with .png")
-    if any(os.path.realpath(path) == os.path.realpath(source) for source in inputs):
-        raise UsageError(f"--output {path} would overwrite the picture that is read")
-    return path
-
-
 def check_idle(flag: str, idle: bool, remedy: str) -> None:
     """Refuse a flag that would change nothing.
 
@@ -79,31 +70,39 @@ def check_idle(flag: str, idle: bool, remedy: str) -> None:
         raise UsageError(f"{flag} has no effect here: leave it out, or {remedy}")
 
 
-def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command one flag for each setting that has one.
+def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one flag for each setting of some sections that has one; of all if none named.
 
     In their place the command receives `typed`: the tables of those that were typed.
     """
-    signature = inspect.signature(command)
-    own = [p for p in signature.parameters.values() if p.name != "typed"]
-    flags = {entry.flag[2:].replace("-", "_"): entry for entry in entries() if entry.flag}
 
-    @functools.wraps(command)
-    def wrapper(context: typer.Context, **values: Any) -> None:
-        typed: dict[str, dict[str, Any]] = {}
-        for name, entry in flags.items():
-            value, source = values.pop(name), context.get_parameter_source(name)
-            if source is not None and source.name == "COMMANDLINE":
-                typed.setdefault(entry.section, {})[entry.name] = value
-        command(**values, typed=typed)
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command)
+        own = [p for p in signature.parameters.values() if p.name != "typed"]
+        flags = {
+            entry.flag[2:].replace("-", "_"): entry
+            for entry in entries()
+            if entry.flag and (not sections or entry.section in sections)
+        }
 
-    context = inspect.Parameter("context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context)
-    made = [_parameter(name, entry) for name, entry in flags.items()]
-    keyword = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
-    wrapper.__signature__ = signature.replace(  # type: ignore[attr-defined]
-        parameters=[context, *made, *keyword]
-    )
-    return wrapper
+        @functools.wraps(command)
+        def wrapper(context: typer.Context, **values: Any) -> None:
+            typed: dict[str, dict[str, Any]] = {}
+            for name, entry in flags.items():
+                value, source = values.pop(name), context.get_parameter_source(name)
+                if source is not None and source.name == "COMMANDLINE":
+                    typed.setdefault(entry.section, {})[entry.name] = value
+            command(**values, typed=typed)
+
+        kind = inspect.Parameter.KEYWORD_ONLY
+        context = inspect.Parameter("context", kind, annotation=typer.Context)
+        made = [_parameter(name, entry) for name, entry in flags.items()]
+        wrapper.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[context, *made, *(p.replace(kind=kind) for p in own)]
+        )
+        return wrapper
+
+    return decorate
 
 
 def _parameter(name: str, entry: Entry) -> inspect.Parameter:

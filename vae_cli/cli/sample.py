@@ -1,18 +1,18 @@
 """`vae sample`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.open import open_run, seeded
-from vae_cli.cli.options import Columns, Device, Output, Quiet, RunOption, Scale, Seed, check_png
+from vae_cli.cli.options import Columns, Device, Output, Quiet, RunOption, Scale, Seed
+from vae_cli.cli.outputs import check_output, output_for, write_items
 
 
 def command(
     count: Annotated[
-        int, typer.Option("--count", "-n", min=1, max=10_000, help="Images to draw.")
+        int, typer.Option("--count", "-n", min=1, max=1_000_000, help="Items to draw.")
     ] = 64,
     temperature: Annotated[
         float,
@@ -23,21 +23,29 @@ def command(
     seed: Seed = None,
     run: RunOption = None,
     device: Device = "auto",
-    output: Output = Path("sample.png"),
+    output: Output = None,
     columns: Columns = 8,
     scale: Scale = None,
     quiet: Quiet = False,
 ) -> None:
-    """Decode draws from the prior: images that never were.
+    """Decode draws from the prior: images, or rows, that never were.
 
     Example: `vae sample -n 64 --seed 7`
     """
     terminal = Terminal(quiet=quiet)
-    check_png(output)
-    from vae_cli import images, latent
+    check_output(output)
+    from vae_cli import latent
 
     trained = open_run(run, device, terminal)
+    spec = trained.spec
+    path = output_for(output, "sample", spec)
     generator = seeded(seed, trained, terminal)
-    drawn = latent.sample(trained.model, count, temperature=temperature, generator=generator)
-    images.write_png(images.grid(drawn, columns=columns, scale=scale), output)
-    terminal.result(output)
+    drawn = latent.sample(
+        trained.model,
+        count,
+        temperature=temperature,
+        noise=not spec.is_image,
+        generator=generator,
+    )
+    write_items(drawn, path, spec, columns=columns, scale=scale)
+    terminal.result(path)

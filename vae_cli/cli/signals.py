@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -38,6 +39,15 @@ class StopSignals:
     def stopped(self) -> int | None:
         """The number of the signal that came, if one did."""
         return self.received
+
+    def checking(self, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        """The same progress, which stops where a signal came."""
+
+        def checked(done: int, total: int) -> None:
+            self.check()
+            progress(done, total)
+
+        return checked
 
     def check(self) -> None:
         """Stop where nothing has begun.

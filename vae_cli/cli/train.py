@@ -1,7 +1,7 @@
 """`vae train`."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,8 +11,11 @@ from vae_cli.cli.options import Json, Quiet, check_idle, with_settings
 from vae_cli.cli.signals import StopSignals
 from vae_cli.cli.training_view import TrainingView
 
+if TYPE_CHECKING:
+    from vae_cli.experiment import Prepared
 
-@with_settings
+
+@with_settings()
 def command(
     typed: dict[str, dict[str, Any]],
     run_name: Annotated[
@@ -60,19 +63,36 @@ def command(
                 return
         where = device.resolve(settings.training.device)
         settings = config.on_device(settings, where.type)
-        experiment.check(settings, where)
-        run = run or runs.create(settings, name)
+        with terminal.bar("reading") as bar:
+            prepared = experiment.prepare(settings, where, signals.checking(bar))
+        signals.check()
+        run = run or runs.create(prepared.settings, name)
         terminal.note(f"{run.path}, {device.describe(where)}")
-        with TrainingView(terminal, settings.training.epochs) as view:
+        terminal.note(describe(prepared))
+        with TrainingView(terminal, settings.training.epochs, prepared.spec) as view:
             rows = experiment.train(
                 run,
-                settings,
+                prepared,
                 where,
                 kept=kept,
                 report=view.report,
                 progress=view.progress,
                 stopped=signals.stopped,
             )
-    view.summary(run, rows, settings.model.latent_dim)
+    view.summary(run, rows, prepared)
     if json:
         terminal.json({"run": str(run.path), "epochs": rows})
+
+
+def describe(prepared: "Prepared") -> str:
+    """What will be learned from, and how large the network is."""
+    spec, size = prepared.spec, prepared.size()
+    shape = "x".join(map(str, spec.shape[1:] if spec.is_image else spec.shape))
+    colours = {1: " grey", 3: " RGB"}.get(spec.shape[0], "") if spec.is_image else ""
+    items = f"images of {shape}{colours}" if spec.is_image else f"rows of {shape} columns"
+    return (
+        f"{spec.name}: {len(prepared.train):,} {items}, {len(prepared.test):,} held out; "
+        f"{prepared.settings.model.network} with {size.parameters:,} parameters, "
+        f"{size.multiply_adds / 1e6:,.2f} M multiply-adds an item, "
+        f"{size.batch_bytes / 2**20:,.0f} MiB a batch"
+    )

@@ -1,11 +1,13 @@
 """`vae traverse`."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.inputs import held_out_items, read_items
 from vae_cli.cli.offsets import parse_offsets
 from vae_cli.cli.open import open_run, seeded
 from vae_cli.cli.options import (
@@ -19,21 +21,23 @@ from vae_cli.cli.options import (
     Scale,
     Seed,
     check_idle,
-    check_png,
 )
-from vae_cli.cli.reconstruct import read_pictures
+from vae_cli.cli.outputs import check_output, output_for, write_items
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vae_cli.data import Dataset
+    from vae_cli.data import Spec
 
 
 def command(
-    picture: Annotated[
+    file: Annotated[
         Path | None,
-        typer.Argument(metavar="IMG", help="Start from this picture. [default: a test image]"),
+        typer.Argument(
+            metavar="FILE",
+            help="Start from this picture or a table's first row. [default: a test item]",
+        ),
     ] = None,
     offset: Annotated[
         str | None,
@@ -50,53 +54,56 @@ def command(
         ),
     ] = None,
     index: Annotated[
-        int | None, typer.Option(min=0, help="Which test image, if no IMG is given. [default: 0]")
+        int | None, typer.Option(min=0, help="Which test item, if no FILE is given. [default: 0]")
     ] = None,
     invert: Invert = False,
     draw: Draw = False,
     seed: Seed = None,
     run: RunOption = None,
     device: Device = "auto",
-    output: Output = Path("traverse.png"),
+    output: Output = None,
     scale: Scale = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Walk through the latent space around one picture.
+    """Walk through the latent space around one picture, or row.
 
     Example: `vae traverse --offset -0.5:3:0.25`, or `vae traverse --dim all`
     """
     terminal = Terminal(quiet=quiet)
-    check_png(output, *([picture] if picture else []))
-    check_idle("--index", index is not None and picture is not None, "leave out IMG")
+    check_output(output, [file] if file else [])
+    check_idle("--index", index is not None and file is not None, "leave out FILE")
     check_idle("--seed", seed is not None and not draw, "add --sample")
     offsets = parse_offsets(("-3:3.5:0.5" if dim else "-0.5:3:0.25") if offset is None else offset)
     import torch
 
-    from vae_cli import data, images, latent
+    from vae_cli import latent
 
     trained = open_run(run, device, terminal)
-    model = trained.model
+    model, spec = trained.model, trained.spec
+    path = output_for(output, "traverse", spec)
     dims = parse_dims(dim, trained.kl_by_dim) if dim else None
     generator = seeded(seed, trained, terminal) if draw else None
-    pixels = (
-        read_pictures([picture], trained.dataset, terminal, invert=invert)[1]
-        if picture
-        else test_image(trained.dataset, index or 0)
+    _, items = (
+        read_items([file], spec, terminal, invert=invert)
+        if file
+        else held_out_items(trained, index or 0, 1)
     )
-    posterior = model.posterior(data.unit_interval(pixels).to(model.device))
+    posterior = model.posterior(items[:1].to(model.device))
     shifts = torch.tensor(offsets, device=model.device)
-    tiles = latent.traverse(model, posterior, shifts, dims, generator).flatten(0, 1)
-    images.write_png(images.grid(tiles, columns=len(offsets), scale=scale), output)
+    tiles = latent.traverse(model, posterior, shifts, dims, generator)
+    if not spec.is_image:
+        tiles, spec = with_coordinates(tiles, dims, offsets, spec)
+    write_items(tiles.flatten(0, 1), path, spec, columns=len(offsets), scale=scale)
     rows = [(number, float(trained.kl_by_dim[number])) for number in dims or []]
     if json:
         figures = [{"dim": number, "kl": kl} for number, kl in rows]
-        terminal.json({"output": str(output), "offsets": offsets, "rows": figures})
+        terminal.json({"output": str(path), "offsets": offsets, "rows": figures})
         return
     if rows:
         table = [(str(row), number, f"{kl:.3f}") for row, (number, kl) in enumerate(rows, 1)]
         terminal.table(("row", "dimension", "KL (nats)"), table)
-    terminal.result(output)
+    terminal.result(path)
 
 
 def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
@@ -117,13 +124,15 @@ def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
     return [int(word) for word in words]
 
 
-def test_image(dataset: "Dataset", index: int) -> "Tensor":
-    """One test image, `(1, C, H, W)` uint8.
+def with_coordinates(
+    rows: "Tensor", dims: list[int] | None, offsets: list[float], spec: "Spec"
+) -> "tuple[Tensor, Spec]":
+    """Rows `(R, K, D)` with the dimension that was shifted, if only one was, and by how much."""
+    import torch
 
-    Raises:
-        UsageError: there are fewer.
-    """
-    test = dataset.test().images
-    if index >= len(test):
-        raise UsageError(f"--index {index}: the test set has images 0 to {len(test) - 1}")
-    return test[index : index + 1]
+    shifts = torch.tensor(offsets).expand(*rows.shape[:2])
+    known = {"offset": shifts}
+    if dims is not None:
+        known = {"dimension": torch.tensor(dims)[:, None].expand_as(shifts), **known}
+    wider = torch.cat([torch.stack(list(known.values()), -1), rows.cpu()], -1)
+    return wider, dataclasses.replace(spec, columns=(*known, *spec.columns))

@@ -12,7 +12,7 @@ from vae_cli.config.layers import (
 )
 from vae_cli.config.schema import (
     Config,
-    DataName,
+    DataConfig,
     DeviceName,
     Entry,
     ModelConfig,
@@ -23,7 +23,7 @@ from vae_cli.config.schema import (
 
 __all__ = [
     "Config",
-    "DataName",
+    "DataConfig",
     "DeviceName",
     "Entry",
     "ModelConfig",

@@ -2,15 +2,19 @@
 
 import dataclasses
 import difflib
+import functools
 import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vae_cli.config.schema import Config, entries
 from vae_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -112,12 +116,19 @@ def dumps(config: Config) -> str:
 
 
 def _validate(source: str, tables: Mapping[str, Any]) -> Config:
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:  # as JSON, where strict means: a list is a tuple, but "20" is not 20 and true is not 1
-        return TypeAdapter(Config).validate_json(json.dumps(tables, default=str), strict=True)
+        return _validator().validate_json(json.dumps(tables, default=str), strict=True)
     except ValidationError as error:
         raise UsageError(f"{source}: {_explain(error.errors()[0])}") from error
+
+
+@functools.cache
+def _validator() -> "TypeAdapter[Config]":
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Config)
 
 
 def _explain(error: Any) -> str:

@@ -23,7 +23,6 @@ from typing import (
 from annotated_types import Interval, Len
 
 _T = TypeVar("_T")
-DataName = Literal["fashion-mnist"]
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 
@@ -46,25 +45,59 @@ def section(cls: type[_T]) -> type[_T]:
 class DataConfig:
     """What is learned from."""
 
-    name: Annotated[DataName, Setting("Data set to learn.", "--data")] = "fashion-mnist"
+    name: Annotated[
+        str,
+        Setting(
+            "What to learn: a data set's name, a folder of pictures, "
+            "or a .npy, .npz, .safetensors, .csv or .tsv file.",
+            "--data",
+        ),
+    ] = "fashion-mnist"
     limit: Annotated[
         int,
         Interval(ge=0, le=1_000_000_000),
         Setting(
-            "Use only the first so many images of each part, for a quick try; 0 is all.", "--limit"
+            "Use only the first so many items of each part, for a quick try; 0 is all.", "--limit"
         ),
     ] = 0
+    image_size: Annotated[
+        int,
+        Interval(ge=0, le=1024),
+        Setting("Height and width of a folder's pictures; 0 derives them.", "--image-size"),
+    ] = 0
+    channels: Annotated[
+        Literal["auto", "grey", "rgb"],
+        Setting("Of a folder's pictures; auto is grey where all are.", "--channels"),
+    ] = "auto"
+    test_fraction: Annotated[
+        float,
+        Interval(ge=0.001, le=0.9),
+        Setting(
+            "Share of the items held out, where the data have no test part.", "--test-fraction"
+        ),
+    ] = 0.1
 
 
 @section
 class ModelConfig:
     """What is learned."""
 
+    network: Annotated[
+        Literal["auto", "mlp", "conv"],
+        Setting(
+            "Fully connected or convolutional; auto is mlp for vectors and 28x28 grey images.",
+            "--model",
+        ),
+    ] = "auto"
+    preset: Annotated[
+        Literal["small", "base", "large"],
+        Setting("Width and depth of the convolutional network.", "--preset"),
+    ] = "small"
     hidden: Annotated[
         tuple[Annotated[int, Interval(ge=1, le=65536)], ...],
         Len(1, 16),
         Setting(
-            "Width of a hidden layer of the encoder; repeat for more layers. "
+            "Width of a hidden layer of the mlp's encoder; repeat for more layers. "
             "The decoder mirrors them.",
             "--hidden",
         ),
@@ -109,7 +142,7 @@ class TrainingConfig:
         int, Interval(ge=1, le=1_000_000), Setting("Passes over the training set.", "--epochs")
     ] = 20
     batch_size: Annotated[
-        int, Interval(ge=1, le=1_000_000), Setting("Images a step.", "--batch-size")
+        int, Interval(ge=1, le=1_000_000), Setting("Items a step.", "--batch-size")
     ] = 128
     seed: Annotated[
         int,

@@ -1,7 +1,18 @@
-"""What goes in: named data sets as uint8 images in memory, and the batches gathered from them."""
+"""What goes in: data sets, and batches of their items."""
 
-from vae_cli.data.batches import gather, permutation, unit_interval
-from vae_cli.data.dataset import Dataset, Split
+from vae_cli.data.batches import gather, moments, permutation, unit_interval
+from vae_cli.data.dataset import Dataset, Progress, Spec, Split, together
 from vae_cli.data.fashion_mnist import FashionMNIST
 
-__all__ = ["Dataset", "FashionMNIST", "Split", "gather", "permutation", "unit_interval"]
+__all__ = [
+    "Dataset",
+    "FashionMNIST",
+    "Progress",
+    "Spec",
+    "Split",
+    "gather",
+    "moments",
+    "permutation",
+    "together",
+    "unit_interval",
+]

@@ -1,13 +1,15 @@
-"""Batches are gathered from memory: no worker processes, no Python per image."""
+"""Batches are gathered from memory: no worker processes, no Python per item."""
 
 import torch
 from torch import Tensor
+
+from vae_cli.data.dataset import Split
 
 CPU = torch.device("cpu")
 
 
 def permutation(count: int, *, seed: int, epoch: int, device: torch.device = CPU) -> Tensor:
-    """The order in which an epoch visits the images: int64 `(count,)`, each index once.
+    """The order in which an epoch visits the items: int64 `(count,)`, each index once.
 
     A pure function of its arguments, so that a run can be taken up anywhere.
     """
@@ -15,19 +17,34 @@ def permutation(count: int, *, seed: int, epoch: int, device: torch.device = CPU
     return torch.randperm(count, generator=generator, device=device)
 
 
-def gather(images: Tensor, indices: Tensor) -> Tensor:
-    """The images at `indices`, scaled from 0..255 to [0, 1].
+def gather(items: Tensor, rows: Tensor) -> Tensor:
+    """The items at `rows` in float32, bytes scaled from 0..255 to [0, 1].
 
     Args:
-        images: uint8 `(N, C, H, W)`.
-        indices: int64 `(B,)` on the same device.
+        items: `(M, ...)`, uint8 or floating point.
+        rows: int64 `(B,)` on the same device.
 
     Returns:
-        float32 `(B, C, H, W)`.
+        float32 `(B, ...)`.
     """
-    return unit_interval(images[indices])
+    return unit_interval(items[rows])
 
 
-def unit_interval(images: Tensor) -> Tensor:
-    """Images of uint8 scaled from 0..255 to [0, 1] in float32."""
-    return images.float().div_(255)
+def unit_interval(items: Tensor) -> Tensor:
+    """Items in float32; bytes scaled from 0..255 to [0, 1], floats as they are."""
+    return items.float().div_(255) if items.dtype == torch.uint8 else items.float()
+
+
+def moments(split: Split, chunk: int = 65_536) -> tuple[Tensor, Tensor]:
+    """Each column's mean and standard deviation over the vectors of a split: float32 `(D,)`.
+
+    A column that never changes gets a standard deviation of 1.
+    """
+    total = squares = torch.zeros(split.items.shape[1:], dtype=torch.float64)
+    for rows in split.rows.split(chunk):
+        total = total + split.items[rows].double().sum(0)
+    mean = total / len(split)
+    for rows in split.rows.split(chunk):
+        squares = squares + (split.items[rows].double() - mean).square().sum(0)
+    scale = (squares / len(split)).sqrt().float()
+    return mean.float(), torch.where(scale > 0, scale, 1.0)

@@ -1,13 +1,20 @@
 """What is learned: networks, distributions and the VAE that joins them."""
 
-from vae_cli.model.likelihoods import HalfVarianceNormal, Likelihood
+from vae_cli.model.conv import PRESETS, ConvDecoder, ConvEncoder, plan
+from vae_cli.model.likelihoods import ColumnNormal, HalfVarianceNormal, Likelihood
 from vae_cli.model.networks import MLPDecoder, MLPEncoder
 from vae_cli.model.normal import DiagonalNormal
 from vae_cli.model.priors import Prior, StandardNormal
+from vae_cli.model.size import Size, measure
 from vae_cli.model.vae import VAE, Inference, Model
+from vae_cli.model.vectors import Moments, VectorDecoder, VectorEncoder
 
 __all__ = [
+    "PRESETS",
     "VAE",
+    "ColumnNormal",
+    "ConvDecoder",
+    "ConvEncoder",
     "DiagonalNormal",
     "HalfVarianceNormal",
     "Inference",
@@ -15,6 +22,12 @@ __all__ = [
     "MLPDecoder",
     "MLPEncoder",
     "Model",
+    "Moments",
     "Prior",
+    "Size",
     "StandardNormal",
+    "VectorDecoder",
+    "VectorEncoder",
+    "measure",
+    "plan",
 ]

@@ -8,6 +8,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
+from vae_cli.model.likelihoods import HalfVarianceNormal
 from vae_cli.model.normal import DiagonalNormal
 
 
@@ -25,7 +26,7 @@ class MLPEncoder(nn.Module):
 
     def __init__(self, shape: Sequence[int], hidden: Sequence[int], latent_dim: int) -> None:
         super().__init__()
-        self.layers = _relu_layers([prod(shape), *hidden])
+        self.layers = relu_layers([prod(shape), *hidden])
         self.project = nn.Linear(hidden[-1], 2 * latent_dim)
 
     def forward(self, x: Tensor) -> DiagonalNormal:
@@ -47,16 +48,17 @@ class MLPDecoder(nn.Module):
     def __init__(self, shape: Sequence[int], hidden: Sequence[int], latent_dim: int) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.layers = _relu_layers([latent_dim, *reversed(hidden)])
+        self.layers = relu_layers([latent_dim, *reversed(hidden)])
         self.project = nn.Linear(hidden[0], prod(shape))
 
-    def forward(self, z: Tensor) -> Tensor:
-        """The mean images of latents `(B, D)`: `(B, C, H, W)`, pixels in [0, 1]."""
+    def forward(self, z: Tensor) -> HalfVarianceNormal:
+        """The likelihood of latents `(B, D)`: mean `(B, C, H, W)`, pixels in [0, 1]."""
         logits: Tensor = self.project(self.layers(z))
-        return torch.sigmoid(logits.float()).view(-1, *self.shape)
+        return HalfVarianceNormal(torch.sigmoid(logits.float()).view(-1, *self.shape))
 
 
-def _relu_layers(widths: Sequence[int]) -> nn.Sequential:
+def relu_layers(widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers from width to width, each followed by ReLU."""
     layers: list[nn.Module] = []
     for width_in, width_out in pairwise(widths):
         layers += [nn.Linear(width_in, width_out), nn.ReLU()]

@@ -11,7 +11,7 @@ from typing import Protocol, final
 import torch
 from torch import Generator, Tensor, nn
 
-from vae_cli.model.likelihoods import HalfVarianceNormal, Likelihood
+from vae_cli.model.likelihoods import Likelihood
 from vae_cli.model.normal import DiagonalNormal
 from vae_cli.model.priors import Prior, StandardNormal
 
@@ -46,7 +46,7 @@ class VAE(nn.Module):
 
     Args:
         encoder: images `(B, C, H, W)` to a `DiagonalNormal` with parameters `(B, D)`.
-        decoder: latents `(B, D)` to mean images `(B, C, H, W)`.
+        decoder: latents `(B, D)` to a `Likelihood` with mean `(B, C, H, W)`.
         latent_dim: D.
     """
 
@@ -66,9 +66,10 @@ class VAE(nn.Module):
         posterior: DiagonalNormal = self.encoder(x)
         return posterior
 
-    def likelihood(self, z: Tensor) -> HalfVarianceNormal:
+    def likelihood(self, z: Tensor) -> Likelihood:
         """p(x|z) for latents `(B, D)`."""
-        return HalfVarianceNormal(self.decoder(z))
+        likelihood: Likelihood = self.decoder(z)
+        return likelihood
 
     def prior(self) -> StandardNormal:
         """p(z)."""

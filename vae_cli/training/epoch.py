@@ -1,4 +1,4 @@
-"""One pass over the training images, wherever they are."""
+"""One pass over the training set, wherever it is."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -6,14 +6,14 @@ from typing import final
 
 from torch import Tensor
 
-from vae_cli.data import gather, unit_interval
+from vae_cli.data import Split, gather
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.objectives import Objective
 from vae_cli.training.metrics import Metrics
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import differentiate, trace
 
-CHUNK = 1024  # images gathered at a time: few enough to stay small, enough to cost nothing
+CHUNK = 1024  # items gathered at a time: few enough to stay small, enough to cost nothing
 
 
 def silent(done: int) -> None:
@@ -27,15 +27,15 @@ class Epoch(ABC):
     def run(
         self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = silent
     ) -> Metrics:
-        """Train on every image once, or on what is left of an epoch that was broken off.
+        """Train on every item once, or on what is left of an epoch that was broken off.
 
         Args:
-            order: int64 `(N,)`, each image's index once, on the images' device.
+            order: int64 `(N,)`, each of the split's items once, on its device.
             rates: float32, a learning rate a step.
-            progress: called with the images done so far.
+            progress: called with the items done so far.
 
         Returns:
-            The averages over the images, each as it was when its batch was trained on.
+            The averages over the items, each as it was when its batch was trained on.
 
         Raises:
             NonFiniteLossError: a loss was infinite or not a number; the weights are still finite.
@@ -49,23 +49,25 @@ class HostEpoch(Epoch):
     Args:
         state: what learns.
         objective: what is minimised.
-        images: uint8 `(N, C, H, W)`.
-        batch_size: images a step; the last step of an epoch may have fewer.
+        split: what it learns from.
+        batch_size: items a step; the last step of an epoch may have fewer.
     """
 
     def __init__(
-        self, state: TrainState, objective: Objective, images: Tensor, batch_size: int
+        self, state: TrainState, objective: Objective, split: Split, batch_size: int
     ) -> None:
-        self.state, self.objective, self.images = state, objective, images
-        self.batch_size = min(batch_size, len(images))
-        self.traced = trace(state, objective, unit_interval(images[: self.batch_size]))
+        self.state, self.objective, self.split = state, objective, split
+        self.batch_size = min(batch_size, len(split))
+        first = gather(split.items, split.rows[: self.batch_size])
+        self.traced = trace(state, objective, first)
 
     def run(
         self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = silent
     ) -> Metrics:
-        """Train on the images that are left, batch by batch."""
+        """Train on the items that are left, batch by batch."""
         state, steps = self.state, iter(rates.tolist()[self.state.done :])
-        for chunk in chunks(self.images, order[state.done * self.batch_size :], self.batch_size):
+        rows = self.split.rows[order[state.done * self.batch_size :]]
+        for chunk in chunks(self.split.items, rows, self.batch_size):
             for x in chunk.split(self.batch_size):
                 full = self.traced if len(x) == self.batch_size else None
                 loss, gradients = full(x) if full else differentiate(state, self.objective, x)
@@ -91,8 +93,8 @@ def check_finite(state: TrainState) -> None:
         )
 
 
-def chunks(images: Tensor, order: Tensor, batch_size: int) -> Iterator[Tensor]:
-    """The images in that order, scaled to [0, 1], a whole number of batches at a time."""
+def chunks(items: Tensor, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """The items at those rows, in float32, a whole number of batches at a time."""
     size = max(1, CHUNK // batch_size) * batch_size
-    for indices in order.split(size) if len(order) else ():
-        yield gather(images, indices)
+    for some in rows.split(size) if len(rows) else ():
+        yield gather(items, some)

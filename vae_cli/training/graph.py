@@ -13,7 +13,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data import gather
+from vae_cli.data import Split, gather
 from vae_cli.objectives import Objective
 from vae_cli.training.epoch import Epoch, HostEpoch, check_finite, silent
 from vae_cli.training.metrics import Metrics
@@ -30,26 +30,26 @@ class DeviceEpoch(Epoch):
     Args:
         state: what learns; its tensors are changed in place and never replaced.
         objective: what is minimised.
-        images: uint8 `(N, C, H, W)` on the device, at least one batch.
-        batch_size: images a step; what is left over is one smaller step that is not captured.
+        split: what it learns from, on the device, at least one batch.
+        batch_size: items a step; what is left over is one smaller step that is not captured.
     """
 
     def __init__(
-        self, state: TrainState, objective: Objective, images: Tensor, batch_size: int
+        self, state: TrainState, objective: Objective, split: Split, batch_size: int
     ) -> None:
-        device = images.device
-        self.state, self.objective, self.images = state, objective, images
+        device = split.items.device
+        self.state, self.objective, self.split = state, objective, split
         self.batch_size = batch_size
-        self.full = len(images) // batch_size
-        self.order = torch.arange(len(images), device=device)
-        self.rates = torch.zeros(-(-len(images) // batch_size), device=device)
+        self.full = len(split) // batch_size
+        self.order = split.rows.clone()
+        self.rates = torch.zeros(-(-len(split) // batch_size), device=device)
         self.batch = torch.zeros(1, dtype=torch.int64, device=device)
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def step(self) -> None:
         """Train on the next full batch; reads and writes nothing outside the device."""
         batches = self.order[: self.full * self.batch_size].view(self.full, self.batch_size)
-        x = gather(self.images, batches.index_select(0, self.batch).squeeze(0))
+        x = gather(self.split.items, batches.index_select(0, self.batch).squeeze(0))
         rate = self.rates.index_select(0, self.batch).squeeze(0)
         self.state.totals.add(train_step(self.state, self.objective, x, rate))
         self.batch += 1
@@ -80,9 +80,9 @@ class DeviceEpoch(Epoch):
     def run(
         self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = silent
     ) -> Metrics:
-        """Train on the images that are left; progress runs ahead of the device."""
+        """Train on the items that are left; progress runs ahead of the device."""
         state = self.state
-        self.order.copy_(order)
+        self.order.copy_(self.split.rows[order])
         self.rates.copy_(rates)
         self.batch.fill_(state.done)
         for done in range(state.done, self.full):
@@ -93,7 +93,7 @@ class DeviceEpoch(Epoch):
                 progress(state.totals.count)
         rest = self.order[self.full * self.batch_size :]
         if len(rest) and state.done == self.full:
-            x = gather(self.images, rest)
+            x = gather(self.split.items, rest)
             state.totals.add(train_step(state, self.objective, x, self.rates[-1]))
             state.step, state.done = state.step + 1, state.done + 1
         check_finite(state)
@@ -103,14 +103,14 @@ class DeviceEpoch(Epoch):
         return metrics
 
 
-def prepare(state: TrainState, objective: Objective, images: Tensor, batch_size: int) -> Epoch:
-    """The fastest epoch for these images: captured on CUDA where that is possible, else traced."""
-    if images.is_cuda and len(images) >= batch_size:
-        epoch = DeviceEpoch(state, objective, images, batch_size)
+def prepare(state: TrainState, objective: Objective, split: Split, batch_size: int) -> Epoch:
+    """The fastest epoch for these items: captured on CUDA where that is possible, else traced."""
+    if split.items.is_cuda and len(split) >= batch_size:
+        epoch = DeviceEpoch(state, objective, split, batch_size)
         try:
             epoch.capture()
         except RuntimeError as error:
             warnings.warn(f"training goes on without a CUDA graph: {error}", stacklevel=2)
         else:
             return epoch
-    return HostEpoch(state, objective, images, batch_size)
+    return HostEpoch(state, objective, split, batch_size)

@@ -1,6 +1,6 @@
 """The test set, and the loop over epochs.
 
-Losses are in nats, summed over an image and averaged over images. Nothing is read from the device
+Losses are in nats, summed over an item and averaged over items. Nothing is read from the device
 inside an epoch: totals accumulate there and are read once, at its end.
 """
 
@@ -9,9 +9,9 @@ import time
 from collections.abc import Callable
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator
 
-from vae_cli.data import permutation
+from vae_cli.data import Split, permutation
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Model
 from vae_cli.objectives import Objective
@@ -23,14 +23,14 @@ from vae_cli.training.state import TrainState
 
 
 @torch.no_grad()
-def evaluate(model: Model, objective: Objective, images: Tensor, *, seed: int) -> Metrics:
-    """The averages over all of `(N, C, H, W)` uint8, with one posterior sample an image.
+def evaluate(model: Model, objective: Objective, split: Split, *, seed: int) -> Metrics:
+    """The averages over all items of a split, with one posterior sample an item.
 
     The noise is the same in every call with the same seed, so that epochs can be compared.
     """
-    generator = Generator(images.device).manual_seed(seed)
+    generator = Generator(split.items.device).manual_seed(seed)
     totals = Totals()
-    for x in chunks(images, torch.arange(len(images), device=images.device), 1000):
+    for x in chunks(split.items, split.rows, 1000):
         totals.add(objective(x, model(x, generator)))
     return totals.mean()
 
@@ -42,8 +42,8 @@ def _silent(done: int, total: int) -> None:
 def fit(
     state: TrainState,
     objective: Objective,
-    train: Tensor,
-    test: Tensor,
+    train: Split,
+    test: Split,
     *,
     epochs: int,
     batch_size: int,
@@ -57,14 +57,14 @@ def fit(
     Args:
         state: where to start; changed in place.
         objective: what is minimised.
-        train: uint8 `(N, C, H, W)` on the model's device.
-        test: uint8 `(M, C, H, W)` on the model's device, never trained on.
+        train: what is learned from, on the model's device.
+        test: what is never trained on, on the model's device.
         epochs: whole epochs since the start of the run.
-        batch_size: images a step; the last step of an epoch may have fewer.
-        seed: of the order of the images and of the noise of the evaluation.
+        batch_size: items a step; the last step of an epoch may have fewer.
+        seed: of the order of the items and of the noise of the evaluation.
         learning_rate: a pure function of the step.
         report: called with each epoch's averages.
-        progress: called now and then with the images trained on since the start, and those of the
+        progress: called now and then with the items trained on since the start, and those of the
             whole run; the state is then between two steps, and an exception leaves it so.
 
     Raises:
@@ -78,7 +78,7 @@ def fit(
 
     while state.epoch < epochs:
         start, first = time.perf_counter(), state.step - state.done
-        order = permutation(count, seed=seed, epoch=state.epoch, device=train.device)
+        order = permutation(count, seed=seed, epoch=state.epoch, device=train.items.device)
         rates = torch.tensor([learning_rate(first + index) for index in range(steps)])
         trained = epoch.run(order, rates, chunk_done)
         seconds = time.perf_counter() - start

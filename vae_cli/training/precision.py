@@ -12,6 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from vae_cli.data import Split
 from vae_cli.errors import UsageError
 from vae_cli.objectives import Objective
 from vae_cli.training.epoch import HostEpoch
@@ -68,17 +69,17 @@ def native_bfloat16() -> bool:
 
 
 def bfloat16_wins(
-    fresh: Callable[[], TrainState], objective: Objective, images: Tensor, batch_size: int
+    fresh: Callable[[], TrainState], objective: Objective, split: Split, batch_size: int
 ) -> bool:
     """Whether steps in bfloat16 take clearly less time, measured in turns on this machine, now.
 
     Args:
         fresh: makes a new state of the network that will be trained.
         objective: what is minimised.
-        images: uint8 `(N, C, H, W)`.
-        batch_size: images a step.
+        split: what will be learned from.
+        batch_size: items a step.
     """
-    some = images[: STEPS * batch_size]
+    some = split.head(STEPS * batch_size)
     order = torch.arange(len(some))
     rates = torch.full((-(-len(some) // batch_size),), 1e-4)
     epochs = []

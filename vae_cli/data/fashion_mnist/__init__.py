@@ -13,28 +13,29 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Dataset, Split
+from vae_cli.data.dataset import Dataset, Spec, Split
 
 
 @final
 class FashionMNIST(Dataset):
     """The data set of the article; it travels in the package."""
 
-    name = "fashion-mnist"
-    shape = (1, 28, 28)
-    classes = (
-        "T-shirt/top",
-        "Trouser",
-        "Pullover",
-        "Dress",
-        "Coat",
-        "Sandal",
-        "Shirt",
-        "Sneaker",
-        "Bag",
-        "Ankle boot",
+    spec = Spec(
+        "fashion-mnist",
+        (1, 28, 28),
+        (
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
     )
-    background = 0
 
     def train(self) -> Split:
         """60,000 images, 6,000 of each class."""
@@ -48,7 +49,7 @@ class FashionMNIST(Dataset):
 def _split(part: str, count: int) -> Split:
     images = _read(f"{part}-images-idx3-ubyte.gz", header=16, shape=(count, 1, 28, 28))
     labels = _read(f"{part}-labels-idx1-ubyte.gz", header=8, shape=(count,))
-    return Split(images, labels.long())
+    return Split.whole(images, labels.long())
 
 
 def _read(name: str, *, header: int, shape: tuple[int, ...]) -> Tensor:

@@ -1,0 +1,64 @@
+"""What a command writes: pictures as a PNG grid, rows as a table."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vae_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vae_cli.data import Spec
+
+PICTURES, TABLES = (".png",), (".csv", ".tsv")
+
+
+def check_output(path: Path | None, inputs: Sequence[Path] = ()) -> None:
+    """Refuse early a name that nothing can be written to.
+
+    Raises:
+        UsageError: another extension, or one of the inputs.
+    """
+    if path is None:
+        return
+    if path.suffix.lower() not in PICTURES + TABLES:
+        raise UsageError(
+            f"--output {path}: pictures are written as PNG, rows as CSV; end the name with .png"
+        )
+    if any(os.path.realpath(path) == os.path.realpath(source) for source in inputs):
+        raise UsageError(f"--output {path} would overwrite what is read")
+
+
+def output_for(path: Path | None, verb: str, spec: "Spec") -> Path:
+    """Where to write: what was asked for, or the command's name.
+
+    Raises:
+        UsageError: the extension is not for what the model makes.
+    """
+    allowed = PICTURES if spec.is_image else TABLES
+    if path is None:
+        return Path(f"{verb}{allowed[0]}")
+    if path.suffix.lower() not in allowed:
+        what = "pictures" if spec.is_image else "rows of a table"
+        raise UsageError(f"--output {path}: this model makes {what}; end it with {allowed[0]}")
+    return path
+
+
+def write_items(
+    items: "Tensor", path: Path, spec: "Spec", *, columns: int, scale: int | None = None
+) -> None:
+    """Images `(N, C, H, W)` as a grid, or rows `(N, D)` under the columns of the data.
+
+    Raises:
+        UsageError: the grid would be too large.
+        VAEError: the file cannot be written.
+    """
+    from vae_cli import images
+    from vae_cli.data import table
+
+    if spec.is_image:
+        images.write_png(images.grid(items, columns=columns, scale=scale), path)
+    else:
+        table.write(path, spec.columns, items)

@@ -1,0 +1,161 @@
+"""Arrays in files, mapped into memory where the format allows it, and never unpickled.
+
+`(N, H, W)`, `(N, H, W, C)` and `(N, C, H, W)` are images, uint8 or floats in [0, 1]; `(N, D)` are
+vectors of any numbers.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from vae_cli.data.cache import from_array
+from vae_cli.data.dataset import Dataset, Spec, Split
+from vae_cli.data.split import divide
+from vae_cli.errors import UsageError
+
+SUFFIXES = (".npy", ".npz", ".safetensors")
+ITEMS = ("images", "x", "data", "arr_0")  # of several arrays in a file, which to take
+LABELS = ("labels", "y", "targets")
+CHANNELS = range(1, 5)
+AT_A_TIME = 4096  # items looked at together
+
+
+@final
+class Arrays(Dataset):
+    """The images or vectors in a file.
+
+    Args:
+        path: ends in `.npy`, `.npz` or `.safetensors`.
+        test_fraction: the expected share of the items that is held out, by their contents.
+
+    Raises:
+        UsageError: the file is missing, damaged, or holds something else.
+    """
+
+    def __init__(self, path: Path, *, test_fraction: float) -> None:
+        self.items, labels = read(path)
+        known = labels.shape == (len(self.items),) and not labels.is_floating_point()
+        self.labels = labels.long() if known else torch.empty(0, dtype=torch.int64)
+        if known and (self.labels.min() < 0 or self.labels.max() >= len(self.items)):
+            raise UsageError(f"{path}: labels must count from 0")
+        classes = [str(label) for label in range(int(self.labels.max()) + 1)] if known else []
+        shape = tuple(self.items.shape[1:])
+        columns = [f"column {n}" for n in range(1, shape[0] + 1)] if len(shape) == 1 else []
+        self.spec = Spec(path.stem, shape, tuple(classes), columns=tuple(columns), cropped=True)
+        self.path, self.test_fraction = path, test_fraction
+        self.parts: tuple[Split, Split] | None = None
+
+    def train(self) -> Split:
+        """The items to learn from."""
+        return self._both()[0]
+
+    def test(self) -> Split:
+        """The items that are held out."""
+        return self._both()[1]
+
+    def _both(self) -> tuple[Split, Split]:
+        if self.parts is None:
+            keys = contents(self.items, self.spec, self.path)
+            rows = divide(keys, self.test_fraction, self.spec.name)
+            train, test = (
+                Split(self.items, part, self.labels[part] if len(self.labels) else self.labels)
+                for part in rows
+            )
+            self.parts = train, test
+        return self.parts
+
+
+def read(path: Path) -> tuple[Tensor, Tensor]:
+    """The items `(N, C, H, W)` or `(N, D)` in a file, and what it calls their labels.
+
+    Raises:
+        UsageError: the file is missing, damaged, or holds something else.
+    """
+    named = _open(path)
+    labels = next((named[name] for name in LABELS if name in named), torch.empty(0))
+    return _channels_first(_only(named, path), path), labels
+
+
+def contents(items: Tensor, spec: Spec, path: Path) -> Iterator[bytes]:
+    """Each item's bytes, after a look at its numbers.
+
+    Raises:
+        UsageError: an image has floats outside [0, 1], or a vector something that is no number.
+    """
+    for start in range(0, len(items), AT_A_TIME):
+        some = items[start : start + AT_A_TIME]
+        if some.is_floating_point():
+            wrong = ~some.isfinite()
+            if spec.is_image:
+                wrong |= (some < 0) | (some > 1)
+            if wrong.any():
+                row, *place = wrong.nonzero()[0].tolist()
+                value, wanted = float(some[row, *place]), "in [0, 1]" if spec.is_image else "finite"
+                where = f"row {start + row}, {'pixel' if spec.is_image else 'column'} {place}"
+                raise UsageError(f"{path}: {value} at {where} is not {wanted}")
+        yield from (row.tobytes() for row in some.contiguous().numpy())
+
+
+def _open(path: Path) -> Mapping[str, Tensor]:
+    """The arrays in a file by name."""
+    try:
+        match path.suffix.lower():
+            case ".npy":
+                return {"": _tensor(np.load(path, mmap_mode="r", allow_pickle=False))}
+            case ".npz":
+                with np.load(path, allow_pickle=False) as file:
+                    return {name: _tensor(file[name]) for name in file.files}
+            case _:
+                with safe_open(path, "pt") as file:
+                    return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  it is no dict
+    except FileNotFoundError as error:
+        raise UsageError(f"{path} does not exist") from error
+    except (OSError, ValueError, TypeError, EOFError, KeyError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else "it is damaged"
+        raise UsageError(f"cannot read {path}: {reason}") from error
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """A tensor over the array's memory; numbers in the machine's own byte order."""
+    return from_array(np.asarray(array, dtype=array.dtype.newbyteorder("=")))
+
+
+def _only(named: Mapping[str, Tensor], path: Path) -> Tensor:
+    """The array that is meant."""
+    if len(named) == 1:
+        return next(iter(named.values()))
+    for name in ITEMS:
+        if name in named:
+            return named[name]
+    raise UsageError(f"{path} holds {', '.join(named) or 'nothing'}: name one array {ITEMS[0]}")
+
+
+def _channels_first(items: Tensor, path: Path) -> Tensor:
+    """Images as `(N, C, H, W)`, vectors as `(N, D)`; nothing is copied.
+
+    Raises:
+        UsageError: the shape or the numbers are neither.
+    """
+    shape = " x ".join(map(str, items.shape))
+    if items.ndim == 2:  # noqa: PLR2004
+        if items.is_complex() or items.dtype == torch.bool:
+            raise UsageError(f"{path} holds {items.dtype}: vectors are of real numbers")
+        return items
+    if items.dtype != torch.uint8 and not items.is_floating_point():
+        raise UsageError(f"{path} holds {items.dtype}: images are uint8, or floats in [0, 1]")
+    match items.shape:
+        case [_, _, _]:
+            return items[:, None]
+        case [_, _, _, last] if last in CHANNELS:
+            return items.permute(0, 3, 1, 2)
+        case [_, first, _, _] if first in CHANNELS:
+            return items
+    raise UsageError(
+        f"{path} is {shape}: images are N x H x W, N x H x W x C or N x C x H x W with 1 to 4 "
+        "channels, vectors N x D"
+    )

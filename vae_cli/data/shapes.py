@@ -1,0 +1,100 @@
+"""Shapes with known factors, for work on disentanglement; drawn on the spot, the same everywhere.
+
+After dSprites (Matthey, Higgins, Hassabis & Lerchner, 2017): one white shape on black, 64x64, at
+every combination of shape, scale, rotation and place, here on a coarser lattice.
+
+| factor   | values |                                                        |
+|----------|--------|--------------------------------------------------------|
+| shape    | 3      | square, ellipse, heart                                 |
+| scale    | 4      | 0.5, 0.67, 0.83 and 1 of the largest, 22 pixels across |
+| rotation | 10     | multiples of 36 degrees                                |
+| x, y     | 16     | centres 2 pixels apart, from 17 to 47                  |
+"""
+
+from typing import final
+
+import torch
+from torch import Tensor
+
+from vae_cli.data.dataset import Dataset, Spec, Split
+from vae_cli.data.split import divide
+
+EDGE, REACH, FINE = 64, 16, 8  # pixels of an image, from a sprite's centre, samples a pixel's edge
+FACTORS = {"shape": 3, "scale": 4, "rotation": 10, "x": 16, "y": 16}
+
+
+@final
+class Shapes(Dataset):
+    """All 30,720 combinations of the factors; the shape is the class.
+
+    Args:
+        test_fraction: the expected share of the images that is held out.
+    """
+
+    spec = Spec("shapes", (1, EDGE, EDGE), ("square", "ellipse", "heart"))
+
+    def __init__(self, *, test_fraction: float) -> None:
+        items, which = images(), factors()
+        keys = [bytes(row) for row in which.tolist()]
+        train, test = (
+            Split(items, rows, which[rows, 0])
+            for rows in divide(keys, test_fraction, self.spec.name)
+        )
+        self.parts = train, test
+
+    def train(self) -> Split:
+        """The images to learn from."""
+        return self.parts[0]
+
+    def test(self) -> Split:
+        """The images that are held out."""
+        return self.parts[1]
+
+
+def factors() -> Tensor:
+    """What each image shows: int64 `(30720, 5)`, indices in the order of `FACTORS`."""
+    return torch.cartesian_prod(*(torch.arange(count) for count in FACTORS.values()))
+
+
+def images() -> Tensor:
+    """All images in the order of `factors()`: uint8 `(30720, 1, 64, 64)`."""
+    shapes, scales, rotations, across, down = FACTORS.values()
+    drawn = torch.stack(
+        [
+            sprite(shape, 0.5 + scale / 6, rotation * 36)
+            for shape in range(shapes)
+            for scale in range(scales)
+            for rotation in range(rotations)
+        ]
+    )
+    canvas = torch.zeros(len(drawn), across, down, EDGE, EDGE, dtype=torch.uint8)
+    for x in range(across):
+        for y in range(down):
+            left, top = 17 + 2 * x - REACH, 17 + 2 * y - REACH
+            canvas[:, x, y, top : top + 2 * REACH, left : left + 2 * REACH] = drawn
+    return canvas.view(-1, 1, EDGE, EDGE)
+
+
+def sprite(shape: int, scale: float, degrees: float) -> Tensor:
+    """One shape in the middle of a tile: uint8 `(32, 32)`, the share of each pixel it covers."""
+    steps = (torch.arange(2 * REACH * FINE, dtype=torch.float64) + 0.5) / FINE - REACH
+    y, x = torch.meshgrid(steps, steps, indexing="ij")
+    turn = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
+    u = (x * turn.cos() + y * turn.sin()) / (11 * scale)
+    v = (y * turn.cos() - x * turn.sin()) / (11 * scale)
+    inside = [_square, _ellipse, _heart][shape](u, v).double()
+    share = inside.view(2 * REACH, FINE, 2 * REACH, FINE).mean((1, 3))
+    return (share * 255).round().byte()
+
+
+def _square(u: Tensor, v: Tensor) -> Tensor:
+    return torch.maximum(u.abs(), v.abs()) <= 0.75  # noqa: PLR2004
+
+
+def _ellipse(u: Tensor, v: Tensor) -> Tensor:
+    return u**2 + (v / 0.6) ** 2 <= 1
+
+
+def _heart(u: Tensor, v: Tensor) -> Tensor:
+    u, v = 1.2 * u, 0.15 - 1.2 * v  # the curve (u² + v² − 1)³ = u² v³, upright in an image
+    return (u**2 + v**2 - 1) ** 3 <= u**2 * v**3
