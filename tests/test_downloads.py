@@ -1,15 +1,19 @@
 """Data sets of torchvision: fetched once, checked, used offline; and the shapes drawn here."""
 
+import dataclasses
 import functools
 import gzip
 import hashlib
 import http.server
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision import datasets
 
 from vae_cli import build, config
@@ -137,3 +141,53 @@ def test_shapes_have_a_split_of_their_own() -> None:
     data = shapes.Shapes(test_fraction=0.1)
     assert len(data.train()) + len(data.test()) == 30_720
     assert len(data.test()) == pytest.approx(3072, rel=0.1)
+
+
+LAYOUTS = {
+    "mnist": ((28, 28), lambda array, c, y, x: array[y, x]),
+    "emnist-letters": ((28, 28), lambda array, c, y, x: array[x, y]),
+    "cifar10": ((32, 32, 3), lambda array, c, y, x: array[y, x, c]),
+    "svhn": ((3, 32, 32), lambda array, c, y, x: array[c, y, x]),
+    "stl10": ((3, 96, 96), lambda array, c, y, x: array[c, y, x]),
+    "usps": ((16, 16), lambda array, c, y, x: array[y, x]),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_becomes_channels_rows_columns(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAE_DATA", str(tmp_path))
+    shape, at = LAYOUTS[name]
+    arrays = np.random.default_rng(0).integers(0, 256, (7, *shape), dtype=np.uint8)
+    data = torch.from_numpy(arrays) if "mnist" in name else arrays
+    part = types.SimpleNamespace(data=data, **{"labels": [0] * 7} if name == "svhn" else {})
+    part.targets = getattr(part, "labels", list(range(7)))
+    source = dataclasses.replace(SOURCES[name], part=lambda root, train: part)
+    monkeypatch.setitem(SOURCES, name, source)
+    made = Downloaded(name, progress=lambda *_: None)
+    items = made.test().items
+    assert items.shape == (7, *made.spec.shape)
+    channel = made.spec.shape[0] - 1
+    assert items[3, channel, 5, 11] == at(arrays[3], channel, 5, 11)
+
+
+def test_faces_are_decoded_once_by_their_own_parts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VAE_DATA", str(tmp_path / "cache"))
+    folder = tmp_path / "celeba/img_align_celeba"
+    folder.mkdir(parents=True)
+    for number in range(4):
+        Image.new("RGB", (178, 218), (60 * number, 0, 0)).save(folder / f"{number}.jpg")
+
+    def part(root: Path, train: bool) -> types.SimpleNamespace:
+        names = ["0.jpg", "1.jpg", "2.jpg"] if train else ["3.jpg"]
+        return types.SimpleNamespace(root=tmp_path, base_folder="celeba", filename=names)
+
+    monkeypatch.setitem(SOURCES, "celeba", dataclasses.replace(SOURCES["celeba"], part=part))
+    made = Downloaded("celeba", progress=lambda *_: None)
+    assert made.train().items.shape == (3, 3, 64, 64)
+    assert made.test().items[0, 0].float().mean() == pytest.approx(180, abs=3)
+    (folder / "3.jpg").unlink()
+    assert made.test().items.shape == (1, 3, 64, 64)

@@ -24,18 +24,37 @@ EPOCH = 469
 
 
 def ours(
-    device: str = "cpu", copies: int = 1, dtype: torch.dtype = torch.float32
+    device: str = "cpu",
+    copies: int = 1,
+    dtype: torch.dtype = torch.float32,
+    network: str = "mlp",
 ) -> Iterator[None]:
     """The code behind `vae train`, a turn's batches drawn from `copies` times as many images."""
     where = torch.device(device)
     images = FashionMNIST().train().items[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
-    settings = config.resolve()
+    settings = config.resolve(("", {"model": {"network": network}}))
     state = build.state(settings, FashionMNIST.spec.shape, where)
     state.dtype = dtype
     epoch = prepare(state, build.objective(settings.objective), Split.whole(images), BATCH)
     while True:
         order = torch.randperm(len(images), device=where)[: BATCH * TURN]
         epoch.run(order, torch.full((TURN,), 1e-3))
+        yield
+
+
+def by_hand(network: str) -> Iterator[None]:
+    """The very network of `ours` in the loop that one writes by hand, its data in memory."""
+    settings = config.resolve(("", {"model": {"network": network}}))
+    model = build.model(settings.model, FashionMNIST.spec.shape)
+    images = FashionMNIST().train().items[: BATCH * TURN].float() / 255
+    adam = torch.optim.Adam(model.parameters(), lr=1e-3)
+    objective = build.objective(settings.objective)
+    while True:
+        for rows in torch.randperm(len(images)).split(BATCH):
+            x = images[rows]
+            adam.zero_grad()
+            objective(x, model(x)).loss.backward()
+            adam.step()
         yield
 
 

@@ -2,6 +2,7 @@
 
     python tests/benchmarks/speed.py               seconds an epoch, start-up, memory
     python tests/benchmarks/speed.py --whole       also 20 whole epochs of ours and of the article's
+    python tests/benchmarks/speed.py --conv        the convolutional network against a plain loop
     python tests/benchmarks/speed.py --device cuda
 
 Machines drift, so contestants take turns of 47 batches, and a ratio is the median over turns.
@@ -82,6 +83,21 @@ def epochs(turns: int, device: str) -> Table:
     return table
 
 
+def convolutions(turns: int) -> Table:
+    """Seconds an epoch of the convolutional network, ours and in a hand-written loop."""
+    racers = {
+        "vae, conv": contestants.ours(network="conv"),
+        "the same layers in a plain loop": contestants.by_hand("conv"),
+        "vae, mlp": contestants.ours(),
+    }
+    times = take_turns(racers, turns, "cpu")
+    table = Table("--preset small, batch 128", "s an epoch", "over vae's conv", box=None)
+    for name, seconds in times.items():
+        epoch = statistics.median(seconds) * EPOCH / TURN
+        table.add_row(name, f"{epoch:.2f}", f"{ratio(seconds, times['vae, conv']):.2f}")
+    return table
+
+
 def growth(turns: int) -> float:
     """The time for ten times the images over the time for one, from turns of as many batches."""
     whole = 60_000 // (contestants.BATCH * TURN)  # copies of a turn's images that make the data set
@@ -157,10 +173,14 @@ def main(report: Callable[..., None]) -> None:
     )
     parser.add_argument("--turns", type=int, default=40, help="turns of 47 batches; default 40")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--conv", action="store_true", help="the convolutional network alone")
     parser.add_argument("--whole", action="store_true", help="20 whole epochs, several minutes")
     asked = parser.parse_args()
     devices.resolve(asked.device)
     report(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {asked.device}")
+    if asked.conv:
+        report(convolutions(asked.turns))
+        return
     report(epochs(asked.turns, asked.device))
     report(f"ten times the images take {growth(asked.turns):.2f} times as long")
     report(start_ups(max(1, asked.turns // 4)))
