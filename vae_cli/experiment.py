@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator
 
-from vae_cli import build, config, images, latent, runs
+from vae_cli import build, config, images, latent, runs, trained
 from vae_cli.checkpoint import Checkpoint
 from vae_cli.config import Config
 from vae_cli.data import Progress, Spec, Split, gather, moments, table, together
@@ -15,7 +15,8 @@ from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
 from vae_cli.files import sweep
 from vae_cli.keeper import Interval, Keeper, Row
 from vae_cli.model import Moments, Size, measure
-from vae_cli.runs import Run, Trained
+from vae_cli.runs import Run
+from vae_cli.trained import Trained
 from vae_cli.training import EpochReport, TrainState, fit, precision
 
 SHOWN_ROWS = 100  # of the tables of a run of vectors
@@ -127,7 +128,7 @@ def train(
     with failures(keeper, device):
         learn(state, settings, train_split, test_split, after_epoch, between_steps)
     keeper.save()
-    show(run, runs.load(run, device), test_split, settings.training.seed)
+    show(run, trained.load(run, device), test_split, settings.training.seed)
     if signal := stopped():
         raise InterruptedRunError(f"stopped, but run {run.name} is finished", signal)
     return keeper.rows
@@ -209,9 +210,9 @@ def settle_precision(prepared: Prepared, split: Split) -> Config:
     return config.at_precision(settings, chosen)
 
 
-def show(run: Run, trained: Trained, test: Split, seed: int) -> None:
+def show(run: Run, learned: Trained, test: Split, seed: int) -> None:
     """What a finished run shows: reconstructions of test items, and samples."""
-    model, spec = trained.model, trained.spec
+    model, spec = learned.model, learned.spec
     generator = Generator(model.device).manual_seed(seed)
     if not spec.is_image:
         reconstructions, samples = run.shown(runs.CSV)

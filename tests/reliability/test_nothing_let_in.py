@@ -18,7 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vae_cli import build, config, images, runs
+from vae_cli import build, config, images, trained
 from vae_cli.cli import main
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.keeper import Interval, Keeper
@@ -62,7 +62,7 @@ def test_a_mutated_checkpoint_is_never_used(home: Path, tmp_path: Path, times: T
         run.best.write_bytes(bad)
         start = time.monotonic()
         with pytest.raises(VAEError) as refusal:
-            runs.load(run, CPU)
+            trained.load(run, CPU)
         assert time.monotonic() - start < 1
         assert "\n" not in str(refusal.value)
 
@@ -116,7 +116,7 @@ def test_a_forged_checkpoint_is_used_or_refused(home: Path, tmp_path: Path, time
     for _ in range(times(100, 5_000)):
         run.best.write_bytes(forge(best, draw))
         run.last.write_bytes(forge(last, draw))
-        for use in (lambda: runs.load(run, CPU), lambda: take_up(run)):
+        for use in (lambda: trained.load(run, CPU), lambda: take_up(run)):
             start = time.monotonic()
             try:
                 use()
@@ -129,8 +129,8 @@ def test_a_forged_checkpoint_is_used_or_refused(home: Path, tmp_path: Path, time
 
 def take_up(run: Run) -> None:
     """What `vae train --resume` does before its first step."""
-    kept, settings = runs.go_on(run, [])
-    spec = runs.read_spec(kept)
+    kept, settings = trained.go_on(run, [])
+    spec = trained.read_spec(kept)
     state = build.state(settings, spec.shape, CPU)
     Keeper(run, settings, spec, (2048, 2048), state, Interval()).take_up(kept)
 
@@ -228,7 +228,7 @@ def test_nothing_in_a_disguised_file_is_executed(tmp_path: Path) -> None:
     for content in files:
         run.best.write_bytes(content)
         with pytest.raises(VAEError):
-            runs.load(run, CPU)
+            trained.load(run, CPU)
     listening = False
     assert not canary.exists()
     assert "pickle.find_class" not in HEARD

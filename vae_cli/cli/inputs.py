@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vae_cli.data import Spec
-    from vae_cli.runs import Trained
+    from vae_cli.trained import Trained
 
 MOST = 1000  # pictures in one grid
 

@@ -8,18 +8,18 @@ from vae_cli.cli.console import Terminal
 if TYPE_CHECKING:
     from torch import Generator
 
-    from vae_cli.runs import Trained
+    from vae_cli.trained import Trained
 
 
 def open_run(selector: str | None, device_name: str, terminal: Terminal) -> "Trained":
     """The model of a run, on a device; says which run and which device it took."""
-    from vae_cli import device, runs
+    from vae_cli import device, runs, trained
 
     where = device.resolve(device_name)
     run = runs.find(selector)
-    trained = runs.load(run, where)
-    terminal.remark(f"run {run.path}, epoch {trained.epoch}, {device.describe(where)}")
-    return trained
+    learned = trained.load(run, where)
+    terminal.remark(f"run {run.path}, epoch {learned.epoch}, {device.describe(where)}")
+    return learned
 
 
 def seeded(seed: int | None, trained: "Trained", terminal: Terminal) -> "Generator":

@@ -12,7 +12,10 @@ from vae_cli.cli.signals import StopSignals
 from vae_cli.cli.training_view import TrainingView
 
 if TYPE_CHECKING:
+    from vae_cli.checkpoint import Checkpoint
     from vae_cli.experiment import Prepared
+    from vae_cli.keeper import Row
+    from vae_cli.runs import Run
 
 
 @with_settings()
@@ -51,37 +54,52 @@ def command(
     settings = config.resolve(*layers)
     terminal = Terminal(quiet=quiet or json)
     with StopSignals() as signals:
-        from vae_cli import device, experiment, runs  # some modules swallow a KeyboardInterrupt
+        from vae_cli import runs, trained  # some modules swallow a KeyboardInterrupt
 
         signals.check()
         run, kept = None, None
         if resume:
             run = runs.find_stopped(run_name)
-            kept, settings = runs.go_on(run, layers)
+            kept, settings = trained.go_on(run, layers)
             if run.finished and kept.facts["epoch"] >= settings.training.epochs:
                 terminal.result(f"run {run.name} is finished; raise --epochs to go on")
                 return
-        where = device.resolve(settings.training.device)
-        settings = config.on_device(settings, where.type)
-        with terminal.bar("reading") as bar:
-            prepared = experiment.prepare(settings, where, signals.checking(bar))
-        signals.check()
-        run = run or runs.create(prepared.settings, name)
-        terminal.note(f"{run.path}, {device.describe(where)}")
-        terminal.note(describe(prepared))
-        with TrainingView(terminal, settings.training.epochs, prepared.spec) as view:
-            rows = experiment.train(
-                run,
-                prepared,
-                where,
-                kept=kept,
-                report=view.report,
-                progress=view.progress,
-                stopped=signals.stopped,
-            )
-    view.summary(run, rows, prepared)
+        run, rows = learn(settings, name, run, kept, terminal, signals)
     if json:
         terminal.json({"run": str(run.path), "epochs": rows})
+
+
+def learn(
+    settings: config.Config,
+    name: str | None,
+    run: "Run | None",
+    kept: "Checkpoint | None",
+    terminal: Terminal,
+    signals: StopSignals,
+) -> "tuple[Run, list[Row]]":
+    """Train a new run, or one that is there, and show how it goes; its rows."""
+    from vae_cli import device, experiment, runs
+
+    where = device.resolve(settings.training.device)
+    settings = config.on_device(settings, where.type)
+    with terminal.bar("reading") as bar:
+        prepared = experiment.prepare(settings, where, signals.checking(bar))
+    signals.check()
+    run = run or runs.create(prepared.settings, name)
+    terminal.note(f"{run.path}, {device.describe(where)}")
+    terminal.note(describe(prepared))
+    with TrainingView(terminal, settings.training.epochs, prepared.spec) as view:
+        rows = experiment.train(
+            run,
+            prepared,
+            where,
+            kept=kept,
+            report=view.report,
+            progress=view.progress,
+            stopped=signals.stopped,
+        )
+    view.summary(run, rows, prepared)
+    return run, rows
 
 
 def describe(prepared: "Prepared") -> str:

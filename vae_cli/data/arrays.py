@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vae_cli.data.cache import from_array
-from vae_cli.data.dataset import Dataset, Spec, Split
+from vae_cli.data.dataset import Divided, Spec, Split
 from vae_cli.data.split import divide
 from vae_cli.errors import UsageError
 
@@ -26,7 +26,7 @@ AT_A_TIME = 4096  # items looked at together
 
 
 @final
-class Arrays(Dataset):
+class Arrays(Divided):
     """The images or vectors in a file.
 
     Args:
@@ -48,26 +48,19 @@ class Arrays(Dataset):
         columns = [f"column {n}" for n in range(1, shape[0] + 1)] if len(shape) == 1 else []
         self.spec = Spec(path.stem, shape, tuple(classes), columns=tuple(columns), cropped=True)
         self.path, self.test_fraction = path, test_fraction
-        self.parts: tuple[Split, Split] | None = None
 
-    def train(self) -> Split:
-        """The items to learn from."""
-        return self._both()[0]
+    def divide(self) -> tuple[Split, Split]:
+        """Tell the two parts by the items' contents.
 
-    def test(self) -> Split:
-        """The items that are held out."""
-        return self._both()[1]
-
-    def _both(self) -> tuple[Split, Split]:
-        if self.parts is None:
-            keys = contents(self.items, self.spec, self.path)
-            rows = divide(keys, self.test_fraction, self.spec.name)
-            train, test = (
-                Split(self.items, part, self.labels[part] if len(self.labels) else self.labels)
-                for part in rows
-            )
-            self.parts = train, test
-        return self.parts
+        Raises:
+            UsageError: an item's numbers are out of range, or one of the parts would be empty.
+        """
+        keys = contents(self.items, self.spec, self.path)
+        train, test = (
+            Split(self.items, rows, self.labels[rows] if len(self.labels) else self.labels)
+            for rows in divide(keys, self.test_fraction, self.spec.name)
+        )
+        return train, test
 
 
 def read(path: Path) -> tuple[Tensor, Tensor]:

@@ -90,3 +90,25 @@ class Dataset(ABC):
     @abstractmethod
     def test(self) -> Split:
         """The items that are held out."""
+
+
+class Divided(Dataset):
+    """Items that come as one heap, divided into two parts when they are first asked for."""
+
+    parts: tuple[Split, Split] | None = None
+
+    @abstractmethod
+    def divide(self) -> tuple[Split, Split]:
+        """The items to learn from and those held out."""
+
+    def train(self) -> Split:
+        """The items to learn from."""
+        return self._both()[0]
+
+    def test(self) -> Split:
+        """The items that are held out."""
+        return self._both()[1]
+
+    def _both(self) -> tuple[Split, Split]:
+        self.parts = self.parts or self.divide()
+        return self.parts

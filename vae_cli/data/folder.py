@@ -16,7 +16,7 @@ import torch
 
 from vae_cli import images
 from vae_cli.data import cache
-from vae_cli.data.dataset import Dataset, Progress, Spec, Split
+from vae_cli.data.dataset import Divided, Progress, Spec, Split
 from vae_cli.data.split import divide
 from vae_cli.errors import UsageError
 from vae_cli.files import write_whole
@@ -55,7 +55,7 @@ class Found:
 
 
 @final
-class PictureFolder(Dataset):
+class PictureFolder(Divided):
     """All pictures in a folder and below.
 
     Their size and channels are derived from the pictures unless they are given. Folders named
@@ -95,21 +95,14 @@ class PictureFolder(Dataset):
         classes = [] if () in tops or len(classes) == 1 else classes
         shape = (channels, image_size, image_size)
         self.spec = Spec(path.name, shape, tuple(classes), BACKGROUND, cropped=True)
-        self.parts: tuple[Split, Split] | None = None
 
-    def train(self) -> Split:
-        """The pictures to learn from."""
-        return self._both()[0]
+    def divide(self) -> tuple[Split, Split]:
+        """Decode what is not in the cache, then tell the two parts.
 
-    def test(self) -> Split:
-        """The pictures that are held out."""
-        return self._both()[1]
-
-    def _both(self) -> tuple[Split, Split]:
-        self.parts = self.parts or self._read()
-        return self.parts
-
-    def _read(self) -> tuple[Split, Split]:
+        Raises:
+            UsageError: no picture can be read, or one of the parts would be empty.
+            VAEError: the cache cannot be written.
+        """
         facts = [[found.name, found.size, found.changed] for found in self.found]
         text = json.dumps([VERSION, str(self.path.resolve()), self.spec.shape, facts])
         key = f"pictures-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
@@ -125,9 +118,9 @@ class PictureFolder(Dataset):
         rows = [row for row in range(len(facts)) if str(row) not in unreadable]
         if not rows:
             raise UsageError(f"none of the {len(facts):,} pictures in {self.path} can be read")
-        return self._divide(pixels, rows)
+        return self._parts(pixels, rows)
 
-    def _divide(self, pixels: torch.Tensor, rows: list[int]) -> tuple[Split, Split]:
+    def _parts(self, pixels: torch.Tensor, rows: list[int]) -> tuple[Split, Split]:
         """The folder's own two parts, or else those that the names make."""
         found = [self.found[row] for row in rows]
         of = {name: number for number, name in enumerate(self.spec.classes)}

@@ -16,7 +16,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Dataset, Spec, Split
+from vae_cli.data.dataset import Divided, Spec, Split
 from vae_cli.data.split import divide
 
 EDGE, REACH, FINE = 64, 16, 8  # pixels of an image, from a sprite's centre, samples a pixel's edge
@@ -24,7 +24,7 @@ FACTORS = {"shape": 3, "scale": 4, "rotation": 10, "x": 16, "y": 16}
 
 
 @final
-class Shapes(Dataset):
+class Shapes(Divided):
     """All 30,720 combinations of the factors; the shape is the class.
 
     Args:
@@ -34,21 +34,21 @@ class Shapes(Dataset):
     spec = Spec("shapes", (1, EDGE, EDGE), ("square", "ellipse", "heart"))
 
     def __init__(self, *, test_fraction: float) -> None:
+        self.test_fraction = test_fraction
+
+    def divide(self) -> tuple[Split, Split]:
+        """Draw all of them, and tell the two parts by their factors.
+
+        Raises:
+            UsageError: one of the parts would be empty.
+        """
         items, which = images(), factors()
-        keys = [bytes(row) for row in which.tolist()]
+        keys = (bytes(row) for row in which.tolist())
         train, test = (
             Split(items, rows, which[rows, 0])
-            for rows in divide(keys, test_fraction, self.spec.name)
+            for rows in divide(keys, self.test_fraction, self.spec.name)
         )
-        self.parts = train, test
-
-    def train(self) -> Split:
-        """The images to learn from."""
-        return self.parts[0]
-
-    def test(self) -> Split:
-        """The images that are held out."""
-        return self.parts[1]
+        return train, test
 
 
 def factors() -> Tensor:

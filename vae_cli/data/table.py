@@ -10,7 +10,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Dataset, Spec, Split
+from vae_cli.data.dataset import Divided, Spec, Split
 from vae_cli.data.split import divide
 from vae_cli.errors import UsageError
 from vae_cli.files import write_whole
@@ -19,7 +19,7 @@ SUFFIXES = (".csv", ".tsv")
 
 
 @final
-class Table(Dataset):
+class Table(Divided):
     """The rows of a table, its columns all of numbers.
 
     Args:
@@ -31,20 +31,20 @@ class Table(Dataset):
     """
 
     def __init__(self, path: Path, *, test_fraction: float) -> None:
-        columns, rows = read(path)
+        columns, self.rows = read(path)
         self.spec = Spec(path.stem, (len(columns),), columns=columns)
-        keys = [row.numpy().tobytes() for row in rows]
-        train, test = divide(keys, test_fraction, self.spec.name)
+        self.test_fraction = test_fraction
+
+    def divide(self) -> tuple[Split, Split]:
+        """Tell the two parts by the rows' contents.
+
+        Raises:
+            UsageError: one of the parts would be empty.
+        """
+        keys = (row.numpy().tobytes() for row in self.rows)
+        train, test = divide(keys, self.test_fraction, self.spec.name)
         none = torch.empty(0, dtype=torch.int64)
-        self.parts = Split(rows, train, none), Split(rows, test, none)
-
-    def train(self) -> Split:
-        """The rows to learn from."""
-        return self.parts[0]
-
-    def test(self) -> Split:
-        """The rows that are held out."""
-        return self.parts[1]
+        return Split(self.rows, train, none), Split(self.rows, test, none)
 
 
 def read(path: Path) -> tuple[tuple[str, ...], Tensor]:

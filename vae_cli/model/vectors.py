@@ -16,6 +16,31 @@ Moments = tuple[Tensor, Tensor]
 
 
 @final
+class Columns(nn.Module):
+    """Each column's mean and standard deviation over the training set, kept with the weights.
+
+    Args:
+        moments: `(D,)` each.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, moments: Moments) -> None:
+        super().__init__()
+        self.register_buffer("mean", moments[0].clone())
+        self.register_buffer("scale", moments[1].clone())
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """Vectors `(B, D)` in units of the columns' standard deviations, around 0."""
+        return (x - self.mean) / self.scale
+
+    def restored(self, x: Tensor) -> Tensor:
+        """Standardised vectors `(B, D)` in the units of the data."""
+        return self.mean + self.scale * x
+
+
+@final
 class VectorEncoder(nn.Module):
     """Standardised columns into an `MLPEncoder`.
 
@@ -25,18 +50,14 @@ class VectorEncoder(nn.Module):
         latent_dim: dimensions of the latent space.
     """
 
-    mean: Tensor
-    scale: Tensor
-
     def __init__(self, moments: Moments, hidden: Sequence[int], latent_dim: int) -> None:
         super().__init__()
-        self.register_buffer("mean", moments[0].clone())
-        self.register_buffer("scale", moments[1].clone())
-        self.mlp = MLPEncoder(self.mean.shape, hidden, latent_dim)
+        self.columns = Columns(moments)
+        self.mlp = MLPEncoder(moments[0].shape, hidden, latent_dim)
 
     def forward(self, x: Tensor) -> DiagonalNormal:
         """The posterior of vectors `(B, D)` in the units of the data."""
-        posterior: DiagonalNormal = self.mlp((x - self.mean) / self.scale)
+        posterior: DiagonalNormal = self.mlp(self.columns.standardised(x))
         return posterior
 
 
@@ -50,18 +71,14 @@ class VectorDecoder(nn.Module):
         latent_dim: dimensions of the latent space.
     """
 
-    mean: Tensor
-    scale: Tensor
-
     def __init__(self, moments: Moments, hidden: Sequence[int], latent_dim: int) -> None:
         super().__init__()
-        self.register_buffer("mean", moments[0].clone())
-        self.register_buffer("scale", moments[1].clone())
+        self.columns = Columns(moments)
         self.layers = relu_layers([latent_dim, *reversed(hidden)])
-        self.project = nn.Linear(hidden[0], len(self.mean))
-        self.log_variance = nn.Parameter(torch.zeros(len(self.mean)))
+        self.project = nn.Linear(hidden[0], len(moments[0]))
+        self.log_variance = nn.Parameter(torch.zeros(len(moments[0])))
 
     def forward(self, z: Tensor) -> ColumnNormal:
         """The likelihood for latents `(B, D)`, in the units of the data."""
-        mean = self.mean + self.scale * self.project(self.layers(z)).float()
-        return ColumnNormal(mean, self.log_variance.clamp(min=LEAST), self.scale)
+        mean = self.columns.restored(self.project(self.layers(z)).float())
+        return ColumnNormal(mean, self.log_variance.clamp(min=LEAST), self.columns.scale)
