@@ -1,7 +1,9 @@
 """A folder of pictures: all kinds found, read as a person sees them, decoded once."""
 
 import itertools
+import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from PIL import ExifTags, Image
 from vae_cli import images
 from vae_cli.data.folder import PictureFolder
 from vae_cli.data.split import divide, position
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, VAEError
 
 COLOUR = (200, 100, 50)
 
@@ -230,3 +232,23 @@ def test_a_decoding_that_breaks_off_leaves_nothing(tmp_path: Path, cache: Path) 
         read(tmp_path / "all", progress=stop).train()
     assert not list(cache.iterdir())
     shutil.rmtree(cache)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_a_full_disk_under_the_cache_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False
+    ).returncode:
+        pytest.skip("this machine does not let us mount")
+    try:
+        monkeypatch.setenv("VAE_DATA", str(disk))
+        noise(tmp_path / "all", 40)
+        with pytest.raises(VAEError, match=r"cannot write .*No space left"):
+            read(tmp_path / "all").train()
+        assert not list(disk.iterdir())
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -48,6 +49,7 @@ def mapped(
         unfinished = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             array = np.lib.format.open_memmap(unfinished, "w+", np.uint8, shape)
+            _reserve(unfinished)
             found = fill(array)
             array.flush()
             unfinished.replace(path)
@@ -57,6 +59,17 @@ def mapped(
             unfinished.unlink(missing_ok=True)
         write_whole(facts, json.dumps(found).encode())
     return from_array(np.load(path, mmap_mode="r")), json.loads(facts.read_text())
+
+
+def _reserve(path: Path) -> None:
+    """Take a sparse file's room on the disk now: a full disk would kill whoever writes to its map.
+
+    Raises:
+        OSError: there is not enough.
+    """
+    if sys.platform == "linux":
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def from_array(array: np.ndarray) -> Tensor:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.flop_counter import FlopCounterMode
 
 
 @dataclass(frozen=True)
@@ -26,6 +25,8 @@ class Size:
 
 def measure(model: nn.Module, shape: Sequence[int], batch_size: int) -> Size:
     """The size of a model on the meta device, for items of a shape."""
+    from torch.utils.flop_counter import FlopCounterMode  # a quarter of a second, for triton
+
     own = {_place(parameter) for parameter in model.parameters()}
     kept: dict[int, int] = {}
 
