@@ -113,7 +113,7 @@ def test_a_forged_checkpoint_is_used_or_refused(home: Path, tmp_path: Path, time
     small = Run(home / "runs/small")
     best, last = small.best.read_bytes(), small.last.read_bytes()
     refused = 0
-    for _ in range(times(100, 5_000)):
+    for _ in range(times(100, 2_000)):
         run.best.write_bytes(forge(best, draw))
         run.last.write_bytes(forge(last, draw))
         for use in (lambda: trained.load(run, CPU), lambda: take_up(run)):
