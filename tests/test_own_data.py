@@ -126,6 +126,20 @@ def test_a_table_comes_back_with_its_names_and_units(here: Path, use: Use, name:
     assert columns[0] in out
 
 
+def test_the_order_of_a_tables_columns_does_not_matter(here: Path, use: Use) -> None:
+    names, rows = read(table(here / "t.csv", "wine"))
+    use("train", "--data", "t.csv", "--epochs", 5)
+    np.savetxt(
+        "turned.csv", rows[:, ::-1], delimiter=",", header=",".join(names[::-1]), comments=""
+    )
+    np.savetxt("bare.csv", rows, delimiter=",")
+    made = []
+    for name in ("t.csv", "turned.csv", "bare.csv"):
+        use("reconstruct", name, "-o", "out.csv")
+        made.append((here / "out.csv").read_bytes())
+    assert made[0] == made[1] == made[2]
+
+
 def read(path: Path) -> tuple[list[str], np.ndarray]:
     with path.open(newline="") as file:
         lines = list(csv.reader(file))
@@ -137,7 +151,7 @@ def read(path: Path) -> tuple[list[str], np.ndarray]:
     [
         (["sample", "-o", "x.png"], "this model makes rows of a table; end it with .csv"),
         (["reconstruct", "photo.png"], "give a .csv, .tsv or .npy file of rows"),
-        (["reconstruct", "narrow.csv"], "has 2 columns, but t has 13"),
+        (["reconstruct", "narrow.csv"], "lacks alcohol: t has 13 columns"),
         (["train", "--data", "t.csv", "--model", "conv"], "not vectors: try mlp"),
         (["train", "--data", "missing.csv"], "missing.csv does not exist"),
         (["train", "--data", "empty"], "empty: looked for .png"),

@@ -58,32 +58,50 @@ def _read(
     path: Path, spec: "Spec", terminal: Terminal, *, invert: bool
 ) -> tuple[list[str], "Tensor"]:
     """Names and items of one file or folder."""
-    from vae_cli.data import arrays, table, unit_interval
+    from vae_cli.data import arrays, table
 
     suffix = path.suffix.lower()
-    if suffix in table.SUFFIXES and not spec.is_image:
-        columns, rows = table.read(path)
-        if len(columns) != len(spec.columns):
-            raise UsageError(
-                f"{path} has {len(columns)} columns, but {spec.name} has {len(spec.columns)}"
-            )
-        return [f"{path.name} row {n}" for n in range(1, len(rows) + 1)], rows.float()
     if suffix in arrays.SUFFIXES:
-        items = arrays.read(path)[0]
-        if items.shape[1:] != spec.shape:
-            shapes = ["x".join(map(str, shape)) for shape in (items.shape[1:], spec.shape)]
-            raise UsageError(
-                f"{path} holds items of {shapes[0]}, but {spec.name} is of {shapes[1]}"
-            )
-        names = [f"{path.name} {number}" for number in range(len(items))]
-        return names[:MOST] if spec.is_image else names, unit_interval(
-            items[:MOST] if spec.is_image else items
-        )
+        return _read_array(path, spec)
+    if suffix in table.SUFFIXES and not spec.is_image:
+        return _read_table(path, spec)
     if not spec.is_image:
         raise UsageError(f"{path}: {spec.name} is a table; give a .csv, .tsv or .npy file of rows")
     if suffix in table.SUFFIXES:
         raise UsageError(f"{path}: {spec.name} is of images; give pictures")
     return _read_pictures(path, spec, terminal, invert=invert)
+
+
+def _read_table(path: Path, spec: "Spec") -> tuple[list[str], "Tensor"]:
+    """Rows with the columns in the order in which the model learned them."""
+    from vae_cli.data import table
+
+    (columns, rows), count = table.read(path), len(spec.columns)
+    if sorted(columns) == sorted(spec.columns):
+        rows = rows[:, [columns.index(name) for name in spec.columns]]
+    elif table.unnamed(len(columns)) not in {columns, spec.columns} or len(columns) != count:
+        missing = [name for name in spec.columns if name not in columns]
+        lack = f"lacks {missing[0]}" if missing else f"has {columns[-1]}, which is not among them"
+        raise UsageError(f"{path} {lack}: {spec.name} has {count} columns")
+    return [f"{path.name} row {n}" for n in range(1, len(rows) + 1)], rows.float()
+
+
+def _read_array(path: Path, spec: "Spec") -> tuple[list[str], "Tensor"]:
+    from vae_cli.data import arrays, unit_interval
+
+    items = arrays.read(path)[0]
+    if items.shape[1:] != spec.shape:
+        found, learned = ("x".join(map(str, shape)) for shape in (items.shape[1:], spec.shape))
+        raise UsageError(f"{path} holds items of {found}, but {spec.name} is of {learned}")
+    if spec.is_image:
+        _check_count(len(items), path)
+    arrays.check(items, path)
+    return [f"{path.name} {number}" for number in range(len(items))], unit_interval(items)
+
+
+def _check_count(count: int, path: Path) -> None:
+    if count > MOST:
+        raise UsageError(f"{path} has {count:,} pictures: a grid takes up to {MOST:,}")
 
 
 def _read_pictures(
@@ -118,6 +136,5 @@ def _pictures_in(folder: Path) -> list[Path]:
     names = sorted(found.name for found in scan(folder))
     if not names:
         raise UsageError(f"no pictures in {folder}")
-    if len(names) > MOST:
-        raise UsageError(f"{folder} has {len(names):,} pictures: a grid takes up to {MOST:,}")
+    _check_count(len(names), folder)
     return [folder / name for name in names]

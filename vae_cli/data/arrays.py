@@ -16,6 +16,7 @@ from torch import Tensor
 from vae_cli.data.cache import from_array
 from vae_cli.data.dataset import Divided, Spec, Split
 from vae_cli.data.split import divide
+from vae_cli.data.table import unnamed
 from vae_cli.errors import UsageError
 
 SUFFIXES = (".npy", ".npz", ".safetensors")
@@ -45,8 +46,8 @@ class Arrays(Divided):
             raise UsageError(f"{path}: labels must count from 0")
         classes = [str(label) for label in range(int(self.labels.max()) + 1)] if known else []
         shape = tuple(self.items.shape[1:])
-        columns = [f"column {n}" for n in range(1, shape[0] + 1)] if len(shape) == 1 else []
-        self.spec = Spec(path.stem, shape, tuple(classes), columns=tuple(columns), cropped=True)
+        columns = unnamed(shape[0]) if len(shape) == 1 else ()
+        self.spec = Spec(path.stem, shape, tuple(classes), columns=columns, cropped=True)
         self.path, self.test_fraction = path, test_fraction
 
     def divide(self) -> tuple[Split, Split]:
@@ -55,7 +56,7 @@ class Arrays(Divided):
         Raises:
             UsageError: an item's numbers are out of range, or one of the parts would be empty.
         """
-        keys = contents(self.items, self.spec, self.path)
+        keys = contents(self.items, self.path)
         train, test = (
             Split(self.items, rows, self.labels[rows] if len(self.labels) else self.labels)
             for rows in divide(keys, self.test_fraction, self.spec.name)
@@ -74,24 +75,35 @@ def read(path: Path) -> tuple[Tensor, Tensor]:
     return _channels_first(_only(named, path), path), labels
 
 
-def contents(items: Tensor, spec: Spec, path: Path) -> Iterator[bytes]:
+def contents(items: Tensor, path: Path) -> Iterator[bytes]:
     """Each item's bytes, after a look at its numbers.
+
+    Raises:
+        UsageError: one of them is out of range.
+    """
+    for start in range(0, len(items), AT_A_TIME):
+        some = items[start : start + AT_A_TIME]
+        check(some, path, start)
+        yield from (row.tobytes() for row in some.contiguous().numpy())
+
+
+def check(items: Tensor, path: Path, start: int = 0) -> None:
+    """Refuse numbers that are not what they should be; `start` is the first item's row.
 
     Raises:
         UsageError: an image has floats outside [0, 1], or a vector something that is no number.
     """
-    for start in range(0, len(items), AT_A_TIME):
-        some = items[start : start + AT_A_TIME]
-        if some.is_floating_point():
-            wrong = ~some.isfinite()
-            if spec.is_image:
-                wrong |= (some < 0) | (some > 1)
-            if wrong.any():
-                row, *place = wrong.nonzero()[0].tolist()
-                value, wanted = float(some[row, *place]), "in [0, 1]" if spec.is_image else "finite"
-                where = f"row {start + row}, {'pixel' if spec.is_image else 'column'} {place}"
-                raise UsageError(f"{path}: {value} at {where} is not {wanted}")
-        yield from (row.tobytes() for row in some.contiguous().numpy())
+    if not items.is_floating_point():
+        return
+    is_image = items.ndim > 2  # noqa: PLR2004
+    wrong = ~items.isfinite()
+    if is_image:
+        wrong |= (items < 0) | (items > 1)
+    if wrong.any():
+        row, *place = wrong.nonzero()[0].tolist()
+        value, wanted = float(items[row, *place]), "in [0, 1]" if is_image else "finite"
+        where = f"row {start + row}, {'pixel' if is_image else 'column'} {place}"
+        raise UsageError(f"{path}: {value} at {where} is not {wanted}")
 
 
 def _open(path: Path) -> Mapping[str, Tensor]:

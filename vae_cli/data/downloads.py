@@ -80,7 +80,8 @@ class Downloaded(Dataset):
 
     def __init__(self, name: str, *, progress: Progress) -> None:
         self.source, self.progress = SOURCES[name], progress
-        self.spec = Spec(name, self.source.shape, self.source.classes, cropped=True)
+        photographs = self.source.shape[0] == len("RGB")  # the others are drawn white on black
+        self.spec = Spec(name, self.source.shape, self.source.classes, cropped=photographs)
 
     def train(self) -> Split:
         """The data set's own training part."""

@@ -64,7 +64,7 @@ def read(path: Path) -> tuple[tuple[str, ...], Tensor]:
         raise UsageError(f"{path} is empty")
     first = lines[0][1]
     if all(_number(cell) is not None for cell in first):
-        columns = tuple(f"column {n}" for n in range(1, len(first) + 1))
+        columns = unnamed(len(first))
     else:
         columns = tuple(cell.strip() for cell in first)
         lines = lines[1:]
@@ -72,6 +72,11 @@ def read(path: Path) -> tuple[tuple[str, ...], Tensor]:
         raise UsageError(f"{path} has a header and no rows")
     values = [_values(row, columns, f"{path}, row {n}") for n, row in lines]
     return columns, torch.tensor(values, dtype=torch.float64)
+
+
+def unnamed(count: int) -> tuple[str, ...]:
+    """What columns are called where nothing is said."""
+    return tuple(f"column {n}" for n in range(1, count + 1))
 
 
 def write(path: Path, columns: Sequence[str], rows: Tensor) -> None:
