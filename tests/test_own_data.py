@@ -126,6 +126,20 @@ def test_a_table_comes_back_with_its_names_and_units(here: Path, use: Use, name:
     assert columns[0] in out
 
 
+def test_a_class_of_few_pictures_does_not_shift_those_below_it(here: Path, use: Use) -> None:
+    for name, grey, count in (("a", 10, 9), ("b", 120, 2), ("c", 250, 9)):
+        (here / "all" / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("L", (16, 16), grey).save(here / "all" / name / f"{number}.png")
+    use("data", "--data", "all", "--scale", 1, "--columns", 4)
+    with Image.open("data.png") as picture:
+        edge = picture.width - 4 * 17
+        rows = [
+            [picture.getpixel((edge + 17 * n + 4, 17 * m + 8)) for n in range(4)] for m in range(3)
+        ]
+    assert rows == [[10] * 4, [120, 120, 40, 40], [250] * 4]
+
+
 def test_the_order_of_a_tables_columns_does_not_matter(here: Path, use: Use) -> None:
     names, rows = read(table(here / "t.csv", "wine"))
     use("train", "--data", "t.csv", "--epochs", 5)

@@ -61,15 +61,14 @@ def show_classes(
     json: bool,
 ) -> None:
     """How many of each class there are, and a picture of examples."""
-    from vae_cli import data, images
+    from vae_cli import images
     from vae_cli.cli.outputs import output_for
 
     spec = dataset.spec
     path = output_for(output, "data", spec)
     if path.suffix.lower() not in PICTURES:
         raise UsageError(f"--output {path}: end the name with .png")
-    rows = first_of_each_class(train, len(spec.classes), columns)
-    examples = data.gather(train.items, rows)
+    examples = first_of_each_class(train, len(spec.classes), columns)
     picture = images.grid(examples, columns=columns, scale=scale, labels=spec.classes)
     images.write_png(picture, path)
     counts = [part.labels.bincount(minlength=len(spec.classes)).tolist() for part in (train, test)]
@@ -104,10 +103,19 @@ def show_columns(
 
 
 def first_of_each_class(split: "Split", classes: int, count: int) -> "Tensor":
-    """The rows of the first `count` items of each class in turn, or of the first few of all."""
+    """The first `count` images of each class in turn, `(classes * count, C, H, W)`, or of all.
+
+    Where a class has fewer, the colour between the tiles stands in their places.
+    """
     import torch
 
+    from vae_cli import images
+    from vae_cli.data import gather
+
     if not classes:
-        return split.rows[: UNNAMED_ROWS * count]
-    first = [(split.labels == label).nonzero()[:count, 0] for label in range(classes)]
-    return split.rows[torch.cat(first)]
+        return gather(split.items, split.rows[: UNNAMED_ROWS * count])
+    tiles = torch.full((classes, count, *split.items.shape[1:]), images.GAP / 255)
+    for label in range(classes):
+        rows = split.rows[split.labels == label][:count]
+        tiles[label, : len(rows)] = gather(split.items, rows)
+    return tiles.flatten(0, 1)
