@@ -4,6 +4,7 @@ import itertools
 import os
 import shutil
 import subprocess
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -179,13 +180,13 @@ def test_pictures_are_decoded_once_until_one_changes(
 ) -> None:
     noise(tmp_path / "all", 10)
     first = read(tmp_path / "all").train()
-    decoded, real = [], images.read
+    decoded, real = [], images.decode
 
     def counted(path: Path, *words: object, **more: object) -> object:
         decoded.append(path.name)
         return real(path, *words, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(images, "read", counted)
+    monkeypatch.setattr(images, "decode", counted)
     again = read(tmp_path / "all").train()
     assert not decoded
     assert again.items[again.rows].equal(first.items[first.rows])
@@ -252,3 +253,10 @@ def test_a_full_disk_under_the_cache_is_one_line(
         assert not list(disk.iterdir())
     finally:
         subprocess.run(["umount", disk], check=True)
+
+
+def test_threads_leave_the_filters_of_warnings_as_they_were(tmp_path: Path) -> None:
+    noise(tmp_path / "all", 60)
+    before = list(warnings.filters)
+    read(tmp_path / "all").train()
+    assert warnings.filters == before

@@ -2,7 +2,8 @@
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +58,24 @@ def read(
     Raises:
         UsageError: the file is missing, empty, too large, damaged or not a picture.
     """
+    with unwarned():
+        return decode(path, shape, background=background, invert=invert, crop=crop)
+
+
+@contextmanager
+def unwarned() -> Iterator[None]:
+    """Without Pillow's warnings: about a limit, where ours refuses, or a damage that is mended.
+
+    Python's filters are not a thread's own, so this stands around all threads and not inside one.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        yield
+
+
+def decode(
+    path: Path, shape: Sequence[int], *, background: int, invert: bool = False, crop: bool = False
+) -> Picture:
+    """What `read` does, for many threads within one `unwarned()`."""
     channels, height, width = shape
     image = _upright(_open(path, (2 * width, 2 * height)), background, invert)
     image = image.convert(MODES[channels])
@@ -72,7 +91,7 @@ def read(
 def header(path: Path) -> tuple[int, int, str] | None:
     """Width, height and Pillow's mode of a picture as a person sees it; None if it has none."""
     try:
-        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
+        with unwarned(), Image.open(path) as image:
             turned = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # noqa: PLR2004
             width, height = image.size[::-1] if turned else image.size
             return width, height, image.mode
@@ -174,17 +193,15 @@ def _decode(path: Path, enough: tuple[int, int]) -> Image.Image:
     too_large = UsageError(
         f"{path} has more than {MAX_PIXELS // 10**6} million pixels: make it smaller first"
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's own limit only warns; ours refuses
-        try:
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise too_large
-                image.draft(None, enough)
-                image.load()
-                return image
-        except Image.DecompressionBombError as error:
-            raise too_large from error
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise too_large
+            image.draft(None, enough)
+            image.load()
+            return image
+    except Image.DecompressionBombError as error:
+        raise too_large from error
 
 
 def _upright(image: Image.Image, background: int, invert: bool) -> Image.Image:

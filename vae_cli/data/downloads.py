@@ -131,7 +131,8 @@ class Downloaded(Dataset):
 
         def decode(pixels: np.ndarray) -> list[str]:
             def one(row: int) -> None:
-                picture = images.read(folder / part.filename[row], self.spec.shape, crop=True)
+                path = folder / part.filename[row]
+                picture = images.decode(path, self.spec.shape, background=0, crop=True)
                 pixels[row] = picture.pixels.numpy()
 
             in_parallel(one, len(part.filename), self.progress)

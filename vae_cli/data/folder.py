@@ -142,7 +142,7 @@ class PictureFolder(Divided):
         def decode(row: int) -> None:
             path = self.path / self.found[row].name
             try:
-                picture = images.read(path, self.spec.shape, background=BACKGROUND, crop=True)
+                picture = images.decode(path, self.spec.shape, background=BACKGROUND, crop=True)
                 pixels[row] = picture.pixels.numpy()
             except UsageError as error:
                 unreadable[str(row)] = str(error)
@@ -153,7 +153,7 @@ class PictureFolder(Divided):
 
 def in_parallel(work: Callable[[int], None], count: int, progress: Progress) -> None:
     """Call `work` with each number below `count`, several at a time."""
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with images.unwarned(), ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             for done, _ in enumerate(pool.map(work, range(count)), 1):
                 progress(done, count)
