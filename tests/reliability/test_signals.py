@@ -61,6 +61,7 @@ class Interrupt:
         if name == "vae_cli.cli":
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Interrupt())
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 from vae_cli.__main__ import main
 sys.exit(main())
 """
