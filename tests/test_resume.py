@@ -16,8 +16,8 @@ from vae_cli.experiment import prepare, train
 from vae_cli.keeper import Interval
 from vae_cli.model import Inference
 from vae_cli.objectives import Loss
+from vae_cli.restore import go_on
 from vae_cli.runs import Run, create, find_stopped
-from vae_cli.trained import go_on
 
 CPU = torch.device("cpu")
 SETTINGS = {"data": {"limit": 300}, "model": {"hidden": [16], "latent_dim": 3}}

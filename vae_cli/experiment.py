@@ -5,9 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Generator
 
-from vae_cli import build, config, images, latent, runs, trained
+from vae_cli import build, config, images, runs, trained
 from vae_cli.checkpoint import Checkpoint
 from vae_cli.config import Config
 from vae_cli.data import Progress, Spec, Split, gather, moments, table, together
@@ -212,18 +211,15 @@ def settle_precision(prepared: Prepared, split: Split) -> Config:
 
 def show(run: Run, learned: Trained, test: Split, seed: int) -> None:
     """What a finished run shows: reconstructions of test items, and samples."""
-    model, spec = learned.model, learned.spec
-    generator = Generator(model.device).manual_seed(seed)
+    spec = learned.spec
     if not spec.is_image:
         reconstructions, samples = run.shown(runs.CSV)
         some = gather(test.items, test.rows[:SHOWN_ROWS])
-        table.write(reconstructions, spec.columns, latent.reconstruct(model, some).items)
-        drawn = latent.sample(model, SHOWN_ROWS, noise=True, generator=generator)
-        table.write(samples, spec.columns, drawn)
+        table.write(reconstructions, spec.columns, learned.reconstruct(some).items)
+        table.write(samples, spec.columns, learned.sample(SHOWN_ROWS, seed=seed))
         return
     reconstructions, samples = run.shown(runs.PNG)
     some = gather(test.items, test.rows[:PREVIEW])
-    pairs = images.beside(some, latent.reconstruct(model, some).items)
+    pairs = images.beside(some, learned.reconstruct(some).items)
     images.write_png(images.grid(pairs, columns=8), reconstructions)
-    drawn = latent.sample(model, 2 * PREVIEW, generator=generator)
-    images.write_png(images.grid(drawn, columns=8), samples)
+    images.write_png(images.grid(learned.sample(2 * PREVIEW, seed=seed), columns=8), samples)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from PIL import ExifTags, Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
@@ -100,7 +101,7 @@ def header(path: Path) -> tuple[int, int, str] | None:
 
 
 def grid(
-    images: Tensor,
+    images: ArrayLike,
     *,
     columns: int,
     scale: int | None = None,
@@ -117,7 +118,8 @@ def grid(
     Raises:
         UsageError: the grid would have more than 200 million pixels.
     """
-    count, channels, height, width = images.shape
+    pixels = torch.as_tensor(np.asarray(images))
+    count, channels, height, width = pixels.shape
     columns = min(columns, count)
     rows = -(-count // columns)
     scale = scale or max(1, 84 // height)
@@ -128,7 +130,7 @@ def grid(
             f"a grid of {rows}x{columns} tiles at scale {scale} is too large: ask for fewer tiles"
         )
     canvas = torch.full((rows * tall + gap, columns * wide + gap, channels), GAP, dtype=torch.uint8)
-    tiles = (images.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu()
+    tiles = (pixels.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1)
     tiles = tiles.repeat_interleave(scale, 1).repeat_interleave(scale, 2)
     for index, tile in enumerate(tiles):
         top, left = gap + index // columns * tall, gap + index % columns * wide
@@ -137,9 +139,10 @@ def grid(
     return _with_labels(picture, labels, tall, gap) if labels else picture
 
 
-def beside(originals: Tensor, reconstructions: Tensor) -> Tensor:
+def beside(originals: ArrayLike, reconstructions: ArrayLike) -> np.ndarray:
     """Each original followed by its reconstruction: two `(N, C, H, W)` become `(2N, C, H, W)`."""
-    return torch.stack([originals, reconstructions], 1).flatten(0, 1)
+    pairs = np.stack([np.asarray(originals), np.asarray(reconstructions)], 1)
+    return pairs.reshape(-1, *pairs.shape[2:])
 
 
 def write_png(image: Image.Image, path: Path) -> None:

@@ -23,8 +23,8 @@ from vae_cli.config import Config
 from vae_cli.data import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.files import write_whole
+from vae_cli.restore import read_spec
 from vae_cli.runs import Run
-from vae_cli.trained import read_spec
 from vae_cli.training import EpochReport, TrainState
 
 Row = dict[str, Any]

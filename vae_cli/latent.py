@@ -1,4 +1,4 @@
-"""What is done with a trained model: encode, reconstruct, sample, traverse.
+"""What is done with a trained model: encode, reconstruct, sample, traverse, interpolate.
 
 Pure functions on tensors. An image is encoded as its posterior mean; a draw from the posterior is
 taken only where a `generator` is given.
@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from vae_cli.model import VAE, DiagonalNormal
+
+PARALLEL = 1 - 1e-6  # the cosine above which two latents are on one line through the origin
 
 
 @dataclass(frozen=True)
@@ -87,3 +90,29 @@ def traverse(
     around = DiagonalNormal(posterior.mean + shifts, posterior.log_variance.expand_as(shifts))
     tiles = model.likelihood(encode(around, generator).flatten(0, 1)).mean
     return tiles.view(*shifts.shape[:2], *tiles.shape[1:])
+
+
+def path(anchors: Tensor, steps: int, *, spherical: bool = False) -> Tensor:
+    """The way from each latent to the next, both ends among its points.
+
+    The straight line, or the great circle (Shoemake, 1985, eq. for Slerp), which stays at the
+    distance from the origin at which draws from the prior lie (White, 2016, sec. 2.1). Where two
+    latents point the same way, or opposite ways, there is no one circle and the line is taken.
+
+    Args:
+        anchors: `(A, D)`.
+        steps: points a way, at least 2.
+        spherical: whether to take the circle.
+
+    Returns:
+        `(A - 1, steps, D)`.
+    """
+    start, end = anchors[:-1, None], anchors[1:, None]
+    t = torch.linspace(0, 1, steps, device=anchors.device)[None, :, None]
+    line = torch.lerp(start, end, t)
+    if not spherical:
+        return line
+    cosine = F.cosine_similarity(start, end, dim=-1).clamp(-1, 1)[..., None]
+    angle = cosine.acos()
+    circle = (((1 - t) * angle).sin() * start + (t * angle).sin() * end) / angle.sin()
+    return torch.where(cosine.abs() < PARALLEL, circle, line)

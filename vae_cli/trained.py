@@ -1,25 +1,56 @@
-"""What a run's checkpoints hold, checked before it is used: a model, or a place to go on from."""
+"""A trained model and what people do with it: arrays in, arrays out.
 
-import json
-from collections.abc import Mapping, Sequence
+Images are float32 `(N, C, H, W)`, pixels in [0, 1], vectors `(N, D)` in the units of the data.
+What comes in may be uint8, a single item, or have its channels last or none. A `seed` draws from
+the posterior in place of taking its mean. Every command is built on this class.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from pydantic import TypeAdapter
-from torch import Tensor
+from numpy.typing import ArrayLike
+from torch import Generator, Tensor
 
-from vae_cli import build, checkpoint, config
-from vae_cli.checkpoint import Checkpoint
+from vae_cli import build, latent, restore
 from vae_cli.config import Config
-from vae_cli.data import FashionMNIST, Spec, Split
-from vae_cli.errors import UsageError, VAEError
+from vae_cli.data import Spec, Split, arrays, unit_interval
+from vae_cli.errors import UsageError
 from vae_cli.model import VAE
 from vae_cli.runs import Run
 
-LONGEST = 100_000  # columns of a vector or pixels of an edge
-MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}  # of a run that goes on
-_SPEC = TypeAdapter(Spec)
+CHUNK = 1024  # items on their way through the network together
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Posterior(NamedTuple):
+    """q(z|x) of some items.
+
+    Attributes:
+        mean: `(N, D)`.
+        log_variance: `(N, D)`, the logarithm of the variance.
+    """
+
+    mean: Array
+    log_variance: Array
+
+
+class Reconstruction(NamedTuple):
+    """Items after a pass through the latent space, and what was lost.
+
+    Attributes:
+        items: as they came in.
+        distortion: each item's −log p(x|z) in nats less a constant, `(N,)`; of images the MSE, the
+            sum of squared errors.
+        kl: each item's KL to the prior, in nats, `(N,)`.
+    """
+
+    items: Array
+    distortion: Array
+    kl: Array
 
 
 @dataclass(frozen=True)
@@ -40,6 +71,90 @@ class Trained:
     kl_by_dim: Tensor
     epoch: int
 
+    def encode(self, items: ArrayLike) -> Posterior:
+        """The posterior of each item: mean and log-variance, `(N, D)` each."""
+        with torch.no_grad():
+            found = [self.model.posterior(some) for some in self._chunks(items)]
+        means, log_variances = ([getattr(q, part) for q in found] for part in Posterior._fields)
+        return Posterior(_array(*means), _array(*log_variances))
+
+    def decode(self, z: ArrayLike) -> Array:
+        """The mean of p(x|z) for latents `(N, D)`, or for one `(D,)`: `(N, ...)`."""
+        latents = torch.as_tensor(np.asarray(z, np.float32))
+        if latents.shape[-1:] != (self.model.latent_dim,) or latents.ndim > 2:  # noqa: PLR2004
+            shape = "x".join(map(str, latents.shape))
+            raise UsageError(
+                f"latents of {shape}: this model has {self.model.latent_dim} dimensions"
+            )
+        some = latents.reshape(-1, self.model.latent_dim).to(self.model.device).split(CHUNK)
+        with torch.no_grad():
+            return _array(*(self.model.likelihood(part).mean for part in some))
+
+    def reconstruct(self, items: ArrayLike, *, seed: int | None = None) -> Reconstruction:
+        """Encode and decode."""
+        generator = None if seed is None else self._generator(seed)
+        made = [latent.reconstruct(self.model, some, generator) for some in self._chunks(items)]
+        return Reconstruction(
+            _array(*(one.items for one in made)),
+            _array(*(one.distortion for one in made)),
+            _array(*(one.kl for one in made)),
+        )
+
+    def sample(self, count: int, *, temperature: float = 1.0, seed: int | None = None) -> Array:
+        """Decode `count` draws from the prior, each scaled by `temperature`: `(count, ...)`.
+
+        Images are the mean of p(x|z), vectors a draw from it. Without a seed they are always new.
+        """
+        generator = None if seed is None else self._generator(seed)
+        noise = not self.spec.is_image
+        return _array(
+            latent.sample(
+                self.model, count, temperature=temperature, noise=noise, generator=generator
+            )
+        )
+
+    def traverse(
+        self,
+        item: ArrayLike,
+        offsets: ArrayLike,
+        dims: Sequence[int] | None = None,
+        *,
+        seed: int | None = None,
+    ) -> Array:
+        """Decode what lies around the posterior of one item.
+
+        Args:
+            item: one image or vector.
+            offsets: `(K,)`, added to the latent, one column each.
+            dims: one row a dimension that is shifted alone; None is one row that shifts them all.
+            seed: draws a new latent for every tile.
+
+        Returns:
+            `(rows, K, ...)`.
+        """
+        (x,) = self._chunks(item)
+        shifts = torch.as_tensor(np.asarray(offsets, np.float32)).to(self.model.device)
+        generator = None if seed is None else self._generator(seed)
+        with torch.no_grad():
+            posterior = self.model.posterior(x[:1])
+        return _array(latent.traverse(self.model, posterior, shifts, dims, generator))
+
+    def interpolate(self, items: ArrayLike, steps: int = 10, *, spherical: bool = False) -> Array:
+        """Decode the way from each item to the next.
+
+        Args:
+            items: at least two.
+            steps: points on the way between two neighbours, both among them.
+            spherical: along the great circle and not the straight line.
+
+        Returns:
+            `(N - 1, steps, ...)`.
+        """
+        anchors = torch.from_numpy(self.encode(items).mean)
+        points = latent.path(anchors, steps, spherical=spherical)
+        tiles = self.decode(points.flatten(0, 1))
+        return tiles.reshape(*points.shape[:2], *tiles.shape[1:])
+
     def held_out(self) -> Split:
         """The test part of its data, which must still be there.
 
@@ -51,6 +166,14 @@ class Trained:
             raise UsageError(f"the data of this run have changed: {self.settings.data.name}")
         return split
 
+    def _chunks(self, items: ArrayLike) -> list[Tensor]:
+        """Float32 items on the model's device, some at a time."""
+        found = arrays.shaped(torch.as_tensor(np.asarray(items)), self.spec)
+        return [unit_interval(some).to(self.model.device) for some in found.split(CHUNK)]
+
+    def _generator(self, seed: int) -> Generator:
+        return Generator(self.model.device).manual_seed(seed)
+
 
 def load(run: Run, device: torch.device) -> Trained:
     """The best weights of a run, as a model on the device.
@@ -58,76 +181,11 @@ def load(run: Run, device: torch.device) -> Trained:
     Raises:
         VAEError: there are no weights, they are damaged, or they do not fit their config.
     """
-    kept = checkpoint.load(run.best)
-    weights = kept.group("state.model")
-    try:
-        settings = config.resolve(("its config", kept.facts["config"]))
-        spec = read_spec(kept)
-        model = _without_memory(settings, spec)
-        kl = kept.tensors["kl_by_dim"]
-        epoch = int(kept.facts["epoch"])
-    except KeyError as error:
-        raise VAEError(f"{run.best} lacks {error}: it is not a checkpoint of a model") from error
-    except (UsageError, OverflowError, RuntimeError, TypeError, ValueError) as error:
-        raise VAEError(f"{run.best} is damaged: {_first_line(error)}") from error
-    if not checkpoint.fits(weights, model):
-        raise VAEError(f"the weights in {run.best} do not fit the config in it")
-    if kl.shape != (model.latent_dim,):
-        raise VAEError(f"the KL in {run.best} does not fit its {model.latent_dim} dimensions")
-    if not all(tensor.isfinite().all() for tensor in (kl, *weights.values())):
-        raise VAEError(f"the weights in {run.best} are not finite numbers")
-    model.load_state_dict(weights, assign=True)
+    model, spec, settings, kl_by_dim, epoch = restore.model(run)
     model.to(device).to(memory_format=torch.channels_last).eval()
-    return Trained(model, spec, settings, kl, epoch)
+    return Trained(model, spec, settings, kl_by_dim, epoch)
 
 
-def go_on(run: Run, typed: Sequence[tuple[str, Mapping[str, Any]]]) -> tuple[Checkpoint, Config]:
-    """The checkpoint at which a run stopped, and its settings with those typed that may change.
-
-    Raises:
-        UsageError: something was typed that differs from the run's and may not.
-        VAEError: the checkpoint is missing or damaged.
-    """
-    kept = checkpoint.load(run.last)
-    try:
-        base = ("its config", kept.facts["config"])
-        own = config.resolve(base)
-        spec = read_spec(kept)
-    except (KeyError, OverflowError, TypeError, ValueError, UsageError) as error:
-        raise VAEError(f"{run.last} is damaged: {_first_line(error)}") from error
-    wanted = build.located(config.resolve(base, *typed))
-    changes = [c for c in config.differences(own, wanted) if c.key not in MAY_CHANGE]
-    if changes:
-        listed = ", ".join(f"{c.key} is {c.before}, not {c.after}" for c in changes)
-        raise UsageError(f"run {run.name} cannot go on with other settings: {listed}")
-    if wanted.training.epochs < own.training.epochs:
-        raise UsageError(
-            f"--epochs: run {run.name} has {own.training.epochs}; it can only be raised"
-        )
-    if not checkpoint.fits(kept.group("state.model"), _without_memory(wanted, spec)):
-        raise VAEError(f"the weights in {run.last} do not fit the config in it")
-    return kept, wanted
-
-
-def read_spec(kept: Checkpoint) -> Spec:
-    """What the items are that a checkpoint's model learned; without a word, Fashion-MNIST's.
-
-    Raises:
-        ValueError: it is malformed.
-    """
-    if "data" not in kept.facts:
-        return FashionMNIST.spec
-    spec = _SPEC.validate_json(json.dumps(kept.facts["data"]), strict=True)
-    if len(spec.shape) not in {1, 3} or not all(0 < side <= LONGEST for side in spec.shape):
-        raise ValueError(f"items of {spec.shape}")
-    return spec
-
-
-def _without_memory(settings: Config, spec: Spec) -> VAE:
-    """The model of a config, shapes alone: nothing is allocated before they are checked."""
-    with torch.device("meta"):
-        return build.model(settings.model, spec.shape)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+def _array(*parts: Tensor) -> Array:
+    joined: Array = torch.cat(parts).cpu().numpy()
+    return joined

@@ -19,8 +19,8 @@ import torch
 from vae_cli import checkpoint, config
 from vae_cli.errors import VAEError
 from vae_cli.experiment import prepare, train
+from vae_cli.restore import go_on
 from vae_cli.runs import Run, create
-from vae_cli.trained import go_on
 
 TABLES = {"data": {"limit": 512}, "model": {"hidden": [16], "latent_dim": 3}}
 TABLES |= {"training": {"epochs": 4, "batch_size": 32, "save_every": "1"}}

@@ -18,10 +18,11 @@ import pytest
 import torch
 from PIL import Image
 
-from vae_cli import build, config, images, trained
+from vae_cli import build, config, images, restore, trained
 from vae_cli.cli import main
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.keeper import Interval, Keeper
+from vae_cli.restore import go_on
 from vae_cli.runs import Run
 
 Times = Callable[[int, int], int]
@@ -129,8 +130,8 @@ def test_a_forged_checkpoint_is_used_or_refused(home: Path, tmp_path: Path, time
 
 def take_up(run: Run) -> None:
     """What `vae train --resume` does before its first step."""
-    kept, settings = trained.go_on(run, [])
-    spec = trained.read_spec(kept)
+    kept, settings = go_on(run, [])
+    spec = restore.read_spec(kept)
     state = build.state(settings, spec.shape, CPU)
     Keeper(run, settings, spec, (2048, 2048), state, Interval()).take_up(kept)
 

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 from vae_cli.cli.console import Terminal
 
 if TYPE_CHECKING:
-    from torch import Generator
-
     from vae_cli.trained import Trained
 
 
@@ -22,11 +20,9 @@ def open_run(selector: str | None, device_name: str, terminal: Terminal) -> "Tra
     return learned
 
 
-def seeded(seed: int | None, trained: "Trained", terminal: Terminal) -> "Generator":
-    """Random numbers on the model's device; a seed that was not given is drawn and said."""
-    from torch import Generator
-
+def seeded(seed: int | None, terminal: Terminal) -> int:
+    """The seed; one that was not given is drawn and said."""
     if seed is None:
         seed = secrets.randbelow(2**32)
         terminal.remark(f"seed {seed}")
-    return Generator(trained.model.device).manual_seed(seed)
+    return seed

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import ArrayLike
 
     from vae_cli.data import Spec
 
@@ -47,7 +47,7 @@ def output_for(path: Path | None, verb: str, spec: "Spec") -> Path:
 
 
 def write_items(
-    items: "Tensor", path: Path, spec: "Spec", *, columns: int, scale: int | None = None
+    items: "ArrayLike", path: Path, spec: "Spec", *, columns: int, scale: int | None = None
 ) -> None:
     """Images `(N, C, H, W)` as a grid, or rows `(N, D)` under the columns of the data.
 

@@ -61,19 +61,18 @@ def command(
     check_output(output, files or [])
     check_idle("--count", bool(count and files), "leave out FILE")
     check_idle("--seed", seed is not None and not draw, "add --sample")
-    from vae_cli import images, latent
+    from vae_cli import images
 
     trained = open_run(run, device, terminal)
     spec = trained.spec
     path = output_for(output, "reconstruct", spec)
-    generator = seeded(seed, trained, terminal) if draw else None
+    chosen = seeded(seed, terminal) if draw else None
     names, x = (
         read_items(files, spec, terminal, invert=invert)
         if files
         else held_out_items(trained, 0, count or 8)
     )
-    x = x.to(trained.model.device)
-    made = latent.reconstruct(trained.model, x, generator)
+    made = trained.reconstruct(x, seed=chosen)
     shown = images.beside(x, made.items) if spec.is_image else made.items
     write_items(shown, path, spec, columns=2 if len(x) <= LISTED else 16, scale=scale)
     figures = list(zip(names, made.distortion.tolist(), made.kl.tolist(), strict=True))

@@ -34,18 +34,9 @@ def command(
     """
     terminal = Terminal(quiet=quiet)
     check_output(output)
-    from vae_cli import latent
-
     trained = open_run(run, device, terminal)
     spec = trained.spec
     path = output_for(output, "sample", spec)
-    generator = seeded(seed, trained, terminal)
-    drawn = latent.sample(
-        trained.model,
-        count,
-        temperature=temperature,
-        noise=not spec.is_image,
-        generator=generator,
-    )
+    drawn = trained.sample(count, temperature=temperature, seed=seeded(seed, terminal))
     write_items(drawn, path, spec, columns=columns, scale=scale)
     terminal.result(path)

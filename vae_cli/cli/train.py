@@ -54,13 +54,14 @@ def command(
     settings = config.resolve(*layers)
     terminal = Terminal(quiet=quiet or json)
     with StopSignals() as signals:
-        from vae_cli import runs, trained  # some modules swallow a KeyboardInterrupt
+        from vae_cli import runs  # some modules swallow a KeyboardInterrupt
+        from vae_cli.restore import go_on
 
         signals.check()
         run, kept = None, None
         if resume:
             run = runs.find_stopped(run_name)
-            kept, settings = trained.go_on(run, layers)
+            kept, settings = go_on(run, layers)
             if run.finished and kept.facts["epoch"] >= settings.training.epochs:
                 terminal.result(f"run {run.name} is finished; raise --epochs to go on")
                 return

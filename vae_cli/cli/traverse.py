@@ -26,6 +26,7 @@ from vae_cli.cli.outputs import check_output, output_for, write_items
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
+    from numpy import ndarray
     from torch import Tensor
 
     from vae_cli.data import Spec
@@ -75,26 +76,20 @@ def command(
     check_idle("--index", index is not None and file is not None, "leave out FILE")
     check_idle("--seed", seed is not None and not draw, "add --sample")
     offsets = parse_offsets(("-3:3.5:0.5" if dim else "-0.5:3:0.25") if offset is None else offset)
-    import torch
-
-    from vae_cli import latent
-
     trained = open_run(run, device, terminal)
-    model, spec = trained.model, trained.spec
+    spec = trained.spec
     path = output_for(output, "traverse", spec)
     dims = parse_dims(dim, trained.kl_by_dim) if dim else None
-    generator = seeded(seed, trained, terminal) if draw else None
+    chosen = seeded(seed, terminal) if draw else None
     _, items = (
         read_items([file], spec, terminal, invert=invert)
         if file
         else held_out_items(trained, index or 0, 1)
     )
-    posterior = model.posterior(items[:1].to(model.device))
-    shifts = torch.tensor(offsets, device=model.device)
-    tiles = latent.traverse(model, posterior, shifts, dims, generator)
+    tiles = trained.traverse(items[:1], offsets, dims, seed=chosen)
     if not spec.is_image:
         tiles, spec = with_coordinates(tiles, dims, offsets, spec)
-    write_items(tiles.flatten(0, 1), path, spec, columns=len(offsets), scale=scale)
+    write_items(tiles.reshape(-1, *tiles.shape[2:]), path, spec, columns=len(offsets), scale=scale)
     rows = [(number, float(trained.kl_by_dim[number])) for number in dims or []]
     if json:
         figures = [{"dim": number, "kl": kl} for number, kl in rows]
@@ -125,14 +120,14 @@ def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
 
 
 def with_coordinates(
-    rows: "Tensor", dims: list[int] | None, offsets: list[float], spec: "Spec"
-) -> "tuple[Tensor, Spec]":
+    rows: "ndarray", dims: list[int] | None, offsets: list[float], spec: "Spec"
+) -> "tuple[ndarray, Spec]":
     """Rows `(R, K, D)` with the dimension that was shifted, if only one was, and by how much."""
-    import torch
+    import numpy as np
 
-    shifts = torch.tensor(offsets).expand(*rows.shape[:2])
+    shifts = np.broadcast_to(np.array(offsets), rows.shape[:2])
     known = {"offset": shifts}
     if dims is not None:
-        known = {"dimension": torch.tensor(dims)[:, None].expand_as(shifts), **known}
-    wider = torch.cat([torch.stack(list(known.values()), -1), rows.cpu()], -1)
+        known = {"dimension": np.broadcast_to(np.array(dims)[:, None], shifts.shape), **known}
+    wider = np.concatenate([np.stack(list(known.values()), -1), rows], -1)
     return wider, dataclasses.replace(spec, columns=(*known, *spec.columns))

@@ -75,6 +75,30 @@ def read(path: Path) -> tuple[Tensor, Tensor]:
     return _channels_first(_only(named, path), path), labels
 
 
+def shaped(items: Tensor, spec: Spec) -> Tensor:
+    """Items, or a single one, as a spec has them, `(N, C, H, W)` or `(N, D)`.
+
+    Images may come with their channels last, or without where there is one.
+
+    Raises:
+        UsageError: they are not what the spec says, or not numbers.
+    """
+    given = items
+    if len(spec.shape) == 3:  # noqa: PLR2004  channels, height and width
+        channels, height, width = spec.shape
+        if channels == 1 and items.shape[-2:] == (height, width):
+            items = items.reshape(-1, 1, height, width) if items.ndim < 4 else items  # noqa: PLR2004
+        elif items.shape[-3:] == (height, width, channels) and items.shape[-3:] != spec.shape:
+            items = items.movedim(-1, -3)
+    if items.shape == spec.shape:
+        items = items[None]
+    if items.shape[1:] != spec.shape or not len(items):
+        found, learned = ("x".join(map(str, shape)) for shape in (given.shape, spec.shape))
+        raise UsageError(f"items of {found}: {spec.name} is of {learned}")
+    check(items, Path("the array"))
+    return items
+
+
 def contents(items: Tensor, path: Path) -> Iterator[bytes]:
     """Each item's bytes, after a look at its numbers.
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.dataset import Divided, Spec, Split
@@ -79,7 +81,7 @@ def unnamed(count: int) -> tuple[str, ...]:
     return tuple(f"column {n}" for n in range(1, count + 1))
 
 
-def write(path: Path, columns: Sequence[str], rows: Tensor) -> None:
+def write(path: Path, columns: Sequence[str], rows: ArrayLike) -> None:
     """Write numbers `(N, D)` under their columns' names, with seven significant digits.
 
     Raises:
@@ -89,7 +91,7 @@ def write(path: Path, columns: Sequence[str], rows: Tensor) -> None:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([f"{value:.7g}" for value in row] for row in rows.tolist())
+    writer.writerows([f"{value:.7g}" for value in row] for row in np.asarray(rows).tolist())
     write_whole(path, text.getvalue().encode())
 
 
