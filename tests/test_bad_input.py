@@ -29,6 +29,8 @@ from vae_cli.cli import main
 Capture = pytest.CaptureFixture[str]
 Refused = Callable[..., str]
 
+VERBS = ("sample", "reconstruct", "traverse", "interpolate")
+
 
 def unseen(text: str) -> list[str]:
     """Characters other than line ends that could steer a terminal or hide in a name."""
@@ -40,7 +42,7 @@ def traces(folder: Path) -> list[str]:
     """What an output or an interrupted write would have left."""
     return sorted(
         str(path.relative_to(folder))
-        for pattern in ("*.tmp", "out.png", "sample.png", "traverse.png", "reconstruct.png")
+        for pattern in ("*.tmp", "out.png", "embed.npz", *(f"{verb}.png" for verb in VERBS))
         for path in folder.rglob(pattern)
     )
 
@@ -143,7 +145,7 @@ def test_a_bad_picture_among_good_ones_is_the_one_named(here: Path, refused: Ref
     assert "good.png" not in message
 
 
-@pytest.mark.parametrize("command", ["reconstruct", "traverse"])
+@pytest.mark.parametrize("command", VERBS[1:])
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
@@ -206,6 +208,11 @@ def test_an_existing_pictures_name_reaches_the_terminal_escaped(
         (("traverse", "--dim", 20), 2),
         (("reconstruct", "-o", "file/out.png"), 1),
         (("sample", "-n", 10_000, "--scale", 64), 2),
+        (("sample", "-n", 10_000, "--scale", 8, "-o", "out.gif"), 2),
+        (("interpolate", "missing.png", "missing.png"), 2),
+        (("interpolate", "--class", "bag", "--class", "bgs"), 2),
+        (("embed", "missing"), 2),
+        (("embed", "fashion-mnist", "-o", "file/out.npz"), 1),
     ],
 )
 def test_the_error_is_the_only_line_without_quiet_too(
@@ -291,6 +298,9 @@ def test_an_index_beyond_the_test_set_is_refused_with_the_last(
         (("sample", "--seed", "-1"), "--seed", "0"),
         (("sample", "--seed", "18446744073709551616"), "--seed", "less than"),
         (("sample", "--device", "tpu"), "--device", "mps"),
+        (("interpolate", "--steps", "1"), "--steps", "2"),
+        (("interpolate", "--steps", "201"), "--steps", "200"),
+        (("embed", "--method", "mds", "--plot", "a.png"), "--method", "tsne"),
         (("train", "--epochs", "0"), "--epochs", "1"),
         (("train", "--epochs", "1.5"), "--epochs", "integer"),
         (("train", "--hidden", "0"), "hidden", "1"),
@@ -324,6 +334,8 @@ def test_a_number_out_of_range_is_refused_with_its_flag_and_limit(
         (("train", "--epoch", "3"), "--epoch", "--epochs"),
         (("sample", "--colums", "3"), "--colums", "--columns"),
         (("train", "--frobnicate"), "--frobnicate", ""),
+        (("interpolat",), "interpolat", "'interpolate'"),
+        (("interpolate", "--circle"), "--circle", ""),
         (("train", "stray"), "stray", ""),
         (("traverse", "a.png", "b.png"), "b.png", ""),
         (("train", "--epochs"), "--epochs", ""),
@@ -442,7 +454,7 @@ def test_a_bad_assignment_is_refused_as_it_was_typed(
 # ----------------------------------------------------------------------- runs
 
 
-@pytest.mark.parametrize("command", ["sample", "reconstruct", "traverse"])
+@pytest.mark.parametrize("command", [*VERBS, "embed"])
 def test_without_a_run_the_command_that_makes_one_is_named(refused: Refused, command: str) -> None:
     assert "vae train" in refused(command)
 
@@ -564,13 +576,13 @@ def test_weights_that_do_not_fit_their_config_are_refused(
 
 @pytest.mark.parametrize("name", ["x.jpg", "x", "x.png.bak", ".png", "folder/"])
 def test_an_output_that_is_not_png_is_refused(here: Path, refused: Refused, name: str) -> None:
-    for command in ("sample", "reconstruct", "traverse", "data"):
+    for command in (*VERBS, "data"):
         message = refused(command, "-o", name)
         assert str(Path(name)) in message
         assert ".png" in message
 
 
-@pytest.mark.parametrize("command", ["reconstruct", "traverse"])
+@pytest.mark.parametrize("command", VERBS[1:])
 @pytest.mark.parametrize("output", ["in.png", "./in.png", "runs/../in.png", "link.png"])
 def test_an_output_over_the_input_is_refused(
     here: Path, refused: Refused, command: str, output: str
@@ -583,7 +595,7 @@ def test_an_output_over_the_input_is_refused(
     assert picture.read_bytes() == before
 
 
-@pytest.mark.parametrize("command", ["sample", "reconstruct", "traverse", "data"])
+@pytest.mark.parametrize("command", [*VERBS, "data"])
 def test_a_file_where_the_outputs_folder_should_be_is_named(
     here: Path, refused: Refused, command: str
 ) -> None:
@@ -609,7 +621,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("full_disk")
-@pytest.mark.parametrize("command", ["sample", "reconstruct", "traverse", "data"])
+@pytest.mark.parametrize("command", [*VERBS, "data"])
 def test_a_full_disk_leaves_the_old_picture(here: Path, refused: Refused, command: str) -> None:
     (here / "old.png").write_bytes(b"old")
     message = refused(command, "-q", "-o", "old.png", code=1)

@@ -236,6 +236,8 @@ def test_runs_without_a_name_begun_in_one_second_do_not_collide(tmp_path: Path) 
         ("reconstruct",),
         ("reconstruct", "--sample"),
         ("traverse", "--dim", "all"),
+        ("interpolate",),
+        ("embed", "--plot", "map.png"),
         ("data",),
     ],
 )
@@ -245,7 +247,12 @@ def test_quiet_prints_nothing_at_all(use: Use, words: tuple[object, ...]) -> Non
 
 @pytest.mark.parametrize(
     "words",
-    [("reconstruct", "--json", "-q"), ("data", "--json", "--quiet"), ("traverse", "--json")],
+    [
+        ("reconstruct", "--json", "-q"),
+        ("data", "--json", "--quiet"),
+        ("traverse", "--json"),
+        ("embed", "--json", "-q"),
+    ],
 )
 def test_json_is_printed_even_when_quiet(use: Use, words: tuple[object, ...]) -> None:
     assert json.loads(use(*words).out)
@@ -570,16 +577,16 @@ def imported(folder: Path, *calls: str) -> set[str]:
 
 
 def test_help_and_version_import_nothing_slow(tmp_path: Path) -> None:
-    commands = ("train", "reconstruct", "sample", "traverse", "data")
+    commands = ("train", "reconstruct", "sample", "traverse", "interpolate", "embed", "data")
     calls = ["--version", "--help", *(f"{command} --help" for command in commands)]
     found = imported(tmp_path, *calls)
-    assert not found & {"torch", "torchvision", "PIL", "numpy", "safetensors"}
+    assert not found & {"torch", "torchvision", "PIL", "numpy", "safetensors", "matplotlib"}
 
 
 def test_sampling_imports_no_torchvision(home: Path, tmp_path: Path) -> None:
     found = imported(tmp_path, f"sample --run {home / 'runs/small'}")
     assert "torch" in found
-    assert "torchvision" not in found
+    assert not found & {"torchvision", "matplotlib"}
 
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:
@@ -588,7 +595,9 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"vae {__version__}\n", "")
 
 
-@pytest.mark.parametrize("command", ["train", "reconstruct", "sample", "traverse", "data"])
+@pytest.mark.parametrize(
+    "command", ["train", "reconstruct", "sample", "traverse", "interpolate", "embed", "data"]
+)
 def test_every_command_has_help_with_an_example(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

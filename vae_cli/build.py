@@ -9,9 +9,10 @@ from pathlib import Path
 import torch
 from torch import Generator
 
+from vae_cli import images
 from vae_cli.adam import Adam
 from vae_cli.config import Config, DataConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
-from vae_cli.data import Dataset, FashionMNIST, Progress
+from vae_cli.data import Dataset, FashionMNIST, Progress, Spec
 from vae_cli.errors import UsageError
 from vae_cli.model import (
     PRESETS,
@@ -37,12 +38,15 @@ def silent(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
-def dataset(config: DataConfig, progress: Progress = silent) -> Dataset:
+def dataset(
+    config: DataConfig, progress: Progress = silent, *, like: Spec | None = None
+) -> Dataset:
     """The data set that `--data` names, a file, or a folder of pictures.
 
     Args:
         config: what is asked for.
         progress: called with the pictures decoded so far, and all, where some must be decoded.
+        like: what a model learned, to which pictures and columns are fitted.
 
     Raises:
         UsageError: there is no such thing, or it cannot be used.
@@ -64,11 +68,12 @@ def dataset(config: DataConfig, progress: Progress = silent) -> Dataset:
             path,
             image_size=config.image_size,
             channels=CHANNELS[config.channels],
+            like=like,
             test_fraction=fraction,
             progress=progress,
         )
     if path.suffix.lower() in table.SUFFIXES:
-        return table.Table(path, test_fraction=fraction)
+        return table.Table(path, like=like, test_fraction=fraction)
     if path.suffix.lower() in arrays.SUFFIXES:
         return arrays.Arrays(path, test_fraction=fraction)
     from vae_cli.data import downloads
@@ -78,7 +83,37 @@ def dataset(config: DataConfig, progress: Progress = silent) -> Dataset:
     named = [FashionMNIST.spec.name, shapes.Shapes.spec.name, *downloads.SOURCES]
     near = difflib.get_close_matches(config.name, named, 1)
     hint = f"did you mean {near[0]}?" if near else f"data sets are {', '.join(named)}"
-    raise UsageError(f"--data {config.name}: no such folder, file or data set; {hint}")
+    asked = f"--data {config.name}" if like is None else config.name
+    raise UsageError(f"{asked}: no such folder, file or data set; {hint}")
+
+
+def fitted(name: str, spec: Spec, progress: Progress = silent) -> Dataset:
+    """Data for a model that learned others, undivided unless they come in two parts.
+
+    Args:
+        name: a data set's name, a file, or a folder of pictures.
+        spec: what the model learned; pictures and columns are fitted to it.
+        progress: called with the pictures decoded so far, and all, where some must be decoded.
+
+    Raises:
+        UsageError: there is no such thing, or its items have another shape.
+        VAEError: the cache cannot be written, or a download fails.
+    """
+    from vae_cli.data import table
+
+    suffix = Path(name).suffix.lower()
+    if os.path.isdir(name):  # noqa: PTH112
+        if not spec.is_image:
+            raise UsageError(f"{name} is a folder, but {spec.name} is of vectors")
+    elif suffix in images.SUFFIXES:
+        raise UsageError(f"{name} is one picture: name the folder in which it lies")
+    elif suffix in table.SUFFIXES and spec.is_image:
+        raise UsageError(f"{name} is a table, but {spec.name} is of images")
+    found = dataset(DataConfig(name=name, test_fraction=0.0), progress, like=spec)
+    if found.spec.shape != spec.shape:
+        given, learned = ("x".join(map(str, some.shape)) for some in (found.spec, spec))
+        raise UsageError(f"{name} holds items of {given}, but {spec.name} is of {learned}")
+    return found
 
 
 def located(config: Config) -> Config:

@@ -2,7 +2,10 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from vae_cli.errors import VAEError
 
@@ -10,7 +13,18 @@ _LEFTOVER = ".vae-tmp"
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` to `path`; whoever looks finds the old file or the new one, never a part.
+    """Write `content` to `path`, as `writing` does.
+
+    Raises:
+        VAEError: the folder is missing, cannot be written, or the disk is full.
+    """
+    with writing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write to; whoever looks at `path` finds the old file or the new one, never a part.
 
     The bytes reach the disk under a temporary name in the same folder before they take the place
     of `path`, and the folder is told to remember that, so a full disk, a kill or a power cut leaves
@@ -25,7 +39,7 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide the file from a team
@@ -37,7 +51,7 @@ def write_whole(path: Path, content: bytes) -> None:
     except (FileExistsError, NotADirectoryError) as error:
         raise VAEError(f"cannot write {path}: {path.parent} is not a folder") from error
     except OSError as error:
-        raise VAEError(f"cannot write {path}: {error.strerror}") from error
+        raise VAEError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def sweep(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What is done with a trained model: encode, reconstruct, sample, traverse, interpolate.
+"""What is done with a trained model: encode, reconstruct, sample, traverse, interpolate, project.
 
 Pure functions on tensors. An image is encoded as its posterior mean; a draw from the posterior is
 taken only where a `generator` is given.
@@ -6,6 +6,7 @@ taken only where a `generator` is given.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,22 @@ class Reconstruction:
     kl: Tensor
 
 
+class Projection(NamedTuple):
+    """Points in the plane in which they vary most.
+
+    Attributes:
+        coordinates: `(N, 2)`.
+        axes: `(2, D)`, of length 1 and at right angles; where D is 1 the second is 0.
+        mean: `(D,)`, the point that is the plane's origin.
+        share: `(2,)`, of the whole variance, along each axis.
+    """
+
+    coordinates: Tensor
+    axes: Tensor
+    mean: Tensor
+    share: Tensor
+
+
 def encode(posterior: DiagonalNormal, generator: Generator | None = None) -> Tensor:
     """The latents `(B, D)` of a posterior: its mean, or one draw where a generator is given."""
     return posterior.mean if generator is None else posterior.rsample(generator)
@@ -46,6 +63,14 @@ def reconstruct(model: VAE, x: Tensor, generator: Generator | None = None) -> Re
 
 
 @torch.no_grad()
+def draw(
+    model: VAE, count: int, *, temperature: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Latents `(count, D)` from the prior, each scaled by `temperature`."""
+    return temperature * model.prior().sample(count, generator)
+
+
+@torch.no_grad()
 def sample(
     model: VAE,
     count: int,
@@ -58,7 +83,7 @@ def sample(
 
     With `noise` each is a draw from p(x|z), as rows of a table should be, and not its mean.
     """
-    likelihood = model.likelihood(temperature * model.prior().sample(count, generator))
+    likelihood = model.likelihood(draw(model, count, temperature=temperature, generator=generator))
     return likelihood.sample(generator) if noise else likelihood.mean
 
 
@@ -116,3 +141,34 @@ def path(anchors: Tensor, steps: int, *, spherical: bool = False) -> Tensor:
     angle = cosine.acos()
     circle = (((1 - t) * angle).sin() * start + (t * angle).sin() * end) / angle.sin()
     return torch.where(cosine.abs() < PARALLEL, circle, line)
+
+
+def loop(anchors: Tensor, steps: int) -> Tensor:
+    """A way along great circles through all latents `(A, D)` and back to the first.
+
+    Returns:
+        `(A * steps, D)`; every `steps`-th point is one of the latents.
+    """
+    closed = torch.cat([anchors, anchors[:1]])
+    return path(closed, steps + 1, spherical=True)[:, :-1].flatten(0, 1)
+
+
+def pca(points: Tensor) -> Projection:
+    """The first two principal components of points `(N, D)` (Pearson, 1901).
+
+    An axis points to where its largest entry is positive, so that the same points always give the
+    same picture. `coordinates @ axes + mean` is the point of the plane nearest to each.
+    """
+    exact = points.double()
+    mean = exact.mean(0)
+    centred = exact - mean
+    variances, directions = torch.linalg.eigh(centred.T @ centred / len(points))
+    shown = min(2, len(mean))
+    axes, along = exact.new_zeros(2, len(mean)), exact.new_zeros(2)
+    axes[:shown] = directions.T.flip(0)[:shown]
+    along[:shown] = variances.flip(0)[:shown].clamp(min=0)
+    largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
+    axes = torch.where(largest < 0, -axes, axes)
+    share = along / variances.clamp(min=0).sum().clamp(min=torch.finfo(exact.dtype).tiny)
+    parts = (centred @ axes.T, axes, mean, share)
+    return Projection(*(part.to(points.dtype) for part in parts))

@@ -116,7 +116,7 @@ def find(selector: str | None, root: Path = ROOT) -> Run:
         UsageError: there is none.
     """
     if selector is not None:
-        places = (Path(selector), root / selector) if selector.strip() else ()
+        places = (root / selector, Path(selector)) if selector.strip() else ()
         run = next((Run(path) for path in places if path.is_dir()), None)
         if run is None:
             raise UsageError(f"no run {selector}: {_known(root)}")

@@ -16,7 +16,8 @@ from torch import Generator, Tensor
 
 from vae_cli import build, latent, restore
 from vae_cli.config import Config
-from vae_cli.data import Spec, Split, arrays, unit_interval
+from vae_cli.data import Dataset, Progress, Spec, Split, arrays, unit_interval
+from vae_cli.data.cache import from_array
 from vae_cli.errors import UsageError
 from vae_cli.model import VAE
 from vae_cli.runs import Run
@@ -63,6 +64,7 @@ class Trained:
         settings: with which it learned.
         kl_by_dim: the KL of each latent dimension on the test set, in nats, `(D,)`.
         epoch: after which the weights were kept.
+        name: of its run.
     """
 
     model: VAE
@@ -70,6 +72,7 @@ class Trained:
     settings: Config
     kl_by_dim: Tensor
     epoch: int
+    name: str
 
     def encode(self, items: ArrayLike) -> Posterior:
         """The posterior of each item: mean and log-variance, `(N, D)` each."""
@@ -80,7 +83,7 @@ class Trained:
 
     def decode(self, z: ArrayLike) -> Array:
         """The mean of p(x|z) for latents `(N, D)`, or for one `(D,)`: `(N, ...)`."""
-        latents = torch.as_tensor(np.asarray(z, np.float32))
+        latents = torch.tensor(np.asarray(z, np.float32))
         if latents.shape[-1:] != (self.model.latent_dim,) or latents.ndim > 2:  # noqa: PLR2004
             shape = "x".join(map(str, latents.shape))
             raise UsageError(
@@ -99,6 +102,11 @@ class Trained:
             _array(*(one.distortion for one in made)),
             _array(*(one.kl for one in made)),
         )
+
+    def draw(self, count: int, *, temperature: float = 1.0, seed: int | None = None) -> Array:
+        """The latents `(count, D)` that `sample` decodes."""
+        generator = None if seed is None else self._generator(seed)
+        return _array(latent.draw(self.model, count, temperature=temperature, generator=generator))
 
     def sample(self, count: int, *, temperature: float = 1.0, seed: int | None = None) -> Array:
         """Decode `count` draws from the prior, each scaled by `temperature`: `(count, ...)`.
@@ -161,14 +169,22 @@ class Trained:
         Raises:
             UsageError: they are not.
         """
-        split = build.dataset(self.settings.data).test()
-        if split.items.shape[1:] != self.spec.shape:
+        return self.data().test()
+
+    def data(self, progress: Progress = build.silent) -> Dataset:
+        """Its data in their two parts, which must still be there.
+
+        Raises:
+            UsageError: they are not.
+        """
+        found = build.dataset(self.settings.data, progress, like=self.spec)
+        if found.spec.shape != self.spec.shape:
             raise UsageError(f"the data of this run have changed: {self.settings.data.name}")
-        return split
+        return found
 
     def _chunks(self, items: ArrayLike) -> list[Tensor]:
         """Float32 items on the model's device, some at a time."""
-        found = arrays.shaped(torch.as_tensor(np.asarray(items)), self.spec)
+        found = arrays.shaped(from_array(np.asarray(items)), self.spec)
         return [unit_interval(some).to(self.model.device) for some in found.split(CHUNK)]
 
     def _generator(self, seed: int) -> Generator:
@@ -183,7 +199,7 @@ def load(run: Run, device: torch.device) -> Trained:
     """
     model, spec, settings, kl_by_dim, epoch = restore.model(run)
     model.to(device).to(memory_format=torch.channels_last).eval()
-    return Trained(model, spec, settings, kl_by_dim, epoch)
+    return Trained(model, spec, settings, kl_by_dim, epoch, run.name)
 
 
 def _array(*parts: Tensor) -> Array:

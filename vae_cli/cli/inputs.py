@@ -1,5 +1,6 @@
 """What a command passes through a model: a person's files, or some of what was held out."""
 
+import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,6 +51,53 @@ def held_out_items(trained: "Trained", start: int, count: int) -> tuple[list[str
     return names[: len(items)], items
 
 
+def items_of_classes(trained: "Trained", names: Sequence[str]) -> tuple[list[str], "Tensor"]:
+    """Names and items of the test set: the first of each class that is named, once more the next.
+
+    Without names they are of the first and of the last class, or the first two of all.
+
+    Raises:
+        UsageError: a class is unknown or has too few items, or there are no classes.
+    """
+    from vae_cli.data import gather
+
+    test, spec = trained.held_out(), trained.spec
+    labels = [class_named(name, spec) for name in names]
+    found = test.labels.unique().tolist() if spec.classes else []
+    if not names and len(found) > 1:
+        labels = [found[0], found[-1]]
+    places = [(test.labels == label).nonzero()[:, 0].tolist() for label in labels]
+    nth = [labels[:place].count(label) for place, label in enumerate(labels)]
+    for label, those, number in zip(labels, places, nth, strict=True):
+        if number >= len(those):
+            few = f"only {len(those)}" if those else "no"
+            raise UsageError(f"--class {spec.classes[label]}: the test set has {few} of them")
+    rows = [those[number] for those, number in zip(places, nth, strict=True)] or [0, 1]
+    if max(rows) >= len(test):
+        raise UsageError("the test set has one item: name two files")
+    called = [f" {spec.classes[label]}" for label in labels] or ["", ""]
+    names = [f"{row}{name}" for row, name in zip(rows, called, strict=True)]
+    return names, gather(test.items, test.rows[rows])
+
+
+def class_named(name: str, spec: "Spec") -> int:
+    """The label of a class, whatever the case of its name.
+
+    Raises:
+        UsageError: there is none of that name, or there are no classes.
+    """
+    if not spec.classes:
+        raise UsageError(f"--class {name}: {spec.name} has no classes")
+    if name in spec.classes:
+        return spec.classes.index(name)
+    folded = [known.casefold() for known in spec.classes]
+    (near,) = difflib.get_close_matches(name.casefold(), folded, 1, cutoff=0)
+    label = folded.index(near)
+    if near != name.casefold():
+        raise UsageError(f"--class {name}: did you mean {spec.classes[label]}?")
+    return label
+
+
 def _labels(labels: "Tensor", count: int) -> list[int]:
     return [int(label) for label in labels] if len(labels) else [0] * count
 
@@ -76,14 +124,8 @@ def _read_table(path: Path, spec: "Spec") -> tuple[list[str], "Tensor"]:
     """Rows with the columns in the order in which the model learned them."""
     from vae_cli.data import table
 
-    (columns, rows), count = table.read(path), len(spec.columns)
-    if sorted(columns) == sorted(spec.columns):
-        rows = rows[:, [columns.index(name) for name in spec.columns]]
-    elif table.unnamed(len(columns)) not in {columns, spec.columns} or len(columns) != count:
-        missing = [name for name in spec.columns if name not in columns]
-        lack = f"lacks {missing[0]}" if missing else f"has {columns[-1]}, which is not among them"
-        raise UsageError(f"{path} {lack}: {spec.name} has {count} columns")
-    return [f"{path.name} row {n}" for n in range(1, len(rows) + 1)], rows.float()
+    rows = table.read_like(path, spec).float()
+    return [f"{path.name} row {n}" for n in range(1, len(rows) + 1)], rows
 
 
 def _read_array(path: Path, spec: "Spec") -> tuple[list[str], "Tensor"]:

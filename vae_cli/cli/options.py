@@ -34,6 +34,16 @@ Output = Annotated[
         rich_help_panel="Output",
     ),
 ]
+MovingOutput = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="File to write: .png, .gif or .webp for an animation, or .csv for rows. "
+        "[default: the command's name]",
+        rich_help_panel="Output",
+    ),
+]
 Columns = Annotated[
     int, typer.Option(min=1, max=1000, help="Tiles a row.", rich_help_panel="Output")
 ]

@@ -1,4 +1,4 @@
-"""What a command writes: pictures as a PNG grid, rows as a table."""
+"""What a command writes: pictures as a PNG grid or an animation, rows as a table."""
 
 import os
 from collections.abc import Sequence
@@ -12,20 +12,28 @@ if TYPE_CHECKING:
 
     from vae_cli.data import Spec
 
-PICTURES, TABLES = (".png",), (".csv", ".tsv")
+PICTURES, MOVING, TABLES = (".png",), (".gif", ".webp"), (".csv", ".tsv")
 
 
-def check_output(path: Path | None, inputs: Sequence[Path] = ()) -> None:
+def check_output(path: Path | None, inputs: Sequence[Path] = (), *, moving: bool = False) -> None:
     """Refuse early a name that nothing can be written to.
+
+    Args:
+        path: what was asked for, if anything was.
+        inputs: what is read.
+        moving: whether the command can write an animation.
 
     Raises:
         UsageError: another extension, or one of the inputs.
     """
     if path is None:
         return
-    if path.suffix.lower() not in PICTURES + TABLES:
+    allowed = PICTURES + TABLES + (MOVING if moving else ())
+    if path.suffix.lower() not in allowed:
+        animations = ", animations as GIF or WebP" if moving else ""
         raise UsageError(
-            f"--output {path}: pictures are written as PNG, rows as CSV; end the name with .png"
+            f"--output {path}: pictures are written as PNG{animations}, rows as CSV; "
+            "end the name with .png"
         )
     if any(os.path.realpath(path) == os.path.realpath(source) for source in inputs):
         raise UsageError(f"--output {path} would overwrite what is read")
@@ -37,13 +45,18 @@ def output_for(path: Path | None, verb: str, spec: "Spec") -> Path:
     Raises:
         UsageError: the extension is not for what the model makes.
     """
-    allowed = PICTURES if spec.is_image else TABLES
+    allowed = PICTURES + MOVING if spec.is_image else TABLES
     if path is None:
         return Path(f"{verb}{allowed[0]}")
     if path.suffix.lower() not in allowed:
         what = "pictures" if spec.is_image else "rows of a table"
         raise UsageError(f"--output {path}: this model makes {what}; end it with {allowed[0]}")
     return path
+
+
+def is_moving(path: Path) -> bool:
+    """Whether an animation is written there."""
+    return path.suffix.lower() in MOVING
 
 
 def write_items(

@@ -1,13 +1,19 @@
 """`vae sample`."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.open import open_run, seeded
-from vae_cli.cli.options import Columns, Device, Output, Quiet, RunOption, Scale, Seed
-from vae_cli.cli.outputs import check_output, output_for, write_items
+from vae_cli.cli.options import Columns, Device, MovingOutput, Quiet, RunOption, Scale, Seed
+from vae_cli.cli.outputs import check_output, is_moving, output_for, write_items
+
+if TYPE_CHECKING:
+    from vae_cli.trained import Trained
+
+STEPS = 8  # frames from one draw to the next
 
 
 def command(
@@ -23,20 +29,44 @@ def command(
     seed: Seed = None,
     run: RunOption = None,
     device: Device = "auto",
-    output: Output = None,
+    output: MovingOutput = None,
     columns: Columns = 8,
     scale: Scale = None,
     quiet: Quiet = False,
 ) -> None:
     """Decode draws from the prior: images, or rows, that never were.
 
-    Example: `vae sample -n 64 --seed 7`
+    Example: `vae sample -n 64 --seed 7`, or `vae sample -n 8 -o sample.gif` to see one become
+    the next
     """
     terminal = Terminal(quiet=quiet)
-    check_output(output)
+    check_output(output, moving=True)
     trained = open_run(run, device, terminal)
     spec = trained.spec
     path = output_for(output, "sample", spec)
-    drawn = trained.sample(count, temperature=temperature, seed=seeded(seed, terminal))
-    write_items(drawn, path, spec, columns=columns, scale=scale)
+    chosen = seeded(seed, terminal)
+    if is_moving(path):
+        animate(trained, path, count, temperature, chosen, scale)
+    else:
+        drawn = trained.sample(count, temperature=temperature, seed=chosen)
+        write_items(drawn, path, spec, columns=columns, scale=scale)
     terminal.result(path)
+
+
+def animate(
+    trained: "Trained", path: Path, count: int, temperature: float, seed: int, scale: int | None
+) -> None:
+    """The same draws, each turning into the next and the last into the first.
+
+    Raises:
+        UsageError: there would be too many frames.
+        VAEError: the file cannot be written.
+    """
+    import torch
+
+    from vae_cli import animation, latent
+
+    animation.check(count * STEPS, (1, *trained.spec.shape), columns=1, scale=scale)
+    drawn = torch.from_numpy(trained.draw(count, temperature=temperature, seed=seed))
+    frames = trained.decode(latent.loop(drawn, STEPS))
+    animation.write(frames[:, None], path, columns=1, scale=scale)

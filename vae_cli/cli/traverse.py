@@ -1,6 +1,7 @@
 """`vae traverse`."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,14 +16,14 @@ from vae_cli.cli.options import (
     Draw,
     Invert,
     Json,
-    Output,
+    MovingOutput,
     Quiet,
     RunOption,
     Scale,
     Seed,
     check_idle,
 )
-from vae_cli.cli.outputs import check_output, output_for, write_items
+from vae_cli.cli.outputs import check_output, is_moving, output_for, write_items
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,17 +63,17 @@ def command(
     seed: Seed = None,
     run: RunOption = None,
     device: Device = "auto",
-    output: Output = None,
+    output: MovingOutput = None,
     scale: Scale = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Walk through the latent space around one picture, or row.
 
-    Example: `vae traverse --offset -0.5:3:0.25`, or `vae traverse --dim all`
+    Example: `vae traverse --offset -0.5:3:0.25`, or `vae traverse --dim all -o traverse.gif`
     """
     terminal = Terminal(quiet=quiet)
-    check_output(output, [file] if file else [])
+    check_output(output, [file] if file else [], moving=True)
     check_idle("--index", index is not None and file is not None, "leave out FILE")
     check_idle("--seed", seed is not None and not draw, "add --sample")
     offsets = parse_offsets(("-3:3.5:0.5" if dim else "-0.5:3:0.25") if offset is None else offset)
@@ -87,9 +88,13 @@ def command(
         else held_out_items(trained, index or 0, 1)
     )
     tiles = trained.traverse(items[:1], offsets, dims, seed=chosen)
-    if not spec.is_image:
-        tiles, spec = with_coordinates(tiles, dims, offsets, spec)
-    write_items(tiles.reshape(-1, *tiles.shape[2:]), path, spec, columns=len(offsets), scale=scale)
+    if is_moving(path):
+        animate(tiles, path, scale)
+    else:
+        if not spec.is_image:
+            tiles, spec = with_coordinates(tiles, dims, offsets, spec)
+        flat = tiles.reshape(-1, *tiles.shape[2:])
+        write_items(flat, path, spec, columns=len(offsets), scale=scale)
     rows = [(number, float(trained.kl_by_dim[number])) for number in dims or []]
     if json:
         figures = [{"dim": number, "kl": kl} for number, kl in rows]
@@ -117,6 +122,19 @@ def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
         if word not in allowed:
             raise UsageError(f"--dim {word}: choose 0 to {count - 1}, or all")
     return [int(word) for word in words]
+
+
+def animate(tiles: "ndarray", path: Path, scale: int | None) -> None:
+    """Tiles `(R, K, C, H, W)` as a frame an offset, its rows side by side, there and back.
+
+    Raises:
+        UsageError: the frames would be too large.
+        VAEError: the file cannot be written.
+    """
+    from vae_cli import animation
+
+    frames = animation.there_and_back(tiles.swapaxes(0, 1))
+    animation.write(frames, path, columns=math.ceil(math.sqrt(len(tiles))), scale=scale)
 
 
 def with_coordinates(

@@ -91,6 +91,10 @@ class Dataset(ABC):
     def test(self) -> Split:
         """The items that are held out."""
 
+    def names(self, split: Split) -> list[str]:
+        """What a part's items are called: their numbers, from 0, where nothing better is known."""
+        return [str(row) for row in split.rows.tolist()]
+
 
 class Divided(Dataset):
     """Items that come as one heap, divided into two parts when they are first asked for."""

@@ -1,5 +1,6 @@
 """A folder of pictures, nested as it comes, decoded once and mapped into memory afterwards."""
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -66,6 +67,7 @@ class PictureFolder(Divided):
         path: the folder.
         image_size: height and width; 0 derives one.
         channels: 1 for grey, 3 for RGB; 0 derives them.
+        like: items whose shape, background and cropping the pictures are given in place of these.
         test_fraction: the expected share of the pictures that is held out.
         progress: called with the pictures decoded so far, and all.
 
@@ -78,8 +80,9 @@ class PictureFolder(Divided):
         self,
         path: Path,
         *,
-        image_size: int,
-        channels: int,
+        image_size: int = 0,
+        channels: int = 0,
+        like: Spec | None = None,
         test_fraction: float,
         progress: Progress,
     ) -> None:
@@ -87,14 +90,14 @@ class PictureFolder(Divided):
         self.found = sorted(scan(path), key=lambda found: found.name)
         if not self.found:
             raise UsageError(f"no pictures in {path}: looked for {', '.join(images.SUFFIXES)}")
-        if not (image_size and channels):
+        if like is None and not (image_size and channels):
             size, bands = derive([path / found.name for found in self.found])
             image_size, channels = image_size or size, channels or bands
+        made = like or Spec("", (channels, image_size, image_size), (), BACKGROUND, cropped=True)
         tops = {found.parts[:1] for found in self.found}
         classes = sorted(top[0] for top in tops if top)
         classes = [] if () in tops or len(classes) == 1 else classes
-        shape = (channels, image_size, image_size)
-        self.spec = Spec(path.name, shape, tuple(classes), BACKGROUND, cropped=True)
+        self.spec = dataclasses.replace(made, name=path.name, classes=tuple(classes))
 
     def divide(self) -> tuple[Split, Split]:
         """Decode what is not in the cache, then tell the two parts.
@@ -104,12 +107,16 @@ class PictureFolder(Divided):
             VAEError: the cache cannot be written.
         """
         facts = [[found.name, found.size, found.changed] for found in self.found]
-        text = json.dumps([VERSION, str(self.path.resolve()), self.spec.shape, facts])
+        made: list[object] = [VERSION, str(self.path.resolve()), self.spec.shape, facts]
+        if (self.spec.background, self.spec.cropped) != (BACKGROUND, True):
+            made += [self.spec.background, self.spec.cropped]
+        text = json.dumps(made)
         key = f"pictures-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
         pixels, unreadable = cache.mapped(key, (len(facts), *self.spec.shape), self._decode)
         if unreadable:
             log = cache.folder() / f"{key}.log"
-            write_whole(log, "".join(f"{line}\n" for line in unreadable.values()).encode())
+            lines = "".join(f"{line}\n" for line in unreadable.values())
+            write_whole(log, lines.encode(errors="backslashreplace"))
             warnings.warn(
                 f"{len(unreadable):,} of {len(facts):,} pictures cannot be read and are left out; "
                 f"{log} names them",
@@ -119,6 +126,10 @@ class PictureFolder(Divided):
         if not rows:
             raise UsageError(f"none of the {len(facts):,} pictures in {self.path} can be read")
         return self._parts(pixels, rows)
+
+    def names(self, split: Split) -> list[str]:
+        """The paths of a part's pictures below the folder."""
+        return [self.found[row].name for row in split.rows.tolist()]
 
     def _parts(self, pixels: torch.Tensor, rows: list[int]) -> tuple[Split, Split]:
         """The folder's own two parts, or else those that the names make."""
@@ -130,7 +141,7 @@ class PictureFolder(Divided):
         if held_out.any() and not held_out.all():
             parts = (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
         else:
-            keys = [one.name.encode() for one in found]
+            keys = [one.name.encode(errors="surrogateescape") for one in found]
             parts = divide(keys, self.test_fraction, self.spec.name)
         train, test = (Split(pixels, where[part], labels[part] if of else labels) for part in parts)
         return train, test
@@ -140,9 +151,11 @@ class PictureFolder(Divided):
         unreadable: dict[str, str] = {}
 
         def decode(row: int) -> None:
-            path = self.path / self.found[row].name
+            path, spec = self.path / self.found[row].name, self.spec
             try:
-                picture = images.decode(path, self.spec.shape, background=BACKGROUND, crop=True)
+                picture = images.decode(
+                    path, spec.shape, background=spec.background, crop=spec.cropped
+                )
                 pixels[row] = picture.pixels.numpy()
             except UsageError as error:
                 unreadable[str(row)] = str(error)

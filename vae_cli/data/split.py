@@ -23,13 +23,15 @@ def divide(keys: Iterable[bytes], test_fraction: float, name: str) -> tuple[Tens
 
     Args:
         keys: one an item.
-        test_fraction: the expected share of the second part.
+        test_fraction: the expected share of the second part; 0 leaves all of them in their order.
         name: of the data, for the message.
 
     Raises:
         UsageError: one of the parts would be empty.
     """
     at = torch.tensor([position(key) for key in keys], dtype=torch.float64)
+    if test_fraction == 0:
+        return torch.arange(len(at)), torch.arange(0)
     order = at.argsort(stable=True)
     count = int((at < test_fraction).sum())
     if count in {0, len(at)}:

@@ -26,14 +26,15 @@ class Table(Divided):
 
     Args:
         path: ends in `.csv` or `.tsv`; a first row that is not all numbers names the columns.
+        like: vectors whose columns are looked for, in their order; None takes what there is.
         test_fraction: the expected share of the rows that is held out, by their contents.
 
     Raises:
-        UsageError: the file is missing or empty, or a cell is not a number.
+        UsageError: the file is missing or empty, a cell is not a number, or a column lacks.
     """
 
-    def __init__(self, path: Path, *, test_fraction: float) -> None:
-        columns, self.rows = read(path)
+    def __init__(self, path: Path, *, like: Spec | None = None, test_fraction: float) -> None:
+        columns, self.rows = read(path) if like is None else (like.columns, read_like(path, like))
         self.spec = Spec(path.stem, (len(columns),), columns=columns)
         self.test_fraction = test_fraction
 
@@ -74,6 +75,22 @@ def read(path: Path) -> tuple[tuple[str, ...], Tensor]:
         raise UsageError(f"{path} has a header and no rows")
     values = [_values(row, columns, f"{path}, row {n}") for n, row in lines]
     return columns, torch.tensor(values, dtype=torch.float64)
+
+
+def read_like(path: Path, spec: Spec) -> Tensor:
+    """The rows `(N, D)` of a table, its columns in the order in which a spec has them.
+
+    Raises:
+        UsageError: as `read` does, or the columns are others.
+    """
+    (columns, rows), count = read(path), len(spec.columns)
+    if sorted(columns) == sorted(spec.columns):
+        return rows[:, [columns.index(name) for name in spec.columns]]
+    if unnamed(len(columns)) not in {columns, spec.columns} or len(columns) != count:
+        missing = [name for name in spec.columns if name not in columns]
+        lack = f"lacks {missing[0]}" if missing else f"has {columns[-1]}, which is not among them"
+        raise UsageError(f"{path} {lack}: {spec.name} has {count} columns")
+    return rows
 
 
 def unnamed(count: int) -> tuple[str, ...]:

@@ -1,0 +1,172 @@
+"""The model as a person's own program uses it: arrays in, arrays out."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import call
+from pictures import table
+
+from vae_cli import load
+from vae_cli import trained as module
+from vae_cli.data import gather
+from vae_cli.errors import UsageError
+from vae_cli.trained import Trained
+
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # what the order of float32 sums may change
+
+
+@pytest.fixture(scope="module")
+def model(home: Path) -> Trained:
+    return load(home / "runs/small", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def vectors(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    folder = tmp_path_factory.mktemp("wine")
+    table(folder / "wine.csv", "wine")
+    words = ("train", "--data", "wine.csv", "--epochs", 20, "--latent-dim", 3, "--name", "w")
+    done: subprocess.CompletedProcess[str] = call(*words, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return load(folder / "runs/w", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def x(model: Trained) -> np.ndarray:
+    """The first five test images, uint8 `(5, 1, 28, 28)`."""
+    test = model.held_out()
+    return test.items[test.rows[:5]].numpy()
+
+
+def test_the_same_images_may_come_in_any_form(model: Trained, x: np.ndarray) -> None:
+    mean, log_variance = model.encode(x)
+    assert mean.shape == log_variance.shape == (5, 20)
+    assert mean.dtype == log_variance.dtype == np.float32
+    assert mean.std() > 0.1
+    for same in (x / 255, (x / 255).astype(np.float32), x[:, 0], x[:, 0, :, :, None]):
+        np.testing.assert_allclose(model.encode(same).mean, mean, **CLOSE)
+        np.testing.assert_allclose(model.encode(same).log_variance, log_variance, **CLOSE)
+
+
+def test_a_single_image_is_a_batch_of_one(model: Trained, x: np.ndarray) -> None:
+    mean = model.encode(x).mean[2:3]
+    for one in (x[2], x[2, 0], x[2:3], x[2].transpose(1, 2, 0)):
+        np.testing.assert_allclose(model.encode(one).mean, mean, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((27, 28)),
+        np.zeros((2, 3, 28, 28)),
+        np.zeros((2, 28, 28, 3)),
+        np.zeros(784),
+        np.zeros((0, 1, 28, 28)),
+        np.full((28, 28), 1.5),
+        np.full((28, 28), np.nan),
+    ],
+)
+def test_what_is_no_such_image_is_refused(model: Trained, wrong: np.ndarray) -> None:
+    for use in (model.encode, model.reconstruct):
+        with pytest.raises(UsageError):
+            use(wrong)
+
+
+@pytest.mark.parametrize("wrong", [np.zeros(19), np.zeros((2, 21)), np.zeros((2, 1, 20)), 0.0])
+def test_what_is_no_latent_is_refused(model: Trained, wrong: np.ndarray) -> None:
+    with pytest.raises(UsageError):
+        model.decode(wrong)
+
+
+def test_decoding_the_means_is_the_reconstruction(model: Trained, x: np.ndarray) -> None:
+    made = model.reconstruct(x)
+    np.testing.assert_allclose(model.decode(model.encode(x).mean), made.items, **CLOSE)
+    assert made.items.shape == x.shape
+    assert made.items.min() >= 0
+    assert made.items.max() <= 1
+    errors = ((made.items - x / 255) ** 2).sum((1, 2, 3))
+    np.testing.assert_allclose(made.distortion, errors, rtol=1e-4)
+
+
+def test_the_kl_is_that_of_the_posterior(model: Trained, x: np.ndarray) -> None:
+    mean, log_variance = model.encode(x)
+    kl = 0.5 * (mean**2 + np.exp(log_variance) - 1 - log_variance).sum(1)
+    np.testing.assert_allclose(model.reconstruct(x).kl, kl, rtol=1e-3)
+
+
+def test_a_seed_repeats_the_draws_and_only_they_differ(model: Trained, x: np.ndarray) -> None:
+    first, again, other = (model.sample(4, seed=seed) for seed in (7, 7, 8))
+    assert (first == again).all()
+    assert not (first == other).all()
+    assert not (model.sample(4) == model.sample(4)).all()
+    drawn = [model.reconstruct(x, seed=seed).items for seed in (1, 1, 2)]
+    assert (drawn[0] == drawn[1]).all()
+    assert not (drawn[0] == drawn[2]).all()
+    assert not (drawn[0] == model.reconstruct(x).items).all()
+
+
+def test_a_sample_decodes_what_was_drawn(model: Trained) -> None:
+    z = model.draw(6, seed=3)
+    assert z.shape == (6, 20)
+    np.testing.assert_allclose(model.decode(z), model.sample(6, seed=3), **CLOSE)
+    np.testing.assert_allclose(model.draw(6, temperature=0.5, seed=3), 0.5 * z, rtol=1e-6)
+
+
+def test_a_traversal_decodes_the_shifted_mean(model: Trained, x: np.ndarray) -> None:
+    mean = model.encode(x[0]).mean[0]
+    offsets = [-2.0, 0.0, 1.5]
+    (row,) = model.traverse(x[0], offsets)
+    whole = [model.decode(mean + offset)[0] for offset in offsets]
+    np.testing.assert_allclose(row, whole, **CLOSE)
+    rows = model.traverse(x[0], offsets, [4, 0])
+    assert rows.shape == (2, 3, 1, 28, 28)
+    for tiles, dim in zip(rows, (4, 0), strict=True):
+        alone = [model.decode(mean + offset * np.eye(20)[dim])[0] for offset in offsets]
+        np.testing.assert_allclose(tiles, alone, **CLOSE)
+
+
+@pytest.mark.parametrize("spherical", [False, True])
+def test_every_way_joins_two_reconstructions(
+    model: Trained, x: np.ndarray, *, spherical: bool
+) -> None:
+    ways = model.interpolate(x, 6, spherical=spherical)
+    assert ways.shape == (4, 6, 1, 28, 28)
+    made = model.reconstruct(x).items
+    np.testing.assert_allclose(ways[:, 0], made[:-1], **CLOSE)
+    np.testing.assert_allclose(ways[:, -1], made[1:], **CLOSE)
+
+
+def test_half_of_a_straight_way_is_the_middle_of_two_latents(model: Trained, x: np.ndarray) -> None:
+    middle = model.interpolate(x[:2], 3)[0, 1]
+    np.testing.assert_allclose(middle, model.decode(model.encode(x[:2]).mean.mean(0))[0], **CLOSE)
+
+
+def test_chunks_change_nothing(
+    model: Trained, x: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = (*model.encode(x), *model.reconstruct(x), model.decode(model.encode(x).mean))
+    monkeypatch.setattr(module, "CHUNK", 2)
+    parts = (*model.encode(x), *model.reconstruct(x), model.decode(model.encode(x).mean))
+    for one, other in zip(whole, parts, strict=True):
+        assert one.shape == other.shape
+        np.testing.assert_allclose(one, other, **CLOSE)
+
+
+def test_vectors_come_and_go_in_the_units_of_the_data(vectors: Trained) -> None:
+    test = vectors.held_out()
+    rows = gather(test.items, test.rows).numpy()
+    mean, _ = vectors.encode(rows)
+    assert mean.shape == (len(rows), 3)
+    made = vectors.reconstruct(rows)
+    np.testing.assert_allclose(vectors.decode(mean), made.items, rtol=1e-4)
+    np.testing.assert_allclose(made.items.mean(0), rows.mean(0), rtol=0.5)
+    np.testing.assert_allclose(vectors.encode(rows[0]).mean, mean[:1], **CLOSE)
+    ways = vectors.interpolate(rows[:3], 4)
+    assert ways.shape == (2, 4, rows.shape[1])
+    np.testing.assert_allclose(ways[:, -1], made.items[1:3], rtol=1e-4)
+    assert vectors.sample(9, seed=1).shape == (9, rows.shape[1])
+    assert not np.allclose(vectors.sample(9, seed=1), vectors.decode(vectors.draw(9, seed=1)))
+    for wrong in (rows[:, :5], np.full_like(rows, np.inf)):
+        with pytest.raises(UsageError):
+            vectors.encode(wrong)
