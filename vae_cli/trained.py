@@ -163,6 +163,16 @@ class Trained:
         tiles = self.decode(points.flatten(0, 1))
         return tiles.reshape(*points.shape[:2], *tiles.shape[1:])
 
+    def explore(self) -> Any:
+        """A page of sliders over the latent space, as a widget for a notebook.
+
+        Raises:
+            UsageError: anywidget is not installed.
+        """
+        from vae_cli.explore.widget import Explorer
+
+        return Explorer(self, self.name, self.kl_by_dim, self.held_out())
+
     def held_out(self) -> Split:
         """The test part of its data, which must still be there.
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from vae_cli import __version__
-from vae_cli.cli import data, embed, interpolate, reconstruct, sample, train, traverse
+from vae_cli.cli import data, embed, explore, interpolate, reconstruct, sample, train, traverse
 from vae_cli.cli.console import Terminal
 from vae_cli.errors import VAEError
 
@@ -28,6 +28,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "traverse": traverse.command,
     "interpolate": interpolate.command,
     "embed": embed.command,
+    "explore": explore.command,
     "data": data.command,
 }
 for name, command in COMMANDS.items():

@@ -1,0 +1,92 @@
+"""A decoder as a list of operations and their numbers, for a page to carry out (decoder.js)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from vae_cli.model import ConvDecoder, MLPDecoder, VectorDecoder
+from vae_cli.model.conv import Block
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step from a latent to an item.
+
+    Attributes:
+        name: what decoder.js calls it.
+        sizes: its integers.
+        numbers: its weights.
+    """
+
+    name: str
+    sizes: tuple[int, ...] = ()
+    numbers: tuple[Tensor, ...] = ()
+
+
+def operations(module: nn.Module) -> Iterator[Operation]:
+    """What a decoder does, in its order.
+
+    Raises:
+        TypeError: a layer that no page can carry out.
+    """
+    match module:
+        case MLPDecoder():
+            yield from _each(module.layers, module.project)
+            yield Operation("sigmoid")
+        case VectorDecoder():
+            yield from _each(module.layers, module.project)
+            yield Operation("scale", (), (module.columns.scale, module.columns.mean))
+        case ConvDecoder():
+            yield from _each(module.dense, nn.ReLU(), module.project)
+            yield Operation("view", module.coarsest)
+            for level, side in zip(module.levels, module.sides, strict=True):
+                yield from operations(level)
+                yield Operation("resize", side)
+            yield from operations(module.out)
+            yield Operation("sigmoid")
+        case Block():
+            yield Operation("keep")
+            yield from _each(module.norm1, nn.ReLU(), module.conv1)
+            yield from _each(module.norm2, nn.ReLU(), module.conv2)
+            yield Operation("add")
+        case nn.Sequential():
+            yield from _each(*module)
+        case _:
+            yield _layer(module)
+
+
+def multiply_adds(steps: list[Operation]) -> int:
+    """Of one item's way."""
+    total, area = 0, 1
+    for step in steps:
+        match step.name:
+            case "view":
+                area = step.sizes[1] * step.sizes[2]
+            case "resize":
+                area = step.sizes[0] * step.sizes[1]
+            case "linear":
+                total += step.numbers[0].numel()
+            case "conv":
+                total += step.numbers[0].numel() * area
+    return total
+
+
+def _each(*modules: nn.Module) -> Iterator[Operation]:
+    for module in modules:
+        yield from operations(module)
+
+
+def _layer(module: nn.Module) -> Operation:
+    match module:
+        case nn.ReLU():
+            return Operation("relu")
+        case nn.Linear():
+            sizes = (module.in_features, module.out_features)
+            return Operation("linear", sizes, (module.weight, module.bias))
+        case nn.Conv2d():
+            sizes = (module.in_channels, module.out_channels)
+            return Operation("conv", sizes, (module.weight, module.bias))  # type: ignore[arg-type]
+        case nn.GroupNorm():
+            return Operation("norm", (module.num_groups,), (module.weight, module.bias))
+    raise TypeError(f"no page can carry out {type(module).__name__}")
