@@ -48,15 +48,6 @@ def traces(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An own folder that sees the run of `home`."""
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "small").symlink_to(home / "runs" / "small")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> Refused:
     """Run words that must fail with `code`, and return the one line they print."""
     monkeypatch.chdir(tmp_path)

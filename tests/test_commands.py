@@ -8,21 +8,20 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from conftest import VAE, Vae, call
+from conftest import CONTROL, VAE, Use, Vae, call
 from PIL import Image
 
 from vae_cli import __version__, checkpoint, config, runs
 from vae_cli.cli import main
 from vae_cli.config import Config
 
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
 FILES = {
     "config.toml",
@@ -33,37 +32,6 @@ FILES = {
     "samples.png",
 }
 Grid = np.ndarray[Any, Any]
-
-
-class Said(NamedTuple):
-    out: str
-    err: str
-
-
-Use = Callable[..., Said]
-
-
-@pytest.fixture
-def here(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An own folder that sees the run of `home`."""
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "small").symlink_to(home / "runs" / "small")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def use(here: Path, capfd: pytest.CaptureFixture[str]) -> Use:
-    """Run words in this process, in `here`; they must succeed."""
-
-    def run(*words: object) -> Said:
-        code = main([str(word) for word in words])
-        said = Said(*capfd.readouterr())
-        assert code == 0, said.err
-        assert not CONTROL.search(said.out + said.err)
-        return said
-
-    return run
 
 
 @pytest.fixture(scope="module")

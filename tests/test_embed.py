@@ -6,25 +6,21 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from conftest import VAE, call
+from conftest import VAE, Refused, Use, call
 from pictures import digits, patches, table
 from PIL import Image
 from pyarrow import parquet
 
 from vae_cli import build, embedding, images, load, plot
-from vae_cli.cli import main
 from vae_cli.data import gather
 from vae_cli.embedding import Embedding
 from vae_cli.errors import UsageError
 
-Use = Callable[..., tuple[str, str]]
-Refused = Callable[..., str]
 Arrays = dict[str, np.ndarray[Any, Any]]
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
 
@@ -41,40 +37,11 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(tmp_path: Path, home: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def here(here: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An own folder that sees both runs."""
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "small").symlink_to(home / "runs" / "small")
-    (tmp_path / "runs" / "p").symlink_to(photos / "runs" / "p")
-    monkeypatch.chdir(tmp_path)
+    (here / "runs" / "p").symlink_to(photos / "runs" / "p")
     monkeypatch.setenv("VAE_DATA", str(photos / "cache"))
-    return tmp_path
-
-
-@pytest.fixture
-def use(here: Path, capsys: pytest.CaptureFixture[str]) -> Use:
-    def run(*words: object) -> tuple[str, str]:
-        code = main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert code == 0, err
-        return out, err
-
-    return run
-
-
-@pytest.fixture
-def refused(here: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
-    def run(*words: object) -> str:
-        before = sorted(here.rglob("*"))
-        assert main([str(word) for word in words]) == 2
-        out, err = capsys.readouterr()
-        assert not out
-        assert err.startswith("error: ")
-        assert err.count("\n") == 1
-        assert sorted(here.rglob("*")) == before
-        return err
-
-    return run
+    return here
 
 
 def read(path: str = "embed.npz") -> Arrays:

@@ -368,7 +368,9 @@ def test_a_model_that_is_too_large_shows_what_was_decoded_beforehand(
         assert np.abs(page.pixels() - wanted).mean() < 3, "but for WebP's loss"
 
 
-def test_a_table_shows_its_columns(page: Page, tmp_path: Path) -> None:
+def test_a_table_shows_its_columns(
+    page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = np.random.default_rng(0).normal(size=(80, 3))
     text = "\n".join(",".join(f"{value:.4f}" for value in row) for row in rows)
     (tmp_path / "x.csv").write_text(f"height,width,<b>depth\n{text}\n")
@@ -383,6 +385,12 @@ def test_a_table_shows_its_columns(page: Page, tmp_path: Path) -> None:
     assert page.run(cells, ".values th") == ["height", "width", "<b>depth"]
     values = [float(text) for text in page.run(cells, ".values td")]
     np.testing.assert_allclose(values, model.decode(z)[0], rtol=1e-3, atol=1e-4)
+
+    monkeypatch.setattr("vae_cli.explore.export.MOST_NUMBERS", 10)
+    monkeypatch.chdir(tmp_path)
+    assert main(["explore", "--export", "large.html"]) == 2
+    assert "use vae explore without --export" in capsys.readouterr().err
+    assert not (tmp_path / "large.html").exists()
 
 
 # --------------------------------------------------------------------- in a notebook

@@ -1,57 +1,17 @@
 """`vae interpolate`, and what moves: the frames of a GIF or WebP are the tiles of the grid."""
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import call
+from conftest import Refused, Use, call
 from pictures import patches, table
 from PIL import Image, ImageSequence
 
 from vae_cli import animation, images, load
-from vae_cli.cli import main
 from vae_cli.data import gather
 from vae_cli.errors import UsageError
-
-Use = Callable[..., tuple[str, str]]
-Refused = Callable[..., str]
-
-
-@pytest.fixture
-def here(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An own folder that sees the run of `home`."""
-    (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "small").symlink_to(home / "runs" / "small")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def use(here: Path, capsys: pytest.CaptureFixture[str]) -> Use:
-    def run(*words: object) -> tuple[str, str]:
-        code = main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert code == 0, err
-        return out, err
-
-    return run
-
-
-@pytest.fixture
-def refused(here: Path, capsys: pytest.CaptureFixture[str]) -> Refused:
-    def run(*words: object) -> str:
-        before = set(here.iterdir())
-        assert main([str(word) for word in words]) == 2
-        out, err = capsys.readouterr()
-        assert not out
-        assert err.startswith("error: ")
-        assert err.count("\n") == 1
-        assert set(here.iterdir()) == before
-        return err
-
-    return run
 
 
 def pixels(path: str) -> np.ndarray:

@@ -2,12 +2,12 @@
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from conftest import Use
 from pictures import digits, patches, table
 from PIL import Image
 
@@ -23,20 +23,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("VAE_DATA", str(tmp_path / "cache"))
     return tmp_path
-
-
-@pytest.fixture
-def use(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[str, str]]:
-    def run(*words: object) -> tuple[str, str]:
-        code = main([str(word) for word in words])
-        out, err = capsys.readouterr()
-        assert code == 0, err
-        return out, err
-
-    return run
-
-
-Use = Callable[..., tuple[str, str]]
 
 
 def size(name: str) -> tuple[str, tuple[int, int]]:
@@ -173,7 +159,7 @@ def read(path: Path) -> tuple[list[str], np.ndarray]:
     ],
 )
 def test_what_does_not_fit_is_one_line(
-    here: Path, use: Use, capsys: pytest.CaptureFixture[str], words: list[str], reason: str
+    here: Path, use: Use, capfd: pytest.CaptureFixture[str], words: list[str], reason: str
 ) -> None:
     table(here / "t.csv", "wine")
     Image.new("L", (9, 9)).save(here / "photo.png")
@@ -181,7 +167,7 @@ def test_what_does_not_fit_is_one_line(
     (here / "empty").mkdir()
     use("train", "--data", "t.csv", "--epochs", 1)
     assert main(words) == 2
-    err = capsys.readouterr().err
+    err = capfd.readouterr().err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert reason in err

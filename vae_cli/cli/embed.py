@@ -110,7 +110,9 @@ def draw(found: "Embedding", name: str, method: Method, terminal: Terminal) -> b
     """
     from vae_cli import plot as maps
 
-    shown, count = maps.flatten(found.mean, method), f"{len(found):,}"
+    with terminal.bar("placing the points") as bar:
+        bar(0, len(found))  # t-SNE and UMAP take a minute, and tell nothing until they are done
+        shown, count = maps.flatten(found.mean, method), f"{len(found):,}"
     if len(shown.rows) < len(found):
         count = f"{len(shown.rows):,} of {count}"
         terminal.remark(f"the map shows {count} items: {method} is slow with more")

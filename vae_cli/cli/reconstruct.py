@@ -23,6 +23,7 @@ from vae_cli.cli.options import (
 from vae_cli.cli.outputs import check_output, output_for, write_items
 
 LISTED = 100  # items whose figures stand in the table
+A_COLUMN = 10  # pairs that stand below each other
 
 
 def command(
@@ -74,7 +75,7 @@ def command(
     )
     made = trained.reconstruct(x, seed=chosen)
     shown = images.beside(x, made.items) if spec.is_image else made.items
-    write_items(shown, path, spec, columns=2 if len(x) <= LISTED else 16, scale=scale)
+    write_items(shown, path, spec, columns=tiles_a_row(len(x)), scale=scale)
     figures = list(zip(names, made.distortion.tolist(), made.kl.tolist(), strict=True))
     key = "mse" if spec.is_image else "nll"
     if json:
@@ -86,3 +87,10 @@ def command(
     table = [(name, f"{distortion:.2f}", f"{kl:.2f}") for name, distortion, kl in shown_rows]
     terminal.table(("", key.upper(), "KL (nats)"), table)
     terminal.result(path)
+
+
+def tiles_a_row(pairs: int) -> int:
+    """Of originals and reconstructions, so that few stand in a column and many fill a page."""
+    if pairs <= A_COLUMN:
+        return 2
+    return 8 if pairs <= LISTED else 16

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from torch import Generator, nn
 
+from vae_cli.errors import UsageError
 from vae_cli.explore.document import document
 from vae_cli.explore.frames import frame
 from vae_cli.explore.layers import Operation, multiply_adds, operations
@@ -48,7 +49,11 @@ class Page:
 
 
 def export(space: Space, scene: Scene) -> Page:
-    """The page with what it takes to decode."""
+    """The page with what it takes to decode.
+
+    Raises:
+        UsageError: the decoder is too large, and what it makes are not pictures.
+    """
     few = scene.fewer(ITEMS)
     steps = list(operations(space.model.decoder))
     numbers = sum(tensor.numel() for step in steps for tensor in step.numbers)
@@ -56,14 +61,17 @@ def export(space: Space, scene: Scene) -> Page:
         decoder = packed(list(operations(spared(space.model, few.latents))))
         facts = {**few.facts(), "decoder": decoder}
         return Page(document(scene.title, facts, SCRIPTS), "")
+    large = (
+        f"a decoder of {numbers / 1e6:.1f} M numbers and {multiply_adds(steps) / 1e6:.0f} M "
+        "multiply-adds is too large for a page"
+    )
     if not scene.spec.is_image:
-        raise TypeError("a decoder of vectors is never too large")
+        raise UsageError(f"{large}: use vae explore without --export")
     plane, tiles = decoded_beforehand(space, few)
     edge = tiles["columns"]
     remark = (
-        f"a decoder of {numbers / 1e6:.1f} M numbers and {multiply_adds(steps) / 1e6:.0f} M "
-        f"multiply-adds is too large for a page: this one shows {edge}x{edge} pictures, decoded "
-        "beforehand, of the plane of the two principal directions"
+        f"{large}: this one shows {edge}x{edge} pictures, decoded beforehand, of the plane of the "
+        "two principal directions"
     )
     return Page(document(scene.title, {**plane.facts(), "tiles": tiles}, SCRIPTS), remark)
 

@@ -428,7 +428,7 @@ export function mount(root, facts, link) {
   }
 
   const percent = [...share].map((part) => `${Math.round(100 * part)} %`);
-  find(".hint").textContent = `The ${count.toLocaleString("en")} test items by the first two principal ` +
+  find(".hint").textContent = `${count.toLocaleString("en")} test items by the first two principal ` +
     `directions of their latents (${percent[0]} and ${percent[1]} of the variance). Click to go there.`;
   find(".legend").replaceChildren(...classes.map((name, label) => {
     const entry = element("li", name);

@@ -1,6 +1,6 @@
 """The page in a notebook: its link is the kernel, through anywidget."""
 
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,6 +18,7 @@ except ModuleNotFoundError as error:
     raise UsageError(f"this needs {error.name}: pip install 'vae-cli[notebook]'") from error
 
 
+@final
 class Explorer(anywidget.AnyWidget):
     """Sliders over a latent space; anywidget shows what a cell returns.
 
