@@ -63,14 +63,14 @@ def test_a_model_is_of_use_when_its_data_are_gone(here: Path, use: Use) -> None:
 
 
 def test_added_pictures_are_named_when_a_run_goes_on(
-    here: Path, use: Use, capsys: pytest.CaptureFixture[str]
+    here: Path, use: Use, capfd: pytest.CaptureFixture[str]
 ) -> None:
     patches(here / "photos", stride=128)
     use("train", "--data", "photos", "--image-size", 16, *QUICK, "--name", "p")
     use("train", "--resume", "p", "--epochs", 3)
     Image.new("RGB", (64, 64)).save(here / "photos/china/new.png")
     assert main(["train", "--resume", "p", "--epochs", "4"]) == 2
-    assert "its data have changed" in capsys.readouterr().err
+    assert "its data have changed" in capfd.readouterr().err
 
 
 def test_digits_from_an_array_file(here: Path, use: Use) -> None:
