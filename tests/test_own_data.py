@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import Use
+from conftest import Use, call
 from pictures import digits, patches, table
 from PIL import Image
 
@@ -190,3 +190,18 @@ def test_the_shapes_are_there_without_a_file(use: Use) -> None:
     split = build.dataset(settings.data).test()
     assert gather(split.items, split.rows[:9]).amax() == 1
     assert torch.is_tensor(split.labels)
+
+
+def test_what_cannot_be_read_is_said_where_it_matters(here: Path) -> None:
+    patches(here / "photos", stride=128)
+    (here / "photos/china/broken.jpg").write_bytes(b"no picture")
+    words = {
+        ("data", "--data", "photos"): True,
+        ("train", "--data", "photos", "--image-size", 16, *QUICK): True,
+        ("reconstruct",): False,
+        ("data", "--data", "photos", "--quiet"): False,
+    }
+    for line, told in words.items():
+        done = call(*line, cwd=here)
+        assert done.returncode == 0, done.stderr
+        assert ("pictures cannot be read" in done.stderr) == told, line

@@ -5,6 +5,7 @@ What comes in may be uint8, a single item, or have its channels last or none. A 
 the posterior in place of taking its mean. Every command is built on this class.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -179,7 +180,8 @@ class Trained:
         Raises:
             UsageError: they are not.
         """
-        return self.data().test()
+        with warnings.catch_warnings(action="ignore"):  # what cannot be read, training has said
+            return self.data().test()
 
     def data(self, progress: Progress = build.silent) -> Dataset:
         """Its data in their two parts, which must still be there.

@@ -66,6 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
+            if {"-q", "--quiet"} & set(words):
+                warnings.simplefilter("ignore")
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             code = app(words, prog_name="vae", standalone_mode=False) or 0
         if code == INTERRUPTED:

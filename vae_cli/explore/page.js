@@ -41,6 +41,7 @@ const WORDS = `
       <fieldset class="added"><legend>Add to the latent</legend>
         <div class="all"></div>
         <div class="telling"></div>
+        <details class="less"><summary></summary><div></div></details>
         <details class="silent"><summary></summary><div></div></details>
       </fieldset>
     </section>
@@ -51,6 +52,7 @@ const WORDS = `
   </main>`;
 
 const TELLING = 0.01; // nats of KL above which a dimension says something
+const FIRST = 16; // dimensions whose sliders are always seen, if they say something
 const REACH = 3; // of a slider, on both sides
 const NEAR = 12; // pixels within which a click means a test item
 const COLOURS = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7",
@@ -242,13 +244,17 @@ export function mount(root, facts, link) {
 
   slider(find(".all"), "all", "the whole mean", (s) => s.shift, (shift) => ({ shift }))
     .classList.add("shift");
-  for (const dim of order) {
+  for (const [rank, dim] of order.entries()) {
     const telling = kl[dim] > TELLING;
-    slider(find(telling ? ".telling" : ".silent div"), facts.dims[dim],
+    const place = rank < FIRST ? ".telling" : ".less div";
+    slider(find(telling ? place : ".silent div"), facts.dims[dim],
       telling ? `${kl[dim].toFixed(2)} ${facts.unit}` : "silent", (s) => s.offset[dim],
       (value) => ({ offset: state.offset.with(dim, value) })).dataset.dim = dim;
   }
   const silent = kl.filter((value) => value <= TELLING).length;
+  const less = Math.max(0, depth - silent - FIRST);
+  find(".less").hidden = !less;
+  find(".less summary").textContent = `${less} that say less`;
   find(".silent").hidden = !silent;
   find(".silent summary").textContent = `${silent} silent dimension${silent === 1 ? "" : "s"}`;
 
