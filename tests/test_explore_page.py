@@ -181,7 +181,7 @@ def test_dimensions_stand_in_the_order_of_what_they_say(
     page.open(address)
     found = page.run(
         "return [...document.querySelectorAll(arguments[0])].map(s => Number(s.dataset.dim))",
-        ".telling input",
+        ".telling input, .less input",
     )
     order = model.kl_by_dim.argsort(descending=True, stable=True).tolist()
     telling = int((model.kl_by_dim > 0.01).sum())
