@@ -19,7 +19,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 from vae_cli import latent, load
 from vae_cli.cli import main
-from vae_cli.explore.document import source
+from vae_cli.explore.document import PAGE, source
 from vae_cli.trained import Trained
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -414,7 +414,7 @@ widget.render({{ model, el: document.getElementById("cell") }});
 
 def test_the_widget_asks_the_kernel(page: Page, tmp_path: Path, model: Trained) -> None:
     explorer = model.explore()
-    module = (source("page.js") + source("widget.js")).replace("export default", "const widget =")
+    module = source(*PAGE, "widget.js").replace("export default", "const widget =")
     text = NOTEBOOK.format(module=module, facts=json.dumps(explorer.facts))
     (tmp_path / "cell.html").write_text(text)
     page.browser.get((tmp_path / "cell.html").as_uri())

@@ -7,6 +7,7 @@ import json
 from importlib.resources import files
 from typing import Any
 
+PAGE = ("markup.js", "numbers.js", "state.js", "map.js", "page.js")
 TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
@@ -25,20 +26,21 @@ TEMPLATE = """<!doctype html>
 """
 
 
-def source(name: str) -> str:
-    """The text of a file that lies beside this one."""
-    return files(__package__).joinpath(name).read_text("utf-8")
+def source(*names: str) -> str:
+    """The text of files that lie beside this one, put together."""
+    place = files(__package__)
+    return "\n".join(place.joinpath(name).read_text("utf-8") for name in names)
 
 
-def document(title: str, facts: dict[str, Any], scripts: list[str]) -> str:
+def document(title: str, facts: dict[str, Any], link: str) -> str:
     """The page.
 
     Args:
         title: of the window.
         facts: what the script finds in the element `facts`.
-        scripts: names of files, put together in this order.
+        link: the file of what the page asks.
     """
-    style, script = source("page.css"), "\n".join(map(source, scripts))
+    style, script = source("page.css"), source(*PAGE, link)
     allowed = {
         "default-src": "'none'",
         "script-src": _digest(script),

@@ -26,7 +26,7 @@ from vae_cli.explore.layers import Operation, multiply_adds, operations
 from vae_cli.explore.scene import Scene, Space
 from vae_cli.model import VAE
 
-SCRIPTS = ["page.js", "decoder.js"]
+LINK = "decoder.js"
 ITEMS = 500  # test items on the map
 MOST_NUMBERS = 4_000_000  # of a decoder that travels: 8 MB
 MOST_WORK = 60_000_000  # multiply-adds an item: a tenth of a second in a browser
@@ -60,7 +60,7 @@ def export(space: Space, scene: Scene) -> Page:
     if numbers <= MOST_NUMBERS and multiply_adds(steps) <= MOST_WORK:
         decoder = packed(list(operations(spared(space.model, few.latents))))
         facts = {**few.facts(), "decoder": decoder}
-        return Page(document(scene.title, facts, SCRIPTS), "")
+        return Page(document(scene.title, facts, LINK), "")
     large = (
         f"a decoder of {numbers / 1e6:.1f} M numbers and {multiply_adds(steps) / 1e6:.0f} M "
         "multiply-adds is too large for a page"
@@ -73,7 +73,7 @@ def export(space: Space, scene: Scene) -> Page:
         f"{large}: this one shows {edge}x{edge} pictures, decoded beforehand, of the plane of the "
         "two principal directions"
     )
-    return Page(document(scene.title, {**plane.facts(), "tiles": tiles}, SCRIPTS), remark)
+    return Page(document(scene.title, {**plane.facts(), "tiles": tiles}, LINK), remark)
 
 
 def spared(model: VAE, latents: np.ndarray) -> nn.Module:

@@ -40,7 +40,7 @@ from vae_cli.explore.frames import frame
 from vae_cli.explore.scene import Scene, Space
 
 ADDRESS = "127.0.0.1"
-SCRIPTS = ["page.js", "server.js"]
+LINK = "server.js"
 HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -144,7 +144,7 @@ class Answers:
     def __init__(self, space: Space, scene: Scene, split: Split | None) -> None:
         self.space = space
         self.split = split
-        self.page = document(scene.title, scene.facts(), SCRIPTS)
+        self.page = document(scene.title, scene.facts(), LINK)
         self.worker = ThreadPoolExecutor(1)
 
     def application(self) -> Starlette:

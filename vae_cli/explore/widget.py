@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from vae_cli.data import Split, gather
 from vae_cli.errors import UsageError
-from vae_cli.explore.document import source
+from vae_cli.explore.document import PAGE, source
 from vae_cli.explore.frames import frame
 from vae_cli.explore.scene import Space, survey
 
@@ -29,7 +29,7 @@ class Explorer(anywidget.AnyWidget):
         split: the test set.
     """
 
-    _esm = source("page.js") + source("widget.js")
+    _esm = source(*PAGE, "widget.js")
     _css = source("page.css")
     facts = traitlets.Dict().tag(sync=True)
 
