@@ -270,6 +270,11 @@ def test_hostile_names_reach_the_terminal_as_escapes(
         main(["train", "--set", f"model.{text}=3"])
         main(["traverse", "--offset", text, "--dim", text])
         main(["data", "-o", str(tmp_path / text / "data.png"), "--data", text])
+        main(["interpolate", str(picture), str(picture), "--run", run, "-o", str(tmp_path / text)])
+        main(["interpolate", "--class", text, "--class", "bag", "--run", run, "-o", out])
+        main(["embed", str(picture), "--run", run, "-o", str(tmp_path / f"{text}.npz")])
+        main(["embed", str(tmp_path / text), "--run", run, "-o", str(tmp_path / text)])
+        main(["explore", "--run", str(tmp_path / text), "--export", str(tmp_path / f"{text}.html")])
         main([text])
         shown = "".join(capfd.readouterr())
         assert all(char == "\n" or char.isprintable() for char in shown)
@@ -282,6 +287,9 @@ COMMANDS = {
     "sample": ["sample", "-n", "2", "--run", "RUN"],
     "traverse": ["traverse", "--dim", "all", "--run", "RUN"],
     "data": ["data"],
+    "interpolate": ["interpolate", "--steps", "3", "--run", "RUN"],
+    "embed": ["embed", "--plot", "map.png", "--run", "RUN"],
+    "explore": ["explore", "--export", "page.html", "--run", "RUN"],
     "help": ["train", "--help"],
 }
 
@@ -302,6 +310,6 @@ def test_a_piped_command_sends_no_control_codes(
     assert main(words) == 0
     shown = "".join(capfd.readouterr())
     assert all(char == "\n" or char.isprintable() for char in shown)
-    if name in {"train", "reconstruct", "traverse", "data"}:
+    if name in {"train", "reconstruct", "traverse", "data", "embed"}:
         assert main([*words, "--json"]) == 0
         json.loads(capfd.readouterr().out, parse_constant=pytest.fail)
