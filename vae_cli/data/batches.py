@@ -27,7 +27,7 @@ def gather(items: Tensor, rows: Tensor) -> Tensor:
     Returns:
         float32 `(B, ...)`.
     """
-    return unit_interval(items[rows])
+    return unit_interval(items.index_select(0, rows))
 
 
 def unit_interval(items: Tensor) -> Tensor:

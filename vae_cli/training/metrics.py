@@ -49,11 +49,16 @@ class Totals:
         self.count = 0
         self.sums: Tensor | None = None
 
-    def add(self, loss: Loss) -> None:
-        """Count a batch by its images, so that a short last batch weighs no more than it should."""
-        self.count += len(loss.distortion)
-        total, distortion = loss.loss.detach() * len(loss.distortion), loss.distortion.sum()
-        row = torch.cat([torch.stack([total, distortion]), loss.kl.sum(0)])
+    def add(self, *losses: Loss) -> None:
+        """Count batches by their images, so that a short last one weighs no more than it should.
+
+        Several at a time cost hardly more than one.
+        """
+        total = torch.stack([batch.loss.detach() * len(batch.kl) for batch in losses]).sum()
+        distortion = torch.cat([batch.distortion for batch in losses])
+        kl = torch.cat([batch.kl for batch in losses])
+        self.count += len(kl)
+        row = torch.cat([torch.stack([total, distortion.sum()]), kl.sum(0)])
         if self.sums is None:
             self.sums = torch.zeros_like(row)
         self.sums += row  # in place, where a captured step finds it again
