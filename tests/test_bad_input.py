@@ -470,6 +470,7 @@ def test_a_file_in_place_of_a_run_is_refused(here: Path, refused: Refused) -> No
 
 def test_a_run_without_weights_is_refused_by_name(here: Path, refused: Refused) -> None:
     (here / "runs" / "bare").mkdir()
+    (here / "runs" / "bare" / "config.toml").touch()
     message = refused("sample", "--run", "bare", code=1)
     assert "bare" in message
     assert "no weights" in message
@@ -651,6 +652,56 @@ def test_the_console_script_prints_one_plain_line(vae: Vae, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            ["--data", "in/a.png"],
+            "a.png is one picture: name the folder in which it lies",
+        ),
+        (["--data", "notes.txt"], "is no folder, and no file that can be read: .npy"),
+        (["--data", "photso/"], "no such folder, file or data set; did you mean photos?"),
+        (["--data", "photso", "--image-size", "32"], "did you mean photos?"),
+        (["--data", "fashion-mnist", "--image-size", "32"], "are for folders, not fashion-mnist"),
+        (["--data", "photos"], "photos can be read; the first: "),
+        (["--data", "o.npy"], "o.npy: it holds Python objects, not numbers"),
+        (["--data", "short.npy"], "short.npy: it is cut short"),
+        (["--data", "one.npy"], "one has 1 item, of which"),
+        (["--model", "convolution"], "Invalid value for '--model': 'convolution' is not one of"),
+    ],
+)
+def test_data_that_cannot_be_learned_are_refused_with_the_reason(
+    tmp_path: Path, refused: Refused, words: list[str], reason: str
+) -> None:
+    (tmp_path / "in").mkdir()
+    Image.new("L", (9, 9)).save(tmp_path / "in/a.png")
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos/x.png").write_text("no picture")
+    np.save(tmp_path / "o.npy", np.array([None, {}]), allow_pickle=True)
+    np.save(tmp_path / "one.npy", np.zeros((1, 3)))
+    whole = (tmp_path / "one.npy").read_bytes()
+    (tmp_path / "short.npy").write_bytes(whole[:-9])
+    assert reason in refused("train", *words)
+
+
+def test_a_folder_that_is_no_run_is_not_taken_for_one(here: Path, refused: Refused) -> None:
+    (here / "photos").mkdir()
+    assert refused("sample", "--run", "photos").startswith("no run photos: there is small")
+
+
+def test_a_run_that_was_stopped_is_named_with_the_way_on(here: Path, refused: Refused) -> None:
+    small = here / "runs/small"
+    whole = small.resolve()
+    small.unlink()
+    shutil.copytree(whole, small)
+    (small / "samples.png").unlink()
+    assert (
+        refused("sample")
+        == "small is not finished: vae train --resume goes on, --run small takes it"
+    )
+
+
 def test_debug_shows_where_an_error_came_from(vae: Vae) -> None:
     done = vae("sample", "--debug", "-o", "x.jpg")
     assert done.returncode == 2
@@ -676,8 +727,10 @@ def test_ctrl_c_stops_training_in_one_line_and_keeps_what_was_learned(tmp_path: 
         _, err = training.communicate(timeout=60)
     assert training.returncode == 130
     assert "Traceback" not in err
-    assert err.splitlines()[-1].startswith("error: ")
-    assert sum(line.startswith("error: ") for line in err.splitlines()) == 1
+    assert re.fullmatch(
+        r"stopped in epoch \d+; go on with: vae train --resume long", err.splitlines()[-1]
+    )
+    assert "error" not in err
     run = tmp_path / "runs" / "long"
     assert traces(run) == []
     kept = checkpoint.load(run / "last.safetensors")
@@ -710,7 +763,7 @@ def test_a_copied_run_without_pictures_is_not_taken_for_finished(
     (here / "runs" / "half").mkdir()
     shutil.copy(home / "runs/small/best.safetensors", here / "runs/half")
     message = refused("sample")
-    assert "no finished run" in message
+    assert "not finished" in message
     assert "--run" in message
     assert "half" in message
 

@@ -394,7 +394,8 @@ def test_what_does_not_fit_a_model_of_a_table(here: Path, use: Use, refused: Ref
     use("train", "--data", "t.csv", "--epochs", 1, "--name", "t")
     (here / "narrow.csv").write_text("alcohol,b\n1,2\n")
     squares(here / "in", ["a.png"])
-    assert "narrow.csv lacks malic_acid: t has 13" in refused("embed", "narrow.csv", "--run", "t")
+    said = refused("embed", "narrow.csv", "--run", "t")
+    assert "narrow.csv lacks malic_acid: the model learned 13 columns" in said
     assert "in is a folder, but t is of vectors" in refused("embed", "in", "--run", "t")
     assert "holds items of 1x28x28, but t is of 13" in refused(
         "embed", "fashion-mnist", "--run", "t"

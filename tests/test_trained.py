@@ -142,6 +142,21 @@ def test_half_of_a_straight_way_is_the_middle_of_two_latents(model: Trained, x: 
     np.testing.assert_allclose(middle, model.decode(model.encode(x[:2]).mean.mean(0))[0], **CLOSE)
 
 
+def test_what_no_model_can_do_is_refused_in_words(model: Trained, x: np.ndarray) -> None:
+    for mistake, said in (
+        (lambda: model.traverse(x[0], [0], dims=[3, 20]), "dimensions 0 to 19"),
+        (lambda: model.traverse(x[0], [0], dims="all"), "dimensions 0 to 19"),  # type: ignore[arg-type]
+        (lambda: model.interpolate(x[:1]), "at least two"),
+        (lambda: model.encode("a.png"), "arrays of numbers, not str"),  # type: ignore[arg-type]
+    ):
+        with pytest.raises(UsageError, match=said):
+            mistake()
+
+
+def test_a_model_says_what_it_is_in_one_line(model: Trained) -> None:
+    assert repr(model) == "<Trained small: fashion-mnist, 20 latent dimensions>"
+
+
 def test_chunks_change_nothing(
     model: Trained, x: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -55,13 +56,18 @@ def dataset(
     from vae_cli.data import arrays, shapes, table  # each costs its imports only where it is used
 
     fraction, path = config.test_fraction, Path(config.name)
-    if not os.path.isdir(path) and (config.image_size or config.channels != "auto"):  # noqa: PTH112
+    is_folder = os.path.isdir(path)  # noqa: PTH112  Path.is_dir raises where a name is too long
+    made_here = {FashionMNIST.spec.name, shapes.Shapes.spec.name}
+    files = {*table.SUFFIXES, *arrays.SUFFIXES}
+    if not (is_folder or config.name in made_here or path.suffix.lower() in files):
+        _check_downloadable(config.name, "" if like else "--data ")
+    if not is_folder and (config.image_size or config.channels != "auto"):
         raise UsageError(f"--image-size and --channels are for folders, not {config.name}")
     if config.name == FashionMNIST.spec.name:
         return FashionMNIST()
     if config.name == shapes.Shapes.spec.name:
         return shapes.Shapes(test_fraction=fraction)
-    if os.path.isdir(path):  # noqa: PTH112  Path.is_dir raises where a name is too long
+    if is_folder:
         from vae_cli.data.folder import PictureFolder
 
         return PictureFolder(
@@ -78,13 +84,32 @@ def dataset(
         return arrays.Arrays(path, test_fraction=fraction)
     from vae_cli.data import downloads
 
-    if config.name in downloads.SOURCES:
-        return downloads.Downloaded(config.name, progress=progress)
+    return downloads.Downloaded(config.name, progress=progress)
+
+
+def _check_downloadable(name: str, flag: str) -> None:
+    """Refuse a name that is no data set, and say what could have been meant.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from vae_cli.data import arrays, downloads, shapes, table
+
+    if name in downloads.SOURCES:
+        return
+    path = Path(name)
+    if os.path.exists(path):  # noqa: PTH110  Path.exists raises where a name is too long
+        if path.suffix.lower() in images.SUFFIXES:
+            raise UsageError(f"{flag}{name} is one picture: name the folder in which it lies")
+        kinds = ", ".join((*arrays.SUFFIXES, *table.SUFFIXES))
+        raise UsageError(f"{flag}{name} is no folder, and no file that can be read: {kinds}")
     named = [FashionMNIST.spec.name, shapes.Shapes.spec.name, *downloads.SOURCES]
-    near = difflib.get_close_matches(config.name, named, 1)
+    beside: list[str] = []
+    with suppress(OSError, ValueError):
+        beside = [str(path.with_name(other)) for other in os.listdir(path.parent)]  # noqa: PTH208
+    near = difflib.get_close_matches(name.rstrip("/"), named + beside, 1)
     hint = f"did you mean {near[0]}?" if near else f"data sets are {', '.join(named)}"
-    asked = f"--data {config.name}" if like is None else config.name
-    raise UsageError(f"{asked}: no such folder, file or data set; {hint}")
+    raise UsageError(f"{flag}{name}: no such folder, file or data set; {hint}")
 
 
 def fitted(name: str, spec: Spec, progress: Progress = silent) -> Dataset:
@@ -105,8 +130,6 @@ def fitted(name: str, spec: Spec, progress: Progress = silent) -> Dataset:
     if os.path.isdir(name):  # noqa: PTH112
         if not spec.is_image:
             raise UsageError(f"{name} is a folder, but {spec.name} is of vectors")
-    elif suffix in images.SUFFIXES:
-        raise UsageError(f"{name} is one picture: name the folder in which it lies")
     elif suffix in table.SUFFIXES and spec.is_image:
         raise UsageError(f"{name} is a table, but {spec.name} is of images")
     found = dataset(DataConfig(name=name, test_fraction=0.0), progress, like=spec)

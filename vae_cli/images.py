@@ -22,6 +22,7 @@ MAX_GRID_PIXELS = 200_000_000  # of a picture we write
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # by channels
 GREY = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+TILE, SMALLEST = 84, 420  # pixels, of what is shown: a tile's height, a grid's longer side
 GAP = 40  # grey value between tiles: visible beside black, quiet beside white
 
 
@@ -112,7 +113,8 @@ def grid(
     Args:
         images: `(N, C, H, W)`, pixels in [0, 1], C = 1 or 3.
         columns: tiles a row.
-        scale: pixels a pixel; 1 is raw, None makes a tile about 84 pixels high.
+        scale: pixels a pixel; 1 is raw, None makes a tile about 84 pixels high, and higher where
+            that leaves the whole grid small.
         labels: one a row, written to its left.
 
     Raises:
@@ -122,7 +124,7 @@ def grid(
     count, channels, height, width = pixels.shape
     columns = min(columns, count)
     rows = -(-count // columns)
-    scale = scale or max(1, 84 // height)
+    scale = scale or max(1, TILE // height, SMALLEST // max(rows * height, columns * width))
     gap = max(1, scale // 2)
     tall, wide = height * scale + gap, width * scale + gap
     if rows * tall * columns * wide > MAX_GRID_PIXELS:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import torch
 
+from vae_cli.colours import DISTINCT
 from vae_cli.errors import UsageError
 from vae_cli.latent import pca
 
@@ -23,7 +24,6 @@ MOST = 5000  # points that t-SNE places in reasonable time
 FEWEST = 10  # points of which neighbours mean something
 LIBRARIES = {"umap": ("umap", "umap-learn"), "tsne": ("sklearn.manifold", "scikit-learn")}
 TITLES = {"umap": "UMAP", "tsne": "t-SNE"}
-COLOURS, MORE_COLOURS = 10, 20  # of matplotlib's palettes tab10 and tab20
 GREY = 0.75  # of the classes that have no colour of their own
 LONGEST_NAME = 28  # characters of a class in the legend
 DPI = 160
@@ -134,17 +134,17 @@ def palette(
 
     Of more than 20 classes the others are grey together.
     """
-    from matplotlib import colormaps
+    from matplotlib.colors import to_rgb
 
-    few = np.array(colormaps["tab10"].colors)  # type: ignore[attr-defined]
+    distinct = np.array([to_rgb(colour) for colour in DISTINCT])
     if labels is None or not classes:
-        return np.tile(few[0], (count, 1)), []
-    many = np.array(colormaps["tab20"].colors)  # type: ignore[attr-defined]
+        return np.tile(distinct[0], (count, 1)), []
     sizes = np.bincount(labels, minlength=len(classes))
     there = np.flatnonzero(sizes)
-    named = np.sort(there[np.argsort(-sizes[there], kind="stable")][:MORE_COLOURS])
+    named = np.sort(there[np.argsort(-sizes[there], kind="stable")][: len(DISTINCT)])
     of_class = np.full((len(classes), 3), GREY)
-    of_class[named] = (few if len(named) <= COLOURS else many)[: len(named)]
+    everyone = len(classes) <= len(DISTINCT)  # then a class keeps its colour where some are missing
+    of_class[named] = distinct[named if everyone else range(len(named))]
     legend = [(_short(classes[label]), of_class[label]) for label in named]
     others = len(there) - len(named)
     return of_class[labels], legend + ([(f"{others} others", (GREY,) * 3)] if others else [])

@@ -66,6 +66,11 @@ class Run:
         write_whole(self.config_file, config.dumps(settings).encode())
 
     @property
+    def is_there(self) -> bool:
+        """Whether a training began there; any other folder has neither file."""
+        return self.config_file.is_file() or self.best.is_file()
+
+    @property
     def finished(self) -> bool:
         """Whether training came to its end."""
         return self.best.is_file() and self.ended_at > 0
@@ -117,11 +122,17 @@ def find(selector: str | None, root: Path = ROOT) -> Run:
     """
     if selector is not None:
         places = (root / selector, Path(selector)) if selector.strip() else ()
-        run = next((Run(path) for path in places if path.is_dir()), None)
+        run = next((run for run in map(Run, places) if run.is_there), None)
         if run is None:
             raise UsageError(f"no run {selector}: {_known(root)}")
         return run
     finished = [run for run in _runs(root) if run.finished]
+    stopped = [run for run in _runs(root) if run.best.is_file() and not run.finished]
+    if stopped and not finished:
+        name = stopped[-1].name
+        raise UsageError(
+            f"{name} is not finished: vae train --resume goes on, --run {name} takes it"
+        )
     if not finished:
         raise UsageError(f"no finished run in {root}/: {_known(root)}")
     return max(finished, key=lambda run: run.ended_at)

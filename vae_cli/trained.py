@@ -55,7 +55,7 @@ class Reconstruction(NamedTuple):
     kl: Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trained:
     """A model ready for use, and what it was trained on.
 
@@ -74,6 +74,10 @@ class Trained:
     kl_by_dim: Tensor
     epoch: int
     name: str
+
+    def __repr__(self) -> str:
+        """One line: the network has its own."""
+        return f"<Trained {self.name}: {self.spec.name}, {self.model.latent_dim} latent dimensions>"
 
     def encode(self, items: ArrayLike) -> Posterior:
         """The posterior of each item: mean and log-variance, `(N, D)` each."""
@@ -140,8 +144,14 @@ class Trained:
 
         Returns:
             `(rows, K, ...)`.
+
+        Raises:
+            UsageError: the model has no such item or dimension.
         """
         (x,) = self._chunks(item)
+        known = range(self.model.latent_dim)
+        if any(dim not in known for dim in dims or ()):
+            raise UsageError(f"dims {dims}: this model has dimensions 0 to {known[-1]}")
         shifts = torch.as_tensor(np.asarray(offsets, np.float32)).to(self.model.device)
         generator = None if seed is None else self._generator(seed)
         with torch.no_grad():
@@ -158,8 +168,13 @@ class Trained:
 
         Returns:
             `(N - 1, steps, ...)`.
+
+        Raises:
+            UsageError: there is only one item.
         """
         anchors = torch.from_numpy(self.encode(items).mean)
+        if len(anchors) < 2:  # noqa: PLR2004
+            raise UsageError("a way leads from one item to another: give at least two")
         points = latent.path(anchors, steps, spherical=spherical)
         tiles = self.decode(points.flatten(0, 1))
         return tiles.reshape(*points.shape[:2], *tiles.shape[1:])
@@ -196,7 +211,10 @@ class Trained:
 
     def _chunks(self, items: ArrayLike) -> list[Tensor]:
         """Float32 items on the model's device, some at a time."""
-        found = arrays.shaped(from_array(np.asarray(items)), self.spec)
+        given = np.asarray(items)
+        if given.dtype.kind not in "buif":
+            raise UsageError(f"items are arrays of numbers, not {type(items).__name__}")
+        found = arrays.shaped(from_array(given), self.spec)
         return [unit_interval(some).to(self.model.device) for some in found.split(CHUNK)]
 
     def _generator(self, seed: int) -> Generator:

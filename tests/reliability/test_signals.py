@@ -70,4 +70,4 @@ sys.exit(main())
 def test_ctrl_c_while_modules_are_imported_is_one_line() -> None:
     words = [sys.executable, "-c", INTERRUPTED_IMPORT]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (130, "error: stopped\n")
+    assert (done.returncode, done.stderr) == (130, "stopped\n")

@@ -14,7 +14,7 @@ import typer
 from vae_cli import __version__
 from vae_cli.cli import data, embed, explore, interpolate, reconstruct, sample, train, traverse
 from vae_cli.cli.console import Terminal
-from vae_cli.errors import VAEError
+from vae_cli.errors import InterruptedRunError, VAEError
 
 app = typer.Typer(
     rich_markup_mode="markdown",
@@ -85,7 +85,10 @@ def _fail(error: BaseException, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     message, code = explain(error)
-    Terminal().error(message)
+    if isinstance(error, KeyboardInterrupt | InterruptedRunError):
+        Terminal().advice(message)
+    else:
+        Terminal().error(message)
     return code
 
 
@@ -99,7 +102,7 @@ def explain(error: BaseException) -> tuple[str, int]:
         case VAEError():
             return str(error), error.exit_code
         case typer.TyperException():
-            message = error.format_message().rstrip(".")
+            message = error.format_message().rstrip(".").replace("Value error, ", "")
             if message.startswith("No such command") and "mean" not in message:
                 message += f"; there is {', '.join(COMMANDS)}"
             return message, error.exit_code

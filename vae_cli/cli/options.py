@@ -52,7 +52,7 @@ Scale = Annotated[
     typer.Option(
         min=1,
         max=64,
-        help="Enlarge each pixel; 1 is raw. [default: a tile of about 84 pixels]",
+        help="Enlarge each pixel; 1 is raw. [default: tiles of 84 pixels or more]",
         rich_help_panel="Output",
     ),
 ]

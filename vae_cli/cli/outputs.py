@@ -30,10 +30,9 @@ def check_output(path: Path | None, inputs: Sequence[Path] = (), *, moving: bool
         return
     allowed = PICTURES + TABLES + (MOVING if moving else ())
     if path.suffix.lower() not in allowed:
-        animations = ", animations as GIF or WebP" if moving else ""
+        animations = ", .gif or .webp to make them move" if moving else ""
         raise UsageError(
-            f"--output {path}: pictures are written as PNG{animations}, rows as CSV; "
-            "end the name with .png"
+            f"--output {path}: end it with .png for pictures{animations}, .csv for rows"
         )
     if any(os.path.realpath(path) == os.path.realpath(source) for source in inputs):
         raise UsageError(f"--output {path} would overwrite what is read")

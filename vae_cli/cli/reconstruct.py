@@ -56,6 +56,8 @@ def command(
 ) -> None:
     """Pass pictures, or rows, through the latent space: original beside reconstruction.
 
+    Rows of a table come back as their reconstructions alone, under the same columns.
+
     Example: `vae reconstruct img.png`
     """
     terminal = Terminal(quiet=quiet)
@@ -73,6 +75,8 @@ def command(
         if files
         else held_out_items(trained, 0, count or 8)
     )
+    if count and len(x) < count:
+        terminal.remark(f"the test set has {len(x)} items", "yellow")
     made = trained.reconstruct(x, seed=chosen)
     shown = images.beside(x, made.items) if spec.is_image else made.items
     write_items(shown, path, spec, columns=tiles_a_row(len(x)), scale=scale)

@@ -23,6 +23,11 @@ SUFFIXES = (".npy", ".npz", ".safetensors")
 ITEMS = ("images", "x", "data", "arr_0")  # of several arrays in a file, which to take
 LABELS = ("labels", "y", "targets")
 CHANNELS = range(1, 5)
+REASONS = {  # what NumPy says, for a person
+    "Python objects": "it holds Python objects, not numbers",
+    "allow_pickle": "it holds Python objects, not numbers",
+    "mmap length": "it is cut short",
+}
 AT_A_TIME = 4096  # items looked at together
 
 
@@ -146,12 +151,17 @@ def _open(path: Path) -> Mapping[str, Tensor]:
         raise UsageError(f"{path} does not exist") from error
     except (OSError, ValueError, TypeError, EOFError, KeyError, SafetensorError) as error:
         reason = str(error).splitlines()[0] if str(error) else "it is damaged"
+        reason = next((said for sign, said in REASONS.items() if sign in reason), reason)
         raise UsageError(f"cannot read {path}: {reason}") from error
 
 
 def _tensor(array: np.ndarray) -> Tensor:
     """A tensor over the array's memory; numbers in the machine's own byte order."""
     return from_array(np.asarray(array, dtype=array.dtype.newbyteorder("=")))
+
+
+def _named(items: Tensor) -> str:
+    return str(items.dtype).removeprefix("torch.")
 
 
 def _only(named: Mapping[str, Tensor], path: Path) -> Tensor:
@@ -173,10 +183,10 @@ def _channels_first(items: Tensor, path: Path) -> Tensor:
     shape = " x ".join(map(str, items.shape))
     if items.ndim == 2:  # noqa: PLR2004
         if items.is_complex() or items.dtype == torch.bool:
-            raise UsageError(f"{path} holds {items.dtype}: vectors are of real numbers")
+            raise UsageError(f"{path} holds {_named(items)}: vectors are of real numbers")
         return items
     if items.dtype != torch.uint8 and not items.is_floating_point():
-        raise UsageError(f"{path} holds {items.dtype}: images are uint8, or floats in [0, 1]")
+        raise UsageError(f"{path} holds {_named(items)}: images are uint8, or floats in [0, 1]")
     match items.shape:
         case [_, _, _]:
             return items[:, None]

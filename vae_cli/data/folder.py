@@ -113,6 +113,10 @@ class PictureFolder(Divided):
         text = json.dumps(made)
         key = f"pictures-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
         pixels, unreadable = cache.mapped(key, (len(facts), *self.spec.shape), self._decode)
+        rows = [row for row in range(len(facts)) if str(row) not in unreadable]
+        if not rows:
+            some = f"none of the {len(facts):,} pictures in {self.path} can be read"
+            raise UsageError(f"{some}; the first: {next(iter(unreadable.values()))}")
         if unreadable:
             log = cache.folder() / f"{key}.log"
             lines = "".join(f"{line}\n" for line in unreadable.values())
@@ -122,9 +126,6 @@ class PictureFolder(Divided):
                 f"{log} names them",
                 stacklevel=2,
             )
-        rows = [row for row in range(len(facts)) if str(row) not in unreadable]
-        if not rows:
-            raise UsageError(f"none of the {len(facts):,} pictures in {self.path} can be read")
         return self._parts(pixels, rows)
 
     def names(self, split: Split) -> list[str]:

@@ -35,8 +35,9 @@ def divide(keys: Iterable[bytes], test_fraction: float, name: str) -> tuple[Tens
     order = at.argsort(stable=True)
     count = int((at < test_fraction).sum())
     if count in {0, len(at)}:
+        items = "1 item" if len(at) == 1 else f"{len(at):,} items"
         raise UsageError(
-            f"{name} has {len(at):,} items, of which --test-fraction {test_fraction} "
+            f"{name} has {items}, of which --test-fraction {test_fraction} "
             f"holds out {'none' if count == 0 else 'all'}: choose another"
         )
     return order[count:], order[:count]

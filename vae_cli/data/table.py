@@ -89,7 +89,7 @@ def read_like(path: Path, spec: Spec) -> Tensor:
     if unnamed(len(columns)) not in {columns, spec.columns} or len(columns) != count:
         missing = [name for name in spec.columns if name not in columns]
         lack = f"lacks {missing[0]}" if missing else f"has {columns[-1]}, which is not among them"
-        raise UsageError(f"{path} {lack}: {spec.name} has {count} columns")
+        raise UsageError(f"{path} {lack}: the model learned {count} columns of {spec.name}")
     return rows
 
 

@@ -1,16 +1,12 @@
 // The map: test items in the plane of the two principal directions of their latents.
 
 const NEAR = 12; // pixels within which a place means a test item
-const COLOURS = ["#4e79a7", "#f28e2b", "#e15759", "#76b7b2", "#59a14f", "#edc948", "#b07aa1", "#ff9da7",
-  "#9c755f", "#8a8f98", "#1f9e89", "#c03d6f", "#6a6fc4", "#b5a642", "#3ba3d0", "#d07c3b"];
-
-/** Of a class; where there are many, hues that are as far apart as can be. */
-const colour = (label) => COLOURS[label] ?? `hsl(${137.5 * label} 55% 55%)`;
 
 class LatentMap {
   /** Of `count` latents, on a canvas. */
   constructor(canvas, facts, latents, count) {
     this.canvas = canvas;
+    this.colours = facts.colours;
     this.labels = floats(facts.labels);
     this.axes = floats(facts.axes);
     this.center = floats(facts.center);
@@ -65,7 +61,7 @@ class LatentMap {
     pen.globalAlpha = 0.65;
     const radius = this.points.length > 1500 ? 1.6 : 2.5;
     this.points.forEach((point, index) => {
-      pen.fillStyle = colour(this.labels[index] ?? 0);
+      pen.fillStyle = this.colours[this.labels[index] ?? 0];
       this.dot(pen, this.toPixels(point), radius);
     });
   }

@@ -28,7 +28,7 @@ const WORDS = `
           <label class="grow">temperature <output class="shown temperature-shown"></output>
           <input type="range" class="temperature" min="0" max="2" step="0.05" value="1"></label></div>
       </fieldset>
-      <fieldset class="blend"><legend>Blend two pictures</legend>
+      <fieldset class="blend"><legend>Blend A and B</legend>
         <div class="row"><button class="set-a">Keep as A</button><canvas class="thumb a"></canvas>
           <input type="range" class="blend-slider" aria-label="From A to B" min="0" max="1" step="0.01"
             value="0" disabled>

@@ -167,7 +167,7 @@ class Page {
       "Click to go there.";
     this.find(".legend").replaceChildren(...facts.classes.map((name, label) => {
       const entry = element("li", name);
-      entry.style.setProperty("--colour", colour(label));
+      entry.style.setProperty("--colour", facts.colours[label]);
       return entry;
     }));
     this.showTemperature();

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from vae_cli.colours import of_classes
 from vae_cli.data import Spec, Split, gather
 from vae_cli.explore.frames import frame
 from vae_cli.latent import pca
@@ -82,6 +83,7 @@ class Scene:
             "data": spec.name,
             "shape": spec.shape,
             "classes": spec.classes,
+            "colours": of_classes(max(1, len(spec.classes))),
             "columns": spec.columns,
             **{
                 name: _base64(value) if isinstance(value, np.ndarray) else value

@@ -69,9 +69,7 @@ class Guard:
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})  # before it is accepted: 403
         else:
-            text = (
-                "This page was opened with another address: use the one that vae explore printed."
-            )
+            text = "The token is missing or old: open the whole address that vae explore printed."
             await PlainTextResponse(text, 403, HEADERS)(scope, receive, send)
 
     def admits(self, scope: Scope) -> bool:
