@@ -668,6 +668,7 @@ def test_the_console_script_prints_one_plain_line(vae: Vae, tmp_path: Path) -> N
         (["--data", "short.npy"], "short.npy: it is cut short"),
         (["--data", "one.npy"], "one has 1 item, of which"),
         (["--model", "convolution"], "Invalid value for '--model': 'convolution' is not one of"),
+        (["--epochs", "two"], "Invalid value for '--epochs': must be a valid integer"),
     ],
 )
 def test_data_that_cannot_be_learned_are_refused_with_the_reason(
@@ -688,6 +689,12 @@ def test_data_that_cannot_be_learned_are_refused_with_the_reason(
 def test_a_folder_that_is_no_run_is_not_taken_for_one(here: Path, refused: Refused) -> None:
     (here / "photos").mkdir()
     assert refused("sample", "--run", "photos").startswith("no run photos: there is small")
+
+
+def test_a_run_that_is_one_letter_off_is_guessed(here: Path, refused: Refused) -> None:
+    assert refused("sample", "--run", "smal") == "no run smal: did you mean small?"
+    said = refused("train", "--resume", "other")
+    assert said == "no run other: there is small"
 
 
 def test_a_run_that_was_stopped_is_named_with_the_way_on(here: Path, refused: Refused) -> None:

@@ -473,6 +473,11 @@ def test_all_dimensions_come_most_informative_first(use: Use, home: Path) -> Non
 # ---------------------------------------------------------------------- data
 
 
+def test_data_takes_its_name_with_and_without_the_flag(use: Use, here: Path) -> None:
+    (here / "t.csv").write_text("a,b\n" + "".join(f"{n},{n * n}\n" for n in range(40)))
+    assert use("data", "t.csv") == use("data", "--data", "t.csv")
+
+
 def test_data_counts_each_class(use: Use) -> None:
     found = json.loads(use("data", "--scale", 1, "--columns", 3, "--json").out)
     assert found["shape"] == [1, 28, 28]

@@ -105,6 +105,8 @@ def train(
     spec, counts = prepared.spec, (len(prepared.train), len(prepared.test))
     train_split, test_split = together(prepared.train, prepared.test, device)
     if signal := stopped():
+        if kept is None:
+            run.discard()
         raise InterruptedRunError("stopped before the first step: nothing was learned yet", signal)
     settings = settle_precision(prepared, train_split)
     state = build.state(settings, spec.shape, device, prepared.columns)

@@ -102,10 +102,12 @@ def draw(shown: Map, title: str, labels: Array | None = None, classes: Sequence[
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     buffer = io.BytesIO()
     with warnings.catch_warnings(action="ignore"), mpl.rc_context(mpl.rcParamsDefault):
-        figure = Figure(figsize=(8, 6.5), layout="constrained")
+        layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)  # inches
+        figure = Figure(figsize=(8, _height(shown)), layout=layout)
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         colours, legend = palette(labels, len(shown.rows), classes)
@@ -161,6 +163,12 @@ def _neighbours(points: Array, flat: Array, method: Method) -> Array:
         near = min(15, len(points) - 1)
         places = module.UMAP(n_neighbors=near, init=10 * start, random_state=0)
     return np.asarray(places.fit_transform(points))
+
+
+def _height(shown: Map) -> float:
+    """Inches of a figure 8 inches wide that its points fill, both axes in the same measure."""
+    wide, tall = np.maximum(np.ptp(shown.coordinates, axis=0), 1e-12)
+    return float(np.clip(1.2 + 6 * tall / wide, 4, 7.5))
 
 
 def _style(axes: "Axes", *, measured: bool) -> None:

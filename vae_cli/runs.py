@@ -8,6 +8,7 @@ runs/NAME/reconstructions.png    test images beside their reconstructions; of ve
 runs/NAME/samples.png            draws from the prior; of vectors, .csv
 """
 
+import difflib
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +20,8 @@ from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import write_whole
 
 ROOT = Path("runs")
+TRAIN_FIRST = "train one first with: vae train"
+NAMED = 5  # of the runs that there are, where none was meant
 PNG, CSV = ".png", ".csv"
 
 
@@ -81,6 +84,11 @@ class Run:
         ends = [self.shown(suffix)[-1] for suffix in (PNG, CSV)]
         return max((path.stat().st_mtime for path in ends if path.is_file()), default=0)
 
+    def discard(self) -> None:
+        """Leave nothing of a run that never learned."""
+        self.config_file.unlink()
+        self.path.rmdir()
+
     def reopen(self) -> None:
         """Count as unfinished again."""
         for suffix in (PNG, CSV):
@@ -124,7 +132,7 @@ def find(selector: str | None, root: Path = ROOT) -> Run:
         places = (root / selector, Path(selector)) if selector.strip() else ()
         run = next((run for run in map(Run, places) if run.is_there), None)
         if run is None:
-            raise UsageError(f"no run {selector}: {_known(root)}")
+            raise UsageError(f"no run {selector}: {_known(root, selector)}")
         return run
     finished = [run for run in _runs(root) if run.finished]
     stopped = [run for run in _runs(root) if run.best.is_file() and not run.finished]
@@ -134,7 +142,7 @@ def find(selector: str | None, root: Path = ROOT) -> Run:
             f"{name} is not finished: vae train --resume goes on, --run {name} takes it"
         )
     if not finished:
-        raise UsageError(f"no finished run in {root}/: {_known(root)}")
+        raise UsageError(f"no finished run in {root}/: {TRAIN_FIRST}")
     return max(finished, key=lambda run: run.ended_at)
 
 
@@ -160,9 +168,11 @@ def _runs(root: Path) -> list[Run]:
     return [Run(path) for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
 
 
-def _known(root: Path) -> str:
-    """What there is instead, or what to do."""
-    names = [run.name for run in _runs(root) if run.best.is_file()]
+def _known(root: Path, selector: str) -> str:
+    """What could have been meant, the newest that there are, or what to do."""
+    there = [run for run in _runs(root) if run.best.is_file()]
+    names = [run.name for run in sorted(there, key=lambda run: -run.best.stat().st_mtime)]
     if not names:
-        return "train one first with: vae train"
-    return f"there is {', '.join(names[-5:])}; choose with --run NAME"
+        return TRAIN_FIRST
+    near = difflib.get_close_matches(selector, names, 1)
+    return f"did you mean {near[0]}?" if near else f"there is {', '.join(names[:NAMED])}"

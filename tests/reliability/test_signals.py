@@ -43,7 +43,8 @@ def test_a_signal_at_a_random_moment_stops_in_time_and_keeps_what_loads(
 
 def test_a_second_signal_does_not_ask(tmp_path: Path) -> None:
     last = tmp_path / "runs/run/last.safetensors"
-    with subprocess.Popen([VAE, *WORDS, "--epochs", "1000"], cwd=tmp_path) as process:
+    words = [VAE, *WORDS, "--epochs", "1000"]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         while not last.exists():
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
@@ -51,7 +52,20 @@ def test_a_second_signal_does_not_ask(tmp_path: Path) -> None:
         sent = time.monotonic()
         assert process.wait(timeout=30) in {130, 143}
         assert time.monotonic() - sent < 1
+        assert process.stderr
+        assert "stopped at once" in process.stderr.read()
     checkpoint.load(last)
+
+
+def test_a_run_that_never_learned_leaves_nothing(tmp_path: Path) -> None:
+    words = [VAE, "train", "--name", "run"]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while not (tmp_path / "runs/run/config.toml").exists():
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert (tmp_path / "runs/run").exists() == ("before the first step" not in err)
 
 
 INTERRUPTED_IMPORT = """

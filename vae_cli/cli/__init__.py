@@ -96,13 +96,19 @@ def _show_warning(message: Warning | str, *_where: object) -> None:
     Terminal().advice(message)
 
 
+def _plain(message: str) -> str:
+    """What Typer says of a value, without the words of the library that validated it."""
+    message = message.replace("Value error, ", "").replace("Input should be", "must be")
+    return message.split(", unable to parse")[0]
+
+
 def explain(error: BaseException) -> tuple[str, int]:
     """What to print of an error, and the exit code."""
     match error:
         case VAEError():
             return str(error), error.exit_code
         case typer.TyperException():
-            message = error.format_message().rstrip(".").replace("Value error, ", "")
+            message = _plain(error.format_message().rstrip("."))
             if message.startswith("No such command") and "mean" not in message:
                 message += f"; there is {', '.join(COMMANDS)}"
             return message, error.exit_code

@@ -1,10 +1,12 @@
 """`vae data`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from vae_cli import config
 from vae_cli.cli.console import Terminal
-from vae_cli.cli.options import Columns, Json, Output, Quiet, Scale, with_settings
+from vae_cli.cli.options import Columns, Json, Output, Quiet, Scale, check_idle, with_settings
 from vae_cli.cli.outputs import PICTURES, check_output
 from vae_cli.errors import UsageError
 
@@ -21,6 +23,7 @@ UNNAMED_ROWS = 6  # of a picture of items without classes
 @with_settings("data")
 def command(
     typed: dict[str, dict[str, Any]],
+    name: Annotated[str | None, typer.Argument(metavar="DATA", help="The same as --data.")] = None,
     columns: Columns = 6,
     output: Output = None,
     scale: Scale = None,
@@ -29,11 +32,13 @@ def command(
 ) -> None:
     """Show a data set: its classes and some examples, or the columns of a table.
 
-    Example: `vae data --data photos/`
+    Example: `vae data photos/`
     """
     terminal = Terminal(quiet=quiet)
     check_output(output)
-    settings = config.resolve(("command line", typed)).data
+    check_idle("--data", bool(name) and "name" in typed.get("data", {}), f"leave out {name}")
+    named = {"data": {"name": name}} if name else {}
+    settings = config.resolve(("command line", typed), ("DATA", named)).data
     from vae_cli import build
 
     with terminal.bar("reading") as progress:

@@ -162,9 +162,9 @@ def _read_pictures(
     negatives = [picture for picture in found if picture.looks_inverted(spec.background)]
     if negatives and not spec.cropped:
         learned, seen = ("dark", "light") if spec.background == 0 else ("light", "dark")
-        remedy = "leave out" if invert else "try"
+        now, remedy = ("once inverted, ", "leave out") if invert else ("", "try")
         terminal.remark(
-            f"{path.name}: the background is {seen}, but that of {spec.name} is {learned}: "
+            f"{path.name}: {now}the background is {seen}, but that of {spec.name} is {learned}: "
             f"{remedy} --invert",
             "yellow",
         )

@@ -18,8 +18,15 @@ STEPS = 8  # frames from one draw to the next
 
 def command(
     count: Annotated[
-        int, typer.Option("--count", "-n", min=1, max=1_000_000, help="Items to draw.")
-    ] = 64,
+        int | None,
+        typer.Option(
+            "--count",
+            "-n",
+            min=1,
+            max=1_000_000,
+            help="Items to draw. [default: 64; 16 for one that moves]",
+        ),
+    ] = None,
     temperature: Annotated[
         float,
         typer.Option(
@@ -46,9 +53,9 @@ def command(
     path = output_for(output, "sample", spec)
     chosen = seeded(seed, terminal)
     if is_moving(path):
-        animate(trained, path, count, temperature, chosen, scale)
+        animate(trained, path, count or 16, temperature, chosen, scale)
     else:
-        drawn = trained.sample(count, temperature=temperature, seed=chosen)
+        drawn = trained.sample(count or 64, temperature=temperature, seed=chosen)
         write_items(drawn, path, spec, columns=columns, scale=scale)
     terminal.result(path)
 

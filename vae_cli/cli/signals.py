@@ -33,6 +33,7 @@ class StopSignals:
 
     def _remember(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None:
+            os.write(2, b"stopped at once: what was learned since the last save is lost\n")
             os._exit(128 + number)
         self.received = number
 

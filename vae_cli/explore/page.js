@@ -192,7 +192,7 @@ class Page {
     this.find(".silent").hidden = !silent;
     this.find(".silent summary").textContent = `${silent} silent dimension${silent === 1 ? "" : "s"}`;
     this.find(".about").textContent =
-      `${facts.data}, ${depth} dimensions, ${depth - silent} of them telling`;
+      `${facts.data}, ${depth} dimensions, ${depth - silent} of them active`;
   }
 
   /** A slider that adds to the latent; `read` and `write` are its part of the state. */
