@@ -163,10 +163,7 @@ def test_what_cannot_be_read_is_left_out_and_named(tmp_path: Path, cache: Path) 
 def test_when_none_can_be_read_it_is_an_error(tmp_path: Path) -> None:
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(b"no picture")
-    with (
-        pytest.warns(UserWarning, match="3 of 3"),
-        pytest.raises(UsageError, match="none of the 3 pictures"),
-    ):
+    with pytest.raises(UsageError, match=r"none of the 3 pictures .* the first: .*0\.png is not"):
         read(tmp_path).train()
 
 

@@ -151,7 +151,7 @@ def read(path: Path) -> tuple[list[str], np.ndarray]:
     [
         (["sample", "-o", "x.png"], "this model makes rows of a table; end it with .csv"),
         (["reconstruct", "photo.png"], "give a .csv, .tsv or .npy file of rows"),
-        (["reconstruct", "narrow.csv"], "lacks alcohol: t has 13 columns"),
+        (["reconstruct", "narrow.csv"], "lacks alcohol: the model learned 13 columns"),
         (["train", "--data", "t.csv", "--model", "conv"], "not vectors: try mlp"),
         (["train", "--data", "missing.csv"], "missing.csv does not exist"),
         (["train", "--data", "empty"], "empty: looked for .png"),

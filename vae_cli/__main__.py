@@ -10,7 +10,7 @@ def main() -> int:
 
         return cli.main()
     except KeyboardInterrupt:
-        sys.stderr.write("error: stopped\n")
+        sys.stderr.write("stopped\n")
         return 130
 
 

@@ -68,14 +68,12 @@ class HostEpoch(Epoch):
         state, steps = self.state, iter(rates.tolist()[self.state.done :])
         rows = self.split.rows[order[state.done * self.batch_size :]]
         for chunk in chunks(self.split.items, rows, self.batch_size):
-            losses = []
             for x in chunk.split(self.batch_size):
                 full = self.traced if len(x) == self.batch_size else None
                 loss, gradients = full(x) if full else differentiate(state, self.objective, x)
                 state.optimizer.step(gradients, next(steps), loss.loss)
-                losses.append(loss)
+                state.totals.add(loss)
                 state.step, state.done = state.step + 1, state.done + 1
-            state.totals.add(*losses)
             check_finite(state)
             progress(state.totals.count)
         metrics = state.totals.mean()

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from vae_cli.objectives import Loss
@@ -49,19 +48,19 @@ class Totals:
         self.count = 0
         self.sums: Tensor | None = None
 
-    def add(self, *losses: Loss) -> None:
-        """Count batches by their images, so that a short last one weighs no more than it should.
+    def add(self, loss: Loss) -> None:
+        """Count a batch by its images, so that a short last batch weighs no more than it should.
 
-        Several at a time cost hardly more than one.
+        Everything is added in place, where a captured step finds it again.
         """
-        total = torch.stack([batch.loss.detach() * len(batch.kl) for batch in losses]).sum()
-        distortion = torch.cat([batch.distortion for batch in losses])
-        kl = torch.cat([batch.kl for batch in losses])
-        self.count += len(kl)
-        row = torch.cat([torch.stack([total, distortion.sum()]), kl.sum(0)])
+        count, dims = loss.kl.shape
         if self.sums is None:
-            self.sums = torch.zeros_like(row)
-        self.sums += row  # in place, where a captured step finds it again
+            self.sums = loss.kl.new_zeros(2 + dims)
+        total, distortion, kl = self.sums.split_with_sizes((1, 1, dims))
+        self.count += count
+        total.add_(loss.loss.detach(), alpha=count)
+        distortion.add_(loss.distortion.sum())
+        kl.add_(loss.kl.sum(0))
 
     def put(self, sums: Tensor | None, count: int) -> None:
         """Take over sums that were kept; None is none yet."""
