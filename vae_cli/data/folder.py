@@ -115,8 +115,8 @@ class PictureFolder(Divided):
         pixels, unreadable = cache.mapped(key, (len(facts), *self.spec.shape), self._decode)
         rows = [row for row in range(len(facts)) if str(row) not in unreadable]
         if not rows:
-            some = f"none of the {len(facts):,} pictures in {self.path} can be read"
-            raise UsageError(f"{some}; the first: {next(iter(unreadable.values()))}")
+            none = f"none of the {len(facts):,} pictures in {self.path} can be read"
+            raise UsageError(f"{none}; the first: {unreadable['0']}")
         if unreadable:
             log = cache.folder() / f"{key}.log"
             lines = "".join(f"{line}\n" for line in unreadable.values())
