@@ -14,7 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from vae_cli.build import silent
-from vae_cli.data import Dataset, Progress, Split
+from vae_cli.data import Dataset, Progress, Split, at_once
 from vae_cli.errors import UsageError
 from vae_cli.files import writing
 from vae_cli.trained import CHUNK, Array, Trained
@@ -172,5 +172,5 @@ def _parts(dataset: Dataset) -> list[tuple[str, Split]]:
 
 
 def _chunks(split: Split) -> Iterator[Tensor]:
-    for start in range(0, len(split), CHUNK):
-        yield split.items[split.rows[start : start + CHUNK]]
+    for rows in split.rows.split(at_once(split.items.shape[1:], CHUNK)):
+        yield split.items[rows]

@@ -6,7 +6,7 @@ the posterior in place of taking its mean. Every command is built on this class.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from torch import Generator, Tensor
 
 from vae_cli import build, latent, restore
 from vae_cli.config import Config
-from vae_cli.data import Dataset, Progress, Spec, Split, arrays, unit_interval
+from vae_cli.data import Dataset, Progress, Spec, Split, arrays, at_once, unit_interval
 from vae_cli.data.cache import from_array
 from vae_cli.errors import UsageError
 from vae_cli.model import VAE
@@ -94,9 +94,10 @@ class Trained:
             raise UsageError(
                 f"latents of {shape}: this model has {self.model.latent_dim} dimensions"
             )
-        some = latents.reshape(-1, self.model.latent_dim).to(self.model.device).split(CHUNK)
+        flat = latents.reshape(-1, self.model.latent_dim).to(self.model.device)
         with torch.no_grad():
-            return _array(*(self.model.likelihood(part).mean for part in some))
+            parts = flat.split(at_once(self.spec.shape, CHUNK))
+            return _array(*(self.model.likelihood(part).mean for part in parts))
 
     def reconstruct(self, items: ArrayLike, *, seed: int | None = None) -> Reconstruction:
         """Encode and decode."""
@@ -209,13 +210,14 @@ class Trained:
             raise UsageError(f"the data of this run have changed: {self.settings.data.name}")
         return found
 
-    def _chunks(self, items: ArrayLike) -> list[Tensor]:
+    def _chunks(self, items: ArrayLike) -> Iterator[Tensor]:
         """Float32 items on the model's device, some at a time."""
         given = np.asarray(items)
         if given.dtype.kind not in "buif":
             raise UsageError(f"items are arrays of numbers, not {type(items).__name__}")
         found = arrays.shaped(from_array(given), self.spec)
-        return [unit_interval(some).to(self.model.device) for some in found.split(CHUNK)]
+        for some in found.split(at_once(self.spec.shape, CHUNK)):
+            yield unit_interval(some).to(self.model.device)
 
     def _generator(self, seed: int) -> Generator:
         return Generator(self.model.device).manual_seed(seed)

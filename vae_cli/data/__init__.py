@@ -1,6 +1,6 @@
 """What goes in: data sets, and batches of their items."""
 
-from vae_cli.data.batches import gather, moments, permutation, unit_interval
+from vae_cli.data.batches import at_once, gather, moments, permutation, unit_interval
 from vae_cli.data.dataset import Dataset, Progress, Spec, Split, together
 from vae_cli.data.fashion_mnist import FashionMNIST
 
@@ -10,6 +10,7 @@ __all__ = [
     "Progress",
     "Spec",
     "Split",
+    "at_once",
     "gather",
     "moments",
     "permutation",

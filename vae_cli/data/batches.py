@@ -1,11 +1,15 @@
 """Batches are gathered from memory: no worker processes, no Python per item."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from vae_cli.data.dataset import Split
 
 CPU = torch.device("cpu")
+NUMBERS = 2**22  # in memory at a time: 16 MiB of float32
 
 
 def permutation(count: int, *, seed: int, epoch: int, device: torch.device = CPU) -> Tensor:
@@ -28,6 +32,11 @@ def gather(items: Tensor, rows: Tensor) -> Tensor:
         float32 `(B, ...)`.
     """
     return unit_interval(items.index_select(0, rows))
+
+
+def at_once(shape: Sequence[int], most: int) -> int:
+    """How many items of a shape to take at a time: up to `most`, fewer where they are large."""
+    return max(1, min(most, NUMBERS // math.prod(shape)))
 
 
 def unit_interval(items: Tensor) -> Tensor:

@@ -6,14 +6,14 @@ from typing import final
 
 from torch import Tensor
 
-from vae_cli.data import Split, gather
+from vae_cli.data import Split, at_once, gather
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.objectives import Objective
 from vae_cli.training.metrics import Metrics
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import differentiate, trace
 
-CHUNK = 1024  # items gathered at a time: few enough to stay small, enough to cost nothing
+CHUNK = 1024  # items gathered at a time: enough to cost nothing
 
 
 def silent(done: int) -> None:
@@ -95,6 +95,6 @@ def check_finite(state: TrainState) -> None:
 
 def chunks(items: Tensor, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
     """The items at those rows, in float32, a whole number of batches at a time."""
-    size = max(1, CHUNK // batch_size) * batch_size
+    size = max(1, at_once(items.shape[1:], CHUNK) // batch_size) * batch_size
     for some in rows.split(size) if len(rows) else ():
         yield gather(items, some)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator
 
-from vae_cli.data import Split, permutation
+from vae_cli.data import Split, at_once, permutation
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Model
 from vae_cli.objectives import Objective
@@ -30,7 +30,7 @@ def evaluate(model: Model, objective: Objective, split: Split, *, seed: int) -> 
     """
     generator = Generator(split.items.device).manual_seed(seed)
     totals = Totals()
-    for x in chunks(split.items, split.rows, 1000):
+    for x in chunks(split.items, split.rows, at_once(split.items.shape[1:], 1000)):
         totals.add(objective(x, model(x, generator)))
     return totals.mean()
 
