@@ -1,44 +1,12 @@
-"""What several tests need: `vae` as a person runs it, and a small trained run."""
+"""Fixtures that several test modules use: `vae` as a user runs it, and a small trained run."""
 
-import os
-import re
-import subprocess
-import sysconfig
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+from support import CONTROL, Output, Refused, Use, Vae, call, run_refused
 
-from vae_cli.cli import main
-
-
-class Said(NamedTuple):
-    """What a command printed."""
-
-    out: str
-    err: str
-
-
-Vae = Callable[..., subprocess.CompletedProcess[str]]
-Use = Callable[..., Said]
-Refused = Callable[..., str]
-
-CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
-VAE = Path(sysconfig.get_path("scripts")) / "vae"
-
-
-def call(*words: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the console script in a folder, its output on pipes."""
-    return subprocess.run(
-        [VAE, *map(str, words)],
-        cwd=cwd,
-        env={**os.environ, "COLUMNS": "80", **environment},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+from vae_cli.cli.app import main
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +20,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An own folder that sees the run of `home`."""
+    """A folder of its own, made the current one, in which the run of `home` is visible."""
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "small").symlink_to(home / "runs" / "small")
     monkeypatch.chdir(tmp_path)
@@ -63,29 +31,28 @@ def here(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def use(here: Path, capfd: pytest.CaptureFixture[str]) -> Use:
     """Run words in this process, in `here`; they must succeed."""
 
-    def run(*words: object) -> Said:
+    def run(*words: object) -> Output:
         code = main([str(word) for word in words])
-        said = Said(*capfd.readouterr())
-        assert code == 0, said.err
-        assert not CONTROL.search(said.out + said.err)
-        return said
+        output = Output(*capfd.readouterr())
+        assert code == 0, output.err
+        assert not CONTROL.search(output.out + output.err)
+        return output
 
     return run
 
 
 @pytest.fixture
-def refused(here: Path, capfd: pytest.CaptureFixture[str]) -> Refused:
-    """Run words that must fail and leave nothing; returns the one line they print."""
+def refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Refused:
+    """Run words in a folder that must fail with one line; see `support.run_refused`.
 
-    def run(*words: object) -> str:
-        before = sorted(here.rglob("*"))
-        code = main([str(word) for word in words])
-        out, err = capfd.readouterr()
-        assert (code, out) == (2, "")
-        assert err.startswith("error: ")
-        assert err.count("\n") == 1
-        assert sorted(here.rglob("*")) == before
-        return err
+    The folder is empty, unless the test also uses `here`.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    def run(*words: object, code: int = 2) -> str:
+        return run_refused(capfd.readouterr, *words, code=code)
 
     return run
 
@@ -102,14 +69,14 @@ def vae(tmp_path: Path) -> Vae:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--full", action="store_true", help="all that the reliability tests try: about an hour"
+        "--full", action="store_true", help="run the reliability tests completely: about an hour"
     )
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--full"):
-        config.option.timeout = 0  # the limit is for a quick share
+        config.option.timeout = 0  # the limit is for the quick share
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ import sys
 
 
 def main() -> int:
-    """Run the command line; Ctrl-C is one line even while it is being imported."""
+    """Run the command line; Ctrl-C prints one line, even while the package is being imported."""
     try:
-        from vae_cli import cli
+        from vae_cli.cli import app
 
-        return cli.main()
+        return app.main()
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return 130

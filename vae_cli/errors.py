@@ -1,4 +1,4 @@
-"""What can go wrong, by exit code. A message is one line: what is wrong, and what to do."""
+"""The errors that a user sees, by exit code. A message is one line: what is wrong, what to do."""
 
 
 class VAEError(Exception):
@@ -8,13 +8,13 @@ class VAEError(Exception):
 
 
 class UsageError(VAEError):
-    """Something was typed or configured that cannot be done."""
+    """A command or a setting asks for something that is not possible."""
 
     exit_code = 2
 
 
 class InterruptedRunError(VAEError):
-    """A signal asked to stop; what was learned is saved."""
+    """A signal asked the training to stop; the state was saved first."""
 
     def __init__(self, message: str, signal: int) -> None:
         super().__init__(message)

@@ -1,41 +1,57 @@
-"""Files are written whole or not at all."""
+"""Reading the file system safely, and writing files completely or not at all."""
 
+import csv
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, final
 
 from vae_cli.errors import VAEError
 
-_LEFTOVER = ".vae-tmp"
+_TEMPORARY_SUFFIX = ".vae-tmp"
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, as `writing` does.
+def exists(path: Path | str) -> bool:
+    """Whether something has this name; `Path.exists` raises an error if the name is too long."""
+    return os.path.exists(path)  # noqa: PTH110
+
+
+def is_folder(path: Path | str) -> bool:
+    """Whether this is a folder; `Path.is_dir` raises an error if the name is too long."""
+    return os.path.isdir(path)  # noqa: PTH112
+
+
+def is_same_file(first: Path, second: Path | str) -> bool:
+    """Whether two paths lead to the same place, which need not exist."""
+    return os.path.realpath(first) == os.path.realpath(second)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path`, as `open_atomically` does.
 
     Raises:
         VAEError: the folder is missing, cannot be written, or the disk is full.
     """
-    with writing(path) as file:
+    with open_atomically(path) as file:
         file.write(content)
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to; whoever looks at `path` finds the old file or the new one, never a part.
+def open_atomically(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing that replaces `path` only when it is complete.
 
-    The bytes reach the disk under a temporary name in the same folder before they take the place
-    of `path`, and the folder is told to remember that, so a full disk, a kill or a power cut leaves
-    one of the two.
+    The bytes are written to the disk under a temporary name in the same folder and then take the
+    place of `path`. The folder is synchronised too, so a full disk, a kill or a power cut leaves
+    either the old file or the new one, and never a part of it.
 
     Raises:
         VAEError: the folder is missing, cannot be written, or the disk is full.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(_LEFTOVER, f".{path.name[:64]}.", path.parent)
+        handle, name = tempfile.mkstemp(_TEMPORARY_SUFFIX, f".{path.name[:64]}.", path.parent)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -54,14 +70,39 @@ def writing(path: Path) -> Iterator[BinaryIO]:
         raise VAEError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a write that was killed left behind in a folder."""
-    for leftover in folder.glob(f".*{_LEFTOVER}"):
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of writes that were killed."""
+    for leftover in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
         leftover.unlink(missing_ok=True)
 
 
+def write_csv(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = ","
+) -> None:
+    """Write a table with a header, one row at a time.
+
+    Raises:
+        VAEError: the file cannot be written.
+    """
+    with open_atomically(path) as file:
+        writer = csv.writer(_UnixLines(file), delimiter=delimiter, lineterminator="\r\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+@final
+class _UnixLines:
+    r"""Ends lines with `\n`. Only with `\r\n` does `csv` quote a cell that contains a `\r`."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+
+    def write(self, line: str) -> None:
+        self.file.write(line.removesuffix("\r\n").encode() + b"\n")
+
+
 def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # where a folder cannot be opened, nor need be
+    if os.name == "nt":  # Windows cannot open a folder, and does not need to
         return
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -1,7 +1,7 @@
-"""What trains the 784-400-20 network on Fashion-MNIST, batch 128: ours, others', and the floor.
+"""Programs that train the 784-400-20 network on Fashion-MNIST with batches of 128 images.
 
-Each contestant is an iterator; every `next` trains on `TURN` further batches. So a benchmark can
-let them take turns, and a machine that slows down slows them all.
+Each contestant is an iterator, and every `next` trains on `TURN` further batches. A benchmark lets
+them take turns, so that a computer that slows down slows all of them.
 """
 
 import gzip
@@ -15,9 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_cli import build, config
-from vae_cli.data import FashionMNIST, Split
-from vae_cli.training.graph import prepare
+from vae_cli import config
+from vae_cli.build import build_model, build_objective, build_state
+from vae_cli.data.dataset import Split
+from vae_cli.data.fashion_mnist import FashionMNIST
+from vae_cli.training import prepare_epoch
 
 BATCH, TURN = 128, 47  # ten turns of 47 batches are one epoch of 469 (and one batch more)
 EPOCH = 469
@@ -29,13 +31,13 @@ def ours(
     dtype: torch.dtype = torch.float32,
     network: str = "mlp",
 ) -> Iterator[None]:
-    """The code behind `vae train`, a turn's batches drawn from `copies` times as many images."""
+    """The code of `vae train`, on `copies` times as many images as a turn takes."""
     where = torch.device(device)
     images = FashionMNIST().train().items[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
-    settings = config.resolve(("", {"model": {"network": network}}))
-    state = build.state(settings, FashionMNIST.spec.shape, where)
+    settings = config.merge(("", {"model": {"network": network}}))
+    state = build_state(settings, FashionMNIST.spec.shape, where)
     state.dtype = dtype
-    epoch = prepare(state, build.objective(settings.objective), Split.whole(images), BATCH)
+    epoch = prepare_epoch(state, build_objective(settings.objective), Split.whole(images), BATCH)
     while True:
         order = torch.randperm(len(images), device=where)[: BATCH * TURN]
         epoch.run(order, torch.full((TURN,), 1e-3))
@@ -43,12 +45,12 @@ def ours(
 
 
 def by_hand(network: str) -> Iterator[None]:
-    """The very network of `ours` in the loop that one writes by hand, its data in memory."""
-    settings = config.resolve(("", {"model": {"network": network}}))
-    model = build.model(settings.model, FashionMNIST.spec.shape)
+    """The network of `ours` in a plain training loop, with its data in memory."""
+    settings = config.merge(("", {"model": {"network": network}}))
+    model = build_model(settings.model, FashionMNIST.spec.shape)
     images = FashionMNIST().train().items[: BATCH * TURN].float() / 255
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
-    objective = build.objective(settings.objective)
+    objective = build_objective(settings.objective)
     while True:
         for rows in torch.randperm(len(images)).split(BATCH):
             x = images[rows]
@@ -78,7 +80,7 @@ class ArticleNet(nn.Module):
 
 
 def article(device: str = "cpu") -> Iterator[None]:
-    """The article's loop: torchvision's data set, decoded image by image in a DataLoader."""
+    """The loop of the article: a DataLoader decodes torchvision's data set image by image."""
     from torchvision import datasets, transforms
 
     with tempfile.TemporaryDirectory() as folder:
@@ -107,7 +109,7 @@ def article(device: str = "cpu") -> Iterator[None]:
 
 
 def pythae(device: str = "cpu") -> Iterator[None]:
-    """pythae's trainer, its data a float tensor in memory; needs `pip install pythae`."""
+    """The trainer of pythae, with its data in memory; needs `pip install pythae`."""
     from pythae.data.datasets import BaseDataset
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
@@ -154,7 +156,7 @@ def pythae(device: str = "cpu") -> Iterator[None]:
 
 @torch.no_grad()
 def floor(dtype: torch.dtype = torch.float32, device: str = "cpu") -> Iterator[None]:
-    """The matrix products of each step, forward and backward, and nothing else."""
+    """The matrix products of each step, forward and backward, and nothing else: a lower limit."""
 
     def full(*shape: int) -> Tensor:
         return torch.randn(*shape, device=device).to(dtype)

@@ -1,10 +1,10 @@
-"""How soon the picture follows the hand on the page of `vae explore`.
+"""How soon the page of `vae explore` shows a new picture after a slider was moved.
 
     python tests/benchmarks/frames.py ADDRESS
 
-moves a slider of the page at an address (that `vae explore --no-browser` printed, or the file:// of
-one that was exported) in headless Chromium, and prints the milliseconds from each move until the
-picture for it is drawn.
+opens the page at an address in headless Chromium and moves a slider. The address is the one that
+`vae explore --no-browser` prints, or the file:// of an exported page. The result is the time from
+each move until its picture is drawn, in milliseconds.
 """
 
 import shutil
@@ -34,7 +34,7 @@ done(times);
 
 
 def frames(address: str, moves: int = MOVES) -> list[float]:
-    """Milliseconds of each move."""
+    """The milliseconds of each move, sorted."""
     options = ChromeOptions()
     options.binary_location = shutil.which("chromium") or ""
     for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage"):

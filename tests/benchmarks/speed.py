@@ -1,11 +1,12 @@
-"""How fast training is, beside what people run today and beside what the machine can do.
+"""How fast training is, compared with other programs and with the lower limit of this computer.
 
-    python tests/benchmarks/speed.py               seconds an epoch, start-up, memory
-    python tests/benchmarks/speed.py --whole       also 20 whole epochs of ours and of the article's
+    python tests/benchmarks/speed.py               seconds per epoch, start-up time, memory
+    python tests/benchmarks/speed.py --whole       also 20 whole epochs, ours and the article's
     python tests/benchmarks/speed.py --conv        the convolutional network against a plain loop
     python tests/benchmarks/speed.py --device cuda
 
-Machines drift, so contestants take turns of 47 batches, and a ratio is the median over turns.
+The contestants take turns of 47 batches, because the speed of a computer changes with time. A ratio
+is the median over turns.
 """
 
 import argparse
@@ -27,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import contestants
 from contestants import EPOCH, TURN
 
-from vae_cli import device as devices
-from vae_cli.training.precision import native_bfloat16
+from vae_cli.device import resolve_device
+from vae_cli.training.precision import has_native_bfloat16
 
 VAE = str(Path(sysconfig.get_path("scripts")) / "vae")
 BARE_TYPER = """import typer
@@ -43,7 +44,7 @@ app()"""
 def take_turns(
     racers: dict[str, Iterator[None]], turns: int, device: str
 ) -> dict[str, list[float]]:
-    """Seconds of every turn of every racer, after two turns to warm up."""
+    """The seconds of every turn of every racer, after two turns to warm up."""
     times: dict[str, list[float]] = {name: [] for name in racers}
     for turn in range(turns + 2):
         for name, racer in racers.items():
@@ -62,19 +63,19 @@ def ratio(times: list[float], reference: list[float]) -> float:
 
 
 def epochs(turns: int, device: str) -> Table:
-    """Seconds an epoch, and ours against each of the others."""
+    """Seconds per epoch, and the ratio of each contestant to ours."""
     racers = {
         "vae": contestants.ours(device),
         "article's loop": contestants.article(device),
         "floor: matrix products alone": contestants.floor(device=device),
     }
-    if native_bfloat16() or device == "cuda":
+    if has_native_bfloat16() or device == "cuda":
         racers["vae, bfloat16"] = contestants.ours(device, dtype=torch.bfloat16)
         racers["floor, bfloat16"] = contestants.floor(torch.bfloat16, device)
     if find_spec("pythae"):
         racers["pythae, data in memory"] = contestants.pythae(device)
     times = take_turns(racers, turns, device)
-    table = Table("float32, batch 128", "s an epoch", "images/s", "over vae's time", box=None)
+    table = Table("float32, batch 128", "s per epoch", "images/s", "over vae's time", box=None)
     for name, seconds in times.items():
         epoch = statistics.median(seconds) * EPOCH / TURN
         table.add_row(
@@ -84,14 +85,14 @@ def epochs(turns: int, device: str) -> Table:
 
 
 def convolutions(turns: int) -> Table:
-    """Seconds an epoch of the convolutional network, ours and in a hand-written loop."""
+    """Seconds per epoch of the convolutional network, ours and in a plain training loop."""
     racers = {
         "vae, conv": contestants.ours(network="conv"),
         "the same layers in a plain loop": contestants.by_hand("conv"),
         "vae, mlp": contestants.ours(),
     }
     times = take_turns(racers, turns, "cpu")
-    table = Table("--preset small, batch 128", "s an epoch", "over vae's conv", box=None)
+    table = Table("--preset small, batch 128", "s per epoch", "over vae's conv", box=None)
     for name, seconds in times.items():
         epoch = statistics.median(seconds) * EPOCH / TURN
         table.add_row(name, f"{epoch:.2f}", f"{ratio(seconds, times['vae, conv']):.2f}")
@@ -99,7 +100,7 @@ def convolutions(turns: int) -> Table:
 
 
 def growth(turns: int) -> float:
-    """The time for ten times the images over the time for one, from turns of as many batches."""
+    """How many times as long ten times the images take; all turns have equally many batches."""
     whole = 60_000 // (contestants.BATCH * TURN)  # copies of a turn's images that make the data set
     racers = {"one": contestants.ours(copies=whole), "ten": contestants.ours(copies=10 * whole)}
     times = take_turns(racers, turns, "cpu")
@@ -107,7 +108,7 @@ def growth(turns: int) -> float:
 
 
 def start_ups(times: int) -> Table:
-    """Whole commands from start to exit, against the least that they could cost."""
+    """Seconds of whole commands, compared with the least that such a command can take."""
     with tempfile.TemporaryDirectory() as home:
         run([VAE, "train", "--limit", "256", "--epochs", "1"], home)
         python = [sys.executable, "-c"]
@@ -167,7 +168,7 @@ def whole() -> tuple[float, float]:
 
 
 def main(report: Callable[..., None]) -> None:
-    """Run what was asked for and print it."""
+    """Run the benchmarks that the options name, and print the results."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -175,18 +176,18 @@ def main(report: Callable[..., None]) -> None:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--conv", action="store_true", help="the convolutional network alone")
     parser.add_argument("--whole", action="store_true", help="20 whole epochs, several minutes")
-    asked = parser.parse_args()
-    devices.resolve(asked.device)
-    report(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {asked.device}")
-    if asked.conv:
-        report(convolutions(asked.turns))
+    options = parser.parse_args()
+    resolve_device(options.device)
+    report(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.device}")
+    if options.conv:
+        report(convolutions(options.turns))
         return
-    report(epochs(asked.turns, asked.device))
-    report(f"ten times the images take {growth(asked.turns):.2f} times as long")
-    report(start_ups(max(1, asked.turns // 4)))
+    report(epochs(options.turns, options.device))
+    report(f"ten times the images take {growth(options.turns):.2f} times as long")
+    report(start_ups(max(1, options.turns // 4)))
     trained, bare = memory()
     report(f"peak memory {trained:.0f} MB, {trained - bare:.0f} MB over that of import torch")
-    if asked.whole:
+    if options.whole:
         ours, article = whole()
         report(f"20 epochs: vae {ours:.0f} s, article {article:.0f} s, {article / ours:.2f} times")
 

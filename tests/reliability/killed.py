@@ -1,9 +1,10 @@
-"""Train in a child that is killed at a moment of the parent's choosing; print what is left as JSON.
+"""Train in child processes that are killed, resume each run, and print what was found as JSON.
 
     python killed.py FOLDER SEED KILLS
 
-Every kill is by SIGKILL: odd ones at a random time, even ones inside a save, at a random one of the
-calls that put bytes, names or folders on the disk. After each the run goes on until it is finished.
+Every kill is a SIGKILL. Half of them come at a random time. The other half come during a save, at a
+random one of the calls that change the disk. After each kill, the run is resumed, until it is
+finished.
 """
 
 import json
@@ -16,33 +17,37 @@ from pathlib import Path
 
 import torch
 
-from vae_cli import checkpoint, config
+from vae_cli.config import merge
 from vae_cli.errors import VAEError
-from vae_cli.experiment import prepare, train
-from vae_cli.restore import go_on
-from vae_cli.runs import Run, create
+from vae_cli.experiment.resolve import resolve
+from vae_cli.experiment.run import train_run
+from vae_cli.runs.checkpoint import load_checkpoint
+from vae_cli.runs.directory import Run, create_run
+from vae_cli.runs.loading import load_for_resume
 
-TABLES = {"data": {"limit": 512}, "model": {"hidden": [16], "latent_dim": 3}}
-TABLES |= {"training": {"epochs": 4, "batch_size": 32, "save_every": "1"}}
-
-
-def learn(run: Run) -> None:
-    torch.set_num_threads(1)
-    kept, settings = go_on(run, []) if run.last.exists() else (None, config.resolve(("", TABLES)))
-    where = torch.device("cpu")
-    train(
-        run,
-        prepare(settings, where, lambda done, total: None),
-        where,
-        kept=kept,
-        report=lambda done: None,
-        progress=lambda done, total: None,
-        stopped=lambda: None,
+TRAINING = {"epochs": 4, "batch_size": 32, "save_every": "1", "precision": "float32"}
+CONFIG = merge(
+    (
+        "",
+        {
+            "data": {"limit": 512},
+            "model": {"network": "mlp", "hidden": [16], "latent_dim": 3},
+            "training": TRAINING,
+        },
     )
+)
+FDOPEN = os.fdopen  # before it is replaced
 
 
-def die_inside_a_save(call: int) -> None:
-    """Replace the calls that reach the disk by ones of which the `call`-th is the last."""
+def train_or_resume(run: Run) -> None:
+    """Train a run to its end, from its last save if there is one."""
+    torch.set_num_threads(1)
+    checkpoint, config = load_for_resume(run, []) if run.last.exists() else (None, CONFIG)
+    train_run(run, resolve(config, torch.device("cpu")), checkpoint=checkpoint)
+
+
+def kill_during_a_save(call: int) -> None:
+    """Replace the calls that change the disk; the `call`-th one kills this process."""
     calls = 0
     for name in ("fsync", "replace", "rename", "chmod", "fdopen"):
         real = getattr(os, name)
@@ -51,7 +56,7 @@ def die_inside_a_save(call: int) -> None:
             nonlocal calls
             calls += 1
             if calls >= call:
-                if real is os_fdopen:  # leave half the bytes behind
+                if real is FDOPEN:  # leave a file that is not complete
                     os.write(words[0], b"half of what should be here")
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*words, **more)
@@ -59,18 +64,15 @@ def die_inside_a_save(call: int) -> None:
         setattr(os, name, counted)
 
 
-os_fdopen = os.fdopen
-
-
-def child(run: Run, call: int | None) -> int:
-    """Fork a training; with `call` it kills itself inside a save."""
+def start_child(run: Run, call: int | None) -> int:
+    """Fork a process that trains; with `call`, it kills itself during a save. Returns its id."""
     pid = os.fork()
     if pid:
         return pid
     if call:
-        die_inside_a_save(call)
+        kill_during_a_save(call)
     try:
-        learn(run)
+        train_or_resume(run)
     except BaseException as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         os._exit(9)
@@ -79,52 +81,53 @@ def child(run: Run, call: int | None) -> int:
 
 def main(folder: Path, seed: int, kills: int) -> None:
     draw = random.Random(seed)
-    whole = create(config.resolve(("", TABLES)), "whole", folder)
+    uninterrupted = create_run(CONFIG, "uninterrupted", folder)
     start = time.monotonic()
-    os.waitpid(child(whole, None), 0)
+    os.waitpid(start_child(uninterrupted, None), 0)
     duration = time.monotonic() - start
-    done = {"kills": 0, "inside": 0, "unreadable": 0, "different": 0, "failed": 0}
+    found = {"kills": 0, "during_a_save": 0, "unreadable": 0, "different": 0, "failed": 0}
     number = 0
-    while done["kills"] < kills:
+    while found["kills"] < kills:
         number += 1
-        run = create(config.resolve(("", TABLES)), f"run{number}", folder)
+        run = create_run(CONFIG, f"run{number}", folder)
         while not run.finished:
-            inside = done["kills"] % 2 == 0
-            pid = child(run, draw.randrange(1, 40) if inside else None)
-            if not inside:
+            during_a_save = found["kills"] % 2 == 0
+            pid = start_child(run, draw.randrange(1, 40) if during_a_save else None)
+            if not during_a_save:
                 time.sleep(draw.uniform(0, duration))
                 os.kill(pid, signal.SIGKILL)
             status = os.waitpid(pid, 0)[1]
-            done["failed"] += os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0
+            found["failed"] += os.WIFEXITED(status) and os.WEXITSTATUS(status) != 0
             if os.WIFSIGNALED(status):
-                done["kills"] += 1
-                done["inside"] += inside
-                done["unreadable"] += unreadable(run)
-        done["different"] += what(run) != what(whole) or bool(list(run.path.glob(".*")))
-    sys.stdout.write(json.dumps(done))
+                found["kills"] += 1
+                found["during_a_save"] += during_a_save
+                found["unreadable"] += count_unreadable(run)
+        left_over = bool(list(run.path.glob(".*")))
+        found["different"] += left_over or results(run) != results(uninterrupted)
+    sys.stdout.write(json.dumps(found))
 
 
-def unreadable(run: Run) -> int:
+def count_unreadable(run: Run) -> int:
     """How many of the checkpoints that exist cannot be read."""
     count = 0
     for path in (run.best, run.last):
         try:
             if path.exists():
-                checkpoint.load(path)
+                load_checkpoint(path)
         except VAEError:
             count += 1
     return count
 
 
-def what(run: Run) -> object:
-    """Weights, rows less their seconds, and pictures."""
+def results(run: Run) -> object:
+    """All that must be equal: weights, metrics without their seconds, and previews."""
     tensors = {
         f"{path.name}:{name}": tensor.numpy().tobytes()
         for path in (run.best, run.last)
-        for name, tensor in checkpoint.load(path).tensors.items()
+        for name, tensor in load_checkpoint(path).tensors.items()
     }
     rows = [line.rpartition(",")[0] for line in run.metrics_file.read_text().splitlines()]
-    return tensors, rows, [picture.read_bytes() for picture in run.shown(".png")]
+    return tensors, rows, [picture.read_bytes() for picture in run.previews(".png")]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A checkpoint, picture or config from a stranger is refused in one line or used; nothing else."""
+"""A checkpoint, picture or config from somebody else is used, or refused with one line."""
 
 import hashlib
 import io
@@ -12,25 +12,31 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image
 
-from vae_cli import build, config, images, restore, trained
-from vae_cli.cli import main
+from vae_cli import config
+from vae_cli.api.model import load_trained
+from vae_cli.build import build_state
+from vae_cli.cli.app import main
+from vae_cli.config import SaveInterval
+from vae_cli.data.picture import read_picture
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.keeper import Interval, Keeper
-from vae_cli.restore import go_on
-from vae_cli.runs import Run
+from vae_cli.items.choice import kind_of
+from vae_cli.runs.directory import Run
+from vae_cli.runs.loading import load_for_resume, read_spec
+from vae_cli.runs.recorder import RunRecorder
 
 Times = Callable[[int, int], int]
 CPU = torch.device("cpu")
 
 
 def mutate(content: bytes, draw: random.Random) -> bytes:
-    """Content with a few bytes flipped, cut, doubled, or numbers in its text changed."""
+    """The content with some of its bytes flipped, removed, repeated or replaced."""
     changed = bytearray(content)
     for _ in range(draw.choice([1, 1, 2, 8])):
         at = draw.randrange(draw.choice([min(len(changed), 1500), len(changed)]))
@@ -52,7 +58,8 @@ def mutate(content: bytes, draw: random.Random) -> bytes:
     return bytes(changed)
 
 
-def test_a_mutated_checkpoint_is_never_used(home: Path, tmp_path: Path, times: Times) -> None:
+@pytest.mark.slow
+def test_a_changed_checkpoint_is_never_used(home: Path, tmp_path: Path, times: Times) -> None:
     draw, run = random.Random(0), Run(tmp_path / "run")
     run.path.mkdir()
     good = (home / "runs/small/best.safetensors").read_bytes()
@@ -63,7 +70,7 @@ def test_a_mutated_checkpoint_is_never_used(home: Path, tmp_path: Path, times: T
         run.best.write_bytes(bad)
         start = time.monotonic()
         with pytest.raises(VAEError) as refusal:
-            trained.load(run, CPU)
+            load_trained(run, CPU)
         assert time.monotonic() - start < 1
         assert "\n" not in str(refusal.value)
 
@@ -86,7 +93,7 @@ STRANGE = [
 
 
 def forge(content: bytes, draw: random.Random) -> bytes:
-    """A checkpoint with one value of its header or facts replaced, and its digest made to fit."""
+    """A checkpoint with one value in its header or facts replaced, and a correct digest."""
     length = int.from_bytes(content[:8], "little")
     header, body = json.loads(content[8 : 8 + length]), content[8 + length :]
     facts = json.loads(header["__metadata__"]["vae"])
@@ -108,7 +115,10 @@ def forge(content: bytes, draw: random.Random) -> bytes:
     return blank.replace(b"0" * 64, hashlib.sha256(blank).hexdigest().encode(), 1)
 
 
-def test_a_forged_checkpoint_is_used_or_refused(home: Path, tmp_path: Path, times: Times) -> None:
+@pytest.mark.slow
+def test_a_forged_checkpoint_is_used_or_refused_with_one_line(
+    home: Path, tmp_path: Path, times: Times
+) -> None:
     draw, run = random.Random(3), Run(tmp_path / "run")
     run.path.mkdir()
     small = Run(home / "runs/small")
@@ -117,7 +127,7 @@ def test_a_forged_checkpoint_is_used_or_refused(home: Path, tmp_path: Path, time
     for _ in range(times(100, 2_000)):
         run.best.write_bytes(forge(best, draw))
         run.last.write_bytes(forge(last, draw))
-        for use in (lambda: trained.load(run, CPU), lambda: take_up(run)):
+        for use in (lambda: load_trained(run, CPU), lambda: restore(run)):
             start = time.monotonic()
             try:
                 use()
@@ -128,16 +138,17 @@ def test_a_forged_checkpoint_is_used_or_refused(home: Path, tmp_path: Path, time
     assert refused
 
 
-def take_up(run: Run) -> None:
+def restore(run: Run) -> None:
     """What `vae train --resume` does before its first step."""
-    kept, settings = go_on(run, [])
-    spec = restore.read_spec(kept)
-    state = build.state(settings, spec.shape, CPU)
-    Keeper(run, settings, spec, (2048, 2048), state, Interval()).take_up(kept)
+    checkpoint, settings = load_for_resume(run, [])
+    spec = read_spec(checkpoint)
+    state = build_state(settings, spec.shape, CPU)
+    name = kind_of(spec).distortion_name
+    RunRecorder(run, settings, spec, name, (2048, 2048), state, SaveInterval()).restore(checkpoint)
 
 
 def pictures() -> dict[str, bytes]:
-    """One small picture of every format that people have."""
+    """One small picture in each of the usual formats."""
     made = {}
     image = Image.effect_noise((40, 30), 80)
     for kind in ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"):
@@ -147,14 +158,15 @@ def pictures() -> dict[str, bytes]:
     return made
 
 
-def test_a_mutated_picture_is_read_or_refused(tmp_path: Path, times: Times) -> None:
+@pytest.mark.slow
+def test_a_changed_picture_is_read_or_refused_with_one_line(tmp_path: Path, times: Times) -> None:
     draw, path = random.Random(1), tmp_path / "picture"
     kinds = list(pictures().values())
     read = refused = 0
     for number in range(times(400, 10_000)):
         path.write_bytes(mutate(kinds[number % len(kinds)], draw) or b"x")
         try:
-            found = images.read(path, (1, 28, 28))
+            found = read_picture(path, (1, 28, 28))
         except UsageError as error:
             refused += 1
             assert "\n" not in str(error)
@@ -165,14 +177,15 @@ def test_a_mutated_picture_is_read_or_refused(tmp_path: Path, times: Times) -> N
     assert refused
 
 
-def test_a_mutated_config_is_read_or_refused(tmp_path: Path, times: Times) -> None:
+@pytest.mark.slow
+def test_a_changed_config_is_read_or_refused_with_one_line(tmp_path: Path, times: Times) -> None:
     draw, path = random.Random(2), tmp_path / "config.toml"
-    good = config.dumps(config.resolve()).encode()
+    good = config.to_toml(config.merge()).encode()
     refused = 0
     for _ in range(times(200, 2_000)):
         path.write_bytes(mutate(good, draw))
         try:
-            config.resolve(("file", config.read(path)))
+            config.merge(("file", config.read_config(path)))
         except UsageError as error:
             refused += 1
             assert "\n" not in str(error)
@@ -180,7 +193,7 @@ def test_a_mutated_config_is_read_or_refused(tmp_path: Path, times: Times) -> No
 
 
 class Canary:
-    """Unpickled, it would leave a folder."""
+    """If it is unpickled, it makes a folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -190,7 +203,7 @@ class Canary:
 
 
 def disguises(canary: Path) -> list[bytes]:
-    """Pickles and archives that other tools would run."""
+    """Pickles and archives that other programs would execute."""
     plain = [pickle.dumps(Canary(canary), protocol) for protocol in range(6)]
     found = list(plain)
     for content in plain:
@@ -211,31 +224,31 @@ def disguises(canary: Path) -> list[bytes]:
     return found
 
 
-HEARD: list[str] = []
+EVENTS: list[str] = []
 
 
-def test_nothing_in_a_disguised_file_is_executed(tmp_path: Path) -> None:
+def test_no_pickle_with_the_name_of_a_checkpoint_is_executed(tmp_path: Path) -> None:
     canary, run = tmp_path / "canary", Run(tmp_path / "run")
     run.path.mkdir()
     files = disguises(canary)
     assert len(files) == 30
-    listening = True
+    recording = True
 
-    def hear(event: str, _words: object) -> None:
-        if listening and event in {"pickle.find_class", "exec", "os.system", "subprocess.Popen"}:
-            HEARD.append(event)
+    def record(event: str, _words: object) -> None:
+        if recording and event in {"pickle.find_class", "exec", "os.system", "subprocess.Popen"}:
+            EVENTS.append(event)
 
-    sys.addaudithook(hear)
+    sys.addaudithook(record)
     for content in files:
         run.best.write_bytes(content)
         with pytest.raises(VAEError):
-            trained.load(run, CPU)
-    listening = False
+            load_trained(run, CPU)
+    recording = False
     assert not canary.exists()
-    assert "pickle.find_class" not in HEARD
+    assert "pickle.find_class" not in EVENTS
 
 
-def test_the_canary_would_sing(tmp_path: Path) -> None:
+def test_the_canary_makes_its_folder_if_it_is_unpickled(tmp_path: Path) -> None:
     pickle.loads(pickle.dumps(Canary(tmp_path / "canary")))
     assert (tmp_path / "canary").exists()
 
@@ -253,7 +266,8 @@ HOSTILE += [f"a{chr(code)}b" for code in [*range(1, 32), 127, 0x85, 0x90, 0x9D, 
 HOSTILE += [f"a{char}b" for char in "\u200e\u200f\u202a\u202b\u202c\u2067\u2068"]
 
 
-def test_hostile_names_reach_the_terminal_as_escapes(
+@pytest.mark.slow
+def test_control_characters_in_names_reach_the_terminal_as_escapes(
     home: Path, tmp_path: Path, times: Times, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run, out = str(home / "runs/small"), str(tmp_path / "out.png")
@@ -276,9 +290,12 @@ def test_hostile_names_reach_the_terminal_as_escapes(
         main(["embed", str(tmp_path / text), "--run", run, "-o", str(tmp_path / text)])
         main(["explore", "--run", str(tmp_path / text), "--export", str(tmp_path / f"{text}.html")])
         main([text])
-        shown = "".join(capfd.readouterr())
-        assert all(char == "\n" or char.isprintable() for char in shown)
-        assert shown.count("Traceback") == 0
+        assert_printable("".join(capfd.readouterr()))
+
+
+def assert_printable(printed: str) -> None:
+    assert all(char == "\n" or char.isprintable() for char in printed)
+    assert "Traceback" not in printed
 
 
 COMMANDS = {
@@ -294,13 +311,21 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("variable", ["NO_COLOR=1", "TERM=dumb", "COLUMNS=40"])
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_piped_command_sends_no_control_codes(
+QUICK = ("NO_COLOR=1", "sample")
+
+
+@pytest.mark.parametrize(
+    ("variable", "name"),
+    [
+        pytest.param(*case, marks=[] if case == QUICK else pytest.mark.slow)
+        for case in product(["NO_COLOR=1", "TERM=dumb", "COLUMNS=40"], COMMANDS)
+    ],
+)
+def test_a_command_with_its_output_in_a_pipe_prints_no_control_codes(
     home: Path,
     tmp_path: Path,
-    name: str,
     variable: str,
+    name: str,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -308,8 +333,7 @@ def test_a_piped_command_sends_no_control_codes(
     monkeypatch.setenv(*variable.split("="))
     words = [str(home / "runs/small") if word == "RUN" else word for word in COMMANDS[name]]
     assert main(words) == 0
-    shown = "".join(capfd.readouterr())
-    assert all(char == "\n" or char.isprintable() for char in shown)
+    assert_printable("".join(capfd.readouterr()))
     if name in {"train", "reconstruct", "traverse", "data", "embed"}:
         assert main([*words, "--json"]) == 0
         json.loads(capfd.readouterr().out, parse_constant=pytest.fail)

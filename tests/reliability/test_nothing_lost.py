@@ -1,4 +1,4 @@
-"""Whatever happens to a run, its checkpoints load and it goes on as if nothing had happened."""
+"""After kills and disk errors, the checkpoints of a run load, and the run can be resumed."""
 
 import errno
 import json
@@ -12,43 +12,45 @@ from pathlib import Path
 import pytest
 import torch
 
-from vae_cli import build, checkpoint, config
-from vae_cli.data import FashionMNIST
+from vae_cli.build import build_state
+from vae_cli.config import SaveInterval, merge
+from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.errors import VAEError
-from vae_cli.files import sweep
-from vae_cli.keeper import Interval, Keeper
-from vae_cli.runs import create
+from vae_cli.files import remove_leftovers
+from vae_cli.runs.checkpoint import load_checkpoint
+from vae_cli.runs.directory import create_run
+from vae_cli.runs.recorder import RunRecorder
 from vae_cli.training import EpochReport, Metrics
 
 Times = Callable[[int, int], int]
-HERE = Path(__file__).parent
-TABLES = {"model": {"hidden": [4], "latent_dim": 2}}
+KILLED = Path(__file__).parent / "killed.py"
 
 
-def test_kills_lose_nothing(tmp_path: Path, times: Times) -> None:
+@pytest.mark.slow
+def test_kills_lose_nothing_and_leave_no_trace_in_the_result(tmp_path: Path, times: Times) -> None:
     count = times(8, 200)
-    script = [sys.executable, str(HERE / "killed.py"), str(tmp_path), "0", str(count)]
+    script = [sys.executable, str(KILLED), str(tmp_path), "0", str(count)]
     done = subprocess.run(script, capture_output=True, text=True, check=False, timeout=3000)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["kills"] >= count
-    assert found["inside"] >= count // 4
+    assert found["during_a_save"] >= count // 4
     assert (found["unreadable"], found["different"], found["failed"]) == (0, 0, 0), done.stderr
 
 
-def keeper(root: Path) -> Keeper:
-    """A run that has been saved once, with a new best and a new row to save."""
-    settings = config.resolve(("", TABLES))
-    state = build.state(settings, (1, 28, 28), torch.device("cpu"))
-    run, spec = create(settings, "run", root), FashionMNIST.spec
-    made = Keeper(run, settings, spec, (2, 1), state, Interval())
+def unsaved_recorder(root: Path) -> RunRecorder:
+    """The recorder of a run that was saved once, and has a new best state and row to save."""
+    config = merge(("", {"model": {"network": "mlp", "hidden": [4], "latent_dim": 2}}))
+    state = build_state(config, (1, 28, 28), torch.device("cpu"))
+    run, spec = create_run(config, "run", root), FashionMNIST.spec
+    recorder = RunRecorder(run, config, spec, "MSE", (2, 1), state, SaveInterval())
     for loss in (2.0, 1.0):
         metrics = Metrics(loss, loss, 0.0, torch.zeros(2))
         state.end_epoch()
-        made.after_epoch(EpochReport(state.epoch, metrics, metrics, 0.0))
+        recorder.record_epoch(EpochReport(state.epoch, metrics, metrics, 0.0))
         if loss > 1:
-            made.save()
-    return made
+            recorder.save()
+    return recorder
 
 
 CALLS = ("fdopen", "fsync", "replace", "rename", "chmod", "open", "mkdir")
@@ -56,49 +58,59 @@ CALLS = ("fdopen", "fsync", "replace", "rename", "chmod", "open", "mkdir")
 
 @contextmanager
 def failing(at: int, number: int) -> Iterator[list[str]]:
-    """The `at`-th call to the disk fails; the list names the calls that were made."""
-    made: list[str] = []
+    """Make the `at`-th call that changes the disk fail; yields the names of all such calls."""
+    calls: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
         for name in CALLS:
 
             def call(
                 *words: object, name: str = name, real: object = getattr(os, name), **more: object
             ) -> object:
-                made.append(name)
-                if len(made) - 1 == at:
-                    if name == "fdopen":  # a short write: some bytes arrive, then no more
+                calls.append(name)
+                if len(calls) - 1 == at:
+                    if name == "fdopen":  # a write that stops after the first byte
                         os.write(words[0], b"{")  # type: ignore[arg-type]
                         os.close(words[0])  # type: ignore[arg-type]
                     raise OSError(number, os.strerror(number))
                 return real(*words, **more)  # type: ignore[operator]
 
             patch.setattr(os, name, call)
-        yield made
+        yield calls
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
-def test_a_fault_at_any_call_of_a_save_leaves_checkpoints_that_load(
+@pytest.mark.parametrize(
+    "number",
+    [
+        errno.ENOSPC,
+        pytest.param(errno.EIO, marks=pytest.mark.slow),
+        pytest.param(errno.EDQUOT, marks=pytest.mark.slow),
+    ],
+)
+def test_an_error_in_any_call_of_a_save_leaves_checkpoints_that_load(
     tmp_path: Path, number: int
 ) -> None:
+    recorder = unsaved_recorder(tmp_path / "count")
     with failing(-1, number) as calls:
-        keeper(tmp_path / "count").save()
+        recorder.save()
     assert {"fdopen", "fsync"} <= set(calls)
     for at in range(len(calls)):
-        made = keeper(tmp_path / str(at))
+        recorder = unsaved_recorder(tmp_path / str(at))
         try:
             with failing(at, number):
-                made.save()
+                recorder.save()
         except VAEError as error:
             assert "\n" not in str(error)
-        epochs = [checkpoint.load(path).facts["epoch"] for path in (made.run.best, made.run.last)]
-        assert all(epoch in {1, 2} for epoch in epochs)
-        assert len(made.run.metrics_file.read_text().splitlines()) in {2, 3}
-        sweep(made.run.path)
-        assert not list(made.run.path.glob(".*"))
-        made.save()
-        assert checkpoint.load(made.run.last).facts["epoch"] == 2
+        run = recorder.run
+        for path in (run.best, run.last):
+            assert load_checkpoint(path).facts["epoch"] in {1, 2}
+        assert len(run.metrics_file.read_text().splitlines()) in {2, 3}
+        remove_leftovers(run.path)
+        assert not list(run.path.glob(".*"))
+        recorder.save()
+        assert load_checkpoint(run.last).facts["epoch"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
 def test_a_disk_that_is_really_full_leaves_checkpoints_that_load(
     tmp_path: Path, times: Times
@@ -110,20 +122,20 @@ def test_a_disk_that_is_really_full_leaves_checkpoints_that_load(
         size = f"size={200 + 12 * step}k"
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", size, "tmpfs", disk], check=False)
         if mounted.returncode:
-            pytest.skip("this machine does not let us mount")
+            pytest.skip("mounting is not allowed on this machine")
         try:
-            made = keeper(disk)
+            recorder = unsaved_recorder(disk)
             (disk / "filler").write_bytes(b"x" * (12 * step * 1024 // 2))
             for _ in range(8):
-                made.rows.extend([made.rows[0]] * 200)  # a table that grows until it does not fit
+                recorder.rows.extend([recorder.rows[0]] * 200)  # until the metrics do not fit
                 try:
-                    made.save()
+                    recorder.save()
                 except VAEError as error:
                     refused += 1
                     assert "\n" not in str(error)
-            for path in (made.run.best, made.run.last):
-                checkpoint.load(path)
-            assert not list(made.run.path.glob(".*"))
+            for path in (recorder.run.best, recorder.run.last):
+                load_checkpoint(path)
+            assert not list(recorder.run.path.glob(".*"))
         finally:
             subprocess.run(["umount", disk], check=True)
     assert refused

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM at any moment of the real app: the right exit code, soon, nothing broken."""
+"""SIGINT and SIGTERM at any moment of a training: the right exit code, soon, no damaged file."""
 
 import random
 import signal
@@ -9,15 +9,34 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import VAE
+from support import VAE
 
-from vae_cli import checkpoint
+from vae_cli.runs.checkpoint import load_checkpoint
 
 WORDS = ["train", "--limit", "4096", "--epochs", "3", "--save-every", "1s", "--name", "run"]
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_at_a_random_moment_stops_in_time_and_keeps_what_loads(
+def test_sigterm_during_training_stops_it_with_the_command_to_resume(tmp_path: Path) -> None:
+    words = ["train", "--limit", "512", "--epochs", "100000", "--name", "long"]
+    with subprocess.Popen(
+        [VAE, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        for _ in range(3):
+            process.stdout.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=30) == 143
+        assert process.stderr.read().splitlines()[-1].endswith("vae train --resume long")
+    assert not list(tmp_path.rglob("*tmp"))
+    checkpoint = load_checkpoint(tmp_path / "runs/long/last.safetensors")
+    assert checkpoint.facts["position"]["step"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_signal_at_a_random_moment_stops_soon_and_leaves_files_that_load(
     tmp_path: Path, times: Callable[[int, int], int], number: signal.Signals, code: int
 ) -> None:
     draw = random.Random(int(number))
@@ -27,21 +46,22 @@ def test_a_signal_at_a_random_moment_stops_in_time_and_keeps_what_loads(
         with subprocess.Popen(
             [VAE, *WORDS], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as process:
-            time.sleep(draw.uniform(0.2, 8))  # from importing to drawing the pictures
+            time.sleep(draw.uniform(0.2, 8))  # from the imports to the previews
             process.send_signal(number)
             sent = time.monotonic()
-            found = process.wait(timeout=30)
+            returned = process.wait(timeout=30)
             assert time.monotonic() - sent < 5
             assert process.stderr
             assert "Traceback" not in process.stderr.read()
-        # before the command runs, SIGTERM ends the process as the system does; a shell says 143
-        assert found in {code, -number, 0}
+        # before the command runs, SIGTERM ends the process directly, which a shell reports as 143
+        assert returned in {code, -number, 0}
         for path in folder.glob("runs/run/*.safetensors"):
-            checkpoint.load(path)
+            load_checkpoint(path)
         assert not list(folder.glob("runs/run/.*"))
 
 
-def test_a_second_signal_does_not_ask(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     last = tmp_path / "runs/run/last.safetensors"
     words = [VAE, *WORDS, "--epochs", "1000"]
     with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
@@ -54,10 +74,11 @@ def test_a_second_signal_does_not_ask(tmp_path: Path) -> None:
         assert time.monotonic() - sent < 1
         assert process.stderr
         assert "stopped at once" in process.stderr.read()
-    checkpoint.load(last)
+    load_checkpoint(last)
 
 
-def test_a_run_that_never_learned_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_signal_before_the_first_step_leaves_no_run(tmp_path: Path) -> None:
     words = [VAE, "train", "--name", "run"]
     with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         while not (tmp_path / "runs/run/config.toml").exists():
@@ -75,13 +96,13 @@ class Interrupt:
         if name == "vae_cli.cli":
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Interrupt())
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it
 from vae_cli.__main__ import main
 sys.exit(main())
 """
 
 
-def test_ctrl_c_while_modules_are_imported_is_one_line() -> None:
+def test_ctrl_c_during_the_imports_prints_one_line() -> None:
     words = [sys.executable, "-c", INTERRUPTED_IMPORT]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "stopped\n")

@@ -1,4 +1,4 @@
-"""The console: what was asked for goes to stdout, everything said about it to stderr."""
+"""The console. Results go to stdout, and everything about them to stderr."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +18,11 @@ from rich.text import Text
 
 
 def printable(text: object) -> str:
-    r"""A text that cannot steer a terminal: control, bidirectional and other unseen characters
-    (Unicode's Cc, Cf, Cs, Zl, Zp) become escapes such as `\x1b`.
-    """  # noqa: D205
+    r"""Escape characters that could control a terminal.
+
+    Control, bidirectional and other invisible characters (Unicode's Cc, Cf, Cs, Zl, Zp) become
+    escapes such as `\x1b`.
+    """
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
         for char in str(text)
@@ -28,7 +30,7 @@ def printable(text: object) -> str:
 
 
 class Terminal:
-    """Where a command prints. `quiet` leaves errors and nothing else."""
+    """Prints the output of a command. With `quiet`, it prints only errors."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
@@ -37,22 +39,22 @@ class Terminal:
         self.err = Console(highlight=False, soft_wrap=True, quiet=quiet, stderr=True)
 
     @property
-    def moves(self) -> bool:
-        """Whether a line can be drawn again, as a progress bar needs."""
+    def can_overwrite(self) -> bool:
+        """Whether a line can be overwritten, as a progress bar needs."""
         return self.out.is_terminal and not (self.quiet or self.out.is_dumb_terminal)
 
     def remark(self, text: object, style: str = "dim") -> None:
-        """A note that waits for the result, so that an error is the only line on stderr."""
+        """A note that is printed with the result, so that an error is the only line on stderr."""
         self.remarks.append(Text(printable(text), style))
 
-    def _say_remarks(self) -> None:
+    def _print_remarks(self) -> None:
         for text in self.remarks:
             self.err.print(text)
         self.remarks.clear()
 
     @contextmanager
     def bar(self, description: str) -> Iterator[Callable[[int, int], None]]:
-        """A bar that a call with what is done and what there is moves, and that goes away again."""
+        """A progress bar; the context gives a callback that takes what is done and the total."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(
             *columns,
@@ -60,32 +62,34 @@ class Terminal:
             console=self.out,
             transient=True,
             refresh_per_second=4,
-            disable=not self.moves,
-        ) as shown:
-            task = shown.add_task(description, total=None, visible=False)
-            yield lambda done, total: shown.update(task, completed=done, total=total, visible=True)
+            disable=not self.can_overwrite,
+        ) as progress:
+            task = progress.add_task(description, total=None, visible=False)
+            yield lambda done, total: progress.update(
+                task, completed=done, total=total, visible=True
+            )
 
     def result(self, text: object) -> None:
-        """A line of what was asked for."""
-        self._say_remarks()
+        """A line of the result."""
+        self._print_remarks()
         self.out.print(Text(printable(text)))
 
     def note(self, text: object) -> None:
-        """A line about how it was done, or what could be done next."""
+        """A line about how it was done, or what to do next."""
         self.err.print(Text(printable(text), "dim"))
 
     def advice(self, text: object) -> None:
-        """A line that the person should not overlook."""
+        """A line that the user should not overlook."""
         self.err.print(Text(printable(text), "yellow"))
 
     def error(self, text: object) -> None:
-        """The one line about what went wrong; `--quiet` does not silence it."""
+        """The one line about an error; it is printed even with `--quiet`."""
         line = Text.assemble(("error: ", "bold red"), printable(text))
         Console(stderr=True, highlight=False, soft_wrap=True).print(line)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A small table; the first column is text, the others are numbers."""
-        self._say_remarks()
+        self._print_remarks()
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, column in enumerate(columns):
             table.add_column(column, justify="right" if index else "left", no_wrap=True)
@@ -94,8 +98,8 @@ class Terminal:
         self.out.print(table)
 
     def json(self, value: Any) -> None:
-        """One JSON document, whatever `quiet` says: it was asked for."""
-        self._say_remarks()
+        """One JSON document; it is printed even with `--quiet`."""
+        self._print_remarks()
         Console(highlight=False, soft_wrap=True).print(
             Text(json.dumps(value, indent=2, allow_nan=False))
         )

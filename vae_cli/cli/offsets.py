@@ -1,4 +1,4 @@
-"""START:STOP:STEP, half-open like `numpy.arange`."""
+"""START:STOP:STEP, without STOP like `numpy.arange`."""
 
 import math
 
@@ -8,7 +8,7 @@ MAX_COLUMNS = 200
 
 
 def parse_offsets(text: str) -> list[float]:
-    """The numbers START, START + STEP, ... below STOP (above it for a negative STEP).
+    """The numbers START, START + STEP, ... below STOP, or above it if STEP is negative.
 
     Raises:
         UsageError: not three finite numbers, a step of 0 or of the wrong sign, or too many columns.

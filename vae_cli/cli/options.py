@@ -1,4 +1,4 @@
-"""Flags that several commands share, and the flags that the schema of settings makes."""
+"""Options that several commands share, and the options that are made from the schema."""
 
 import functools
 import inspect
@@ -15,14 +15,16 @@ RunOption = Annotated[
     str | None,
     typer.Option(
         "--run",
-        help="Run to use, by name or path. [default: the newest finished]",
+        help="Name or path of the run to use. [default: the newest finished run]",
         rich_help_panel="Model",
     ),
 ]
 Device = Annotated[
     DeviceName,
     typer.Option(
-        "--device", help="Where to compute; auto takes the best there is.", rich_help_panel="Model"
+        "--device",
+        help="Device to compute on; auto takes the fastest that is available.",
+        rich_help_panel="Model",
     ),
 ]
 Output = Annotated[
@@ -34,7 +36,7 @@ Output = Annotated[
         rich_help_panel="Output",
     ),
 ]
-MovingOutput = Annotated[
+AnimatedOutput = Annotated[
     Path | None,
     typer.Option(
         "--output",
@@ -45,14 +47,15 @@ MovingOutput = Annotated[
     ),
 ]
 Columns = Annotated[
-    int, typer.Option(min=1, max=1000, help="Tiles a row.", rich_help_panel="Output")
+    int, typer.Option(min=1, max=1000, help="Tiles per row.", rich_help_panel="Output")
 ]
 Scale = Annotated[
     int | None,
     typer.Option(
         min=1,
         max=64,
-        help="Enlarge each pixel; 1 is raw. [default: tiles of 84 pixels or more]",
+        help="Edge of an enlarged pixel; 1 is the original size. "
+        "[default: tiles of 84 pixels or more]",
         rich_help_panel="Output",
     ),
 ]
@@ -60,30 +63,30 @@ Seed = Annotated[
     int | None,
     typer.Option(min=0, max=2**63 - 1, help="Seed of the random numbers. [default: random]"),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 Invert = Annotated[
-    bool, typer.Option("--invert", help="Swap dark and light, as a photo on white needs.")
+    bool, typer.Option("--invert", help="Invert the brightness, as a photo on white needs.")
 ]
-Draw = Annotated[
-    bool, typer.Option("--sample", help="Draw from the posterior in place of its mean.")
+SamplePosterior = Annotated[
+    bool, typer.Option("--sample", help="Sample the posterior instead of using its mean.")
 ]
 
 
-def check_idle(flag: str, idle: bool, remedy: str) -> None:
-    """Refuse a flag that would change nothing.
+def refuse_unused(flag: str, unused: bool, remedy: str) -> None:
+    """Refuse a flag that has no effect.
 
     Raises:
-        UsageError: it is idle.
+        UsageError: it has none.
     """
-    if idle:
+    if unused:
         raise UsageError(f"{flag} has no effect here: leave it out, or {remedy}")
 
 
 def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command one flag for each setting of some sections that has one; of all if none named.
+    """Give a command one flag for each setting in some sections, or in all if none is named.
 
-    In their place the command receives `typed`: the tables of those that were typed.
+    Instead of the flags, the command receives `typed`: the tables of the settings that were typed.
     """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:

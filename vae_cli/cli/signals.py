@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while a model learns: the first asks to stop, the second does not ask."""
+"""Ctrl-C and SIGTERM during training: the first asks it to stop, the second ends the process."""
 
 import os
 import signal
@@ -12,14 +12,14 @@ CAUGHT = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """Within it, a signal is remembered in place of raising; a second one ends the process."""
+    """A context in which a signal is stored and raises nothing; a second one ends the process."""
 
     def __init__(self) -> None:
         self.received: int | None = None
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
-        self.before = {number: signal.signal(number, self._remember) for number in CAUGHT}
+        self.before = {number: signal.signal(number, self._store) for number in CAUGHT}
         return self
 
     def __exit__(
@@ -31,30 +31,30 @@ class StopSignals:
         for number, handler in self.before.items():
             signal.signal(number, handler)
 
-    def _remember(self, number: int, _frame: FrameType | None) -> None:
+    def _store(self, number: int, _frame: FrameType | None) -> None:
         if self.received is not None:
             os.write(2, b"stopped at once: what was learned since the last save is lost\n")
             os._exit(128 + number)
         self.received = number
 
     def stopped(self) -> int | None:
-        """The number of the signal that came, if one did."""
+        """The number of the signal, if there was one."""
         return self.received
 
-    def checking(self, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
-        """The same progress, which stops where a signal came."""
+    def raising(self, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+        """The same progress callback, but it raises an error if there was a signal."""
 
-        def checked(done: int, total: int) -> None:
-            self.check()
+        def raising_progress(done: int, total: int) -> None:
+            self.raise_if_stopped()
             progress(done, total)
 
-        return checked
+        return raising_progress
 
-    def check(self) -> None:
-        """Stop where nothing has begun.
+    def raise_if_stopped(self) -> None:
+        """Stop before the training has begun.
 
         Raises:
-            InterruptedRunError: a signal came.
+            InterruptedRunError: there was a signal.
         """
         if self.received is not None:
             raise InterruptedRunError("stopped before the first step", self.received)

@@ -1,4 +1,4 @@
-"""What a person sees while a model learns: a bar that moves, and a table that grows by a row."""
+"""What the user sees during training: a table with one row per epoch, and a progress bar."""
 
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -9,18 +9,18 @@ from rich.text import Text
 from vae_cli.cli.console import Terminal
 
 if TYPE_CHECKING:
-    from vae_cli.data import Spec
-    from vae_cli.experiment import Prepared
-    from vae_cli.keeper import Row
-    from vae_cli.runs import Run
+    from vae_cli.experiment.resolve import Resolved
+    from vae_cli.runs.directory import Run
+    from vae_cli.runs.recorder import Row
     from vae_cli.training import EpochReport
 
-FEW = 500  # steps; below them most networks have hardly begun
-WIDTHS = (5, 8, 8, 8, 9, 8, 8, 8, 8)
+ENOUGH_STEPS = 500  # with fewer, most networks have learned very little
+COLUMN_WIDTHS = (5, 8, 8, 8, 9, 8, 8, 8, 8)
+COLLAPSE_PAGE = "docs/figures.md#posterior-collapse"
 
 
 class Speed(ProgressColumn):
-    """Items a second, once it is known."""
+    """Items per second, when the speed is known."""
 
     def render(self, task: Task) -> Text:
         """The speed of the last moments."""
@@ -28,12 +28,13 @@ class Speed(ProgressColumn):
 
 
 class TrainingView:
-    """The table and the bar of one training; on a pipe, the table's lines alone."""
+    """The table and the progress bar of one training; without a terminal, only the table."""
 
-    def __init__(self, terminal: Terminal, epochs: int, spec: "Spec") -> None:
-        self.terminal = terminal
-        self.distortion = "MSE" if spec.is_image else "NLL"
-        self.epochs = epochs
+    def __init__(self, terminal: Terminal, resolved: "Resolved") -> None:
+        from vae_cli.items.choice import kind_of
+
+        self.terminal, self.resolved = terminal, resolved
+        self.kind = kind_of(resolved.spec)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -42,13 +43,14 @@ class TrainingView:
             console=terminal.out,
             transient=True,
             refresh_per_second=4,
-            disable=not terminal.moves,
+            disable=not terminal.can_overwrite,
         )
         self.task = self.bar.add_task("epoch 1", total=None)
 
     def __enter__(self) -> Self:
-        losses = ("KL", self.distortion, "loss", "test KL", self.distortion, "loss")
-        self._line(("epoch", *losses, "active", "seconds"), "bold")
+        distortion = self.kind.distortion_name
+        losses = ("KL", distortion, "loss", "test KL", distortion, "loss")
+        self._print_row(("epoch", *losses, "active", "seconds"), "bold")
         self.bar.start()
         return self
 
@@ -61,38 +63,60 @@ class TrainingView:
         self.bar.stop()
 
     def progress(self, done: int, total: int) -> None:
-        """Move the bar to so many items of the whole run's."""
+        """Move the bar: so many items of the whole run are done."""
         self.bar.update(self.task, completed=done, total=total)
 
-    def report(self, done: "EpochReport") -> None:
+    def report(self, report: "EpochReport") -> None:
         """Add a row."""
-        train, test = done.train, done.test
+        train, test = report.train, report.test
         losses = (train.kl, train.distortion, train.loss, test.kl, test.distortion, test.loss)
-        dims = f"{test.active}/{len(test.kl_by_dim)}"
-        row = (str(done.epoch), *(f"{value:.3f}" for value in losses), dims, f"{done.seconds:.2f}")
-        self._line(row)
-        self.bar.update(self.task, description=f"epoch {min(done.epoch + 1, self.epochs)}")
+        cells = (*(f"{value:.3f}" for value in losses), f"{test.active}/{len(test.kl_by_dim)}")
+        self._print_row((str(report.epoch), *cells, f"{report.seconds:.2f}"))
+        epoch = min(report.epoch + 1, self.resolved.config.training.epochs)
+        self.bar.update(self.task, description=f"epoch {epoch}")
 
-    def summary(self, run: "Run", rows: "list[Row]", prepared: "Prepared") -> None:
-        """What came of it, and what to try next."""
-        latent_dim, training = prepared.settings.model.latent_dim, prepared.settings.training
-        steps = -(-len(prepared.train) // training.batch_size) * training.epochs
-        if steps < FEW and not prepared.settings.data.limit:
-            more = max(1, round(training.epochs * FEW / steps))
+    def summarize(self, run: "Run", rows: "list[Row]") -> None:
+        """Print the best result, the files, and what to try next."""
+        from vae_cli.data.batches import steps_per_epoch
+
+        config = self.resolved.config
+        training = config.training
+        steps = steps_per_epoch(len(self.resolved.train), training.batch_size) * training.epochs
+        if steps < ENOUGH_STEPS and not config.data.limit:
+            more = max(1, round(training.epochs * ENOUGH_STEPS / steps))
             self.terminal.advice(f"{steps} steps are few for Adam: try --epochs {more}")
         best = min(rows, key=lambda row: row["test_loss"])
-        active = best["active_dims"]
         self.terminal.note(f"best test loss {best['test_loss']:.3f}, epoch {best['epoch']}")
-        if 2 * active < latent_dim:
-            self.terminal.advice(
-                f"{latent_dim - active} of {latent_dim} latent dimensions are silent: "
-                f"a lower --beta wakes them, or --latent-dim {max(1, active)} is enough"
-            )
-        for path in run.shown(".png" if prepared.spec.is_image else ".csv"):
+        self._comment_on_latents(best["active_dims"], config.model.latent_dim)
+        for path in run.previews(self.kind.suffix):
             self.terminal.result(path)
-        for verb in ("reconstruct", "sample", "traverse --dim all"):
-            self.terminal.note(f"try: vae {verb} --run {run.name}")
+        for command in ("reconstruct", "sample", "traverse --dim all"):
+            self.terminal.note(f"try: vae {command} --run {run.name}")
 
-    def _line(self, cells: tuple[str, ...], style: str = "") -> None:
-        text = " ".join(cell.rjust(width) for cell, width in zip(cells, WIDTHS, strict=True))
-        self.terminal.out.print(Text(text, style))
+    def _comment_on_latents(self, active: int, latent_dim: int) -> None:
+        """A neutral line if some dimensions are active; a warning if none is, or one of many."""
+        line = f"{active} of {latent_dim} latent dimensions are active"
+        if active == 0 or (active == 1 and latent_dim > 2):  # noqa: PLR2004  one of two is common
+            self.terminal.advice(
+                f"{line}: try a lower --beta or more --epochs; see {COLLAPSE_PAGE}"
+            )
+        elif active < latent_dim:
+            self.terminal.note(f"{line}; {COLLAPSE_PAGE} explains why")
+
+    def _print_row(self, cells: tuple[str, ...], style: str = "") -> None:
+        padded = (cell.rjust(width) for cell, width in zip(cells, COLUMN_WIDTHS, strict=True))
+        self.terminal.out.print(Text(" ".join(padded), style))
+
+
+def describe(resolved: "Resolved") -> str:
+    """The data and the size of the network, in one line."""
+    from vae_cli.items.choice import kind_of
+
+    spec, size = resolved.spec, resolved.model_size()
+    return (
+        f"{spec.name}: {len(resolved.train):,} {kind_of(spec).describe()}, "
+        f"{len(resolved.test):,} held out; "
+        f"{resolved.config.model.network} with {size.parameters:,} parameters, "
+        f"{size.multiply_adds / 1e6:,.2f} M multiply-adds per item, "
+        f"{size.batch_bytes / 2**20:,.0f} MiB per batch"
+    )

@@ -1,15 +1,15 @@
-"""What can be set, and where settings come from."""
+"""The settings: what can be set, and the files and flags that set it."""
 
+from vae_cli.config.interval import SaveInterval, parse_save_interval
 from vae_cli.config.layers import (
-    assignment,
-    at_precision,
     differences,
-    dumps,
-    on_device,
-    read,
-    resolve,
+    merge,
+    parse_assignment,
+    read_config,
     to_dict,
+    to_toml,
 )
+from vae_cli.config.messages import simplify
 from vae_cli.config.schema import (
     Config,
     DataConfig,
@@ -18,6 +18,7 @@ from vae_cli.config.schema import (
     ModelConfig,
     ObjectiveConfig,
     OptimizerConfig,
+    TrainingConfig,
     entries,
 )
 
@@ -29,13 +30,15 @@ __all__ = [
     "ModelConfig",
     "ObjectiveConfig",
     "OptimizerConfig",
-    "assignment",
-    "at_precision",
+    "SaveInterval",
+    "TrainingConfig",
     "differences",
-    "dumps",
     "entries",
-    "on_device",
-    "read",
-    "resolve",
+    "merge",
+    "parse_assignment",
+    "parse_save_interval",
+    "read_config",
+    "simplify",
     "to_dict",
+    "to_toml",
 ]

@@ -1,4 +1,4 @@
-"""Where settings come from: files, `--set` and flags, laid over each other and validated."""
+"""Settings from files, `--set` and flags: they are merged in this order and validated."""
 
 import dataclasses
 import difflib
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vae_cli.config.messages import simplify
 from vae_cli.config.schema import Config, entries
 from vae_cli.errors import UsageError
 
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 
-def read(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file, not yet validated.
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the tables of a TOML file, without validating them.
 
     Raises:
         UsageError: the file is missing, unreadable, larger than 1 MiB, or not TOML.
@@ -35,8 +36,8 @@ def read(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not TOML: {error or 'nested too deeply'}") from error
 
 
-def assignment(text: str) -> dict[str, Any]:
-    """`section.key=value` as a layer of settings; a value that is not TOML is taken as text.
+def parse_assignment(text: str) -> dict[str, Any]:
+    """Parse `section.key=value`; a value that is not TOML is taken as text.
 
     Raises:
         UsageError: there is no `=` or no section.
@@ -54,13 +55,14 @@ def assignment(text: str) -> dict[str, Any]:
     return {part: {name: parsed["value"]}}
 
 
-def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Config:
-    """The validated config of several layers, later ones over earlier ones.
+def merge(*layers: tuple[str, Mapping[str, Any]]) -> Config:
+    """Merge several layers of settings and validate them; later layers override earlier ones.
 
-    Each layer is `(source, tables)`; the source names it in an error.
+    Each layer is `(source, tables)`; errors name the source.
 
     Raises:
-        UsageError: an unknown key (names the nearest), a wrong type, or a value out of range.
+        UsageError: an unknown key (the message names the nearest), a wrong type, or a value out of
+            range.
     """
     merged: dict[str, dict[str, Any]] = {}
     for source, tables in layers:
@@ -72,19 +74,9 @@ def resolve(*layers: tuple[str, Mapping[str, Any]]) -> Config:
     return _validate("config", merged)
 
 
-def on_device(config: Config, device: str) -> Config:
-    """The same config with the device that `auto` turned out to be."""
-    return _settle(config, device=device)
-
-
-def at_precision(config: Config, precision: str) -> Config:
-    """The same config with the precision that `auto` turned out to be."""
-    return _settle(config, precision=precision)
-
-
 @dataclass(frozen=True)
 class Change:
-    """A setting that two configs have differently."""
+    """A setting that differs between two configs."""
 
     key: str
     before: Any
@@ -92,24 +84,20 @@ class Change:
 
 
 def differences(before: Config, after: Config) -> list[Change]:
-    """The settings that differ, in the order of the schema."""
+    """The settings that differ between two configs, in the order of the schema."""
     old, new = to_dict(before), to_dict(after)
     pairs = [(e.key, old[e.section][e.name], new[e.section][e.name]) for e in entries()]
     return [Change(key, was, now) for key, was, now in pairs if was != now]
 
 
-def _settle(config: Config, **values: Any) -> Config:
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, **values))
-
-
 def to_dict(config: Config) -> dict[str, dict[str, Any]]:
-    """The tables of a config: numbers, texts and lists only, as TOML and JSON have them."""
+    """The tables of a config, with only the types that TOML and JSON have."""
     tables: dict[str, dict[str, Any]] = json.loads(json.dumps(dataclasses.asdict(config)))
     return tables
 
 
-def dumps(config: Config) -> str:
-    """The config as TOML, every setting spelled out."""
+def to_toml(config: Config) -> str:
+    """The config as TOML, with every setting."""
     import tomli_w
 
     return tomli_w.dumps(to_dict(config))
@@ -118,7 +106,7 @@ def dumps(config: Config) -> str:
 def _validate(source: str, tables: Mapping[str, Any]) -> Config:
     from pydantic import ValidationError
 
-    try:  # as JSON, where strict means: a list is a tuple, but "20" is not 20 and true is not 1
+    try:  # strict JSON accepts a list for a tuple, but not "20" for 20 or true for 1
         return _validator().validate_json(json.dumps(tables, default=str), strict=True)
     except ValidationError as error:
         raise UsageError(f"{source}: {_explain(error.errors()[0])}") from error
@@ -132,15 +120,13 @@ def _validator() -> "TypeAdapter[Config]":
 
 
 def _explain(error: Any) -> str:
-    """One line for one of pydantic's errors: the key, the value, what would be right."""
+    """One line for an error of pydantic: the key, the value, and what is allowed."""
     key = ".".join(map(str, error["loc"]))
+    if error["type"] == "predicate_failed":
+        (entry,) = (entry for entry in entries() if entry.key == key)
+        return f"{key} = {json.dumps(error['input'])}: must be {entry.format}"
     if error["type"] != "unexpected_keyword_argument":
-        problem = (
-            error["msg"]
-            .replace("Input should be", "must be")
-            .replace("Tuple should have", "must be a list with")
-        )
-        return f"{key} = {json.dumps(error['input'])}: {problem}"
+        return f"{key} = {json.dumps(error['input'])}: {simplify(error['msg'])}"
     known = [entry.key for entry in entries()]
     siblings = [other for other in known if other.startswith(f"{error['loc'][0]}.")]
     sections = [part.name for part in dataclasses.fields(Config)]

@@ -1,8 +1,8 @@
-"""What can be set: one schema, nothing but data.
+"""The schema of all settings. It contains data only.
 
-A setting's name, type, range, default and one line of help stand here and nowhere else. The flags
-of `vae train`, `--config FILE`, `--set section.key=value`, a run's `config.toml`, `--help` and the
-table in the README are all read from it. Precedence: defaults < config file < what was typed.
+The name, type, range, default and help of a setting are here and nowhere else. The flags of
+`vae train`, `--config FILE`, `--set section.key=value`, a run's `config.toml`, `--help` and the
+table in docs/settings.md are all made from it. Precedence: defaults < config file < command line.
 
 Nothing here imports pydantic, so that `vae --help` stays fast.
 """
@@ -20,7 +20,9 @@ from typing import (
     get_type_hints,
 )
 
-from annotated_types import Interval, Len
+from annotated_types import Interval, Len, Predicate
+
+from vae_cli.config.interval import is_save_interval
 
 _T = TypeVar("_T")
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
@@ -28,27 +30,34 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
 @dataclass(frozen=True)
 class Setting:
-    """What a person reads about a field, and the flag that sets it (none: only `--set`)."""
+    """What a user reads about a setting.
+
+    Attributes:
+        help: one line.
+        flag: the option that sets it; a setting without one is reached with `--set`.
+        format: how a text must be written, if not every text is allowed.
+    """
 
     help: str
     flag: str | None = None
+    format: str = ""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 def section(cls: type[_T]) -> type[_T]:
-    """A frozen dataclass in which an unknown key is an error."""
+    """Make a frozen dataclass in which an unknown key is an error."""
     cls.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]
     return dataclass(frozen=True, kw_only=True)(cls)
 
 
 @section
 class DataConfig:
-    """What is learned from."""
+    """The data to train on."""
 
     name: Annotated[
         str,
         Setting(
-            "What to learn: a data set's name, a folder of pictures, "
+            "Data to train on: the name of a data set, a folder of pictures, "
             "or a .npy, .npz, .safetensors, .csv or .tsv file.",
             "--data",
         ),
@@ -57,35 +66,39 @@ class DataConfig:
         int,
         Interval(ge=0, le=1_000_000_000),
         Setting(
-            "Use only the first so many items of each part, for a quick try; 0 is all.", "--limit"
+            "Use only this many items of the training set and of the test set; 0 uses all.",
+            "--limit",
         ),
     ] = 0
     image_size: Annotated[
         int,
         Interval(ge=0, le=1024),
-        Setting("Height and width of a folder's pictures; 0 derives them.", "--image-size"),
+        Setting(
+            "Height and width in pixels of a folder's pictures; 0 derives them.", "--image-size"
+        ),
     ] = 0
     channels: Annotated[
         Literal["auto", "grey", "rgb"],
-        Setting("Of a folder's pictures; auto is grey where all are.", "--channels"),
+        Setting("Channels of a folder's pictures; auto is grey if all of them are.", "--channels"),
     ] = "auto"
     test_fraction: Annotated[
         float,
         Interval(ge=0.001, le=0.9),
         Setting(
-            "Share of the items held out, where the data have no test part.", "--test-fraction"
+            "Share of the items held out for testing, if the data have no test set.",
+            "--test-fraction",
         ),
     ] = 0.1
 
 
 @section
 class ModelConfig:
-    """What is learned."""
+    """The network."""
 
     network: Annotated[
         Literal["auto", "mlp", "conv"],
         Setting(
-            "Fully connected or convolutional; auto is mlp for vectors and 28x28 grey images.",
+            "Fully connected or convolutional; auto is mlp for tables and 28x28 grey images.",
             "--model",
         ),
     ] = "auto"
@@ -97,8 +110,8 @@ class ModelConfig:
         tuple[Annotated[int, Interval(ge=1, le=65536)], ...],
         Len(1, 16),
         Setting(
-            "Width of a hidden layer of the mlp's encoder; repeat for more layers. "
-            "The decoder mirrors them.",
+            "Width of a hidden layer of the mlp's encoder; repeat it for more layers. "
+            "The decoder has the same layers in reverse.",
             "--hidden",
         ),
     ] = (400,)
@@ -109,7 +122,7 @@ class ModelConfig:
 
 @section
 class ObjectiveConfig:
-    """What is optimised."""
+    """The objective."""
 
     beta: Annotated[
         float, Interval(ge=0, le=1e6), Setting("Weight of the KL divergence in the loss.", "--beta")
@@ -118,31 +131,35 @@ class ObjectiveConfig:
 
 @section
 class OptimizerConfig:
-    """How it is optimised."""
+    """The optimizer."""
 
     learning_rate: Annotated[
         float, Interval(gt=0, le=1), Setting("Peak step size of Adam.", "--learning-rate")
     ] = 5e-3
     schedule: Annotated[
         Literal["constant", "cosine"],
-        Setting("Course of the learning rate: constant, or a cosine down to 0.", "--schedule"),
+        Setting(
+            "Schedule of the learning rate: constant, or a cosine that falls to 0.", "--schedule"
+        ),
     ] = "cosine"
     warmup: Annotated[
         float,
         Interval(ge=0, le=1),
-        Setting("Share of all steps over which the learning rate first rises from 0."),
+        Setting("Share of all steps during which the learning rate rises from 0."),
     ] = 0.05
 
 
 @section
 class TrainingConfig:
-    """For how long, where, and from which random numbers."""
+    """Length, batches, random numbers and device of the training."""
 
     epochs: Annotated[
-        int, Interval(ge=1, le=1_000_000), Setting("Passes over the training set.", "--epochs")
+        int,
+        Interval(ge=1, le=1_000_000),
+        Setting("Number of passes over the training set.", "--epochs"),
     ] = 20
     batch_size: Annotated[
-        int, Interval(ge=1, le=1_000_000), Setting("Items a step.", "--batch-size")
+        int, Interval(ge=1, le=1_000_000), Setting("Number of items per step.", "--batch-size")
     ] = 128
     seed: Annotated[
         int,
@@ -151,21 +168,26 @@ class TrainingConfig:
     ] = 0
     device: Annotated[
         DeviceName,
-        Setting("Where to compute; auto takes the best there is.", "--device"),
+        Setting("Device to compute on; auto takes the fastest that is available.", "--device"),
     ] = "auto"
     precision: Annotated[
         Literal["auto", "float32", "tf32", "bfloat16"],
-        Setting("Of the matrix products; auto takes the fastest sound one.", "--precision"),
+        Setting(
+            "Number format of the matrix products; auto takes the fastest safe one.", "--precision"
+        ),
     ] = "auto"
     save_every: Annotated[
         str,
-        Setting("Save after so many epochs (5), seconds (30s) or minutes (10m).", "--save-every"),
+        Predicate(is_save_interval),
+        Setting(
+            "Time between two saves", "--save-every", "epochs (5), seconds (30s) or minutes (10m)"
+        ),
     ] = "1m"
 
 
 @section
 class Config:
-    """Everything that decides how a run comes out."""
+    """All settings of a run."""
 
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -176,7 +198,7 @@ class Config:
 
 @dataclass(frozen=True)
 class Entry:
-    """One setting as the schema states it."""
+    """One setting of the schema."""
 
     section: str
     name: str
@@ -187,6 +209,7 @@ class Entry:
     low: float | None
     high: float | None
     open_below: bool
+    format: str
 
     @property
     def key(self) -> str:
@@ -196,6 +219,8 @@ class Entry:
     @property
     def range(self) -> str:
         """The allowed values, for a person."""
+        if self.format:
+            return self.format
         if self.low is not None:
             return f"{self.low:,} {'<' if self.open_below else '≤'} x ≤ {self.high:,}"
         return ", ".join(str(choice) for choice in get_args(self.type) if isinstance(choice, str))
@@ -215,9 +240,10 @@ def entries() -> Iterator[Entry]:
                 item.name,
                 kind,
                 item.default,
-                setting.help,
+                f"{setting.help}: {setting.format}." if setting.format else setting.help,
                 setting.flag,
                 low=cast("float | None", interval.gt if interval.ge is None else interval.ge),
                 high=cast("float | None", interval.le),
                 open_below=interval.gt is not None,
+                format=setting.format,
             )

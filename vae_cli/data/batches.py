@@ -1,28 +1,35 @@
-"""Batches are gathered from memory: no worker processes, no Python per item."""
+"""Batches are gathered from memory: no worker processes, and no Python code per item."""
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
-
 CPU = torch.device("cpu")
-NUMBERS = 2**22  # in memory at a time: 16 MiB of float32
+MAX_CHUNK_VALUES = 2**22  # 16 MiB of float32
+CHUNK_ITEMS = 1024  # enough items that the cost of a call does not matter
 
 
 def permutation(count: int, *, seed: int, epoch: int, device: torch.device = CPU) -> Tensor:
     """The order in which an epoch visits the items: int64 `(count,)`, each index once.
 
-    A pure function of its arguments, so that a run can be taken up anywhere.
+    It depends on its arguments only, so a run can be resumed at any point.
     """
     generator = torch.Generator(device).manual_seed((seed + epoch * 0x9E3779B97F4A7C15) % 2**63)
     return torch.randperm(count, generator=generator, device=device)
 
 
+def steps_per_epoch(count: int, batch_size: int) -> int:
+    """The number of batches in `count` items; the last one may be smaller."""
+    return -(-count // batch_size)
+
+
 def gather(items: Tensor, rows: Tensor) -> Tensor:
-    """The items at `rows` in float32, bytes scaled from 0..255 to [0, 1].
+    """The items at `rows` in float32, with bytes scaled from 0..255 to [0, 1].
 
     Args:
         items: `(M, ...)`, uint8 or floating point.
@@ -31,29 +38,30 @@ def gather(items: Tensor, rows: Tensor) -> Tensor:
     Returns:
         float32 `(B, ...)`.
     """
-    return unit_interval(items.index_select(0, rows))
+    return to_unit_interval(items.index_select(0, rows))
 
 
-def at_once(shape: Sequence[int], most: int) -> int:
-    """How many items of a shape to take at a time: up to `most`, fewer where they are large."""
-    return max(1, min(most, NUMBERS // math.prod(shape)))
-
-
-def unit_interval(items: Tensor) -> Tensor:
-    """Items in float32; bytes scaled from 0..255 to [0, 1], floats as they are."""
+def to_unit_interval(items: Tensor) -> Tensor:
+    """Items in float32; bytes are scaled from 0..255 to [0, 1], floats keep their values."""
     return items.float().div_(255) if items.dtype == torch.uint8 else items.float()
 
 
-def moments(split: Split, chunk: int = 65_536) -> tuple[Tensor, Tensor]:
-    """Each column's mean and standard deviation over the vectors of a split: float32 `(D,)`.
+def chunk_length(shape: Sequence[int], limit: int = CHUNK_ITEMS) -> int:
+    """How many items of a shape to process together: at most `limit`, fewer if they are large."""
+    return max(1, min(limit, MAX_CHUNK_VALUES // math.prod(shape)))
 
-    A column that never changes gets a standard deviation of 1.
+
+def chunks(items: Tensor, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
+    """The items at `rows` in float32, in chunks of a whole number of batches."""
+    size = max(1, chunk_length(items.shape[1:]) // batch_size) * batch_size
+    for some in rows.split(size) if len(rows) else ():
+        yield gather(items, some)
+
+
+def wrap_array(array: np.ndarray[Any, Any]) -> Tensor:
+    """A tensor that shares the memory of an array, which may be read-only.
+
+    torch warns about read-only arrays because it could write to them; this package never does.
     """
-    total = squares = torch.zeros(split.items.shape[1:], dtype=torch.float64)
-    for rows in split.rows.split(chunk):
-        total = total + split.items[rows].double().sum(0)
-    mean = total / len(split)
-    for rows in split.rows.split(chunk):
-        squares = squares + (split.items[rows].double() - mean).square().sum(0)
-    scale = (squares / len(split)).sqrt().float()
-    return mean.float(), torch.where(scale > 0, scale, 1.0)
+    with warnings.catch_warnings(action="ignore"):
+        return torch.from_numpy(array)

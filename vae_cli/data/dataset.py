@@ -1,26 +1,33 @@
 """What a data set is, whatever it comes from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from vae_cli.errors import UsageError
+
 Progress = Callable[[int, int], None]
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """A progress callback that does nothing."""
 
 
 @dataclass(frozen=True)
 class Spec:
-    """What the items of a data set are; a checkpoint keeps it, to be of use without the data.
+    """What the items of a data set are. A checkpoint keeps it, so it can be used without the data.
 
     Attributes:
-        name: what a person calls it.
-        shape: `(C, H, W)` of an image, or `(D,)` of a vector.
-        classes: the names of the classes, in the order of the labels; none when unknown.
-        background: the pixel value, 0 to 255, around an object and behind what is transparent.
-        cropped: whether pictures were centre-cropped to the shape, or else fitted whole into it.
-        columns: the names of a vector's columns.
+        name: the name of the data set.
+        shape: `(C, H, W)` of an image, or `(D,)` of a row of a table.
+        classes: the names of the classes, in the order of the labels; empty if unknown.
+        background: the pixel value, 0 to 255, around an object and behind transparent pixels.
+        cropped: whether pictures are cropped at the centre to fill the shape; if not, the whole
+            picture is fitted into it.
+        columns: the names of a table's columns.
     """
 
     name: str
@@ -32,18 +39,28 @@ class Spec:
 
     @property
     def is_image(self) -> bool:
-        """Whether items are images and not vectors."""
+        """Whether items are images; if not, they are rows of a table."""
         return len(self.shape) > 1
+
+    def require_shape(self, shape: Sequence[int], source: object) -> None:
+        """Check that items from `source` have the shape of this data set's items.
+
+        Raises:
+            UsageError: they have another shape.
+        """
+        if tuple(shape) != self.shape:
+            given, expected = ("x".join(map(str, sizes)) for sizes in (shape, self.shape))
+            raise UsageError(f"{source} holds items of {given}, but {self.name} is of {expected}")
 
 
 @dataclass(frozen=True)
 class Split:
-    """One part of a data set: some rows of a tensor that may be a file mapped into memory.
+    """One part of a data set: some rows of a tensor that may be a memory-mapped file.
 
     Attributes:
         items: uint8 `(M, C, H, W)`, floats `(M, C, H, W)` in [0, 1], or floats `(M, D)`.
-        rows: int64 `(N,)`, the items that belong to this part, in its order.
-        labels: int64 `(N,)`, indices into the data set's classes; `(0,)` when unknown.
+        rows: int64 `(N,)`, the indices of the items that belong to this part, in its order.
+        labels: int64 `(N,)`, indices into the data set's classes; `(0,)` if unknown.
     """
 
     items: Tensor
@@ -55,17 +72,17 @@ class Split:
 
     @classmethod
     def whole(cls, items: Tensor, labels: Tensor | None = None) -> "Split":
-        """All of the items in their order."""
+        """All items in their order."""
         rows = torch.arange(len(items), device=items.device)
         return cls(items, rows, torch.empty(0, dtype=torch.int64) if labels is None else labels)
 
     def head(self, count: int | None) -> "Split":
-        """The first `count` items; None is all."""
+        """The first `count` items; None means all."""
         return Split(self.items, self.rows[:count], self.labels[:count])
 
 
-def together(train: Split, test: Split, device: torch.device) -> tuple[Split, Split]:
-    """Both parts on a device; items that they share are moved once."""
+def move_splits(train: Split, test: Split, device: torch.device) -> tuple[Split, Split]:
+    """Move both parts to a device; items that the two parts share are moved once."""
     items = train.items.to(device)
     others = items if test.items is train.items else test.items.to(device)
     return (
@@ -75,44 +92,44 @@ def together(train: Split, test: Split, device: torch.device) -> tuple[Split, Sp
 
 
 class Dataset(ABC):
-    """Items to learn from, and items held out.
+    """Training items and test items.
 
     Attributes:
-        spec: what they are.
+        spec: what the items are.
     """
 
     spec: Spec
 
     @abstractmethod
     def train(self) -> Split:
-        """The items to learn from."""
+        """The items to train on."""
 
     @abstractmethod
     def test(self) -> Split:
-        """The items that are held out."""
+        """The items that are held out for testing."""
 
     def names(self, split: Split) -> list[str]:
-        """What a part's items are called: their numbers, from 0, where nothing better is known."""
+        """The names of a part's items: their indices, unless the data set has better names."""
         return [str(row) for row in split.rows.tolist()]
 
 
-class Divided(Dataset):
-    """Items that come as one heap, divided into two parts when they are first asked for."""
+class UndividedDataset(Dataset):
+    """Items that come in one part; they are divided when the first part is asked for."""
 
     parts: tuple[Split, Split] | None = None
 
     @abstractmethod
     def divide(self) -> tuple[Split, Split]:
-        """The items to learn from and those held out."""
+        """The items to train on, and those held out."""
 
     def train(self) -> Split:
-        """The items to learn from."""
-        return self._both()[0]
+        """The items to train on."""
+        return self._divide_once()[0]
 
     def test(self) -> Split:
         """The items that are held out."""
-        return self._both()[1]
+        return self._divide_once()[1]
 
-    def _both(self) -> tuple[Split, Split]:
+    def _divide_once(self) -> tuple[Split, Split]:
         self.parts = self.parts or self.divide()
         return self.parts

@@ -1,4 +1,4 @@
-"""A folder of pictures, nested as it comes, decoded once and mapped into memory afterwards."""
+"""A folder of pictures and its sub-folders, decoded once and memory-mapped afterwards."""
 
 import dataclasses
 import hashlib
@@ -15,28 +15,35 @@ from typing import final
 import numpy as np
 import torch
 
-from vae_cli import images
-from vae_cli.data import cache
-from vae_cli.data.dataset import Divided, Progress, Spec, Split
-from vae_cli.data.split import divide
+from vae_cli.data.cache import cache_folder, cached_tensor
+from vae_cli.data.catalogue import PICTURE_SUFFIXES
+from vae_cli.data.dataset import Progress, Spec, Split, UndividedDataset
+from vae_cli.data.held_out import divide
+from vae_cli.data.picture import (
+    GREY_MODES,
+    decode_picture,
+    pillow_warnings_ignored,
+    read_header,
+)
 from vae_cli.errors import UsageError
-from vae_cli.files import write_whole
+from vae_cli.files import write_bytes
 
-BACKGROUND = 255  # behind what is transparent: most such pictures were made for a white page
-LOOKED_AT = 256  # pictures whose headers decide about size and channels
-SIZES = (16, 28, 32, 64)  # edges to choose from; more is a choice for a person
-HELD_OUT = ("test", "val", "valid", "validation")
-VERSION = 1  # of what is decoded; a change makes every folder be decoded anew
+BACKGROUND = 255  # white behind transparent pixels: most such pictures are made for a white page
+MAX_HEADERS = 256  # pictures whose headers are read to choose size and channels
+SIZES = (16, 28, 32, 64)  # pixels; a larger size is for the user to choose
+TRAIN_FOLDER = "train"
+TEST_FOLDERS = ("test", "val", "valid", "validation")
+VERSION = 1  # of the decoded pixels; a change makes every folder be decoded again
 
 
 @dataclass(frozen=True)
-class Found:
-    """A picture's file.
+class PictureFile:
+    """A picture file in the folder.
 
     Attributes:
-        name: the path below the folder, with `/` between its parts.
-        size: bytes.
-        changed: when, in nanoseconds.
+        name: the path relative to the folder, with `/` between its parts.
+        size: in bytes.
+        changed: time of the last change, in nanoseconds.
     """
 
     name: str
@@ -45,35 +52,34 @@ class Found:
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The folders it lies in, from the top, without a leading `train` or `test`."""
+        """Its sub-folders, from the top, without a leading `train` or `test`."""
         parts = tuple(self.name.split("/")[:-1])
-        return parts[1:] if parts[:1] in {("train",), *((name,) for name in HELD_OUT)} else parts
+        return parts[1:] if parts and parts[0] in {TRAIN_FOLDER, *TEST_FOLDERS} else parts
 
     @property
     def held_out(self) -> bool:
-        """Whether it lies in the folder's own test part."""
-        return self.name.split("/")[0] in HELD_OUT
+        """Whether it is in the folder's own test part."""
+        return self.name.split("/")[0] in TEST_FOLDERS
 
 
 @final
-class PictureFolder(Divided):
-    """All pictures in a folder and below.
+class PictureFolder(UndividedDataset):
+    """All pictures in a folder and its sub-folders.
 
-    Their size and channels are derived from the pictures unless they are given. Folders named
-    `train` and `test` are the two parts; without them an item's name decides. Where every picture
-    lies in a sub-folder, those are the classes.
+    Size and channels are derived from the pictures unless they are given. Folders named `train` and
+    `test` are the two parts; without them, a hash of each item's name decides. If every picture is
+    in a sub-folder, the sub-folders are the classes.
 
     Args:
         path: the folder.
-        image_size: height and width; 0 derives one.
+        image_size: height and width in pixels; 0 derives them.
         channels: 1 for grey, 3 for RGB; 0 derives them.
-        like: items whose shape, background and cropping the pictures are given in place of these.
+        like: a spec whose shape, background and cropping are used instead.
         test_fraction: the expected share of the pictures that is held out.
-        progress: called with the pictures decoded so far, and all.
+        progress: called with the number of pictures decoded so far and the total.
 
     Raises:
-        UsageError: there are no pictures, or none that can be read.
-        VAEError: the cache cannot be written.
+        UsageError: there are no pictures in the folder.
     """
 
     def __init__(
@@ -87,87 +93,93 @@ class PictureFolder(Divided):
         progress: Progress,
     ) -> None:
         self.path, self.test_fraction, self.progress = path, test_fraction, progress
-        self.found = sorted(scan(path), key=lambda found: found.name)
-        if not self.found:
-            raise UsageError(f"no pictures in {path}: looked for {', '.join(images.SUFFIXES)}")
+        self.files = sorted(scan_pictures(path), key=lambda file: file.name)
+        if not self.files:
+            raise UsageError(f"no pictures in {path}: looked for {', '.join(PICTURE_SUFFIXES)}")
         if like is None and not (image_size and channels):
-            size, bands = derive([path / found.name for found in self.found])
+            size, bands = derive_size([path / file.name for file in self.files])
             image_size, channels = image_size or size, channels or bands
-        made = like or Spec("", (channels, image_size, image_size), (), BACKGROUND, cropped=True)
-        tops = {found.parts[:1] for found in self.found}
+        spec = like or Spec("", (channels, image_size, image_size), (), BACKGROUND, cropped=True)
+        tops = {file.parts[:1] for file in self.files}
         classes = sorted(top[0] for top in tops if top)
         classes = [] if () in tops or len(classes) == 1 else classes
-        self.spec = dataclasses.replace(made, name=path.name, classes=tuple(classes))
+        self.spec = dataclasses.replace(spec, name=path.name, classes=tuple(classes))
 
     def divide(self) -> tuple[Split, Split]:
-        """Decode what is not in the cache, then tell the two parts.
+        """Decode the pictures unless they are in the cache, then divide them.
 
         Raises:
             UsageError: no picture can be read, or one of the parts would be empty.
             VAEError: the cache cannot be written.
         """
-        facts = [[found.name, found.size, found.changed] for found in self.found]
-        made: list[object] = [VERSION, str(self.path.resolve()), self.spec.shape, facts]
-        if (self.spec.background, self.spec.cropped) != (BACKGROUND, True):
-            made += [self.spec.background, self.spec.cropped]
-        text = json.dumps(made)
-        key = f"pictures-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
-        pixels, unreadable = cache.mapped(key, (len(facts), *self.spec.shape), self._decode)
-        rows = [row for row in range(len(facts)) if str(row) not in unreadable]
+        key = self._cache_key()
+        shape = (len(self.files), *self.spec.shape)
+        pixels, unreadable = cached_tensor(key, shape, self._decode_all)
+        rows = [row for row in range(len(self.files)) if str(row) not in unreadable]
         if not rows:
-            none = f"none of the {len(facts):,} pictures in {self.path} can be read"
+            none = f"none of the {len(self.files):,} pictures in {self.path} can be read"
             raise UsageError(f"{none}; the first: {unreadable['0']}")
         if unreadable:
-            log = cache.folder() / f"{key}.log"
+            log = cache_folder() / f"{key}.log"
             lines = "".join(f"{line}\n" for line in unreadable.values())
-            write_whole(log, lines.encode(errors="backslashreplace"))
+            write_bytes(log, lines.encode(errors="backslashreplace"))
             warnings.warn(
-                f"{len(unreadable):,} of {len(facts):,} pictures cannot be read and are left out; "
-                f"{log} names them",
+                f"{len(unreadable):,} of {len(self.files):,} pictures cannot be read and are left "
+                f"out; {log} names them",
                 stacklevel=2,
             )
         return self._parts(pixels, rows)
 
+    def _cache_key(self) -> str:
+        """A name for the decoded pixels that changes with anything that decides about them."""
+        files = [[file.name, file.size, file.changed] for file in self.files]
+        parts: list[object] = [VERSION, str(self.path.resolve()), self.spec.shape, files]
+        if (self.spec.background, self.spec.cropped) != (BACKGROUND, True):
+            parts += [self.spec.background, self.spec.cropped]
+        return f"pictures-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
+
     def names(self, split: Split) -> list[str]:
-        """The paths of a part's pictures below the folder."""
-        return [self.found[row].name for row in split.rows.tolist()]
+        """The paths of a part's pictures, relative to the folder."""
+        return [self.files[row].name for row in split.rows.tolist()]
 
     def _parts(self, pixels: torch.Tensor, rows: list[int]) -> tuple[Split, Split]:
-        """The folder's own two parts, or else those that the names make."""
-        found = [self.found[row] for row in rows]
-        of = {name: number for number, name in enumerate(self.spec.classes)}
-        labels = torch.tensor([of[one.parts[0]] for one in found] if of else [], dtype=torch.int64)
-        where = torch.tensor(rows)
-        held_out = torch.tensor([one.held_out for one in found])
+        """The folder's own two parts if it has them, or else those that the names decide."""
+        files = [self.files[row] for row in rows]
+        numbers = {name: number for number, name in enumerate(self.spec.classes)}
+        known = [numbers[file.parts[0]] for file in files] if numbers else []
+        labels, where = torch.tensor(known, dtype=torch.int64), torch.tensor(rows)
+        held_out = torch.tensor([file.held_out for file in files])
         if held_out.any() and not held_out.all():
             parts = (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
         else:
-            keys = [one.name.encode(errors="surrogateescape") for one in found]
+            keys = [file.name.encode(errors="surrogateescape") for file in files]
             parts = divide(keys, self.test_fraction, self.spec.name)
-        train, test = (Split(pixels, where[part], labels[part] if of else labels) for part in parts)
+        train, test = (
+            Split(pixels, where[part], labels[part] if numbers else labels) for part in parts
+        )
         return train, test
 
-    def _decode(self, pixels: np.ndarray) -> dict[str, str]:
-        """Decode every picture into its row; returns why some were not, by row."""
+    def _decode_all(self, pixels: np.ndarray) -> dict[str, str]:
+        """Decode every picture into its row; returns the reasons why some failed, by row."""
         unreadable: dict[str, str] = {}
 
         def decode(row: int) -> None:
-            path, spec = self.path / self.found[row].name, self.spec
+            path, spec = self.path / self.files[row].name, self.spec
             try:
-                picture = images.decode(
+                picture = decode_picture(
                     path, spec.shape, background=spec.background, crop=spec.cropped
                 )
                 pixels[row] = picture.pixels.numpy()
             except UsageError as error:
                 unreadable[str(row)] = str(error)
 
-        in_parallel(decode, len(self.found), self.progress)
+        map_in_threads(decode, len(self.files), self.progress)
         return unreadable
 
 
-def in_parallel(work: Callable[[int], None], count: int, progress: Progress) -> None:
-    """Call `work` with each number below `count`, several at a time."""
-    with images.unwarned(), ThreadPoolExecutor(os.cpu_count()) as pool:
+def map_in_threads(work: Callable[[int], None], count: int, progress: Progress) -> None:
+    """Call `work` with each number below `count`, in as many threads as there are processors."""
+    with pillow_warnings_ignored(), ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             for done, _ in enumerate(pool.map(work, range(count)), 1):
                 progress(done, count)
@@ -176,32 +188,33 @@ def in_parallel(work: Callable[[int], None], count: int, progress: Progress) -> 
             raise
 
 
-def scan(folder: Path) -> Iterator[Found]:
-    """The pictures in a folder and below, by their suffixes; hidden ones are left out."""
+def scan_pictures(folder: Path) -> Iterator[PictureFile]:
+    """The picture files in a folder and its sub-folders, by suffix, without hidden ones."""
     for top, folders, files in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in files:
-            if name.lower().endswith(images.SUFFIXES) and not name.startswith("."):
+            if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith("."):
                 path = Path(top, name)
                 if path.is_file():
                     facts = path.stat()
-                    below = path.relative_to(folder).as_posix()
-                    yield Found(below, facts.st_size, facts.st_mtime_ns)
+                    relative = path.relative_to(folder).as_posix()
+                    yield PictureFile(relative, facts.st_size, facts.st_mtime_ns)
 
 
-def derive(paths: Sequence[Path]) -> tuple[int, int]:
-    """A size and a number of channels that suit some pictures, from the headers of a few of them.
+def derive_size(paths: Sequence[Path]) -> tuple[int, int]:
+    """A size in pixels and a number of channels that suit some pictures.
 
-    The size is the largest of 16, 28, 32 and 64 that half of them can fill; where all have the same
-    edge and it is no larger than 64, that. They are grey only where all of them are.
+    They are chosen from the headers of at most 256 pictures. The size is the largest of 16, 28, 32
+    and 64 that half of them can fill. If all have the same edge, and it is between 16 and 64, that
+    edge is the size. The channels are grey only if all pictures are grey.
     """
-    step = max(1, len(paths) // LOOKED_AT)
-    found = [facts for path in paths[::step] if (facts := images.header(path))]
-    if not found:
+    step = max(1, len(paths) // MAX_HEADERS)
+    headers = [header for path in paths[::step] if (header := read_header(path))]
+    if not headers:
         return SIZES[-1], 3
-    edges = [min(width, height) for width, height, _ in found]
-    grey = all(mode in images.GREY for _, _, mode in found)
+    edges = [min(width, height) for width, height, _ in headers]
+    channels = 1 if all(mode in GREY_MODES for _, _, mode in headers) else 3
     if len(set(edges)) == 1 and SIZES[0] <= edges[0] <= SIZES[-1]:
-        return edges[0], 1 if grey else 3
-    fitting = [size for size in SIZES if size <= median(edges)]
-    return fitting[-1] if fitting else SIZES[0], 1 if grey else 3
+        return edges[0], channels
+    filled = [size for size in SIZES if size <= median(edges)]
+    return filled[-1] if filled else SIZES[0], channels

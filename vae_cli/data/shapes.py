@@ -1,7 +1,7 @@
-"""Shapes with known factors, for work on disentanglement; drawn on the spot, the same everywhere.
+"""Shapes with known factors, for work on disentanglement; generated, and the same everywhere.
 
 After dSprites (Matthey, Higgins, Hassabis & Lerchner, 2017): one white shape on black, 64x64, at
-every combination of shape, scale, rotation and place, here on a coarser lattice.
+every combination of shape, scale, rotation and position, here on a coarser grid.
 
 | factor   | values |                                                        |
 |----------|--------|--------------------------------------------------------|
@@ -16,15 +16,17 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Divided, Spec, Split
-from vae_cli.data.split import divide
+from vae_cli.data.dataset import Spec, Split, UndividedDataset
+from vae_cli.data.held_out import divide
 
-EDGE, REACH, FINE = 64, 16, 8  # pixels of an image, from a sprite's centre, samples a pixel's edge
+EDGE = 64  # pixels, height and width of an image
+HALF_TILE = 16  # pixels from the centre of a sprite to the edge of its tile
+SUBSAMPLES = 8  # per pixel and direction, for smooth edges
 FACTORS = {"shape": 3, "scale": 4, "rotation": 10, "x": 16, "y": 16}
 
 
 @final
-class Shapes(Divided):
+class Shapes(UndividedDataset):
     """All 30,720 combinations of the factors; the shape is the class.
 
     Args:
@@ -37,53 +39,55 @@ class Shapes(Divided):
         self.test_fraction = test_fraction
 
     def divide(self) -> tuple[Split, Split]:
-        """Draw all of them, and tell the two parts by their factors.
+        """Render all images, and divide them by a hash of their factors.
 
         Raises:
             UsageError: one of the parts would be empty.
         """
-        items, which = images(), factors()
-        keys = (bytes(row) for row in which.tolist())
+        items, values = render_images(), factors()
+        keys = (bytes(row) for row in values.tolist())
         train, test = (
-            Split(items, rows, which[rows, 0])
+            Split(items, rows, values[rows, 0])
             for rows in divide(keys, self.test_fraction, self.spec.name)
         )
         return train, test
 
 
 def factors() -> Tensor:
-    """What each image shows: int64 `(30720, 5)`, indices in the order of `FACTORS`."""
+    """The factors of each image: int64 `(30720, 5)`, indices in the order of `FACTORS`."""
     return torch.cartesian_prod(*(torch.arange(count) for count in FACTORS.values()))
 
 
-def images() -> Tensor:
+def render_images() -> Tensor:
     """All images in the order of `factors()`: uint8 `(30720, 1, 64, 64)`."""
     shapes, scales, rotations, across, down = FACTORS.values()
-    drawn = torch.stack(
+    sprites = torch.stack(
         [
-            sprite(shape, 0.5 + scale / 6, rotation * 36)
+            render_sprite(shape, 0.5 + scale / 6, rotation * 36)
             for shape in range(shapes)
             for scale in range(scales)
             for rotation in range(rotations)
         ]
     )
-    canvas = torch.zeros(len(drawn), across, down, EDGE, EDGE, dtype=torch.uint8)
+    canvas = torch.zeros(len(sprites), across, down, EDGE, EDGE, dtype=torch.uint8)
     for x in range(across):
         for y in range(down):
-            left, top = 17 + 2 * x - REACH, 17 + 2 * y - REACH
-            canvas[:, x, y, top : top + 2 * REACH, left : left + 2 * REACH] = drawn
+            left, top = 17 + 2 * x - HALF_TILE, 17 + 2 * y - HALF_TILE
+            canvas[:, x, y, top : top + 2 * HALF_TILE, left : left + 2 * HALF_TILE] = sprites
     return canvas.view(-1, 1, EDGE, EDGE)
 
 
-def sprite(shape: int, scale: float, degrees: float) -> Tensor:
-    """One shape in the middle of a tile: uint8 `(32, 32)`, the share of each pixel it covers."""
-    steps = (torch.arange(2 * REACH * FINE, dtype=torch.float64) + 0.5) / FINE - REACH
+def render_sprite(shape: int, scale: float, degrees: float) -> Tensor:
+    """One shape in the middle of a tile: uint8 `(32, 32)`, the covered share of each pixel."""
+    steps = (
+        torch.arange(2 * HALF_TILE * SUBSAMPLES, dtype=torch.float64) + 0.5
+    ) / SUBSAMPLES - HALF_TILE
     y, x = torch.meshgrid(steps, steps, indexing="ij")
     turn = torch.deg2rad(torch.tensor(degrees, dtype=torch.float64))
     u = (x * turn.cos() + y * turn.sin()) / (11 * scale)
     v = (y * turn.cos() - x * turn.sin()) / (11 * scale)
     inside = [_square, _ellipse, _heart][shape](u, v).double()
-    share = inside.view(2 * REACH, FINE, 2 * REACH, FINE).mean((1, 3))
+    share = inside.view(2 * HALF_TILE, SUBSAMPLES, 2 * HALF_TILE, SUBSAMPLES).mean((1, 3))
     return (share * 255).round().byte()
 
 
@@ -96,5 +100,5 @@ def _ellipse(u: Tensor, v: Tensor) -> Tensor:
 
 
 def _heart(u: Tensor, v: Tensor) -> Tensor:
-    u, v = 1.2 * u, 0.15 - 1.2 * v  # the curve (u² + v² − 1)³ = u² v³, upright in an image
+    u, v = 1.2 * u, 0.15 - 1.2 * v  # the curve (u² + v² − 1)³ = u² v³, with v pointing up
     return (u**2 + v**2 - 1) ** 3 <= u**2 * v**3

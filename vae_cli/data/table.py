@@ -12,34 +12,35 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.data.dataset import Divided, Spec, Split
-from vae_cli.data.split import divide
+from vae_cli.data.dataset import Spec, Split, UndividedDataset
+from vae_cli.data.held_out import divide
 from vae_cli.errors import UsageError
-from vae_cli.files import write_whole
-
-SUFFIXES = (".csv", ".tsv")
+from vae_cli.files import write_csv
 
 
 @final
-class Table(Divided):
-    """The rows of a table, its columns all of numbers.
+class Table(UndividedDataset):
+    """The rows of a table in which every column holds numbers.
 
     Args:
         path: ends in `.csv` or `.tsv`; a first row that is not all numbers names the columns.
-        like: vectors whose columns are looked for, in their order; None takes what there is.
+        like: a spec whose columns are read, in its order; None reads all columns of the file.
         test_fraction: the expected share of the rows that is held out, by their contents.
 
     Raises:
-        UsageError: the file is missing or empty, a cell is not a number, or a column lacks.
+        UsageError: the file is missing or empty, a cell is not a number, or a column is missing.
     """
 
     def __init__(self, path: Path, *, like: Spec | None = None, test_fraction: float) -> None:
-        columns, self.rows = read(path) if like is None else (like.columns, read_like(path, like))
+        if like is None:
+            columns, self.rows = read_table(path)
+        else:
+            columns, self.rows = like.columns, read_table_like(path, like)
         self.spec = Spec(path.stem, (len(columns),), columns=columns)
         self.test_fraction = test_fraction
 
     def divide(self) -> tuple[Split, Split]:
-        """Tell the two parts by the rows' contents.
+        """Divide the rows by a hash of their contents.
 
         Raises:
             UsageError: one of the parts would be empty.
@@ -50,11 +51,12 @@ class Table(Divided):
         return Split(self.rows, train, none), Split(self.rows, test, none)
 
 
-def read(path: Path) -> tuple[tuple[str, ...], Tensor]:
+def read_table(path: Path) -> tuple[tuple[str, ...], Tensor]:
     """The names of a table's columns, and its rows as float64 `(N, D)`.
 
     Raises:
-        UsageError: the file is missing or empty, or a cell is not a number; names its place.
+        UsageError: the file is missing or empty, or a cell is not a number; the message
+            gives its place.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -67,7 +69,7 @@ def read(path: Path) -> tuple[tuple[str, ...], Tensor]:
         raise UsageError(f"{path} is empty")
     first = lines[0][1]
     if all(_number(cell) is not None for cell in first):
-        columns = unnamed(len(first))
+        columns = default_columns(len(first))
     else:
         columns = tuple(cell.strip() for cell in first)
         lines = lines[1:]
@@ -77,39 +79,37 @@ def read(path: Path) -> tuple[tuple[str, ...], Tensor]:
     return columns, torch.tensor(values, dtype=torch.float64)
 
 
-def read_like(path: Path, spec: Spec) -> Tensor:
-    """The rows `(N, D)` of a table, its columns in the order in which a spec has them.
+def read_table_like(path: Path, spec: Spec) -> Tensor:
+    """The rows `(N, D)` of a table, with its columns in the order of a spec.
 
     Raises:
-        UsageError: as `read` does, or the columns are others.
+        UsageError: as in `read_table`, or the columns are not those of the spec.
     """
-    (columns, rows), count = read(path), len(spec.columns)
+    (columns, rows), count = read_table(path), len(spec.columns)
     if sorted(columns) == sorted(spec.columns):
         return rows[:, [columns.index(name) for name in spec.columns]]
-    if unnamed(len(columns)) not in {columns, spec.columns} or len(columns) != count:
+    if default_columns(len(columns)) not in {columns, spec.columns} or len(columns) != count:
         missing = [name for name in spec.columns if name not in columns]
-        lack = f"lacks {missing[0]}" if missing else f"has {columns[-1]}, which is not among them"
-        raise UsageError(f"{path} {lack}: the model learned {count} columns of {spec.name}")
+        problem = (
+            f"lacks {missing[0]}" if missing else f"has {columns[-1]}, which is not among them"
+        )
+        raise UsageError(f"{path} {problem}: the model learned {count} columns of {spec.name}")
     return rows
 
 
-def unnamed(count: int) -> tuple[str, ...]:
-    """What columns are called where nothing is said."""
+def default_columns(count: int) -> tuple[str, ...]:
+    """The names of columns in a table without a header."""
     return tuple(f"column {n}" for n in range(1, count + 1))
 
 
-def write(path: Path, columns: Sequence[str], rows: ArrayLike) -> None:
-    """Write numbers `(N, D)` under their columns' names, with seven significant digits.
+def write_table(path: Path, columns: Sequence[str], rows: ArrayLike) -> None:
+    """Write numbers `(N, D)` under the names of their columns, with seven significant digits.
 
     Raises:
         VAEError: the file cannot be written.
     """
-    text = io.StringIO(newline="")
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([f"{value:.7g}" for value in row] for row in np.asarray(rows).tolist())
-    write_whole(path, text.getvalue().encode())
+    cells = ([f"{value:.7g}" for value in row] for row in np.asarray(rows).tolist())
+    write_csv(path, columns, cells, "\t" if path.suffix.lower() == ".tsv" else ",")
 
 
 def _rows(text: str, path: Path) -> list[list[str]]:
@@ -135,7 +135,7 @@ def _values(row: list[str], columns: Sequence[str], where: str) -> list[float]:
 
 
 def _number(cell: str) -> float | None:
-    """A finite number, or None; not every text that Python takes is one in a table."""
+    """A finite number, or None. Python also accepts `1_000`, which is not a number in a table."""
     try:
         value = float(cell) if "_" not in cell else math.nan
     except ValueError:

@@ -1,12 +1,8 @@
-"""A page on which a hand walks through a latent space: from a server, in one file, in a notebook.
+"""A page of sliders over a latent space: from a server, as one file, or in a notebook.
 
-page.js      the page, with markup.js, state.js, map.js and numbers.js; it asks a link for the rest:
-scene.py     what the page is told about a model
-server.py    a link to a server on this machine
-export.py    a link to a decoder inside the page (decoder.js), or to tiles decoded beforehand
-widget.py    a link to a notebook's kernel
+static/page.js  the page, with markup.js, state.js, map.js and numbers.js; a link gives it items:
+server.py       a link to a server on this machine (static/server.js)
+export.py       a link to a decoder in the page, or to tiles that were decoded before (decoder.js)
+widget.py       a link to a notebook's kernel (static/widget.js)
+scene.py        the facts about a model that the page shows
 """
-
-from vae_cli.explore.scene import Scene, Space, survey
-
-__all__ = ["Scene", "Space", "survey"]

@@ -1,4 +1,4 @@
-"""One HTML document with all it needs inside; nothing is loaded from anywhere."""
+"""One HTML document that contains everything it needs, and loads nothing."""
 
 import base64
 import hashlib
@@ -26,21 +26,21 @@ TEMPLATE = """<!doctype html>
 """
 
 
-def source(*names: str) -> str:
-    """The text of files that lie beside this one, put together."""
-    place = files(__package__)
-    return "\n".join(place.joinpath(name).read_text("utf-8") for name in names)
+def read_static(*names: str) -> str:
+    """The text of some files in `static/`, joined."""
+    folder = files(__package__) / "static"
+    return "\n".join(folder.joinpath(name).read_text("utf-8") for name in names)
 
 
-def document(title: str, facts: dict[str, Any], link: str) -> str:
+def make_document(title: str, facts: dict[str, Any], link: str) -> str:
     """The page.
 
     Args:
         title: of the window.
-        facts: what the script finds in the element `facts`.
-        link: the file of what the page asks.
+        facts: the JSON in the element `facts`, which the script reads.
+        link: the script from which the page gets items.
     """
-    style, script = source("page.css"), source(*PAGE, link)
+    style, script = read_static("page.css"), read_static(*PAGE, link)
     allowed = {
         "default-src": "'none'",
         "script-src": _digest(script),
@@ -60,5 +60,5 @@ def document(title: str, facts: dict[str, Any], link: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """What names an inline script or style in a content security policy."""
+    """The name of an inline script or style in a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

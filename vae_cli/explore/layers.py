@@ -1,4 +1,4 @@
-"""A decoder as a list of operations and their numbers, for a page to carry out (decoder.js)."""
+"""A decoder as a list of operations and their weights, which the page executes (decoder.js)."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from vae_cli.model.conv import Block
 
 @dataclass(frozen=True)
 class Operation:
-    """One step from a latent to an item.
+    """One operation of a decoder.
 
     Attributes:
-        name: what decoder.js calls it.
-        sizes: its integers.
-        numbers: its weights.
+        name: its name in decoder.js.
+        sizes: its whole numbers.
+        weights: its tensors.
     """
 
     name: str
     sizes: tuple[int, ...] = ()
-    numbers: tuple[Tensor, ...] = ()
+    weights: tuple[Tensor, ...] = ()
 
 
-def operations(module: nn.Module) -> Iterator[Operation]:
-    """What a decoder does, in its order.
+def list_operations(module: nn.Module) -> Iterator[Operation]:
+    """The operations of a decoder, in order.
 
     Raises:
-        TypeError: a layer that no page can carry out.
+        TypeError: the page has no operation for a layer.
     """
     match module:
         case MLPDecoder():
@@ -41,9 +41,9 @@ def operations(module: nn.Module) -> Iterator[Operation]:
             yield from _each(module.dense, nn.ReLU(), module.project)
             yield Operation("view", module.coarsest)
             for level, side in zip(module.levels, module.sides, strict=True):
-                yield from operations(level)
+                yield from list_operations(level)
                 yield Operation("resize", side)
-            yield from operations(module.out)
+            yield from list_operations(module.out)
             yield Operation("sigmoid")
         case Block():
             yield Operation("keep")
@@ -56,8 +56,8 @@ def operations(module: nn.Module) -> Iterator[Operation]:
             yield _layer(module)
 
 
-def multiply_adds(steps: list[Operation]) -> int:
-    """Of one item's way."""
+def count_multiply_adds(steps: list[Operation]) -> int:
+    """The multiply-adds of decoding one item."""
     total, area = 0, 1
     for step in steps:
         match step.name:
@@ -66,15 +66,15 @@ def multiply_adds(steps: list[Operation]) -> int:
             case "resize":
                 area = step.sizes[0] * step.sizes[1]
             case "linear":
-                total += step.numbers[0].numel()
+                total += step.weights[0].numel()
             case "conv":
-                total += step.numbers[0].numel() * area
+                total += step.weights[0].numel() * area
     return total
 
 
 def _each(*modules: nn.Module) -> Iterator[Operation]:
     for module in modules:
-        yield from operations(module)
+        yield from list_operations(module)
 
 
 def _layer(module: nn.Module) -> Operation:
@@ -89,4 +89,4 @@ def _layer(module: nn.Module) -> Operation:
             return Operation("conv", sizes, (module.weight, module.bias))  # type: ignore[arg-type]
         case nn.GroupNorm():
             return Operation("norm", (module.num_groups,), (module.weight, module.bias))
-    raise TypeError(f"no page can carry out {type(module).__name__}")
+    raise TypeError(f"the page has no operation for {type(module).__name__}")

@@ -1,62 +1,45 @@
-"""What the page is told about a model: its dimensions, and where the test set lies in them."""
+"""The facts about a model that the page shows: its dimensions, and the latents of test items."""
 
 import base64
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from vae_cli.colours import of_classes
-from vae_cli.data import Spec, Split, gather
-from vae_cli.explore.frames import frame
-from vae_cli.latent import pca
-from vae_cli.model import VAE
+from vae_cli.api.model import TrainedModel
+from vae_cli.data.batches import gather
+from vae_cli.data.dataset import Spec, Split
+from vae_cli.latent.projections import pca
+from vae_cli.render.palette import class_colours
+from vae_cli.training import ACTIVE_THRESHOLD
 
-MOST = 5000  # test items on the map
+MAX_ITEMS = 5000  # test items on the map
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
-class Space(Protocol):
-    """What is explored: a model that encodes and decodes."""
-
-    @property
-    def model(self) -> VAE:
-        """The network."""
-
-    @property
-    def spec(self) -> Spec:
-        """What its items are."""
-
-    def encode(self, items: ArrayLike) -> tuple[Array, Array]:
-        """Mean and log-variance of items, `(N, D)` each."""
-
-    def decode(self, z: ArrayLike) -> Array:
-        """Items `(N, ...)` for latents `(N, D)`, or `(D,)` for one."""
-
-
 @dataclass(frozen=True)
 class Scene:
-    """What the page shows besides the picture.
+    """What the page shows in addition to the decoded item.
 
     Attributes:
-        title: what is explored.
+        title: of the page.
         spec: what the items are.
         dims: names of the dimensions.
-        kl: of each dimension, `(D,)`; their order is by it.
+        kl: of each dimension, `(D,)`; the sliders are sorted by it.
         unit: of the KL.
         items: the numbers of some test items, `(M,)`.
         latents: their posterior means, `(M, D)`.
         labels: their classes, `(M,)`, or `(0,)`.
         axes: the two principal directions of the latents, `(2, D)`.
         center: the mean of the latents, `(D,)`.
-        share: of the variance along each direction, `(2,)`.
-        start: where the page begins, `(D,)`.
-        item: the number of the test item that lies there, or -1.
-        upload: what lies there if it is a person's, as bytes; empty where it is not.
+        explained_variance_ratio: the share of the variance along each direction, `(2,)`.
+        start: the latent at which the page starts, `(D,)`.
+        item: the number of the test item with that latent, or -1.
+        upload: the user's picture with that latent, as bytes; empty if there is none.
     """
 
     title: str
@@ -69,13 +52,13 @@ class Scene:
     labels: Array
     axes: Array
     center: Array
-    share: Array
+    explained_variance_ratio: Array
     start: Array
     item: int
     upload: bytes
 
     def facts(self) -> dict[str, Any]:
-        """The same as JSON can hold it; numbers as little-endian float32 in base64."""
+        """The same as JSON values; arrays are little-endian float32 in base64."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         spec: Spec = values.pop("spec")
         values["upload"] = base64.b64encode(self.upload).decode()
@@ -83,77 +66,74 @@ class Scene:
             "data": spec.name,
             "shape": spec.shape,
             "classes": spec.classes,
-            "colours": of_classes(max(1, len(spec.classes))),
+            "colours": class_colours(max(1, len(spec.classes))),
             "columns": spec.columns,
+            "active_threshold": ACTIVE_THRESHOLD,
             **{
                 name: _base64(value) if isinstance(value, np.ndarray) else value
                 for name, value in values.items()
             },
         }
 
-    def fewer(self, count: int) -> "Scene":
-        """With `count` of the test items, spread over all of them."""
-        some = spread(len(self.items), count)
+    def with_fewer_items(self, count: int) -> "Scene":
+        """The same with at most `count` test items, evenly spaced."""
+        some = evenly_spaced(len(self.items), count)
         labels = self.labels[some] if len(self.labels) else self.labels
         return dataclasses.replace(
             self, items=self.items[some], latents=self.latents[some], labels=labels
         )
 
 
-def survey(
-    space: Space,
-    title: str,
-    kl: ArrayLike,
-    split: Split | None,
-    begin: ArrayLike | None = None,
+def build_scene(
+    model: TrainedModel, split: Split | None, first_item: ArrayLike | None = None
 ) -> Scene:
-    """Look at a model's latent space.
+    """Encode test items, and collect the facts about a model.
 
     Args:
-        space: the model.
-        title: what the page calls it.
-        kl: of each dimension, in nats, `(D,)`.
-        split: the test set; None if it is not there, and then there is no map.
-        begin: the item to start from, `(1, ...)`; None is the first test item, or the origin.
+        model: the model.
+        split: the test set; None if it is not available, and then there is no map.
+        first_item: the item to start from, `(1, ...)`; None means the first test item, or the
+            origin if there are none.
     """
-    depth = space.model.latent_dim
-    latents, labels = np.zeros((0, depth), np.float32), np.zeros(0, np.float32)
-    items = spread(0 if split is None else len(split), MOST)
-    axes = np.eye(2, depth, dtype=np.float32)
-    center, share = np.zeros(depth, np.float32), np.zeros(2, np.float32)
+    latent_dim = model.model.latent_dim
+    latents, labels = np.zeros((0, latent_dim), np.float32), np.zeros(0, np.float32)
+    items = evenly_spaced(0 if split is None else len(split), MAX_ITEMS)
+    axes = np.eye(2, latent_dim, dtype=np.float32)
+    center, ratio = np.zeros(latent_dim, np.float32), np.zeros(2, np.float32)
     if split is not None:
-        latents = space.encode(gather(split.items, split.rows[items]))[0]
-        labels = _floats(split.labels[items] if len(split.labels) else split.labels)
-        if len(latents) > 2 <= depth:  # noqa: PLR2004  what a plane needs
-            _, axes, center, share = (part.numpy() for part in pca(torch.from_numpy(latents)))
-    if begin is not None:
-        start, item, upload = space.encode(begin)[0][0], -1, frame(begin, space.spec)
+        latents = model.encode(gather(split.items, split.rows[items])).mean
+        labels = _float32(split.labels[items] if len(split.labels) else split.labels)
+        if len(latents) > 2 <= latent_dim:  # noqa: PLR2004  what a plane needs
+            _, axes, center, ratio = (part.numpy() for part in pca(torch.from_numpy(latents)))
+    if first_item is not None:
+        start, item = model.encode(first_item).mean[0], -1
+        upload = model.kind.to_bytes(first_item)
     else:
         start, item, upload = (latents[0], 0, b"") if len(latents) else (center, -1, b"")
     return Scene(
-        title,
-        space.spec,
-        tuple(f"z{number}" for number in range(depth)),
-        _floats(kl),
+        model.name,
+        model.spec,
+        tuple(f"z{number}" for number in range(latent_dim)),
+        _float32(model.kl_by_dim),
         "nats",
-        _floats(items),
+        _float32(items),
         latents,
         labels,
-        _floats(axes),
-        _floats(center),
-        _floats(share),
-        _floats(start),
+        _float32(axes),
+        _float32(center),
+        _float32(ratio),
+        _float32(start),
         item,
         upload,
     )
 
 
-def spread(count: int, most: int) -> np.ndarray:
-    """Whole numbers below `count`, all of them or `most` at equal distances."""
-    return np.arange(count) if count <= most else np.arange(most) * count // most
+def evenly_spaced(count: int, limit: int) -> np.ndarray:
+    """All whole numbers below `count`, or `limit` of them at equal distances."""
+    return np.arange(count) if count <= limit else np.arange(limit) * count // limit
 
 
-def _floats(values: ArrayLike) -> Array:
+def _float32(values: ArrayLike) -> Array:
     return np.asarray(values, np.float32)
 
 

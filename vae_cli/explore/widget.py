@@ -1,15 +1,15 @@
-"""The page in a notebook: its link is the kernel, through anywidget."""
+"""The page in a notebook. Its link is the kernel, through anywidget."""
 
 from typing import Any, final
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from vae_cli.data import Split, gather
+from vae_cli.api.model import TrainedModel
+from vae_cli.data.batches import gather
+from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
-from vae_cli.explore.document import PAGE, source
-from vae_cli.explore.frames import frame
-from vae_cli.explore.scene import Space, survey
+from vae_cli.explore.document import PAGE, read_static
+from vae_cli.explore.scene import build_scene
 
 try:
     import anywidget
@@ -20,31 +20,27 @@ except ModuleNotFoundError as error:
 
 @final
 class Explorer(anywidget.AnyWidget):
-    """Sliders over a latent space; anywidget shows what a cell returns.
+    """Sliders over a latent space; a notebook shows it when a cell returns it.
 
     Args:
-        space: the model.
-        title: what it is called.
-        kl: of each dimension, in nats, `(D,)`.
+        model: the model.
         split: the test set.
     """
 
-    _esm = source(*PAGE, "widget.js")
-    _css = source("page.css")
+    _esm = read_static(*PAGE, "widget.js")
+    _css = read_static("page.css")
     facts = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, space: Space, title: str, kl: ArrayLike, split: Split) -> None:
-        super().__init__(facts=survey(space, title, kl, split).facts())
-        self.space = space
-        self.split = split
+    def __init__(self, model: TrainedModel, split: Split) -> None:
+        super().__init__(facts=build_scene(model, split).facts())
+        self.model, self.split = model, split
         self.on_msg(self.answer)
 
     def answer(self, _: Any, question: dict[str, Any], buffers: list[Any]) -> None:
-        """Answer the page: a latent is decoded, a number is a test item."""
-        spec = self.space.spec
+        """Answer the page: decode a latent, or send a test item."""
         if "item" in question:
             row = self.split.rows[[int(question["item"])]]
-            content = frame(gather(self.split.items, row), spec)
+            item: Any = gather(self.split.items, row)
         else:
-            content = frame(self.space.decode(np.frombuffer(buffers[0], "<f4")), spec)
-        self.send({"id": question["id"]}, [content])
+            item = self.model.decode(np.frombuffer(buffers[0], "<f4"))
+        self.send({"id": question["id"]}, [self.model.kind.to_bytes(item)])

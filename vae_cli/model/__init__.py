@@ -1,13 +1,14 @@
-"""What is learned: networks, distributions and the VAE that joins them."""
+"""Networks, distributions and objectives, and the VAE that joins them."""
 
 from vae_cli.model.conv import PRESETS, ConvDecoder, ConvEncoder, plan
 from vae_cli.model.likelihoods import ColumnNormal, HalfVarianceNormal, Likelihood
-from vae_cli.model.networks import MLPDecoder, MLPEncoder
+from vae_cli.model.mlp import MLPDecoder, MLPEncoder
 from vae_cli.model.normal import DiagonalNormal
+from vae_cli.model.objectives import Loss, NegativeELBO, Objective
 from vae_cli.model.priors import Prior, StandardNormal
-from vae_cli.model.size import Size, measure
+from vae_cli.model.size import Size, measure_size
 from vae_cli.model.vae import VAE, Inference, Model
-from vae_cli.model.vectors import Moments, VectorDecoder, VectorEncoder
+from vae_cli.model.vectors import VectorDecoder, VectorEncoder
 
 __all__ = [
     "PRESETS",
@@ -19,15 +20,17 @@ __all__ = [
     "HalfVarianceNormal",
     "Inference",
     "Likelihood",
+    "Loss",
     "MLPDecoder",
     "MLPEncoder",
     "Model",
-    "Moments",
+    "NegativeELBO",
+    "Objective",
     "Prior",
     "Size",
     "StandardNormal",
     "VectorDecoder",
     "VectorEncoder",
-    "measure",
+    "measure_size",
     "plan",
 ]

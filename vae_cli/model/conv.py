@@ -1,11 +1,11 @@
 """Residual convolutional networks for images of any height and width from 16 to 256.
 
-Every level halves height and width and doubles the channels, up to eight times the first. Between
-two halvings stand residual blocks (He et al., 2016, in the order norm, ReLU, convolution) with
-group normalisation (Wu & He, 2018), which does not mix the images of a batch. The decoder enlarges
-by nearest neighbour before it convolves, which leaves no checkerboards (Odena et al., 2016). A
-fully connected layer between the last level and the latents is a seventh of the multiply-adds, and
-about half of the gain over an MLP.
+Every level halves height and width and doubles the channels, up to eight times the first. Each
+level has residual blocks (He et al., 2016, in the order norm, ReLU, convolution) with group
+normalization (Wu & He, 2018), which does not mix the images of a batch. The decoder enlarges by
+nearest neighbour before it convolves, which avoids checkerboard patterns (Odena et al., 2016). The
+fully connected layer between the last level and the latents does a seventh of the multiply-adds,
+and brings about half of the gain over an MLP.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,15 @@ from torch import Tensor, nn
 from vae_cli.model.likelihoods import HalfVarianceNormal
 from vae_cli.model.normal import DiagonalNormal
 
-COARSEST = 8  # no side is halved once it is no longer than this
-GROUP = 8  # channels normalised together
-DENSE = 16  # units of the fully connected layer for each channel of the first level
+MIN_SIDE = 8  # pixels; sides of this length or less are not halved
+GROUP_CHANNELS = 8  # channels that are normalized together
+DENSE_UNITS = 16  # of the fully connected layer, per channel of the first level
+SIDES = range(16, 257)  # pixels; the heights and widths that the network takes
 
 
 @dataclass(frozen=True)
 class Preset:
-    """How wide and deep a network is: channels of the first level, residual blocks a level."""
+    """Width and depth of a network: channels of the first level, residual blocks per level."""
 
     width: int
     depth: int
@@ -42,9 +43,9 @@ class Plan:
 
     Attributes:
         shape: `(C, H, W)` of an image.
-        sides: height and width of each level, from the image inwards, the image's own first.
-        widths: channels of each level, without the image's.
-        depth: residual blocks a level.
+        sides: height and width of each level, starting with those of the image.
+        widths: channels of each level, without the image.
+        depth: residual blocks per level.
         dense: units of the fully connected layer between the last level and the latents.
     """
 
@@ -61,18 +62,18 @@ class Plan:
 
 
 def plan(shape: Sequence[int], preset: Preset) -> Plan:
-    """The sizes that suit images of `(C, H, W)`."""
+    """The sizes for images of `(C, H, W)`."""
     sides = [(shape[1], shape[2])]
-    while min(sides[-1]) > COARSEST:
+    while min(sides[-1]) > MIN_SIDE:
         height, width = sides[-1]
         sides.append((-(-height // 2), -(-width // 2)))
     widths = [preset.width * 2 ** min(level, 3) for level in range(len(sides) - 1)]
-    return Plan(tuple(shape), tuple(sides), tuple(widths), preset.depth, DENSE * preset.width)
+    return Plan(tuple(shape), tuple(sides), tuple(widths), preset.depth, DENSE_UNITS * preset.width)
 
 
 @final
 class Block(nn.Module):
-    """Two convolutions whose sum with the input goes on: `(B, C, H, W)` to the same."""
+    """Two convolutions whose output is added to the input: `(B, C, H, W)` to the same shape."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class Block(nn.Module):
         nn.init.zeros_(self.conv2.weight)  # a block starts as the identity
 
     def forward(self, x: Tensor) -> Tensor:
-        """The input and what is to be added to it."""
+        """The input plus the residual."""
         inside = self.conv1(self.norm1(x).relu())
         residual: Tensor = self.conv2(self.norm2(inside).relu())
         return x + residual
@@ -89,7 +90,7 @@ class Block(nn.Module):
 
 @final
 class ConvEncoder(nn.Module):
-    """Halve and convolve, then a dense layer and one projection to mean and log-variance.
+    """Convolutions that halve the image, a dense layer, and a projection to mean and log-variance.
 
     Args:
         plan: the sizes.
@@ -115,10 +116,10 @@ class ConvEncoder(nn.Module):
 
 @final
 class ConvDecoder(nn.Module):
-    """The encoder's mirror image, then a sigmoid for each pixel.
+    """The mirror image of the encoder, then a sigmoid for each pixel.
 
     Args:
-        plan: the sizes, as the encoder has them.
+        plan: the sizes of the encoder.
         latent_dim: D.
     """
 
@@ -130,7 +131,7 @@ class ConvDecoder(nn.Module):
         self.sides = plan.sides[-2::-1]
         widths = plan.widths[::-1]
         self.levels = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(plan.depth)), _leave(width, width_out))
+            nn.Sequential(*(Block(width) for _ in range(plan.depth)), _end_level(width, width_out))
             for width, width_out in zip(widths, (*widths[1:], 0), strict=True)
         )
         self.out = _conv(plan.widths[0], plan.shape[0])
@@ -144,11 +145,11 @@ class ConvDecoder(nn.Module):
         return HalfVarianceNormal(torch.sigmoid(logits.float()))
 
 
-def _leave(width: int, width_out: int) -> nn.Module:
-    """From one level to the next; from the last, the norm and ReLU that end it.
+def _end_level(width: int, width_out: int) -> nn.Module:
+    """The convolution to the next level, or the norm and ReLU at the end of the last level.
 
-    They stand before the enlargement, where they cost a quarter: by nearest neighbour it makes no
-    difference.
+    The norm and ReLU come before the last enlargement, where they cost a quarter. The result is the
+    same, because enlarging by nearest neighbour only repeats pixels.
     """
     return _conv(width, width_out) if width_out else nn.Sequential(_norm(width), nn.ReLU())
 
@@ -158,4 +159,4 @@ def _conv(width_in: int, width_out: int, stride: int = 1) -> nn.Conv2d:
 
 
 def _norm(width: int) -> nn.GroupNorm:
-    return nn.GroupNorm(width // GROUP, width)
+    return nn.GroupNorm(width // GROUP_CHANNELS, width)

@@ -1,14 +1,14 @@
-"""p(x|z): how an item is drawn around what the decoder makes of a latent.
+"""Likelihoods p(x|z): the distribution of an item around the output of the decoder.
 
-Images have a variance of ½ for every pixel,
+Every pixel of an image has a variance of ½,
 
     −log p(x|z) = ‖x − mean‖² + ½ D log π,
 
-so the article's "MSE", the sum of an image's squared errors, is a negative log-likelihood in nats
-up to a constant. `distortion` leaves that constant out and keeps losses on the article's scale.
+so the sum of an image's squared errors is a negative log-likelihood in nats, up to a constant.
+`distortion` leaves the constant out, so that it has the scale of the usual "MSE" of VAE tutorials.
 
-Vectors have a variance σ² for each column that is learned with the weights, in units of the
-column's own standard deviation s (the σ-VAE of Rybkin, Daniilidis & Levine, 2021, a σ a column):
+Every column of a table has a variance σ² that is learned with the weights, in units of the column's
+own standard deviation s (the σ-VAE of Rybkin, Daniilidis & Levine, 2021, with one σ per column):
 
     −log p(x|z) = ½ Σ ((x − mean) / s)² / σ² + log σ²  +  Σ log s + ½ D log 2π.
 """
@@ -24,13 +24,13 @@ from torch import Generator, Tensor
 
 
 class Likelihood(ABC):
-    """A distribution over images `(B, C, H, W)` with pixels in [0, 1], or vectors `(B, D)`."""
+    """A distribution over images `(B, C, H, W)` with pixels in [0, 1], or over rows `(B, D)`."""
 
     mean: Tensor
 
     @abstractmethod
     def distortion(self, x: Tensor) -> Tensor:
-        """−log p(x|z) in nats, less what no parameter can change: `(B,)`."""
+        """−log p(x|z) in nats, without the constant that no parameter changes: `(B,)`."""
 
     @abstractmethod
     def log_prob(self, x: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ class Likelihood(ABC):
 
     @abstractmethod
     def sample(self, generator: Generator | None = None) -> Tensor:
-        """One draw in the shape of the mean; a picture of it is the mean with grain."""
+        """One sample, in the shape of the mean."""
 
 
 @final
@@ -53,7 +53,7 @@ class HalfVarianceNormal(Likelihood):
     mean: Tensor
 
     def distortion(self, x: Tensor) -> Tensor:
-        """The sum of each image's squared errors, `(B,)`; the article calls it MSE."""
+        """The sum of each image's squared errors, `(B,)`: what VAE tutorials call MSE."""
         return F.mse_loss(self.mean, x, reduction="none").flatten(1).sum(1)
 
     def log_prob(self, x: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class HalfVarianceNormal(Likelihood):
         return -self.distortion(x) - 0.5 * math.log(math.pi) * x[0].numel()
 
     def sample(self, generator: Generator | None = None) -> Tensor:
-        """One draw, `(B, C, H, W)`; its pixels may leave [0, 1]."""
+        """One sample, `(B, C, H, W)`; its pixels may be outside [0, 1]."""
         noise = torch.empty_like(self.mean).normal_(generator=generator)
         return self.mean + math.sqrt(0.5) * noise
 
@@ -82,7 +82,7 @@ class ColumnNormal(Likelihood):
     unit: Tensor
 
     def distortion(self, x: Tensor) -> Tensor:
-        """The negative log-likelihood of standardised columns, less ½ D log 2π: `(B,)`."""
+        """The negative log-likelihood of standardized columns, without ½ D log 2π: `(B,)`."""
         squares = ((x - self.mean) / self.unit) ** 2
         return 0.5 * (squares * (-self.log_variance).exp() + self.log_variance).sum(1)
 
@@ -91,6 +91,6 @@ class ColumnNormal(Likelihood):
         return -self.distortion(x) - (self.unit.log() + 0.5 * math.log(2 * math.pi)).sum()
 
     def sample(self, generator: Generator | None = None) -> Tensor:
-        """One draw, `(B, D)`."""
+        """One sample, `(B, D)`."""
         noise = torch.empty_like(self.mean).normal_(generator=generator)
         return self.mean + self.unit * (0.5 * self.log_variance).exp() * noise

@@ -1,4 +1,4 @@
-"""The diagonal normal distribution.
+"""The normal distribution with a diagonal covariance.
 
 N(z; μ, diag σ²) with σ² = exp(log_variance)
 KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² − 1 − log σ²) for each dimension
@@ -31,7 +31,7 @@ class DiagonalNormal:
         return (0.5 * self.log_variance).exp()
 
     def rsample(self, generator: Generator | None = None) -> Tensor:
-        """One draw `(..., D)` that gradients flow through (Kingma & Welling, 2014, sec. 2.4)."""
+        """One sample `(..., D)` that gradients flow through (Kingma & Welling, 2014, sec. 2.4)."""
         return torch.addcmul(self.mean, self.scale, _noise_like(self.mean, generator))
 
     def log_prob(self, value: Tensor) -> Tensor:

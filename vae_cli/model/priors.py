@@ -1,4 +1,4 @@
-"""p(z): what the latents are before an image is seen."""
+"""Priors p(z): the distribution of the latents before an item is seen."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from vae_cli.model.normal import DiagonalNormal
 
 
 class Prior(ABC):
-    """A distribution over latents `(B, D)` to which a posterior is held."""
+    """A distribution over latents, which the KL term pulls the posteriors towards."""
 
     @abstractmethod
     def sample(self, count: int, generator: Generator | None = None) -> Tensor:
-        """`count` independent draws, `(count, D)`, on the device of the generator."""
+        """`count` independent samples, `(count, D)`, on the device of the prior."""
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:
@@ -29,13 +29,18 @@ class Prior(ABC):
 @final
 @dataclass(frozen=True)
 class StandardNormal(Prior):
-    """p(z) = N(0, I)."""
+    """p(z) = N(0, I).
+
+    Attributes:
+        latent_dim: D.
+        device: where `sample` makes its samples.
+    """
 
     latent_dim: int
     device: torch.device
 
     def sample(self, count: int, generator: Generator | None = None) -> Tensor:
-        """`count` independent draws, `(count, D)`."""
+        """`count` independent samples, `(count, D)`."""
         return torch.randn(count, self.latent_dim, device=self.device, generator=generator)
 
     def log_prob(self, z: Tensor) -> Tensor:

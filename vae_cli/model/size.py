@@ -1,4 +1,4 @@
-"""How large a network is, counted without allocating it."""
+"""The size of a network, measured without allocating its memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from torch.autograd.graph import saved_tensors_hooks
 
 @dataclass(frozen=True)
 class Size:
-    """What a network costs.
+    """The size of a network.
 
     Attributes:
-        parameters: learned numbers.
-        multiply_adds: of one item's way through, forward.
-        batch_bytes: kept between the forward and the backward pass of a batch.
+        parameters: number of learned values.
+        multiply_adds: of the forward pass of one item.
+        batch_bytes: memory kept between the forward and the backward pass of a batch.
     """
 
     parameters: int
@@ -23,15 +23,17 @@ class Size:
     batch_bytes: int
 
 
-def measure(model: nn.Module, shape: Sequence[int], batch_size: int) -> Size:
+def measure_size(model: nn.Module, shape: Sequence[int], batch_size: int) -> Size:
     """The size of a model on the meta device, for items of a shape."""
-    from torch.utils.flop_counter import FlopCounterMode  # a quarter of a second, for triton
+    from torch.utils.flop_counter import (
+        FlopCounterMode,
+    )  # a quarter of a second, because it imports triton
 
-    own = {_place(parameter) for parameter in model.parameters()}
-    kept: dict[int, int] = {}
+    parameter_storages = {_storage_id(parameter) for parameter in model.parameters()}
+    saved: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
-        kept[_place(tensor)] = tensor.untyped_storage().nbytes()  # two views of one count once
+        saved[_storage_id(tensor)] = tensor.untyped_storage().nbytes()  # views of one count once
         return tensor
 
     with FlopCounterMode(display=False) as counter:
@@ -39,11 +41,11 @@ def measure(model: nn.Module, shape: Sequence[int], batch_size: int) -> Size:
     with saved_tensors_hooks(pack, lambda tensor: tensor):
         model(torch.empty(batch_size, *shape, device="meta"))
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    memory = sum(size for place, size in kept.items() if place not in own)
+    memory = sum(size for storage, size in saved.items() if storage not in parameter_storages)
     return Size(parameters, counter.get_total_flops() // 2, memory)
 
 
-def _place(tensor: Tensor) -> int:
-    """What tells one storage from another where there are no addresses."""
-    place: int = tensor.untyped_storage()._cdata
-    return place
+def _storage_id(tensor: Tensor) -> int:
+    """Identifies a storage; on the meta device, storages have no addresses."""
+    identifier: int = tensor.untyped_storage()._cdata
+    return identifier

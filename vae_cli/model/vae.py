@@ -18,13 +18,13 @@ from vae_cli.model.priors import Prior, StandardNormal
 
 @dataclass(frozen=True)
 class Inference:
-    """One pass from images through their latents back to images.
+    """One pass from items through their latents back to items.
 
     Attributes:
         posterior: q(z|x), parameters `(B, D)`.
-        z: what was drawn from it, `(B, D)`.
-        prior: p(z), to which the posterior is held.
-        likelihood: p(x|z), its mean `(B, C, H, W)`.
+        z: a sample from the posterior, `(B, D)`.
+        prior: p(z).
+        likelihood: p(x|z), with mean `(B, C, H, W)` or `(B, D)`.
     """
 
     posterior: DiagonalNormal
@@ -34,15 +34,25 @@ class Inference:
 
 
 class Model(Protocol):
-    """What can be trained: a call does one whole inference pass."""
+    """A model that can be trained: a call does one inference pass."""
 
     def __call__(self, x: Tensor, generator: Generator | None = None) -> Inference:
-        """Infer, draw and decode for images `(B, C, H, W)` with pixels in [0, 1]."""
+        """Encode, sample and decode images `(B, C, H, W)` in [0, 1], or rows `(B, D)`."""
 
 
 @final
 class VAE(nn.Module):
     """An encoder and a decoder that share a latent space.
+
+    Example:
+        >>> import torch
+        >>> from vae_cli.model import MLPDecoder, MLPEncoder, VAE
+        >>> shape, hidden, latent_dim = (1, 28, 28), (400,), 20
+        >>> encoder = MLPEncoder(shape, hidden, latent_dim)
+        >>> model = VAE(encoder, MLPDecoder(shape, hidden, latent_dim), latent_dim)
+        >>> inference = model(torch.rand(8, *shape))
+        >>> inference.z.shape, inference.likelihood.mean.shape
+        (torch.Size([8, 20]), torch.Size([8, 1, 28, 28]))
 
     Args:
         encoder: images `(B, C, H, W)` to a `DiagonalNormal` with parameters `(B, D)`.
@@ -58,11 +68,11 @@ class VAE(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are."""
+        """The device of the parameters."""
         return next(self.parameters()).device
 
     def posterior(self, x: Tensor) -> DiagonalNormal:
-        """q(z|x) for images `(B, C, H, W)` with pixels in [0, 1]."""
+        """q(z|x) for images `(B, C, H, W)` with pixels in [0, 1], or rows `(B, D)`."""
         posterior: DiagonalNormal = self.encoder(x)
         return posterior
 
@@ -76,7 +86,7 @@ class VAE(nn.Module):
         return StandardNormal(self.latent_dim, self.device)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Inference:
-        """Infer, draw once and decode."""
+        """Encode, take one sample, and decode."""
         posterior = self.posterior(x)
         z = posterior.rsample(generator)
         return Inference(posterior, z, self.prior(), self.likelihood(z))

@@ -1,27 +1,30 @@
-"""How it learns: state, step, loop, and what is known at the end of an epoch."""
+"""Training: the state, one step, one epoch, the loop, and the metrics of an epoch."""
 
-from vae_cli.training import precision
-from vae_cli.training.epoch import HostEpoch
-from vae_cli.training.graph import DeviceEpoch
-from vae_cli.training.loop import evaluate, fit
-from vae_cli.training.metrics import EpochReport, Metrics
+from vae_cli.training.captured import CapturedEpoch
+from vae_cli.training.epoch import Epoch, TracedEpoch
+from vae_cli.training.loop import evaluate, fit, prepare_epoch
+from vae_cli.training.metrics import ACTIVE_THRESHOLD, EpochReport, Metrics
+from vae_cli.training.optimizer import Adam
 from vae_cli.training.schedules import Schedule, constant, cosine
 from vae_cli.training.state import TrainState
-from vae_cli.training.step import differentiate, trace, train_step
+from vae_cli.training.step import loss_and_gradients, trace, train_step
 
 __all__ = [
-    "DeviceEpoch",
+    "ACTIVE_THRESHOLD",
+    "Adam",
+    "CapturedEpoch",
+    "Epoch",
     "EpochReport",
-    "HostEpoch",
     "Metrics",
     "Schedule",
+    "TracedEpoch",
     "TrainState",
     "constant",
     "cosine",
-    "differentiate",
     "evaluate",
     "fit",
-    "precision",
+    "loss_and_gradients",
+    "prepare_epoch",
     "trace",
     "train_step",
 ]

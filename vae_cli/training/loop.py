@@ -1,42 +1,63 @@
-"""The test set, and the loop over epochs.
+"""The loop over epochs, and the evaluation on the test set.
 
 Losses are in nats, summed over an item and averaged over items. Nothing is read from the device
-inside an epoch: totals accumulate there and are read once, at its end.
+inside an epoch: the totals accumulate there and are read once, at the end.
 """
 
 import math
 import time
+import warnings
 from collections.abc import Callable
 
 import torch
 from torch import Generator
 
-from vae_cli.data import Split, at_once, permutation
+from vae_cli.data.batches import chunk_length, chunks, permutation, steps_per_epoch
+from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.errors import NonFiniteLossError
-from vae_cli.model import Model
-from vae_cli.objectives import Objective
-from vae_cli.training.epoch import chunks
-from vae_cli.training.graph import prepare
+from vae_cli.model import Model, Objective
+from vae_cli.training.captured import CapturedEpoch
+from vae_cli.training.epoch import Epoch, TracedEpoch
 from vae_cli.training.metrics import EpochReport, Metrics, Totals
 from vae_cli.training.schedules import Schedule
 from vae_cli.training.state import TrainState
+from vae_cli.training.step import Reduce, identity
+
+EVALUATION_BATCH = 1000  # items
 
 
 @torch.no_grad()
 def evaluate(model: Model, objective: Objective, split: Split, *, seed: int) -> Metrics:
-    """The averages over all items of a split, with one posterior sample an item.
+    """The averages over all items of a split, with one posterior sample per item.
 
     The noise is the same in every call with the same seed, so that epochs can be compared.
     """
     generator = Generator(split.items.device).manual_seed(seed)
     totals = Totals()
-    for x in chunks(split.items, split.rows, at_once(split.items.shape[1:], 1000)):
+    batch_size = chunk_length(split.items.shape[1:], EVALUATION_BATCH)
+    for x in chunks(split.items, split.rows, batch_size):
         totals.add(objective(x, model(x, generator)))
+        totals.count += len(x)
     return totals.mean()
 
 
-def _silent(done: int, total: int) -> None:
-    """Progress that nobody watches."""
+def prepare_epoch(
+    state: TrainState,
+    objective: Objective,
+    split: Split,
+    batch_size: int,
+    reduce: Reduce = identity,
+) -> Epoch:
+    """The fastest kind of epoch for a split: captured on CUDA if that is possible, else traced."""
+    if split.items.is_cuda and len(split) >= batch_size:
+        epoch = CapturedEpoch(state, objective, split, batch_size, reduce)
+        try:
+            epoch.capture()
+        except RuntimeError as error:
+            warnings.warn(f"training goes on without a CUDA graph: {error}", stacklevel=2)
+        else:
+            return epoch
+    return TracedEpoch(state, objective, split, batch_size, reduce)
 
 
 def fit(
@@ -50,36 +71,39 @@ def fit(
     seed: int,
     learning_rate: Schedule,
     report: Callable[[EpochReport], None],
-    progress: Callable[[int, int], None] = _silent,
+    progress: Progress = ignore_progress,
+    reduce: Reduce = identity,
 ) -> None:
-    """Train until `epochs` epochs are done.
+    """Train until `epochs` epochs are complete.
 
     Args:
         state: where to start; changed in place.
-        objective: what is minimised.
-        train: what is learned from, on the model's device.
-        test: what is never trained on, on the model's device.
-        epochs: whole epochs since the start of the run.
-        batch_size: items a step; the last step of an epoch may have fewer.
-        seed: of the order of the items and of the noise of the evaluation.
+        objective: what is minimized.
+        train: the training set, on the model's device.
+        test: the test set, on the model's device.
+        epochs: complete epochs since the start of the run.
+        batch_size: items per step; the last step of an epoch may have fewer.
+        seed: of the order of the items, and of the noise of the evaluation.
         learning_rate: a pure function of the step.
-        report: called with each epoch's averages.
-        progress: called now and then with the items trained on since the start, and those of the
-            whole run; the state is then between two steps, and an exception leaves it so.
+        report: called with the metrics of each epoch.
+        progress: called now and then with the number of items trained on since the start, and the
+            number for the whole run. The state is then between two steps, and stays so if
+            `progress` raises an exception.
+        reduce: combines the gradients and the totals of several processes.
 
     Raises:
         NonFiniteLossError: a loss is infinite or not a number.
     """
-    count, steps = len(train), -(-len(train) // batch_size)
-    epoch = prepare(state, objective, train, batch_size)
+    count, steps = len(train), steps_per_epoch(len(train), batch_size)
+    epoch = prepare_epoch(state, objective, train, batch_size, reduce)
 
-    def chunk_done(images: int) -> None:
-        progress(state.epoch * count + images, epochs * count)
+    def chunk_done(items: int) -> None:
+        progress(state.epoch * count + items, epochs * count)
 
     while state.epoch < epochs:
-        start, first = time.perf_counter(), state.step - state.done
+        start, first_step = time.perf_counter(), state.step - state.done
         order = permutation(count, seed=seed, epoch=state.epoch, device=train.items.device)
-        rates = torch.tensor([learning_rate(first + index) for index in range(steps)])
+        rates = torch.tensor([learning_rate(first_step + index) for index in range(steps)])
         trained = epoch.run(order, rates, chunk_done)
         seconds = time.perf_counter() - start
         tested = evaluate(state.model, objective, test, seed=seed)

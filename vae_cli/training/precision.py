@@ -1,100 +1,102 @@
-"""Which number format the matrix products of a run use.
+"""The number format of the matrix products of a run.
 
-bfloat16 has float32's range and 8 bits of precision; weights, moments, losses and the noise stay in
-float32. It wins only where the hardware multiplies it, and even there not for every network, so it
-is tried on the very network and batch that will be trained.
+bfloat16 has the range of float32 and 8 bits of precision; weights, moments, losses and noise stay
+in float32. It is faster only if the hardware multiplies it, and even then not for every network, so
+it is measured with the network and batch size that will be trained.
 """
 
 import statistics
 import time
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from vae_cli.data import Split
+from vae_cli.data.batches import steps_per_epoch
+from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
-from vae_cli.objectives import Objective
-from vae_cli.training.epoch import HostEpoch
+from vae_cli.model import Objective
+from vae_cli.training.epoch import TracedEpoch
 from vae_cli.training.state import TrainState
 
-WORTH_IT = 0.85  # of float32's time: below that a switch is no accident of the measurement
+MAX_TIME_RATIO = 0.85  # of float32's time; anything above may be noise of the measurement
 TURNS, STEPS = 5, 10
 
+Precision = Literal["float32", "tf32", "bfloat16"]
 
-def choose(name: str, device: torch.device, bfloat16_wins: Callable[[], bool]) -> str:
-    """The precision to train in: float32, tf32 or bfloat16.
+
+def choose_precision(
+    name: Literal["auto"] | Precision, device: torch.device, bfloat16_is_faster: Callable[[], bool]
+) -> Precision:
+    """The precision to train in.
 
     Args:
-        name: what was asked for; `auto` is tf32 on a GPU that has it, and on a processor bfloat16
-            where it is both native and faster.
-        device: where the model learns.
-        bfloat16_wins: measures; called only where the processor has bfloat16.
-
-    Raises:
-        UsageError: the device does not have what is asked for.
+        name: what was asked for. `auto` is tf32 on a GPU that has it, and bfloat16 on a processor
+            that multiplies it in hardware and is faster with it.
+        device: the device to train on.
+        bfloat16_is_faster: measures; called only if the processor has bfloat16.
     """
-    check(name, device)
     if name != "auto":
         return name
     if device.type == "cuda":
         ampere = (8, 0)  # the first GPUs with tf32
         return "tf32" if torch.cuda.get_device_capability(device) >= ampere else "float32"
-    if device.type == "cpu" and native_bfloat16() and bfloat16_wins():
+    if device.type == "cpu" and has_native_bfloat16() and bfloat16_is_faster():
         return "bfloat16"
     return "float32"
 
 
-def check(name: str, device: torch.device) -> None:
-    """Refuse a precision that the device does not have.
+def require_supported(name: str, device: torch.device) -> None:
+    """Check that the device has a precision.
 
     Raises:
-        UsageError: tf32 is asked for on a device that is no CUDA GPU.
+        UsageError: tf32 is asked for on a device that is not a CUDA GPU.
     """
     if name == "tf32" and device.type != "cuda":
         raise UsageError(f"--precision tf32 is for cuda: on {device.type} use float32 or bfloat16")
 
 
-def apply(name: str, state: TrainState) -> None:
-    """Make the state learn in that precision."""
+def apply_precision(name: Precision, state: TrainState) -> None:
+    """Make the state train in that precision."""
     state.dtype = torch.bfloat16 if name == "bfloat16" else torch.float32
     if name == "tf32":
         torch.set_float32_matmul_precision("high")
 
 
-def native_bfloat16() -> bool:
+def has_native_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 in hardware (AVX-512 or AMX)."""
     can = torch.cpu.get_capabilities()
     return bool(can.get("avx512_bf16") or can.get("amx_bf16"))
 
 
-def bfloat16_wins(
-    fresh: Callable[[], TrainState], objective: Objective, split: Split, batch_size: int
+def bfloat16_is_faster(
+    make_state: Callable[[], TrainState], objective: Objective, split: Split, batch_size: int
 ) -> bool:
-    """Whether steps in bfloat16 take clearly less time, measured in turns on this machine, now.
+    """Whether steps in bfloat16 are clearly faster, measured now, alternating with float32.
 
     Args:
-        fresh: makes a new state of the network that will be trained.
-        objective: what is minimised.
-        split: what will be learned from.
-        batch_size: items a step.
+        make_state: makes a new state of the network that will be trained.
+        objective: what is minimized.
+        split: the training set.
+        batch_size: items per step.
     """
     some = split.head(STEPS * batch_size)
     order = torch.arange(len(some))
-    rates = torch.full((-(-len(some) // batch_size),), 1e-4)
+    rates = torch.full((steps_per_epoch(len(some), batch_size),), 1e-4)
     epochs = []
     for dtype in (torch.float32, torch.bfloat16):
-        state = fresh()
+        state = make_state()
         state.dtype = dtype
-        epochs.append(HostEpoch(state, objective, some, batch_size))
+        epochs.append(TracedEpoch(state, objective, some, batch_size))
     ratios = []
     for _ in range(TURNS + 1):
-        seconds = [_seconds(epoch, order, rates) for epoch in epochs]
-        ratios.append(seconds[1] / seconds[0])
-    return statistics.median(ratios[1:]) < WORTH_IT
+        float32, bfloat16 = (_seconds(epoch, order, rates) for epoch in epochs)
+        ratios.append(bfloat16 / float32)
+    return statistics.median(ratios[1:]) < MAX_TIME_RATIO
 
 
-def _seconds(epoch: HostEpoch, order: Tensor, rates: Tensor) -> float:
+def _seconds(epoch: TracedEpoch, order: Tensor, rates: Tensor) -> float:
     start = time.perf_counter()
     epoch.run(order, rates)
     return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""What changes while a model learns."""
+"""Everything that changes during training."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,24 +6,25 @@ from dataclasses import dataclass, field
 import torch
 from torch import Generator, Tensor, nn
 
-from vae_cli.adam import Adam
 from vae_cli.training.metrics import Totals
+from vae_cli.training.optimizer import Adam
 
 
 @dataclass
 class TrainState:
-    """Everything that changes while learning, and nothing that does not.
+    """Everything that changes during training, and nothing else.
 
-    A run taken up from these tensors and numbers goes on bit for bit as if it had never stopped.
+    A run that is resumed from these tensors and numbers continues bit for bit as if it had never
+    stopped.
 
     Attributes:
-        model: the parameters.
-        optimizer: the moments of their gradients.
-        generator: where the posterior samples come from, on the model's device.
-        step: steps done since the start.
-        epoch: whole epochs done since the start.
-        done: steps done of the epoch under way.
-        totals: what they cost.
+        model: the network with its parameters.
+        optimizer: the moments of the gradients.
+        generator: the source of the posterior samples, on the model's device.
+        step: the number of steps since the start of the run.
+        epoch: the number of complete epochs since the start of the run.
+        done: the number of steps in the current epoch.
+        totals: the sums of the losses of the current epoch.
         dtype: of the matrix products; anything but float32 goes through autocast.
     """
 
@@ -37,7 +38,7 @@ class TrainState:
     dtype: torch.dtype = torch.float32
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors by name; a model's best weights travel with their own moments."""
+        """All tensors by name: the weights together with their own moments."""
         return {
             **{f"model.{name}": tensor for name, tensor in self.model.state_dict().items()},
             **{f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()},
@@ -55,21 +56,26 @@ class TrainState:
         }
 
     @torch.no_grad()
-    def load(self, tensors: Mapping[str, Tensor], position: Mapping[str, int]) -> None:
-        """Take over what `tensors()` and `position()` gave, into the memory that is already there.
+    def restore(self, tensors: Mapping[str, Tensor], position: Mapping[str, int]) -> None:
+        """Copy what `tensors()` and `position()` returned into the existing memory.
 
         Raises:
-            KeyError: something is missing.
-            RuntimeError: a shape is another.
+            KeyError: a tensor or number is missing.
+            RuntimeError: a tensor has another shape.
         """
         for name, tensor in self.tensors().items():
             if name not in {"totals", "generator"}:
                 tensor.copy_(tensors[name])
         self.generator.set_state(tensors["generator"].cpu())
-        self.totals.put(tensors.get("totals"), position["count"])
+        self.totals.restore(tensors.get("totals"), position["count"])
         self.step, self.epoch, self.done = (position[key] for key in ("step", "epoch", "done"))
 
+    def count_step(self, items: int) -> None:
+        """Count a step that trained on so many items."""
+        self.step, self.done = self.step + 1, self.done + 1
+        self.totals.count += items
+
     def end_epoch(self) -> None:
-        """Count the epoch under way as done."""
+        """Count the current epoch as complete."""
         self.epoch, self.done = self.epoch + 1, 0
         self.totals.clear()

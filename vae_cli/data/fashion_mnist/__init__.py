@@ -1,8 +1,8 @@
-"""Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017, https://arxiv.org/abs/1708.07747), as it came.
+"""Fashion-MNIST (Xiao, Rasul, Vollgraf, 2017, https://arxiv.org/abs/1708.07747), unchanged.
 
 60,000 training and 10,000 test images of clothes, 28x28, white on black, ten classes of equal size.
 The four files beside this one are in the IDX format of MNIST: a big-endian header of a magic number
-and the sizes, then the bytes. Their licence (MIT, Zalando SE) is beside them.
+and the sizes, then the bytes. Their licence (MIT, Zalando SE) is in the same folder.
 """
 
 import gzip
@@ -18,7 +18,7 @@ from vae_cli.data.dataset import Dataset, Spec, Split
 
 @final
 class FashionMNIST(Dataset):
-    """The data set of the article; it travels in the package."""
+    """The data set of the article. It is part of the package."""
 
     spec = Spec(
         "fashion-mnist",
@@ -53,7 +53,7 @@ def _split(part: str, count: int) -> Split:
 
 
 def _read(name: str, *, header: int, shape: tuple[int, ...]) -> Tensor:
-    """The bytes of one IDX file after its header, as a uint8 tensor of that shape."""
+    """The content of one IDX file as a uint8 tensor."""
     content = bytearray(gzip.decompress((files(__package__) / name).read_bytes()))
     return torch.frombuffer(content, dtype=torch.uint8, offset=header, count=prod(shape)).view(
         shape

@@ -1,0 +1,85 @@
+"""`vae data`: the classes of a data set with examples, or the columns of a table."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import Refused, Use
+
+Read = Callable[..., np.ndarray]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, made the current one: the command needs no run."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_each_class_is_counted_and_has_a_row_of_examples(use: Use, pixels: Read) -> None:
+    found = json.loads(use("data", "--scale", 1, "--columns", 3, "--json").out)
+    assert found["shape"] == [1, 28, 28]
+    assert (found["train"], found["test"]) == (60_000, 10_000)
+    assert len({row["name"] for row in found["classes"]}) == 10
+    assert {(row["train"], row["test"]) for row in found["classes"]} == {(6000, 1000)}
+    height, width = pixels("data.png").shape
+    assert height == 10 * 29 + 1
+    assert width > 3 * 29 + 1, "the names are on the left of the rows"
+    table = use("data").out.splitlines()
+    assert table[-2].split() == ["all", "60000", "10000"]
+    assert table[-1] == "data.png"
+
+
+def test_the_limit_holds_for_both_parts(use: Use) -> None:
+    found = json.loads(use("data", "--limit", 50, "--scale", 1, "--json").out)
+    assert (found["train"], found["test"]) == (50, 50)
+
+
+def test_a_class_with_few_pictures_does_not_shift_those_below_it(here: Path, use: Use) -> None:
+    for name, grey, count in (("a", 10, 9), ("b", 120, 2), ("c", 250, 9)):
+        (here / "all" / name).mkdir(parents=True)
+        for number in range(count):
+            Image.new("L", (16, 16), grey).save(here / "all" / name / f"{number}.png")
+    use("data", "--data", "all", "--scale", 1, "--columns", 4)
+    with Image.open("data.png") as picture:
+        edge = picture.width - 4 * 17
+        rows = [
+            [picture.getpixel((edge + 17 * n + 4, 17 * m + 8)) for n in range(4)] for m in range(3)
+        ]
+    assert rows == [[10] * 4, [120, 120, 40, 40], [250] * 4]
+
+
+# ---------------------------------------------------------------- names of data
+
+
+def test_the_name_can_be_given_with_and_without_the_flag(here: Path, use: Use) -> None:
+    (here / "t.csv").write_text("a,b\n" + "".join(f"{n},{n * n}\n" for n in range(40)))
+    said = use("data", "t.csv")
+    assert said == use("data", "--data", "t.csv")
+    for column in ("a", "b"):
+        assert any(line.split()[:1] == [column] for line in said.out.splitlines())
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_built_in_name_wins_over_a_folder_of_that_name_with_a_warning(
+    here: Path, use: Use
+) -> None:
+    (here / "fashion-mnist").mkdir()
+    for number in range(40):
+        Image.new("L", (16, 16), number).save(here / f"fashion-mnist/{number}.png")
+    words = ("data", "--limit", 9, "--scale", 1, "--json")
+    built_in, folder = use(*words), use(*words, "./fashion-mnist")
+    assert json.loads(built_in.out)["shape"] == [1, 28, 28]
+    assert built_in.err == (
+        "fashion-mnist is the built-in data set; ./fashion-mnist names what is in this folder\n"
+    )
+    assert json.loads(folder.out)["shape"] == [1, 16, 16]
+    assert folder.err == ""
+
+
+def test_a_table_has_no_picture(here: Path, refused: Refused) -> None:
+    (here / "t.csv").write_text("".join(f"{n},{n * n}\n" for n in range(40)))
+    assert "a table of numbers has no picture" in refused("data", "--data", "t.csv", "-o", "x.png")

@@ -1,0 +1,327 @@
+"""Arrays in files: read as images or rows, or refused with the place that is wrong."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import save_file
+
+from vae_cli.data.arrays import Arrays, fit_to_spec, read_arrays
+from vae_cli.data.dataset import Spec
+from vae_cli.errors import UsageError
+
+
+def saved(path: Path, array: np.ndarray) -> Path:
+    np.save(path, array)
+    return path
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+# ---------------------------------------------------------------------- layout and names
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((30, 20, 24), (1, 20, 24)),
+        ((30, 20, 24, 3), (3, 20, 24)),
+        ((30, 3, 20, 24), (3, 20, 24)),
+        ((30, 20, 24, 1), (1, 20, 24)),
+        ((30, 5), (5,)),
+    ],
+)
+def test_the_shape_of_the_array_decides_its_layout(
+    tmp_path: Path, shape: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    array = noise(*shape)
+    dataset = Arrays(saved(tmp_path / "x.npy", array), test_fraction=0.3)
+    assert dataset.spec.shape == expected
+    rows = torch.cat([dataset.train().rows, dataset.test().rows]).sort().values
+    assert rows.equal(torch.arange(30))
+    if shape == (30, 20, 24, 3):
+        assert dataset.items[4, 2, 7, 9] == array[4, 7, 9, 2]
+
+
+def test_the_columns_of_rows_are_numbered_from_one(tmp_path: Path) -> None:
+    dataset = Arrays(saved(tmp_path / "x.npy", np.zeros((4, 2))), test_fraction=0.0)
+    assert dataset.spec == Spec("x", (2,), columns=("column 1", "column 2"), cropped=True)
+
+
+def test_the_three_formats_give_the_same_items_labels_and_parts(tmp_path: Path) -> None:
+    array, labels = noise(20, 16, 16), np.arange(20) % 4
+    np.savez(tmp_path / "x.npz", images=array, labels=labels)
+    save_file({"images": array, "labels": labels}, tmp_path / "x.safetensors")
+    one = Arrays(saved(tmp_path / "x.npy", array), test_fraction=0.3)
+    for name in ("x.npz", "x.safetensors"):
+        other = Arrays(tmp_path / name, test_fraction=0.3)
+        assert other.items.equal(one.items)
+        assert other.train().rows.equal(one.train().rows)
+        assert other.spec.classes == ("0", "1", "2", "3")
+        assert other.test().labels.equal(torch.from_numpy(labels)[other.test().rows])
+
+
+def test_numbers_in_the_other_byte_order_are_read_correctly(tmp_path: Path) -> None:
+    array = np.array([[1.5, -2.0], [3.0, 4.0]], np.dtype("float64").newbyteorder())
+    items, _ = read_arrays(saved(tmp_path / "x.npy", array))
+    assert items.tolist() == array.tolist()
+
+
+@pytest.mark.parametrize("name", ["images", "x", "data"])
+def test_the_items_are_found_by_their_name_among_several_arrays(tmp_path: Path, name: str) -> None:
+    np.savez(tmp_path / "x.npz", other=np.zeros(3), **{name: noise(4, 5)})
+    assert read_arrays(tmp_path / "x.npz")[0].shape == (4, 5)
+
+
+def test_several_arrays_without_a_known_name_are_refused_with_their_names(tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", one=noise(4, 5), two=noise(4, 5))
+    with pytest.raises(UsageError, match=r"x\.npz holds one, two: name one array images"):
+        read_arrays(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("labels", [np.zeros(3, np.int64), np.zeros(4), np.zeros((4, 1), np.int64)])
+def test_labels_that_are_not_one_integer_per_item_are_ignored(
+    tmp_path: Path, labels: np.ndarray
+) -> None:
+    np.savez(tmp_path / "x.npz", x=noise(4, 5), y=labels)
+    dataset = Arrays(tmp_path / "x.npz", test_fraction=0.0)
+    assert dataset.spec.classes == ()
+    assert dataset.train().labels.shape == (0,)
+
+
+@pytest.mark.parametrize("label", [-1, 4])
+def test_labels_that_do_not_count_from_0_are_refused(tmp_path: Path, label: int) -> None:
+    np.savez(tmp_path / "x.npz", x=noise(4, 5), y=np.array([0, 1, 2, label]))
+    with pytest.raises(UsageError, match=r"x\.npz: labels must count from 0"):
+        Arrays(tmp_path / "x.npz", test_fraction=0.5)
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+@pytest.mark.parametrize(
+    ("array", "reason"),
+    [
+        (np.full((9, 4, 4), 1.5, np.float32), r"1\.5 at row 0, pixel .* not in \[0, 1\]"),
+        (np.full((9, 4, 4), np.nan), "nan at row 0"),
+        (np.array([[1.0, 2.0], [3.0, np.inf]]), r"inf at row 1, column \[1\] is not finite"),
+        (np.zeros((9, 4, 4), np.int64), "images are uint8, or floats"),
+        (np.zeros((9, 5, 5, 7), np.uint8), "1 to 4 channels"),
+        (np.zeros(9, np.uint8), "vectors N x D"),
+        (np.zeros((9, 2), np.complex64), "holds complex64: vectors are of real numbers"),
+        (np.zeros((9, 2), bool), "holds bool: vectors are of real numbers"),
+        (np.array([{"a": 1}, {}], dtype=object), "cannot read"),
+        (np.array([["a", "b"]]), "cannot read"),
+    ],
+)
+def test_an_array_of_other_things_is_refused_with_the_place_that_is_wrong(
+    tmp_path: Path, array: np.ndarray, reason: str
+) -> None:
+    np.save(tmp_path / "x.npy", array, allow_pickle=True)
+    with pytest.raises(UsageError, match=reason):
+        Arrays(tmp_path / "x.npy", test_fraction=0.3).train()
+
+
+def test_the_row_of_a_wrong_value_counts_from_the_start_of_the_file(tmp_path: Path) -> None:
+    rows = np.zeros((5000, 2))
+    rows[4500, 1] = np.nan
+    with pytest.raises(UsageError, match=r"nan at row 4500, column \[1\]"):
+        Arrays(saved(tmp_path / "x.npy", rows), test_fraction=0.3).train()
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00garbage", b"PK\x03\x04garbage"])
+def test_a_file_with_other_content_is_refused_in_one_line(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=rf"cannot read .*{name}: .") as refusal:
+        read_arrays(tmp_path / name)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", ["npy", "npz", "safetensors"])
+def test_a_file_in_another_format_than_its_extension_is_refused(tmp_path: Path, kind: str) -> None:
+    np.savez(tmp_path / "a.npz", images=noise(4, 5))
+    for other, content in (
+        ("npy", saved(tmp_path / "a.npy", noise(4, 5)).read_bytes()),
+        ("npz", (tmp_path / "a.npz").read_bytes()),
+    ):
+        path = tmp_path / f"x.{kind}"
+        path.write_bytes(content)
+        if other == kind:
+            assert read_arrays(path)[0].shape == (4, 5)
+        else:
+            with pytest.raises(UsageError, match=rf"cannot read .*x\.{kind}: ."):
+                read_arrays(path)
+
+
+WRITERS: dict[str, Callable[[Path, np.ndarray], object]] = {
+    "x.npy": np.save,
+    "x.npz": lambda path, array: np.savez(path, images=array),
+    "compressed.npz": lambda path, array: np.savez_compressed(path, images=array),
+    "x.safetensors": lambda path, array: save_file({"images": array}, path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("left", [0.2, 0.6, 0.99])
+def test_a_file_that_is_cut_short_is_refused_in_one_line(
+    tmp_path: Path, name: str, left: float
+) -> None:
+    path = tmp_path / name
+    WRITERS[name](path, noise(40, 8, 8))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(left * len(content))])
+    with pytest.raises(UsageError, match=rf"cannot read .*{name}: .") as refusal:
+        read_arrays(path)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["x.npz", "compressed.npz"])
+def test_a_changed_byte_in_an_npz_file_is_refused_in_one_line(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    WRITERS[name](path, noise(40, 8, 8))
+    content = path.read_bytes()
+    for place in range(200, 1200, 50):
+        changed = bytearray(content)
+        changed[place] ^= 255
+        path.write_bytes(changed)
+        with pytest.raises(UsageError, match=rf"cannot read .*{name}: .") as refusal:
+            read_arrays(path)
+        assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "x.safetensors"])
+def test_a_missing_file_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=rf"{name} does not exist"):
+        Arrays(tmp_path / name, test_fraction=0.3)
+
+
+# ---------------------------------------------------------------------- parts and memory
+
+
+def test_adding_items_moves_none_from_one_part_to_the_other(tmp_path: Path) -> None:
+    array = noise(300, 8, 8)
+    few, all_of_them = (
+        set(Arrays(saved(tmp_path / "x.npy", some), test_fraction=0.2).test().rows.tolist())
+        for some in (array[:200], array)
+    )
+    assert few == {row for row in all_of_them if row < 200}
+
+
+def test_an_npy_file_is_mapped_into_memory_and_not_copied(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.npy", np.zeros((4, 8, 8), np.uint8))
+    dataset = Arrays(path, test_fraction=0.0)
+    train = dataset.train()
+    with path.open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\7")
+    assert train.items[3, 0, 7, 7] == 7
+
+
+TRAIN_WITH_LITTLE_MEMORY = """
+import resource, sys
+import torch
+LEFT = 400  # MiB, less than the items that are trained on
+from vae_cli import config
+from vae_cli.data.dataset import ignore_progress
+from vae_cli.experiment.resolve import resolve
+from vae_cli.experiment.run import fit_resolved
+lines = [line.split() for line in open("/proc/self/status")]
+used = 1024 * next(int(line[1]) for line in lines if line[0] == "VmData:")
+limit = used + (LEFT << 20)
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+tables = {"data": {"name": sys.argv[1], "test_fraction": 0.01, "limit": 26_000}}
+tables |= {"model": {"network": "mlp", "hidden": [8], "latent_dim": 2}}
+tables |= {"training": {"epochs": 1, "precision": "float32"}}
+resolved = resolve(config.merge(("", tables)), torch.device("cpu"))
+assert resolved.train.items.nbytes > 2 * (LEFT << 20)
+fit_resolved(resolved.initial_state(), resolved, print, ignore_progress)
+try:
+    torch.empty(2 * LEFT << 20, dtype=torch.uint8)
+except RuntimeError:
+    print("the limit holds")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_training_reads_an_array_that_is_larger_than_memory_from_the_disk(tmp_path: Path) -> None:
+    """0.85 GB of images, half of which are trained on, where 0.4 GB are left for other memory."""
+    path = tmp_path / "large.npy"
+    large = np.lib.format.open_memmap(path, "w+", np.uint8, (52_000, 128, 128))
+    large[::7] = np.arange(len(large[::7]), dtype=np.uint32).astype(np.uint8)[:, None, None]
+    large.flush()
+    script = [sys.executable, "-c", TRAIN_WITH_LITTLE_MEMORY, str(path)]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    path.unlink()
+    assert done.returncode == 0, done.stderr
+    assert "EpochReport" in done.stdout
+    assert "the limit holds" in done.stdout
+
+
+# ---------------------------------------------------------------------- arrays for a model
+
+
+@pytest.mark.parametrize(
+    ("spec_shape", "shape", "expected"),
+    [
+        ((1, 4, 6), (4, 6), (1, 1, 4, 6)),
+        ((1, 4, 6), (7, 4, 6), (7, 1, 4, 6)),
+        ((1, 4, 6), (1, 4, 6), (1, 1, 4, 6)),
+        ((1, 4, 6), (7, 4, 6, 1), (7, 1, 4, 6)),
+        ((1, 4, 6), (7, 1, 4, 6), (7, 1, 4, 6)),
+        ((3, 4, 6), (3, 4, 6), (1, 3, 4, 6)),
+        ((3, 4, 6), (4, 6, 3), (1, 3, 4, 6)),
+        ((3, 4, 6), (7, 4, 6, 3), (7, 3, 4, 6)),
+        ((3, 3, 3), (7, 3, 3, 3), (7, 3, 3, 3)),
+        ((5,), (5,), (1, 5)),
+        ((5,), (7, 5), (7, 5)),
+    ],
+)
+def test_items_are_brought_to_the_shape_of_a_spec(
+    spec_shape: tuple[int, ...], shape: tuple[int, ...], expected: tuple[int, ...]
+) -> None:
+    items = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    fitted = fit_to_spec(items, Spec("pets", spec_shape))
+    assert fitted.shape == expected
+    if shape[-3:] == (4, 6, 3):
+        assert fitted.equal(items.view(-1, 4, 6, 3).permute(0, 3, 1, 2))
+    else:
+        assert fitted.equal(items.view(expected))
+
+
+@pytest.mark.parametrize(
+    ("spec_shape", "shape"),
+    [
+        ((1, 4, 6), (6, 4)),
+        ((1, 4, 6), (0, 1, 4, 6)),
+        ((3, 4, 6), (7, 1, 4, 6)),
+        ((3, 4, 6), (4, 6)),
+        ((5,), (4,)),
+        ((5,), (7, 6)),
+    ],
+)
+def test_items_of_another_shape_are_refused(
+    spec_shape: tuple[int, ...], shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(UsageError, match=r"the array holds items of .* but pets is of"):
+        fit_to_spec(torch.zeros(shape), Spec("pets", spec_shape))
+
+
+@pytest.mark.parametrize(
+    ("spec_shape", "value", "reason"),
+    [((1, 2, 2), 1.1, r"not in \[0, 1\]"), ((1, 2, 2), -0.1, "not in"), ((5,), np.inf, "finite")],
+)
+def test_items_with_a_wrong_value_are_refused(
+    spec_shape: tuple[int, ...], value: float, reason: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"the array: .* at row 0.* {reason}"):
+        fit_to_spec(torch.full(spec_shape, value), Spec("pets", spec_shape))

@@ -1,0 +1,225 @@
+"""A folder of pictures: which are found, what is derived from them, and how often they are read."""
+
+import itertools
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vae_cli.data import folder
+from vae_cli.data.dataset import Spec, ignore_progress
+from vae_cli.data.folder import PictureFolder
+from vae_cli.errors import UsageError
+
+ORANGE = (200, 100, 50)
+
+
+def open_folder(path: Path, **changes: object) -> PictureFolder:
+    settings = {"image_size": 0, "channels": 0, "test_fraction": 0.5, "progress": ignore_progress}
+    return PictureFolder(path, **(settings | changes))  # type: ignore[arg-type]
+
+
+def make_pictures(path: Path, count: int, size: tuple[int, int] = (40, 30)) -> Path:
+    """Pictures of noise, the same in every call."""
+    path.mkdir(parents=True, exist_ok=True)
+    for number in range(count):
+        random = np.random.default_rng(number)
+        pixels = random.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path / f"{number:03}.png")
+    return path
+
+
+# ---------------------------------------------------------------------- files, classes and parts
+
+
+def test_pictures_are_found_in_all_sub_folders_except_hidden_ones(tmp_path: Path) -> None:
+    for name in ("a", "a/b/c", "d"):
+        make_pictures(tmp_path / "all" / name, 3)
+    make_pictures(tmp_path / "all/.thumbs", 2)
+    (tmp_path / "all/a/notes.txt").write_text("not a picture")
+    (tmp_path / "all/a/.hidden.png").write_bytes(b"not a picture")
+    (tmp_path / "all/a/folder.png").mkdir()
+    dataset = open_folder(tmp_path / "all")
+    train, test = dataset.train(), dataset.test()
+    assert dataset.spec.classes == ("a", "d")
+    assert len(train) + len(test) == 9
+    for part in (train, test):
+        names = dataset.names(part)
+        assert [dataset.spec.classes[label] for label in part.labels] == [n[0] for n in names]
+    found = sorted(dataset.names(train) + dataset.names(test))
+    assert found == [f"{name}/{n:03}.png" for name in ("a", "a/b/c", "d") for n in range(3)]
+
+
+def test_sub_folders_are_no_classes_if_a_picture_is_beside_them(tmp_path: Path) -> None:
+    make_pictures(tmp_path / "a", 3)
+    make_pictures(tmp_path / "b", 3)
+    make_pictures(tmp_path, 1)
+    assert open_folder(tmp_path).spec.classes == ()
+
+
+def test_a_single_sub_folder_is_no_class(tmp_path: Path) -> None:
+    make_pictures(tmp_path / "a", 6)
+    assert open_folder(tmp_path).spec.classes == ()
+
+
+@pytest.mark.parametrize("test_folder", ["test", "val", "valid", "validation"])
+def test_folders_named_train_and_test_are_the_two_parts(tmp_path: Path, test_folder: str) -> None:
+    for part, count in (("train", 4), (test_folder, 2)):
+        for name in ("cat", "dog"):
+            make_pictures(tmp_path / part / name, count)
+    dataset = open_folder(tmp_path)
+    assert dataset.spec.classes == ("cat", "dog")
+    assert len(dataset.train()) == 8
+    assert len(dataset.test()) == 4
+    assert dataset.test().labels.tolist() == [0, 0, 1, 1]
+    assert {name.split("/")[0] for name in dataset.names(dataset.test())} == {test_folder}
+
+
+def test_adding_pictures_moves_none_from_one_part_to_the_other(tmp_path: Path) -> None:
+    def held_out_by_item() -> dict[bytes, bool]:
+        dataset = open_folder(tmp_path / "all", test_fraction=0.3)
+        return {
+            item.numpy().tobytes(): held_out
+            for held_out, part in ((False, dataset.train()), (True, dataset.test()))
+            for item in part.items[part.rows]
+        }
+
+    make_pictures(tmp_path / "all", 40)
+    before = held_out_by_item()
+    make_pictures(tmp_path / "all/more", 30, (30, 40))
+    after = held_out_by_item()
+    assert len(after) > len(before)
+    assert all(after[item] == held_out for item, held_out in before.items())
+
+
+def test_an_empty_folder_is_refused_with_the_extensions_that_are_read(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"no pictures in .*\.png, \.jpg"):
+        open_folder(tmp_path)
+
+
+# ---------------------------------------------------------------------- size and channels
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(28, 28)], 28),
+        ([(50, 70)], 50),
+        ([(20, 90), (40, 40), (35, 35)], 32),
+        ([(640, 480), (900, 1200)], 64),
+        ([(9, 9), (12, 12)], 16),
+    ],
+)
+def test_the_size_is_derived_from_the_pictures_unless_it_is_given(
+    tmp_path: Path, sizes: list[tuple[int, int]], expected: int
+) -> None:
+    for number, size in enumerate(itertools.islice(itertools.cycle(sizes), 12)):
+        Image.new("L", size, number).save(tmp_path / f"{number}.png")
+    assert open_folder(tmp_path).spec.shape == (1, expected, expected)
+    assert open_folder(tmp_path, image_size=20).spec.shape == (1, 20, 20)
+    assert open_folder(tmp_path, channels=3).spec.shape == (3, expected, expected)
+    assert open_folder(tmp_path, image_size=20, channels=3).spec.shape == (3, 20, 20)
+
+
+def test_one_picture_in_colour_makes_all_of_them_rgb(tmp_path: Path) -> None:
+    Image.new("L", (32, 32), 7).save(tmp_path / "grey.png")
+    Image.new("RGB", (32, 32), ORANGE).save(tmp_path / "orange.png")
+    assert open_folder(tmp_path).spec.shape == (3, 32, 32)
+
+
+@pytest.mark.parametrize(("background", "cropped"), [(0, False), (255, False), (0, True)])
+def test_the_pictures_are_fitted_as_a_models_spec_says(
+    tmp_path: Path, background: int, cropped: bool
+) -> None:
+    for number in range(4):
+        Image.new("L", (40, 20), 100).save(tmp_path / f"{number}.png")
+    like = Spec("other", (1, 8, 8), ("class",), background, cropped)
+    dataset = open_folder(tmp_path, like=like, test_fraction=0.0)
+    assert dataset.spec == Spec(tmp_path.name, (1, 8, 8), (), background, cropped)
+    assert dataset.train().items[0, 0, :, 0].tolist() == [
+        *[100 if cropped else background] * 2,
+        *[100] * 4,
+        *[100 if cropped else background] * 2,
+    ]
+
+
+# ---------------------------------------------------------------------- decoding
+
+
+def test_unreadable_pictures_are_left_out_and_listed_in_a_file(tmp_path: Path, cache: Path) -> None:
+    make_pictures(tmp_path / "all", 12)
+    content = (tmp_path / "all/003.png").read_bytes()
+    (tmp_path / "all/bad.png").write_bytes(content[: len(content) // 2])
+    (tmp_path / "all/empty.jpg").touch()
+    dataset = open_folder(tmp_path / "all")
+    with pytest.warns(UserWarning, match=r"2 of 14 pictures cannot be read"):
+        train, test = dataset.train(), dataset.test()
+    names = dataset.names(train) + dataset.names(test)
+    assert sorted(names) == [f"{number:03}.png" for number in range(12)]
+    (log,) = cache.glob("*.log")
+    assert "bad.png" in log.read_text()
+    assert "empty.jpg" in log.read_text()
+
+
+def test_a_folder_in_which_no_picture_can_be_read_is_refused(tmp_path: Path) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(b"no picture")
+    with pytest.raises(UsageError, match=r"none of the 3 pictures .* the first: .*0\.png is not"):
+        open_folder(tmp_path).train()
+
+
+def test_pictures_are_decoded_once_until_one_of_them_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_pictures(tmp_path / "all", 10)
+    first = open_folder(tmp_path / "all").train()
+    decoded: list[str] = []
+    decode = folder.decode_picture
+
+    def counted(path: Path, *arguments: object, **options: object) -> object:
+        decoded.append(path.name)
+        return decode(path, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(folder, "decode_picture", counted)
+    again = open_folder(tmp_path / "all").train()
+    assert not decoded
+    assert again.items[again.rows].equal(first.items[first.rows])
+    Image.new("RGB", (40, 30), ORANGE).save(tmp_path / "all/004.png")
+    open_folder(tmp_path / "all").train()
+    assert len(decoded) == 10
+
+
+def test_pictures_are_decoded_again_for_another_size_or_background(
+    tmp_path: Path, cache: Path
+) -> None:
+    make_pictures(tmp_path / "all", 4)
+    open_folder(tmp_path / "all").train()
+    open_folder(tmp_path / "all", image_size=16).train()
+    open_folder(tmp_path / "all", like=Spec("", (3, 16, 16), background=9)).train()
+    assert len(list(cache.glob("*.npy"))) == 3
+
+
+def test_decoding_that_is_interrupted_leaves_no_file(tmp_path: Path, cache: Path) -> None:
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    make_pictures(tmp_path / "all", 20)
+    with pytest.raises(KeyboardInterrupt):
+        open_folder(tmp_path / "all", progress=stop).train()
+    assert not list(cache.iterdir())
+
+
+def test_progress_counts_every_picture(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    make_pictures(tmp_path / "all", 5)
+    open_folder(tmp_path / "all", progress=lambda done, total: calls.append((done, total))).train()
+    assert calls == [(done, 5) for done in range(1, 6)]
+
+
+def test_the_warning_filters_are_the_same_after_decoding_in_threads(tmp_path: Path) -> None:
+    make_pictures(tmp_path / "all", 60)
+    before = list(warnings.filters)
+    open_folder(tmp_path / "all").train()
+    assert warnings.filters == before

@@ -1,0 +1,340 @@
+"""Reading a picture file, and fitting it to the shape of a model's images."""
+
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import ExifTags, Image
+from torch import Tensor
+
+from vae_cli.data.picture import MAX_BYTES, pillow_warnings_ignored, read_header, read_picture
+from vae_cli.errors import UsageError
+
+GREY = (1, 8, 8)
+RGB = (3, 8, 8)
+ORANGE, BLUE = (200, 100, 50), (20, 40, 220)
+
+
+def saved(picture: Image.Image, path: Path, **options: Any) -> Path:
+    picture.save(path, **options)
+    return path
+
+
+def filled(mode: str, colour: Any, size: tuple[int, int] = (8, 8)) -> Image.Image:
+    return Image.new(mode, size, colour)
+
+
+def gradient() -> Image.Image:
+    return Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4)
+
+
+def with_orientation(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    return exif
+
+
+# ---------------------------------------------------------------------- pixels
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "webp", "tif"])
+def test_a_picture_that_has_the_models_size_is_not_changed(tmp_path: Path, suffix: str) -> None:
+    options = {"lossless": True} if suffix == "webp" else {}
+    path = saved(gradient(), tmp_path / f"a.{suffix}", **options)
+    read = read_picture(path, GREY)
+    assert read.pixels.dtype == torch.uint8
+    assert torch.equal(read.pixels, torch.from_numpy(np.array(gradient()))[None])
+
+
+def test_a_bmp_and_a_png_of_the_same_picture_give_the_same_pixels(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    picture = Image.fromarray(noise)
+    a = read_picture(saved(picture, tmp_path / "a.png"), RGB)
+    b = read_picture(saved(picture, tmp_path / "b.bmp"), RGB)
+    assert torch.equal(a.pixels, b.pixels)
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("L", 100, 100),
+        ("1", 1, 255),
+        ("1", 0, 0),
+        ("RGB", (255, 255, 255), 255),
+        ("RGB", (255, 0, 0), 76),  # ITU-R 601: 0.299 of red
+        ("RGB", (0, 255, 0), 150),
+        ("RGBA", (100, 100, 100, 255), 100),
+        ("RGBA", (255, 255, 255, 0), 0),
+        ("RGBA", (200, 200, 200, 128), 100),
+        ("LA", (100, 255), 100),
+        ("LA", (100, 0), 0),
+        ("I;16", 65535, 255),
+        ("I;16", 32768, 128),
+        ("I;16", 257, 1),
+        ("I;16", 0, 0),
+    ],
+)
+def test_every_mode_is_converted_to_grey(
+    tmp_path: Path, mode: str, colour: Any, expected: int
+) -> None:
+    read = read_picture(saved(filled(mode, colour), tmp_path / "a.png"), GREY)
+    assert read.pixels.shape == GREY
+    assert (read.pixels.int() - expected).abs().max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("RGB", (10, 20, 30), (10, 20, 30)),
+        ("RGBA", (10, 20, 30, 255), (10, 20, 30)),
+        ("L", 40, (40, 40, 40)),
+        ("LA", (40, 255), (40, 40, 40)),
+        ("I;16", 65535, (255, 255, 255)),
+    ],
+)
+def test_every_mode_is_converted_to_rgb(
+    tmp_path: Path, mode: str, colour: Any, expected: tuple[int, int, int]
+) -> None:
+    read = read_picture(saved(filled(mode, colour), tmp_path / "a.png"), RGB)
+    assert read.pixels.shape == RGB
+    assert torch.equal(read.pixels.amin((1, 2)), torch.tensor(expected, dtype=torch.uint8))
+    assert torch.equal(read.pixels.amax((1, 2)), torch.tensor(expected, dtype=torch.uint8))
+
+
+def save_rotated(image: Image.Image, path: Path) -> None:
+    """Stored on its side, with the EXIF orientation that turns it upright."""
+    image.rotate(90, expand=True).save(path, exif=with_orientation(6), quality=95)
+
+
+FORMATS: dict[str, Callable[[Image.Image, Path], None]] = {
+    "plain.png": lambda image, path: image.save(path),
+    "palette.png": lambda image, path: image.quantize(16).save(path),
+    "palette.gif": lambda image, path: image.quantize(16).save(path),
+    "cmyk.jpg": lambda image, path: image.convert("CMYK").save(path, quality=95),
+    "rotated.jpg": save_rotated,
+    "alpha.webp": lambda image, path: image.convert("RGBA").save(path, lossless=True),
+    "plain.bmp": lambda image, path: image.save(path),
+    "PLAIN.TIFF": lambda image, path: image.save(path),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_every_format_keeps_its_colours_and_their_places(tmp_path: Path, name: str) -> None:
+    image = Image.new("RGB", (64, 96), ORANGE)
+    image.paste(BLUE, (0, 48, 64, 96))  # the lower half
+    FORMATS[name](image, tmp_path / name)
+    pixels = read_picture(tmp_path / name, (3, 32, 32), background=255, crop=True).pixels.float()
+    for half, expected in ((pixels[:, :14], ORANGE), (pixels[:, 18:], BLUE)):
+        found = half.mean((1, 2))
+        assert found.sub(torch.tensor(expected)).abs().max() < 6, found
+
+
+@pytest.mark.parametrize("background", [0, 255, 90])
+@pytest.mark.parametrize("invert", [False, True])
+@pytest.mark.parametrize("mode", ["RGBA", "LA", "P", "L"])
+def test_transparent_pixels_become_the_background_and_are_never_inverted(
+    tmp_path: Path, mode: str, invert: bool, background: int
+) -> None:
+    """The left half has the value 200, the right half is transparent."""
+    path = tmp_path / "a.png"
+    if mode in {"RGBA", "LA"}:
+        clear, solid = ((50,), (200,)) if mode == "LA" else ((50,) * 3, (200,) * 3)
+        picture = filled(mode, (*clear, 0))
+        picture.paste((*solid, 255), (0, 0, 4, 8))
+        picture.save(path)
+    else:
+        picture = filled(mode, 1)
+        if mode == "P":
+            picture.putpalette([200, 200, 200, 50, 50, 50])
+        picture.paste(0 if mode == "P" else 200, (0, 0, 4, 8))
+        picture.save(path, transparency=1)
+    pixels = read_picture(path, GREY, background=background, invert=invert).pixels
+    assert (pixels[0, :, 4:] == background).all()
+    assert (pixels[0, :, :4].int() - (55 if invert else 200)).abs().max() <= 1
+
+
+def test_inversion_replaces_each_value_by_255_minus_the_value(tmp_path: Path) -> None:
+    path = saved(gradient(), tmp_path / "a.png")
+    plain, inverted = (read_picture(path, GREY, invert=invert).pixels for invert in (False, True))
+    assert torch.equal(255 - plain, inverted)
+
+
+def test_floating_point_values_are_clipped_to_the_unit_interval(tmp_path: Path) -> None:
+    values = np.full((8, 8), 0.5, dtype=np.float32)
+    values[0, :4] = [0.0, 1.0, 7.0, np.nan]
+    path = saved(Image.fromarray(values), tmp_path / "a.tif")
+    assert read_picture(path, GREY).pixels[0, 0, :5].tolist() == [0, 255, 255, 0, 128]
+
+
+def test_the_first_frame_of_an_animation_is_used(tmp_path: Path) -> None:
+    first, second = filled("L", 60), filled("L", 200)
+    path = saved(first, tmp_path / "a.gif", save_all=True, append_images=[second])
+    assert (read_picture(path, GREY).pixels == 60).all()
+
+
+# ---------------------------------------------------------------------- size and orientation
+
+
+def quarters() -> Image.Image:
+    """Four quarters that no rotation leaves in place: 0 and 80 above 160 and 240."""
+    values = np.array([[0, 80], [160, 240]], dtype=np.uint8)
+    return Image.fromarray(values.repeat(8, 0).repeat(8, 1))
+
+
+def corners(pixels: Tensor) -> list[int]:
+    return [int(pixels[0, y, x]) for y in (1, -2) for x in (1, -2)]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "expected"),
+    [(1, [0, 80, 160, 240]), (3, [240, 160, 80, 0]), (6, [160, 0, 240, 80])],
+)
+def test_a_photo_is_rotated_as_its_exif_orientation_says(
+    tmp_path: Path, orientation: int, expected: list[int]
+) -> None:
+    path = saved(quarters(), tmp_path / "a.png", exif=with_orientation(orientation))
+    assert corners(read_picture(path, (1, 16, 16)).pixels) == expected
+
+
+@pytest.mark.parametrize("background", [0, 7, 255])
+@pytest.mark.parametrize("size", [(80, 40), (40, 80), (4, 2), (2, 4)])
+def test_the_whole_picture_is_fitted_between_two_bands_of_the_background(
+    tmp_path: Path, size: tuple[int, int], background: int
+) -> None:
+    path = saved(filled("L", 120, size), tmp_path / "a.png")
+    pixels = read_picture(path, GREY, background=background).pixels[0]
+    across = pixels if size[0] > size[1] else pixels.T
+    assert (across[2:6] == 120).all()
+    assert (across[:2] == background).all()
+    assert (across[6:] == background).all()
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 1000), (1000, 1), (3, 5)])
+def test_a_picture_of_any_proportions_is_fitted(tmp_path: Path, size: tuple[int, int]) -> None:
+    pixels = read_picture(saved(filled("L", 255, size), tmp_path / "a.png"), (1, 6, 10)).pixels
+    assert pixels.shape == (1, 6, 10)
+    assert (pixels == 255).any()
+
+
+def test_a_cropped_picture_is_cut_off_equally_on_both_sides(tmp_path: Path) -> None:
+    image = Image.new("L", (300, 100), 0)
+    image.paste(255, (100, 0, 200, 100))
+    path = saved(image, tmp_path / "wide.png")
+    pixels = read_picture(path, (1, 16, 16), crop=True).pixels
+    assert pixels.min() > 230  # the edge of the white part may blend with its neighbours
+
+
+def test_a_large_jpeg_looks_the_same_as_a_png_of_it(tmp_path: Path) -> None:
+    """Pillow may decode a JPEG at a fraction of its size, because that is faster."""
+    picture = gradient().resize((640, 640), Image.Resampling.BICUBIC)
+    a = read_picture(saved(picture, tmp_path / "a.png"), (1, 16, 16)).pixels
+    b = read_picture(saved(picture, tmp_path / "a.jpg", quality=95), (1, 16, 16)).pixels
+    assert (a.int() - b.int()).abs().max() <= 3
+
+
+@pytest.mark.parametrize(("border", "inverted"), [(255, True), (0, False), (100, False)])
+def test_a_border_that_is_far_from_the_background_looks_inverted(
+    tmp_path: Path, border: int, inverted: bool
+) -> None:
+    picture = filled("L", border, (40, 20))
+    picture.paste(128, (10, 5, 30, 15))
+    path = saved(picture, tmp_path / "a.png")
+    read = read_picture(path, GREY)
+    assert abs(read.border - border) <= 2, "it is measured before the bands are added"
+    assert read.looks_inverted(0) is inverted
+    if inverted:
+        assert not read_picture(path, GREY, invert=True).looks_inverted(0)
+        assert not read.looks_inverted(255)
+
+
+# ---------------------------------------------------------------------- headers and bad files
+
+
+def test_the_header_gives_the_displayed_size_and_the_mode(tmp_path: Path) -> None:
+    path = saved(filled("L", 0, (30, 20)), tmp_path / "a.jpg", exif=with_orientation(6))
+    assert read_header(path) == (20, 30, "L")
+    assert read_header(saved(filled("RGBA", 0, (5, 4)), tmp_path / "a.png")) == (5, 4, "RGBA")
+    (tmp_path / "bad.png").write_bytes(b"not a picture")
+    assert read_header(tmp_path / "bad.png") is None
+
+
+def png_header(width: int, height: int) -> bytes:
+    """The beginning of a PNG file with one bit per pixel."""
+    sizes = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    chunk = b"IHDR" + sizes + b"\1\0\0\0\0"
+    checksum = zlib.crc32(chunk).to_bytes(4, "big")
+    return b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x0d" + chunk + checksum + b"\0\0\0\0IDAT"
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "is empty"),
+        (b"not a picture", "is not a picture"),
+        (b"\x89PNG\r\n\x1a\n" + b"\0" * 40, "odd"),
+        (b"GIF89a", "odd"),
+        (png_header(8, 8), "odd"),
+        (png_header(10_001, 10_000), "more than 100 million pixels"),
+        (png_header(30_000, 30_000), "more than 100 million pixels"),
+    ],
+)
+def test_a_file_that_is_not_a_readable_picture_is_refused_by_name(
+    tmp_path: Path, content: bytes, reason: str
+) -> None:
+    path = tmp_path / "odd.png"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"odd\.png") as refusal:
+        read_picture(path, GREY)
+    assert reason in str(refusal.value)
+
+
+def test_a_truncated_picture_is_refused_by_name(tmp_path: Path) -> None:
+    path = saved(gradient().resize((64, 64)), tmp_path / "odd.png")
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(UsageError, match=r"odd\.png"):
+        read_picture(path, GREY)
+
+
+@pytest.mark.parametrize("suffix", ["png", "gif", "bmp", "tif", "webp", "jpg"])
+def test_a_changed_byte_gives_a_picture_or_a_refusal_and_no_other_error(
+    tmp_path: Path, suffix: str
+) -> None:
+    path = saved(gradient(), tmp_path / f"odd.{suffix}")
+    content = path.read_bytes()
+    refused = 0
+    for place in range(min(len(content), 120)):
+        changed = bytearray(content)
+        changed[place] ^= 255
+        path.write_bytes(changed)
+        try:
+            assert read_picture(path, GREY).pixels.shape == GREY
+        except UsageError as error:
+            assert str(path) in str(error)
+            assert "\n" not in str(error)
+            refused += 1
+    assert refused > 0
+
+
+def test_a_missing_file_a_folder_and_a_huge_file_are_refused_by_name(tmp_path: Path) -> None:
+    with (tmp_path / "huge.png").open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    (tmp_path / "folder.png").mkdir()
+    for name, reason in (
+        ("missing.png", "does not exist"),
+        ("folder.png", "is not a file"),
+        ("huge.png", "is larger than 100 MiB"),
+    ):
+        with pytest.raises(UsageError, match=f"{name} {reason}"):
+            read_picture(tmp_path / name, GREY)
+
+
+def test_the_warning_filters_are_the_same_after_pictures_were_read() -> None:
+    before = list(warnings.filters)
+    with pillow_warnings_ignored():
+        warnings.warn("too many pixels", Image.DecompressionBombWarning, stacklevel=1)
+    assert warnings.filters == before

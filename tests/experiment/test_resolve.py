@@ -1,0 +1,163 @@
+"""From settings to everything that a training needs, with no choice left open."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vae_cli.config import ModelConfig, SaveInterval, merge, read_config, to_dict
+from vae_cli.data.catalogue import BUILT_IN_NAMES
+from vae_cli.errors import UsageError
+from vae_cli.experiment import resolve as resolve_module
+from vae_cli.experiment.resolve import Resolved, choose_network, resolve
+from vae_cli.runs.directory import create_run
+from vae_cli.training import precision
+
+CPU = torch.device("cpu")
+NAMES = ["fashion-mnist", "pictures", "tables/wine.csv"]
+ResolveData = Callable[..., Resolved]
+
+
+@pytest.fixture
+def resolve_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResolveData:
+    """`resolve_data(name, **tables)` in a folder with 30 pictures and a table of 40 rows."""
+    draw = np.random.default_rng(0)
+    (tmp_path / "pictures").mkdir()
+    for number in range(30):
+        pixels = draw.integers(0, 256, (40, 48, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"pictures/{number}.png")
+    (tmp_path / "tables").mkdir()
+    rows = draw.normal(5.0, 2.0, (40, 3))
+    np.savetxt(tmp_path / "tables/wine.csv", rows, delimiter=",", header="a,b,c", comments="")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VAE_DATA", str(tmp_path / "cache"))
+    monkeypatch.setattr(precision, "has_native_bfloat16", lambda: False)
+
+    def resolve_with(name: str, **tables: dict[str, object]) -> Resolved:
+        return resolve(merge(("", {"data": {"name": name, "limit": 20}}), ("", tables)), CPU)
+
+    return resolve_with
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_setting_is_left_on_auto(resolve_data: ResolveData, name: str) -> None:
+    tables = to_dict(resolve_data(name).config)
+    settings = {
+        f"{part}.{key}": value for part, table in tables.items() for key, value in table.items()
+    }
+    assert [key for key, value in settings.items() if value == "auto"] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_data_have_a_name_that_means_the_same_in_every_folder(
+    resolve_data: ResolveData, name: str, tmp_path: Path
+) -> None:
+    resolved = resolve_data(name).config.data.name
+    assert resolved == (name if name in BUILT_IN_NAMES else str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", NAMES[:2])
+def test_the_size_of_the_pictures_is_in_the_config(resolve_data: ResolveData, name: str) -> None:
+    resolved = resolve_data(name)
+    channels, height, width = resolved.spec.shape
+    assert resolved.config.data.image_size == height == width
+    assert resolved.config.data.channels == {1: "grey", 3: "rgb"}[channels]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_config_file_of_a_run_gives_the_same_config_in_another_folder(
+    resolve_data: ResolveData, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = resolve_data(name).config
+    run = create_run(config, None, tmp_path / "runs")
+    monkeypatch.chdir(run.path)
+    again = resolve(merge(("", read_config(run.config_file))), CPU)
+    assert again.config == config
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_parts_have_at_most_as_many_items_as_the_limit(
+    resolve_data: ResolveData, name: str
+) -> None:
+    resolved = resolve_data(name)
+    assert len(resolved.train) == 20
+    assert 0 < len(resolved.test) <= 20
+
+
+def test_the_statistics_are_those_of_the_training_rows(resolve_data: ResolveData) -> None:
+    resolved = resolve_data("tables/wine.csv")
+    rows = resolved.train.items[resolved.train.rows]
+    assert resolved.statistics is not None
+    torch.testing.assert_close(resolved.statistics.mean, rows.mean(0).float())
+    torch.testing.assert_close(resolved.statistics.std, rows.std(0, correction=0).float())
+    weights = resolved.initial_state().model.state_dict()
+    assert weights["encoder.columns.mean"].equal(resolved.statistics.mean)
+    assert resolve_data("pictures").statistics is None
+
+
+def test_the_device_and_the_save_interval_are_those_of_the_settings(
+    resolve_data: ResolveData,
+) -> None:
+    resolved = resolve_data("tables/wine.csv", training={"save_every": "10m"})
+    assert resolved.device == CPU
+    assert resolved.config.training.device == "cpu"
+    assert resolved.save_interval == SaveInterval(seconds=600)
+    assert resolved.config.training.save_every == "10m"
+
+
+@pytest.mark.parametrize(("faster", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_the_measured_precision_is_in_the_config(
+    resolve_data: ResolveData, monkeypatch: pytest.MonkeyPatch, faster: bool, expected: str
+) -> None:
+    monkeypatch.setattr(precision, "has_native_bfloat16", lambda: True)
+    monkeypatch.setattr(resolve_module, "bfloat16_is_faster", lambda *arguments: faster)
+    resolved = resolve_data("tables/wine.csv")
+    assert resolved.precision == resolved.config.training.precision == expected
+
+
+def test_tf32_on_the_processor_is_refused_before_the_data_are_opened(
+    resolve_data: ResolveData,
+) -> None:
+    with pytest.raises(UsageError, match="--precision tf32 is for cuda"):
+        resolve_data("no-such-data", training={"precision": "tf32"})
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((1, 28, 28), "mlp"),
+        ((13,), "mlp"),
+        ((3, 28, 28), "conv"),
+        ((1, 64, 64), "conv"),
+        ((1, 8, 8), "mlp"),
+        ((1, 300, 300), "mlp"),
+    ],
+)
+def test_the_network_that_auto_chooses_suits_the_items(
+    shape: tuple[int, ...], expected: str
+) -> None:
+    assert choose_network(ModelConfig(), shape) == expected
+
+
+@pytest.mark.parametrize("shape", [(13,), (1, 8, 8), (1, 300, 300)])
+def test_a_conv_is_refused_for_items_that_it_cannot_take(shape: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="--model conv takes images from 16x16 to 256x256, not"):
+        choose_network(ModelConfig(network="conv"), shape)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "message"),
+    [
+        (ModelConfig(preset="large"), (1, 28, 28), "--preset is for --model conv"),
+        (ModelConfig(preset="large"), (13,), "--preset is for --model conv"),
+        (ModelConfig(hidden=(9,)), (3, 64, 64), "--hidden is for --model mlp"),
+    ],
+)
+def test_a_setting_of_the_other_network_is_refused(
+    model: ModelConfig, shape: tuple[int, ...], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        choose_network(model, shape)

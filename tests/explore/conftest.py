@@ -1,0 +1,42 @@
+"""A model, and pages in a browser, for the tests of the page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from explore.browser import CHROMIUM, DRIVER, Array, Page, open_browser
+from selenium.webdriver import Chrome
+
+from vae_cli import load
+from vae_cli.api.model import TrainedModel
+
+
+@pytest.fixture(scope="session")
+def model(home: Path) -> TrainedModel:
+    """A model of Fashion-MNIST with 20 latent dimensions; it must not be changed."""
+    return load(home / "runs/small", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def means(model: TrainedModel) -> Array:
+    """The latents of the test items on the map: every second one of 10,000."""
+    return np.asarray(model.encode(model.held_out().items[::2]).mean)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Chrome]:
+    """Chromium without a window."""
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("needs Debian's chromium and chromium-driver")
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Chrome) -> Iterator[Page]:
+    """A page; the browser must not have logged an error when the test ends."""
+    browser.get("about:blank")
+    browser.get_log("browser")  # removes the messages of an earlier test
+    yield Page(browser)
+    assert browser.get_log("browser") == []

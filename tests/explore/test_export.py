@@ -1,0 +1,212 @@
+"""The page as one file: the decoder or the pictures in it."""
+
+import base64
+import copy
+import html
+import io
+import json
+import re
+import zlib
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from explore.browser import Array, grey_levels
+from PIL import Image
+
+from vae_cli import train
+from vae_cli.api.model import TrainedModel
+from vae_cli.errors import UsageError
+from vae_cli.explore import export
+from vae_cli.explore.export import export_page, pack
+from vae_cli.explore.layers import list_operations
+from vae_cli.explore.scene import Scene, build_scene
+
+
+@pytest.fixture(scope="module")
+def scene(model: TrainedModel) -> Scene:
+    return build_scene(model, model.held_out())
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """A model of a table whose values are so small that float16 would not change a pixel."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("table"))
+        scales = np.array([1e-4, 1e-3, 1e-2])
+        np.save("rows.npy", np.random.default_rng(0).normal(size=(80, 3)) * scales)
+        settings = {
+            "data": {"name": "rows.npy"},
+            "model": {"latent_dim": 2, "hidden": [8]},
+            "training": {"epochs": 1, "device": "cpu"},
+        }
+        return train(settings)
+
+
+def read_facts(page: str) -> dict[str, Any]:
+    """The facts in a page."""
+    (text,) = re.findall(r'<script type="application/json" id="facts">(.*?)</script>', page)
+    return dict(json.loads(text))
+
+
+def unpack(decoder: dict[str, Any]) -> Array:
+    """The weights, as decoder.js reads them."""
+    width = decoder["width"]
+    planes = zlib.decompress(base64.b64decode(decoder["weights"]), -zlib.MAX_WBITS)
+    content = np.frombuffer(planes, np.uint8).reshape(width, -1).T.tobytes()
+    return np.frombuffer(content, f"<f{width}").astype(np.float32)
+
+
+# ------------------------------------------------------------------- the decoder
+
+
+def test_the_page_contains_the_decoder_in_float16_and_is_small(
+    model: TrainedModel, scene: Scene
+) -> None:
+    page = export_page(model, scene)
+    assert page.remark == ""
+    assert len(page.html.encode()) < 900_000
+    facts = read_facts(page.html)
+    assert "tiles" not in facts
+    assert facts["decoder"]["width"] == 2
+    names = [name for name, *_ in facts["decoder"]["operations"]]
+    assert names == ["linear", "relu", "linear", "sigmoid"]
+    weights = torch.cat(
+        [
+            tensor.flatten()
+            for step in list_operations(model.model.decoder)
+            for tensor in step.weights
+        ]
+    )
+    np.testing.assert_array_equal(unpack(facts["decoder"]), weights.detach().half().float())
+    assert len(base64.b64decode(facts["items"])) == 4 * 500
+
+
+def test_the_page_loads_nothing(model: TrainedModel, scene: Scene) -> None:
+    text = export_page(model, scene).html
+    assert "default-src 'none'" in text
+    assert not any(word in text for word in ("http://", "https://", '<link rel="s', "<script src"))
+
+
+def test_names_cannot_end_the_script_or_add_elements(model: TrainedModel, scene: Scene) -> None:
+    name = "</script><img src=x onerror=alert(1)>&\"'"
+    spec = replace(model.spec, classes=(name, *model.spec.classes[1:]))
+    text = export_page(model, replace(scene, title=name, spec=spec)).html
+    assert name not in text
+    assert f"<title>{html.escape(name)}</title>" in text
+    facts = read_facts(text)
+    assert (facts["title"], facts["classes"][0]) == (name, name)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float32])
+def test_packed_weights_are_restored_bit_for_bit(dtype: torch.dtype) -> None:
+    layer = torch.nn.Linear(7, 5)
+    layer.weight.data = layer.weight.data.to(dtype).float()
+    layer.bias.data = layer.bias.data.to(dtype).float()
+    packed = pack(list(list_operations(layer)))
+    assert packed["width"] == torch.finfo(dtype).bits // 8
+    assert packed["operations"] == [["linear", 7, 5]]
+    weights = torch.cat([layer.weight.flatten(), layer.bias]).detach()
+    assert unpack(packed).tolist() == weights.tolist()
+
+
+def test_weights_stay_exact_if_rounding_would_change_a_pixel(
+    model: TrainedModel, scene: Scene
+) -> None:
+    sharp = copy.deepcopy(model.model)
+    with torch.no_grad():
+        for parameter in sharp.decoder.project.parameters():  # type: ignore[union-attr]
+            parameter.mul_(1000)
+    facts = read_facts(export_page(replace(model, model=sharp), scene).html)
+    assert facts["decoder"]["width"] == 4
+    weights = [tensor for step in list_operations(sharp.decoder) for tensor in step.weights]
+    expected = torch.cat([tensor.detach().flatten() for tensor in weights])
+    assert unpack(facts["decoder"]).tolist() == expected.tolist()
+
+
+def test_the_decoder_of_a_table_is_exact_and_gives_the_units_of_the_data(
+    table: TrainedModel,
+) -> None:
+    decoder = read_facts(export_page(table, build_scene(table, table.held_out())).html)["decoder"]
+    assert decoder["width"] == 4
+    assert decoder["operations"] == [["linear", 2, 8], ["relu"], ["linear", 8, 3], ["scale"]]
+    weights = iter(unpack(decoder))
+
+    def take(*shape: int) -> Array:
+        return np.array([next(weights) for _ in range(np.prod(shape))]).reshape(shape)
+
+    z = np.random.default_rng(0).normal(size=(5, 2)).astype(np.float32)
+    hidden = np.maximum(z @ take(8, 2).T + take(8), 0)
+    rows = hidden @ take(3, 8).T + take(3)
+    scale, mean = take(3), take(3)
+    np.testing.assert_allclose(mean + scale * rows, table.decode(z), rtol=1e-4, atol=1e-7)
+    assert not list(weights)
+
+
+# ------------------------------------------------------- a decoder that is too large
+
+
+@pytest.mark.parametrize("limit", ["MAX_WEIGHTS", "MAX_MULTIPLY_ADDS"])
+def test_a_decoder_that_is_too_large_is_replaced_by_pictures(
+    model: TrainedModel, scene: Scene, limit: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, limit, 1000)
+    page = export_page(model, scene)
+    assert re.fullmatch(
+        r"a decoder of 0\.3 M weights and 0 M multiply-adds is too large for a page: "
+        r"this page has 31x31 pictures of the plane .* which were decoded before",
+        page.remark,
+    )
+    facts = read_facts(page.html)
+    assert "decoder" not in facts
+    assert (facts["dims"], facts["unit"]) == (["PC 1", "PC 2"], "%")
+
+    few = scene.with_fewer_items(500)
+    points = (few.latents - few.center) @ few.axes.T
+    tiles = facts["tiles"]
+    edges = [points[:, 0].min(), points[:, 0].max(), points[:, 1].min(), points[:, 1].max()]
+    np.testing.assert_allclose(tiles["edge"], edges, rtol=1e-4)
+    content = base64.b64decode(tiles["image"].removeprefix("data:image/webp;base64,"))
+    with Image.open(io.BytesIO(content)) as picture:
+        sheet = np.array(picture.convert("RGB")).astype(int)
+    count = tiles["columns"]
+    assert count == 31
+    assert sheet.shape == (28 * count, 28 * count, 3)
+    for column, row in ((0, 0), (30, 0), (4, 17), (30, 30)):
+        at = [
+            low + (high - low) * number / (count - 1)
+            for number, low, high in ((column, *edges[:2]), (row, *edges[2:]))
+        ]
+        expected = grey_levels(model.decode(few.center + np.float32(at) @ few.axes)[0])
+        tile = sheet[28 * row : 28 * (row + 1), 28 * column : 28 * (column + 1)]
+        assert np.abs(tile - expected).mean() < 4, "WebP is lossy"
+
+
+def test_large_pictures_have_fewer_tiles(
+    model: TrainedModel, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "MAX_WEIGHTS", 1000)
+    monkeypatch.setattr(export, "MAX_TILE_PIXELS", 10 * 10 * 28 * 28)
+    assert read_facts(export_page(model, scene).html)["tiles"]["columns"] == 10
+    monkeypatch.setattr(export, "MAX_TILE_PIXELS", 1)
+    assert read_facts(export_page(model, scene).html)["tiles"]["columns"] == 5
+
+
+def test_pictures_are_decoded_without_a_test_set_too(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "MAX_WEIGHTS", 1000)
+    facts = read_facts(export_page(model, build_scene(model, None)).html)
+    assert facts["tiles"]["edge"] == [-3, 3, -3, 3]
+
+
+def test_a_table_whose_decoder_is_too_large_is_refused(
+    table: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "MAX_WEIGHTS", 10)
+    with pytest.raises(
+        UsageError, match=r"too large for a page: use vae explore without --export$"
+    ):
+        export_page(table, build_scene(table, table.held_out()))

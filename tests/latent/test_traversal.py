@@ -1,0 +1,53 @@
+"""Traversals: every tile is one shift away from the same posterior."""
+
+import torch
+from torch import Generator, Tensor
+
+from vae_cli.latent.reconstruction import reconstruct
+from vae_cli.latent.traversal import traverse
+from vae_cli.model import VAE, DiagonalNormal
+
+OFFSETS = torch.tensor([-1.0, 0.0, 2.0])
+
+
+def test_each_row_shifts_its_own_dimension_around_the_posterior_mean(
+    model: VAE, posterior: DiagonalNormal
+) -> None:
+    rows = traverse(model, posterior, OFFSETS, [3, 0])
+    for row, dim in zip(rows, (3, 0), strict=True):
+        for tile, offset in zip(row, OFFSETS, strict=True):
+            z = posterior.mean.clone()
+            z[0, dim] += offset
+            torch.testing.assert_close(tile, model.decoder(z).mean[0])
+
+
+def test_a_row_does_not_depend_on_the_rows_before_it(model: VAE, posterior: DiagonalNormal) -> None:
+    dims = range(model.latent_dim)
+    together = traverse(model, posterior, OFFSETS, dims)
+    for dim in dims:
+        alone = traverse(model, posterior, OFFSETS, [dim])[0]
+        torch.testing.assert_close(together[dim], alone)
+
+
+def test_every_row_shows_the_reconstruction_at_offset_zero(
+    model: VAE, images: Tensor, posterior: DiagonalNormal
+) -> None:
+    rows = traverse(model, posterior, OFFSETS, range(model.latent_dim))
+    reconstruction = reconstruct(model, images[:1]).items
+    torch.testing.assert_close(rows[:, 1], reconstruction.expand_as(rows[:, 1]))
+
+
+def test_without_dimensions_all_of_them_shift_together(
+    model: VAE, posterior: DiagonalNormal
+) -> None:
+    (row,) = traverse(model, posterior, OFFSETS)
+    torch.testing.assert_close(row, model.decoder(posterior.mean + OFFSETS[:, None]).mean)
+
+
+def test_a_sampled_traversal_has_new_noise_in_every_column(
+    model: VAE, posterior: DiagonalNormal
+) -> None:
+    means = traverse(model, posterior, torch.zeros(3))
+    samples = traverse(model, posterior, torch.zeros(3), generator=Generator().manual_seed(0))
+    assert means[0, 0].equal(means[0, 1])
+    assert not samples[0, 0].equal(samples[0, 1])

@@ -1,0 +1,31 @@
+"""The measured size of a network against what its layers add up to."""
+
+import torch
+
+from vae_cli.build import build_on_meta
+from vae_cli.config import ModelConfig
+from vae_cli.model import PRESETS, VAE, ConvDecoder, ConvEncoder, measure_size, plan
+
+SHAPE = (1, 28, 28)
+
+
+def conv_vae(preset: str) -> VAE:
+    sizes = plan(SHAPE, PRESETS[preset])
+    return VAE(ConvEncoder(sizes, 3), ConvDecoder(sizes, 3), 3)
+
+
+def test_larger_presets_have_more_parameters_and_more_multiply_adds() -> None:
+    sizes = []
+    for preset in PRESETS:
+        with torch.device("meta"):
+            sizes.append(measure_size(conv_vae(preset), SHAPE, 8))
+    assert sizes == sorted(sizes, key=lambda size: size.parameters)
+    assert sizes == sorted(sizes, key=lambda size: size.multiply_adds)
+    assert sizes[0].parameters == sum(p.numel() for p in conv_vae("small").parameters())
+
+
+def test_the_size_of_an_mlp_is_that_of_its_layers() -> None:
+    model = build_on_meta(ModelConfig(network="mlp"), SHAPE)
+    size = measure_size(model, SHAPE, 128)
+    assert size.multiply_adds == 784 * 400 + 400 * 40 + 20 * 400 + 400 * 784
+    assert size.batch_bytes > 128 * (784 * 2 + 400 * 2) * 4

@@ -1,0 +1,92 @@
+"""Loading the model of a run, and loading a run to resume it."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from vae_cli.data.fashion_mnist import FashionMNIST
+from vae_cli.errors import UsageError, VAEError
+from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from vae_cli.runs.loading import load_for_resume, load_model, read_spec
+from vae_cli.runs.recorder import RunRecorder
+
+
+@pytest.fixture
+def saved(
+    make_recorder: Callable[..., RunRecorder],
+    finish_epoch: Callable[[RunRecorder, float], None],
+) -> RunRecorder:
+    """A run that was saved after its first epoch."""
+    recorder = make_recorder()
+    finish_epoch(recorder, 4.0)
+    recorder.save()
+    return recorder
+
+
+def test_a_loaded_model_has_the_weights_and_facts_that_were_saved(saved: RunRecorder) -> None:
+    loaded = load_model(saved.run)
+    assert loaded.spec == saved.spec
+    assert loaded.config == saved.config
+    assert loaded.epoch == 1
+    assert loaded.kl_by_dim.tolist() == [3.0, 0.0]
+    weights = saved.state.model.state_dict()
+    assert loaded.model.state_dict().keys() == weights.keys()
+    for name, tensor in loaded.model.state_dict().items():
+        assert tensor.equal(weights[name]), name
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        ("state.model.decoder.project.bias", torch.full((16,), math.nan)),
+        ("kl_by_dim", torch.tensor([math.inf, 0.0])),
+    ],
+)
+def test_a_model_with_numbers_that_are_not_finite_is_refused(
+    saved: RunRecorder, name: str, tensor: torch.Tensor
+) -> None:
+    good = load_checkpoint(saved.run.best)
+    save_checkpoint(saved.run.best, Checkpoint(good.tensors | {name: tensor}, good.facts))
+    with pytest.raises(VAEError, match="are not finite numbers"):
+        load_model(saved.run)
+
+
+def test_a_checkpoint_that_does_not_name_its_data_is_of_fashion_mnist() -> None:
+    assert read_spec(Checkpoint({}, {})) == FashionMNIST.spec
+
+
+def test_a_resumed_run_may_have_more_epochs_another_device_and_another_save_interval(
+    saved: RunRecorder,
+) -> None:
+    may_change = {"epochs": 99, "device": "cuda", "save_every": "5"}
+    checkpoint, config = load_for_resume(saved.run, [("command line", {"training": may_change})])
+    assert checkpoint.facts["epoch"] == 1
+    assert config.training.epochs == 99
+    assert config.training.device == "cuda"
+    assert config.training.save_every == "5"
+
+
+@pytest.mark.parametrize(
+    ("tables", "message"),
+    [
+        ({"training": {"epochs": 1}}, "run run has 20; it can only be raised"),
+        ({"model": {"latent_dim": 4}}, "model.latent_dim is 2, not 4"),
+        ({"data": {"limit": 5}}, "data.limit is 0, not 5"),
+        ({"data": {"name": "shapes"}}, "data.name is fashion-mnist, not shapes"),
+    ],
+)
+def test_a_resumed_run_with_other_settings_is_refused(
+    saved: RunRecorder, tables: dict[str, dict[str, object]], message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_for_resume(saved.run, [("command line", tables)])
+
+
+def test_a_resumed_run_whose_weights_do_not_fit_is_refused(saved: RunRecorder) -> None:
+    good = load_checkpoint(saved.run.last)
+    misfit = {"state.model.decoder.project.bias": torch.zeros(15)}
+    save_checkpoint(saved.run.last, Checkpoint(good.tensors | misfit, good.facts))
+    with pytest.raises(VAEError, match="do not fit the config"):
+        load_for_resume(saved.run, [])

@@ -1,0 +1,132 @@
+"""What is saved during a training, and when."""
+
+import csv
+import signal
+from collections.abc import Callable
+
+import pytest
+
+from vae_cli.config import SaveInterval
+from vae_cli.errors import InterruptedRunError, UsageError, VAEError
+from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint
+from vae_cli.runs.recorder import RunRecorder
+
+MakeRecorder = Callable[..., RunRecorder]
+FinishEpoch = Callable[[RunRecorder, float], None]
+
+
+def test_nothing_is_saved_before_its_interval_of_epochs(
+    make_recorder: MakeRecorder, finish_epoch: FinishEpoch
+) -> None:
+    recorder = make_recorder(interval=SaveInterval(epochs=2))
+    saved = []
+    for epoch in range(1, 6):
+        finish_epoch(recorder, 1.0)
+        recorder.save_or_stop(None)
+        saved.append(
+            recorder.run.last.exists() and load_checkpoint(recorder.run.last).facts["epoch"]
+        )
+        assert recorder.state.epoch == epoch
+    assert saved == [False, 2, 2, 4, 4]
+
+
+def test_nothing_is_saved_before_its_interval_of_seconds(
+    make_recorder: MakeRecorder, finish_epoch: FinishEpoch
+) -> None:
+    recorder = make_recorder(interval=SaveInterval(seconds=60))
+    finish_epoch(recorder, 1.0)
+    recorder.save_or_stop(None)
+    assert not recorder.run.last.exists()
+    recorder.saved_at -= 61
+    recorder.save_or_stop(None)
+    assert load_checkpoint(recorder.run.last).facts["epoch"] == 1
+    recorder.run.last.unlink()
+    recorder.save_or_stop(None)
+    assert not recorder.run.last.exists()
+
+
+def test_a_signal_saves_the_state_and_stops_with_the_command_to_resume(
+    make_recorder: MakeRecorder, finish_epoch: FinishEpoch
+) -> None:
+    recorder = make_recorder()
+    finish_epoch(recorder, 1.0)
+    message = "^stopped in epoch 2; go on with: vae train --resume run$"
+    with pytest.raises(InterruptedRunError, match=message) as stop:
+        recorder.save_or_stop(signal.SIGTERM)
+    assert stop.value.exit_code == 143
+    assert load_checkpoint(recorder.run.last).facts["position"]["step"] == 1
+
+
+def test_the_best_checkpoint_is_the_state_with_the_lowest_test_loss(
+    make_recorder: MakeRecorder, finish_epoch: FinishEpoch
+) -> None:
+    recorder = make_recorder()
+    losses = [3.0, 1.0, 2.0]
+    for loss in losses:
+        finish_epoch(recorder, loss)
+        if loss == min(losses):
+            tensors = {name: t.clone() for name, t in recorder.state.tensors().items()}
+    recorder.save()
+    best, last = load_checkpoint(recorder.run.best), load_checkpoint(recorder.run.last)
+    assert (best.facts["epoch"], last.facts["epoch"]) == (2, 3)
+    for name, tensor in tensors.items():
+        assert best.group("state")[name].equal(tensor), name
+    assert best.tensors["kl_by_dim"].tolist() == [0.75, 0.0]
+    for name, tensor in recorder.best_weights().items():
+        assert tensor.equal(best.group("state.model")[name]), name
+
+
+def test_the_metrics_have_one_row_per_epoch(
+    make_recorder: MakeRecorder, finish_epoch: FinishEpoch
+) -> None:
+    recorder = make_recorder()
+    for loss in (4.0, 2.0):
+        finish_epoch(recorder, loss)
+    recorder.save()
+    with recorder.run.metrics_file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["epoch"] for row in rows] == ["1", "2"]
+    assert [float(row["test_loss"]) for row in rows] == [4.0, 2.0]
+    assert [float(row["train_mse"]) for row in rows] == [1.0, 0.5]
+    assert {row["active_dims"] for row in rows} == {"1"}
+
+
+def test_a_restored_recorder_continues_with_state_rows_and_best_loss(
+    make_recorder: MakeRecorder, finish_epoch: FinishEpoch
+) -> None:
+    first, second = make_recorder("first"), make_recorder("second", SaveInterval(epochs=1))
+    for loss in (3.0, 1.0):
+        finish_epoch(first, loss)
+    first.save()
+    second.restore(load_checkpoint(first.run.last))
+    for name, tensor in first.state.tensors().items():
+        assert tensor.equal(second.state.tensors()[name]), name
+    assert second.state.position() == first.state.position()
+    finish_epoch(second, 2.0)
+    assert [row["test_loss"] for row in second.rows] == [3.0, 1.0, 2.0]
+    assert load_checkpoint(second.run.last).facts["epoch"] == 3
+    assert not second.run.best.exists()  # 2.0 is not better than the 1.0 before
+
+
+def test_a_run_whose_data_have_changed_is_not_restored(
+    make_recorder: MakeRecorder, finish_epoch: FinishEpoch
+) -> None:
+    recorder = make_recorder()
+    finish_epoch(recorder, 1.0)
+    recorder.save()
+    recorder.counts = (91, 10)
+    with pytest.raises(UsageError, match="run run cannot go on: its data have changed"):
+        recorder.restore(load_checkpoint(recorder.run.last))
+
+
+@pytest.mark.parametrize("missing", ["position", "rows", "best_loss"])
+def test_a_checkpoint_without_a_necessary_fact_is_not_restored(
+    missing: str, make_recorder: MakeRecorder, finish_epoch: FinishEpoch
+) -> None:
+    recorder = make_recorder()
+    finish_epoch(recorder, 1.0)
+    recorder.save()
+    good = load_checkpoint(recorder.run.last)
+    facts = {name: fact for name, fact in good.facts.items() if name != missing}
+    with pytest.raises(VAEError, match="does not fit its config"):
+        recorder.restore(Checkpoint(good.tensors, facts))

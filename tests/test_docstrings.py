@@ -1,0 +1,30 @@
+"""The examples in docstrings run, and print what they say."""
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import vae_cli
+
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(vae_cli.__path__, "vae_cli.")
+    if not module.name.endswith("__main__")
+]
+
+
+@pytest.mark.parametrize("name", ["vae_cli", *MODULES])
+def test_examples_run(name: str, here: Path) -> None:
+    failures, _ = doctest.testmod(importlib.import_module(name))
+    assert failures == 0
+
+
+def test_there_are_examples() -> None:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    modules = [importlib.import_module(name) for name in ["vae_cli", *MODULES]]
+    examples = [test for module in modules for test in finder.find(module) if test.examples]
+    names = {test.name for test in examples}
+    assert {"vae_cli.load", "vae_cli.train", "vae_cli.api.model.TrainedModel"} <= names

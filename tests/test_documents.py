@@ -1,0 +1,145 @@
+"""The README, CONTRIBUTING.md and the pages in docs/ agree with the code.
+
+`python tests/test_documents.py` rewrites the generated parts of docs/settings.md and
+docs/commands.md.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from vae_cli import config
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+SETTINGS, COMMANDS = ROOT / "docs/settings.md", ROOT / "docs/commands.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
+
+MAX_README_WORDS = 800
+MAX_README_PICTURES = 5
+PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)|<img\s[^>]*?src=\"([^\"]+)\"")
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|<a\s[^>]*?href=\"([^\"]+)\"")
+REPOSITORY_PATH = re.compile(r"\b(?:tests|configs|docs|vae_cli)/[\w./-]*\w")
+
+
+def settings_table() -> str:
+    """The table of all settings, from the schema."""
+    lines = ["| setting | flag | default | allowed | meaning |", "|---|---|---|---|---|"]
+    for entry in config.entries():
+        default = list(entry.default) if isinstance(entry.default, tuple) else entry.default
+        flag = f"`{entry.flag}`" if entry.flag else ""
+        lines.append(f"| `{entry.key}` | {flag} | {default} | {entry.range} | {entry.help} |")
+    return "\n".join(lines)
+
+
+def help_text() -> str:
+    """The output of `vae --help` in a terminal of 80 columns."""
+    command = [sys.executable, "-m", "vae_cli", "--help"]
+    environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    lines = [line.rstrip() for line in done.stdout.strip("\n").splitlines()]
+    return "\n".join(["```", "$ vae --help", *lines, "```"])
+
+
+def with_generated_part(text: str, name: str, part: str) -> str:
+    """The text, with a new part between `<!-- name: ... -->` and `<!-- end -->`.
+
+    Raises:
+        ValueError: the text does not have these two marks exactly once.
+    """
+    pattern = rf"(<!-- {name}: [^\n]*\n).*?(<!-- end -->)"
+    text, count = re.subn(pattern, lambda m: f"{m[1]}{part}\n{m[2]}", text, flags=re.DOTALL)
+    if count != 1:
+        raise ValueError(f"expected one generated part {name}, found {count}")
+    return text
+
+
+def without_code(text: str) -> str:
+    """The text without fenced code blocks and inline code, in which nothing is a link."""
+    text = re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+    return re.sub(r"`[^`\n]*`", "", text)
+
+
+def targets(pattern: re.Pattern[str], text: str) -> list[str]:
+    """The targets of all links, or of all pictures, in a page."""
+    return [one or other for one, other in pattern.findall(without_code(text))]
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    headings = re.findall(r"^#{1,6} +(.+?) *#*$", text, flags=re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
+    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in plain}
+
+
+def test_the_table_of_settings_is_current() -> None:
+    text = SETTINGS.read_text()
+    assert text == with_generated_part(text, "settings", settings_table())
+
+
+def test_the_help_text_is_current() -> None:
+    text = COMMANDS.read_text()
+    assert text == with_generated_part(text, "help", help_text())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_and_pictures_lead_to_files_and_headings(page: Path) -> None:
+    text = page.read_text()
+    for target in targets(LINK, text) + targets(PICTURE, text):
+        if re.match(r"[a-z]+:", target):  # another site
+            continue
+        name, _, anchor = target.partition("#")
+        path = page.parent / name if name else page
+        assert path.is_file(), target
+        assert not anchor or anchor in anchors(path), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_paths_of_the_repository_exist(page: Path) -> None:
+    for path in REPOSITORY_PATH.findall(page.read_text()):
+        assert (ROOT / path).exists(), path
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = {target.partition("#")[0] for target in targets(LINK, README.read_text())}
+    pages = {str(page.relative_to(ROOT)) for page in PAGES if page != README}
+    assert pages <= linked
+
+
+def test_the_readme_is_short() -> None:
+    text = README.read_text()
+    assert len(text.split()) <= MAX_README_WORDS
+    assert len(targets(PICTURE, text)) <= MAX_README_PICTURES
+
+
+def test_the_readme_has_the_test_command_that_continuous_integration_runs() -> None:
+    lines = README.read_text().splitlines()
+    assert [line for line in lines if line.endswith(" && pytest")] == [
+        'pip install ".[dev]" && pytest'
+    ]
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_named_experiments_are_valid_and_give_their_command(path: Path) -> None:
+    config.merge((path.name, config.read_config(path)))
+    assert f"vae train --config configs/{path.name}" in path.read_text()
+
+
+def test_the_default_experiment_is_the_default() -> None:
+    tables = tomllib.loads((ROOT / "configs/fashion-mnist.toml").read_text())
+    assert config.merge(("file", tables)) == config.Config()
+
+
+if __name__ == "__main__":
+    for page, name, part in (
+        (SETTINGS, "settings", settings_table()),
+        (COMMANDS, "help", help_text()),
+    ):
+        page.write_text(with_generated_part(page.read_text(), name, part))

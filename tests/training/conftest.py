@@ -1,0 +1,76 @@
+"""Small states, images for them, and a short training."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from vae_cli.data.dataset import Split
+from vae_cli.model import VAE, Inference, MLPDecoder, MLPEncoder, NegativeELBO
+from vae_cli.training import Adam, EpochReport, TrainState, constant, fit
+
+SHAPE = (1, 6, 5)
+
+
+class NoiselessVAE(nn.Module):
+    """A VAE that decodes the posterior mean, so that losses do not depend on random numbers."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, x: Tensor, generator: Generator | None = None) -> Inference:
+        posterior = self.vae.posterior(x)
+        z = posterior.mean
+        return Inference(posterior, z, self.vae.prior(), self.vae.likelihood(z))
+
+
+@pytest.fixture
+def make_images() -> Callable[..., Tensor]:
+    """`make_images(count, seed=0)`: random uint8 images."""
+
+    def make(count: int, seed: int = 0) -> Tensor:
+        generator = Generator().manual_seed(seed)
+        return torch.randint(0, 256, (count, *SHAPE), dtype=torch.uint8, generator=generator)
+
+    return make
+
+
+@pytest.fixture
+def make_state() -> Callable[..., TrainState]:
+    """`make_state(seed=0, device="cpu", noise=True)`: a state before its first step."""
+
+    def make(seed: int = 0, device: str = "cpu", *, noise: bool = True) -> TrainState:
+        torch.manual_seed(seed)
+        vae = VAE(MLPEncoder(SHAPE, (8,), 3), MLPDecoder(SHAPE, (8,), 3), 3)
+        model = (vae if noise else NoiselessVAE(vae)).to(device)
+        adam = Adam(dict(model.named_parameters()))
+        return TrainState(model, adam, Generator(device).manual_seed(seed))
+
+    return make
+
+
+@pytest.fixture
+def learn(make_images: Callable[..., Tensor]) -> Callable[..., list[EpochReport]]:
+    """`learn(state, epochs=3, rate=1e-2)`: train in five steps per epoch; returns the reports."""
+
+    def run(
+        state: TrainState, *, epochs: int = 3, rate: float = 1e-2, **more: object
+    ) -> list[EpochReport]:
+        reports: list[EpochReport] = []
+        fit(
+            state,
+            NegativeELBO(),
+            Split.whole(make_images(70)),
+            Split.whole(make_images(33, seed=1)),
+            epochs=epochs,
+            batch_size=16,
+            seed=0,
+            learning_rate=constant(rate, 5 * epochs),
+            report=reports.append,
+            **more,
+        )
+        return reports
+
+    return run

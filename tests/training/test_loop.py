@@ -1,0 +1,168 @@
+"""The loop over epochs, and the evaluation on the test set."""
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from vae_cli.data.dataset import Split
+from vae_cli.errors import NonFiniteLossError
+from vae_cli.model import Inference, Loss, NegativeELBO
+from vae_cli.training import (
+    EpochReport,
+    Metrics,
+    TracedEpoch,
+    TrainState,
+    constant,
+    evaluate,
+    fit,
+    prepare_epoch,
+)
+
+MakeImages = Callable[..., Tensor]
+MakeState = Callable[..., TrainState]
+Learn = Callable[..., list[EpochReport]]
+
+
+def evaluate_on(state: TrainState, images: Tensor) -> Metrics:
+    return evaluate(state.model, NegativeELBO(), Split.whole(images), seed=0)
+
+
+@pytest.mark.parametrize("count", [1, 999, 1000, 1001, 2500])
+def test_test_metrics_are_averages_over_images_for_every_size_of_the_test_set(
+    count: int, make_state: MakeState, make_images: MakeImages
+) -> None:
+    state, images = make_state(noise=False), make_images(count)
+    some = images[:: max(1, count // 9)]
+    alone = [evaluate_on(state, image).loss for image in some.split(1)]
+    assert evaluate_on(state, some).loss == pytest.approx(sum(alone) / len(alone), rel=1e-5)
+    once, twice = evaluate_on(state, images), evaluate_on(state, images.repeat(2, 1, 1, 1))
+    assert once.loss == pytest.approx(twice.loss, rel=1e-5)
+    assert once.kl == pytest.approx(twice.kl, rel=1e-5)
+
+
+def test_the_last_image_of_the_test_set_is_evaluated(
+    make_state: MakeState, make_images: MakeImages
+) -> None:
+    state, images = make_state(noise=False), make_images(1001)
+    changed = images.clone()
+    changed[-1] = 255 - changed[-1]
+    assert evaluate_on(state, images).loss != evaluate_on(state, changed).loss
+
+
+def test_training_lowers_the_loss(make_state: MakeState, learn: Learn) -> None:
+    reports = learn(make_state(), epochs=20)
+    assert reports[-1].train.loss < reports[0].train.loss
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_does_not(
+    make_state: MakeState, learn: Learn
+) -> None:
+    first, again, other = make_state(), make_state(), make_state(seed=1)
+    losses = [learn(state)[-1].test.loss for state in (first, again, other)]
+    for name, tensor in first.tensors().items():
+        assert tensor.equal(again.tensors()[name]), name
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_evaluation_does_not_change_the_training(
+    make_state: MakeState, make_images: MakeImages, learn: Learn
+) -> None:
+    often, once = make_state(), make_state()
+    for state, evaluations in ((often, 5), (once, 1)):
+        for _ in range(evaluations):
+            evaluate(state.model, NegativeELBO(), Split.whole(make_images(33)), seed=3)
+        learn(state)
+    for name, tensor in often.tensors().items():
+        assert tensor.equal(once.tensors()[name]), name
+
+
+def test_a_training_loss_that_is_not_finite_stops_the_training(
+    make_state: MakeState, learn: Learn
+) -> None:
+    with pytest.raises(NonFiniteLossError, match=r"^the loss .* epoch 1: .*--learning-rate"):
+        learn(make_state(), rate=math.inf)
+
+
+def test_a_test_loss_that_is_not_finite_stops_the_training(
+    make_state: MakeState, make_images: MakeImages
+) -> None:
+    def infinite_without_gradients(x: Tensor, inference: Inference) -> Loss:
+        loss = NegativeELBO()(x, inference)
+        factor = 1.0 if torch.is_grad_enabled() else math.inf
+        return Loss(factor * loss.loss, loss.distortion, loss.kl)
+
+    images, reports = Split.whole(make_images(20)), []
+    with pytest.raises(NonFiniteLossError, match=r"test loss .* after epoch 1: .*--learning-rate"):
+        fit(
+            make_state(),
+            infinite_without_gradients,
+            images,
+            images,
+            epochs=2,
+            batch_size=16,
+            seed=0,
+            learning_rate=constant(1e-3, 4),
+            report=reports.append,
+        )
+    assert not reports
+
+
+def test_every_epoch_is_reported_once_and_progress_ends_at_the_total(
+    make_state: MakeState, learn: Learn
+) -> None:
+    calls: list[tuple[int, int]] = []
+    reports = learn(
+        make_state(), epochs=2, progress=lambda done, total: calls.append((done, total))
+    )
+    assert [report.epoch for report in reports] == [1, 2]
+    assert calls[-1] == (140, 140)
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+
+
+def test_epochs_on_the_cpu_are_traced(make_state: MakeState, make_images: MakeImages) -> None:
+    epoch = prepare_epoch(make_state(), NegativeELBO(), Split.whole(make_images(20)), 16)
+    assert isinstance(epoch, TracedEpoch)
+
+
+def test_reduce_gets_every_gradient_of_every_step_and_the_totals_of_every_epoch(
+    make_state: MakeState, learn: Learn
+) -> None:
+    calls: list[list[torch.Size]] = []
+
+    def record(tensors: list[Tensor]) -> list[Tensor]:
+        calls.append([tensor.shape for tensor in tensors])
+        return tensors
+
+    state = make_state()
+    learn(state, epochs=2, reduce=record)
+    gradients = [parameter.shape for parameter in state.model.parameters()]
+    totals = [torch.Size([2 + 3])]  # loss, distortion and the KL of three dimensions
+    assert calls == 2 * [*(5 * [gradients]), totals]
+
+
+def test_training_uses_only_what_reduce_returns(make_state: MakeState, learn: Learn) -> None:
+    """Gradients of zero change no weight, and totals of zero are metrics of zero."""
+    state = make_state()
+    before = [parameter.clone() for parameter in state.model.parameters()]
+    reports = learn(state, reduce=lambda tensors: [torch.zeros_like(t) for t in tensors])
+    for parameter, unchanged in zip(state.model.parameters(), before, strict=True):
+        assert parameter.equal(unchanged)
+    assert all(moment.eq(0).all() for moment in (*state.optimizer.m, *state.optimizer.v))
+    assert [(report.train.loss, report.train.kl) for report in reports] == 3 * [(0.0, 0.0)]
+
+
+def test_a_reduce_that_adds_two_equal_halves_trains_as_one_process(
+    make_state: MakeState, learn: Learn
+) -> None:
+    alone, halves = make_state(), make_state()
+    expected = learn(alone)
+    reports = learn(halves, reduce=lambda tensors: [t / 2 + t / 2 for t in tensors])
+    for name, tensor in alone.tensors().items():
+        assert tensor.equal(halves.tensors()[name]), name
+    for report, other in zip(reports, expected, strict=True):
+        assert report.train.loss == other.train.loss
+        assert report.train.kl_by_dim.equal(other.train.kl_by_dim)
+        assert report.test.loss == other.test.loss

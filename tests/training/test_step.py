@@ -1,0 +1,91 @@
+"""The traced training step against the plain one."""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from vae_cli.build import build_state
+from vae_cli.config import merge
+from vae_cli.model import Inference, NegativeELBO
+from vae_cli.training import EpochReport, TrainState, loss_and_gradients, trace
+
+MakeImages = Callable[..., Tensor]
+MakeState = Callable[..., TrainState]
+Learn = Callable[..., list[EpochReport]]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_traced_step_has_the_same_bits_as_the_plain_step(
+    dtype: torch.dtype, make_state: MakeState, make_images: MakeImages
+) -> None:
+    plain, quick = make_state(), make_state()
+    plain.dtype = quick.dtype = dtype
+    objective = NegativeELBO(2.0)
+    batches = (make_images(48) / 255.0).split(16)
+    traced = trace(quick, objective, batches[0])
+    assert not isinstance(traced, partial)  # which would be the plain function
+    for x in batches:
+        (loss, gradients), (expected, references) = (
+            traced(x),
+            loss_and_gradients(plain, objective, x),
+        )
+        assert loss.loss.equal(expected.loss)
+        assert loss.distortion.equal(expected.distortion)
+        assert loss.kl.equal(expected.kl)
+        for gradient, reference in zip(gradients, references, strict=True):
+            assert gradient.equal(reference)
+        for state in (plain, quick):
+            state.optimizer.step(references, 0.1, expected.loss)
+    assert plain.generator.get_state().equal(quick.generator.get_state())
+
+
+def test_the_traced_step_of_a_conv_is_the_plain_step() -> None:
+    settings = merge(("", {"model": {"network": "conv", "latent_dim": 3}}))
+    cpu = torch.device("cpu")
+    plain, quick = (build_state(settings, (1, 20, 20), cpu) for _ in range(2))
+    x = torch.rand(8, 1, 20, 20)
+    traced = trace(quick, NegativeELBO(), x)
+    assert not isinstance(traced, partial)
+    (loss, gradients), (expected, references) = (
+        traced(x),
+        loss_and_gradients(plain, NegativeELBO(), x),
+    )
+    assert loss.loss.equal(expected.loss)
+    for gradient, reference in zip(gradients, references, strict=True):
+        torch.testing.assert_close(gradient, reference)
+
+
+class UntraceableVAE(nn.Module):
+    """A model whose Python code depends on the values of the images."""
+
+    def __init__(self, vae: nn.Module) -> None:
+        super().__init__()
+        self.vae = vae
+
+    def forward(self, x: Tensor, generator: Generator | None = None) -> Inference:
+        if x.mean() > 2:
+            raise AssertionError
+        inference: Inference = self.vae(x, generator)
+        return inference
+
+
+def test_a_model_that_cannot_be_traced_trains_with_the_plain_step_and_a_warning(
+    make_state: MakeState, learn: Learn
+) -> None:
+    plain, untraceable = make_state(), make_state()
+    untraceable.model = UntraceableVAE(untraceable.model)
+    with pytest.warns(UserWarning, match="could not be traced"):
+        reports = learn(untraceable)
+    assert reports[-1].test.loss == learn(plain)[-1].test.loss
+
+
+def test_the_random_numbers_are_not_used_up_by_a_trace(
+    make_state: MakeState, make_images: MakeImages
+) -> None:
+    state = make_state()
+    before = state.generator.get_state()
+    trace(state, NegativeELBO(), make_images(16) / 255.0)
+    assert state.generator.get_state().equal(before)

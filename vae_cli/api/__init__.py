@@ -1,0 +1,1 @@
+"""What a notebook uses: load or train a model, and work with it as arrays."""

@@ -1,0 +1,45 @@
+"""The arrays that the API takes and returns."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from vae_cli.data.batches import wrap_array
+from vae_cli.errors import UsageError
+
+Array = np.ndarray[Any, np.dtype[np.float32]]
+
+
+class Posterior(NamedTuple):
+    """q(z|x) of some items.
+
+    Attributes:
+        mean: `(N, D)`.
+        log_variance: `(N, D)`, the logarithm of the variance.
+    """
+
+    mean: Array
+    log_variance: Array
+
+
+def to_tensor(items: ArrayLike) -> Tensor:
+    """A tensor of numbers; tensors are returned as they are, and arrays share their memory.
+
+    Raises:
+        UsageError: they are not numbers.
+    """
+    if isinstance(items, Tensor):
+        return items
+    array = np.asarray(items)
+    if array.dtype.kind not in "buif":
+        raise UsageError(f"items are arrays of numbers, not {type(items).__name__}")
+    return wrap_array(array)
+
+
+def to_array(*parts: Tensor) -> Array:
+    """The parts joined along their first axis, as one array."""
+    joined: Array = torch.cat(parts).cpu().numpy()
+    return joined

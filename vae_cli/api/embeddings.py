@@ -1,0 +1,166 @@
+"""The posterior of every item of a data set, as a file for other programs.
+
+`.npz` holds arrays with the names below. `.csv` and `.parquet` hold one row per item, with the
+columns `name`, `part` and `label` if they are known, `mean_0`, ... and `log_variance_0`, ...
+"""
+
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from torch import Tensor
+
+from vae_cli.api.arrays import Array
+from vae_cli.api.model import TrainedModel
+from vae_cli.data.batches import CHUNK_ITEMS, chunk_length
+from vae_cli.data.dataset import Dataset, Progress, Split, ignore_progress
+from vae_cli.errors import UsageError
+from vae_cli.files import open_atomically, write_csv
+
+SUFFIXES = (".npz", ".csv", ".parquet")
+PARTS = ("train", "test")
+
+Column = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """The posterior of some items.
+
+    Attributes:
+        names: one per item; the name of a picture is its path relative to the folder.
+        mean: `(N, D)`.
+        log_variance: `(N, D)`, the logarithm of the variance.
+        labels: int64 `(N,)`, indices into `classes`; None if unknown.
+        classes: the names of the classes.
+        parts: `train` or `test`, one per item; None if all items are in one part.
+    """
+
+    names: list[str]
+    mean: Array
+    log_variance: Array
+    labels: Column | None = None
+    classes: tuple[str, ...] = ()
+    parts: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def text_columns(self) -> dict[str, Column]:
+        """The columns of text that are known: name, part and label."""
+        columns = {"name": _to_texts(self.names)}
+        if self.parts is not None:
+            columns["part"] = _to_texts(self.parts)
+        if self.labels is not None:
+            columns["label"] = _to_texts(self.classes)[self.labels]
+        return columns
+
+    def number_names(self) -> list[str]:
+        """The names of the columns of `numbers`."""
+        dims = range(self.mean.shape[1])
+        return [f"{name}_{dim}" for name in ("mean", "log_variance") for dim in dims]
+
+    def numbers(self, rows: slice = slice(None)) -> Array:
+        """Means and log-variances side by side, `(N, 2 D)`."""
+        return np.concatenate([self.mean[rows], self.log_variance[rows]], 1)
+
+
+def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_progress) -> Embedding:
+    """Encode every item of a data set, the training set before the test set.
+
+    Items are read when they are needed, so the data set may be larger than memory.
+
+    Args:
+        model: the model.
+        dataset: items in the model's shape, as `open_dataset_for` or `TrainedModel.data` opens.
+        progress: called with the number of items encoded so far and the total.
+    """
+    both = zip(PARTS, (dataset.train(), dataset.test()), strict=True)
+    splits = {name: split for name, split in both if len(split)}
+    total = sum(map(len, splits.values()))
+    mean, log_variance = (np.empty((total, model.model.latent_dim), np.float32) for _ in range(2))
+    done = 0
+    for items in (chunk for split in splits.values() for chunk in _chunks(split)):
+        rows = slice(done, done + len(items))
+        mean[rows], log_variance[rows] = model.encode(items)
+        done += len(items)
+        progress(done, total)
+    labels = np.concatenate([split.labels.numpy() for split in splits.values()])
+    parts = [name for name, split in splits.items() for _ in range(len(split))]
+    return Embedding(
+        [name for split in splits.values() for name in dataset.names(split)],
+        mean,
+        log_variance,
+        labels if dataset.spec.classes and len(labels) == total else None,
+        dataset.spec.classes,
+        parts if len(splits) > 1 else None,
+    )
+
+
+def require_writable_format(path: Path) -> None:
+    """Check the extension of a file before anything is computed.
+
+    Raises:
+        UsageError: the extension is not known, or its library is not installed.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UsageError(f"--output {path}: end the name with .npz, .csv or .parquet")
+    if suffix == ".parquet":
+        try:
+            importlib.import_module("pyarrow.parquet")
+        except ImportError as error:
+            raise UsageError(
+                f"--output {path}: pip install pyarrow to write Parquet, or end it with .npz"
+            ) from error
+
+
+def write_embedding(embedding: Embedding, path: Path) -> None:
+    """Write an embedding in the format of the extension.
+
+    Raises:
+        UsageError: the extension is not known, or its library is not installed.
+        VAEError: the file cannot be written.
+    """
+    require_writable_format(path)
+    suffix, texts = path.suffix.lower(), embedding.text_columns()
+    if suffix == ".csv":
+        write_csv(path, [*texts, *embedding.number_names()], _csv_rows(embedding))
+        return
+    with open_atomically(path) as file:
+        if suffix == ".npz":
+            values = {"mean": embedding.mean, "log_variance": embedding.log_variance}
+            np.savez(file, **texts, **values)  # type: ignore[arg-type]
+        else:
+            _write_parquet(embedding, file)
+
+
+def _write_parquet(embedding: Embedding, file: BinaryIO) -> None:
+    arrow = importlib.import_module("pyarrow")
+    texts = {name: arrow.array(values) for name, values in embedding.text_columns().items()}
+    numbers = zip(embedding.number_names(), embedding.numbers().T, strict=True)
+    table = arrow.table(texts | {name: arrow.array(values) for name, values in numbers})
+    importlib.import_module("pyarrow.parquet").write_table(table, file)
+
+
+def _csv_rows(embedding: Embedding) -> Iterator[list[str]]:
+    """One row per item; nine digits are enough to restore a float32 exactly."""
+    columns = embedding.text_columns()
+    for start in range(0, len(embedding), CHUNK_ITEMS):
+        rows = slice(start, start + CHUNK_ITEMS)
+        texts = zip(*(values[rows].tolist() for values in columns.values()), strict=True)
+        for text, numbers in zip(texts, embedding.numbers(rows).tolist(), strict=True):
+            yield [*text, *(f"{value:.9g}" for value in numbers)]
+
+
+def _to_texts(values: list[str] | tuple[str, ...]) -> Column:
+    """Texts that every format can store; the name of a file may not be UTF-8."""
+    return np.array([value.encode(errors="backslashreplace").decode() for value in values], str)
+
+
+def _chunks(split: Split) -> Iterator[Tensor]:
+    for rows in split.rows.split(chunk_length(split.items.shape[1:])):
+        yield split.items[rows]

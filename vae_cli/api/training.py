@@ -1,0 +1,20 @@
+"""Training from Python."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from vae_cli.api.model import TrainedModel, load_trained
+from vae_cli.config import merge
+from vae_cli.device import resolve_device
+from vae_cli.experiment.resolve import resolve
+from vae_cli.experiment.run import train_run
+from vae_cli.runs.directory import create_run
+
+
+def train_model(settings: Mapping[str, Mapping[str, Any]], name: str | None) -> TrainedModel:
+    """Train a new run, and load its best weights. `vae_cli.train` documents the arguments."""
+    config = merge(("settings", settings))
+    resolved = resolve(config, resolve_device(config.training.device))
+    run = create_run(resolved.config, name)
+    train_run(run, resolved)
+    return load_trained(run, resolved.device)

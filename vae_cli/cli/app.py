@@ -1,0 +1,126 @@
+"""The Typer app, and how errors become one line."""
+
+import errno
+import io
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from vae_cli import __version__
+from vae_cli.cli.commands import (
+    data,
+    embed,
+    explore,
+    interpolate,
+    reconstruct,
+    sample,
+    train,
+    traverse,
+)
+from vae_cli.cli.console import Terminal
+from vae_cli.config import simplify
+from vae_cli.errors import InterruptedRunError, VAEError
+
+INTERRUPTED = 130  # the exit code after Ctrl-C
+
+app = typer.Typer(
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train.command,
+    "reconstruct": reconstruct.command,
+    "sample": sample.command,
+    "traverse": traverse.command,
+    "interpolate": interpolate.command,
+    "embed": embed.command,
+    "explore": explore.command,
+    "data": data.command,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        sys.stdout.write(f"vae {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback(epilog="Errors are one line; add --debug anywhere to see the traceback.")
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Train variational autoencoders, and use what they learned.
+
+    Example: `vae train --epochs 20`, then `vae sample`
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; every error becomes one line on stderr."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"] or ["--help"]
+    for stream in (sys.stdout, sys.stderr):  # characters that the terminal lacks are escaped
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with warnings.catch_warnings():
+            if {"-q", "--quiet"} & set(words):
+                warnings.simplefilter("ignore")
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            code = app(words, prog_name="vae", standalone_mode=False) or 0
+        if code == INTERRUPTED:
+            _report(KeyboardInterrupt(), debug)  # Typer turns Ctrl-C in a command into this code
+    except BrokenPipeError:  # the reader has ended, as in `vae train | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Exception, KeyboardInterrupt) as error:  # every error is one line
+        return _report(error, debug)
+    return code
+
+
+def _report(error: BaseException, debug: bool) -> int:
+    """Print an error, and return the exit code."""
+    if debug:
+        traceback.print_exception(error)
+    message, code = explain(error)
+    if isinstance(error, KeyboardInterrupt | InterruptedRunError):
+        Terminal().advice(message)
+    else:
+        Terminal().error(message)
+    return code
+
+
+def _show_warning(message: Warning | str, *_location: object) -> None:
+    Terminal().advice(message)
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """The message to print for an error, and the exit code."""
+    match error:
+        case VAEError():
+            return str(error), error.exit_code
+        case typer.TyperException():
+            message = simplify(error.format_message().rstrip("."))
+            if message.startswith("No such command") and "mean" not in message:
+                message += f"; there is {', '.join(COMMANDS)}"
+            return message, error.exit_code
+        case KeyboardInterrupt():
+            return "stopped", INTERRUPTED
+        case OSError(errno=errno.ENOSPC):
+            return "the disk is full", 1
+        case OSError():
+            return f"{error.filename or 'a file'}: {error.strerror or error}", 1
+        case _:
+            return f"unexpected {type(error).__name__}: {error} (--debug shows more)", 1

@@ -1,0 +1,115 @@
+"""`vae explore`."""
+
+import os
+import sys
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vae_cli.cli.console import Terminal
+from vae_cli.cli.inputs import read_items
+from vae_cli.cli.opening import open_run
+from vae_cli.cli.options import Device, Invert, Quiet, RunOption, refuse_unused
+from vae_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vae_cli.api.model import TrainedModel
+    from vae_cli.data.dataset import Split
+    from vae_cli.explore.scene import Scene
+
+
+def command(
+    image: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Start from this picture. [default: a test item]"),
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.html", help="Write a page that contains the decoder, and needs no server."
+        ),
+    ] = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 is any free port.")
+    ] = 0,
+    browser: Annotated[
+        bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
+    ] = True,
+    invert: Invert = False,
+    run: RunOption = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+) -> None:
+    """Explore the latent space by hand: a page of sliders in the browser.
+
+    Example: `vae explore`, or `vae explore --export page.html` for a page that you can send
+    """
+    terminal = Terminal(quiet=quiet)
+    refuse_unused("--invert", invert and not image, "add --image FILE")
+    refuse_unused("--port", bool(export and port), "leave out --export")
+    if export and export.suffix.lower() not in {".html", ".htm"}:
+        raise UsageError(f"--export {export}: end the name with .html")
+    model = open_run(run, device, terminal)
+    first = read_items(model, [image], terminal, invert=invert).items[:1] if image else None
+    from vae_cli.explore.scene import build_scene
+
+    split = find_test_set(model, terminal)
+    scene = build_scene(model, split, first)
+    if export:
+        write_page(model, scene, export, terminal)
+    else:
+        serve(model, scene, split, port, terminal, open_browser=browser)
+
+
+def find_test_set(model: "TrainedModel", terminal: Terminal) -> "Split | None":
+    """The test set of a run; if it is not available, a remark says that there is no map."""
+    try:
+        return model.held_out()
+    except UsageError as error:
+        terminal.remark(f"no test items and no map: {error}", "yellow")
+        return None
+
+
+def write_page(model: "TrainedModel", scene: "Scene", path: Path, terminal: Terminal) -> None:
+    """Write the page that needs no server."""
+    from vae_cli.explore.export import export_page
+    from vae_cli.files import write_bytes
+
+    page = export_page(model, scene)
+    write_bytes(path, page.html.encode())
+    if page.remark:
+        terminal.remark(page.remark, "yellow")
+    terminal.result(path)
+
+
+def serve(
+    model: "TrainedModel",
+    scene: "Scene",
+    split: "Split | None",
+    port: int,
+    terminal: Terminal,
+    *,
+    open_browser: bool,
+) -> None:
+    """Serve the page until Ctrl-C.
+
+    Raises:
+        UsageError: a library that it needs is not installed.
+    """
+    try:
+        from vae_cli.explore.server import Server
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"vae explore needs {error.name}: pip install 'vae-cli[explore]', or use --export"
+        ) from error
+    server = Server(model, scene, split, port)
+    terminal.result(server.address)
+    terminal.note("Ctrl-C ends it")
+    has_display = os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}
+    if open_browser and (sys.platform != "linux" or has_display):
+        webbrowser.open(server.address)  # without a display, a text browser would start here
+    with suppress(KeyboardInterrupt):
+        server.run()

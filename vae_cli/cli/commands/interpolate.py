@@ -1,0 +1,93 @@
+"""`vae interpolate`."""
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vae_cli.cli.console import Terminal
+from vae_cli.cli.inputs import read_items, require_writable_output, take_items_of_classes
+from vae_cli.cli.opening import open_run
+from vae_cli.cli.options import (
+    AnimatedOutput,
+    Device,
+    Invert,
+    Quiet,
+    RunOption,
+    Scale,
+    refuse_unused,
+)
+from vae_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vae_cli.data.dataset import Spec
+
+
+def command(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE...",
+            help="Pictures, folders of them, or tables: at least two items. "
+            "[default: a test item of the first class and one of the last]",
+        ),
+    ] = None,
+    steps: Annotated[
+        int,
+        typer.Option(min=2, max=200, help="Tiles from one item to the next, including both."),
+    ] = 10,
+    spherical: Annotated[
+        bool,
+        typer.Option("--spherical", help="Use a great circle instead of a straight line."),
+    ] = False,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="Use a test item of this class, if no FILE is given; repeat it for the next.",
+        ),
+    ] = None,
+    invert: Invert = False,
+    run: RunOption = None,
+    device: Device = "auto",
+    output: AnimatedOutput = None,
+    scale: Scale = None,
+    quiet: Quiet = False,
+) -> None:
+    """Decode the path from the latent of one picture, or row, to that of the next.
+
+    Example: `vae interpolate a.png b.png --steps 10`, or `vae interpolate --class bag --class coat`
+    """
+    terminal = Terminal(quiet=quiet)
+    require_writable_output(output, files or [], animated=True)
+    refuse_unused("--class", bool(classes and files), "leave out FILE")
+    refuse_unused("--invert", invert and not files, "name a FILE")
+    if classes and len(classes) == 1:
+        raise UsageError(f"--class {classes[0]}: name two classes or more, each with --class")
+    model = open_run(run, device, terminal)
+    path = model.kind.output_path(output, "interpolate")
+    if files:
+        _, items = read_items(model, files, terminal, invert=invert)
+    else:
+        names, items = take_items_of_classes(model, classes or [])
+        terminal.remark(f"test items {', '.join(names)}")
+    if len(items) < 2:  # noqa: PLR2004
+        raise UsageError(f"{', '.join(map(str, files or []))} holds one item: name at least two")
+    require_size(len(items), steps, model.spec)
+    paths = model.interpolate(items, steps, spherical=spherical)
+    model.kind.write_interpolation(paths, path, scale)
+    terminal.result(path)
+
+
+def require_size(count: int, steps: int, spec: "Spec") -> None:
+    """Check that the result fits into memory before it is computed.
+
+    Raises:
+        UsageError: it does not.
+    """
+    from vae_cli.render.grid import MAX_GRID_PIXELS
+
+    if (count - 1) * steps * math.prod(spec.shape) > MAX_GRID_PIXELS:
+        raise UsageError(f"{steps} steps between each of {count:,} items are too many")

@@ -1,0 +1,114 @@
+"""`vae reconstruct`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vae_cli.cli.console import Terminal
+from vae_cli.cli.inputs import read_items, require_writable_output, take_test_items
+from vae_cli.cli.opening import choose_seed, open_run
+from vae_cli.cli.options import (
+    Device,
+    Invert,
+    Json,
+    Output,
+    Quiet,
+    RunOption,
+    SamplePosterior,
+    Scale,
+    Seed,
+    refuse_unused,
+)
+
+if TYPE_CHECKING:
+    from vae_cli.api.arrays import Array
+    from vae_cli.latent.reconstruction import Reconstruction
+
+MAX_TABLE_ROWS = 100  # with more items, only their mean is printed
+MAX_COLUMN_PAIRS = 10  # with more pairs, the picture has several columns of them
+
+
+def command(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE...",
+            help="Pictures, folders of them, or tables. [default: some test items]",
+        ),
+    ] = None,
+    invert: Invert = False,
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "--count",
+            "-n",
+            min=1,
+            max=1000,
+            help="Number of test items, if no FILE is given. [default: 8]",
+        ),
+    ] = None,
+    sample: SamplePosterior = False,
+    seed: Seed = None,
+    run: RunOption = None,
+    device: Device = "auto",
+    output: Output = None,
+    scale: Scale = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Encode and decode pictures, and show each next to its reconstruction; or rows of a table.
+
+    For a table, only the reconstructed rows are written, under the same columns.
+
+    Example: `vae reconstruct img.png`
+    """
+    terminal = Terminal(quiet=quiet)
+    require_writable_output(output, files or [])
+    refuse_unused("--count", bool(count and files), "leave out FILE")
+    refuse_unused("--seed", seed is not None and not sample, "add --sample")
+    model = open_run(run, device, terminal)
+    path = model.kind.output_path(output, "reconstruct")
+    seed = choose_seed(seed, terminal) if sample else None
+    names, items = (
+        read_items(model, files, terminal, invert=invert)
+        if files
+        else take_test_items(model, 0, count or 8)
+    )
+    if count and len(items) < count:
+        terminal.remark(f"the test set has {len(items)} items", "yellow")
+    result = model.reconstruct(items, seed=seed)
+    columns = tiles_per_row(len(items))
+    model.kind.write_reconstructions(items, result.items, path, columns=columns, scale=scale)
+    print_figures(terminal, path, names, result, model.kind.distortion_name, json=json)
+
+
+def print_figures(
+    terminal: Terminal,
+    path: Path,
+    names: list[str],
+    result: "Reconstruction[Array]",
+    distortion_name: str,
+    *,
+    json: bool,
+) -> None:
+    """Print the distortion and the KL of each item, or their mean if there are many."""
+    figures = list(zip(names, result.distortion.tolist(), result.kl.tolist(), strict=True))
+    if json:
+        key = distortion_name.lower()
+        records = [{"image": name, key: distortion, "kl": kl} for name, distortion, kl in figures]
+        terminal.json({"output": str(path), "images": records})
+        return
+    if len(figures) > MAX_TABLE_ROWS:
+        means = float(result.distortion.mean()), float(result.kl.mean())
+        figures = [(f"mean of {len(names):,}", *means)]
+    table = [(name, f"{distortion:.2f}", f"{kl:.2f}") for name, distortion, kl in figures]
+    terminal.table(("", distortion_name, "KL (nats)"), table)
+    terminal.result(path)
+
+
+def tiles_per_row(pairs: int) -> int:
+    """One pair per row if there are few, and more if there are many."""
+    if pairs <= MAX_COLUMN_PAIRS:
+        return 2
+    return 8 if pairs <= MAX_TABLE_ROWS else 16

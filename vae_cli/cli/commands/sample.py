@@ -1,0 +1,78 @@
+"""`vae sample`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vae_cli.cli.console import Terminal
+from vae_cli.cli.inputs import require_writable_output
+from vae_cli.cli.opening import choose_seed, open_run
+from vae_cli.cli.options import AnimatedOutput, Columns, Device, Quiet, RunOption, Scale, Seed
+from vae_cli.items import ANIMATION_SUFFIXES
+
+if TYPE_CHECKING:
+    from vae_cli.api.model import TrainedModel
+
+FRAMES_PER_SAMPLE = 8  # from one sample to the next
+
+
+def command(
+    count: Annotated[
+        int | None,
+        typer.Option(
+            "--count",
+            "-n",
+            min=1,
+            max=1_000_000,
+            help="Number of items. [default: 64; 16 for an animation]",
+        ),
+    ] = None,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=100,
+            help="Factor for the latents: below 1 items are more typical, above 1 more varied.",
+        ),
+    ] = 1.0,
+    seed: Seed = None,
+    run: RunOption = None,
+    device: Device = "auto",
+    output: AnimatedOutput = None,
+    columns: Columns = 8,
+    scale: Scale = None,
+    quiet: Quiet = False,
+) -> None:
+    """Generate images, or rows of a table, from the prior.
+
+    Example: `vae sample -n 64 --seed 7`, or `vae sample -n 8 -o sample.gif` for an animation
+    """
+    terminal = Terminal(quiet=quiet)
+    require_writable_output(output, animated=True)
+    model = open_run(run, device, terminal)
+    path = model.kind.output_path(output, "sample")
+    seed = choose_seed(seed, terminal)
+    if path.suffix.lower() in ANIMATION_SUFFIXES:
+        animate(model, path, count or 16, temperature, seed, scale)
+    else:
+        items = model.sample(count or 64, temperature=temperature, seed=seed)
+        model.kind.write(items, path, columns=columns, scale=scale)
+    terminal.result(path)
+
+
+def animate(
+    model: "TrainedModel", path: Path, count: int, temperature: float, seed: int, scale: int | None
+) -> None:
+    """Write an animation in which each sample turns into the next, and the last into the first.
+
+    Raises:
+        UsageError: the animation would be too large.
+        VAEError: the file cannot be written.
+    """
+    from vae_cli.render.animation import require_size, write_animation
+
+    shape = (1, *model.spec.shape)
+    require_size(count * FRAMES_PER_SAMPLE, shape, columns=1, scale=scale)
+    frames = model.sample_loop(count, FRAMES_PER_SAMPLE, temperature=temperature, seed=seed)
+    write_animation(frames[:, None], path, columns=1, scale=scale)

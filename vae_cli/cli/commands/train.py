@@ -1,0 +1,105 @@
+"""`vae train`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vae_cli import config
+from vae_cli.cli.console import Terminal
+from vae_cli.cli.options import Json, Quiet, refuse_unused, with_settings
+from vae_cli.cli.signals import StopSignals
+from vae_cli.cli.training_view import TrainingView, describe
+
+if TYPE_CHECKING:
+    from vae_cli.runs.checkpoint import Checkpoint
+    from vae_cli.runs.directory import Run
+    from vae_cli.runs.recorder import Row
+
+
+@with_settings()
+def command(
+    typed: dict[str, dict[str, Any]],
+    run_name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="RUN", help="Run to resume, with --resume. [default: the last stopped run]"
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue a run that was stopped.")
+    ] = False,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="TOML file with settings; flags override it.")
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting; can be repeated."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Name of the run. [default: from data, network and time]"),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a variational autoencoder; all results are written to runs/NAME/.
+
+    Example: `vae train --epochs 20 --device cuda`
+    """
+    refuse_unused(f"RUN {run_name}", bool(run_name) and not resume, "add --resume")
+    refuse_unused("--name", bool(name) and resume, "leave out --resume")
+    layers = [(str(config_file), config.read_config(config_file))] if config_file else []
+    layers += [(f"--set {text}", config.parse_assignment(text)) for text in assignments or []]
+    layers.append(("command line", typed))
+    settings = config.merge(*layers)
+    terminal = Terminal(quiet=quiet or json)
+    with StopSignals() as signals:
+        from vae_cli.runs.loading import load_for_resume  # may swallow a KeyboardInterrupt
+        from vae_cli.runs.lookup import find_stopped
+
+        signals.raise_if_stopped()
+        run, checkpoint = None, None
+        if resume:
+            run = find_stopped(run_name)
+            checkpoint, settings = load_for_resume(run, layers)
+            if run.finished and checkpoint.facts["epoch"] >= settings.training.epochs:
+                terminal.result(f"run {run.name} is finished; raise --epochs to go on")
+                return
+        run, rows = train(settings, name, run, checkpoint, terminal, signals)
+    if json:
+        terminal.json({"run": str(run.path), "epochs": rows})
+
+
+def train(
+    settings: config.Config,
+    name: str | None,
+    run: "Run | None",
+    checkpoint: "Checkpoint | None",
+    terminal: Terminal,
+    signals: StopSignals,
+) -> "tuple[Run, list[Row]]":
+    """Train a new run, or resume one, and show the progress; returns its metrics."""
+    from vae_cli.device import describe_device, resolve_device
+    from vae_cli.experiment.resolve import resolve
+    from vae_cli.experiment.run import train_run
+    from vae_cli.runs.directory import create_run
+
+    device = resolve_device(settings.training.device)
+    with terminal.bar("reading") as bar:
+        resolved = resolve(settings, device, signals.raising(bar))
+    signals.raise_if_stopped()
+    run = run or create_run(resolved.config, name)
+    terminal.note(f"{run.path}, {describe_device(device)}")
+    terminal.note(describe(resolved))
+    with TrainingView(terminal, resolved) as view:
+        rows = train_run(
+            run,
+            resolved,
+            checkpoint=checkpoint,
+            report=view.report,
+            progress=view.progress,
+            stopped=signals.stopped,
+        )
+    view.summarize(run, rows)
+    return run, rows

@@ -1,0 +1,127 @@
+"""`vae traverse`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vae_cli.cli.console import Terminal
+from vae_cli.cli.inputs import read_items, require_writable_output, take_test_items
+from vae_cli.cli.offsets import parse_offsets
+from vae_cli.cli.opening import choose_seed, open_run
+from vae_cli.cli.options import (
+    AnimatedOutput,
+    Device,
+    Invert,
+    Json,
+    Quiet,
+    RunOption,
+    SamplePosterior,
+    Scale,
+    Seed,
+    refuse_unused,
+)
+from vae_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def command(
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE",
+            help="Start from this picture, or from the first row of a table. "
+            "[default: a test item]",
+        ),
+    ] = None,
+    offset: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START:STOP:STEP",
+            help="Numbers to add to the latent, one per column, without STOP. "
+            "[default: -0.5:3:0.25, with --dim -3:3.5:0.5]",
+        ),
+    ] = None,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="K|all", help="Shift only this dimension; repeat it for more rows, or all."
+        ),
+    ] = None,
+    index: Annotated[
+        int | None,
+        typer.Option(min=0, help="Number of the test item, if no FILE is given. [default: 0]"),
+    ] = None,
+    invert: Invert = False,
+    sample: SamplePosterior = False,
+    seed: Seed = None,
+    run: RunOption = None,
+    device: Device = "auto",
+    output: AnimatedOutput = None,
+    scale: Scale = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Shift the latent of one picture, or row, and decode it.
+
+    Example: `vae traverse --offset -0.5:3:0.25`, or `vae traverse --dim all -o traverse.gif`
+    """
+    terminal = Terminal(quiet=quiet)
+    require_writable_output(output, [file] if file else [], animated=True)
+    refuse_unused("--index", index is not None and file is not None, "leave out FILE")
+    refuse_unused("--seed", seed is not None and not sample, "add --sample")
+    offsets = parse_offsets(("-3:3.5:0.5" if dim else "-0.5:3:0.25") if offset is None else offset)
+    model = open_run(run, device, terminal)
+    path = model.kind.output_path(output, "traverse")
+    dims = parse_dims(dim, model.kl_by_dim) if dim else None
+    seed = choose_seed(seed, terminal) if sample else None
+    _, items = (
+        read_items(model, [file], terminal, invert=invert)
+        if file
+        else take_test_items(model, index or 0, 1)
+    )
+    tiles = model.traverse(items[:1], offsets, dims, seed=seed)
+    model.kind.write_traversal(tiles, dims, offsets, path, scale)
+    print_rows(terminal, path, offsets, dims, model.kl_by_dim, json=json)
+
+
+def print_rows(
+    terminal: Terminal,
+    path: Path,
+    offsets: Sequence[float],
+    dims: list[int] | None,
+    kl_by_dim: "Tensor",
+    *,
+    json: bool,
+) -> None:
+    """Print the dimension and the KL of each row, and the path of the picture."""
+    rows = [(number, float(kl_by_dim[number])) for number in dims or []]
+    if json:
+        records = [{"dim": number, "kl": kl} for number, kl in rows]
+        terminal.json({"output": str(path), "offsets": offsets, "rows": records})
+        return
+    if rows:
+        table = [(str(row), number, f"{kl:.3f}") for row, (number, kl) in enumerate(rows, 1)]
+        terminal.table(("row", "dimension", "KL (nats)"), table)
+    terminal.result(path)
+
+
+def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
+    """The dimensions that were asked for; `all` means every one, sorted by KL.
+
+    Raises:
+        UsageError: a word is not a number, or it is out of range.
+    """
+    if words == ["all"]:
+        return kl_by_dim.argsort(descending=True).tolist()
+    if "all" in words:
+        raise UsageError("--dim all stands alone: it is every dimension already")
+    count = len(kl_by_dim)
+    allowed = set(map(str, range(count)))
+    for word in words:
+        if word not in allowed:
+            raise UsageError(f"--dim {word}: choose 0 to {count - 1}, or all")
+    return [int(word) for word in words]

@@ -1,0 +1,30 @@
+"""What every command that uses a trained model does first."""
+
+import secrets
+from typing import TYPE_CHECKING
+
+from vae_cli.cli.console import Terminal
+
+if TYPE_CHECKING:
+    from vae_cli.api.model import TrainedModel
+
+
+def open_run(selector: str | None, device_name: str, terminal: Terminal) -> "TrainedModel":
+    """Load the model of a run on a device, and say which run and device were chosen."""
+    from vae_cli.api.model import load_trained
+    from vae_cli.device import describe_device, resolve_device
+    from vae_cli.runs.lookup import find_run
+
+    device = resolve_device(device_name)
+    run = find_run(selector)
+    model = load_trained(run, device)
+    terminal.remark(f"run {run.path}, epoch {model.epoch}, {describe_device(device)}")
+    return model
+
+
+def choose_seed(seed: int | None, terminal: Terminal) -> int:
+    """The seed that was given, or a random one, which is printed."""
+    if seed is None:
+        seed = secrets.randbelow(2**32)
+        terminal.remark(f"seed {seed}")
+    return seed

@@ -1,0 +1,185 @@
+"""The names of all data sources, and how a name becomes a data set.
+
+One rule for every command: the name of a built-in data set means that data set, and anything else
+is a path. `./shapes` is a path, because no built-in name has a slash.
+"""
+
+import difflib
+import os
+import warnings
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from vae_cli.data.sources import SOURCES
+from vae_cli.errors import UsageError
+from vae_cli.files import exists, is_folder
+
+if TYPE_CHECKING:
+    from vae_cli.data.dataset import Dataset, Progress, Spec
+
+BUILT_IN_NAMES = ("fashion-mnist", "shapes", *SOURCES)
+ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
+TABLE_SUFFIXES = (".csv", ".tsv")
+PICTURE_SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".bmp"),
+    *(".gif", ".tif", ".tiff", ".ppm", ".pgm"),
+)
+CHANNELS = {"auto": 0, "grey": 1, "rgb": 3}
+CHANNEL_NAMES: dict[int, Literal["grey", "rgb"]] = {1: "grey", 3: "rgb"}
+
+
+class SourceKind(Enum):
+    """The kinds of data sources."""
+
+    BUILT_IN = auto()
+    FOLDER = auto()
+    ARRAY = auto()
+    TABLE = auto()
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where a data set comes from.
+
+    Attributes:
+        name: the name of a built-in data set, or the path as it was given.
+        kind: what it is.
+    """
+
+    name: str
+    kind: SourceKind
+
+    @property
+    def absolute_name(self) -> str:
+        """A name that means the same in every folder."""
+        return self.name if self.kind is SourceKind.BUILT_IN else str(Path(self.name).resolve())
+
+
+def find_source(name: str, flag: str = "") -> DataSource:
+    """Decide what a name means, without reading any data.
+
+    Args:
+        name: a built-in name, or the path of a folder or file.
+        flag: the option that it was given to, for the error message.
+
+    Raises:
+        UsageError: it means nothing; the message names the nearest name.
+    """
+    if name in BUILT_IN_NAMES:
+        return DataSource(name, SourceKind.BUILT_IN)
+    suffix = Path(name).suffix.lower()
+    if is_folder(name):
+        return DataSource(name, SourceKind.FOLDER)
+    if suffix in TABLE_SUFFIXES:
+        return DataSource(name, SourceKind.TABLE)
+    if suffix in ARRAY_SUFFIXES:
+        return DataSource(name, SourceKind.ARRAY)
+    label = f"{flag} {name}".lstrip()
+    if not exists(name):
+        raise UsageError(f"{label}: no such folder, file or data set; {_suggest(name)}")
+    if suffix in PICTURE_SUFFIXES:
+        raise UsageError(f"{label} is one picture: name the folder in which it lies")
+    kinds = ", ".join((*ARRAY_SUFFIXES, *TABLE_SUFFIXES))
+    raise UsageError(f"{label} is no folder, and no file that can be read: {kinds}")
+
+
+def open_dataset(
+    source: DataSource,
+    *,
+    image_size: int = 0,
+    channels: str = "auto",
+    test_fraction: float,
+    like: "Spec | None" = None,
+    progress: "Progress",
+) -> "Dataset":
+    """Open a data source.
+
+    Args:
+        source: what to open.
+        image_size: height and width of a folder's pictures in pixels; 0 derives them.
+        channels: `auto`, `grey` or `rgb`, of a folder's pictures.
+        test_fraction: the expected share of the items that is held out.
+        like: what a model learned; pictures and columns are fitted to it.
+        progress: called with the number of pictures decoded so far and the total.
+
+    Raises:
+        UsageError: the data cannot be used.
+        VAEError: the cache cannot be written, or a download fails.
+    """
+    path = Path(source.name)
+    if source.kind is SourceKind.FOLDER:
+        from vae_cli.data.folder import PictureFolder
+
+        return PictureFolder(
+            path,
+            image_size=image_size,
+            channels=CHANNELS[channels],
+            like=like,
+            test_fraction=test_fraction,
+            progress=progress,
+        )
+    if source.kind is SourceKind.BUILT_IN and exists(source.name):
+        taken = f"{source.name} is the built-in data set"
+        warnings.warn(f"{taken}; ./{source.name} names what is in this folder", stacklevel=2)
+    if image_size or channels != "auto":
+        raise UsageError(f"--image-size and --channels are for folders, not {source.name}")
+    match source.kind:
+        case SourceKind.TABLE:
+            from vae_cli.data.table import Table
+
+            return Table(path, like=like, test_fraction=test_fraction)
+        case SourceKind.ARRAY:
+            from vae_cli.data.arrays import Arrays
+
+            return Arrays(path, test_fraction=test_fraction)
+        case _:
+            return _open_built_in(source.name, test_fraction, progress)
+
+
+def open_dataset_for(spec: "Spec", name: str, progress: "Progress") -> "Dataset":
+    """Open data for a model that was trained on other data, undivided unless they have two parts.
+
+    Args:
+        spec: what the model learned; pictures and columns are fitted to it.
+        name: a built-in name, or the path of a folder or file.
+        progress: called with the number of pictures decoded so far and the total.
+
+    Raises:
+        UsageError: there is no such source, or its items do not fit the model.
+        VAEError: the cache cannot be written, or a download fails.
+    """
+    source = find_source(name)
+    if source.kind is SourceKind.FOLDER and not spec.is_image:
+        raise UsageError(f"{name} is a folder, but {spec.name} is of vectors")
+    if source.kind is SourceKind.TABLE and spec.is_image:
+        raise UsageError(f"{name} is a table, but {spec.name} is of images")
+    dataset = open_dataset(source, test_fraction=0.0, like=spec, progress=progress)
+    spec.require_shape(dataset.spec.shape, name)
+    return dataset
+
+
+def _open_built_in(name: str, test_fraction: float, progress: "Progress") -> "Dataset":
+    from vae_cli.data.downloads import Downloaded
+    from vae_cli.data.fashion_mnist import FashionMNIST
+    from vae_cli.data.shapes import Shapes
+
+    match name:
+        case "fashion-mnist":
+            return FashionMNIST()
+        case "shapes":
+            return Shapes(test_fraction=test_fraction)
+        case _:
+            return Downloaded(name, progress=progress)
+
+
+def _suggest(name: str) -> str:
+    """The nearest name among the built-in data sets and the files in the same folder."""
+    neighbours: list[str] = []
+    path = Path(name)
+    with suppress(OSError, ValueError):
+        neighbours = [str(path.with_name(other)) for other in os.listdir(path.parent)]  # noqa: PTH208
+    near = difflib.get_close_matches(name.rstrip("/"), [*BUILT_IN_NAMES, *neighbours], 1)
+    return f"did you mean {near[0]}?" if near else f"data sets are {', '.join(BUILT_IN_NAMES)}"

@@ -1,0 +1,44 @@
+"""Which items are held out. Each item decides for itself, so adding items does not move others.
+
+The key of an item is hashed to a number in [0, 1). If the number is below the test fraction, the
+item is held out. The order of the hashes is also the order of the items within a part. This is a
+fixed shuffle: the first hundred items are a random sample of the part.
+"""
+
+import hashlib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from vae_cli.errors import UsageError
+
+
+def hash_to_unit_interval(key: bytes) -> float:
+    """A number in [0, 1) that depends on the key only."""
+    return int.from_bytes(hashlib.blake2b(key, digest_size=6).digest(), "big") / 2**48
+
+
+def divide(keys: Iterable[bytes], test_fraction: float, name: str) -> tuple[Tensor, Tensor]:
+    """The rows to train on and the rows held out, int64, each in the order of the hashes.
+
+    Args:
+        keys: one per item.
+        test_fraction: the expected share of the second part; 0 keeps all items in their order.
+        name: the name of the data set, for the error message.
+
+    Raises:
+        UsageError: one of the parts would be empty.
+    """
+    hashes = torch.tensor([hash_to_unit_interval(key) for key in keys], dtype=torch.float64)
+    if test_fraction == 0:
+        return torch.arange(len(hashes)), torch.arange(0)
+    order = hashes.argsort(stable=True)
+    count = int((hashes < test_fraction).sum())
+    if count in {0, len(hashes)}:
+        items = "1 item" if len(hashes) == 1 else f"{len(hashes):,} items"
+        raise UsageError(
+            f"{name} has {items}, of which --test-fraction {test_fraction} "
+            f"holds out {'none' if count == 0 else 'all'}: choose another"
+        )
+    return order[count:], order[:count]

@@ -1,0 +1,33 @@
+"""The previews of a finished run: reconstructions of test items, and samples from the prior."""
+
+from torch import Generator
+
+from vae_cli.data.batches import gather
+from vae_cli.experiment.resolve import Resolved
+from vae_cli.items.choice import kind_of
+from vae_cli.latent.reconstruction import reconstruct
+from vae_cli.latent.sampling import sample
+from vae_cli.model import VAE
+from vae_cli.runs.recorder import RunRecorder
+
+COLUMNS = 8  # tiles per row
+
+
+def write_previews(recorder: RunRecorder, resolved: Resolved) -> None:
+    """Write the previews with the best weights, which replace the last ones in the state.
+
+    Raises:
+        VAEError: a file cannot be written.
+    """
+    kind, model = kind_of(resolved.spec), recorder.state.model
+    assert isinstance(model, VAE)
+    model.load_state_dict(recorder.best_weights())
+    model.eval()
+    reconstructions, samples = recorder.run.previews(kind.suffix)
+    test = resolved.test
+    originals = gather(test.items, test.rows[: kind.preview_items])
+    decoded = reconstruct(model, originals).items
+    kind.write_reconstructions(originals.cpu(), decoded.cpu(), reconstructions, columns=COLUMNS)
+    generator = Generator(resolved.device).manual_seed(resolved.config.training.seed)
+    drawn = sample(model, kind.preview_samples, noise=kind.samples_noise, generator=generator)
+    kind.write(drawn.cpu(), samples, columns=COLUMNS)

@@ -1,0 +1,146 @@
+"""From settings to everything that a training run needs, with every choice made."""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+
+from vae_cli.build import build_dataset, build_objective, build_on_meta, build_state
+from vae_cli.config import (
+    Config,
+    DataConfig,
+    DeviceName,
+    ModelConfig,
+    SaveInterval,
+    parse_save_interval,
+)
+from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
+from vae_cli.data.dataset import Progress, Spec, Split, ignore_progress, move_splits
+from vae_cli.data.statistics import ColumnStatistics, column_statistics
+from vae_cli.errors import UsageError
+from vae_cli.model import Size, measure_size
+from vae_cli.model.conv import SIDES
+from vae_cli.training import TrainState
+from vae_cli.training.precision import (
+    Precision,
+    bfloat16_is_faster,
+    choose_precision,
+    require_supported,
+)
+
+MLP_IMAGE_SHAPE = (1, 28, 28)  # the images for which the default mlp was designed
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Everything that a training run needs. Nothing in it is replaced or parsed again.
+
+    Attributes:
+        config: all settings as they are written to disk, with an absolute path, and with the
+            network, the precision, the device, and the size of pictures that were chosen.
+        spec: what the items are.
+        train: the training set, on the device.
+        test: the test set, on the device.
+        statistics: of the columns of a table over the training set; None for images.
+        device: the device to train on.
+        precision: of the matrix products.
+        save_interval: the time between two saves.
+    """
+
+    config: Config
+    spec: Spec
+    train: Split
+    test: Split
+    statistics: ColumnStatistics | None
+    device: torch.device
+    precision: Precision
+    save_interval: SaveInterval
+
+    def initial_state(self) -> TrainState:
+        """The state before the first step."""
+        return build_state(self.config, self.spec.shape, self.device, self.statistics)
+
+    def model_size(self) -> Size:
+        """The size of the network, measured without allocating it."""
+        model = build_on_meta(self.config.model, self.spec.shape)
+        return measure_size(model, self.spec.shape, self.config.training.batch_size)
+
+
+def resolve(config: Config, device: torch.device, progress: Progress = ignore_progress) -> Resolved:
+    """Open the data, and make every choice that the settings leave open.
+
+    Args:
+        config: the settings as they were given.
+        device: the device to train on.
+        progress: called with the number of pictures decoded so far and the total.
+
+    Raises:
+        UsageError: the data cannot be used, or the settings do not fit the data or the device.
+        VAEError: a download fails, or the cache cannot be written.
+    """
+    require_supported(config.training.precision, device)
+    dataset = build_dataset(config.data, progress, flag="--data")
+    spec, data = dataset.spec, resolve_data(config.data, dataset.spec)
+    model = dataclasses.replace(config.model, network=choose_network(config.model, spec.shape))
+    limit = config.data.limit or None
+    train, test = dataset.train().head(limit), dataset.test().head(limit)
+    statistics = None if spec.is_image else column_statistics(train)
+    train, test = move_splits(train, test, device)
+
+    def measure_bfloat16() -> bool:
+        return bfloat16_is_faster(
+            lambda: build_state(known, spec.shape, device, statistics),
+            build_objective(config.objective),
+            train,
+            config.training.batch_size,
+        )
+
+    known = dataclasses.replace(config, data=data, model=model)
+    device_name = cast("DeviceName", device.type)
+    precision = choose_precision(config.training.precision, device, measure_bfloat16)
+    training = dataclasses.replace(config.training, device=device_name, precision=precision)
+    return Resolved(
+        dataclasses.replace(known, training=training),
+        spec,
+        train,
+        test,
+        statistics,
+        device,
+        precision,
+        parse_save_interval(config.training.save_every),
+    )
+
+
+def resolve_data(config: DataConfig, spec: Spec) -> DataConfig:
+    """The data settings with an absolute path, and with the size and channels of pictures."""
+    source = find_source(config.name)
+    named = dataclasses.replace(config, name=source.absolute_name)
+    if source.kind is not SourceKind.FOLDER:
+        return named
+    channels, size, _ = spec.shape
+    return dataclasses.replace(named, image_size=size, channels=CHANNEL_NAMES[channels])
+
+
+def choose_network(config: ModelConfig, shape: Sequence[int]) -> Literal["mlp", "conv"]:
+    """The network for items of a shape.
+
+    Raises:
+        UsageError: the network that is asked for does not take such items, or a setting that was
+            given belongs to the other network.
+    """
+    is_row = len(shape) == 1
+    fits_conv = not is_row and all(side in SIDES for side in shape[1:])
+    if config.network == "conv" and not fits_conv:
+        what = "vectors" if is_row else f"images of {shape[1]}x{shape[2]}"
+        raise UsageError(f"--model conv takes images from 16x16 to 256x256, not {what}: try mlp")
+    network = config.network
+    if network == "auto":
+        network = "conv" if fits_conv and tuple(shape) != MLP_IMAGE_SHAPE else "mlp"
+    default = ModelConfig()
+    if network == "mlp" and config.preset != default.preset:
+        raise UsageError("--preset is for --model conv: leave it out, or use --hidden")
+    if network == "conv" and config.hidden != default.hidden:
+        raise UsageError("--hidden is for --model mlp: leave it out, or use --preset")
+    return network

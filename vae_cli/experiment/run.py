@@ -1,0 +1,154 @@
+"""Train one run, and leave everything in its directory."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from vae_cli.build import build_objective, build_schedule
+from vae_cli.data.batches import steps_per_epoch
+from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
+from vae_cli.experiment.preview import write_previews
+from vae_cli.experiment.resolve import Resolved
+from vae_cli.files import remove_leftovers
+from vae_cli.items.choice import kind_of
+from vae_cli.runs.checkpoint import Checkpoint
+from vae_cli.runs.directory import Run
+from vae_cli.runs.recorder import Row, RunRecorder
+from vae_cli.training import EpochReport, TrainState, fit
+from vae_cli.training.precision import apply_precision
+
+
+def ignore_report(report: EpochReport) -> None:
+    """A report callback that does nothing."""
+
+
+def never_stopped() -> int | None:
+    """No signal."""
+    return None
+
+
+def train_run(
+    run: Run,
+    resolved: Resolved,
+    *,
+    checkpoint: Checkpoint | None = None,
+    report: Callable[[EpochReport], None] = ignore_report,
+    progress: Progress = ignore_progress,
+    stopped: Callable[[], int | None] = never_stopped,
+) -> list[Row]:
+    """Train a run to its last epoch.
+
+    Args:
+        run: its directory.
+        resolved: the data and the settings.
+        checkpoint: the last state of this run, to resume it.
+        report: called with the metrics of each epoch.
+        progress: called with the number of items trained on since the start, and the number for the
+            whole run.
+        stopped: returns the number of the signal that asked the training to stop, if there was one.
+
+    Returns:
+        The rows of `metrics.csv`, including those from before a resume.
+
+    Raises:
+        InterruptedRunError: there was a signal; the state was saved first.
+        NonFiniteLossError: the loss is not finite; the last finite checkpoints remain.
+        VAEError: memory is full, a file cannot be written, or the checkpoint does not fit.
+    """
+    remove_leftovers(run.path)
+    state = resolved.initial_state()
+    apply_precision(resolved.precision, state)
+    if signal := stopped():
+        if checkpoint is None:
+            run.discard()
+        raise InterruptedRunError("stopped before the first step: nothing was learned yet", signal)
+    recorder = make_recorder(run, resolved, state)
+    if checkpoint:
+        recorder.restore(checkpoint)
+        run.reopen()
+        run.write_config(resolved.config)
+
+    def save_or_stop(done: int, total: int) -> None:
+        progress(done, total)
+        recorder.save_or_stop(stopped())
+
+    def record_and_report(epoch: EpochReport) -> None:
+        recorder.record_epoch(epoch)
+        report(epoch)
+
+    with explained_failures(recorder, resolved.device):
+        fit_resolved(state, resolved, record_and_report, save_or_stop)
+    recorder.save()
+    write_previews(recorder, resolved)
+    if signal := stopped():
+        raise InterruptedRunError(f"stopped, but run {run.name} is finished", signal)
+    return recorder.rows
+
+
+def make_recorder(run: Run, resolved: Resolved, state: TrainState) -> RunRecorder:
+    """The recorder of a run before its first epoch."""
+    return RunRecorder(
+        run,
+        resolved.config,
+        resolved.spec,
+        kind_of(resolved.spec).distortion_name,
+        (len(resolved.train), len(resolved.test)),
+        state,
+        resolved.save_interval,
+    )
+
+
+def fit_resolved(
+    state: TrainState,
+    resolved: Resolved,
+    report: Callable[[EpochReport], None],
+    progress: Progress,
+) -> None:
+    """Call `fit` with the numbers of the settings."""
+    config, training = resolved.config, resolved.config.training
+    steps = steps_per_epoch(len(resolved.train), training.batch_size) * training.epochs
+    fit(
+        state,
+        build_objective(config.objective),
+        resolved.train,
+        resolved.test,
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        seed=training.seed,
+        learning_rate=build_schedule(config.optimizer, steps),
+        report=report,
+        progress=progress,
+    )
+
+
+@contextmanager
+def explained_failures(recorder: RunRecorder, device: torch.device) -> Iterator[None]:
+    """Save the best weights if training fails, and say what to do if memory is full."""
+    try:
+        yield
+    except NonFiniteLossError:
+        recorder.save_best()  # the current state is of no use any more
+        raise
+    except (MemoryError, RuntimeError) as error:  # torch's OutOfMemoryError is a RuntimeError
+        if not is_memory_full(error):
+            raise
+        raise VAEError(explain_full_memory(recorder.config.training.batch_size, device)) from error
+
+
+def is_memory_full(error: Exception) -> bool:
+    """Whether an error says that memory is full; on a processor only its text tells."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return "can't allocate memory" in str(error)
+
+
+def explain_full_memory(batch_size: int, device: torch.device) -> str:
+    """What to try if memory is full."""
+    if batch_size == 1:
+        return f"out of memory on {device.type} with one image a step: try a smaller --hidden"
+    return (
+        f"out of memory on {device.type} at --batch-size {batch_size}: "
+        f"try --batch-size {batch_size // 2}"
+    )

@@ -1,0 +1,138 @@
+// The link to a decoder in the page: the layers of the model, or tiles that were decoded before.
+
+/** Numbers of 2 or 4 bytes. They were deflated with all high bytes and all low bytes grouped. */
+async function unpack(text, width) {
+  const stream = new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  const planes = new Uint8Array(await new Response(stream).arrayBuffer());
+  const count = planes.length / width;
+  const regrouped = new Uint8Array(planes.length);
+  for (let i = 0; i < count; i++) {
+    for (let byte = 0; byte < width; byte++) regrouped[i * width + byte] = planes[byte * count + i];
+  }
+  return width === 4 ? new Float32Array(regrouped.buffer)
+    : Float32Array.from(new Uint16Array(regrouped.buffer), half);
+}
+
+/** The value of a float16's bits (IEEE 754 binary16). */
+function half(bits) {
+  const sign = bits >> 15 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** Each operation takes values `x` of shape [C, H, W] or [N], and returns new values and their shape. */
+const OPERATIONS = {
+  linear(x, shape, take, [width_in, width_out]) {
+    const weight = take(width_in * width_out), bias = take(width_out);
+    const y = bias.slice();
+    for (let o = 0; o < width_out; o++) {
+      let sum = 0;
+      for (let i = 0; i < width_in; i++) sum += weight[o * width_in + i] * x[i];
+      y[o] += sum;
+    }
+    return [y, [width_out]];
+  },
+  conv(x, [, height, width], take, [width_in, width_out]) {
+    const weight = take(width_in * width_out * 9), bias = take(width_out);
+    const area = height * width, y = new Float32Array(width_out * area);
+    for (let o = 0; o < width_out; o++) y.fill(bias[o], o * area, (o + 1) * area);
+    for (let o = 0; o < width_out; o++) {
+      for (let i = 0; i < width_in; i++) {
+        for (let tap = 0; tap < 9; tap++) {
+          const w = weight[(o * width_in + i) * 9 + tap], right = tap % 3 - 1;
+          const down = Math.floor(tap / 3) - 1;
+          const first = Math.max(0, -right), last = Math.min(width, width - right);
+          for (let row = Math.max(0, -down); row < Math.min(height, height - down); row++) {
+            const to = o * area + row * width, from = i * area + (row + down) * width + right;
+            for (let column = first; column < last; column++) y[to + column] += w * x[from + column];
+          }
+        }
+      }
+    }
+    return [y, [width_out, height, width]];
+  },
+  norm(x, [channels, height, width], take, [groups]) {
+    const weight = take(channels), bias = take(channels);
+    const area = height * width, size = channels / groups * area, y = new Float32Array(x.length);
+    for (let group = 0; group < groups; group++) {
+      const part = x.subarray(group * size, (group + 1) * size);
+      const mean = part.reduce((sum, value) => sum + value, 0) / size;
+      const variance = part.reduce((sum, value) => sum + (value - mean) ** 2, 0) / size;
+      const scale = 1 / Math.sqrt(variance + 1e-5);
+      part.forEach((value, i) => {
+        const channel = Math.floor((group * size + i) / area);
+        y[group * size + i] = (value - mean) * scale * weight[channel] + bias[channel];
+      });
+    }
+    return [y, [channels, height, width]];
+  },
+  resize(x, [channels, height, width], take, [tall, wide]) {
+    const y = new Float32Array(channels * tall * wide);
+    const from = (to, length, old) => Math.floor((to + 0.5) * old / length);
+    for (let i = 0; i < y.length; i++) {
+      const channel = Math.floor(i / (tall * wide)), row = Math.floor(i / wide) % tall;
+      y[i] = x[(channel * height + from(row, tall, height)) * width + from(i % wide, wide, width)];
+    }
+    return [y, [channels, tall, wide]];
+  },
+  view: (x, shape, take, sizes) => [x, sizes],
+  relu: (x, shape) => [x.map((value) => Math.max(0, value)), shape],
+  sigmoid: (x, shape) => [x.map((value) => 1 / (1 + Math.exp(-value))), shape],
+  scale(x, shape, take) {
+    const scale = take(x.length), mean = take(x.length);
+    return [x.map((value, i) => mean[i] + scale[i] * value), shape];
+  },
+};
+
+/** Apply the operations of a decoder to a latent; the result has the shape of an item. */
+function applyOperations(operations, weights, z) {
+  let x = Float32Array.from(z), shape = [z.length], at = 0;
+  const take = (count) => weights.subarray(at, at += count);
+  const kept = [];
+  for (const [name, ...sizes] of operations) {
+    if (name === "keep") kept.push(x);
+    else if (name === "add") {
+      const before = kept.pop();
+      x = x.map((value, i) => value + before[i]);
+    } else [x, shape] = OPERATIONS[name](x, shape, take, sizes);
+  }
+  return x;
+}
+
+/** Values (C, H, W) in [0, 1] as bytes (H, W, C); the values of a row are not changed. */
+function toBytes(values, [channels, height, width]) {
+  if (!height) return new Uint8Array(values.buffer);
+  const area = height * width, pixels = new Uint8Array(values.length);
+  for (let i = 0; i < values.length; i++) {
+    pixels[i % area * channels + Math.floor(i / area)] = Math.round(255 * values[i]);
+  }
+  return pixels;
+}
+
+async function layers({ operations, width, weights }, shape) {
+  const values = await unpack(weights, width);
+  return async (z) => toBytes(applyOperations(operations, values, z), shape);
+}
+
+async function tiles({ columns, edge, image }, [channels, height, width]) {
+  const sheet = new Image();
+  sheet.src = image;
+  await sheet.decode();
+  const canvas = Object.assign(document.createElement("canvas"),
+    { width: sheet.width, height: sheet.height });
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  pen.drawImage(sheet, 0, 0);
+  const nearestTile = (value, low, high) =>
+    Math.max(0, Math.min(columns - 1, Math.round((value - low) / (high - low) * (columns - 1))));
+  return async ([x, y]) => {
+    const column = nearestTile(x, edge[0], edge[1]), row = nearestTile(y, edge[2], edge[3]);
+    const { data } = pen.getImageData(column * width, row * height, width, height);
+    const of = (channel) => (channels < 3 ? [0, 3] : [0, 1, 2, 3])[channel];
+    return Uint8Array.from({ length: channels * height * width },
+      (_, i) => data[4 * Math.floor(i / channels) + of(i % channels)]);
+  };
+}
+
+const facts = JSON.parse(document.getElementById("facts").textContent);
+const decode = await (facts.tiles ? tiles(facts.tiles, facts.shape) : layers(facts.decoder, facts.shape));
+await mount(document.body, facts, { address: true, decode, encode: null, original: async () => null });

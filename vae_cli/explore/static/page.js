@@ -1,0 +1,332 @@
+// The page: what the user sees and moves. It gets the following from a link:
+//   link.decode(z)             the item at a latent, as bytes
+//   link.encode(file, invert)  {latent, pixels, negative} of a picture; null if the link cannot encode
+//   link.original(item)        a test item, as bytes; null if it is not available
+//   link.address               whether the state is stored in the page's address
+
+const MAX_VISIBLE = 16; // sliders of active dimensions that are always visible
+const MAX_OFFSET = 3; // of a slider, in both directions
+
+const element = (name, text, properties = {}) =>
+  Object.assign(document.createElement(name), { textContent: text }, properties);
+
+class Page {
+  constructor(root, facts, link) {
+    root.classList.add("vae-explore");
+    root.innerHTML = MARKUP;
+    this.root = root;
+    this.facts = facts;
+    this.link = link;
+    this.shape = facts.shape.length === 3 ? facts.shape : [0, 0, 0];
+    this.latentDim = facts.dims.length;
+    this.labels = floats(facts.labels);
+    this.items = floats(facts.items);
+    this.latents = floats(facts.latents);
+    this.map = new LatentMap(this.find(".plane canvas"), facts, (i) => this.latent(i), this.items.length);
+    this.state = new State({ start: floats(facts.start), offset: new Float32Array(this.latentDim), shift: 0,
+      item: facts.item, upload: facts.upload ? bytes(facts.upload) : null, a: null, b: null, blend: 0,
+    }, link.address ? location.hash : "", () => this.render());
+    this.sliders = [];
+    this.kept = { a: null, b: null };
+    this.wanted = null; // the latent to decode next
+    this.busy = false;
+    this.addressed = this.state.committed;
+    this.addSliders();
+    this.describe();
+    this.listen();
+  }
+
+  find(selector) {
+    return this.root.querySelector(selector);
+  }
+
+  /** The latent of a test item on the map. */
+  latent(index) {
+    return this.latents.slice(index * this.latentDim, (index + 1) * this.latentDim);
+  }
+
+  say(text) {
+    this.find(".message").textContent = text;
+  }
+
+  // ------------------------------------------------------------ showing the state
+
+  /** Show the state: sliders, map and address at once, and pictures when they are decoded. */
+  render() {
+    const { now, past } = this.state;
+    for (const update of this.sliders) update(now);
+    this.find(".undo").disabled = past.length === 0;
+    this.find(".blend-slider").disabled = !(now.a && now.b);
+    this.find(".blend-slider").value = now.blend;
+    this.find(".index").value = now.item >= 0 ? now.item : "";
+    this.paintMap();
+    this.updateAddress();
+    return Promise.all([this.decode(), this.showKept(), this.showOriginal()])
+      .catch((error) => this.say(error.message));
+  }
+
+  paintMap() {
+    const { now } = this.state;
+    this.map.paint([["A", now.a], ["B", now.b], ["", this.state.position()]]);
+  }
+
+  /** Store the committed state in the address, which browsers allow only at a limited rate. */
+  updateAddress() {
+    if (!this.link.address || this.addressed === this.state.committed) return;
+    this.addressed = this.state.committed;
+    history.replaceState(null, "", this.state.address());
+  }
+
+  /** Decode the newest state; states in between are skipped. */
+  async decode() {
+    this.wanted = this.state.position();
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      while (this.wanted) {
+        const z = this.wanted;
+        this.wanted = null;
+        this.paint(this.find(".picture"), await this.link.decode(z));
+        this.root.dataset.shown = encoded(z);
+      }
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** Show an item: bytes (H, W, C) on a canvas, or the columns of a row in a table. */
+  paint(canvas, content) {
+    const [channels, height, width] = this.shape;
+    if (!channels) return this.list(content);
+    canvas.width = width;
+    canvas.height = height;
+    const image = new ImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+      const pixel = content.subarray(i * channels, (i + 1) * channels);
+      image.data.set(channels < 3 ? [pixel[0], pixel[0], pixel[0]] : pixel.subarray(0, 3), 4 * i);
+      image.data[4 * i + 3] = channels % 2 ? 255 : pixel[channels - 1];
+    }
+    canvas.getContext("2d").putImageData(image, 0, 0);
+  }
+
+  list(content) {
+    const values = new Float32Array(content.slice().buffer);
+    this.find(".values").replaceChildren(...this.facts.columns.map((name, column) => {
+      const row = element("tr", "");
+      row.append(element("th", name), element("td", values[column].toPrecision(5)));
+      return row;
+    }));
+  }
+
+  /** Show the picture or the test item from which the start was encoded. */
+  async showOriginal() {
+    const { upload, item } = this.state.now, source = upload ?? item;
+    if (!this.shape[0] || this.original === source) return;
+    this.original = source;
+    const pixels = upload ?? (item >= 0 ? await this.link.original(item) : null);
+    if (this.original !== source) return; // the user has chosen another in the meantime
+    this.find(".origin").hidden = !pixels;
+    if (pixels) this.paint(this.find(".original"), pixels);
+  }
+
+  /** The two small pictures, decoded when they change. */
+  async showKept() {
+    for (const name of ["a", "b"]) {
+      const z = this.state.now[name], canvas = this.find(`.thumb.${name}`);
+      const changed = z !== this.kept[name];
+      this.kept[name] = z;
+      canvas.hidden = !z || !this.shape[0];
+      if (!canvas.hidden && changed) this.paint(canvas, await this.link.decode(z));
+    }
+  }
+
+  // ------------------------------------------------------------ text and sliders
+
+  describe() {
+    const { facts } = this, [channels, height, width] = this.shape;
+    const hide = (selector, hidden) => { this.find(selector).hidden = hidden; };
+    hide(".pick", !this.items.length);
+    hide(".class", !facts.classes.length);
+    hide(".drop", !this.link.encode || !channels);
+    hide(".link", !this.link.address);
+    hide(".save", !channels);
+    hide(".picture", !channels);
+    hide(".values", channels > 0);
+    hide(".origin", true);
+    hide(".map", !floats(facts.explained_variance_ratio)[1]);
+    this.find("h1").textContent = facts.title;
+    this.find(".class").replaceChildren(element("option", "any class", { value: -1 }),
+      ...facts.classes.map((name, label) => element("option", name, { value: label })));
+    for (const canvas of this.root.querySelectorAll(".picture, .original, .thumb")) {
+      canvas.style.aspectRatio = `${width} / ${height}`;
+    }
+    const [first, second] = [...floats(facts.explained_variance_ratio)].map((part) => `${Math.round(100 * part)} %`);
+    this.find(".hint").textContent = `${this.items.length.toLocaleString("en")} test items by the first ` +
+      `two principal directions of their latents (${first} and ${second} of the variance). ` +
+      "Click to go there.";
+    this.find(".legend").replaceChildren(...facts.classes.map((name, label) => {
+      const entry = element("li", name);
+      entry.style.setProperty("--colour", facts.colours[label]);
+      return entry;
+    }));
+    this.showTemperature();
+  }
+
+  /** Add a slider for the whole latent, and one per dimension, sorted by KL. */
+  addSliders() {
+    const { facts, latentDim } = this, kl = floats(facts.kl);
+    this.addSlider(".all", "all", "all dimensions", (now) => now.shift, (shift) => ({ shift }))
+      .classList.add("shift");
+    const order = [...kl.keys()].sort((i, j) => kl[j] - kl[i]);
+    for (const [rank, dim] of order.entries()) {
+      const active = kl[dim] > facts.active_threshold;
+      const place = rank < MAX_VISIBLE ? ".informative" : ".less div";
+      this.addSlider(active ? place : ".inactive div", facts.dims[dim],
+        active ? `${kl[dim].toFixed(2)} ${facts.unit}` : "inactive", (now) => now.offset[dim],
+        (value) => ({ offset: this.state.now.offset.with(dim, value) })).dataset.dim = dim;
+    }
+    const inactive = kl.filter((value) => value <= facts.active_threshold).length;
+    const less = Math.max(0, latentDim - inactive - MAX_VISIBLE);
+    this.find(".less").hidden = !less;
+    this.find(".less summary").textContent = `${less} more with less information`;
+    this.find(".inactive").hidden = !inactive;
+    this.find(".inactive summary").textContent =
+      `${inactive} inactive dimension${inactive === 1 ? "" : "s"}`;
+    this.find(".about").textContent =
+      `${facts.data}, ${latentDim} dimensions, ${latentDim - inactive} of them active`;
+  }
+
+  /** Add a slider; `read` and `write` access its part of the state. */
+  addSlider(place, name, note, read, write) {
+    const row = element("label", "", { className: "slider" });
+    const input = element("input", "", { type: "range", min: -MAX_OFFSET, max: MAX_OFFSET, step: 0.05, value: 0 });
+    const value = element("output", "");
+    row.append(element("span", name, { className: "name" }), input, value,
+      element("span", note, { className: "note" }));
+    input.addEventListener("input", () => this.state.move(write(Number(input.value))));
+    input.addEventListener("change", () => this.state.commit());
+    row.addEventListener("dblclick", () => this.state.go(write(0)));
+    this.find(place).append(row);
+    this.sliders.push((now) => {
+      const added = read(now);
+      input.value = added;
+      value.textContent = added ? added.toFixed(2).replace(/^(?!-)/, "+") : "0";
+      row.classList.toggle("moved", added !== 0);
+    });
+    return input;
+  }
+
+  // ------------------------------------------------------------ answering the user
+
+  listen() {
+    const on = (selector, event, action) => this.find(selector).addEventListener(event, action);
+    const { state } = this;
+    on(".undo", "click", () => state.undo());
+    on(".reset", "click", () => state.startFrom(state.now.start, state.now.item, state.now.upload));
+    on(".link", "click", () => this.copyLink());
+    on(".save", "click", () => this.save());
+    on(".another", "click", () => this.another());
+    on(".index", "change", ({ target }) => this.visitItem(Number(target.value)));
+    on(".sample", "click", () => this.sampleFromPrior());
+    on(".temperature", "input", () => this.showTemperature());
+    on(".upload input", "change", ({ target }) => this.upload(target.files[0]));
+    on(".set-a", "click", () => state.go({ a: state.position() }));
+    on(".set-b", "click", () => state.go({ b: state.position() }));
+    on(".blend-slider", "input", ({ target }) => this.blend(Number(target.value)));
+    on(".blend-slider", "change", () => state.commit());
+    on(".plane canvas", "click", ({ offsetX, offsetY }) => this.visitPosition(offsetX, offsetY));
+    on(".plane canvas", "mousemove", ({ offsetX, offsetY }) => this.hover(offsetX, offsetY));
+    this.root.addEventListener("dragover", (event) => event.preventDefault());
+    this.root.addEventListener("drop", (event) => {
+      event.preventDefault();
+      if (!this.find(".drop").hidden) this.upload(event.dataTransfer.files[0]);
+    });
+    this.root.addEventListener("keydown", (event) => {
+      if ((event.ctrlKey || event.metaKey) && event.key === "z") state.undo();
+    });
+    if (this.link.address) {
+      window.addEventListener("hashchange", () => state.go(state.read(location.hash) ?? {}));
+    }
+    new ResizeObserver(() => {
+      this.map.resized();
+      this.paintMap();
+    }).observe(this.find(".plane canvas"));
+  }
+
+  /** Start from a test item on the map. */
+  visit(index) {
+    this.say("");
+    this.state.startFrom(this.latent(index), this.items[index]);
+  }
+
+  /** Start from the test item on the map with the nearest number. */
+  visitItem(number) {
+    const distance = (index) => Math.abs(this.items[index] - number);
+    this.visit(this.items.reduce((best, _, index) => (distance(index) < distance(best) ? index : best), 0));
+  }
+
+  visitPosition(x, y) {
+    const index = this.map.nearest(x, y);
+    if (index >= 0) this.visit(index);
+    else this.state.startFrom(this.map.at(x, y));
+  }
+
+  another() {
+    const label = Number(this.find(".class").value);
+    const fitting = [...this.items.keys()].filter((i) => label < 0 || this.labels[i] === label);
+    if (fitting.length) this.visit(fitting[Math.floor(Math.random() * fitting.length)]);
+    else this.say("None of the test items on the map is of that class.");
+  }
+
+  hover(x, y) {
+    const index = this.map.nearest(x, y), name = this.facts.classes[this.labels[index]] ?? "";
+    this.find(".plane canvas").title = index < 0 ? "" : `item ${this.items[index]} ${name}`;
+  }
+
+  showTemperature() {
+    const temperature = Number(this.find(".temperature").value);
+    this.find(".temperature-shown").textContent = temperature.toFixed(2);
+  }
+
+  sampleFromPrior() {
+    const temperature = Number(this.find(".temperature").value);
+    this.state.startFrom(this.state.zeros().map(() => temperature * sampleNormal()));
+  }
+
+  blend(t) {
+    const { a, b } = this.state.now, zeros = this.state.zeros();
+    this.state.move({ start: slerp(a, b, t), offset: zeros, shift: 0, item: -1, upload: null, blend: t });
+  }
+
+  async upload(file) {
+    if (!file) return;
+    try {
+      const found = await this.link.encode(file, this.find(".invert").checked);
+      this.state.startFrom(Float32Array.from(found.latent), -1, Uint8Array.from(found.pixels));
+      this.say(found.negative ? "Its background is the opposite of the data's background: try “invert”." : "");
+    } catch (error) {
+      this.say(error.message);
+    }
+  }
+
+  async save() {
+    const blob = await new Promise((done) => this.find(".picture").toBlob(done, "image/png"));
+    const anchor = element("a", "", { href: URL.createObjectURL(blob), download: "explore.png" });
+    anchor.click();
+    URL.revokeObjectURL(anchor.href);
+  }
+
+  async copyLink() {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      this.say("The address of this state is copied.");
+    } catch {
+      this.say("The address of this state is in the address bar.");
+    }
+  }
+}
+
+/** Show the page in an element; returns a promise of the first picture. */
+function mount(root, facts, link) {
+  return new Page(root, facts, link).render();
+}

@@ -1,0 +1,228 @@
+"""What every kind of item can do."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from vae_cli.data.arrays import read_arrays, require_valid_values
+from vae_cli.data.batches import to_unit_interval
+from vae_cli.data.catalogue import ARRAY_SUFFIXES
+from vae_cli.data.dataset import Spec, Split
+from vae_cli.errors import UsageError
+
+
+class NamedItems(NamedTuple):
+    """Items that were read from files.
+
+    Attributes:
+        names: one per item.
+        items: float32 `(N, ...)`, in the shape of the model's items.
+        hints: sentences for the user, for example that a picture looks like a negative.
+    """
+
+    names: list[str]
+    items: Tensor
+    hints: list[str]
+
+
+class Summary(NamedTuple):
+    """What `vae data` prints about a data set.
+
+    Attributes:
+        header: the titles of the table's columns.
+        rows: the table, with numbers formatted for a person.
+        key: the name of the table in JSON.
+        records: the same table for JSON.
+    """
+
+    header: tuple[str, ...]
+    rows: list[tuple[object, ...]]
+    key: str
+    records: list[dict[str, Any]]
+
+
+class ItemKind(ABC):
+    """How the items of a data set are read, written, previewed, described and named.
+
+    Attributes:
+        spec: what the items are.
+        distortion_name: the name of −log p(x|z) without its constant, in tables.
+        items_name: the word for several items.
+        output_suffixes: the extensions that can be written; the first is the default.
+        samples_noise: whether samples from the prior are drawn from p(x|z), or are its mean.
+        preview_items: the number of test items in the previews of a finished run.
+        preview_samples: the number of samples in them.
+    """
+
+    distortion_name: ClassVar[str]
+    items_name: ClassVar[str]
+    output_suffixes: ClassVar[tuple[str, ...]]
+    samples_noise: ClassVar[bool]
+    preview_items: ClassVar[int]
+    preview_samples: ClassVar[int]
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+
+    @property
+    def suffix(self) -> str:
+        """The default extension of an output file."""
+        return self.output_suffixes[0]
+
+    def output_path(self, path: Path | None, command: str) -> Path:
+        """The file to write: the one that was asked for, or one with the name of the command.
+
+        Raises:
+            UsageError: the extension is not one of this kind.
+        """
+        if path is None:
+            return Path(f"{command}{self.suffix}")
+        if path.suffix.lower() not in self.output_suffixes:
+            raise UsageError(
+                f"--output {path}: this model makes {self.items_name}; end it with {self.suffix}"
+            )
+        return path
+
+    def read_files(self, paths: Iterable[Path], *, invert: bool) -> NamedItems:
+        """Read items from files, in the shape of the model's items.
+
+        Raises:
+            UsageError: a file cannot be read, or holds items of another kind or shape.
+        """
+        import torch
+
+        parts = [self._read_file(path, invert=invert) for path in paths]
+        return NamedItems(
+            [name for part in parts for name in part.names],
+            torch.cat([part.items for part in parts]),
+            [hint for part in parts for hint in part.hints],
+        )
+
+    def _read_file(self, path: Path, *, invert: bool) -> NamedItems:
+        if path.suffix.lower() in ARRAY_SUFFIXES:
+            return self._read_array(path)
+        return self.read(path, invert=invert)
+
+    def _read_array(self, path: Path) -> NamedItems:
+        items = read_arrays(path)[0]
+        self.spec.require_shape(items.shape[1:], path)
+        self.require_count(len(items), path)
+        require_valid_values(items, path)
+        names = [f"{path.name} {number}" for number in range(len(items))]
+        return NamedItems(names, to_unit_interval(items), [])
+
+    @abstractmethod
+    def require_count(self, count: int, path: Path) -> None:
+        """Check that so many items of a file can be shown.
+
+        Raises:
+            UsageError: there are too many.
+        """
+
+    @abstractmethod
+    def read(self, path: Path, *, invert: bool) -> NamedItems:
+        """Read a file or folder that is not an array file.
+
+        Raises:
+            UsageError: it cannot be read, or holds items of another kind or shape.
+        """
+
+    @abstractmethod
+    def write(
+        self, items: ArrayLike, path: Path, *, columns: int, scale: int | None = None
+    ) -> None:
+        """Write items `(N, ...)`.
+
+        Args:
+            items: what to write.
+            path: ends in one of `output_suffixes`, except those of animations.
+            columns: tiles per row of a picture.
+            scale: edge of an enlarged pixel.
+
+        Raises:
+            UsageError: a picture would be too large.
+            VAEError: the file cannot be written.
+        """
+
+    @abstractmethod
+    def write_reconstructions(
+        self,
+        originals: ArrayLike,
+        reconstructions: ArrayLike,
+        path: Path,
+        *,
+        columns: int,
+        scale: int | None = None,
+    ) -> None:
+        """Write items next to their reconstructions, or the latter alone if they are rows.
+
+        Raises:
+            UsageError: a picture would be too large.
+            VAEError: the file cannot be written.
+        """
+
+    @abstractmethod
+    def write_traversal(
+        self,
+        tiles: ArrayLike,
+        dims: Sequence[int] | None,
+        offsets: Sequence[float],
+        path: Path,
+        scale: int | None,
+    ) -> None:
+        """Write the result of a traversal.
+
+        Args:
+            tiles: `(R, K, ...)`, one row per shifted dimension and one column per offset.
+            dims: the dimensions that are shifted alone; None if all are shifted together.
+            offsets: `(K,)`.
+            path: the file.
+            scale: edge of an enlarged pixel.
+
+        Raises:
+            UsageError: a picture would be too large.
+            VAEError: the file cannot be written.
+        """
+
+    @abstractmethod
+    def write_interpolation(self, paths: ArrayLike, path: Path, scale: int | None) -> None:
+        """Write interpolations `(N, K, ...)`: N paths of K items each.
+
+        Raises:
+            UsageError: a picture would be too large.
+            VAEError: the file cannot be written.
+        """
+
+    @abstractmethod
+    def to_bytes(self, item: ArrayLike) -> bytes:
+        """One item for the page of sliders."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """The kind and shape of the items, for a person."""
+
+    @abstractmethod
+    def write_examples(
+        self, train: Split, test: Split, output: Path | None, *, columns: int, scale: int | None
+    ) -> str:
+        """Show what is in a data set, and return a last line to print.
+
+        Args:
+            train: the training set.
+            test: the test set.
+            output: the file that was asked for, if any.
+            columns: tiles per row of a picture.
+            scale: edge of an enlarged pixel.
+
+        Raises:
+            UsageError: this kind cannot be written to that file.
+            VAEError: the file cannot be written.
+        """
+
+    @abstractmethod
+    def summarize(self, train: Split, test: Split) -> Summary:
+        """The classes of images, or the statistics of columns."""

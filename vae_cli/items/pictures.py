@@ -1,0 +1,179 @@
+"""Images."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from vae_cli.data.batches import gather, to_unit_interval
+from vae_cli.data.catalogue import TABLE_SUFFIXES
+from vae_cli.data.dataset import Split
+from vae_cli.data.folder import scan_pictures
+from vae_cli.data.picture import read_picture
+from vae_cli.errors import UsageError
+from vae_cli.files import is_folder
+from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
+from vae_cli.items.kind import ItemKind, NamedItems, Summary
+from vae_cli.render.animation import append_reverse, write_animation
+from vae_cli.render.grid import GAP_GREY, interleave, make_grid, to_pixels, write_png
+
+MAX_PICTURES = 1000  # in one grid
+ROWS_WITHOUT_CLASSES = 6  # of examples, if the images have no classes
+COLOUR_NAMES = {1: " grey", 3: " RGB"}
+
+
+@final
+class Pictures(ItemKind):
+    """Images `(N, C, H, W)` with pixels in [0, 1], written as PNG, GIF or WebP."""
+
+    distortion_name = "MSE"
+    items_name = "pictures"
+    output_suffixes = PICTURE_SUFFIXES + ANIMATION_SUFFIXES
+    samples_noise = False
+    preview_items = 32
+    preview_samples = 64
+
+    def read(self, path: Path, *, invert: bool) -> NamedItems:
+        """Read a picture, or all pictures of a folder."""
+        spec = self.spec
+        if path.suffix.lower() in TABLE_SUFFIXES:
+            raise UsageError(f"{path}: {spec.name} is of images; give pictures")
+        paths = self._pictures_in(path) if is_folder(path) else [path]
+        pictures = [
+            read_picture(
+                path, spec.shape, background=spec.background, invert=invert, crop=spec.cropped
+            )
+            for path in paths
+        ]
+        hints = []
+        if not spec.cropped and any(one.looks_inverted(spec.background) for one in pictures):
+            hints.append(self._inversion_hint(path, inverted=invert))
+        pixels = torch.stack([picture.pixels for picture in pictures])
+        return NamedItems([path.name for path in paths], to_unit_interval(pixels), hints)
+
+    def _inversion_hint(self, path: Path, *, inverted: bool) -> str:
+        expected, given = ("dark", "light") if self.spec.background == 0 else ("light", "dark")
+        when, remedy = ("once inverted, ", "leave out") if inverted else ("", "try")
+        return (
+            f"{path.name}: {when}the background is {given}, but that of {self.spec.name} is "
+            f"{expected}: {remedy} --invert"
+        )
+
+    def _pictures_in(self, folder: Path) -> list[Path]:
+        names = sorted(file.name for file in scan_pictures(folder))
+        if not names:
+            raise UsageError(f"no pictures in {folder}")
+        self.require_count(len(names), folder)
+        return [folder / name for name in names]
+
+    def require_count(self, count: int, path: Path) -> None:
+        """Check that so many pictures fit into one grid."""
+        if count > MAX_PICTURES:
+            raise UsageError(f"{path} has {count:,} pictures: a grid takes up to {MAX_PICTURES:,}")
+
+    def write(
+        self, items: ArrayLike, path: Path, *, columns: int, scale: int | None = None
+    ) -> None:
+        """Write a grid as PNG."""
+        write_png(make_grid(items, columns=columns, scale=scale), path)
+
+    def write_reconstructions(
+        self,
+        originals: ArrayLike,
+        reconstructions: ArrayLike,
+        path: Path,
+        *,
+        columns: int,
+        scale: int | None = None,
+    ) -> None:
+        """Write each original next to its reconstruction."""
+        self.write(interleave(originals, reconstructions), path, columns=columns, scale=scale)
+
+    def write_traversal(
+        self,
+        tiles: ArrayLike,
+        dims: Sequence[int] | None,  # noqa: ARG002  a picture has no place for it
+        offsets: Sequence[float],
+        path: Path,
+        scale: int | None,
+    ) -> None:
+        """Write one row per dimension; an animation shows one offset per frame."""
+        images = np.asarray(tiles)
+        if is_animation(path):
+            columns = math.ceil(math.sqrt(len(images)))
+            frames = append_reverse(images.swapaxes(0, 1))
+            write_animation(frames, path, columns=columns, scale=scale)
+        else:
+            flat = images.reshape(-1, *images.shape[2:])
+            self.write(flat, path, columns=len(offsets), scale=scale)
+
+    def write_interpolation(self, paths: ArrayLike, path: Path, scale: int | None) -> None:
+        """Write one row per path; an animation shows them one after another, and then reversed."""
+        images = np.asarray(paths)
+        if is_animation(path):
+            flat = images[:, :-1].reshape(-1, *images.shape[2:])  # paths share their ends
+            frames = append_reverse(np.concatenate([flat, images[-1, -1:]])[:, None])
+            write_animation(frames, path, columns=1, scale=scale)
+        else:
+            flat = images.reshape(-1, *images.shape[2:])
+            self.write(flat, path, columns=images.shape[1], scale=scale)
+
+    def to_bytes(self, item: ArrayLike) -> bytes:
+        """An image as uint8 `(H, W, C)`, rounded as in a PNG."""
+        return to_pixels(np.asarray(item).reshape(self.spec.shape)).tobytes()
+
+    def describe(self) -> str:
+        """For example `images of 28x28 grey`."""
+        channels, height, width = self.spec.shape
+        return f"images of {height}x{width}{COLOUR_NAMES.get(channels, '')}"
+
+    def write_examples(
+        self,
+        train: Split,
+        test: Split,  # noqa: ARG002  the examples are of the training set
+        output: Path | None,
+        *,
+        columns: int,
+        scale: int | None,
+    ) -> str:
+        """Write examples of each class as PNG, and return the path."""
+        path = self.output_path(output, "data")
+        if is_animation(path):
+            raise UsageError(f"--output {path}: end the name with .png")
+        classes = self.spec.classes
+        examples = take_examples(train, len(classes), columns)
+        write_png(make_grid(examples, columns=columns, scale=scale, labels=classes), path)
+        return str(path)
+
+    def summarize(self, train: Split, test: Split) -> Summary:
+        """The number of images of each class."""
+        classes = self.spec.classes
+        counts = [part.labels.bincount(minlength=len(classes)).tolist() for part in (train, test)]
+        rows = list(zip(classes, *counts, strict=True)) if classes else []
+        records = [{"name": name, "train": a, "test": b} for name, a, b in rows]
+        header = ("class", "train", "test")
+        return Summary(header, [*rows, ("all", len(train), len(test))], "classes", records)
+
+
+def take_examples(split: Split, classes: int, count: int) -> Tensor:
+    """The first `count` images of each class, `(classes * count, C, H, W)`, or of all images.
+
+    If a class has fewer, its row is filled with tiles in the colour of the gaps.
+    """
+    if not classes:
+        return gather(split.items, split.rows[: ROWS_WITHOUT_CLASSES * count])
+    tiles = torch.full((classes, count, *split.items.shape[1:]), GAP_GREY / 255)
+    for label in range(classes):
+        rows = split.rows[split.labels == label][:count]
+        tiles[label, : len(rows)] = gather(split.items, rows)
+    return tiles.flatten(0, 1)
+
+
+def is_animation(path: Path) -> bool:
+    """Whether the file is an animation."""
+    return path.suffix.lower() in ANIMATION_SUFFIXES

@@ -1,0 +1,126 @@
+"""Rows of a table."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from vae_cli.data.catalogue import TABLE_SUFFIXES as READABLE_SUFFIXES
+from vae_cli.data.dataset import Split
+from vae_cli.data.statistics import column_statistics
+from vae_cli.data.table import read_table_like, write_table
+from vae_cli.errors import UsageError
+from vae_cli.items import TABLE_SUFFIXES
+from vae_cli.items.kind import ItemKind, NamedItems, Summary
+
+
+@final
+class Rows(ItemKind):
+    """Rows `(N, D)` in the units of the data, written as CSV or TSV."""
+
+    distortion_name = "NLL"
+    items_name = "rows of a table"
+    output_suffixes = TABLE_SUFFIXES
+    samples_noise = True
+    preview_items = preview_samples = 100
+
+    def read(self, path: Path, *, invert: bool) -> NamedItems:  # noqa: ARG002  rows have no inverse
+        """Read a table, with its columns in the order of the model."""
+        if path.suffix.lower() not in READABLE_SUFFIXES:
+            name = self.spec.name
+            raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")
+        rows = read_table_like(path, self.spec).float()
+        return NamedItems([f"{path.name} row {n}" for n in range(1, len(rows) + 1)], rows, [])
+
+    def require_count(self, count: int, path: Path) -> None:
+        """A table may have any number of rows."""
+
+    def write(
+        self,
+        items: ArrayLike,
+        path: Path,
+        *,
+        columns: int,  # noqa: ARG002  of a picture
+        scale: int | None = None,  # noqa: ARG002  of a picture
+    ) -> None:
+        """Write rows under the names of their columns."""
+        write_table(path, self.spec.columns, items)
+
+    def write_reconstructions(
+        self,
+        originals: ArrayLike,  # noqa: ARG002  the user has them in a file
+        reconstructions: ArrayLike,
+        path: Path,
+        *,
+        columns: int,
+        scale: int | None = None,
+    ) -> None:
+        """Write the reconstructions, in the order of the originals."""
+        self.write(reconstructions, path, columns=columns, scale=scale)
+
+    def write_traversal(
+        self,
+        tiles: ArrayLike,
+        dims: Sequence[int] | None,
+        offsets: Sequence[float],
+        path: Path,
+        scale: int | None,  # noqa: ARG002  of a picture
+    ) -> None:
+        """Write rows after the dimension that was shifted, if it was only one, and its offset."""
+        rows = np.asarray(tiles)
+        shape = rows.shape[:2]
+        index = {"offset": np.broadcast_to(np.array(offsets), shape)}
+        if dims is not None:
+            index = {"dimension": np.broadcast_to(np.array(dims)[:, None], shape), **index}
+        self._write_indexed(index, rows, path)
+
+    def write_interpolation(
+        self,
+        paths: ArrayLike,
+        path: Path,
+        scale: int | None,  # noqa: ARG002  of a picture
+    ) -> None:
+        """Write rows after the number of their path and of their step, both from 1."""
+        rows = np.asarray(paths)
+        indices = np.indices(rows.shape[:2]) + 1
+        self._write_indexed({"way": indices[0], "step": indices[1]}, rows, path)
+
+    def _write_indexed(self, index: dict[str, np.ndarray], rows: np.ndarray, path: Path) -> None:
+        table = np.concatenate([np.stack(list(index.values()), -1), rows], -1)
+        columns = (*index, *self.spec.columns)
+        write_table(path, columns, table.reshape(-1, table.shape[-1]))
+
+    def to_bytes(self, item: ArrayLike) -> bytes:
+        """A row as little-endian float32."""
+        return np.asarray(item, "<f4").reshape(self.spec.shape).tobytes()
+
+    def describe(self) -> str:
+        """For example `rows of 13 columns`."""
+        return f"rows of {self.spec.shape[0]} columns"
+
+    def write_examples(
+        self,
+        train: Split,
+        test: Split,
+        output: Path | None,
+        *,
+        columns: int,  # noqa: ARG002  of a picture
+        scale: int | None,  # noqa: ARG002  of a picture
+    ) -> str:
+        """Return the numbers of rows; there is no picture."""
+        if output is not None:
+            raise UsageError(f"--output {output}: a table of numbers has no picture")
+        return f"{len(train):,} training rows, {len(test):,} test rows"
+
+    def summarize(self, train: Split, test: Split) -> Summary:  # noqa: ARG002  of the training set
+        """Mean and standard deviation of each column over the training set."""
+        mean, std = (values.tolist() for values in column_statistics(train))
+        figures = list(zip(self.spec.columns, mean, std, strict=True))
+        return Summary(
+            ("column", "mean", "standard deviation"),
+            [(name, f"{a:.5g}", f"{b:.5g}") for name, a, b in figures],
+            "columns",
+            [{"name": name, "mean": a, "standard_deviation": b} for name, a, b in figures],
+        )

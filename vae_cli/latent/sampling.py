@@ -1,0 +1,33 @@
+"""Generate items from the prior."""
+
+import torch
+from torch import Generator, Tensor
+
+from vae_cli.model import VAE
+
+
+@torch.no_grad()
+def sample_latents(
+    model: VAE, count: int, *, temperature: float = 1.0, generator: Generator | None = None
+) -> Tensor:
+    """Latents `(count, D)` from the prior, multiplied by `temperature`."""
+    return temperature * model.prior().sample(count, generator)
+
+
+@torch.no_grad()
+def sample(
+    model: VAE,
+    count: int,
+    *,
+    temperature: float = 1.0,
+    noise: bool = False,
+    generator: Generator | None = None,
+) -> Tensor:
+    """Decode `count` latents from the prior, multiplied by `temperature`: `(count, ...)`.
+
+    With `noise`, each item is a sample from p(x|z), as rows of a table should be. Without it, each
+    is the mean of p(x|z).
+    """
+    latents = sample_latents(model, count, temperature=temperature, generator=generator)
+    likelihood = model.likelihood(latents)
+    return likelihood.sample(generator) if noise else likelihood.mean

@@ -1,0 +1,129 @@
+"""A map of a latent space: its points in two dimensions, coloured by class."""
+
+import io
+import logging
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vae_cli.render.palette import DISTINCT_COLOURS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MANY_POINTS = 5000  # with more, points are more transparent
+OTHERS_GREY = 0.75  # grey value of the classes that have no colour of their own
+MAX_NAME_LENGTH = 28  # characters of a class in the legend
+DPI = 160
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def render_map(
+    coordinates: Array,
+    axis_labels: tuple[str, str],
+    title: str,
+    labels: Array | None = None,
+    classes: Sequence[str] = (),
+) -> bytes:
+    """A map as the bytes of a PNG file.
+
+    Args:
+        coordinates: of the points, `(M, 2)`.
+        axis_labels: what the two axes are.
+        title: written above the map.
+        labels: `(M,)`, indices into `classes`; None is one colour for all points.
+        classes: their names, for the legend; of more than 20, only the 20 largest have colours.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # hides messages about its font cache
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    buffer = io.BytesIO()
+    with warnings.catch_warnings(action="ignore"), mpl.rc_context(mpl.rcParamsDefault):
+        layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)  # inches
+        figure = Figure(figsize=(8, _figure_height(coordinates)), layout=layout)
+        FigureCanvasAgg(figure)
+        axes = figure.add_subplot()
+        count = len(coordinates)
+        colours, legend = colour_points(labels, count, classes)
+        order = np.random.default_rng(0).permutation(count)  # so that no class hides another
+        axes.scatter(
+            coordinates[order, 0],
+            coordinates[order, 1],
+            s=np.clip(600 / np.sqrt(count), 2, 40),
+            c=colours[order],
+            alpha=0.6 if count < MANY_POINTS else 0.4,
+            linewidths=0,
+        )
+        axes.set_title(title, parse_math=False)
+        axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
+        _style_axes(axes, has_units=axis_labels[0].startswith("PC"))
+        _add_legend(figure, legend)
+        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def colour_points(
+    labels: Array | None, count: int, classes: Sequence[str]
+) -> tuple[Array, list[tuple[str, Any]]]:
+    """The colours of `count` points, `(count, 3)`, and the names and colours of the legend.
+
+    If there are more than 20 classes, the smaller ones are grey.
+    """
+    from matplotlib.colors import to_rgb
+
+    distinct = np.array([to_rgb(colour) for colour in DISTINCT_COLOURS])
+    if labels is None or not classes:
+        return np.tile(distinct[0], (count, 1)), []
+    sizes = np.bincount(labels, minlength=len(classes))
+    present = np.flatnonzero(sizes)
+    named = np.sort(present[np.argsort(-sizes[present], kind="stable")][: len(DISTINCT_COLOURS)])
+    class_colour = np.full((len(classes), 3), OTHERS_GREY)
+    all_fit = len(classes) <= len(DISTINCT_COLOURS)  # then a missing class does not change colours
+    class_colour[named] = distinct[named if all_fit else range(len(named))]
+    legend = [(_shorten(classes[label]), class_colour[label]) for label in named]
+    others = len(present) - len(named)
+    return class_colour[labels], legend + (
+        [(f"{others} others", (OTHERS_GREY,) * 3)] if others else []
+    )
+
+
+def _figure_height(coordinates: Array) -> float:
+    """Inches, for a figure 8 inches wide with the same scale on both axes."""
+    wide, tall = np.maximum(np.ptp(coordinates, axis=0), 1e-12)
+    return float(np.clip(1.2 + 6 * tall / wide, 4, 7.5))
+
+
+def _style_axes(axes: "Axes", *, has_units: bool) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, color="0.93")
+    axes.set_axisbelow(True)
+    axes.set_aspect("equal", adjustable="datalim")
+    if not has_units:
+        axes.set(xticks=[], yticks=[])
+
+
+def _add_legend(figure: "Figure", names: Sequence[tuple[str, Any]]) -> None:
+    from matplotlib.lines import Line2D
+
+    if not names:
+        return
+    markers = [Line2D([], [], marker="o", markersize=9, ls="", color=colour) for _, colour in names]
+    legend = figure.legend(
+        markers, ["x" * len(name) for name, _ in names], loc="outside right upper", frameon=False
+    )
+    for text, (name, _) in zip(legend.get_texts(), names, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
+
+
+def _shorten(name: str) -> str:
+    """A name on one short line."""
+    shown = "".join(char if char.isprintable() else "?" for char in name)
+    return shown if len(shown) <= MAX_NAME_LENGTH else f"{shown[: MAX_NAME_LENGTH - 1]}…"

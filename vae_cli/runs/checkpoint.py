@@ -1,0 +1,102 @@
+"""Checkpoints: named tensors and a little JSON in one safetensors file, without pickle.
+
+The JSON is in the header of the file under `vae`. It has the schema version and everything that is
+needed to build the model again, so no other file is necessary. The header also has the SHA-256 of
+the file, computed with 64 zeros in place of the digest, so a single flipped bit is detected.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load as deserialize
+from safetensors.torch import save as serialize
+from torch import Tensor
+
+from vae_cli.errors import VAEError
+from vae_cli.files import write_bytes
+
+SCHEMA = 1
+MAX_BYTES = 8 * 2**30
+_EMPTY_DIGEST = b"0" * 64
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Tensors by name, and the JSON facts that belong to them."""
+
+    tensors: dict[str, Tensor]
+    facts: dict[str, Any]
+
+    def group(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names start with `prefix.`, by the rest of their names."""
+        start = f"{prefix}."
+        return {
+            name.removeprefix(start): tensor
+            for name, tensor in self.tensors.items()
+            if name.startswith(start)
+        }
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint, completely or not at all.
+
+    Raises:
+        VAEError: the file cannot be written.
+    """
+    facts = json.dumps({"schema": SCHEMA, **checkpoint.facts})
+    tensors = {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}
+    undigested = serialize(tensors, {"sha256": _EMPTY_DIGEST.decode(), "vae": facts})
+    digest = hashlib.sha256(undigested).hexdigest().encode()
+    write_bytes(path, undigested.replace(_EMPTY_DIGEST, digest, 1))
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint into memory.
+
+    Raises:
+        VAEError: the file is missing, damaged, not a checkpoint, or of a later schema.
+    """
+    content = _read(path)
+    try:
+        metadata = _metadata(content)
+        facts = json.loads(metadata["vae"])
+        digest, schema = metadata["sha256"].encode(), facts["schema"]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise VAEError(f"{path} is damaged or not a checkpoint of vae") from error
+    if type(schema) is not int or schema > SCHEMA:
+        raise VAEError(f"{path} was written by a newer vae (schema {schema}): upgrade vae")
+    if hashlib.sha256(content.replace(digest, _EMPTY_DIGEST, 1)).hexdigest().encode() != digest:
+        raise VAEError(f"{path} is damaged: its contents do not match their SHA-256")
+    try:
+        return Checkpoint(deserialize(content), facts)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise VAEError(f"{path} is damaged: {error}") from error
+
+
+def matches(tensors: dict[str, Tensor], module: torch.nn.Module) -> bool:
+    """Whether tensors have the names, shapes and types of a module's parameters and buffers."""
+    expected = {name: (t.shape, t.dtype) for name, t in module.state_dict().items()}
+    return expected == {name: (t.shape, t.dtype) for name, t in tensors.items()}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise VAEError(f"{path} is larger than {MAX_BYTES >> 30} GiB: not a checkpoint of vae")
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise VAEError(f"{path} does not exist: the run has no weights yet") from error
+    except OSError as error:
+        raise VAEError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """The texts in a safetensors header: 8 bytes of its length, then JSON."""
+    length = int.from_bytes(content[:8], "little")
+    metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
+    return metadata

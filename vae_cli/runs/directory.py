@@ -1,0 +1,124 @@
+"""The directory of a run.
+
+runs/NAME/config.toml            all settings; `vae train --config` repeats the run
+runs/NAME/metrics.csv            one row per epoch
+runs/NAME/best.safetensors       weights and training state of the epoch with the lowest test loss
+runs/NAME/last.safetensors       the same of the last epoch
+runs/NAME/reconstructions.png    test images and their reconstructions; .csv for a table
+runs/NAME/samples.png            samples from the prior; .csv for a table
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from vae_cli.config import Config, to_toml
+from vae_cli.errors import UsageError, VAEError
+from vae_cli.files import write_bytes
+from vae_cli.items import CSV, PNG
+
+ROOT = Path("runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The name to give to `--run`."""
+        return self.path.name
+
+    @property
+    def config_file(self) -> Path:
+        """The file with all settings."""
+        return self.path / "config.toml"
+
+    @property
+    def metrics_file(self) -> Path:
+        """The metrics, one row per epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def best(self) -> Path:
+        """The checkpoint with the lowest test loss."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint of the last epoch."""
+        return self.path / "last.safetensors"
+
+    def previews(self, suffix: str) -> tuple[Path, Path]:
+        """Reconstructions and samples. They are written last: a run with them is finished."""
+        return self.path / f"reconstructions{suffix}", self.path / f"samples{suffix}"
+
+    def write_config(self, settings: Config) -> None:
+        """Write all settings.
+
+        Raises:
+            VAEError: the file cannot be written.
+        """
+        write_bytes(self.config_file, to_toml(settings).encode())
+
+    @property
+    def exists(self) -> bool:
+        """Whether this is the directory of a run."""
+        return self.config_file.is_file() or self.best.is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the training reached its last epoch."""
+        return self.best.is_file() and self.ended_at > 0
+
+    @property
+    def ended_at(self) -> float:
+        """When the training reached its last epoch, in seconds since 1970; 0 if it did not."""
+        ends = [self.previews(suffix)[-1] for suffix in (PNG, CSV)]
+        return max((path.stat().st_mtime for path in ends if path.is_file()), default=0)
+
+    def discard(self) -> None:
+        """Remove the directory of a run before its first step."""
+        self.config_file.unlink()
+        self.path.rmdir()
+
+    def reopen(self) -> None:
+        """Mark the run as unfinished again."""
+        for suffix in (PNG, CSV):
+            self.previews(suffix)[-1].unlink(missing_ok=True)
+
+
+def create_run(settings: Config, name: str | None, root: Path = ROOT) -> Run:
+    """Create a run directory with its config. A missing name is made from data, network and time.
+
+    Raises:
+        UsageError: the name is not a plain folder name, or is taken.
+    """
+    if name is None:
+        data = re.sub(r"[^\w.-]", "-", Path(settings.data.name).stem)[:40].lstrip(".-") or "data"
+        candidate = f"{data}-{settings.model.network}-{datetime.now():%Y%m%d-%H%M%S}"
+        name = _free_name(candidate, root)
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        raise UsageError(f"--name {name}: use letters, digits, dots and dashes")
+    run = Run(root / name)
+    try:
+        run.path.mkdir(parents=True)
+    except FileExistsError as error:
+        raise UsageError(f"{run.path} exists already: choose another --name") from error
+    except OSError as error:
+        raise VAEError(f"cannot create {run.path}: {error.strerror}") from error
+    try:
+        run.write_config(settings)
+    except VAEError:
+        run.path.rmdir()  # the name stays free
+        raise
+    return run
+
+
+def _free_name(name: str, root: Path) -> str:
+    """The name, with a number if another run took it within the same second."""
+    candidates = (f"{name}{suffix}" for suffix in ["", *(f"-{n}" for n in range(2, 100))])
+    return next(candidate for candidate in candidates if not (root / candidate).exists())
