@@ -12,6 +12,7 @@ from vae_cli.data.statistics import ColumnStatistics
 from vae_cli.model import (
     PRESETS,
     VAE,
+    ColumnScaling,
     ConvDecoder,
     ConvEncoder,
     MLPDecoder,
@@ -19,7 +20,6 @@ from vae_cli.model import (
     NegativeELBO,
     Objective,
     VectorDecoder,
-    VectorEncoder,
     plan,
 )
 from vae_cli.training import Adam, Schedule, TrainState, constant, cosine
@@ -62,10 +62,12 @@ def build_model(
     """
     encoder: nn.Module
     decoder: nn.Module
+    columns = None
     if len(shape) == 1:
         mean, std = statistics or ColumnStatistics(torch.zeros(*shape), torch.ones(*shape))
-        encoder = VectorEncoder(mean, std, config.hidden, config.latent_dim)
-        decoder = VectorDecoder(mean, std, config.hidden, config.latent_dim)
+        columns = ColumnScaling(mean, std)
+        encoder = MLPEncoder(shape, config.hidden, config.latent_dim)
+        decoder = VectorDecoder(std > 0, config.hidden, config.latent_dim)
     elif config.network == "conv":
         sizes = plan(shape, PRESETS[config.preset])
         encoder = ConvEncoder(sizes, config.latent_dim)
@@ -73,7 +75,7 @@ def build_model(
     else:
         encoder = MLPEncoder(shape, config.hidden, config.latent_dim)
         decoder = MLPDecoder(shape, config.hidden, config.latent_dim)
-    return VAE(encoder, decoder, config.latent_dim)
+    return VAE(encoder, decoder, config.latent_dim, columns)
 
 
 def build_on_meta(config: ModelConfig, shape: Sequence[int]) -> VAE:

@@ -10,7 +10,7 @@ from torch import Tensor
 from vae_cli.data.batches import wrap_array
 from vae_cli.errors import UsageError
 
-Array = np.ndarray[Any, np.dtype[np.float32]]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Posterior(NamedTuple):

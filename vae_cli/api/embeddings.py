@@ -77,6 +77,13 @@ def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_pro
         model: the model.
         dataset: items in the model's shape, as `open_dataset_for` or `TrainedModel.data` opens.
         progress: called with the number of items encoded so far and the total.
+
+    Example:
+        >>> from vae_cli import load
+        >>> model = load()
+        >>> embedding = embed(model, model.data())
+        >>> embedding.mean.shape
+        (70000, 20)
     """
     both = zip(PARTS, (dataset.train(), dataset.test()), strict=True)
     splits = {name: split for name, split in both if len(split)}

@@ -92,13 +92,14 @@ class TrainedModel:
         flat = latents.reshape(-1, dims).to(self.model.device)
         with torch.no_grad():
             parts = flat.split(chunk_length(self.spec.shape))
-            return to_array(*(self.model.likelihood(part).mean for part in parts))
+            return self._to_items(*(self.model.likelihood(part).mean for part in parts))
 
     def reconstruct(self, items: ArrayLike, *, seed: int | None = None) -> Reconstruction[Array]:
         """Encode and decode items."""
         generator = self._generator(seed)
         parts = [reconstruct(self.model, some, generator) for some in self._chunks(items)]
-        return Reconstruction(*(to_array(*arrays) for arrays in zip(*parts, strict=True)))
+        items, *figures = zip(*parts, strict=True)
+        return Reconstruction(self._to_items(*items), *(to_array(*figure) for figure in figures))
 
     def sample_latents(
         self, count: int, *, temperature: float = 1.0, seed: int | None = None
@@ -116,7 +117,7 @@ class TrainedModel:
         every call gives other items.
         """
         generator, noise = self._generator(seed), self.kind.samples_noise
-        return to_array(
+        return self._to_items(
             sample(self.model, count, temperature=temperature, noise=noise, generator=generator)
         )
 
@@ -161,7 +162,8 @@ class TrainedModel:
         shifts = torch.as_tensor(np.asarray(offsets, np.float32)).to(self.model.device)
         with torch.no_grad():
             posterior = self.model.posterior(x)
-        return to_array(traverse(self.model, posterior, shifts, dims, self._generator(seed)))
+        tiles = traverse(self.model, posterior, shifts, dims, self._generator(seed))
+        return self._to_items(tiles)
 
     def interpolate(self, items: ArrayLike, steps: int = 10, *, spherical: bool = False) -> Array:
         """Decode the path from the latent of each item to that of the next.
@@ -220,7 +222,11 @@ class TrainedModel:
         """Float32 items on the model's device, a limited number at a time."""
         fitted = fit_to_spec(to_tensor(items), self.spec)
         for some in fitted.split(chunk_length(self.spec.shape)):
-            yield to_unit_interval(some).to(self.model.device)
+            yield to_unit_interval(self.model.standardize(some)).to(self.model.device)
+
+    def _to_items(self, *outputs: Tensor) -> Array:
+        """Outputs of the network in the units of the data: images float32, rows float64."""
+        return to_array(*map(self.model.restore, outputs))
 
     def _generator(self, seed: int | None) -> Generator | None:
         return None if seed is None else Generator(self.model.device).manual_seed(seed)

@@ -15,6 +15,5 @@ def train_model(settings: Mapping[str, Mapping[str, Any]], name: str | None) -> 
     """Train a new run, and load its best weights. `vae_cli.train` documents the arguments."""
     config = merge(("settings", settings))
     resolved = resolve(config, resolve_device(config.training.device))
-    run = create_run(resolved.config, name)
-    train_run(run, resolved)
-    return load_trained(run, resolved.device)
+    finished = train_run(create_run(resolved.config, name), resolved)
+    return load_trained(finished.run, resolved.device)

@@ -96,14 +96,14 @@ def _report(error: BaseException, debug: bool) -> int:
         traceback.print_exception(error)
     message, code = explain(error)
     if isinstance(error, KeyboardInterrupt | InterruptedRunError):
-        Terminal().advice(message)
+        Terminal(lasting=True).advice(message)
     else:
-        Terminal().error(message)
+        Terminal(lasting=True).error(message)
     return code
 
 
 def _show_warning(message: Warning | str, *_location: object) -> None:
-    Terminal().advice(message)
+    Terminal(lasting=True).advice(message)
 
 
 def explain(error: BaseException) -> tuple[str, int]:

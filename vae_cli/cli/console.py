@@ -1,8 +1,9 @@
 """The console. Results go to stdout, and everything about them to stderr."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from rich.console import Console
@@ -29,14 +30,42 @@ def printable(text: object) -> str:
     )
 
 
-class Terminal:
-    """Prints the output of a command. With `quiet`, it prints only errors."""
+class LastingConsole(Console):
+    """A console that becomes silent if it cannot write: output never ends a training.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    This happens if a pipe was closed, the terminal is gone, or a disk is full.
+    """
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, or become silent."""
+        try:
+            super().print(*objects, **options)
+        except OSError:
+            self.on_broken_pipe()
+
+    def on_broken_pipe(self) -> None:
+        """Become silent; what is left in the buffer goes to the null device."""
+        self.quiet = True
+        with suppress(OSError, ValueError):
+            null = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(null, self.file.fileno())
+            os.close(null)
+
+
+class Terminal:
+    """Prints the output of a command.
+
+    Args:
+        quiet: print only errors.
+        lasting: become silent if the output cannot be written, instead of raising an error.
+    """
+
+    def __init__(self, *, quiet: bool = False, lasting: bool = False) -> None:
         self.quiet = quiet
         self.remarks: list[Text] = []
-        self.out = Console(highlight=False, soft_wrap=True, quiet=quiet)
-        self.err = Console(highlight=False, soft_wrap=True, quiet=quiet, stderr=True)
+        kind = LastingConsole if lasting else Console
+        self.out = kind(highlight=False, soft_wrap=True, quiet=quiet)
+        self.err = kind(highlight=False, soft_wrap=True, quiet=quiet, stderr=True)
 
     @property
     def can_overwrite(self) -> bool:
@@ -85,7 +114,8 @@ class Terminal:
     def error(self, text: object) -> None:
         """The one line about an error; it is printed even with `--quiet`."""
         line = Text.assemble(("error: ", "bold red"), printable(text))
-        Console(stderr=True, highlight=False, soft_wrap=True).print(line)
+        kind = type(self.err)
+        kind(stderr=True, highlight=False, soft_wrap=True).print(line)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A small table; the first column is text, the others are numbers."""

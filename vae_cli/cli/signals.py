@@ -1,4 +1,7 @@
-"""Ctrl-C and SIGTERM during training: the first asks it to stop, the second ends the process."""
+"""Signals during training: the first one asks it to stop, a second one ends the process.
+
+These are Ctrl-C, SIGTERM, SIGHUP (the terminal was closed) and SIGXCPU (the time limit is near).
+"""
 
 import os
 import signal
@@ -8,7 +11,8 @@ from typing import Any, Self
 
 from vae_cli.errors import InterruptedRunError
 
-CAUGHT = (signal.SIGINT, signal.SIGTERM)
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU")  # Windows has only the first two
+CAUGHT = [signal.Signals[name] for name in NAMES if name in signal.Signals.__members__]
 
 
 class StopSignals:

@@ -1,5 +1,6 @@
 """What the user sees during training: a table with one row per epoch, and a progress bar."""
 
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -11,7 +12,7 @@ from vae_cli.cli.console import Terminal
 if TYPE_CHECKING:
     from vae_cli.experiment.resolve import Resolved
     from vae_cli.runs.directory import Run
-    from vae_cli.runs.recorder import Row
+    from vae_cli.runs.facts import Row
     from vae_cli.training import EpochReport
 
 ENOUGH_STEPS = 500  # with fewer, most networks have learned very little
@@ -30,10 +31,11 @@ class Speed(ProgressColumn):
 class TrainingView:
     """The table and the progress bar of one training; without a terminal, only the table."""
 
-    def __init__(self, terminal: Terminal, resolved: "Resolved") -> None:
+    def __init__(self, terminal: Terminal, run: "Run", resolved: "Resolved") -> None:
         from vae_cli.items.choice import kind_of
 
-        self.terminal, self.resolved = terminal, resolved
+        self.terminal, self.run, self.resolved = terminal, run, resolved
+        self.is_started = False
         self.kind = kind_of(resolved.spec)
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -48,10 +50,6 @@ class TrainingView:
         self.task = self.bar.add_task("epoch 1", total=None)
 
     def __enter__(self) -> Self:
-        distortion = self.kind.distortion_name
-        losses = ("KL", distortion, "loss", "test KL", distortion, "loss")
-        self._print_row(("epoch", *losses, "active", "seconds"), "bold")
-        self.bar.start()
         return self
 
     def __exit__(
@@ -60,10 +58,13 @@ class TrainingView:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.bar.stop()
+        with suppress(OSError):  # the terminal may be gone; the training is saved
+            self.bar.stop()
 
     def progress(self, done: int, total: int) -> None:
         """Move the bar: so many items of the whole run are done."""
+        if not self.is_started:
+            self._start()
         self.bar.update(self.task, completed=done, total=total)
 
     def report(self, report: "EpochReport") -> None:
@@ -87,11 +88,23 @@ class TrainingView:
             self.terminal.advice(f"{steps} steps are few for Adam: try --epochs {more}")
         best = min(rows, key=lambda row: row["test_loss"])
         self.terminal.note(f"best test loss {best['test_loss']:.3f}, epoch {best['epoch']}")
-        self._comment_on_latents(best["active_dims"], config.model.latent_dim)
+        self._comment_on_latents(int(best["active_dims"]), config.model.latent_dim)
         for path in run.previews(self.kind.suffix):
             self.terminal.result(path)
         for command in ("reconstruct", "sample", "traverse --dim all"):
             self.terminal.note(f"try: vae {command} --run {run.name}")
+
+    def _start(self) -> None:
+        """Print what is trained, and the head of the table; errors before this stay alone."""
+        from vae_cli.device import describe_device
+
+        self.is_started = True
+        self.terminal.note(f"{self.run.path}, {describe_device(self.resolved.device)}")
+        self.terminal.note(describe(self.resolved))
+        distortion = self.kind.distortion_name
+        losses = ("KL", distortion, "loss", "test KL", distortion, "loss")
+        self._print_row(("epoch", *losses, "active", "seconds"), "bold")
+        self.bar.start()
 
     def _comment_on_latents(self, active: int, latent_dim: int) -> None:
         """A neutral line if some dimensions are active; a warning if none is, or one of many."""

@@ -155,7 +155,7 @@ class TrainingConfig:
 
     epochs: Annotated[
         int,
-        Interval(ge=1, le=1_000_000),
+        Interval(ge=1, le=100_000),
         Setting("Number of passes over the training set.", "--epochs"),
     ] = 20
     batch_size: Annotated[

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -49,13 +49,6 @@ def to_unit_interval(items: Tensor) -> Tensor:
 def chunk_length(shape: Sequence[int], limit: int = CHUNK_ITEMS) -> int:
     """How many items of a shape to process together: at most `limit`, fewer if they are large."""
     return max(1, min(limit, MAX_CHUNK_VALUES // math.prod(shape)))
-
-
-def chunks(items: Tensor, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
-    """The items at `rows` in float32, in chunks of a whole number of batches."""
-    size = max(1, chunk_length(items.shape[1:]) // batch_size) * batch_size
-    for some in rows.split(size) if len(rows) else ():
-        yield gather(items, some)
 
 
 def wrap_array(array: np.ndarray[Any, Any]) -> Tensor:

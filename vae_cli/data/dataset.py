@@ -1,19 +1,20 @@
 """What a data set is, whatever it comes from."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from vae_cli.data.batches import chunk_length, to_unit_interval
 from vae_cli.errors import UsageError
 
 Progress = Callable[[int, int], None]
 
 
-def ignore_progress(done: int, total: int) -> None:
-    """A progress callback that does nothing."""
+def ignore_progress(*counts: int) -> None:
+    """A progress callback that does nothing, for any number of counts."""
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,13 @@ class Split:
         items: uint8 `(M, C, H, W)`, floats `(M, C, H, W)` in [0, 1], or floats `(M, D)`.
         rows: int64 `(N,)`, the indices of the items that belong to this part, in its order.
         labels: int64 `(N,)`, indices into the data set's classes; `(0,)` if unknown.
+        standardize: makes rows of a table `(B, D)` what the network takes; None for images.
     """
 
     items: Tensor
     rows: Tensor
     labels: Tensor
+    standardize: Callable[[Tensor], Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -78,17 +81,33 @@ class Split:
 
     def head(self, count: int | None) -> "Split":
         """The first `count` items; None means all."""
-        return Split(self.items, self.rows[:count], self.labels[:count])
+        return replace(self, rows=self.rows[:count], labels=self.labels[:count])
+
+    def network_input(self, rows: Tensor) -> Tensor:
+        """What a network takes for the items at `rows`, int64 indices into `items`: float32."""
+        items = self.items.index_select(0, rows)
+        return to_unit_interval(items) if self.standardize is None else self.standardize(items)
+
+    def chunks(self, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """What a network takes for the items at `rows`, in chunks of a whole number of batches."""
+        size = max(1, chunk_length(self.items.shape[1:]) // batch_size) * batch_size
+        for some in rows.split(size) if len(rows) else ():
+            yield self.network_input(some)
+
+    def move_to(self, device: torch.device) -> "Split":
+        """The same on another device, where rows of a table arrive standardized as float32."""
+        items, standardize = self.items, self.standardize
+        if device != items.device and standardize is not None:
+            items, standardize = standardize(items), None
+        return Split(items.to(device), self.rows.to(device), self.labels, standardize)
 
 
 def move_splits(train: Split, test: Split, device: torch.device) -> tuple[Split, Split]:
     """Move both parts to a device; items that the two parts share are moved once."""
-    items = train.items.to(device)
-    others = items if test.items is train.items else test.items.to(device)
-    return (
-        Split(items, train.rows.to(device), train.labels),
-        Split(others, test.rows.to(device), test.labels),
-    )
+    moved = train.move_to(device)
+    if test.items is not train.items:
+        return moved, test.move_to(device)
+    return moved, replace(moved, rows=test.rows.to(device), labels=test.labels)
 
 
 class Dataset(ABC):

@@ -5,28 +5,35 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
-
 CHUNK_ROWS = 65_536
 
 
 class ColumnStatistics(NamedTuple):
-    """Mean and standard deviation of each column over the training set, float32 `(D,)` each."""
+    """Mean and standard deviation of each column over the training set.
+
+    Attributes:
+        mean: float64 `(D,)`.
+        std: float64 `(D,)`; 0 for a column that never changes.
+    """
 
     mean: Tensor
     std: Tensor
 
 
-def column_statistics(split: Split) -> ColumnStatistics:
-    """The statistics of the rows of a split, summed in float64.
+def column_statistics(items: Tensor, rows: Tensor) -> ColumnStatistics:
+    """The statistics of some rows of a table, summed in float64.
 
-    A column that never changes gets a standard deviation of 1, so that it can be divided by.
+    Args:
+        items: `(M, D)`.
+        rows: int64 `(N,)`, the indices of the rows.
     """
-    total = squares = torch.zeros(split.items.shape[1:], dtype=torch.float64)
-    for rows in split.rows.split(CHUNK_ROWS):
-        total = total + split.items[rows].double().sum(0)
-    mean = total / len(split)
-    for rows in split.rows.split(CHUNK_ROWS):
-        squares = squares + (split.items[rows].double() - mean).square().sum(0)
-    std = (squares / len(split)).sqrt().float()
-    return ColumnStatistics(mean.float(), torch.where(std > 0, std, 1.0))
+    total = squares = torch.zeros(items.shape[1:], dtype=torch.float64)
+    first = items[rows[0]]
+    changes = torch.zeros(items.shape[1:], dtype=torch.bool)
+    for some in rows.split(CHUNK_ROWS):
+        total = total + items[some].double().sum(0)
+        changes |= (items[some] != first).any(0)
+    mean = torch.where(changes, total / len(rows), first.double())
+    for some in rows.split(CHUNK_ROWS):
+        squares = squares + (items[some].double() - mean).square().sum(0)
+    return ColumnStatistics(mean, (squares / len(rows)).sqrt())

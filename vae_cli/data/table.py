@@ -17,6 +17,8 @@ from vae_cli.data.held_out import divide
 from vae_cli.errors import UsageError
 from vae_cli.files import write_csv
 
+FLOAT32_DIGITS, CONSTANT_DIGITS, FLOAT64_DIGITS = 7, 12, 17  # significant digits of a number
+
 
 @final
 class Table(UndividedDataset):
@@ -103,13 +105,29 @@ def default_columns(count: int) -> tuple[str, ...]:
 
 
 def write_table(path: Path, columns: Sequence[str], rows: ArrayLike) -> None:
-    """Write numbers `(N, D)` under the names of their columns, with seven significant digits.
+    """Write numbers `(N, D)` under the names of their columns.
+
+    Each number has the digits that tell the values of its column apart: seven significant digits
+    of the column's range, or more if a large mean comes before them.
 
     Raises:
         VAEError: the file cannot be written.
     """
-    cells = ([f"{value:.7g}" for value in row] for row in np.asarray(rows).tolist())
+    values = np.asarray(rows, np.float64)
+    digits = [significant_digits(column) for column in values.T]
+    cells = (
+        [f"{value:.{count}g}" for value, count in zip(row, digits, strict=True)]
+        for row in values.tolist()
+    )
     write_csv(path, columns, cells, "\t" if path.suffix.lower() == ".tsv" else ",")
+
+
+def significant_digits(column: np.ndarray) -> int:
+    """How many digits tell the values of a column apart: 7, or more if its mean is large."""
+    largest, spread = float(np.abs(column).max()), float(np.ptp(column))
+    if spread == 0:
+        return CONSTANT_DIGITS
+    return min(FLOAT32_DIGITS + int(math.log10(max(largest / spread, 1))), FLOAT64_DIGITS)
 
 
 def _rows(text: str, path: Path) -> list[list[str]]:

@@ -2,7 +2,6 @@
 
 from torch import Generator
 
-from vae_cli.data.batches import gather
 from vae_cli.experiment.resolve import Resolved
 from vae_cli.items.choice import kind_of
 from vae_cli.latent.reconstruction import reconstruct
@@ -25,9 +24,10 @@ def write_previews(recorder: RunRecorder, resolved: Resolved) -> None:
     model.eval()
     reconstructions, samples = recorder.run.previews(kind.suffix)
     test = resolved.test
-    originals = gather(test.items, test.rows[: kind.preview_items])
+    originals = test.network_input(test.rows[: kind.preview_items])
     decoded = reconstruct(model, originals).items
-    kind.write_reconstructions(originals.cpu(), decoded.cpu(), reconstructions, columns=COLUMNS)
+    before, after = (model.restore(tensor).cpu() for tensor in (originals, decoded))
+    kind.write_reconstructions(before, after, reconstructions, columns=COLUMNS)
     generator = Generator(resolved.device).manual_seed(resolved.config.training.seed)
     drawn = sample(model, kind.preview_samples, noise=kind.samples_noise, generator=generator)
-    kind.write(drawn.cpu(), samples, columns=COLUMNS)
+    kind.write(model.restore(drawn).cpu(), samples, columns=COLUMNS)

@@ -1,6 +1,7 @@
 """From settings to everything that a training run needs, with every choice made."""
 
 import dataclasses
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
@@ -18,10 +19,12 @@ from vae_cli.config import (
 )
 from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
 from vae_cli.data.dataset import Progress, Spec, Split, ignore_progress, move_splits
+from vae_cli.data.digest import digest_splits
 from vae_cli.data.statistics import ColumnStatistics, column_statistics
 from vae_cli.errors import UsageError
-from vae_cli.model import Size, measure_size
+from vae_cli.model import ColumnScaling, Size, measure_size
 from vae_cli.model.conv import SIDES
+from vae_cli.runs.facts import require_storable
 from vae_cli.training import TrainState
 from vae_cli.training.precision import (
     Precision,
@@ -30,6 +33,7 @@ from vae_cli.training.precision import (
     require_supported,
 )
 
+MAX_NAMED_COLUMNS = 5  # in a warning
 MLP_IMAGE_SHAPE = (1, 28, 28)  # the images for which the default mlp was designed
 
 
@@ -44,6 +48,7 @@ class Resolved:
         train: the training set, on the device.
         test: the test set, on the device.
         statistics: of the columns of a table over the training set; None for images.
+        data_digest: SHA-256 of the items and labels of both sets.
         device: the device to train on.
         precision: of the matrix products.
         save_interval: the time between two saves.
@@ -54,6 +59,7 @@ class Resolved:
     train: Split
     test: Split
     statistics: ColumnStatistics | None
+    data_digest: str
     device: torch.device
     precision: Precision
     save_interval: SaveInterval
@@ -84,9 +90,14 @@ def resolve(config: Config, device: torch.device, progress: Progress = ignore_pr
     dataset = build_dataset(config.data, progress, flag="--data")
     spec, data = dataset.spec, resolve_data(config.data, dataset.spec)
     model = dataclasses.replace(config.model, network=choose_network(config.model, spec.shape))
-    limit = config.data.limit or None
-    train, test = dataset.train().head(limit), dataset.test().head(limit)
-    statistics = None if spec.is_image else column_statistics(train)
+    known = dataclasses.replace(config, data=data, model=model)
+    require_storable(known, spec)
+    train, test = (part.head(data.limit or None) for part in (dataset.train(), dataset.test()))
+    digest, statistics = digest_splits(train, test), None
+    if not spec.is_image:
+        statistics = column_statistics(train.items, train.rows)
+        train, test = standardized(statistics, train, test)
+        warn_of_constants(statistics, spec.columns)
     train, test = move_splits(train, test, device)
 
     def measure_bfloat16() -> bool:
@@ -97,7 +108,6 @@ def resolve(config: Config, device: torch.device, progress: Progress = ignore_pr
             config.training.batch_size,
         )
 
-    known = dataclasses.replace(config, data=data, model=model)
     device_name = cast("DeviceName", device.type)
     precision = choose_precision(config.training.precision, device, measure_bfloat16)
     training = dataclasses.replace(config.training, device=device_name, precision=precision)
@@ -107,10 +117,33 @@ def resolve(config: Config, device: torch.device, progress: Progress = ignore_pr
         train,
         test,
         statistics,
+        digest,
         device,
         precision,
         parse_save_interval(config.training.save_every),
     )
+
+
+def standardized(statistics: ColumnStatistics, train: Split, test: Split) -> tuple[Split, Split]:
+    """Both sets with rows that are standardized when the network takes them."""
+    standardize = ColumnScaling(*statistics).standardize
+    return (
+        dataclasses.replace(train, standardize=standardize),
+        dataclasses.replace(test, standardize=standardize),
+    )
+
+
+def warn_of_constants(statistics: ColumnStatistics, columns: Sequence[str]) -> None:
+    """Warn about columns that never change: no likelihood can be learned for them."""
+    constant = [name for name, std in zip(columns, statistics.std, strict=True) if std == 0]
+    if constant:
+        names = ", ".join(constant[:MAX_NAMED_COLUMNS])
+        more = f" and {len(constant) - MAX_NAMED_COLUMNS} more" * (
+            len(constant) > MAX_NAMED_COLUMNS
+        )
+        warnings.warn(
+            f"these columns never change and are left out of the loss: {names}{more}", stacklevel=2
+        )
 
 
 def resolve_data(config: DataConfig, spec: Spec) -> DataConfig:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 
@@ -13,11 +14,25 @@ from vae_cli.experiment.preview import write_previews
 from vae_cli.experiment.resolve import Resolved
 from vae_cli.files import remove_leftovers
 from vae_cli.items.choice import kind_of
-from vae_cli.runs.checkpoint import Checkpoint
 from vae_cli.runs.directory import Run
-from vae_cli.runs.recorder import Row, RunRecorder
+from vae_cli.runs.facts import Row
+from vae_cli.runs.loading import SavedState
+from vae_cli.runs.lock import locked
+from vae_cli.runs.recorder import RunRecorder
 from vae_cli.training import EpochReport, TrainState, fit
 from vae_cli.training.precision import apply_precision
+
+
+class FinishedRun(NamedTuple):
+    """A run after its last epoch.
+
+    Attributes:
+        run: its directory.
+        rows: the rows of `metrics.csv`, including those from before a resume.
+    """
+
+    run: Run
+    rows: list[Row]
 
 
 def ignore_report(report: EpochReport) -> None:
@@ -33,42 +48,57 @@ def train_run(
     run: Run,
     resolved: Resolved,
     *,
-    checkpoint: Checkpoint | None = None,
+    saved: SavedState | None = None,
     report: Callable[[EpochReport], None] = ignore_report,
     progress: Progress = ignore_progress,
     stopped: Callable[[], int | None] = never_stopped,
-) -> list[Row]:
+) -> FinishedRun:
     """Train a run to its last epoch.
 
     Args:
         run: its directory.
         resolved: the data and the settings.
-        checkpoint: the last state of this run, to resume it.
+        saved: the last state of this run, to resume it.
         report: called with the metrics of each epoch.
         progress: called with the number of items trained on since the start, and the number for the
-            whole run.
+            whole run; first when everything is checked and the training begins.
         stopped: returns the number of the signal that asked the training to stop, if there was one.
 
     Returns:
-        The rows of `metrics.csv`, including those from before a resume.
+        The run, which may have been renamed in the meantime, and its metrics.
 
     Raises:
         InterruptedRunError: there was a signal; the state was saved first.
+        UsageError: another process is training the run, or its data have changed.
         NonFiniteLossError: the loss is not finite; the last finite checkpoints remain.
         VAEError: memory is full, a file cannot be written, or the checkpoint does not fit.
     """
-    remove_leftovers(run.path)
+    with locked(run):
+        remove_leftovers(run.path)
+        return _train_locked(run, resolved, saved, report, progress, stopped)
+
+
+def _train_locked(
+    run: Run,
+    resolved: Resolved,
+    saved: SavedState | None,
+    report: Callable[[EpochReport], None],
+    progress: Progress,
+    stopped: Callable[[], int | None],
+) -> FinishedRun:
     state = resolved.initial_state()
     apply_precision(resolved.precision, state)
+    recorder = make_recorder(run, resolved, state)
     if signal := stopped():
-        if checkpoint is None:
+        if saved is None:
             run.discard()
         raise InterruptedRunError("stopped before the first step: nothing was learned yet", signal)
-    recorder = make_recorder(run, resolved, state)
-    if checkpoint:
-        recorder.restore(checkpoint)
+    if saved:
+        recorder.restore(saved)
         run.reopen()
         run.write_config(resolved.config)
+    items, epochs = len(resolved.train), resolved.config.training.epochs
+    progress(state.epoch * items + state.totals.count, epochs * items)
 
     def save_or_stop(done: int, total: int) -> None:
         progress(done, total)
@@ -83,8 +113,8 @@ def train_run(
     recorder.save()
     write_previews(recorder, resolved)
     if signal := stopped():
-        raise InterruptedRunError(f"stopped, but run {run.name} is finished", signal)
-    return recorder.rows
+        raise InterruptedRunError(f"stopped, but run {recorder.run.name} is finished", signal)
+    return FinishedRun(recorder.run, recorder.rows)
 
 
 def make_recorder(run: Run, resolved: Resolved, state: TrainState) -> RunRecorder:
@@ -95,6 +125,7 @@ def make_recorder(run: Run, resolved: Resolved, state: TrainState) -> RunRecorde
         resolved.spec,
         kind_of(resolved.spec).distortion_name,
         (len(resolved.train), len(resolved.test)),
+        resolved.data_digest,
         state,
         resolved.save_interval,
     )

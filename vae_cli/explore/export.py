@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, nn
+from torch import Generator
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.errors import UsageError
 from vae_cli.explore.document import make_document
-from vae_cli.explore.layers import Operation, count_multiply_adds, list_operations
+from vae_cli.explore.layers import Operation, count_multiply_adds, list_decoding
 from vae_cli.explore.scene import Scene
 from vae_cli.model import VAE
 from vae_cli.render.grid import tile, to_picture, to_pixels
@@ -55,11 +55,11 @@ def export_page(model: TrainedModel, scene: Scene) -> Page:
         UsageError: the decoder is too large, and its items are not images.
     """
     few = scene.with_fewer_items(MAX_ITEMS)
-    steps = list(list_operations(model.model.decoder))
+    steps = list_decoding(model.model)
     weights = sum(tensor.numel() for step in steps for tensor in step.weights)
     multiply_adds = count_multiply_adds(steps)
     if weights <= MAX_WEIGHTS and multiply_adds <= MAX_MULTIPLY_ADDS:
-        decoder = pack(list(list_operations(quantize(model.model, few.latents))))
+        decoder = pack(list_decoding(quantize(model.model, few.latents)))
         facts = {**few.facts(), "decoder": decoder}
         return Page(make_document(scene.title, facts, LINK), "")
     large = (
@@ -77,26 +77,30 @@ def export_page(model: TrainedModel, scene: Scene) -> Page:
     return Page(make_document(scene.title, {**plane.facts(), "tiles": tiles}, LINK), remark)
 
 
-def quantize(model: VAE, latents: np.ndarray) -> nn.Module:
-    """The decoder with float16 weights, if they change no pixel by half a grey level.
+def quantize(model: VAE, latents: np.ndarray) -> VAE:
+    """The model with a decoder of float16 weights, if they change no pixel by half a grey level.
 
     This is tested at `latents` and at 64 samples from the prior. The decoder of a table is not
     changed, because its columns may have any scale.
     """
     samples = torch.randn(64, model.latent_dim, generator=Generator().manual_seed(0))
     z = torch.cat([torch.from_numpy(latents), samples]).to(model.device)
-    rounded = copy.deepcopy(model.decoder).half().float()
+    if model.columns is not None:
+        return model
+    rounded = copy.deepcopy(model)
+    rounded.decoder.half().float()
     with torch.no_grad():
-        exact, close = model.decoder(z).mean, rounded(z).mean
-    is_close = exact.ndim > 2 and float((exact - close).abs().max()) < HALF_GREY_LEVEL  # noqa: PLR2004
-    return rounded if is_close else model.decoder
+        exact, close = model.likelihood(z).mean, rounded.likelihood(z).mean
+    is_close = float((exact - close).abs().max()) < HALF_GREY_LEVEL
+    return rounded if is_close else model
 
 
 def pack(steps: list[Operation]) -> dict[str, Any]:
     """The operations, and all their weights in one text."""
-    weights = torch.cat([tensor.detach().flatten() for step in steps for tensor in step.weights])
+    tensors = [tensor.detach().cpu().float() for step in steps for tensor in step.weights]
+    weights = torch.cat([tensor.flatten() for tensor in tensors])
     short = bool((weights.half().float() == weights).all())
-    values = weights.cpu().numpy().astype("<f2" if short else "<f4")
+    values = weights.numpy().astype("<f2" if short else "<f4")
     # Group high and low bytes, so that deflate compresses better.
     planes = values.view(np.uint8).reshape(-1, values.itemsize).T
     deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from vae_cli.model import ConvDecoder, MLPDecoder, VectorDecoder
+from vae_cli.model import VAE, ConvDecoder, MLPDecoder, VectorDecoder
 from vae_cli.model.conv import Block
 
 
@@ -24,6 +24,14 @@ class Operation:
     weights: tuple[Tensor, ...] = ()
 
 
+def list_decoding(model: VAE) -> list[Operation]:
+    """The operations from a latent to an item in the units of the data."""
+    steps = list(list_operations(model.decoder))
+    if model.columns is not None:
+        steps.append(Operation("scale", (), (model.columns.std, model.columns.mean)))
+    return steps
+
+
 def list_operations(module: nn.Module) -> Iterator[Operation]:
     """The operations of a decoder, in order.
 
@@ -36,7 +44,6 @@ def list_operations(module: nn.Module) -> Iterator[Operation]:
             yield Operation("sigmoid")
         case VectorDecoder():
             yield from _each(module.layers, module.project)
-            yield Operation("scale", (), (module.columns.scale, module.columns.mean))
         case ConvDecoder():
             yield from _each(module.dense, nn.ReLU(), module.project)
             yield Operation("view", module.coarsest)

@@ -20,7 +20,7 @@ class NamedItems(NamedTuple):
 
     Attributes:
         names: one per item.
-        items: float32 `(N, ...)`, in the shape of the model's items.
+        items: images float32 `(N, C, H, W)`, or rows `(N, D)` as they were read.
         hints: sentences for the user, for example that a picture looks like a negative.
     """
 
@@ -113,7 +113,7 @@ class ItemKind(ABC):
         self.require_count(len(items), path)
         require_valid_values(items, path)
         names = [f"{path.name} {number}" for number in range(len(items))]
-        return NamedItems(names, to_unit_interval(items), [])
+        return NamedItems(names, to_unit_interval(items) if self.spec.is_image else items, [])
 
     @abstractmethod
     def require_count(self, count: int, path: Path) -> None:

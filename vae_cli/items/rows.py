@@ -31,7 +31,7 @@ class Rows(ItemKind):
         if path.suffix.lower() not in READABLE_SUFFIXES:
             name = self.spec.name
             raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")
-        rows = read_table_like(path, self.spec).float()
+        rows = read_table_like(path, self.spec)
         return NamedItems([f"{path.name} row {n}" for n in range(1, len(rows) + 1)], rows, [])
 
     def require_count(self, count: int, path: Path) -> None:
@@ -116,7 +116,7 @@ class Rows(ItemKind):
 
     def summarize(self, train: Split, test: Split) -> Summary:  # noqa: ARG002  of the training set
         """Mean and standard deviation of each column over the training set."""
-        mean, std = (values.tolist() for values in column_statistics(train))
+        mean, std = (values.tolist() for values in column_statistics(train.items, train.rows))
         figures = list(zip(self.spec.columns, mean, std, strict=True))
         return Summary(
             ("column", "mean", "standard deviation"),

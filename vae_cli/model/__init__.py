@@ -8,12 +8,13 @@ from vae_cli.model.objectives import Loss, NegativeELBO, Objective
 from vae_cli.model.priors import Prior, StandardNormal
 from vae_cli.model.size import Size, measure_size
 from vae_cli.model.vae import VAE, Inference, Model
-from vae_cli.model.vectors import VectorDecoder, VectorEncoder
+from vae_cli.model.vectors import ColumnScaling, VectorDecoder
 
 __all__ = [
     "PRESETS",
     "VAE",
     "ColumnNormal",
+    "ColumnScaling",
     "ConvDecoder",
     "ConvEncoder",
     "DiagonalNormal",
@@ -30,7 +31,6 @@ __all__ = [
     "Size",
     "StandardNormal",
     "VectorDecoder",
-    "VectorEncoder",
     "measure_size",
     "plan",
 ]

@@ -7,10 +7,10 @@ Every pixel of an image has a variance of ½,
 so the sum of an image's squared errors is a negative log-likelihood in nats, up to a constant.
 `distortion` leaves the constant out, so that it has the scale of the usual "MSE" of VAE tutorials.
 
-Every column of a table has a variance σ² that is learned with the weights, in units of the column's
-own standard deviation s (the σ-VAE of Rybkin, Daniilidis & Levine, 2021, with one σ per column):
+The columns of a table are standardized, and each has a variance σ² that is learned with the weights
+(the σ-VAE of Rybkin, Daniilidis & Levine, 2021, with one σ per column):
 
-    −log p(x|z) = ½ Σ ((x − mean) / s)² / σ² + log σ²  +  Σ log s + ½ D log 2π.
+    −log p(x|z) = ½ Σ (x − mean)² / σ² + log σ²  +  ½ D log 2π.
 """
 
 import math
@@ -69,28 +69,32 @@ class HalfVarianceNormal(Likelihood):
 @final
 @dataclass(frozen=True)
 class ColumnNormal(Likelihood):
-    """Independent columns, each N(mean, (unit · σ)²).
+    """Independent standardized columns, each N(mean, σ²).
+
+    A column that never changes has no density, so it is left out of the sums, and samples of it are
+    its mean.
 
     Attributes:
-        mean: `(B, D)`, in the units of the data.
+        mean: `(B, D)`, in units of the columns' standard deviations.
         log_variance: log σ², `(D,)`.
-        unit: each column's standard deviation over the training set, `(D,)`.
+        changes: 0 for a column that never changes and 1 for the others, `(D,)`.
     """
 
     mean: Tensor
     log_variance: Tensor
-    unit: Tensor
+    changes: Tensor
 
     def distortion(self, x: Tensor) -> Tensor:
         """The negative log-likelihood of standardized columns, without ½ D log 2π: `(B,)`."""
-        squares = ((x - self.mean) / self.unit) ** 2
-        return 0.5 * (squares * (-self.log_variance).exp() + self.log_variance).sum(1)
+        squares = (x - self.mean) ** 2
+        terms = squares * (-self.log_variance).exp() + self.log_variance
+        return 0.5 * (terms * self.changes).sum(1)
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """Log p(x|z) in nats, in the units of the data: `(B,)`."""
-        return -self.distortion(x) - (self.unit.log() + 0.5 * math.log(2 * math.pi)).sum()
+        """Log p(x|z) of standardized columns, in nats: `(B,)`."""
+        return -self.distortion(x) - 0.5 * math.log(2 * math.pi) * self.changes.sum()
 
     def sample(self, generator: Generator | None = None) -> Tensor:
         """One sample, `(B, D)`."""
         noise = torch.empty_like(self.mean).normal_(generator=generator)
-        return self.mean + self.unit * (0.5 * self.log_variance).exp() * noise
+        return self.mean + self.changes * (0.5 * self.log_variance).exp() * noise

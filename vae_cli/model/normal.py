@@ -20,6 +20,11 @@ class DiagonalNormal:
     Attributes:
         mean: `(..., D)`.
         log_variance: `(..., D)`, the logarithm of the variance (not of the standard deviation).
+
+    Example:
+        >>> posterior = DiagonalNormal(torch.zeros(4, 2), torch.zeros(4, 2))
+        >>> posterior.rsample().shape, posterior.kl_to_standard().sum().item()
+        (torch.Size([4, 2]), 0.0)
     """
 
     mean: Tensor

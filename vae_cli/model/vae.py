@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 from vae_cli.model.likelihoods import Likelihood
 from vae_cli.model.normal import DiagonalNormal
 from vae_cli.model.priors import Prior, StandardNormal
+from vae_cli.model.vectors import ColumnScaling
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,18 @@ class VAE(nn.Module):
         encoder: images `(B, C, H, W)` to a `DiagonalNormal` with parameters `(B, D)`.
         decoder: latents `(B, D)` to a `Likelihood` with mean `(B, C, H, W)`.
         latent_dim: D.
+        columns: the scaling of the columns of a table; None for images.
     """
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module, latent_dim: int) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        latent_dim: int,
+        columns: ColumnScaling | None = None,
+    ) -> None:
         super().__init__()
+        self.columns = columns
         self.encoder = encoder
         self.decoder = decoder
         self.latent_dim = latent_dim
@@ -71,8 +80,16 @@ class VAE(nn.Module):
         """The device of the parameters."""
         return next(self.parameters()).device
 
+    def standardize(self, items: Tensor) -> Tensor:
+        """Items in the units of the data as the network takes them."""
+        return items if self.columns is None else self.columns.standardize(items)
+
+    def restore(self, outputs: Tensor) -> Tensor:
+        """What the network returns, in the units of the data."""
+        return outputs if self.columns is None else self.columns.restore(outputs)
+
     def posterior(self, x: Tensor) -> DiagonalNormal:
-        """q(z|x) for images `(B, C, H, W)` with pixels in [0, 1], or rows `(B, D)`."""
+        """q(z|x) for images `(B, C, H, W)` in [0, 1], or standardized rows `(B, D)`."""
         posterior: DiagonalNormal = self.encoder(x)
         return posterior
 

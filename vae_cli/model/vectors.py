@@ -1,86 +1,74 @@
-"""The networks for rows of a table. They standardize the input, and undo that on the output."""
+"""The parts of a model for rows of a table: scaled columns, and a decoder with one σ per column."""
 
-from collections.abc import Sequence
-from typing import final
+from collections.abc import Callable, Sequence
+from typing import Self, final
 
 import torch
 from torch import Tensor, nn
 
 from vae_cli.model.likelihoods import ColumnNormal
-from vae_cli.model.mlp import MLPEncoder, relu_layers
-from vae_cli.model.normal import DiagonalNormal
+from vae_cli.model.mlp import relu_layers
 
-MIN_LOG_VARIANCE = -8.0  # log σ² of a column that is predicted exactly would go to minus infinity
+MIN_LOG_VARIANCE = -8.0  # of a column that is predicted exactly, log σ² would go to −infinity
 
 
 @final
 class ColumnScaling(nn.Module):
     """The mean and standard deviation of each column, stored with the weights.
 
+    The network sees standardized columns: 0 is the mean, and 1 is a standard deviation. The
+    arithmetic is in float64, so that a large mean does not hide small differences. It is done
+    on the processor, where the two tensors stay: not every device has float64.
+
     Args:
         mean: `(D,)`, over the training set.
-        std: `(D,)`, over the training set.
+        std: `(D,)`, over the training set; 0 for a column that never changes.
     """
 
     mean: Tensor
-    scale: Tensor
+    std: Tensor
 
     def __init__(self, mean: Tensor, std: Tensor) -> None:
         super().__init__()
-        self.register_buffer("mean", mean.clone())
-        self.register_buffer("scale", std.clone())
+        self.register_buffer("mean", mean.double())
+        self.register_buffer("std", std.double())
+
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> Self:  # noqa: ARG002
+        return self  # called by .to(), .cuda(), .half() and the like
 
     def standardize(self, x: Tensor) -> Tensor:
-        """Rows `(B, D)` around 0, in units of the columns' standard deviations."""
-        return (x - self.mean) / self.scale
+        """Rows `(B, D)` in the units of the data, as float32 for the network."""
+        return ((x.cpu().double() - self.mean) / torch.where(self.std > 0, self.std, 1.0)).float()
 
     def restore(self, x: Tensor) -> Tensor:
-        """Standardized rows `(B, D)` in the units of the data."""
-        return self.mean + self.scale * x
+        """Standardized rows `(B, D)` as float64 in the units of the data.
 
-
-@final
-class VectorEncoder(nn.Module):
-    """Standardize the columns, then an `MLPEncoder`.
-
-    Args:
-        mean: of each column over the training set, `(D,)`.
-        std: standard deviation of each column over the training set, `(D,)`.
-        hidden: widths of the hidden layers.
-        latent_dim: number of latent dimensions.
-    """
-
-    def __init__(self, mean: Tensor, std: Tensor, hidden: Sequence[int], latent_dim: int) -> None:
-        super().__init__()
-        self.columns = ColumnScaling(mean, std)
-        self.mlp = MLPEncoder(mean.shape, hidden, latent_dim)
-
-    def forward(self, x: Tensor) -> DiagonalNormal:
-        """The posterior of rows `(B, D)` in the units of the data."""
-        posterior: DiagonalNormal = self.mlp(self.columns.standardize(x))
-        return posterior
+        A column that never changes comes out as its constant.
+        """
+        return self.mean + self.std * x.cpu().double()
 
 
 @final
 class VectorDecoder(nn.Module):
-    """The mirror image of the encoder. One σ per column is learned with the weights.
+    """The mirror image of an `MLPEncoder` for standardized rows. One σ per column is learned.
 
     Args:
-        mean: of each column over the training set, `(D,)`.
-        std: standard deviation of each column over the training set, `(D,)`.
+        changes: `(D,)`, 0 for a column that never changes and 1 for the others.
         hidden: widths of the encoder's hidden layers.
         latent_dim: number of latent dimensions.
     """
 
-    def __init__(self, mean: Tensor, std: Tensor, hidden: Sequence[int], latent_dim: int) -> None:
+    changes: Tensor
+
+    def __init__(self, changes: Tensor, hidden: Sequence[int], latent_dim: int) -> None:
         super().__init__()
-        self.columns = ColumnScaling(mean, std)
+        self.register_buffer("changes", changes.float())
         self.layers = relu_layers([latent_dim, *reversed(hidden)])
-        self.project = nn.Linear(hidden[0], len(mean))
-        self.log_variance = nn.Parameter(torch.zeros(len(mean)))
+        self.project = nn.Linear(hidden[0], len(changes))
+        self.log_variance = nn.Parameter(torch.zeros(len(changes)))
 
     def forward(self, z: Tensor) -> ColumnNormal:
-        """The likelihood for latents `(B, D)`, in the units of the data."""
-        mean = self.columns.restore(self.project(self.layers(z)).float())
+        """The likelihood of standardized rows for latents `(B, D)`."""
+        mean = self.project(self.layers(z)).float()
         log_variance = self.log_variance.clamp(min=MIN_LOG_VARIANCE)
-        return ColumnNormal(mean, log_variance, self.columns.scale)
+        return ColumnNormal(mean, log_variance, self.changes)

@@ -19,8 +19,9 @@ from torch import Tensor
 
 from vae_cli.errors import VAEError
 from vae_cli.files import write_bytes
+from vae_cli.runs.upgrade import upgrade
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_BYTES = 8 * 2**30
 _EMPTY_DIGEST = b"0" * 64
 
@@ -73,7 +74,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if hashlib.sha256(content.replace(digest, _EMPTY_DIGEST, 1)).hexdigest().encode() != digest:
         raise VAEError(f"{path} is damaged: its contents do not match their SHA-256")
     try:
-        return Checkpoint(deserialize(content), facts)
+        return Checkpoint(upgrade(deserialize(content), facts), facts)
     except (SafetensorError, ValueError, KeyError) as error:
         raise VAEError(f"{path} is damaged: {error}") from error
 

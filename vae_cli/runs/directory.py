@@ -80,6 +80,20 @@ class Run:
         ends = [self.previews(suffix)[-1] for suffix in (PNG, CSV)]
         return max((path.stat().st_mtime for path in ends if path.is_file()), default=0)
 
+    @property
+    def inode(self) -> int:
+        """The number that identifies the directory, whatever its name; 0 if there is none."""
+        try:
+            return self.path.stat().st_ino
+        except OSError:
+            return 0
+
+    def find_renamed(self, inode: int) -> "Run | None":
+        """The run in the same folder with this inode, if there is one."""
+        siblings = self.path.parent.iterdir() if self.path.parent.is_dir() else ()
+        runs = (Run(path) for path in siblings)
+        return next((run for run in runs if run.inode == inode), None)
+
     def discard(self) -> None:
         """Remove the directory of a run before its first step."""
         self.config_file.unlink()

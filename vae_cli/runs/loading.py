@@ -1,26 +1,23 @@
 """Reading a checkpoint: a model to use, or a state to resume. Everything is checked first."""
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from vae_cli.build import build_on_meta
-from vae_cli.config import Config, differences, merge
+from vae_cli.config import Config, differences, merge, to_dict
 from vae_cli.data.catalogue import find_source
 from vae_cli.data.dataset import Spec
-from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.model import VAE
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches
 from vae_cli.runs.directory import Run
+from vae_cli.runs.facts import Facts, parse_facts
 
-MAX_SIDE = 100_000  # columns of a row, or pixels of an edge
 RESUME_MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}
-_SPEC = TypeAdapter(Spec)
 
 
 class LoadedModel(NamedTuple):
@@ -41,6 +38,18 @@ class LoadedModel(NamedTuple):
     epoch: int
 
 
+class SavedState(NamedTuple):
+    """The last state of a run.
+
+    Attributes:
+        tensors: of the training state, by name.
+        facts: the position, the metrics, and what the data were.
+    """
+
+    tensors: dict[str, Tensor]
+    facts: Facts
+
+
 def load_model(run: Run) -> LoadedModel:
     """Load the best weights of a run.
 
@@ -48,30 +57,46 @@ def load_model(run: Run) -> LoadedModel:
         VAEError: there are no weights, they are damaged, or they do not fit their config.
     """
     checkpoint = load_checkpoint(run.best)
-    weights = checkpoint.group("state.model")
-    try:
-        config = merge(("its config", checkpoint.facts["config"]))
-        spec = read_spec(checkpoint)
-        model = build_on_meta(config.model, spec.shape)
-        kl_by_dim = checkpoint.tensors["kl_by_dim"]
-        epoch = int(checkpoint.facts["epoch"])
-    except KeyError as error:
-        raise VAEError(f"{run.best} lacks {error}: it is not a checkpoint of a model") from error
-    except (UsageError, OverflowError, RuntimeError, TypeError, ValueError) as error:
-        raise VAEError(f"{run.best} is damaged: {_first_line(error)}") from error
-    if not matches(weights, model):
-        raise VAEError(f"the weights in {run.best} do not fit the config in it")
-    if kl_by_dim.shape != (model.latent_dim,):
+    facts = parse_facts(checkpoint.facts, run.best)
+    model = build_matching(checkpoint, facts, run.best)
+    kl_by_dim = checkpoint.tensors.get("kl_by_dim")
+    if kl_by_dim is None or kl_by_dim.shape != (model.latent_dim,):
         raise VAEError(f"the KL in {run.best} does not fit its {model.latent_dim} dimensions")
-    if not all(tensor.isfinite().all() for tensor in (kl_by_dim, *weights.values())):
-        raise VAEError(f"the weights in {run.best} are not finite numbers")
-    model.load_state_dict(weights, assign=True)
-    return LoadedModel(model, spec, config, kl_by_dim, epoch)
+    require_finite(checkpoint, run.best)
+    model.load_state_dict(checkpoint.group("state.model"), assign=True)
+    return LoadedModel(model, facts.data, facts.config, kl_by_dim, facts.epoch)
+
+
+def build_matching(checkpoint: Checkpoint, facts: Facts, source: Path) -> VAE:
+    """The model of a checkpoint's config, without memory; its weights fit into it.
+
+    Raises:
+        VAEError: they do not.
+    """
+    try:
+        model = build_on_meta(facts.config.model, facts.data.shape)
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise VAEError(f"{source} is damaged: {reason}") from error
+    if not matches(checkpoint.group("state.model"), model):
+        raise VAEError(f"the weights in {source} do not fit the config in it")
+    return model
+
+
+def require_finite(checkpoint: Checkpoint, source: Path) -> None:
+    """Check that the weights, the moments and the other floats are finite numbers.
+
+    Raises:
+        VAEError: one of them is not.
+    """
+    tensors = checkpoint.tensors.values()
+    if not all(tensor.isfinite().all() for tensor in tensors if tensor.is_floating_point()):
+        raise VAEError(f"the weights in {source} are not finite numbers")
 
 
 def load_for_resume(
     run: Run, typed: Sequence[tuple[str, Mapping[str, Any]]]
-) -> tuple[Checkpoint, Config]:
+) -> tuple[SavedState, Config]:
     """Load the last state of a run, and its settings with those typed settings that may change.
 
     Raises:
@@ -79,13 +104,9 @@ def load_for_resume(
         VAEError: the checkpoint is missing or damaged.
     """
     checkpoint = load_checkpoint(run.last)
-    try:
-        base = ("its config", checkpoint.facts["config"])
-        own = merge(base)
-        spec = read_spec(checkpoint)
-    except (KeyError, OverflowError, TypeError, ValueError, UsageError) as error:
-        raise VAEError(f"{run.last} is damaged: {_first_line(error)}") from error
-    wanted = merge(base, *typed)
+    facts = parse_facts(checkpoint.facts, run.last)
+    own = facts.config
+    wanted = merge(("its config", to_dict(own)), *typed)
     name = find_source(wanted.data.name, "--data").absolute_name
     wanted = dataclasses.replace(wanted, data=dataclasses.replace(wanted.data, name=name))
     changes = [c for c in differences(own, wanted) if c.key not in RESUME_MAY_CHANGE]
@@ -96,24 +117,6 @@ def load_for_resume(
         raise UsageError(
             f"--epochs: run {run.name} has {own.training.epochs}; it can only be raised"
         )
-    if not matches(checkpoint.group("state.model"), build_on_meta(wanted.model, spec.shape)):
-        raise VAEError(f"the weights in {run.last} do not fit the config in it")
-    return checkpoint, wanted
-
-
-def read_spec(checkpoint: Checkpoint) -> Spec:
-    """What the items of a checkpoint's model are; Fashion-MNIST's if it does not say.
-
-    Raises:
-        ValueError: it is malformed.
-    """
-    if "data" not in checkpoint.facts:
-        return FashionMNIST.spec
-    spec = _SPEC.validate_json(json.dumps(checkpoint.facts["data"]), strict=True)
-    if len(spec.shape) not in {1, 3} or not all(0 < side <= MAX_SIDE for side in spec.shape):
-        raise ValueError(f"items of {spec.shape}")
-    return spec
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    build_matching(checkpoint, facts, run.last)
+    require_finite(checkpoint, run.last)
+    return SavedState(checkpoint.group("state"), facts), wanted

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from vae_cli.errors import UsageError
 from vae_cli.runs.directory import ROOT, Run
+from vae_cli.runs.lock import is_locked
 
 TRAIN_FIRST = "train one first with: vae train"
 MAX_SUGGESTIONS = 5
@@ -37,10 +38,13 @@ def find_run(selector: str | None, root: Path = ROOT) -> Run:
 def find_stopped(selector: str | None, root: Path = ROOT) -> Run:
     """The run with this name or path; None means the one that stopped last, or finished last.
 
+    Runs that are being trained are left out, unless they are named.
+
     Raises:
         UsageError: there is none.
     """
     stopped = [run for run in _all_runs(root) if run.last.is_file() and not run.finished]
+    stopped = [run for run in stopped if not is_locked(run)]
     if selector is not None or not stopped:
         return find_run(selector, root)
     return max(stopped, key=lambda run: run.last.stat().st_mtime)

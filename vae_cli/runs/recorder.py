@@ -5,25 +5,26 @@ with the lowest test loss. Each is complete: weights, moments, random numbers, p
 metrics so far. A run that is resumed from `last` continues bit for bit as if it had never stopped.
 """
 
-import dataclasses
 import math
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from torch import Tensor
 
-from vae_cli.config import Config, SaveInterval, to_dict
+from vae_cli.config import Config, SaveInterval
+from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.files import write_csv
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run
-from vae_cli.runs.loading import read_spec
+from vae_cli.runs.facts import Facts, Position, Row, facts_to_json
+from vae_cli.runs.loading import SavedState
 from vae_cli.training import EpochReport, TrainState
 
-Row = dict[str, Any]
+FIRST_SAVE_SECONDS = 5.0  # the first save is early, so that a long interval loses little
 
 
 @dataclass
@@ -36,14 +37,16 @@ class RunRecorder:
         spec: what its items are.
         distortion_name: the name of the distortion in the metrics.
         counts: the numbers of training and test items.
+        data_digest: SHA-256 of both sets.
         state: what is saved.
         interval: the time between two saves.
         rows: the metrics of each epoch.
         best_loss: the lowest test loss so far.
         best: the state with that loss, if it was reached in this process.
         best_is_written: whether `best.safetensors` is that state.
-        saved_at: the time of the last save, in seconds of a monotonic clock.
-        saved_epoch: the number of complete epochs at that time.
+        inode: identifies the directory, so that it is found again if it is renamed.
+        next_save: when to save next, in seconds of a monotonic clock.
+        saved_epoch: the number of complete epochs at the last save; -1 before the first.
     """
 
     run: Run
@@ -51,36 +54,65 @@ class RunRecorder:
     spec: Spec
     distortion_name: str
     counts: tuple[int, int]
+    data_digest: str
     state: TrainState
     interval: SaveInterval
     rows: list[Row] = field(default_factory=list)
     best_loss: float = math.inf
     best: Checkpoint | None = None
     best_is_written: bool = True
-    saved_at: float = field(default_factory=time.monotonic)
-    saved_epoch: int = 0
+    next_save: float = field(init=False)
+    inode: int = field(init=False)
+    saved_epoch: int = -1
 
-    def restore(self, checkpoint: Checkpoint) -> None:
-        """Continue from a checkpoint of this run.
+    def __post_init__(self) -> None:
+        self.next_save = time.monotonic() + min(self.interval.seconds, FIRST_SAVE_SECONDS)
+        self.inode = self.run.inode
+
+    def restore(self, saved: SavedState) -> None:
+        """Continue from the last state of this run.
 
         Raises:
             UsageError: the data have changed since.
             VAEError: it does not fit the settings.
         """
-        before, now = checkpoint.facts.get("counts"), list(self.counts)
-        spec = read_spec(checkpoint)
-        if before != now or spec != self.spec:
+        facts = saved.facts
+        if facts.counts != self.counts or facts.data != self.spec:
             raise UsageError(
-                f"run {self.run.name} cannot go on: its data have changed, from {before} training "
-                f"and test items of {spec.shape} to {now} of {self.spec.shape}"
+                f"run {self.run.name} cannot go on: its data have changed, from "
+                f"{list(facts.counts)} training and test items of {facts.data.shape} "
+                f"to {list(self.counts)} of {self.spec.shape}"
             )
-        facts = checkpoint.facts
+        if facts.data_digest not in {"", self.data_digest}:
+            raise UsageError(
+                f"run {self.run.name} cannot go on: the contents of its data have changed"
+            )
+        self._require_position(facts.position)
+        totals = saved.tensors.get("totals")
+        if totals is not None and totals.shape != (2 + self.config.model.latent_dim,):
+            raise VAEError(f"{self.run.last} does not fit its config: totals of another shape")
         try:
-            self.state.restore(checkpoint.group("state"), facts["position"])
-            self.rows, self.best_loss = list(facts["rows"]), float(facts["best_loss"])
-            self.saved_epoch = self.state.epoch
-        except (KeyError, OverflowError, RuntimeError, TypeError, ValueError) as error:
+            self.state.restore(saved.tensors, vars(facts.position))
+        except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise VAEError(f"{self.run.last} does not fit its config: {error}") from error
+        self.rows, self.best_loss = facts.rows, facts.best_loss
+        self.saved_epoch = self.state.epoch
+
+    def _require_position(self, position: Position) -> None:
+        """Check that a position is one that a training of these data can reach.
+
+        Raises:
+            VAEError: it is not.
+        """
+        items, batch_size = self.counts[0], self.config.training.batch_size
+        steps = steps_per_epoch(items, batch_size)
+        reached = (
+            position.done <= steps
+            and position.step == position.epoch * steps + position.done
+            and position.count == min(position.done * batch_size, items)
+        )
+        if not reached:
+            raise VAEError(f"{self.run.last} is damaged: its position does not fit its data")
 
     def record_epoch(self, report: EpochReport) -> None:
         """Add the metrics of an epoch, copy the state if it is the best, and save if it is time."""
@@ -89,14 +121,16 @@ class RunRecorder:
             self.best_loss = report.test.loss
             self.best = self._copy_state({"kl_by_dim": report.test.kl_by_dim})
             self.best_is_written = False
-        if self.state.epoch - self.saved_epoch >= self.interval.epochs:
-            self.save()
+        is_first = self.saved_epoch < 0
+        if is_first or self.state.epoch - self.saved_epoch >= self.interval.epochs:
+            self.try_to_save()
 
     def save_or_stop(self, signal: int | None) -> None:
         """Save if it is time, or if a signal asked the training to stop.
 
         Raises:
             InterruptedRunError: there was a signal; the state is saved.
+            VAEError: there was a signal, and the state cannot be saved.
         """
         if signal is not None:
             self.save()
@@ -105,8 +139,16 @@ class RunRecorder:
                 f"go on with: vae train --resume {self.run.name}",
                 signal,
             )
-        if time.monotonic() - self.saved_at >= self.interval.seconds:
+        if time.monotonic() >= self.next_save:
+            self.try_to_save()
+
+    def try_to_save(self) -> None:
+        """Save; if that fails, warn and continue, because the next save may succeed."""
+        try:
             self.save()
+        except VAEError as error:
+            warnings.warn(f"not saved, will try again: {error}", stacklevel=2)
+            self.next_save = time.monotonic() + min(self.interval.seconds, FIRST_SAVE_SECONDS)
 
     def save(self) -> None:
         """Write the best checkpoint if it is new, the last one, and the metrics.
@@ -114,12 +156,25 @@ class RunRecorder:
         Raises:
             VAEError: a file cannot be written; the file that was there before is unchanged.
         """
+        self._follow_rename()
         self.save_best()
         save_checkpoint(self.run.last, self._copy_state({}))
         if self.rows:
-            values = (row.values() for row in self.rows)
-            write_csv(self.run.metrics_file, list(self.rows[0]), map(list, values))
-        self.saved_at, self.saved_epoch = time.monotonic(), self.state.epoch
+            columns = list(dict.fromkeys(name for row in self.rows for name in row))
+            rows = ([row.get(name, "") for name in columns] for row in self.rows)
+            write_csv(self.run.metrics_file, columns, rows)
+        self.next_save = time.monotonic() + self.interval.seconds
+        self.saved_epoch = self.state.epoch
+
+    def _follow_rename(self) -> None:
+        """Find the directory if it was renamed during the training, or create it if it is gone."""
+        if self.run.inode == self.inode:
+            return
+        self.run = self.run.find_renamed(self.inode) or self.run
+        if self.run.inode != self.inode:
+            self.run.write_config(self.config)
+            self.inode, self.best_is_written = self.run.inode, self.best is None
+        warnings.warn(f"the run's folder has changed; it is now {self.run.path}", stacklevel=2)
 
     def save_best(self) -> None:
         """Write the best checkpoint if it is new."""
@@ -136,22 +191,23 @@ class RunRecorder:
         best = self.best or load_checkpoint(self.run.best)
         return best.group("state.model")
 
+    def _facts(self) -> Facts:
+        return Facts(
+            config=self.config,
+            counts=self.counts,
+            epoch=self.state.epoch,
+            position=Position(**self.state.position()),
+            rows=self.rows.copy(),
+            best_loss=self.best_loss,
+            data=self.spec,
+            data_digest=self.data_digest,
+        )
+
     def _copy_state(self, more: Mapping[str, Tensor]) -> Checkpoint:
         """A copy of the state, in memory of its own."""
         state = self.state.tensors()
         tensors = {f"state.{name}": tensor.detach().cpu().clone() for name, tensor in state.items()}
-        return Checkpoint(
-            tensors | dict(more),
-            {
-                "config": to_dict(self.config),
-                "data": dataclasses.asdict(self.spec),
-                "counts": self.counts,
-                "epoch": self.state.epoch,
-                "position": self.state.position(),
-                "rows": self.rows.copy(),
-                "best_loss": self.best_loss,
-            },
-        )
+        return Checkpoint(tensors | dict(more), facts_to_json(self._facts()))
 
 
 def make_row(report: EpochReport, distortion_name: str) -> Row:

@@ -12,7 +12,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data.batches import gather, steps_per_epoch
+from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Split
 from vae_cli.model import Objective
 from vae_cli.training.epoch import Epoch
@@ -51,7 +51,7 @@ class CapturedEpoch(Epoch):
         """Train on the next full batch; it reads and writes nothing outside the device."""
         rows = self.order[: self.full_batches * self.batch_size]
         batches = rows.view(self.full_batches, self.batch_size)
-        x = gather(self.split.items, batches.index_select(0, self.batch).squeeze(0))
+        x = self.split.network_input(batches.index_select(0, self.batch).squeeze(0))
         rate = self.rates.index_select(0, self.batch).squeeze(0)
         train_step(self.state, self.plain, x, rate, self.reduce)
         self.batch += 1
@@ -64,6 +64,18 @@ class CapturedEpoch(Epoch):
         """
         before = {name: tensor.clone() for name, tensor in self.state.tensors().items()}
         position = self.state.position()
+        try:
+            self.warm_up()
+        finally:
+            self.state.restore(before, position)
+        graph = torch.cuda.CUDAGraph()
+        graph.register_generator_state(self.state.generator)
+        with torch.cuda.graph(graph):
+            self.step()
+        self.graph = graph
+
+    def warm_up(self) -> None:
+        """Do a few steps on a stream of their own, as a capture requires."""
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
@@ -71,12 +83,6 @@ class CapturedEpoch(Epoch):
                 self.batch.zero_()
                 self.step()
         torch.cuda.current_stream().wait_stream(stream)
-        self.state.restore(before, position)
-        graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.state.generator)
-        with torch.cuda.graph(graph):
-            self.step()
-        self.graph = graph
 
     def train_on(self, order: Tensor, rates: Tensor, progress: Callable[[int], None]) -> None:
         """Train by replaying the graph; progress is ahead of the device."""
@@ -91,7 +97,7 @@ class CapturedEpoch(Epoch):
                 progress(state.totals.count)
         rest = self.order[self.full_batches * self.batch_size :]
         if len(rest) and state.done == self.full_batches:
-            x = gather(self.split.items, rest)
+            x = self.split.network_input(rest)
             train_step(state, self.plain, x, self.rates[-1], self.reduce)
             state.count_step(len(rest))
         self.require_finite_loss()

@@ -7,17 +7,12 @@ from typing import final
 
 from torch import Tensor
 
-from vae_cli.data.batches import chunks, gather
-from vae_cli.data.dataset import Split
+from vae_cli.data.dataset import Split, ignore_progress
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Objective
 from vae_cli.training.metrics import Metrics
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import Reduce, identity, loss_and_gradients, trace, train_step
-
-
-def ignore_items(done: int) -> None:
-    """A progress callback that does nothing."""
 
 
 class Epoch(ABC):
@@ -45,7 +40,7 @@ class Epoch(ABC):
         self.plain = partial(loss_and_gradients, state, objective)
 
     def run(
-        self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = ignore_items
+        self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = ignore_progress
     ) -> Metrics:
         """Train on every item once, or on the rest of an epoch that was interrupted.
 
@@ -80,7 +75,7 @@ class Epoch(ABC):
         """
         if not self.state.totals.are_finite():
             raise NonFiniteLossError(
-                f"the loss is not finite in epoch {self.state.epoch + 1}: "
+                f"the loss or its gradient is not finite in epoch {self.state.epoch + 1}: "
                 "try a lower --learning-rate"
             )
 
@@ -98,14 +93,14 @@ class TracedEpoch(Epoch):
         reduce: Reduce = identity,
     ) -> None:
         super().__init__(state, objective, split, batch_size, reduce)
-        first = gather(split.items, split.rows[: self.batch_size])
+        first = split.network_input(split.rows[: self.batch_size])
         self.traced = trace(state, objective, first)
 
     def train_on(self, order: Tensor, rates: Tensor, progress: Callable[[int], None]) -> None:
         """Train batch by batch."""
         state, next_rates = self.state, iter(rates.tolist()[self.state.done :])
         rows = self.split.rows[order[state.done * self.batch_size :]]
-        for chunk in chunks(self.split.items, rows, self.batch_size):
+        for chunk in self.split.chunks(rows, self.batch_size):
             for x in chunk.split(self.batch_size):
                 step = self.traced if len(x) == self.batch_size else self.plain
                 train_step(state, step, x, next(next_rates), self.reduce)

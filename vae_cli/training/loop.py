@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Generator
 
-from vae_cli.data.batches import chunk_length, chunks, permutation, steps_per_epoch
+from vae_cli.data.batches import chunk_length, permutation, steps_per_epoch
 from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Model, Objective
@@ -35,7 +35,7 @@ def evaluate(model: Model, objective: Objective, split: Split, *, seed: int) -> 
     generator = Generator(split.items.device).manual_seed(seed)
     totals = Totals()
     batch_size = chunk_length(split.items.shape[1:], EVALUATION_BATCH)
-    for x in chunks(split.items, split.rows, batch_size):
+    for x in split.chunks(split.rows, batch_size):
         totals.add(objective(x, model(x, generator)))
         totals.count += len(x)
     return totals.mean()
@@ -93,6 +93,21 @@ def fit(
 
     Raises:
         NonFiniteLossError: a loss is infinite or not a number.
+
+    Example:
+        >>> import torch
+        >>> from vae_cli.config import merge
+        >>> from vae_cli.build import build_state
+        >>> from vae_cli.data.dataset import Split
+        >>> from vae_cli.model import NegativeELBO
+        >>> from vae_cli.training import constant
+        >>> state = build_state(merge(), (1, 28, 28), torch.device("cpu"))
+        >>> images = Split.whole(torch.rand(64, 1, 28, 28))
+        >>> losses = []
+        >>> fit(state, NegativeELBO(), images, images, epochs=2, batch_size=16, seed=0,
+        ...     learning_rate=constant(1e-3, 8), report=lambda done: losses.append(done.test.loss))
+        >>> losses[1] < losses[0]
+        True
     """
     count, steps = len(train), steps_per_epoch(len(train), batch_size)
     epoch = prepare_epoch(state, objective, train, batch_size, reduce)

@@ -29,12 +29,18 @@ def identity(tensors: list[Tensor]) -> list[Tensor]:
 def loss_and_gradients(
     state: TrainState, objective: Objective, x: Tensor
 ) -> tuple[Loss, list[Tensor]]:
-    """The loss of images `(B, C, H, W)` in [0, 1] or rows `(B, D)`, and all its gradients."""
+    """The loss of images `(B, C, H, W)` in [0, 1] or rows `(B, D)`, and all its gradients.
+
+    A gradient that is not finite makes the loss not a number, so that both are treated in the same
+    way: the optimizer takes no step, and the training ends.
+    """
     with torch.autocast(x.device.type, state.dtype, enabled=state.dtype != torch.float32):
         inference = state.model(x, state.generator)
     loss = objective(x, inference)
     gradients = torch.autograd.grad(loss.loss, list(state.optimizer.parameters.values()))
-    return Loss(loss.loss.detach(), loss.distortion, loss.kl), list(gradients)
+    zero_if_finite = 0 * torch.stack([gradient.sum() for gradient in gradients]).sum()
+    checked = loss.loss.detach() + zero_if_finite
+    return Loss(checked, loss.distortion, loss.kl), list(gradients)
 
 
 def train_step(

@@ -9,12 +9,12 @@ from vae_cli import config
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.options import Json, Quiet, refuse_unused, with_settings
 from vae_cli.cli.signals import StopSignals
-from vae_cli.cli.training_view import TrainingView, describe
+from vae_cli.cli.training_view import TrainingView
 
 if TYPE_CHECKING:
-    from vae_cli.runs.checkpoint import Checkpoint
+    from vae_cli.experiment.run import FinishedRun
     from vae_cli.runs.directory import Run
-    from vae_cli.runs.recorder import Row
+    from vae_cli.runs.loading import SavedState
 
 
 @with_settings()
@@ -53,20 +53,20 @@ def command(
     layers += [(f"--set {text}", config.parse_assignment(text)) for text in assignments or []]
     layers.append(("command line", typed))
     settings = config.merge(*layers)
-    terminal = Terminal(quiet=quiet or json)
+    terminal = Terminal(quiet=quiet or json, lasting=True)
     with StopSignals() as signals:
         from vae_cli.runs.loading import load_for_resume  # may swallow a KeyboardInterrupt
         from vae_cli.runs.lookup import find_stopped
 
         signals.raise_if_stopped()
-        run, checkpoint = None, None
+        run, saved = None, None
         if resume:
             run = find_stopped(run_name)
-            checkpoint, settings = load_for_resume(run, layers)
-            if run.finished and checkpoint.facts["epoch"] >= settings.training.epochs:
+            saved, settings = load_for_resume(run, layers)
+            if run.finished and saved.facts.epoch >= settings.training.epochs:
                 terminal.result(f"run {run.name} is finished; raise --epochs to go on")
                 return
-        run, rows = train(settings, name, run, checkpoint, terminal, signals)
+        run, rows = train(settings, name, run, saved, terminal, signals)
     if json:
         terminal.json({"run": str(run.path), "epochs": rows})
 
@@ -75,12 +75,12 @@ def train(
     settings: config.Config,
     name: str | None,
     run: "Run | None",
-    checkpoint: "Checkpoint | None",
+    saved: "SavedState | None",
     terminal: Terminal,
     signals: StopSignals,
-) -> "tuple[Run, list[Row]]":
+) -> "FinishedRun":
     """Train a new run, or resume one, and show the progress; returns its metrics."""
-    from vae_cli.device import describe_device, resolve_device
+    from vae_cli.device import resolve_device
     from vae_cli.experiment.resolve import resolve
     from vae_cli.experiment.run import train_run
     from vae_cli.runs.directory import create_run
@@ -90,16 +90,14 @@ def train(
         resolved = resolve(settings, device, signals.raising(bar))
     signals.raise_if_stopped()
     run = run or create_run(resolved.config, name)
-    terminal.note(f"{run.path}, {describe_device(device)}")
-    terminal.note(describe(resolved))
-    with TrainingView(terminal, resolved) as view:
-        rows = train_run(
+    with TrainingView(terminal, run, resolved) as view:
+        finished = train_run(
             run,
             resolved,
-            checkpoint=checkpoint,
+            saved=saved,
             report=view.report,
             progress=view.progress,
             stopped=signals.stopped,
         )
-    view.summarize(run, rows)
-    return run, rows
+    view.summarize(*finished)
+    return finished

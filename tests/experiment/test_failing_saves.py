@@ -1,0 +1,121 @@
+"""A save that fails is tried again, and a run whose folder is renamed goes on in its new place."""
+
+import signal
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from vae_cli.config import merge
+from vae_cli.errors import InterruptedRunError, VAEError
+from vae_cli.experiment.resolve import resolve
+from vae_cli.experiment.run import FinishedRun, train_run
+from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from vae_cli.runs.directory import Run, create_run
+from vae_cli.training import EpochReport
+
+SETTINGS = {
+    "data": {"limit": 300},
+    "model": {"hidden": [16], "latent_dim": 3},
+    "training": {"epochs": 4, "batch_size": 32, "save_every": "1"},
+}
+
+
+def train(
+    root: Path,
+    report: Callable[[EpochReport], None] = lambda report: None,
+    stopped: Callable[[], int | None] = lambda: None,
+) -> FinishedRun:
+    resolved = resolve(merge(("test", SETTINGS)), torch.device("cpu"))
+    run = create_run(resolved.config, "run", root)
+    return train_run(run, resolved, report=report, stopped=stopped)
+
+
+def test_a_periodic_save_that_fails_warns_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = 0
+
+    def fail_twice(path: Path, checkpoint: Checkpoint) -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts <= 2:
+            raise VAEError(f"cannot write {path}: No space left on device")
+        save_checkpoint(path, checkpoint)
+
+    monkeypatch.setattr("vae_cli.runs.recorder.save_checkpoint", fail_twice)
+    with pytest.warns(UserWarning, match="not saved, will try again: cannot write .*No space"):
+        finished = train(tmp_path)
+    assert finished.run.finished
+    assert load_checkpoint(finished.run.last).facts["epoch"] == 4
+
+
+def test_a_last_save_that_fails_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, checkpoint: Checkpoint) -> None:
+        raise VAEError(f"cannot write {path}: No space left on device")
+
+    monkeypatch.setattr("vae_cli.runs.recorder.save_checkpoint", fail)
+    with warnings.catch_warnings(action="ignore"), pytest.raises(VAEError, match="No space"):
+        train(tmp_path)
+
+
+def test_the_first_save_comes_after_the_first_epoch_whatever_the_interval(tmp_path: Path) -> None:
+    seen: list[bool] = []
+    run = tmp_path / "run" / "last.safetensors"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(SETTINGS["training"], "save_every", "1000")
+        train(tmp_path, report=lambda report: seen.append(run.exists()))
+    assert seen == [True] * 4
+
+
+def test_a_folder_that_is_renamed_is_followed(tmp_path: Path) -> None:
+    def rename(report: EpochReport) -> None:
+        if report.epoch == 2:
+            (tmp_path / "run").rename(tmp_path / "renamed")
+
+    with pytest.warns(UserWarning, match="it is now .*renamed"):
+        finished = train(tmp_path, rename)
+    assert finished.run == Run(tmp_path / "renamed")
+    assert finished.run.finished
+    assert load_checkpoint(finished.run.last).facts["epoch"] == 4
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_deleted_is_written_again(tmp_path: Path) -> None:
+    import shutil
+
+    def delete(report: EpochReport) -> None:
+        if report.epoch == 2:
+            shutil.rmtree(tmp_path / "run")
+
+    with pytest.warns(UserWarning, match="it is now .*run"):
+        finished = train(tmp_path, delete)
+    assert finished.run.finished
+    assert finished.run.config_file.is_file()
+    assert finished.run.best.is_file()
+
+
+def test_a_signal_when_nothing_can_be_saved_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: Path, checkpoint: Checkpoint) -> None:
+        raise VAEError(f"cannot write {path}: No space left on device")
+
+    calls = 0
+
+    def stopped() -> int | None:
+        nonlocal calls
+        calls += 1
+        return signal.SIGTERM if calls > 3 else None
+
+    monkeypatch.setattr("vae_cli.runs.recorder.save_checkpoint", fail)
+    with (
+        warnings.catch_warnings(action="ignore"),
+        pytest.raises(VAEError, match="No space") as error,
+    ):
+        train(tmp_path, stopped=stopped)
+    assert not isinstance(error.value, InterruptedRunError)

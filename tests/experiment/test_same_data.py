@@ -1,0 +1,51 @@
+"""A resumed run has the data it was started with; other contents are refused."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support import Refused, Use
+
+
+def write_table(path: Path, factor: float = 1.0, changed: bool = False) -> None:
+    rows = np.random.default_rng(0).normal(size=(400, 3)).round(3) * factor
+    if changed:
+        rows[7, 1] += 0.001
+    np.savetxt(path, rows, delimiter=",", fmt="%.4f")
+
+
+def write_folder(path: Path, changed: bool = False) -> None:
+    path.mkdir(exist_ok=True)
+    generator = np.random.default_rng(1 if changed else 0)
+    for number in range(40):
+        pixels = generator.integers(0, 256, (16, 16), dtype=np.uint8)
+        Image.fromarray(pixels).save(path / f"{number}.png")
+
+
+def write_array(path: Path, changed: bool = False) -> None:
+    np.save(path, np.random.default_rng(1 if changed else 0).random((50, 8, 8)).astype("f4"))
+
+
+CHANGES: dict[str, tuple[str, Callable[[Path], None], Callable[[Path], None]]] = {
+    "a table multiplied by 2": ("t.csv", write_table, lambda path: write_table(path, 2.0)),
+    "one changed row": ("t.csv", write_table, lambda path: write_table(path, changed=True)),
+    "a folder painted anew": ("f", write_folder, lambda path: write_folder(path, changed=True)),
+    "another array": ("a.npy", write_array, lambda path: write_array(path, changed=True)),
+}
+
+
+@pytest.mark.parametrize("case", CHANGES)
+def test_other_contents_are_refused(here: Path, use: Use, refused: Refused, case: str) -> None:
+    name, write, change = CHANGES[case]
+    write(here / name)
+    words = ("--data", name, "--latent-dim", 2, "--hidden", 8)
+    use("train", *words, "--epochs", 1, "--name", "run", "-q", "--set", "model.network=mlp")
+    change(here / name)
+    assert "data have changed" in refused("train", "--resume", "--epochs", 2, "run")
+    if (here / name).is_dir():
+        shutil.rmtree(here / name)
+    write(here / name)
+    use("train", "--resume", "run", "--epochs", 2, "-q")

@@ -1,0 +1,81 @@
+"""Columns of a table: large means, constants, and the likelihood of the rest."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support import Use
+
+from vae_cli import load
+from vae_cli.data.statistics import column_statistics
+from vae_cli.data.table import read_table, write_table
+from vae_cli.model import ColumnNormal, ColumnScaling
+
+
+def test_values_with_a_large_mean_keep_their_differences() -> None:
+    times = 1.7e9 + 10 * torch.randn(500, 1, dtype=torch.float64)
+    scaling = ColumnScaling(*column_statistics(times, torch.arange(500)))
+    standardized = scaling.standardize(times)
+    assert standardized.dtype == torch.float32
+    assert len(standardized.unique()) == len(times.unique())
+    torch.testing.assert_close(scaling.restore(standardized), times, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("constant", [0.1, 0.0, -3e9])
+def test_a_constant_column_has_no_deviation_and_comes_back_exactly(constant: float) -> None:
+    rows = torch.full((7, 1), constant, dtype=torch.float64)
+    mean, std = column_statistics(rows, torch.arange(7))
+    assert mean.item() == constant
+    assert std.item() == 0
+    scaling = ColumnScaling(mean, std)
+    assert scaling.restore(torch.randn(5, 1)).unique().tolist() == [constant]
+    assert scaling.standardize(rows).unique().tolist() == [0]
+
+
+def test_a_constant_column_does_not_count_in_the_likelihood() -> None:
+    torch.manual_seed(0)
+    x, mean, log_variance = torch.randn(3, 4), torch.randn(3, 4), torch.randn(4)
+    changes = torch.tensor([1.0, 0, 1, 1])
+    kept = changes.bool()
+    whole = ColumnNormal(mean, log_variance, changes)
+    part = ColumnNormal(mean[:, kept], log_variance[kept], torch.ones(3))
+    torch.testing.assert_close(whole.distortion(x), part.distortion(x[:, kept]))
+    torch.testing.assert_close(whole.log_prob(x), part.log_prob(x[:, kept]))
+    assert whole.sample()[:, 1].equal(mean[:, 1])
+
+
+def test_the_likelihood_of_standardized_columns_integrates_to_one() -> None:
+    likelihood = ColumnNormal(torch.tensor([[0.3]]), torch.tensor([-0.5]), torch.ones(1))
+    grid = torch.linspace(-10, 10, 20_001)[:, None]
+    assert likelihood.log_prob(grid).exp().sum().item() * 1e-3 == pytest.approx(1, abs=1e-4)
+
+
+def test_a_table_with_times_and_a_constant_goes_through_the_commands(here: Path, use: Use) -> None:
+    generator = np.random.default_rng(0)
+    times = 1_700_000_000 + generator.integers(0, 100, 300)
+    values = generator.normal(size=300)
+    write_table(here / "t.csv", ["time", "same", "x"], np.stack([times, times * 0 + 5, values], 1))
+    assert read_table(here / "t.csv")[1][:, 0].tolist() == times.tolist()
+    with warnings.catch_warnings(action="default"):
+        output = use("train", "--data", "t.csv", "--epochs", 3, "--latent-dim", 2, "--name", "t")
+    assert "never change and are left out of the loss: same" in output.err
+    use("reconstruct", "t.csv", "--run", "t", "-o", "r.csv")
+    columns, rows = read_table(here / "r.csv")
+    assert columns == ("time", "same", "x")
+    assert rows[:, 1].unique().tolist() == [5]
+    assert len(rows[:, 0].unique()) > 50
+    assert abs(rows[:, 0].mean().item() - times.mean()) < 20
+    assert load("t").sample(3, seed=0).dtype == np.float64
+    use("sample", "-n", 20, "--run", "t", "-o", "s.csv")
+    assert len(read_table(here / "s.csv")[1][:, 0].unique()) > 10
+
+
+def test_numbers_are_written_with_the_digits_they_need(tmp_path: Path) -> None:
+    rows = np.array([[1.7e9, 0.5, 3, 1e-9], [1.7e9 + 0.125, 0.25, 4, 2e-9]])
+    write_table(tmp_path / "t.csv", ["time", "share", "count", "small"], rows)
+    assert (tmp_path / "t.csv").read_text().splitlines()[1:] == [
+        "1700000000,0.5,3,1e-09",
+        "1700000000.125,0.25,4,2e-09",
+    ]

@@ -1,0 +1,111 @@
+"""The JSON facts of a checkpoint, validated before anything uses them."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le, Len
+from pydantic import TypeAdapter, ValidationError
+
+from vae_cli.config import Config, simplify
+from vae_cli.data.dataset import Spec
+from vae_cli.data.fashion_mnist import FashionMNIST
+from vae_cli.errors import UsageError, VAEError
+
+MAX_SIDE = 100_000  # columns of a row, or pixels of an edge
+IMAGE_DIMS, ROW_DIMS = 3, 1
+Count = Annotated[int, Ge(0), Le(2**53)]
+Row = dict[str, int | float]
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a training stopped.
+
+    Attributes:
+        step: steps since the start of the run.
+        epoch: complete epochs since the start of the run.
+        done: steps in the current epoch.
+        count: items in the current epoch.
+    """
+
+    step: Count
+    epoch: Count
+    done: Count
+    count: Count
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a checkpoint knows in addition to its tensors.
+
+    Attributes:
+        config: the settings of the run.
+        counts: the numbers of training and test items.
+        epoch: the number of complete epochs.
+        position: where the training stopped.
+        rows: the metrics of each epoch.
+        best_loss: the lowest test loss so far; infinite before the end of the first epoch.
+        data: what the items are.
+        data_digest: SHA-256 of both sets; empty if the checkpoint is older than the digest.
+    """
+
+    config: Config
+    counts: tuple[Count, Count]
+    epoch: Count
+    position: Position
+    rows: list[Annotated[Row, Len(1, 1000)]]
+    best_loss: float
+    data: Spec = FashionMNIST.spec
+    data_digest: str = ""
+
+
+_FACTS = TypeAdapter(Facts)
+
+
+def facts_to_json(facts: Facts) -> dict[str, Any]:
+    """The facts as JSON values."""
+    return dataclasses.asdict(facts)
+
+
+def parse_facts(values: dict[str, Any], source: object) -> Facts:
+    """Validate the JSON values of a checkpoint.
+
+    Raises:
+        VAEError: a value is missing, has another type, or is out of range; the message names it.
+    """
+    try:
+        facts = _FACTS.validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise VAEError(f"{source} is damaged: {place}: {simplify(first['msg'])}") from error
+    except (ValueError, RecursionError) as error:
+        raise VAEError(f"{source} is damaged: {error}") from error
+    if not has_valid_shape(facts.data):
+        raise VAEError(f"{source} is damaged: data.shape = {facts.data.shape}")
+    return facts
+
+
+def has_valid_shape(spec: Spec) -> bool:
+    """Whether items are images or rows of a size that a checkpoint may have."""
+    is_known = len(spec.shape) in {ROW_DIMS, IMAGE_DIMS}
+    return is_known and all(0 < side <= MAX_SIDE for side in spec.shape)
+
+
+def require_storable(config: Config, spec: Spec) -> None:
+    """Check before a training that a checkpoint of it can be read after it.
+
+    Raises:
+        UsageError: a name is not UTF-8, or there are too many columns.
+    """
+    for name in (config.data.name, spec.name, *spec.classes, *spec.columns):
+        try:
+            name.encode()
+        except UnicodeEncodeError as error:
+            shown = name.encode(errors="backslashreplace").decode()
+            raise UsageError(f"the name {shown} is not UTF-8: rename it") from error
+    if not has_valid_shape(spec):
+        shape = "x".join(map(str, spec.shape))
+        raise UsageError(f"{spec.name} holds items of {shape}: at most {MAX_SIDE:,} are possible")
