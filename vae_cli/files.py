@@ -2,15 +2,17 @@
 
 import csv
 import os
+import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, final
 
-from vae_cli.errors import VAEError
+from vae_cli.errors import UsageError, VAEError
 
 _TEMPORARY_SUFFIX = ".vae-tmp"
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes such a cell
 
 
 def exists(path: Path | str) -> bool:
@@ -26,6 +28,30 @@ def is_folder(path: Path | str) -> bool:
 def is_same_file(first: Path, second: Path | str) -> bool:
     """Whether two paths lead to the same place, which need not exist."""
     return os.path.realpath(first) == os.path.realpath(second)
+
+
+def require_file_or_folder(path: Path | str) -> None:
+    """Check that a path is a file or a folder, or that nothing is there.
+
+    Reading a pipe, a socket or a device waits for ever, never ends, or changes something.
+
+    Raises:
+        UsageError: it is something else.
+    """
+    if exists(path) and not (os.path.isfile(path) or is_folder(path)):  # noqa: PTH113
+        raise UsageError(f"{path} is a pipe, a socket or a device: name a file or a folder")
+
+
+def require_writable_file(path: Path) -> None:
+    """Check that what is to be overwritten is a file, or that nothing is there.
+
+    Raises:
+        VAEError: it is something else, such as a folder, a pipe or a device.
+    """
+    if is_folder(path):
+        raise VAEError(f"cannot write {path}: it is a folder")
+    if exists(path) and not os.path.isfile(path):  # noqa: PTH113
+        raise VAEError(f"cannot write {path}: it is a pipe, a socket or a device, not a file")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -46,28 +72,47 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     place of `path`. The folder is synchronised too, so a full disk, a kill or a power cut leaves
     either the old file or the new one, and never a part of it.
 
+    The new file has the permissions of the old one. If `path` is a symbolic link, the file that it
+    leads to is replaced, and the link stays.
+
     Raises:
-        VAEError: the folder is missing, cannot be written, or the disk is full.
+        VAEError: the folder is missing, cannot be written, the disk is full, or `path` is not a
+            file, such as a folder, a pipe or a device.
     """
+    require_writable_file(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(_TEMPORARY_SUFFIX, f".{path.name[:64]}.", path.parent)
+        target, mode = _find_target(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(_TEMPORARY_SUFFIX, f".{target.name[:64]}.", target.parent)
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would hide the file from a team
-            temporary.replace(path)
+            temporary.chmod(mode)
+            temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        _sync_folder(target.parent)
     except (FileExistsError, NotADirectoryError) as error:
         raise VAEError(f"cannot write {path}: {path.parent} is not a folder") from error
     except OSError as error:
         raise VAEError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _find_target(path: Path) -> tuple[Path, int]:
+    """The file behind all symbolic links, and the permissions that its new contents get.
+
+    Raises:
+        OSError: the links lead nowhere, or the system forbids to follow them.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        mode = 0o666 & ~_umask()  # mkstemp's 0600 would hide a new file from a team
+    return Path(os.path.realpath(path)), mode
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -81,13 +126,25 @@ def write_csv(
 ) -> None:
     """Write a table with a header, one row at a time.
 
+    Texts in the rows are written as they are; texts from elsewhere need `escape_formula` first.
+
     Raises:
         VAEError: the file cannot be written.
     """
     with open_atomically(path) as file:
         writer = csv.writer(_UnixLines(file), delimiter=delimiter, lineterminator="\r\n")
-        writer.writerow(columns)
+        writer.writerow(map(escape_formula, columns))
         writer.writerows(rows)
+
+
+def escape_formula(text: str) -> str:
+    """A text that a spreadsheet shows and does not compute: `'=1+1` for `=1+1`."""
+    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def unescape_formula(text: str) -> str:
+    """The text that `escape_formula` was given."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA_STARTS) else text
 
 
 @final

@@ -18,7 +18,7 @@ from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import CHUNK_ITEMS, chunk_length
 from vae_cli.data.dataset import Dataset, Progress, Split, ignore_progress
 from vae_cli.errors import UsageError
-from vae_cli.files import open_atomically, write_csv
+from vae_cli.files import escape_formula, open_atomically, write_csv
 
 SUFFIXES = (".npz", ".csv", ".parquet")
 PARTS = ("train", "test")
@@ -155,10 +155,13 @@ def _write_parquet(embedding: Embedding, file: BinaryIO) -> None:
 
 def _csv_rows(embedding: Embedding) -> Iterator[list[str]]:
     """One row per item; nine digits are enough to restore a float32 exactly."""
-    columns = embedding.text_columns()
+    columns = {
+        name: [escape_formula(text) for text in values.tolist()]
+        for name, values in embedding.text_columns().items()
+    }
     for start in range(0, len(embedding), CHUNK_ITEMS):
         rows = slice(start, start + CHUNK_ITEMS)
-        texts = zip(*(values[rows].tolist() for values in columns.values()), strict=True)
+        texts = zip(*(values[rows] for values in columns.values()), strict=True)
         for text, numbers in zip(texts, embedding.numbers(rows).tolist(), strict=True):
             yield [*text, *(f"{value:.9g}" for value in numbers)]
 

@@ -2,7 +2,9 @@
 
 import errno
 import io
+import itertools
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -24,7 +26,7 @@ from vae_cli.cli.commands import (
 )
 from vae_cli.cli.console import Terminal
 from vae_cli.config import simplify
-from vae_cli.errors import InterruptedRunError, VAEError
+from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 
@@ -79,6 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if {"-q", "--quiet"} & set(words):
                 warnings.simplefilter("ignore")
             warnings.showwarning = _show_warning  # type: ignore[assignment]
+            refuse_empty(words)
             code = app(words, prog_name="vae", standalone_mode=False) or 0
         if code == INTERRUPTED:
             _report(KeyboardInterrupt(), debug)  # Typer turns Ctrl-C in a command into this code
@@ -88,6 +91,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # every error is one line
         return _report(error, debug)
     return code
+
+
+def refuse_empty(words: Sequence[str]) -> None:
+    """Refuse an empty text, which no argument of a command can be.
+
+    It comes from a variable of the shell that is not set, and as a path it would be the current
+    folder.
+
+    Raises:
+        UsageError: a word is empty, or ends after the `=` of an option.
+    """
+    for before, word in itertools.pairwise(["vae", *words]):
+        if not word:
+            raise UsageError(f'{before} "": this is empty; is a variable of the shell not set?')
+        if re.fullmatch("--[a-z-]+=", word):
+            raise UsageError(f'{word}"": this is empty; is a variable of the shell not set?')
 
 
 def _report(error: BaseException, debug: bool) -> int:

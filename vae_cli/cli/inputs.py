@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vae_cli.cli.console import Terminal
 from vae_cli.errors import UsageError
-from vae_cli.files import is_same_file
+from vae_cli.files import is_same_file, require_writable_file
 from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, TABLE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -120,6 +120,7 @@ def require_writable_output(
 
     Raises:
         UsageError: the extension cannot be written, or the file is one of the inputs.
+        VAEError: it is not a file, such as a folder, a pipe or a device.
     """
     if path is None:
         return
@@ -131,3 +132,4 @@ def require_writable_output(
         )
     if any(is_same_file(path, source) for source in inputs):
         raise UsageError(f"--output {path} would overwrite what is read")
+    require_writable_file(path)

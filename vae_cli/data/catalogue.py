@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vae_cli.data.sources import SOURCES
 from vae_cli.errors import UsageError
-from vae_cli.files import exists, is_folder
+from vae_cli.files import exists, is_folder, require_file_or_folder
 
 if TYPE_CHECKING:
     from vae_cli.data.dataset import Dataset, Progress, Spec
@@ -66,10 +66,14 @@ def find_source(name: str, flag: str = "") -> DataSource:
         flag: the option that it was given to, for the error message.
 
     Raises:
-        UsageError: it means nothing; the message names the nearest name.
+        UsageError: it means nothing, and then the message names the nearest name; or it is a pipe,
+            a socket or a device.
     """
     if name in BUILT_IN_NAMES:
         return DataSource(name, SourceKind.BUILT_IN)
+    if not name:  # as a path, it would be the current folder
+        raise UsageError(f'{flag or "the name of the data"} "": name a folder, file or data set')
+    require_file_or_folder(name)
     suffix = Path(name).suffix.lower()
     if is_folder(name):
         return DataSource(name, SourceKind.FOLDER)

@@ -15,7 +15,7 @@ from torch import Tensor
 from vae_cli.data.dataset import Spec, Split, UndividedDataset
 from vae_cli.data.held_out import divide
 from vae_cli.errors import UsageError
-from vae_cli.files import write_csv
+from vae_cli.files import unescape_formula, write_csv
 
 FLOAT32_DIGITS, CONSTANT_DIGITS, FLOAT64_DIGITS = 7, 12, 17  # significant digits of a number
 
@@ -73,7 +73,7 @@ def read_table(path: Path) -> tuple[tuple[str, ...], Tensor]:
     if all(_number(cell) is not None for cell in first):
         columns = default_columns(len(first))
     else:
-        columns = tuple(cell.strip() for cell in first)
+        columns = tuple(unescape_formula(cell.strip()) for cell in first)
         lines = lines[1:]
     if not lines:
         raise UsageError(f"{path} has a header and no rows")

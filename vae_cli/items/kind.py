@@ -13,6 +13,7 @@ from vae_cli.data.batches import to_unit_interval
 from vae_cli.data.catalogue import ARRAY_SUFFIXES
 from vae_cli.data.dataset import Spec, Split
 from vae_cli.errors import UsageError
+from vae_cli.files import require_file_or_folder
 
 
 class NamedItems(NamedTuple):
@@ -103,6 +104,7 @@ class ItemKind(ABC):
         )
 
     def _read_file(self, path: Path, *, invert: bool) -> NamedItems:
+        require_file_or_folder(path)
         if path.suffix.lower() in ARRAY_SUFFIXES:
             return self._read_array(path)
         return self.read(path, invert=invert)

@@ -18,7 +18,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from vae_cli.errors import VAEError
-from vae_cli.files import write_bytes
+from vae_cli.files import require_file_or_folder, write_bytes
 from vae_cli.runs.upgrade import upgrade
 
 SCHEMA = 2
@@ -86,6 +86,7 @@ def matches(tensors: dict[str, Tensor], module: torch.nn.Module) -> bool:
 
 
 def _read(path: Path) -> bytes:
+    require_file_or_folder(path)  # reading a pipe from somebody else's run would never end
     try:
         if path.stat().st_size > MAX_BYTES:
             raise VAEError(f"{path} is larger than {MAX_BYTES >> 30} GiB: not a checkpoint of vae")

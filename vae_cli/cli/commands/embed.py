@@ -10,7 +10,7 @@ from vae_cli.cli.console import Terminal
 from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import Device, Json, Quiet, RunOption, refuse_unused
 from vae_cli.errors import UsageError
-from vae_cli.files import is_same_file, write_bytes
+from vae_cli.files import is_same_file, require_writable_file, write_bytes
 from vae_cli.items import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def require_outputs(output: Path, plot: Path | None, data: str | None, method: M
     Raises:
         UsageError: a file cannot be written, would overwrite the data, or would be taken for one of
             its pictures; or a library is missing.
+        VAEError: an output file is not a file, such as a folder, a pipe or a device.
     """
     from vae_cli.api.embeddings import require_writable_format
     from vae_cli.latent.projections import require_library
@@ -148,3 +149,6 @@ def require_outputs(output: Path, plot: Path | None, data: str | None, method: M
         raise UsageError(
             f"--plot {plot} would lie among the pictures of {data}: write it elsewhere"
         )
+    for path in (output, plot):
+        if path:
+            require_writable_file(path)

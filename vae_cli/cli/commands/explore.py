@@ -14,6 +14,7 @@ from vae_cli.cli.inputs import read_items
 from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import Device, Invert, Quiet, RunOption, refuse_unused
 from vae_cli.errors import UsageError
+from vae_cli.files import require_writable_file, write_bytes
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
@@ -52,6 +53,8 @@ def command(
     refuse_unused("--port", bool(export and port), "leave out --export")
     if export and export.suffix.lower() not in {".html", ".htm"}:
         raise UsageError(f"--export {export}: end the name with .html")
+    if export:
+        require_writable_file(export)
     model = open_run(run, device, terminal)
     first = read_items(model, [image], terminal, invert=invert).items[:1] if image else None
     from vae_cli.explore.scene import build_scene
@@ -76,7 +79,6 @@ def find_test_set(model: "TrainedModel", terminal: Terminal) -> "Split | None":
 def write_page(model: "TrainedModel", scene: "Scene", path: Path, terminal: Terminal) -> None:
     """Write the page that needs no server."""
     from vae_cli.explore.export import export_page
-    from vae_cli.files import write_bytes
 
     page = export_page(model, scene)
     write_bytes(path, page.html.encode())
