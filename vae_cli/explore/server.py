@@ -1,9 +1,6 @@
 """The page from a server on this machine, for this user only.
 
-The server listens on 127.0.0.1. A request must have the token from the page's address, name this
-server as its host, and not come from another page. Any other request gets 403, over HTTP and over
-WebSocket. This keeps out other users of the machine, other pages in the same browser, and host
-names that someone points at 127.0.0.1 (DNS rebinding).
+The server listens on 127.0.0.1, and guard.py decides which requests are answered.
 
 GET  /            the page
 GET  /items/17    a test item as bytes
@@ -12,6 +9,7 @@ POST /encode      a picture file; the answer is its latent, and the picture as t
 """
 
 import asyncio
+import logging
 import re
 import secrets
 import socket
@@ -25,11 +23,9 @@ from typing import Any, TypeVar, final
 import numpy as np
 import uvicorn
 from starlette.applications import Starlette
-from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from vae_cli.api.model import TrainedModel
@@ -38,52 +34,21 @@ from vae_cli.data.dataset import Split
 from vae_cli.data.picture import MAX_BYTES, read_picture
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.explore.document import make_document
+from vae_cli.explore.guard import ADDRESS, BACKLOG, Guard, Waiting, limited_protocol
 from vae_cli.explore.scene import Scene
 
-ADDRESS = "127.0.0.1"
 LINK = "server.js"
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+HEADERS = [  # of every answer
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+]
+SILENT = logging.CRITICAL + 1
 T = TypeVar("T")
 
 INVALID_MESSAGE = 1007  # the code of WebSocket for a message with invalid content
-
-
-@final
-class Guard:
-    """Admits requests that have the token and do not come from another page."""
-
-    def __init__(self, app: ASGIApp, token: str, port: int) -> None:
-        self.app = app
-        self.token = token.encode()
-        self.hosts = {f"{name}:{port}".encode() for name in (ADDRESS, "localhost")}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or refuse it."""
-        if self.admits(scope):
-            await self.app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await send({"type": "websocket.close"})  # before it is accepted, this sends 403
-        else:
-            text = "The token is missing or old: open the whole address that vae explore printed."
-            await PlainTextResponse(text, 403, HEADERS)(scope, receive, send)
-
-    def admits(self, scope: Scope) -> bool:
-        """Whether host, origin and token are correct, and each is given once."""
-        given = [(name, value) for name, value in scope["headers"] if name in {b"host", b"origin"}]
-        hosts = [value for name, value in given if name == b"host"]
-        origins = [value for name, value in given if name == b"origin"]
-        tokens = QueryParams(scope["query_string"]).getlist("token")
-        if len(hosts) != 1 or hosts[0] not in self.hosts or len(tokens) != 1:
-            return False
-        own_page = origins == [b"http://" + hosts[0]]
-        navigates = not origins and scope["type"] == "http"
-        return (own_page or navigates) and secrets.compare_digest(tokens[0].encode(), self.token)
 
 
 @final
@@ -112,11 +77,17 @@ class Server:
         self.socket.listen()
         self.port: int = self.socket.getsockname()[1]
         self.token = secrets.token_urlsafe(16)
-        guard = Guard(Answers(model, scene, split).application(), self.token, self.port)
+        waiting = Waiting()
+        application = Answers(model, scene, split).application()
+        guard = Guard(application, self.token, self.port, waiting)
         options: dict[str, Any] = {
-            "log_config": None,
-            "log_level": "critical",  # invalid requests are answered, not printed
+            "http": limited_protocol(waiting),
+            "backlog": BACKLOG,
+            "headers": HEADERS,
             "server_header": False,
+            "proxy_headers": False,
+            "log_config": None,
+            "log_level": SILENT,  # invalid requests are answered, not printed
             "lifespan": "off",
             "ws": "websockets-sansio",
             "ws_max_size": 8 * model.model.latent_dim + 1024,
@@ -132,6 +103,7 @@ class Server:
 
     def run(self) -> None:
         """Serve until there is a signal."""
+        logging.getLogger("asyncio").setLevel(SILENT)
         self.uvicorn.run([self.socket])
 
 
@@ -164,15 +136,15 @@ class Answers:
 
     async def root(self, _: Request) -> Response:
         """The page."""
-        return HTMLResponse(self.page, headers=HEADERS)
+        return HTMLResponse(self.page)
 
     async def item(self, request: Request) -> Response:
         """A test item as bytes."""
         name = request.path_params["index"]
         content = await self._work(read_item, name, self.split, self.model)
         if content is None:
-            return PlainTextResponse("There is no such test item.", 404, HEADERS)
-        return Response(content, 200, HEADERS, "application/octet-stream")
+            return PlainTextResponse("There is no such test item.", 404)
+        return Response(content, 200, None, "application/octet-stream")
 
     async def encode(self, request: Request) -> Response:
         """The latent of a picture file, and the picture as the model sees it."""
@@ -180,8 +152,8 @@ class Answers:
         try:
             answer = await self._work(encode_upload, self.model, content, invert)
         except UsageError as error:
-            return PlainTextResponse(str(error), 400, HEADERS)
-        return JSONResponse(answer, 200, HEADERS)
+            return PlainTextResponse(str(error), 400)
+        return JSONResponse(answer)
 
     async def decode(self, websocket: WebSocket) -> None:
         """Decode latents until the page is closed."""

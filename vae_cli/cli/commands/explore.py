@@ -1,14 +1,12 @@
 """`vae explore`."""
 
-import os
-import sys
-import webbrowser
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vae_cli.cli.browser import has_browser, open_in_browser
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.inputs import read_items
 from vae_cli.cli.opening import open_run
@@ -110,8 +108,6 @@ def serve(
     server = Server(model, scene, split, port)
     terminal.result(server.address)
     terminal.note("Ctrl-C ends it")
-    has_display = os.environ.keys() & {"DISPLAY", "WAYLAND_DISPLAY"}
-    if open_browser and (sys.platform != "linux" or has_display):
-        webbrowser.open(server.address)  # without a display, a text browser would start here
-    with suppress(KeyboardInterrupt):
+    opened = open_browser and has_browser()
+    with open_in_browser(server.address) if opened else nullcontext(), suppress(KeyboardInterrupt):
         server.run()
