@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(run: str | Path | None = None, device: str = "auto") -> "TrainedModel":
+def load(
+    run: str | Path | None = None, device: str = "auto", data: str | Path | None = None
+) -> "TrainedModel":
     """Load the trained model of a run.
 
     Args:
         run: its name or folder; None means the newest finished run.
         device: `auto`, `cpu`, `cuda` or `mps`.
+        data: the name or path of the data that `held_out` and `data` open; None means the data of
+            the run. In a run of somebody else, a path is opened only if it is given here.
 
     Raises:
         UsageError: there is no such run or device.
@@ -37,7 +41,8 @@ def load(run: str | Path | None = None, device: str = "auto") -> "TrainedModel":
     from vae_cli.device import resolve_device
     from vae_cli.runs.lookup import find_run
 
-    return load_trained(find_run(None if run is None else str(run)), resolve_device(device))
+    found = find_run(None if run is None else str(run))
+    return load_trained(found, resolve_device(device), None if data is None else str(data))
 
 
 def train(

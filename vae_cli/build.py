@@ -7,7 +7,7 @@ from torch import Generator, nn
 
 from vae_cli.config import Config, DataConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
 from vae_cli.data.catalogue import find_source, open_dataset
-from vae_cli.data.dataset import Dataset, Progress, Spec
+from vae_cli.data.dataset import Dataset, Progress
 from vae_cli.data.statistics import ColumnStatistics
 from vae_cli.model import (
     PRESETS,
@@ -25,15 +25,12 @@ from vae_cli.model import (
 from vae_cli.training import Adam, Schedule, TrainState, constant, cosine
 
 
-def build_dataset(
-    config: DataConfig, progress: Progress, *, like: Spec | None = None, flag: str = ""
-) -> Dataset:
+def build_dataset(config: DataConfig, progress: Progress, flag: str) -> Dataset:
     """Open the data.
 
     Args:
         config: what to open.
         progress: called with the number of pictures decoded so far and the total.
-        like: what a model learned; pictures and columns are fitted to it.
         flag: the option that named the data, for error messages.
 
     Raises:
@@ -45,7 +42,6 @@ def build_dataset(
         image_size=config.image_size,
         channels=config.channels,
         test_fraction=config.test_fraction,
-        like=like,
         progress=progress,
     )
 

@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike
 from torch import Generator, Tensor
 
 from vae_cli.api.arrays import Array, Posterior, to_array, to_tensor
-from vae_cli.build import build_dataset
 from vae_cli.config import Config
 from vae_cli.data.arrays import fit_to_spec
 from vae_cli.data.batches import chunk_length, to_unit_interval
+from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress
 from vae_cli.errors import UsageError
 from vae_cli.items.choice import kind_of
@@ -32,6 +32,7 @@ from vae_cli.latent.traversal import traverse
 from vae_cli.model import VAE
 from vae_cli.runs.directory import Run
 from vae_cli.runs.loading import load_model
+from vae_cli.runs.origin import explain_distrust
 
 
 @dataclass(frozen=True, repr=False)
@@ -44,6 +45,7 @@ class TrainedModel:
         settings: the settings of its run.
         kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`.
         epoch: the epoch after which the weights were saved.
+        data_name: of the data that `data` opens; None if its run is a stranger's and has a path.
         name: of its run.
 
     Example:
@@ -61,6 +63,7 @@ class TrainedModel:
     settings: Config
     kl_by_dim: Tensor
     epoch: int
+    data_name: str | None
     name: str
 
     def __repr__(self) -> str:
@@ -196,27 +199,33 @@ class TrainedModel:
         """
         from vae_cli.explore.widget import Explorer
 
-        return Explorer(self, self.held_out())
+        split, spec = self.test_set()
+        return Explorer(self, split, spec.classes)
 
     def held_out(self) -> Split:
         """The test set of its data, which must still be there.
 
         Raises:
-            UsageError: they are not.
+            UsageError: as in `data`.
         """
-        with warnings.catch_warnings(action="ignore"):  # the training has warned already
-            return self.data().test()
+        return self.test_set()[0]
 
-    def data(self, progress: Progress = ignore_progress) -> Dataset:
-        """The data of its run, which must still be there.
+    def test_set(self) -> tuple[Split, Spec]:
+        """The test set as in `held_out`, and its spec: only other data have other classes."""
+        with warnings.catch_warnings(action="ignore"):  # the training has warned already
+            dataset = self.data()
+            return dataset.test(), dataset.spec
+
+    def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> Dataset:
+        """The data of its run, or those that `load` was given; `flag` is what confirms them.
 
         Raises:
-            UsageError: they are not, or have changed.
+            UsageError: they are missing, or do not fit the model, or nobody has confirmed the path.
         """
-        dataset = build_dataset(self.settings.data, progress, like=self.spec)
-        if dataset.spec.shape != self.spec.shape:
-            raise UsageError(f"the data of this run have changed: {self.settings.data.name}")
-        return dataset
+        name, config = self.data_name, self.settings.data
+        if name is None:
+            raise UsageError(explain_distrust(self.name, config.name, flag))
+        return open_dataset_for(self.spec, name, progress, test_fraction=config.test_fraction)
 
     def _chunks(self, items: ArrayLike) -> Iterator[Tensor]:
         """Float32 items on the model's device, a limited number at a time."""
@@ -232,12 +241,14 @@ class TrainedModel:
         return None if seed is None else Generator(self.model.device).manual_seed(seed)
 
 
-def load_trained(run: Run, device: torch.device) -> TrainedModel:
-    """The best weights of a run, as a model on a device.
+def load_trained(run: Run, device: torch.device, data: str | None = None) -> TrainedModel:
+    """The best weights of a run, as a model on a device. `vae_cli.load` documents the arguments.
 
     Raises:
         VAEError: there are no weights, they are damaged, or they do not fit their config.
     """
     loaded = load_model(run)
+    if data is not None:
+        loaded = loaded._replace(data_name=data)
     loaded.model.to(device).to(memory_format=torch.channels_last).eval()
     return TrainedModel(*loaded, name=run.name)

@@ -46,15 +46,15 @@ def take_test_items(model: "TrainedModel", start: int, count: int) -> Chosen:
     """
     from vae_cli.data.batches import gather
 
-    test, classes = model.held_out(), model.spec.classes
+    test, spec = model.test_set()
     if start >= len(test):
         raise UsageError(f"--index {start}: the test set has items 0 to {len(test) - 1}")
     items = gather(test.items, test.rows[start : start + count])
     numbers = range(start, start + len(items))
-    if not classes:
+    if not spec.classes:
         return Chosen(list(map(str, numbers)), items)
     labels = test.labels[start : start + count].tolist()
-    names = [f"{row} {classes[label]}" for row, label in zip(numbers, labels, strict=True)]
+    names = [f"{row} {spec.classes[label]}" for row, label in zip(numbers, labels, strict=True)]
     return Chosen(names, items)
 
 
@@ -69,7 +69,7 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Chosen
     """
     from vae_cli.data.batches import gather
 
-    test, spec = model.held_out(), model.spec
+    test, spec = model.test_set()
     labels = [find_class(name, spec) for name in names]
     known = test.labels.unique().tolist() if spec.classes else []
     if not names and len(known) > 1:

@@ -4,20 +4,36 @@ import secrets
 from typing import TYPE_CHECKING
 
 from vae_cli.cli.console import Terminal
+from vae_cli.data.catalogue import find_source
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
 
 
-def open_run(selector: str | None, device_name: str, terminal: Terminal) -> "TrainedModel":
-    """Load the model of a run on a device, and say which run and device were chosen."""
+def open_run(
+    selector: str | None, device_name: str, terminal: Terminal, data: str | None = None
+) -> "TrainedModel":
+    """Load the model of a run on a device, and say which run and device were chosen.
+
+    Args:
+        selector: the name or path of the run; None means the newest finished run.
+        device_name: of the device, or `auto`.
+        terminal: prints the remark.
+        data: the name or path of the data to take test items from; None means those of the run.
+
+    Raises:
+        UsageError: there is no such run or device, or there are no such data.
+        VAEError: the weights of the run are missing or damaged.
+    """
+    if data is not None:
+        find_source(data, "--data")
     from vae_cli.api.model import load_trained
     from vae_cli.device import describe_device, resolve_device
     from vae_cli.runs.lookup import find_run
 
     device = resolve_device(device_name)
     run = find_run(selector)
-    model = load_trained(run, device)
+    model = load_trained(run, device, data)
     terminal.remark(f"run {run.path}, epoch {model.epoch}, {describe_device(device)}")
     return model
 

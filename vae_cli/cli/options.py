@@ -27,6 +27,14 @@ Device = Annotated[
         rich_help_panel="Model",
     ),
 ]
+Data = Annotated[
+    str | None,
+    typer.Option(
+        "--data",
+        help="Data to take test items from. [default: the data of the run]",
+        rich_help_panel="Model",
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option(

@@ -143,13 +143,17 @@ def open_dataset(
             return _open_built_in(source.name, test_fraction, progress)
 
 
-def open_dataset_for(spec: "Spec", name: str, progress: "Progress") -> "Dataset":
-    """Open data for a model that was trained on other data, undivided unless they have two parts.
+def open_dataset_for(
+    spec: "Spec", name: str, progress: "Progress", *, test_fraction: float = 0.0
+) -> "Dataset":
+    """Open data for a trained model.
 
     Args:
         spec: what the model learned; pictures and columns are fitted to it.
         name: a built-in name, or the path of a folder or file.
         progress: called with the number of pictures decoded so far and the total.
+        test_fraction: the expected share of the items that is held out; with 0, all items are in
+            one part, unless the data have two.
 
     Raises:
         UsageError: there is no such source, or its items do not fit the model.
@@ -160,7 +164,7 @@ def open_dataset_for(spec: "Spec", name: str, progress: "Progress") -> "Dataset"
         raise UsageError(f"{name} is a folder, but {spec.name} is of vectors")
     if source.kind is SourceKind.TABLE and spec.is_image:
         raise UsageError(f"{name} is a table, but {spec.name} is of images")
-    dataset = open_dataset(source, test_fraction=0.0, like=spec, progress=progress)
+    dataset = open_dataset(source, test_fraction=test_fraction, like=spec, progress=progress)
     spec.require_shape(dataset.spec.shape, name)
     return dataset
 

@@ -85,7 +85,11 @@ class Scene:
 
 
 def build_scene(
-    model: TrainedModel, split: Split | None, first_item: ArrayLike | None = None
+    model: TrainedModel,
+    split: Split | None,
+    first_item: ArrayLike | None = None,
+    *,
+    classes: tuple[str, ...] | None = None,
 ) -> Scene:
     """Encode test items, and collect the facts about a model.
 
@@ -94,6 +98,7 @@ def build_scene(
         split: the test set; None if it is not available, and then there is no map.
         first_item: the item to start from, `(1, ...)`; None means the first test item, or the
             origin if there are none.
+        classes: the names of the classes of the test set; None means those of the model.
     """
     latent_dim = model.model.latent_dim
     latents, labels = np.zeros((0, latent_dim), np.float32), np.zeros(0, np.float32)
@@ -112,7 +117,7 @@ def build_scene(
         start, item, upload = (latents[0], 0, b"") if len(latents) else (center, -1, b"")
     return Scene(
         model.name,
-        model.spec,
+        model.spec if classes is None else dataclasses.replace(model.spec, classes=classes),
         tuple(f"z{number}" for number in range(latent_dim)),
         _float32(model.kl_by_dim),
         "nats",

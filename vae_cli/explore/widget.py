@@ -25,14 +25,17 @@ class Explorer(anywidget.AnyWidget):
     Args:
         model: the model.
         split: the test set.
+        classes: the names of its classes; None means those of the model.
     """
 
     _esm = read_static(*PAGE, "widget.js")
     _css = read_static("page.css")
     facts = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, model: TrainedModel, split: Split) -> None:
-        super().__init__(facts=build_scene(model, split).facts())
+    def __init__(
+        self, model: TrainedModel, split: Split, classes: tuple[str, ...] | None = None
+    ) -> None:
+        super().__init__(facts=build_scene(model, split, classes=classes).facts())
         self.model, self.split = model, split
         self.on_msg(self.answer)
 

@@ -49,6 +49,7 @@ class Facts:
         best_loss: the lowest test loss so far; infinite before the end of the first epoch.
         data: what the items are.
         data_digest: SHA-256 of both sets; empty if the checkpoint is older than the digest.
+        origin: the signature of the name of the data; see `origin.py`.
     """
 
     config: Config
@@ -59,6 +60,7 @@ class Facts:
     best_loss: float
     data: Spec = FashionMNIST.spec
     data_digest: str = ""
+    origin: str = ""
 
 
 _FACTS = TypeAdapter(Facts)

@@ -16,6 +16,7 @@ from vae_cli.model import VAE
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, parse_facts
+from vae_cli.runs.origin import explain_distrust, is_trusted
 
 RESUME_MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}
 
@@ -29,6 +30,7 @@ class LoadedModel(NamedTuple):
         config: the settings of the run.
         kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`.
         epoch: the epoch after which the weights were saved.
+        data_name: of its data; None if it is a path that this user has not chosen.
     """
 
     model: VAE
@@ -36,6 +38,7 @@ class LoadedModel(NamedTuple):
     config: Config
     kl_by_dim: Tensor
     epoch: int
+    data_name: str | None
 
 
 class SavedState(NamedTuple):
@@ -64,7 +67,8 @@ def load_model(run: Run) -> LoadedModel:
         raise VAEError(f"the KL in {run.best} does not fit its {model.latent_dim} dimensions")
     require_finite(checkpoint, run.best)
     model.load_state_dict(checkpoint.group("state.model"), assign=True)
-    return LoadedModel(model, facts.data, facts.config, kl_by_dim, facts.epoch)
+    name = facts.config.data.name if is_own(facts) else None
+    return LoadedModel(model, facts.data, facts.config, kl_by_dim, facts.epoch, name)
 
 
 def build_matching(checkpoint: Checkpoint, facts: Facts, source: Path) -> VAE:
@@ -100,12 +104,15 @@ def load_for_resume(
     """Load the last state of a run, and its settings with those typed settings that may change.
 
     Raises:
-        UsageError: a typed setting differs from the run's and may not change.
+        UsageError: a typed setting differs from the run's and may not change, or the run is a
+            stranger's and the path of its data was not typed.
         VAEError: the checkpoint is missing or damaged.
     """
     checkpoint = load_checkpoint(run.last)
     facts = parse_facts(checkpoint.facts, run.last)
     own = facts.config
+    if not (is_own(facts) or any("name" in tables.get("data", {}) for _, tables in typed)):
+        raise UsageError(explain_distrust(run.name, own.data.name, "--data"))
     wanted = merge(("its config", to_dict(own)), *typed)
     name = find_source(wanted.data.name, "--data").absolute_name
     wanted = dataclasses.replace(wanted, data=dataclasses.replace(wanted.data, name=name))
@@ -120,3 +127,8 @@ def load_for_resume(
     build_matching(checkpoint, facts, run.last)
     require_finite(checkpoint, run.last)
     return SavedState(checkpoint.group("state"), facts), wanted
+
+
+def is_own(facts: Facts) -> bool:
+    """Whether this user trained the run, so that the data it names may be opened."""
+    return is_trusted(facts.config.data.name, facts.origin)

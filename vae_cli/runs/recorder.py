@@ -22,6 +22,7 @@ from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, Position, Row, facts_to_json
 from vae_cli.runs.loading import SavedState
+from vae_cli.runs.origin import sign
 from vae_cli.training import EpochReport, TrainState
 
 FIRST_SAVE_SECONDS = 5.0  # the first save is early, so that a long interval loses little
@@ -201,6 +202,7 @@ class RunRecorder:
             best_loss=self.best_loss,
             data=self.spec,
             data_digest=self.data_digest,
+            origin=sign(self.config.data.name),
         )
 
     def _copy_state(self, more: Mapping[str, Tensor]) -> Checkpoint:

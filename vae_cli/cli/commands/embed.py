@@ -96,7 +96,11 @@ def embed_data(model: "TrainedModel", data: str | None, terminal: Terminal) -> "
     from vae_cli.data.catalogue import open_dataset_for
 
     with terminal.bar("reading") as bar:
-        dataset = model.data(bar) if data is None else open_dataset_for(model.spec, data, bar)
+        dataset = (
+            model.data(bar, flag="vae embed")
+            if data is None
+            else open_dataset_for(model.spec, data, bar)
+        )
         dataset.train()
     with terminal.bar("encoding") as bar:
         return embed(model, dataset, bar)

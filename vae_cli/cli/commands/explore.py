@@ -10,13 +10,13 @@ from vae_cli.cli.browser import has_browser, open_in_browser
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.inputs import read_items
 from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import Device, Invert, Quiet, RunOption, refuse_unused
+from vae_cli.cli.options import Data, Device, Invert, Quiet, RunOption, refuse_unused
 from vae_cli.errors import UsageError
 from vae_cli.files import require_writable_file, write_bytes
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
-    from vae_cli.data.dataset import Split
+    from vae_cli.data.dataset import Spec, Split
     from vae_cli.explore.scene import Scene
 
 
@@ -40,6 +40,7 @@ def command(
     invert: Invert = False,
     run: RunOption = None,
     device: Device = "auto",
+    data: Data = None,
     quiet: Quiet = False,
 ) -> None:
     """Explore the latent space by hand: a page of sliders in the browser.
@@ -53,25 +54,25 @@ def command(
         raise UsageError(f"--export {export}: end the name with .html")
     if export:
         require_writable_file(export)
-    model = open_run(run, device, terminal)
+    model = open_run(run, device, terminal, data)
     first = read_items(model, [image], terminal, invert=invert).items[:1] if image else None
     from vae_cli.explore.scene import build_scene
 
-    split = find_test_set(model, terminal)
-    scene = build_scene(model, split, first)
+    split, spec = find_test_set(model, terminal) if data is None else model.test_set()
+    scene = build_scene(model, split, first, classes=spec.classes)
     if export:
         write_page(model, scene, export, terminal)
     else:
         serve(model, scene, split, port, terminal, open_browser=browser)
 
 
-def find_test_set(model: "TrainedModel", terminal: Terminal) -> "Split | None":
+def find_test_set(model: "TrainedModel", terminal: Terminal) -> "tuple[Split | None, Spec]":
     """The test set of a run; if it is not available, a remark says that there is no map."""
     try:
-        return model.held_out()
+        return model.test_set()
     except UsageError as error:
         terminal.remark(f"no test items and no map: {error}", "yellow")
-        return None
+        return None, model.spec
 
 
 def write_page(model: "TrainedModel", scene: "Scene", path: Path, terminal: Terminal) -> None:

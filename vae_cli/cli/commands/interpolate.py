@@ -11,6 +11,7 @@ from vae_cli.cli.inputs import read_items, require_writable_output, take_items_o
 from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import (
     AnimatedOutput,
+    Data,
     Device,
     Invert,
     Quiet,
@@ -52,6 +53,7 @@ def command(
     invert: Invert = False,
     run: RunOption = None,
     device: Device = "auto",
+    data: Data = None,
     output: AnimatedOutput = None,
     scale: Scale = None,
     quiet: Quiet = False,
@@ -63,10 +65,11 @@ def command(
     terminal = Terminal(quiet=quiet)
     require_writable_output(output, files or [], animated=True)
     refuse_unused("--class", bool(classes and files), "leave out FILE")
+    refuse_unused("--data", data is not None and bool(files), "leave out FILE")
     refuse_unused("--invert", invert and not files, "name a FILE")
     if classes and len(classes) == 1:
         raise UsageError(f"--class {classes[0]}: name two classes or more, each with --class")
-    model = open_run(run, device, terminal)
+    model = open_run(run, device, terminal, data)
     path = model.kind.output_path(output, "interpolate")
     if files:
         _, items = read_items(model, files, terminal, invert=invert)

@@ -9,6 +9,7 @@ from vae_cli.cli.console import Terminal
 from vae_cli.cli.inputs import read_items, require_writable_output, take_test_items
 from vae_cli.cli.opening import choose_seed, open_run
 from vae_cli.cli.options import (
+    Data,
     Device,
     Invert,
     Json,
@@ -52,6 +53,7 @@ def command(
     seed: Seed = None,
     run: RunOption = None,
     device: Device = "auto",
+    data: Data = None,
     output: Output = None,
     scale: Scale = None,
     json: Json = False,
@@ -66,8 +68,9 @@ def command(
     terminal = Terminal(quiet=quiet)
     require_writable_output(output, files or [])
     refuse_unused("--count", bool(count and files), "leave out FILE")
+    refuse_unused("--data", data is not None and bool(files), "leave out FILE")
     refuse_unused("--seed", seed is not None and not sample, "add --sample")
-    model = open_run(run, device, terminal)
+    model = open_run(run, device, terminal, data)
     path = model.kind.output_path(output, "reconstruct")
     seed = choose_seed(seed, terminal) if sample else None
     names, items = (

@@ -12,6 +12,7 @@ from vae_cli.cli.offsets import parse_offsets
 from vae_cli.cli.opening import choose_seed, open_run
 from vae_cli.cli.options import (
     AnimatedOutput,
+    Data,
     Device,
     Invert,
     Json,
@@ -60,6 +61,7 @@ def command(
     seed: Seed = None,
     run: RunOption = None,
     device: Device = "auto",
+    data: Data = None,
     output: AnimatedOutput = None,
     scale: Scale = None,
     json: Json = False,
@@ -72,9 +74,10 @@ def command(
     terminal = Terminal(quiet=quiet)
     require_writable_output(output, [file] if file else [], animated=True)
     refuse_unused("--index", index is not None and file is not None, "leave out FILE")
+    refuse_unused("--data", data is not None and file is not None, "leave out FILE")
     refuse_unused("--seed", seed is not None and not sample, "add --sample")
     offsets = parse_offsets(("-3:3.5:0.5" if dim else "-0.5:3:0.25") if offset is None else offset)
-    model = open_run(run, device, terminal)
+    model = open_run(run, device, terminal, data)
     path = model.kind.output_path(output, "traverse")
     dims = parse_dims(dim, model.kl_by_dim) if dim else None
     seed = choose_seed(seed, terminal) if sample else None

@@ -1,0 +1,111 @@
+"""Whose run it is: the path of the data in a stranger's run is not opened until a user confirms it.
+
+To use the test items of a run means to open the data that it names. In a run from somebody else,
+that may be any path. A checkpoint therefore contains a signature of the name of its data,
+HMAC-SHA256 (RFC 2104) with a random key that only this user can read. A run without a correct
+signature is a stranger's. Only the name is signed: all other contents of a checkpoint are checked
+when they are read, whoever wrote them.
+"""
+
+import functools
+import hashlib
+import hmac
+import os
+import secrets
+import shlex
+import tempfile
+import warnings
+from contextlib import suppress
+from pathlib import Path
+
+import platformdirs
+
+from vae_cli.data.catalogue import BUILT_IN_NAMES
+
+KEY_BYTES = 32
+
+
+def sign(name: str) -> str:
+    """The signature of the name of a run's data; empty for a built-in name, which needs none.
+
+    If the key cannot be written, the signature is empty too, and a warning says so.
+    """
+    if name in BUILT_IN_NAMES:
+        return ""
+    key = _read_key() or _create_key(_key_file())
+    return "" if key is None else _signature(key, name)
+
+
+def is_trusted(name: str, signature: object) -> bool:
+    """Whether the data of a run may be opened: they are built in, or this user chose the path.
+
+    Args:
+        name: of the data.
+        signature: what the checkpoint contains as the signature.
+    """
+    if name in BUILT_IN_NAMES:
+        return True
+    key = _read_key()
+    if key is None or not isinstance(signature, str):
+        return False
+    return hmac.compare_digest(_signature(key, name).encode(), signature.encode(errors="replace"))
+
+
+def explain_distrust(run: str, name: str, flag: str) -> str:
+    """Why the data of a run are not opened, and what to do.
+
+    Args:
+        run: its name.
+        name: of its data.
+        flag: the option that confirms them.
+    """
+    return (
+        f"run {run} was not trained here by you, so the path of its data is not opened: "
+        f"confirm it with {flag} {shlex.quote(name)}"
+    )
+
+
+def _key_file() -> Path:
+    """The key, in `VAE_HOME` or else in the platform's folder for the data of a user's programs."""
+    return Path(os.environ.get("VAE_HOME") or platformdirs.user_data_dir("vae"), "origin.key")
+
+
+def _read_key() -> bytes | None:
+    """The key of this user; None if there is none."""
+    try:
+        key = _key_file().read_bytes()
+    except OSError:
+        return None
+    return key if len(key) == KEY_BYTES else None
+
+
+@functools.cache  # tried once, so that there is one warning
+def _create_key(path: Path) -> bytes | None:
+    """Write a new key, unless another process was first, and read it."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, unfinished = tempfile.mkstemp(dir=path.parent)  # its permissions are 0600
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(secrets.token_bytes(KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                path.hardlink_to(unfinished)  # complete, and not over another key
+        finally:
+            Path(unfinished).unlink()
+        reason = "it is damaged"
+    except OSError as error:
+        reason = error.strerror or str(error)
+    key = _read_key()
+    if key is None:
+        warnings.warn(
+            f"the run cannot be signed, so --data must confirm its data later: {path}: {reason}; "
+            "set VAE_HOME to a folder",
+            stacklevel=2,
+        )
+    return key
+
+
+def _signature(key: bytes, name: str) -> str:
+    return hmac.new(key, name.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
