@@ -25,6 +25,7 @@ from vae_cli.cli.commands import (
     traverse,
 )
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.repeats import Command
 from vae_cli.config import simplify
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 
@@ -46,7 +47,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "data": data.command,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, cls=Command)(command)
 
 
 def _print_version(requested: bool) -> None:

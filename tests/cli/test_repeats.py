@@ -1,0 +1,78 @@
+"""An option that is not a list may be given once."""
+
+from typing import Any
+
+import pytest
+from support import Refused
+from typer.core import TyperOption
+from typer.main import get_command
+
+from vae_cli.cli.app import COMMANDS, app, main
+
+VALUES = {  # two values of an option, where 1 and 2 are not allowed
+    "--device": ("cpu", "cuda"),
+    "--channels": ("grey", "rgb"),
+    "--model": ("mlp", "conv"),
+    "--preset": ("small", "base"),
+    "--schedule": ("constant", "cosine"),
+    "--precision": ("float32", "bfloat16"),
+    "--method": ("pca", "tsne"),
+    "--steps": ("2", "3"),
+    "--learning-rate": ("0.5", "1"),
+    "--test-fraction": ("0.1", "0.2"),
+    "--warmup": ("0.1", "0.2"),
+}
+
+
+def options(name: str) -> list[Any]:
+    group: Any = get_command(app)
+    return [
+        one
+        for one in group.commands[name].params
+        if isinstance(one, TyperOption) and not one.multiple
+    ]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_that_is_not_a_list_is_refused_if_it_is_given_twice(
+    command: str, refused: Refused
+) -> None:
+    for option in options(command):
+        flag = max(option.opts, key=len)
+        first, second = VALUES.get(flag, ("1", "2"))
+        words = [flag, flag] if option.is_flag else [flag, first, f"{flag}={second}"]
+        line = refused(command, *words)
+        if option.is_flag:
+            assert line == f"{flag} and {flag}: give only one of them"
+        else:
+            assert line == f"{flag} {first} and {flag} {second}: give only one of them"
+
+
+@pytest.mark.parametrize(
+    ("words", "typed"),
+    [
+        (["sample", "-n", "4", "--count", "5", "-n6"], "--count 4 and --count 5 and --count 6"),
+        (["sample", "-qq"], "--quiet and --quiet"),
+        (["explore", "--browser", "--no-browser"], "--browser and --no-browser"),
+        (["sample", "-o", "--seed", "--seed", "3", "--seed", "3"], "--seed 3 and --seed 3"),
+    ],
+)
+def test_both_values_are_named(words: list[str], typed: str, refused: Refused) -> None:
+    assert refused(*words) == f"{typed}: give only one of them"
+
+
+def test_a_value_that_looks_like_an_option_is_a_value(refused: Refused) -> None:
+    line = refused("sample", "-o", "--seed", "--seed", "3")
+    assert line.startswith("--output --seed: end it with .png")
+
+
+def test_lists_take_several_values(refused: Refused) -> None:
+    line = refused("train", "--data", "nothing", "--hidden", "4", "--hidden", "5")
+    assert line.startswith("--data nothing: no such")
+
+
+def test_help_is_printed_although_an_option_is_given_twice(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["sample", "--seed", "1", "--seed", "2", "--help"]) == 0
+    assert "Generate images" in capfd.readouterr().out
