@@ -1,5 +1,7 @@
 """The errors that a user sees, by exit code. A message is one line: what is wrong, what to do."""
 
+from collections.abc import Sequence
+
 
 class VAEError(Exception):
     """Something failed while it was being done."""
@@ -25,3 +27,9 @@ class NonFiniteLossError(VAEError):
     """The loss became infinite or not a number."""
 
     exit_code = 3
+
+
+def list_some(names: Sequence[str], limit: int) -> str:
+    """Names for a message: all of them, or the first `limit` and the number of the others."""
+    shown, more = ", ".join(names[:limit]), len(names) - limit
+    return f"{shown} and {more:,} more" if more > 0 else shown

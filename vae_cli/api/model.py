@@ -20,9 +20,10 @@ from vae_cli.api.arrays import Array, Posterior, to_array, to_tensor
 from vae_cli.config import Config
 from vae_cli.data.arrays import fit_to_spec
 from vae_cli.data.batches import chunk_length, to_unit_interval
-from vae_cli.data.catalogue import open_dataset_for
+from vae_cli.data.catalogue import BUILT_IN_NAMES, open_dataset_for
 from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress
 from vae_cli.errors import UsageError
+from vae_cli.files import exists
 from vae_cli.items.choice import kind_of
 from vae_cli.items.kind import ItemKind
 from vae_cli.latent.interpolation import close_loop, interpolate
@@ -225,6 +226,8 @@ class TrainedModel:
         name, config = self.data_name, self.settings.data
         if name is None:
             raise UsageError(explain_distrust(self.name, config.name, flag))
+        if name not in BUILT_IN_NAMES and not exists(name):
+            raise UsageError(f"run {self.name}: its data ({name}) are not here: name a FILE")
         return open_dataset_for(self.spec, name, progress, test_fraction=config.test_fraction)
 
     def _chunks(self, items: ArrayLike) -> Iterator[Tensor]:

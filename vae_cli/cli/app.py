@@ -25,16 +25,22 @@ from vae_cli.cli.commands import (
     traverse,
 )
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.options import accepted_words
 from vae_cli.cli.repeats import Command
 from vae_cli.config import simplify
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
 
+WORDS = accepted_words()
+
 app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda word: WORDS.get(word, word),
+    },
 )
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.command,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vae_cli.cli.console import Terminal
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, list_some
 from vae_cli.files import is_same_file, require_writable_file
 from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, TABLE_SUFFIXES
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from vae_cli.api.model import TrainedModel
     from vae_cli.data.dataset import Spec
+
+MAX_CLASSES = 20  # in an error message
 
 
 class Chosen(NamedTuple):
@@ -91,21 +93,35 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Chosen
 
 
 def find_class(name: str, spec: "Spec") -> int:
-    """The label of a class; upper and lower case are the same.
+    """The label of a class, by its name, or by the beginning of its name if no other has it.
+
+    Only letters and digits are compared, and upper and lower case are the same.
 
     Raises:
-        UsageError: there is no class with this name, or there are no classes.
+        UsageError: there is no class with this name or several, or there are no classes.
     """
     if not spec.classes:
         raise UsageError(f"--class {name}: {spec.name} has no classes")
-    if name in spec.classes:
-        return spec.classes.index(name)
-    folded = [known.casefold() for known in spec.classes]
-    (near,) = difflib.get_close_matches(name.casefold(), folded, 1, cutoff=0)
-    label = folded.index(near)
-    if near != name.casefold():
-        raise UsageError(f"--class {name}: did you mean {spec.classes[label]}?")
-    return label
+    wanted, known = _letters(name), [_letters(one) for one in spec.classes]
+    found = (
+        [label for label, one in enumerate(spec.classes) if one == name]
+        or [label for label, one in enumerate(known) if wanted and one == wanted]
+        or [label for label, one in enumerate(known) if wanted and one.startswith(wanted)]
+    )
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = [spec.classes[label] for label in found]
+        raise UsageError(f"--class {name}: which of {list_some(several, MAX_CLASSES)}?")
+    near = difflib.get_close_matches(wanted, known, 1)
+    if near:
+        raise UsageError(f"--class {name}: did you mean {spec.classes[known.index(near[0])]}?")
+    raise UsageError(f"--class {name}: the classes are {list_some(spec.classes, MAX_CLASSES)}")
+
+
+def _letters(name: str) -> str:
+    """The letters and digits of a name in lower case."""
+    return "".join(filter(str.isalnum, name.casefold()))
 
 
 def require_writable_output(

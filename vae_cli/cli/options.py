@@ -2,7 +2,8 @@
 
 import functools
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -112,6 +113,7 @@ def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..
             for name, entry in flags.items():
                 value, source = values.pop(name), context.get_parameter_source(name)
                 if source is not None and source.name == "COMMANDLINE":
+                    value = parse_list(entry, value) if isinstance(value, list) else value
                     typed.setdefault(entry.section, {})[entry.name] = value
             command(**values, typed=typed)
 
@@ -126,12 +128,35 @@ def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..
     return decorate
 
 
+def parse_list(entry: Entry, texts: Sequence[str]) -> list[int]:
+    """The whole numbers of a list that is typed as `--hidden 400 --hidden 200` or `400,200`.
+
+    Raises:
+        UsageError: a part is not a whole number.
+    """
+    for text in texts:
+        if not re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", text, re.ASCII):
+            raise UsageError(f"{entry.flag} {text}: write a whole number, or several as in 400,200")
+    return [int(part) for text in texts for part in text.split(",")]
+
+
+def accepted_words() -> dict[str, str]:
+    """The words that are accepted for names and values of flags, and the words that they mean."""
+    words: dict[str, str] = {}
+    for entry in entries():
+        if entry.alias and entry.flag:
+            words[entry.alias] = entry.flag.removeprefix("--")
+        words.update(entry.spellings)
+    return words
+
+
 def _parameter(name: str, entry: Entry) -> inspect.Parameter:
     repeated = isinstance(entry.default, tuple)
-    kind = list[int] if repeated else entry.type
+    kind = list[str] if repeated else entry.type
     option = typer.Option(
         entry.flag,
         help=entry.help,
+        metavar="N" if repeated else None,
         min=None if entry.open_below else entry.low,
         max=entry.high,
         rich_help_panel=entry.section.capitalize(),
@@ -139,6 +164,6 @@ def _parameter(name: str, entry: Entry) -> inspect.Parameter:
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=list(entry.default) if repeated else entry.default,
+        default=list(map(str, entry.default)) if repeated else entry.default,
         annotation=Annotated[kind, option],
     )

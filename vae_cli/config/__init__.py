@@ -1,10 +1,12 @@
 """The settings: what can be set, and the files and flags that set it."""
 
+from vae_cli.config.entries import Entry, entries
 from vae_cli.config.interval import SaveInterval, parse_save_interval
 from vae_cli.config.layers import (
     differences,
     merge,
     parse_assignment,
+    parse_assignments,
     read_config,
     to_dict,
     to_toml,
@@ -14,12 +16,10 @@ from vae_cli.config.schema import (
     Config,
     DataConfig,
     DeviceName,
-    Entry,
     ModelConfig,
     ObjectiveConfig,
     OptimizerConfig,
     TrainingConfig,
-    entries,
 )
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "entries",
     "merge",
     "parse_assignment",
+    "parse_assignments",
     "parse_save_interval",
     "read_config",
     "simplify",

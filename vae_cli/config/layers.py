@@ -5,13 +5,14 @@ import difflib
 import functools
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vae_cli.config.entries import entries
 from vae_cli.config.messages import simplify
-from vae_cli.config.schema import Config, entries
+from vae_cli.config.schema import Config
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,6 +56,23 @@ def parse_assignment(text: str) -> dict[str, Any]:
     return {part: {name: parsed["value"]}}
 
 
+def parse_assignments(texts: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
+    """A layer for `merge` for each text `section.key=value`.
+
+    Raises:
+        UsageError: a text is malformed, or two of them set the same key.
+    """
+    layers: dict[str, tuple[str, dict[str, Any]]] = {}
+    for text in texts:
+        source = f"--set {text}"
+        tables = _with_own_names(source, parse_assignment(text))
+        key = ".".join(f"{part}.{name}" for part, table in tables.items() for name in table)
+        if key in layers:
+            raise UsageError(f"{layers[key][0]} and {source}: give only one of them")
+        layers[key] = source, tables
+    return list(layers.values())
+
+
 def merge(*layers: tuple[str, Mapping[str, Any]]) -> Config:
     """Merge several layers of settings and validate them; later layers override earlier ones.
 
@@ -68,8 +86,9 @@ def merge(*layers: tuple[str, Mapping[str, Any]]) -> Config:
     for source, tables in layers:
         if not isinstance(tables, dict):
             raise UsageError(f"{source} is not a table of settings")
-        _validate(source, tables)
-        for name, table in tables.items():
+        own = _with_own_names(source, tables)
+        _validate(source, own)
+        for name, table in own.items():
             merged[name] = merged.get(name, {}) | dict(table)
     return _validate("config", merged)
 
@@ -101,6 +120,25 @@ def to_toml(config: Config) -> str:
     import tomli_w
 
     return tomli_w.dumps(to_dict(config))
+
+
+def _with_own_names(source: str, tables: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables with the schema's own names and values for those that it accepts as well."""
+    own = {
+        part: dict(table) if isinstance(table, dict) else table for part, table in tables.items()
+    }
+    for entry in entries():
+        table = own.get(entry.section)
+        if not isinstance(table, dict):
+            continue
+        if entry.alias and entry.alias in table:
+            if entry.name in table:
+                raise UsageError(f"{source}: {entry.alias} and {entry.name} are the same setting")
+            table[entry.name] = table.pop(entry.alias)
+        value = table.get(entry.name)
+        if isinstance(value, str):
+            table[entry.name] = entry.spellings.get(value, value)
+    return own
 
 
 def _validate(source: str, tables: Mapping[str, Any]) -> Config:

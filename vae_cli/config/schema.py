@@ -7,18 +7,9 @@ table in docs/settings.md are all made from it. Precedence: defaults < config fi
 Nothing here imports pydantic, so that `vae --help` stays fast.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
-from typing import (
-    Annotated,
-    Any,
-    Literal,
-    TypeVar,
-    cast,
-    dataclass_transform,
-    get_args,
-    get_type_hints,
-)
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, TypeVar, dataclass_transform
 
 from annotated_types import Interval, Len, Predicate
 
@@ -36,11 +27,15 @@ class Setting:
         help: one line.
         flag: the option that sets it; a setting without one is reached with `--set`.
         format: how a text must be written, if not every text is allowed.
+        alias: a shorter name that many people type; it is accepted in every place.
+        spellings: other spellings of an allowed value.
     """
 
     help: str
     flag: str | None = None
     format: str = ""
+    alias: str = ""
+    spellings: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -79,7 +74,11 @@ class DataConfig:
     ] = 0
     channels: Annotated[
         Literal["auto", "grey", "rgb"],
-        Setting("Channels of a folder's pictures; auto is grey if all of them are.", "--channels"),
+        Setting(
+            "Channels of a folder's pictures; auto is grey if all of them are.",
+            "--channels",
+            spellings={"gray": "grey"},
+        ),
     ] = "auto"
     test_fraction: Annotated[
         float,
@@ -110,7 +109,7 @@ class ModelConfig:
         tuple[Annotated[int, Interval(ge=1, le=65536)], ...],
         Len(1, 16),
         Setting(
-            "Width of a hidden layer of the mlp's encoder; repeat it for more layers. "
+            "Width of a hidden layer of the mlp's encoder; 400,200 makes two layers. "
             "The decoder has the same layers in reverse.",
             "--hidden",
         ),
@@ -134,7 +133,9 @@ class OptimizerConfig:
     """The optimizer."""
 
     learning_rate: Annotated[
-        float, Interval(gt=0, le=1), Setting("Peak step size of Adam.", "--learning-rate")
+        float,
+        Interval(gt=0, le=1),
+        Setting("Peak step size of Adam.", "--learning-rate", alias="lr"),
     ] = 5e-3
     schedule: Annotated[
         Literal["constant", "cosine"],
@@ -194,56 +195,3 @@ class Config:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One setting of the schema."""
-
-    section: str
-    name: str
-    type: Any
-    default: Any
-    help: str
-    flag: str | None
-    low: float | None
-    high: float | None
-    open_below: bool
-    format: str
-
-    @property
-    def key(self) -> str:
-        """The name in a file and for `--set`: `section.name`."""
-        return f"{self.section}.{self.name}"
-
-    @property
-    def range(self) -> str:
-        """The allowed values, for a person."""
-        if self.format:
-            return self.format
-        if self.low is not None:
-            return f"{self.low:,} {'<' if self.open_below else '≤'} x ≤ {self.high:,}"
-        return ", ".join(str(choice) for choice in get_args(self.type) if isinstance(choice, str))
-
-
-def entries() -> Iterator[Entry]:
-    """Every setting, in the order of the schema."""
-    for part in fields(Config):
-        assert isinstance(part.type, type)
-        hints = get_type_hints(part.type, include_extras=True)
-        for item in fields(part.type):
-            kind, *notes = get_args(hints[item.name])
-            setting = next(note for note in notes if isinstance(note, Setting))
-            interval = next((note for note in notes if isinstance(note, Interval)), Interval())
-            yield Entry(
-                part.name,
-                item.name,
-                kind,
-                item.default,
-                f"{setting.help}: {setting.format}." if setting.format else setting.help,
-                setting.flag,
-                low=cast("float | None", interval.gt if interval.ge is None else interval.ge),
-                high=cast("float | None", interval.le),
-                open_below=interval.gt is not None,
-                format=setting.format,
-            )

@@ -13,6 +13,8 @@ from torch import Tensor
 
 from vae_cli.errors import UsageError
 
+MAX_HUNDREDTHS = 90  # of the test fraction, the limit of the settings
+
 
 def hash_to_unit_interval(key: bytes) -> float:
     """A number in [0, 1) that depends on the key only."""
@@ -28,7 +30,7 @@ def divide(keys: Iterable[bytes], test_fraction: float, name: str) -> tuple[Tens
         name: the name of the data set, for the error message.
 
     Raises:
-        UsageError: one of the parts would be empty.
+        UsageError: one of the parts would be empty; the message says what would work.
     """
     hashes = torch.tensor([hash_to_unit_interval(key) for key in keys], dtype=torch.float64)
     if test_fraction == 0:
@@ -39,6 +41,18 @@ def divide(keys: Iterable[bytes], test_fraction: float, name: str) -> tuple[Tens
         items = "1 item" if len(hashes) == 1 else f"{len(hashes):,} items"
         raise UsageError(
             f"{name} has {items}, of which --test-fraction {test_fraction} "
-            f"holds out {'none' if count == 0 else 'all'}: choose another"
+            f"holds out {'none' if count == 0 else 'all'}: {_remedy(hashes, test_fraction)}"
         )
     return order[count:], order[:count]
+
+
+def _remedy(hashes: Tensor, test_fraction: float) -> str:
+    """What to do if a test fraction leaves one part without items."""
+    if len(hashes) <= 1:
+        return "add items, because one is to train on and one to test on"
+    lowest, highest = float(hashes.min()), float(hashes.max())
+    hundredths = range(1, MAX_HUNDREDTHS + 1)
+    working = [n / 100 for n in hundredths if lowest < n / 100 <= highest]
+    if not working:
+        return "add items, because no other fraction works"
+    return f"try --test-fraction {min(working, key=lambda one: abs(one - test_fraction))}"

@@ -50,7 +50,7 @@ def command(
     refuse_unused(f"RUN {run_name}", bool(run_name) and not resume, "add --resume")
     refuse_unused("--name", bool(name) and resume, "leave out --resume")
     layers = [(str(config_file), config.read_config(config_file))] if config_file else []
-    layers += [(f"--set {text}", config.parse_assignment(text)) for text in assignments or []]
+    layers += config.parse_assignments(assignments or [])
     layers.append(("command line", typed))
     settings = config.merge(*layers)
     terminal = Terminal(quiet=quiet or json, lasting=True)
@@ -64,7 +64,8 @@ def command(
             run = find_stopped(run_name)
             saved, settings = load_for_resume(run, layers)
             if run.finished and saved.facts.epoch >= settings.training.epochs:
-                terminal.result(f"run {run.name} is finished; raise --epochs to go on")
+                nothing = "" if run_name else "no run was stopped; "
+                terminal.result(f"{nothing}run {run.name} is finished: raise --epochs to go on")
                 return
         run, rows = train(settings, name, run, saved, terminal, signals)
     if json:

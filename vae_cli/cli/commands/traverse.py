@@ -49,7 +49,7 @@ def command(
     dim: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="K|all", help="Shift only this dimension; repeat it for more rows, or all."
+            metavar="K|all", help="Shift only this dimension; 1,2 makes two rows, all one for each."
         ),
     ] = None,
     index: Annotated[
@@ -115,9 +115,14 @@ def print_rows(
 def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
     """The dimensions that were asked for; `all` means every one, sorted by KL.
 
+    Args:
+        words: each is a number, several as in `1,2`, or `all`.
+        kl_by_dim: of all dimensions, `(D,)`.
+
     Raises:
         UsageError: a word is not a number, or it is out of range.
     """
+    words = [part.strip() for word in words for part in word.split(",")]
     if words == ["all"]:
         return kl_by_dim.argsort(descending=True).tolist()
     if "all" in words:
