@@ -22,6 +22,7 @@ from vae_cli.data.dataset import Progress, Spec, Split, ignore_progress, move_sp
 from vae_cli.data.digest import digest_splits
 from vae_cli.data.statistics import ColumnStatistics, column_statistics
 from vae_cli.errors import UsageError
+from vae_cli.experiment.budget import require_affordable
 from vae_cli.model import ColumnScaling, Size, measure_size
 from vae_cli.model.conv import SIDES
 from vae_cli.runs.facts import require_storable
@@ -92,6 +93,7 @@ def resolve(config: Config, device: torch.device, progress: Progress = ignore_pr
     model = dataclasses.replace(config.model, network=choose_network(config.model, spec.shape))
     known = dataclasses.replace(config, data=data, model=model)
     require_storable(known, spec)
+    require_affordable(model, spec.shape, resizable=data.image_size > 0)
     train, test = (part.head(data.limit or None) for part in (dataset.train(), dataset.test()))
     digest, statistics = digest_splits(train, test), None
     if not spec.is_image:
@@ -157,17 +159,19 @@ def resolve_data(config: DataConfig, spec: Spec) -> DataConfig:
 
 
 def choose_network(config: ModelConfig, shape: Sequence[int]) -> Literal["mlp", "conv"]:
-    """The network for items of a shape.
+    """The network for items of a shape; an mlp is never chosen for large images.
 
     Raises:
-        UsageError: the network that is asked for does not take such items, or a setting that was
-            given belongs to the other network.
+        UsageError: the network that is asked for does not take such items, the images are too
+            large, or a setting that was given belongs to the other network.
     """
     is_row = len(shape) == 1
     fits_conv = not is_row and all(side in SIDES for side in shape[1:])
-    if config.network == "conv" and not fits_conv:
+    is_large = not is_row and min(shape[1:]) >= SIDES.start and not fits_conv
+    if (config.network == "conv" and not fits_conv) or (config.network == "auto" and is_large):
         what = "vectors" if is_row else f"images of {shape[1]}x{shape[2]}"
-        raise UsageError(f"--model conv takes images from 16x16 to 256x256, not {what}: try mlp")
+        remedy = "--image-size 256 resizes the pictures of a folder" if is_large else "try mlp"
+        raise UsageError(f"--model conv takes images from 16x16 to 256x256, not {what}: {remedy}")
     network = config.network
     if network == "auto":
         network = "conv" if fits_conv and tuple(shape) != MLP_IMAGE_SHAPE else "mlp"
