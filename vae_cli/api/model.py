@@ -122,7 +122,14 @@ class TrainedModel:
         """
         generator, noise = self._generator(seed), self.kind.samples_noise
         return self._to_items(
-            sample(self.model, count, temperature=temperature, noise=noise, generator=generator)
+            sample(
+                self.model,
+                count,
+                temperature=temperature,
+                noise=noise,
+                generator=generator,
+                batch_size=chunk_length(self.spec.shape),
+            )
         )
 
     def sample_loop(

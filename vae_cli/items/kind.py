@@ -134,6 +134,14 @@ class ItemKind(ABC):
         """
 
     @abstractmethod
+    def require_writable(self, count: int, path: Path, *, columns: int, scale: int | None) -> None:
+        """Check that so many items can be written to a file, before they are computed.
+
+        Raises:
+            UsageError: there are too many.
+        """
+
+    @abstractmethod
     def write(
         self, items: ArrayLike, path: Path, *, columns: int, scale: int | None = None
     ) -> None:

@@ -20,7 +20,7 @@ from vae_cli.files import is_folder
 from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
 from vae_cli.items.kind import ItemKind, NamedItems, Summary
 from vae_cli.render.animation import append_reverse, write_animation
-from vae_cli.render.grid import GAP_GREY, interleave, make_grid, to_pixels, write_png
+from vae_cli.render.grid import GAP_GREY, interleave, lay_out, make_grid, to_pixels, write_png
 
 MAX_PICTURES = 1000  # in one grid
 ROWS_WITHOUT_CLASSES = 6  # of examples, if the images have no classes
@@ -75,6 +75,12 @@ class Pictures(ItemKind):
         """Check that so many pictures fit into one grid."""
         if count > MAX_PICTURES:
             raise UsageError(f"{path} has {count:,} pictures: a grid takes up to {MAX_PICTURES:,}")
+
+    def require_writable(self, count: int, path: Path, *, columns: int, scale: int | None) -> None:
+        """Check the size of the grid, or of all frames of an animation."""
+        lay_out(
+            (count, *self.spec.shape), columns=columns, scale=1 if is_animation(path) else scale
+        )
 
     def write(
         self, items: ArrayLike, path: Path, *, columns: int, scale: int | None = None

@@ -15,6 +15,8 @@ from vae_cli.errors import UsageError
 from vae_cli.items import TABLE_SUFFIXES
 from vae_cli.items.kind import ItemKind, NamedItems, Summary
 
+MAX_VALUES = 20_000_000  # in a table that is generated: about 200 MB of text
+
 
 @final
 class Rows(ItemKind):
@@ -36,6 +38,19 @@ class Rows(ItemKind):
 
     def require_count(self, count: int, path: Path) -> None:
         """A table may have any number of rows."""
+
+    def require_writable(
+        self,
+        count: int,
+        path: Path,
+        *,
+        columns: int,  # noqa: ARG002  of a picture
+        scale: int | None,  # noqa: ARG002  of a picture
+    ) -> None:
+        """Check the number of values in the table."""
+        if count * self.spec.shape[0] > MAX_VALUES:
+            most = MAX_VALUES // self.spec.shape[0]
+            raise UsageError(f"{path}: {count:,} rows are too many: ask for {most:,} or fewer")
 
     def write(
         self,

@@ -3,6 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
+from vae_cli.data.batches import CHUNK_ITEMS
 from vae_cli.model import VAE
 
 
@@ -22,12 +23,13 @@ def sample(
     temperature: float = 1.0,
     noise: bool = False,
     generator: Generator | None = None,
+    batch_size: int = CHUNK_ITEMS,
 ) -> Tensor:
     """Decode `count` latents from the prior, multiplied by `temperature`: `(count, ...)`.
 
     With `noise`, each item is a sample from p(x|z), as rows of a table should be. Without it, each
-    is the mean of p(x|z).
+    is the mean of p(x|z). `batch_size` items are decoded together, which limits the memory.
     """
     latents = sample_latents(model, count, temperature=temperature, generator=generator)
-    likelihood = model.likelihood(latents)
-    return likelihood.sample(generator) if noise else likelihood.mean
+    likelihoods = map(model.likelihood, latents.split(batch_size))
+    return torch.cat([one.sample(generator) if noise else one.mean for one in likelihoods])

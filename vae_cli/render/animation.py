@@ -10,7 +10,7 @@ from PIL import Image
 
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
-from vae_cli.render.grid import MAX_GRID_PIXELS, make_grid
+from vae_cli.render.grid import MAX_GRID_PIXELS, lay_out, make_grid
 
 FRAME_MILLISECONDS = 100
 MAX_EDGE = 16_383  # pixels, the limit of WebP
@@ -54,7 +54,7 @@ def require_size(
     Raises:
         UsageError: all frames together would have more than 200 million pixels.
     """
-    width, height = make_grid(np.zeros(shape), columns=columns, scale=scale).size
+    width, height = lay_out(shape, columns=columns, scale=scale).size
     if count * width * height > MAX_GRID_PIXELS or max(width, height) > MAX_EDGE:
         raise UsageError(
             f"an animation of {count:,} frames of {width}x{height} pixels is too large: "

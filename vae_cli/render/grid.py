@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,6 +15,25 @@ from vae_cli.files import write_bytes
 MAX_GRID_PIXELS = 200_000_000
 TILE_HEIGHT, MIN_LONGER_SIDE = 84, 420  # pixels: of a tile, and of a whole grid
 GAP_GREY = 40  # grey value between tiles: visible next to black, unobtrusive next to white
+
+
+class GridLayout(NamedTuple):
+    """The sizes of a grid.
+
+    Attributes:
+        columns: tiles per row.
+        scale: edge of an enlarged pixel.
+        gap: pixels around each tile.
+        row_height: pixels of a row, with one gap.
+        size: width and height of the whole grid in pixels, without labels.
+    """
+
+    columns: int
+    scale: int
+    gap: int
+    row_height: int
+    size: tuple[int, int]
+
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -38,7 +57,19 @@ def make_grid(
     Raises:
         UsageError: the grid would have more than 200 million pixels.
     """
-    count, _, height, width = np.shape(images)
+    layout = lay_out(np.shape(images), columns=columns, scale=scale)
+    tiles = to_pixels(images).repeat(layout.scale, 1).repeat(layout.scale, 2)
+    picture = to_picture(tile(tiles, layout.columns, layout.gap))
+    return _add_labels(picture, labels, layout.row_height, layout.gap) if labels else picture
+
+
+def lay_out(shape: Sequence[int], *, columns: int, scale: int | None = None) -> GridLayout:
+    """The sizes of a grid of images `(N, C, H, W)`, before they are computed.
+
+    Raises:
+        UsageError: it would have more than 200 million pixels.
+    """
+    count, _, height, width = shape
     columns = min(columns, count)
     rows = -(-count // columns)
     scale = scale or max(
@@ -50,15 +81,15 @@ def make_grid(
         raise UsageError(
             f"a grid of {rows}x{columns} tiles at scale {scale} is too large: ask for fewer tiles"
         )
-    tiles = to_pixels(images).repeat(scale, 1).repeat(scale, 2)
-    picture = to_picture(tile(tiles, columns, gap))
-    return _add_labels(picture, labels, row_height, gap) if labels else picture
+    size = columns * column_width + gap, rows * row_height + gap
+    return GridLayout(columns, scale, gap, row_height, size)
 
 
 def to_pixels(images: ArrayLike) -> Pixels:
     """Images `(..., C, H, W)` with pixels in [0, 1] as rounded bytes `(..., H, W, C)`."""
     values = np.asarray(images, np.float32).clip(0, 1)
-    return np.moveaxis((values * np.float32(255)).round().astype(np.uint8), -3, -1)
+    values *= np.float32(255)  # in place, because a grid may have hundreds of megabytes
+    return np.moveaxis(values.round(out=values).astype(np.uint8), -3, -1)
 
 
 def tile(tiles: Pixels, columns: int, gap: int) -> Pixels:

@@ -1,8 +1,7 @@
 """`vae interpolate`."""
 
-import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -20,9 +19,6 @@ from vae_cli.cli.options import (
     refuse_unused,
 )
 from vae_cli.errors import UsageError
-
-if TYPE_CHECKING:
-    from vae_cli.data.dataset import Spec
 
 
 def command(
@@ -78,19 +74,8 @@ def command(
         terminal.remark(f"test items {', '.join(names)}")
     if len(items) < 2:  # noqa: PLR2004
         raise UsageError(f"{', '.join(map(str, files or []))} holds one item: name at least two")
-    require_size(len(items), steps, model.spec)
+    count = (len(items) - 1) * steps
+    model.kind.require_writable(count, path, columns=steps, scale=scale)
     paths = model.interpolate(items, steps, spherical=spherical)
     model.kind.write_interpolation(paths, path, scale)
     terminal.result(path)
-
-
-def require_size(count: int, steps: int, spec: "Spec") -> None:
-    """Check that the result fits into memory before it is computed.
-
-    Raises:
-        UsageError: it does not.
-    """
-    from vae_cli.render.grid import MAX_GRID_PIXELS
-
-    if (count - 1) * steps * math.prod(spec.shape) > MAX_GRID_PIXELS:
-        raise UsageError(f"{steps} steps between each of {count:,} items are too many")

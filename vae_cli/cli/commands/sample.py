@@ -56,7 +56,9 @@ def command(
     if path.suffix.lower() in ANIMATION_SUFFIXES:
         animate(model, path, count or 16, temperature, seed, scale)
     else:
-        items = model.sample(count or 64, temperature=temperature, seed=seed)
+        count = count or 64
+        model.kind.require_writable(count, path, columns=columns, scale=scale)
+        items = model.sample(count, temperature=temperature, seed=seed)
         model.kind.write(items, path, columns=columns, scale=scale)
     terminal.result(path)
 

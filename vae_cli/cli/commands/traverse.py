@@ -86,6 +86,8 @@ def command(
         if file
         else take_test_items(model, index or 0, 1)
     )
+    count = len(offsets) * len(dims or [0])
+    model.kind.require_writable(count, path, columns=len(offsets), scale=scale)
     tiles = model.traverse(items[:1], offsets, dims, seed=seed)
     model.kind.write_traversal(tiles, dims, offsets, path, scale)
     print_rows(terminal, path, offsets, dims, model.kl_by_dim, json=json)
