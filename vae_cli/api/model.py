@@ -20,10 +20,9 @@ from vae_cli.api.arrays import Array, Posterior, to_array, to_tensor
 from vae_cli.config import Config
 from vae_cli.data.arrays import fit_to_spec
 from vae_cli.data.batches import chunk_length, to_unit_interval
-from vae_cli.data.catalogue import BUILT_IN_NAMES, open_dataset_for
+from vae_cli.data.catalogue import open_dataset_for, require_present
 from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress
 from vae_cli.errors import UsageError
-from vae_cli.files import exists
 from vae_cli.items.choice import kind_of
 from vae_cli.items.kind import ItemKind
 from vae_cli.latent.interpolation import close_loop, interpolate
@@ -47,6 +46,7 @@ class TrainedModel:
         kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`.
         epoch: the epoch after which the weights were saved.
         data_name: of the data that `data` opens; None if its run is a stranger's and has a path.
+        train_items: the number of items that it was trained on.
         name: of its run.
 
     Example:
@@ -65,6 +65,7 @@ class TrainedModel:
     kl_by_dim: Tensor
     epoch: int
     data_name: str | None
+    train_items: int
     name: str
 
     def __repr__(self) -> str:
@@ -122,14 +123,7 @@ class TrainedModel:
         """
         generator, noise = self._generator(seed), self.kind.samples_noise
         return self._to_items(
-            sample(
-                self.model,
-                count,
-                temperature=temperature,
-                noise=noise,
-                generator=generator,
-                batch_size=chunk_length(self.spec.shape),
-            )
+            sample(self.model, count, temperature=temperature, noise=noise, generator=generator)
         )
 
     def sample_loop(
@@ -233,8 +227,7 @@ class TrainedModel:
         name, config = self.data_name, self.settings.data
         if name is None:
             raise UsageError(explain_distrust(self.name, config.name, flag))
-        if name not in BUILT_IN_NAMES and not exists(name):
-            raise UsageError(f"run {self.name}: its data ({name}) are not here: name a FILE")
+        require_present(name, f"run {self.name}: its data")
         return open_dataset_for(self.spec, name, progress, test_fraction=config.test_fraction)
 
     def _chunks(self, items: ArrayLike) -> Iterator[Tensor]:

@@ -27,15 +27,24 @@ def open_run(
     """
     if data is not None:
         find_source(data, "--data")
+    from vae_cli.runs.lookup import find_run, finished_runs
+
+    run = find_run(selector)  # before torch is imported, so that a typo is answered at once
     from vae_cli.api.model import load_trained
     from vae_cli.device import describe_device, resolve_device
-    from vae_cli.runs.lookup import find_run
 
     device = resolve_device(device_name)
-    run = find_run(selector)
     model = load_trained(run, device, data)
-    terminal.remark(f"run {run.path}, epoch {model.epoch}, {describe_device(device)}")
+    choice = f"newest of {len(finished_runs())}; " if selector is None else ""
+    terminal.remark(f"run {run.path}: {choice}{describe_run(model)}; {describe_device(device)}")
     return model
+
+
+def describe_run(model: "TrainedModel") -> str:
+    """What a model was trained on, and for how long."""
+    epochs = model.settings.training.epochs
+    length = "1 epoch" if epochs == 1 else f"epoch {model.epoch} of {epochs}"
+    return f"{model.train_items:,} items of {model.spec.name}, {length}"
 
 
 def choose_seed(seed: int | None, terminal: Terminal) -> int:

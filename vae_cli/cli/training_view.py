@@ -1,5 +1,6 @@
 """What the user sees during training: a table with one row per epoch, and a progress bar."""
 
+import math
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -82,13 +83,16 @@ class TrainingView:
 
         config = self.resolved.config
         training = config.training
-        steps = steps_per_epoch(len(self.resolved.train), training.batch_size) * training.epochs
-        if steps < ENOUGH_STEPS and not config.data.limit:
-            more = max(1, round(training.epochs * ENOUGH_STEPS / steps))
-            self.terminal.advice(f"{steps} steps are few for Adam: try --epochs {more}")
+        steps = steps_per_epoch(len(self.resolved.train), training.batch_size)
+        total = steps * training.epochs
+        if total < ENOUGH_STEPS and not config.data.limit:
+            few = "1 step is too few" if total == 1 else f"{total} steps are few"
+            more = math.ceil(ENOUGH_STEPS / steps)
+            self.terminal.advice(f"{few} for Adam: try --epochs {more}")
         best = min(rows, key=lambda row: row["test_loss"])
         self.terminal.note(f"best test loss {best['test_loss']:.3f}, epoch {best['epoch']}")
-        self._comment_on_latents(int(best["active_dims"]), config.model.latent_dim)
+        if total >= ENOUGH_STEPS:
+            self._comment_on_latents(int(best["active_dims"]), config.model.latent_dim)
         for path in run.previews(self.kind.suffix):
             self.terminal.result(path)
         for command in ("reconstruct", "sample", "traverse --dim all"):

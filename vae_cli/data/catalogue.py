@@ -90,6 +90,16 @@ def find_source(name: str, flag: str = "") -> DataSource:
     raise UsageError(f"{label} is no folder, and no file that can be read: {kinds}")
 
 
+def require_present(name: str, label: str) -> None:
+    """Check that the data that a run was trained on are still there.
+
+    Raises:
+        UsageError: they are not; the message begins with `label`.
+    """
+    if name not in BUILT_IN_NAMES and not exists(name):
+        raise UsageError(f"{label} ({name}) are not here: name a FILE")
+
+
 def open_dataset(
     source: DataSource,
     *,

@@ -3,7 +3,7 @@
 import torch
 from torch import Generator, Tensor
 
-from vae_cli.data.batches import CHUNK_ITEMS
+from vae_cli.data.batches import chunk_length
 from vae_cli.model import VAE
 
 
@@ -23,13 +23,13 @@ def sample(
     temperature: float = 1.0,
     noise: bool = False,
     generator: Generator | None = None,
-    batch_size: int = CHUNK_ITEMS,
 ) -> Tensor:
     """Decode `count` latents from the prior, multiplied by `temperature`: `(count, ...)`.
 
     With `noise`, each item is a sample from p(x|z), as rows of a table should be. Without it, each
-    is the mean of p(x|z). `batch_size` items are decoded together, which limits the memory.
+    is the mean of p(x|z). A limited number of values is decoded at a time.
     """
     latents = sample_latents(model, count, temperature=temperature, generator=generator)
-    likelihoods = map(model.likelihood, latents.split(batch_size))
+    shape = model.likelihood(latents[:1]).mean.shape[1:]
+    likelihoods = map(model.likelihood, latents.split(chunk_length(shape)))
     return torch.cat([one.sample(generator) if noise else one.mean for one in likelihoods])

@@ -31,6 +31,7 @@ class LoadedModel(NamedTuple):
         kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`.
         epoch: the epoch after which the weights were saved.
         data_name: of its data; None if it is a path that this user has not chosen.
+        train_items: the number of items that it was trained on.
     """
 
     model: VAE
@@ -39,6 +40,7 @@ class LoadedModel(NamedTuple):
     kl_by_dim: Tensor
     epoch: int
     data_name: str | None
+    train_items: int
 
 
 class SavedState(NamedTuple):
@@ -68,7 +70,9 @@ def load_model(run: Run) -> LoadedModel:
     require_finite(checkpoint, run.best)
     model.load_state_dict(checkpoint.group("state.model"), assign=True)
     name = facts.config.data.name if is_own(facts) else None
-    return LoadedModel(model, facts.data, facts.config, kl_by_dim, facts.epoch, name)
+    return LoadedModel(
+        model, facts.data, facts.config, kl_by_dim, facts.epoch, name, facts.counts[0]
+    )
 
 
 def build_matching(checkpoint: Checkpoint, facts: Facts, source: Path) -> VAE:
