@@ -1,11 +1,13 @@
 """The items that a command works on: from files, or from the test set. And its output file."""
 
 import difflib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vae_cli.cli.console import Terminal
+from vae_cli.data.catalogue import BUILT_IN_NAMES
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import is_same_file, require_writable_file
 from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, TABLE_SUFFIXES
@@ -122,6 +124,22 @@ def find_class(name: str, spec: "Spec") -> int:
 def _letters(name: str) -> str:
     """The letters and digits of a name in lower case."""
     return "".join(filter(str.isalnum, name.casefold()))
+
+
+def require_outside(data: str, flag: str, path: Path | None) -> None:
+    """Check that a file to write is not read as data now, and not as one of its pictures later.
+
+    Raises:
+        UsageError: it is.
+    """
+    if path is None or data in BUILT_IN_NAMES:
+        return
+    if is_same_file(path, data):
+        raise UsageError(f"{flag} {path} would overwrite what is read")
+    if Path(os.path.realpath(data)) in Path(os.path.realpath(path)).parents:
+        raise UsageError(
+            f"{flag} {path} would lie among the pictures of {data}: write it elsewhere"
+        )
 
 
 def require_writable_output(

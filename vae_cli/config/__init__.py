@@ -12,6 +12,7 @@ from vae_cli.config.layers import (
     to_toml,
 )
 from vae_cli.config.messages import simplify
+from vae_cli.config.named import find_config
 from vae_cli.config.schema import (
     Config,
     DataConfig,
@@ -34,6 +35,7 @@ __all__ = [
     "TrainingConfig",
     "differences",
     "entries",
+    "find_config",
     "merge",
     "parse_assignment",
     "parse_assignments",

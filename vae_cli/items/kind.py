@@ -234,5 +234,13 @@ class ItemKind(ABC):
         """
 
     @abstractmethod
+    def write_item(self, item: Tensor, path: Path) -> None:
+        """Write one item in its own size, as a file that `read` reads.
+
+        Raises:
+            VAEError: the file cannot be written.
+        """
+
+    @abstractmethod
     def summarize(self, train: Split, test: Split) -> Summary:
         """The classes of images, or the statistics of columns."""

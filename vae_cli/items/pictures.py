@@ -20,7 +20,15 @@ from vae_cli.files import is_folder
 from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
 from vae_cli.items.kind import ItemKind, NamedItems, Summary
 from vae_cli.render.animation import append_reverse, write_animation
-from vae_cli.render.grid import GAP_GREY, interleave, lay_out, make_grid, to_pixels, write_png
+from vae_cli.render.grid import (
+    GAP_GREY,
+    interleave,
+    lay_out,
+    make_grid,
+    to_picture,
+    to_pixels,
+    write_png,
+)
 
 MAX_PICTURES = 1000  # in one grid
 ROWS_WITHOUT_CLASSES = 6  # of examples, if the images have no classes
@@ -155,6 +163,10 @@ class Pictures(ItemKind):
         examples = take_examples(train, len(classes), columns)
         write_png(make_grid(examples, columns=columns, scale=scale, labels=classes), path)
         return str(path)
+
+    def write_item(self, item: Tensor, path: Path) -> None:
+        """Write one image as PNG, without enlarging it."""
+        write_png(to_picture(to_pixels(to_unit_interval(item))), path)
 
     def summarize(self, train: Split, test: Split) -> Summary:
         """The number of images of each class."""

@@ -6,6 +6,7 @@ from typing import final
 
 import numpy as np
 from numpy.typing import ArrayLike
+from torch import Tensor
 
 from vae_cli.data.catalogue import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.dataset import Split
@@ -128,6 +129,10 @@ class Rows(ItemKind):
         if output is not None:
             raise UsageError(f"--output {output}: a table of numbers has no picture")
         return f"{len(train):,} training rows, {len(test):,} test rows"
+
+    def write_item(self, item: Tensor, path: Path) -> None:
+        """Write one row under the names of its columns."""
+        write_table(path, self.spec.columns, item[None])
 
     def summarize(self, train: Split, test: Split) -> Summary:  # noqa: ARG002  of the training set
         """Mean and standard deviation of each column over the training set."""

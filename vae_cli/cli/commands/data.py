@@ -1,12 +1,13 @@
 """`vae data`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vae_cli import config
 from vae_cli.cli.console import Terminal
-from vae_cli.cli.inputs import require_writable_output
+from vae_cli.cli.inputs import require_outside, require_writable_output
 from vae_cli.cli.options import (
     Columns,
     Json,
@@ -16,6 +17,7 @@ from vae_cli.cli.options import (
     refuse_unused,
     with_settings,
 )
+from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from vae_cli.data.dataset import Dataset, Split
@@ -27,6 +29,14 @@ def command(
     name: Annotated[str | None, typer.Argument(metavar="DATA", help="The same as --data.")] = None,
     columns: Columns = 6,
     output: Output = None,
+    save_example: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the first test item as well, as a picture or a table of one row.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
     scale: Scale = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -40,19 +50,31 @@ def command(
     refuse_unused("--data", bool(name) and "name" in typed.get("data", {}), f"leave out {name}")
     named = {"data": {"name": name}} if name else {}
     settings = config.merge(("command line", typed), ("DATA", named)).data
+    for flag, path in (("--output", output), ("--save-example", save_example)):
+        require_outside(settings.name, flag, path)
     dataset, train, test = read_dataset(settings, terminal)
     from vae_cli.items.choice import kind_of
 
     kind = kind_of(dataset.spec)
+    if save_example and save_example.suffix.lower() != kind.suffix:
+        raise UsageError(
+            f"--save-example {save_example}: {dataset.spec.name} is of {kind.items_name}; "
+            f"end it with {kind.suffix}"
+        )
     result = kind.write_examples(train, test, output, columns=columns, scale=scale)
+    if save_example:
+        kind.write_item(test.items[test.rows[0]], save_example)
     header, rows, key, records = kind.summarize(train, test)
     if json:
         counts = {"train": len(train), "test": len(test)}
         facts = {"name": dataset.spec.name, "shape": dataset.spec.shape}
-        terminal.json({**facts, **counts, key: records})
+        example = {"example": str(save_example)} if save_example else {}
+        terminal.json({**facts, **counts, key: records, **example})
         return
     terminal.table(header, rows)
     terminal.result(result)
+    if save_example:
+        terminal.result(save_example)
 
 
 def read_dataset(settings: config.DataConfig, terminal: Terminal) -> "tuple[Dataset, Split, Split]":

@@ -1,12 +1,12 @@
 """`vae embed`."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.inputs import require_outside
 from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import Device, Json, Quiet, RunOption, refuse_unused
 from vae_cli.errors import UsageError
@@ -149,10 +149,8 @@ def require_outputs(output: Path, plot: Path | None, data: str | None, method: M
         raise UsageError(f"--output {output} would overwrite what is read")
     if plot and plot.suffix.lower() not in PICTURE_SUFFIXES:
         raise UsageError(f"--plot {plot}: the map is written as PNG; end the name with .png")
-    if plot and data and Path(os.path.realpath(data)) in Path(os.path.realpath(plot)).parents:
-        raise UsageError(
-            f"--plot {plot} would lie among the pictures of {data}: write it elsewhere"
-        )
+    if data:
+        require_outside(data, "--plot", plot)
     for path in (output, plot):
         if path:
             require_writable_file(path)

@@ -1,6 +1,5 @@
 """`vae train`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,7 +29,12 @@ def command(
         bool, typer.Option("--resume", help="Continue a run that was stopped.")
     ] = False,
     config_file: Annotated[
-        Path | None, typer.Option("--config", help="TOML file with settings; flags override it.")
+        str | None,
+        typer.Option(
+            "--config",
+            metavar="FILE.toml",
+            help="File with settings, or a named experiment such as article; flags override it.",
+        ),
     ] = None,
     assignments: Annotated[
         list[str] | None,
@@ -49,7 +53,9 @@ def command(
     """
     refuse_unused(f"RUN {run_name}", bool(run_name) and not resume, "add --resume")
     refuse_unused("--name", bool(name) and resume, "leave out --resume")
-    layers = [(str(config_file), config.read_config(config_file))] if config_file else []
+    layers = []
+    if config_file is not None:
+        layers.append((config_file, config.read_config(config.find_config(config_file))))
     layers += config.parse_assignments(assignments or [])
     layers.append(("command line", typed))
     settings = config.merge(*layers)

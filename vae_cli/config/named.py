@@ -1,0 +1,31 @@
+"""Named experiments: configuration files that belong to the package and are found by name."""
+
+import difflib
+from pathlib import Path
+
+from vae_cli.errors import UsageError
+from vae_cli.files import exists
+
+PACKAGE = Path(__file__).parents[1]
+
+
+def named_configs(package: Path = PACKAGE) -> dict[str, Path]:
+    """The files by name; they lie in the package, or beside it in a copy of the repository."""
+    folder = package / "configs"
+    if not folder.is_dir():
+        folder = package.with_name("configs")
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find_config(name: str) -> Path:
+    """The file of a named experiment, or else the path; `./NAME` is always a path.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    named = named_configs()
+    if name not in named and not exists(name):
+        near = difflib.get_close_matches(name, named, 1)
+        hint = f"did you mean {near[0]}?" if near else f"named experiments are {', '.join(named)}"
+        raise UsageError(f"--config {name}: no such file or named experiment; {hint}")
+    return named.get(name, Path(name))
