@@ -139,7 +139,7 @@ def test_every_command_refuses_a_pipe_as_output_before_it_computes(
 @pytest.mark.parametrize("name", ["x.csv", "x.npy", "x.npz", "x.safetensors", "x.png", "x"])
 def test_a_pipe_is_not_read_as_data(here: Path, refused: Refused, name: str) -> None:
     os.mkfifo(here / name)
-    message = f"{name} is a pipe, a socket or a device: name a file or a folder"
+    message = f"{name} is a pipe, a socket or a device, not a file or a folder"
     assert refused("train", "--data", name) == message
     assert refused("reconstruct", name, "--run", "small") == message
     assert refused("embed", name, "--run", "small") == message

@@ -39,7 +39,7 @@ def require_file_or_folder(path: Path | str) -> None:
         UsageError: it is something else.
     """
     if exists(path) and not (os.path.isfile(path) or is_folder(path)):  # noqa: PTH113
-        raise UsageError(f"{path} is a pipe, a socket or a device: name a file or a folder")
+        raise UsageError(f"{path} is a pipe, a socket or a device, not a file or a folder")
 
 
 def require_writable_file(path: Path) -> None:

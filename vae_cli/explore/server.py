@@ -73,6 +73,7 @@ class Server:
         try:
             self.socket.bind((ADDRESS, port))
         except OSError as error:
+            self.socket.close()
             raise VAEError(f"port {port} cannot be used: {error.strerror}") from error
         self.socket.listen()
         self.port: int = self.socket.getsockname()[1]
