@@ -1,9 +1,19 @@
-"""The folder for downloads and decoded pictures, and large tensors stored in it."""
+"""The folder for downloads and decoded pictures, and large tensors stored in it.
+
+KEY.npy          a finished tensor
+KEY.json         the facts that belong to it
+KEY.RANDOM.tmp   a tensor that is being filled, or that a killed process left behind
+KEY.lock         held by the process that fills the tensor
+"""
 
 import json
 import os
+import secrets
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +22,20 @@ import platformdirs
 from torch import Tensor
 
 from vae_cli.data.batches import wrap_array
+from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.errors import VAEError
 from vae_cli.files import write_bytes
+from vae_cli.locks import lock
+
+POLL_SECONDS = 0.1  # between two attempts to get a lock
+TEMPORARY_SUFFIX = ".tmp"
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """The facts of a tensor that is for this process only, because filling it again may help."""
+
+    facts: Any
 
 
 def cache_folder() -> Path:
@@ -31,33 +53,138 @@ def cache_folder() -> Path:
 
 
 def cached_tensor(
-    key: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], Any]
+    key: str,
+    shape: tuple[int, ...],
+    fill: Callable[[np.ndarray], Any],
+    progress: Progress = ignore_progress,
 ) -> tuple[Tensor, Any]:
     """A uint8 tensor in a memory-mapped file, and the facts that belong to it.
 
+    If another process fills the same tensor, this one waits for it. A file that is not whole, for
+    example on a disk that was full, is filled again.
+
     Args:
-        key: the name of the file; an existing file with this name is used as it is.
+        key: the name of the file, without dots.
         shape: of the tensor.
-        fill: writes a new tensor, and returns its facts, which must be JSON values.
+        fill: writes a new tensor, and returns its facts, which must be JSON values, or `Unfinished`
+            facts, and then nothing is kept.
+        progress: called with 0 and the length of the tensor while another process fills it.
 
     Raises:
         VAEError: the file cannot be written.
     """
-    path, facts = cache_folder() / f"{key}.npy", cache_folder() / f"{key}.json"
-    if not (path.is_file() and facts.is_file()):
-        unfinished = path.with_suffix(f".{os.getpid()}.tmp")
+    path = cache_folder() / f"{key}.npy"
+    entry = _read_entry(path, shape)
+    if entry is not None:
+        return entry
+    try:
+        _remove_leftovers(path.parent)
+        with _locked(path.with_suffix(".lock"), lambda: progress(0, shape[0])):
+            return _read_entry(path, shape) or _fill_entry(path, shape, fill)
+    except OSError as error:
+        raise VAEError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+def _read_entry(path: Path, shape: tuple[int, ...]) -> tuple[Tensor, Any] | None:
+    """A finished tensor and its facts; None if one of its files is missing or not whole."""
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+        facts = json.loads(path.with_suffix(".json").read_bytes())
+        length = path.stat().st_size
+    except (OSError, ValueError):
+        return None
+    expected = array.shape == shape and array.dtype == np.uint8 and array.flags.c_contiguous
+    if not expected or length != array.offset + array.nbytes:
+        return None
+    return wrap_array(array), facts
+
+
+def _fill_entry(
+    path: Path, shape: tuple[int, ...], fill: Callable[[np.ndarray], Any]
+) -> tuple[Tensor, Any]:
+    """Fill a tensor under a temporary name, and give it its own name when it is finished.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    temporary = path.with_suffix(f".{secrets.token_hex(8)}{TEMPORARY_SUFFIX}")
+    try:
+        array = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
+        _allocate(temporary)
+        facts = fill(array)
+        array.flush()
+        tensor = wrap_array(np.lib.format.open_memmap(temporary, mode="r"))
+        if isinstance(facts, Unfinished):
+            return tensor, facts.facts  # the map outlives the name of its file
+        temporary.replace(path)
+        write_bytes(path.with_suffix(".json"), json.dumps(facts).encode())
+        return tensor, facts
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left behind: temporary files whose lock nobody holds.
+
+    Those of another user, which this one may not remove, stay.
+    """
+    for leftover in folder.glob(f"*{TEMPORARY_SUFFIX}"):
+        lock_file = folder / f"{leftover.name.partition('.')[0]}.lock"
+        with suppress(BlockingIOError, PermissionError):
+            handle = _try_lock(lock_file)
+            try:
+                if handle is not None:
+                    leftover.unlink(missing_ok=True)
+            finally:
+                _unlock(lock_file, handle)
+
+
+@contextmanager
+def _locked(path: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock; while another process holds it, `wait` is called several times a second.
+
+    Where there are no locks, two processes may fill the same tensor, each in its own file.
+
+    Raises:
+        OSError: the lock cannot be opened.
+    """
+    while True:
         try:
-            array = np.lib.format.open_memmap(unfinished, "w+", np.uint8, shape)
-            _allocate(unfinished)
-            found = fill(array)
-            array.flush()
-            unfinished.replace(path)
-        except OSError as error:
-            raise VAEError(f"cannot write {path}: {error.strerror}") from error
-        finally:
-            unfinished.unlink(missing_ok=True)
-        write_bytes(facts, json.dumps(found).encode())
-    return wrap_array(np.load(path, mmap_mode="r")), json.loads(facts.read_text())
+            handle = _try_lock(path)
+            break
+        except BlockingIOError:
+            wait()
+            time.sleep(POLL_SECONDS)
+    try:
+        yield
+    finally:
+        _unlock(path, handle)
+
+
+def _try_lock(path: Path) -> int | None:
+    """The descriptor of a lock; None where there are no locks.
+
+    A lock is released by removing its file. A process that has opened the file before that gets a
+    lock on a file without a name, which holds nobody off, and opens it again.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+        OSError: it cannot be opened.
+    """
+    while True:
+        handle = lock(path, os.O_CREAT)
+        if handle is None:
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)
+
+
+def _unlock(path: Path, handle: int | None) -> None:
+    path.unlink(missing_ok=True)
+    if handle is not None:
+        os.close(handle)
 
 
 def _allocate(path: Path) -> None:

@@ -1,0 +1,245 @@
+"""One cache folder that several processes share, and what killed ones leave in it."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vae_cli import locks
+from vae_cli.data import cache as cache_module
+from vae_cli.data.cache import Unfinished, cached_tensor
+from vae_cli.errors import VAEError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VAE_DATA", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def fill_with_sevens(array: np.ndarray) -> dict[str, int]:
+    array[:] = 7
+    return {"value": 7}
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+# Each builder fills row after row with its row's number, and notes that it was called. All of them
+# believe that they have the same process id, as those in containers may.
+BUILDER = """
+import os, sys, time
+from vae_cli.data.cache import cached_tensor
+os.getpid = lambda: 1
+def fill(array):
+    with open(sys.argv[1], "a") as calls:
+        calls.write("x")
+    for row in range(len(array)):
+        array[row] = row % 256
+        time.sleep(0.002)
+    return len(array)
+tensor, facts = cached_tensor("key", (300, 50), fill)
+assert facts == 300
+assert all((tensor[row] == row % 256).all() for row in range(300)), "a row is wrong"
+"""
+
+
+def build(calls: Path) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", BUILDER, str(calls)]
+    return subprocess.Popen(command)
+
+
+@pytest.mark.slow
+def test_of_three_processes_one_fills_a_tensor_and_the_others_wait(
+    tmp_path: Path, cache: Path
+) -> None:
+    builders = [build(tmp_path / "calls") for _ in range(3)]
+    for builder in builders:
+        assert builder.wait() == 0
+    assert (tmp_path / "calls").read_text() == "x"
+    assert names(cache) == ["key.json", "key.npy"]
+
+
+def test_of_three_threads_one_fills_a_tensor_and_the_others_wait(cache: Path) -> None:
+    calls: list[int] = []
+
+    def fill(array: np.ndarray) -> int:
+        calls.append(1)
+        time.sleep(0.3)
+        array[:] = 7
+        return 7
+
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: cached_tensor("key", (9,), fill), range(3)))
+    assert all(tensor.tolist() == [7] * 9 for tensor, _ in found)
+    assert len(calls) == 1
+    assert names(cache) == ["key.json", "key.npy"]
+
+
+def test_where_there_are_no_locks_each_process_fills_its_own_file(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "fcntl", None)
+    inside = threading.Barrier(2, timeout=20)
+
+    def fill(array: np.ndarray) -> int:
+        inside.wait()  # both are here at the same time
+        array[:] = 7
+        return 7
+
+    threads = [threading.Thread(target=cached_tensor, args=("key", (9,), fill)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cached_tensor("key", (9,), pytest.fail)[0].tolist() == [7] * 9
+    assert names(cache) == ["key.json", "key.npy"]
+
+
+@pytest.mark.slow
+def test_a_killed_builder_holds_nobody_off_and_its_file_is_removed(
+    tmp_path: Path, cache: Path
+) -> None:
+    builder = build(tmp_path / "calls")
+    while not list(cache.glob("key.*.tmp") if cache.exists() else []):
+        time.sleep(0.01)
+    builder.send_signal(signal.SIGKILL)
+    builder.wait()
+    assert len(names(cache)) == 2, "the unfinished tensor and the file of the lock"
+    tensor, _ = cached_tensor("another", (2, 3), fill_with_sevens)
+    assert tensor.tolist() == [[7] * 3] * 2
+    assert names(cache) == ["another.json", "another.npy"]
+
+
+@pytest.mark.slow
+def test_a_file_that_another_process_is_filling_is_not_removed(tmp_path: Path, cache: Path) -> None:
+    builder = build(tmp_path / "calls")
+    while not list(cache.glob("key.*.tmp") if cache.exists() else []):
+        time.sleep(0.01)
+    cached_tensor("another", (2, 3), fill_with_sevens)
+    assert builder.wait() == 0
+    assert names(cache) == ["another.json", "another.npy", "key.json", "key.npy"]
+
+
+def test_who_waits_reports_its_progress_and_can_be_stopped(cache: Path) -> None:
+    cache.mkdir()
+    handle = locks.lock(cache / "key.lock", os.O_CREAT)
+    assert handle is not None
+
+    def stop(done: int, total: int) -> None:
+        assert (done, total) == (0, 4)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached_tensor("key", (4,), fill_with_sevens, stop)
+    os.close(handle)
+    assert cached_tensor("key", (4,), fill_with_sevens, stop)[0].tolist() == [7] * 4
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def append(path: Path) -> None:
+    path.write_bytes(path.read_bytes() + b"\0")
+
+
+def other_shape(path: Path) -> None:
+    np.save(path, np.zeros((3, 2), np.uint8))
+
+
+def other_type(path: Path) -> None:
+    np.save(path, np.zeros((2, 3), np.int8))
+
+
+def other_order(path: Path) -> None:
+    np.save(path, np.asfortranarray(np.zeros((2, 3), np.uint8)))
+
+
+def garbage(path: Path) -> None:
+    path.write_bytes(b"garbage")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    "damage", [truncate, append, other_shape, other_type, other_order, garbage, empty]
+)
+def test_a_tensor_that_is_not_whole_is_filled_again(cache: Path, damage: object) -> None:
+    cached_tensor("key", (2, 3), fill_with_sevens)
+    damage(cache / "key.npy")  # type: ignore[operator]
+    assert cached_tensor("key", (2, 3), fill_with_sevens)[0].tolist() == [[7] * 3] * 2
+    assert cached_tensor("key", (2, 3), pytest.fail)[1] == {"value": 7}
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
+def test_a_tensor_whose_facts_are_damaged_is_filled_again(cache: Path, content: bytes) -> None:
+    cached_tensor("key", (2, 3), fill_with_sevens)
+    (cache / "key.json").write_bytes(content)
+    assert cached_tensor("key", (2, 3), fill_with_sevens)[1] == {"value": 7}
+
+
+def test_a_tensor_that_is_in_use_keeps_its_contents_while_it_is_filled_again(cache: Path) -> None:
+    before, _ = cached_tensor("key", (2, 3), fill_with_sevens)
+    (cache / "key.json").unlink()
+    after, _ = cached_tensor("key", (2, 3), lambda array: array.fill(9))
+    assert before.tolist() == [[7] * 3] * 2
+    assert after.tolist() == [[9] * 3] * 2
+
+
+def test_an_unfinished_tensor_is_used_and_not_kept(cache: Path) -> None:
+    calls: list[int] = []
+
+    def fill(array: np.ndarray) -> Unfinished:
+        calls.append(1)
+        array[:] = 5
+        return Unfinished({"missing": 1})
+
+    for _ in range(2):
+        tensor, facts = cached_tensor("key", (2, 3), fill)
+        assert tensor.tolist() == [[5] * 3] * 2
+        assert facts == {"missing": 1}
+        assert not names(cache)
+    assert len(calls) == 2
+
+
+def test_a_finished_tensor_is_read_from_a_folder_that_cannot_be_written(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached_tensor("key", (2, 3), fill_with_sevens)
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(cache_module, "lock", refuse)
+    assert cached_tensor("key", (2, 3), pytest.fail)[0].tolist() == [[7] * 3] * 2
+    with pytest.raises(VAEError, match=r"cannot write .*other\.npy: Read-only file system"):
+        cached_tensor("other", (2, 3), pytest.fail)
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_taken_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.mkdir()
+    handles: list[int | None] = []
+
+    def lock_and_lose(path: Path, flags: int) -> int | None:
+        handles.append(locks.lock(path, flags))
+        if len(handles) == 1:
+            path.unlink()  # by the process that held the lock until now
+        return handles[-1]
+
+    monkeypatch.setattr(cache_module, "lock", lock_and_lose)
+    cached_tensor("key", (2, 3), fill_with_sevens)
+    assert len(handles) == 2

@@ -1,0 +1,38 @@
+"""Locks between processes, which the operating system releases when a process ends, however."""
+
+import os
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+
+def lock(path: Path, flags: int = os.O_RDONLY) -> int | None:
+    """Open a file or a folder, and lock it for this process (`flock`).
+
+    Args:
+        path: what to lock.
+        flags: how to open it; with `os.O_CREAT`, a file that does not exist is created.
+
+    Returns:
+        A descriptor that holds the lock until it is closed; None where there are no locks, as on
+        Windows and on some network file systems.
+
+    Raises:
+        BlockingIOError: another process, or another descriptor of this one, holds the lock.
+        OSError: it cannot be opened.
+    """
+    if fcntl is None:
+        return None
+    handle = os.open(path, flags, 0o666)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
