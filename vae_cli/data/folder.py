@@ -18,13 +18,9 @@ import torch
 from vae_cli.data.cache import cache_folder, cached_tensor
 from vae_cli.data.catalogue import PICTURE_SUFFIXES
 from vae_cli.data.dataset import Progress, Spec, Split, UndividedDataset
+from vae_cli.data.decoding import decoders_silenced, read_header
 from vae_cli.data.held_out import divide
-from vae_cli.data.picture import (
-    GREY_MODES,
-    decode_picture,
-    pillow_warnings_ignored,
-    read_header,
-)
+from vae_cli.data.picture import GREY_MODES, decode_picture
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
 
@@ -179,7 +175,7 @@ class PictureFolder(UndividedDataset):
 
 def map_in_threads(work: Callable[[int], None], count: int, progress: Progress) -> None:
     """Call `work` with each number below `count`, in as many threads as there are processors."""
-    with pillow_warnings_ignored(), ThreadPoolExecutor(os.cpu_count()) as pool:
+    with decoders_silenced(), ThreadPoolExecutor(os.cpu_count()) as pool:
         try:
             for done, _ in enumerate(pool.map(work, range(count)), 1):
                 progress(done, count)

@@ -1,23 +1,20 @@
 """Reading a picture file, and fitting it to the shape of a model's images."""
 
-import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
-from vae_cli.errors import UsageError
+from vae_cli.data.decoding import decoders_silenced, open_picture, orientation_of
 
-MAX_BYTES = 100 * 2**20  # of a picture file
-MAX_PIXELS = 100_000_000  # of a decoded picture: 300 MB of RGB
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's mode for a number of channels
 GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
 HALF_RANGE = 127  # half of 0..255
+STRIP_VALUES = 2**20  # values of 16 bits and more that are converted together
 
 
 @dataclass(frozen=True)
@@ -45,7 +42,7 @@ def read_picture(
     invert: bool = False,
     crop: bool = False,
 ) -> Picture:
-    """Read any picture that Pillow opens as an image of `(C, H, W)`.
+    """Read a picture in one of the documented formats as an image of `(C, H, W)`.
 
     The picture is rotated as its EXIF data say, placed on the background where it is transparent,
     inverted if asked for, and converted to grey or RGB. Then the whole picture is fitted into the
@@ -53,48 +50,27 @@ def read_picture(
     on both sides.
 
     Raises:
-        UsageError: the file is missing, empty, too large, damaged or not a picture.
+        UnreadPictureError: the file is missing or cannot be read now, or memory is full.
+        UsageError: the file is empty, too large, damaged or not a picture.
     """
-    with pillow_warnings_ignored():
+    with decoders_silenced():
         return decode_picture(path, shape, background=background, invert=invert, crop=crop)
-
-
-@contextmanager
-def pillow_warnings_ignored() -> Iterator[None]:
-    """Ignore Pillow's warnings about sizes, which we check ourselves, and about repaired damage.
-
-    Python's warning filters are shared by all threads, so this is used around all threads and not
-    inside one.
-    """
-    with warnings.catch_warnings(action="ignore"):
-        yield
 
 
 def decode_picture(
     path: Path, shape: Sequence[int], *, background: int, invert: bool = False, crop: bool = False
 ) -> Picture:
-    """The same as `read_picture`, for many threads inside one `pillow_warnings_ignored()`."""
+    """The same as `read_picture`, for many threads inside one `decoders_silenced()`."""
     channels, height, width = shape
-    image = _upright(_open(path, (2 * width, 2 * height)), background, invert)
-    image = image.convert(MODES[channels])
-    fit = ImageOps.fit if crop else _fit_inside
-    image = fit(image, (width, height), Image.Resampling.LANCZOS)
-    canvas = Image.new(image.mode, (width, height), (background,) * channels)
-    canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
-    pixels = torch.from_numpy(np.array(canvas)).view(height, width, channels)
-    grey = np.array(ImageOps.grayscale(image))
+    with open_picture(path, (2 * width, 2 * height)) as opened:
+        image = _upright(opened, background, invert).convert(MODES[channels])
+        fit = ImageOps.fit if crop else _fit_inside
+        image = fit(image, (width, height), Image.Resampling.LANCZOS)
+        canvas = Image.new(image.mode, (width, height), (background,) * channels)
+        canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+        pixels = torch.from_numpy(np.array(canvas)).view(height, width, channels)
+        grey = np.array(ImageOps.grayscale(image))
     return Picture(pixels.permute(2, 0, 1).contiguous(), _border_brightness(grey))
-
-
-def read_header(path: Path) -> tuple[int, int, str] | None:
-    """Width and height as displayed, and Pillow's mode; None if the file has no readable header."""
-    try:
-        with pillow_warnings_ignored(), Image.open(path) as image:
-            rotated = image.getexif().get(ExifTags.Base.Orientation, 1) >= 5  # noqa: PLR2004
-            width, height = image.size[::-1] if rotated else image.size
-            return width, height, image.mode
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError):
-        return None
 
 
 def _fit_inside(image: Image.Image, size: tuple[int, int], method: Image.Resampling) -> Image.Image:
@@ -104,70 +80,48 @@ def _fit_inside(image: Image.Image, size: tuple[int, int], method: Image.Resampl
     return image.resize((max(1, width), max(1, height)), method)
 
 
-def _open(path: Path, sufficient: tuple[int, int]) -> Image.Image:
-    """The first frame of a picture within the limits.
-
-    A JPEG may be decoded at a half, a quarter or an eighth of its size if that is `sufficient`.
-    """
-    try:
-        _require_readable_file(path)
-        return _decode(path, sufficient)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist") from error
-    except UnidentifiedImageError as error:
-        raise UsageError(f"{path} is not a picture that Pillow can read") from error
-    except OSError as error:
-        reason = error.strerror or "damaged or truncated"
-        raise UsageError(f"cannot read {path}: {reason}") from error
-    except (ValueError, SyntaxError, EOFError, MemoryError, OverflowError) as error:
-        raise UsageError(f"{path} is damaged: Pillow cannot decode it") from error
-
-
-def _require_readable_file(path: Path) -> None:
-    size = path.stat().st_size
-    if not path.is_file():
-        raise UsageError(f"{path} is not a file")
-    if size == 0:
-        raise UsageError(f"{path} is empty")
-    if size > MAX_BYTES:
-        raise UsageError(f"{path} is larger than {MAX_BYTES >> 20} MiB: make it smaller first")
-
-
-def _decode(path: Path, sufficient: tuple[int, int]) -> Image.Image:
-    too_large = UsageError(
-        f"{path} has more than {MAX_PIXELS // 10**6} million pixels: make it smaller first"
-    )
-    try:
-        with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise too_large
-            image.draft(None, sufficient)
-            image.load()
-            return image
-    except Image.DecompressionBombError as error:
-        raise too_large from error
-
-
 def _upright(image: Image.Image, background: int, invert: bool) -> Image.Image:
     """The picture as displayed, in mode L or RGB, on the background where it is transparent."""
-    image = ImageOps.exif_transpose(image)
+    orientation = orientation_of(image)
     if image.mode.startswith(("I", "F")):
         image = _to_eight_bits(image)
-    alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    if orientation is not None:
+        image = image.transpose(orientation)
+    alpha = _alpha(image) if image.has_transparency_data else None
     colour = image.convert("L" if image.mode in {"1", "L", "LA"} else "RGB")
     if invert:
         colour = ImageOps.invert(colour)
     if alpha is None:
         return colour
     backdrop = Image.new(colour.mode, colour.size, (background,) * len(colour.getbands()))
-    return Image.composite(colour, backdrop, alpha)
+    backdrop.paste(colour, mask=alpha)
+    return backdrop
+
+
+def _alpha(image: Image.Image) -> Image.Image:
+    """The opacity of each pixel, without a copy of the colours if that is possible."""
+    image = image if "A" in image.getbands() else image.convert("RGBA")
+    return image.getchannel("A")
 
 
 def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Convert grey values of 16 or 32 bits, or floats in [0, 1], to 8 bits."""
-    values = np.asarray(image).astype(np.float64)
+    """Convert grey values of 16 or 32 bits, or floats in [0, 1], to 8 bits, strip by strip."""
     top = 1.0 if image.mode == "F" else 65535.0
-    return Image.fromarray((np.nan_to_num(values / top).clip(0, 1) * 255).round().astype(np.uint8))
+    grey = Image.new("L", image.size)
+    for box in _strips(*image.size):
+        values = np.asarray(image.crop(box)).astype(np.float64) / top
+        scaled = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
+        grey.paste(Image.fromarray(scaled), box)
+    return grey
+
+
+def _strips(width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """Boxes of at most `STRIP_VALUES` pixels that cover a picture."""
+    columns = min(width, STRIP_VALUES)
+    rows = STRIP_VALUES // columns
+    for top in range(0, height, rows):
+        for left in range(0, width, columns):
+            yield left, top, min(left + columns, width), min(top + rows, height)
 
 
 def _border_brightness(grey: np.ndarray) -> int:

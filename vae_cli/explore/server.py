@@ -31,7 +31,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather, to_unit_interval
 from vae_cli.data.dataset import Split
-from vae_cli.data.picture import MAX_BYTES, read_picture
+from vae_cli.data.decoding import MAX_BYTES
+from vae_cli.data.picture import read_picture
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.explore.document import make_document
 from vae_cli.explore.guard import ADDRESS, BACKLOG, Guard, Waiting, limited_protocol

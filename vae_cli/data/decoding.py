@@ -1,0 +1,178 @@
+"""Opening a picture file of unknown origin with Pillow, within limits.
+
+Only the documented formats are opened: Pillow knows others, and one of them (EPS) starts a program.
+Whatever Pillow raises about a file is that file's failure, and one line.
+"""
+
+import io
+import logging
+import os
+import stat
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from vae_cli.errors import UsageError
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # Pillow's PPM is also PGM
+MAX_BYTES = 100 * 2**20  # of a picture file
+MAX_PIXELS = 100_000_000  # of a decoded picture: Pillow needs 400 MB for them in RGB
+MAX_SIDE = 1_000_000  # pixels; the filter that resizes a picture takes 48 bytes for each of them
+LARGE_BYTES = 16 * 2**20  # of a file, above which pictures are decoded one at a time
+LARGE_PIXELS = 16_000_000  # the same, of a decoded picture
+
+ORIENTATIONS = {  # by the value of the EXIF tag; 1 is upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+SIDEWAYS = tuple(ORIENTATIONS[value] for value in (5, 6, 7, 8))
+
+_silence = threading.RLock()  # what is silenced belongs to the whole process
+_large_picture = threading.RLock()  # held by the thread that decodes a large picture
+
+
+class UnreadPictureError(UsageError):
+    """The system could not deliver a picture now, which says nothing about its contents."""
+
+
+@contextmanager
+def open_picture(path: Path, sufficient: tuple[int, int]) -> Iterator[Image.Image]:
+    """Decode the first frame of a picture; errors inside the context are explained as well.
+
+    Large pictures are decoded one at a time over all threads, because each may need a gigabyte.
+
+    Args:
+        path: the file.
+        sufficient: width and height. A JPEG may be decoded at a half, a quarter or an eighth of its
+            size if that is not smaller.
+
+    Raises:
+        UnreadPictureError: the file is missing or cannot be read now, or memory is full.
+        UsageError: the file is empty, too large, damaged or not a picture.
+    """
+    with ExitStack() as stack:
+        try:
+            if _size(path) > LARGE_BYTES:
+                stack.enter_context(_large_picture)
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise UnreadPictureError(f"{path} does not exist") from error
+        except OSError as error:
+            raise UnreadPictureError(f"cannot read {path}: {error.strerror or error}") from error
+        with _explained(path), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
+                raise Image.DecompressionBombError
+            image.draft(None, sufficient)
+            if image.width * image.height > LARGE_PIXELS:
+                stack.enter_context(_large_picture)
+            image.load()
+            yield image
+
+
+def read_header(path: Path) -> tuple[int, int, str] | None:
+    """Width and height as displayed, and Pillow's mode; None if the file has no readable header."""
+    try:
+        with (
+            decoders_silenced(),
+            path.open("rb") as file,
+            _explained(path),
+            Image.open(file, formats=FORMATS) as image,
+        ):
+            rotated = orientation_of(image) in SIDEWAYS and image.format != "TIFF"
+            width, height = image.size[::-1] if rotated else image.size
+            return width, height, image.mode
+    except (OSError, UsageError):
+        return None
+
+
+def orientation_of(image: Image.Image) -> Image.Transpose | None:
+    """How to turn a picture so that it is upright; None if it is.
+
+    Only this one tag of the EXIF data is read. Pillow's `exif_transpose` writes the others again,
+    and fails at those that it cannot write. For a TIFF, Pillow turns the pixels (and, before they
+    are decoded, has swapped the size) itself.
+    """
+    value = image.getexif().get(ExifTags.Base.Orientation)
+    return ORIENTATIONS.get(value) if isinstance(value, int) else None
+
+
+@contextmanager
+def decoders_silenced() -> Iterator[None]:
+    """Keep off the terminal what Pillow, its loggers and libtiff say about pictures.
+
+    Pillow warns about sizes, which are checked here, and about repaired damage; libtiff writes to
+    file descriptor 2. Warning filters, loggers and that descriptor belong to the whole process, so
+    this is used around all threads and not inside one.
+    """
+    logger = logging.getLogger("PIL")
+    with _silence, warnings.catch_warnings(action="ignore"), _stderr_discarded():
+        level = logger.level
+        logger.setLevel(logging.CRITICAL + 1)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+@contextmanager
+def _stderr_discarded() -> Iterator[None]:
+    try:
+        before = os.dup(2)
+    except OSError:  # it is closed already
+        yield
+        return
+    with open(os.devnull, "wb") as nothing:  # noqa: PTH123  a device, not a path
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn whatever Pillow raises into one line about the file."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except MemoryError as error:
+        raise UnreadPictureError(f"cannot decode {path}: the memory is full") from error
+    except Image.DecompressionBombError as error:
+        raise UsageError(
+            f"{path} has more than {MAX_PIXELS // 10**6} million pixels, or more than "
+            f"{MAX_SIDE // 10**6} million on a side: make it smaller first"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise UsageError(
+            f"{path} is not a picture of a known format (PNG, JPEG, WebP, BMP, GIF, TIFF, PPM, PGM)"
+        ) from error
+    except Exception as error:
+        raise UsageError(f"{path} is damaged or truncated: Pillow cannot decode it") from error
+
+
+def _size(path: Path) -> int:
+    """The size in bytes of a file that may be read.
+
+    Raises:
+        OSError: there is no such file.
+        UsageError: it is not a regular file, empty or too large.
+    """
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise UsageError(f"{path} is not a file")
+    if facts.st_size == 0:
+        raise UsageError(f"{path} is empty")
+    if facts.st_size > MAX_BYTES:
+        raise UsageError(f"{path} is larger than {MAX_BYTES >> 20} MiB: make it smaller first")
+    return facts.st_size
