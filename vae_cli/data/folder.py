@@ -5,57 +5,28 @@ import hashlib
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import final
+from typing import Any, final
 
 import numpy as np
 import torch
 
-from vae_cli.data.cache import cache_folder, cached_tensor
-from vae_cli.data.catalogue import PICTURE_SUFFIXES
+from vae_cli.data.cache import Unfinished, cache_folder, cached_tensor
 from vae_cli.data.dataset import Progress, Spec, Split, UndividedDataset
-from vae_cli.data.decoding import decoders_silenced, read_header
+from vae_cli.data.decoding import UnreadPictureError, decoders_silenced, read_header
 from vae_cli.data.held_out import divide
 from vae_cli.data.picture import GREY_MODES, decode_picture
+from vae_cli.data.scan import explain_left_out, scan_pictures
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
 
 BACKGROUND = 255  # white behind transparent pixels: most such pictures are made for a white page
 MAX_HEADERS = 256  # pictures whose headers are read to choose size and channels
 SIZES = (16, 28, 32, 64)  # pixels; a larger size is for the user to choose
-TRAIN_FOLDER = "train"
-TEST_FOLDERS = ("test", "val", "valid", "validation")
-VERSION = 1  # of the decoded pixels; a change makes every folder be decoded again
-
-
-@dataclass(frozen=True)
-class PictureFile:
-    """A picture file in the folder.
-
-    Attributes:
-        name: the path relative to the folder, with `/` between its parts.
-        size: in bytes.
-        changed: time of the last change, in nanoseconds.
-    """
-
-    name: str
-    size: int
-    changed: int
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Its sub-folders, from the top, without a leading `train` or `test`."""
-        parts = tuple(self.name.split("/")[:-1])
-        return parts[1:] if parts and parts[0] in {TRAIN_FOLDER, *TEST_FOLDERS} else parts
-
-    @property
-    def held_out(self) -> bool:
-        """Whether it is in the folder's own test part."""
-        return self.name.split("/")[0] in TEST_FOLDERS
+VERSION = 2  # of the decoded pixels; a change makes every folder be decoded again
 
 
 @final
@@ -75,7 +46,7 @@ class PictureFolder(UndividedDataset):
         progress: called with the number of pictures decoded so far and the total.
 
     Raises:
-        UsageError: there are no pictures in the folder.
+        UsageError: there are no pictures in the folder, or it cannot be read.
     """
 
     def __init__(
@@ -89,9 +60,7 @@ class PictureFolder(UndividedDataset):
         progress: Progress,
     ) -> None:
         self.path, self.test_fraction, self.progress = path, test_fraction, progress
-        self.files = sorted(scan_pictures(path), key=lambda file: file.name)
-        if not self.files:
-            raise UsageError(f"no pictures in {path}: looked for {', '.join(PICTURE_SUFFIXES)}")
+        self.files, self.warning = scan_pictures(path)
         if like is None and not (image_size and channels):
             size, bands = derive_size([path / file.name for file in self.files])
             image_size, channels = image_size or size, channels or bands
@@ -110,20 +79,20 @@ class PictureFolder(UndividedDataset):
         """
         key = self._cache_key()
         shape = (len(self.files), *self.spec.shape)
-        pixels, unreadable = cached_tensor(key, shape, self._decode_all)
-        rows = [row for row in range(len(self.files)) if str(row) not in unreadable]
-        if not rows:
-            none = f"none of the {len(self.files):,} pictures in {self.path} can be read"
-            raise UsageError(f"{none}; the first: {unreadable['0']}")
-        if unreadable:
+        pixels, failures = cached_tensor(key, shape, self._decode_all, self.progress)
+        reasons: dict[str, str] = failures["damaged"] | failures["unread"]
+        if self.warning:
+            warnings.warn(self.warning, stacklevel=2)
+        if reasons:
             log = cache_folder() / f"{key}.log"
-            lines = "".join(f"{line}\n" for line in unreadable.values())
-            write_bytes(log, lines.encode(errors="backslashreplace"))
-            warnings.warn(
-                f"{len(unreadable):,} of {len(self.files):,} pictures cannot be read and are left "
-                f"out; {log} names them",
-                stacklevel=2,
-            )
+            again = f"; the next start tries {len(failures['unread']):,} of them again"
+            where = f"{log} names them{again if failures['unread'] else ''}"
+            lines = [reasons[row] for row in sorted(reasons, key=int)]
+            warning = explain_left_out(self.path, len(self.files), lines, where)
+            text = "".join(f"{line}\n" for line in lines)
+            write_bytes(log, text.encode(errors="backslashreplace"))
+            warnings.warn(warning, stacklevel=2)
+        rows = [row for row in range(len(self.files)) if str(row) not in reasons]
         return self._parts(pixels, rows)
 
     def _cache_key(self) -> str:
@@ -155,9 +124,12 @@ class PictureFolder(UndividedDataset):
         )
         return train, test
 
-    def _decode_all(self, pixels: np.ndarray) -> dict[str, str]:
-        """Decode every picture into its row; returns the reasons why some failed, by row."""
-        unreadable: dict[str, str] = {}
+    def _decode_all(self, pixels: np.ndarray) -> Any:
+        """Decode every picture into its row; returns the reasons why some failed, by row.
+
+        The reasons are final only if they are about the contents of the pictures.
+        """
+        failures: dict[str, dict[str, str]] = {"damaged": {}, "unread": {}}
 
         def decode(row: int) -> None:
             path, spec = self.path / self.files[row].name, self.spec
@@ -166,11 +138,13 @@ class PictureFolder(UndividedDataset):
                     path, spec.shape, background=spec.background, crop=spec.cropped
                 )
                 pixels[row] = picture.pixels.numpy()
+            except UnreadPictureError as error:
+                failures["unread"][str(row)] = str(error)
             except UsageError as error:
-                unreadable[str(row)] = str(error)
+                failures["damaged"][str(row)] = str(error)
 
         map_in_threads(decode, len(self.files), self.progress)
-        return unreadable
+        return Unfinished(failures) if failures["unread"] else failures
 
 
 def map_in_threads(work: Callable[[int], None], count: int, progress: Progress) -> None:
@@ -182,19 +156,6 @@ def map_in_threads(work: Callable[[int], None], count: int, progress: Progress) 
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-
-
-def scan_pictures(folder: Path) -> Iterator[PictureFile]:
-    """The picture files in a folder and its sub-folders, by suffix, without hidden ones."""
-    for top, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in files:
-            if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith("."):
-                path = Path(top, name)
-                if path.is_file():
-                    facts = path.stat()
-                    relative = path.relative_to(folder).as_posix()
-                    yield PictureFile(relative, facts.st_size, facts.st_mtime_ns)
 
 
 def derive_size(paths: Sequence[Path]) -> tuple[int, int]:
