@@ -13,7 +13,8 @@ from vae_cli.cli.app import main
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one finished run, `runs/small`; tests read from it and write elsewhere."""
     folder = tmp_path_factory.mktemp("home")
-    done = call("train", "--limit", 2048, "--epochs", 2, "--name", "small", cwd=folder)
+    words = ("--limit", 2048, "--epochs", 2, "--name", "small", "--precision", "float32")
+    done = call("train", *words, cwd=folder)
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -77,6 +78,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--full"):
         config.option.timeout = 0  # the limit is for the quick share
+        config.option.markexpr = ""
 
 
 @pytest.fixture

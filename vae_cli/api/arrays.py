@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.data.batches import wrap_array
+from vae_cli.data.array_files import to_native
 from vae_cli.errors import UsageError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -28,6 +28,8 @@ class Posterior(NamedTuple):
 def to_tensor(items: ArrayLike) -> Tensor:
     """A tensor of numbers; tensors are returned as they are, and arrays share their memory.
 
+    Which types of number a model takes is decided by `data.arrays.with_supported_type`.
+
     Raises:
         UsageError: they are not numbers.
     """
@@ -36,7 +38,7 @@ def to_tensor(items: ArrayLike) -> Tensor:
     array = np.asarray(items)
     if array.dtype.kind not in "buif":
         raise UsageError(f"items are arrays of numbers, not {type(items).__name__}")
-    return wrap_array(array)
+    return to_native(array, "the array")
 
 
 def to_array(*parts: Tensor) -> Array:

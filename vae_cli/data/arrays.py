@@ -1,33 +1,30 @@
-"""Arrays in files, memory-mapped where the format allows it, and never unpickled.
+"""Arrays as data sets: `(N, H, W)`, `(N, H, W, C)` and `(N, C, H, W)` are images, `(N, D)` rows."""
 
-`(N, H, W)`, `(N, H, W, C)` and `(N, C, H, W)` are images, uint8 or floats in [0, 1]; `(N, D)` are
-rows of any real numbers.
-"""
-
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import final
 
-import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vae_cli.data.batches import wrap_array
+from vae_cli.data.array_files import read_array_file
+from vae_cli.data.budget import MAX_CLASSES, require_items, require_memory
 from vae_cli.data.dataset import Spec, Split, UndividedDataset
 from vae_cli.data.held_out import divide
 from vae_cli.data.table import default_columns
 from vae_cli.errors import UsageError
 
-ITEM_NAMES = ("images", "x", "data", "arr_0")  # which array to take if a file has several
-LABEL_NAMES = ("labels", "y", "targets")
 CHANNELS = range(1, 5)
-REASONS = {  # NumPy's message, and what to tell a user instead
-    "Python objects": "it holds Python objects, not numbers",
-    "allow_pickle": "it holds Python objects, not numbers",
-    "mmap length": "it is cut short",
-}
 CHUNK_ITEMS = 4096  # items that are read together
+WIDER = {  # types for which torch lacks operations, and types that have them
+    torch.uint16: torch.int32,
+    torch.uint32: torch.int64,
+    torch.uint64: torch.float64,
+    torch.bfloat16: torch.float32,
+}
+FLOAT_TYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+IMAGE_TYPES = {torch.uint8} | FLOAT_TYPES
+ROW_TYPES = {torch.int8, torch.int16, torch.int32, torch.int64} | IMAGE_TYPES | WIDER.keys()
 
 
 @final
@@ -44,10 +41,12 @@ class Arrays(UndividedDataset):
 
     def __init__(self, path: Path, *, test_fraction: float) -> None:
         self.items, labels = read_arrays(path)
-        known = labels.shape == (len(self.items),) and not labels.is_floating_point()
+        numbered = not (labels.is_floating_point() or labels.is_complex())
+        known = numbered and labels.shape == (len(self.items),)
         self.labels = labels.long() if known else torch.empty(0, dtype=torch.int64)
-        if known and (self.labels.min() < 0 or self.labels.max() >= len(self.items)):
-            raise UsageError(f"{path}: labels must count from 0")
+        largest = min(len(self.items), MAX_CLASSES) - 1
+        if known and (self.labels.min() < 0 or self.labels.max() > largest):
+            raise UsageError(f"{path}: labels must count from 0, up to at most {largest:,}")
         classes = [str(label) for label in range(int(self.labels.max()) + 1)] if known else []
         shape = tuple(self.items.shape[1:])
         columns = default_columns(shape[0]) if len(shape) == 1 else ()
@@ -74,9 +73,10 @@ def read_arrays(path: Path) -> tuple[Tensor, Tensor]:
     Raises:
         UsageError: the file is missing, damaged, or does not hold images or rows.
     """
-    arrays = _read(path)
-    labels = next((arrays[name] for name in LABEL_NAMES if name in arrays), torch.empty(0))
-    return _channels_first(_choose_items(arrays, path), path), labels
+    items, labels = read_array_file(path)
+    items = _channels_first(items, path)
+    require_items(len(items), path)
+    return items, torch.empty(0) if labels is None else labels
 
 
 def fit_to_spec(items: Tensor, spec: Spec) -> Tensor:
@@ -85,9 +85,10 @@ def fit_to_spec(items: Tensor, spec: Spec) -> Tensor:
     The channels of images may come last, or may be missing if there is only one.
 
     Raises:
-        UsageError: the shape or the values are not those of the spec.
+        UsageError: the type of number, the shape or the values are not those of the spec.
     """
     given = items.shape
+    items = with_supported_type(items, "the array", is_image=spec.is_image)
     if spec.is_image:
         channels, height, width = spec.shape
         if channels == 1 and items.shape[-2:] == (height, width):
@@ -138,45 +139,28 @@ def require_valid_values(items: Tensor, source: object, first_row: int = 0) -> N
         raise UsageError(f"{source}: {value} at {where} is not {wanted}")
 
 
-def _read(path: Path) -> Mapping[str, Tensor]:
-    """The arrays in a file by name."""
-    try:
-        match path.suffix.lower():
-            case ".npy":
-                return {"": _tensor(np.load(path, mmap_mode="r", allow_pickle=False))}
-            case ".npz":
-                with np.load(path, allow_pickle=False) as file:
-                    return {name: _tensor(file[name]) for name in file.files}
-            case _:
-                with safe_open(path, "pt") as file:
-                    return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  not a dict
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist") from error
-    except (OSError, ValueError, TypeError, EOFError, KeyError, SafetensorError) as error:
-        message = str(error).splitlines()[0] if str(error) else "it is damaged"
-        reason = next((ours for theirs, ours in REASONS.items() if theirs in message), message)
-        raise UsageError(f"cannot read {path}: {reason}") from error
+def with_supported_type(items: Tensor, source: object, *, is_image: bool) -> Tensor:
+    """Items with a type of number that this package computes with.
 
+    This is the one rule for files and for the API: images are uint8 from 0 to 255, or floats in
+    [0, 1]; rows of a table are any real numbers except bool. Types for which torch lacks
+    operations become wider ones with the same values.
 
-def _tensor(array: np.ndarray) -> Tensor:
-    """A tensor over the array's memory, with the bytes of a number in the machine's order."""
-    return wrap_array(np.asarray(array, dtype=array.dtype.newbyteorder("=")))
-
-
-def _dtype_name(items: Tensor) -> str:
-    return str(items.dtype).removeprefix("torch.")
-
-
-def _choose_items(arrays: Mapping[str, Tensor], path: Path) -> Tensor:
-    """The array that holds the items."""
-    if len(arrays) == 1:
-        return next(iter(arrays.values()))
-    for name in ITEM_NAMES:
-        if name in arrays:
-            return arrays[name]
-    raise UsageError(
-        f"{path} holds {', '.join(arrays) or 'nothing'}: name one array {ITEM_NAMES[0]}"
-    )
+    Raises:
+        UsageError: the items have another type, or the wider ones would be too large.
+    """
+    name = str(items.dtype).removeprefix("torch.")
+    if is_image and items.dtype not in IMAGE_TYPES:
+        raise UsageError(
+            f"{source} holds {name}: images are uint8, or floats in [0, 1]; convert it first"
+        )
+    if items.dtype not in ROW_TYPES:
+        raise UsageError(f"{source} holds {name}: vectors are of real numbers; convert it first")
+    wider = WIDER.get(items.dtype)
+    if wider is None:
+        return items
+    require_memory(items.numel() * wider.itemsize, source)
+    return items.to(wider)
 
 
 def _channels_first(items: Tensor, path: Path) -> Tensor:
@@ -186,22 +170,20 @@ def _channels_first(items: Tensor, path: Path) -> Tensor:
         UsageError: the shape or the type of number is neither.
     """
     shape = " x ".join(map(str, items.shape))
-    if items.ndim == 2:  # noqa: PLR2004
-        if items.is_complex() or items.dtype == torch.bool:
-            raise UsageError(f"{path} holds {_dtype_name(items)}: vectors are of real numbers")
-        return items
-    if items.dtype != torch.uint8 and not items.is_floating_point():
-        raise UsageError(
-            f"{path} holds {_dtype_name(items)}: images are uint8, or floats in [0, 1]"
-        )
+    if 0 in items.shape:
+        raise UsageError(f"{path} is {shape}: it holds no numbers")
     match items.shape:
+        case [_, _]:
+            ordered = items
         case [_, _, _]:
-            return items[:, None]
+            ordered = items[:, None]
         case [_, _, _, last] if last in CHANNELS:
-            return items.permute(0, 3, 1, 2)
+            ordered = items.permute(0, 3, 1, 2)
         case [_, first, _, _] if first in CHANNELS:
-            return items
-    raise UsageError(
-        f"{path} is {shape}: images are N x H x W, N x H x W x C or N x C x H x W with 1 to 4 "
-        "channels, vectors N x D"
-    )
+            ordered = items
+        case _:
+            raise UsageError(
+                f"{path} is {shape}: images are N x H x W, N x H x W x C or N x C x H x W with 1 "
+                "to 4 channels, vectors N x D"
+            )
+    return with_supported_type(ordered, path, is_image=items.ndim > 2)  # noqa: PLR2004

@@ -8,6 +8,7 @@ fixed shuffle: the first hundred items are a random sample of the part.
 import hashlib
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -32,7 +33,7 @@ def divide(keys: Iterable[bytes], test_fraction: float, name: str) -> tuple[Tens
     Raises:
         UsageError: one of the parts would be empty; the message says what would work.
     """
-    hashes = torch.tensor([hash_to_unit_interval(key) for key in keys], dtype=torch.float64)
+    hashes = torch.from_numpy(np.fromiter(map(hash_to_unit_interval, keys), np.float64))
     if test_fraction == 0:
         return torch.arange(len(hashes)), torch.arange(0)
     order = hashes.argsort(stable=True)

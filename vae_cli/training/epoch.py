@@ -58,7 +58,9 @@ class Epoch(ABC):
         self.train_on(order, rates, progress)
         totals = self.state.totals
         if totals.sums is not None:
-            (totals.sums,) = self.reduce([totals.sums])
+            (whole,) = self.reduce([totals.sums])
+            if whole is not totals.sums:
+                totals.sums.copy_(whole)  # a captured step adds to this memory
         metrics = totals.mean()
         self.state.end_epoch()
         return metrics

@@ -1,0 +1,167 @@
+"""Array files that cost little to send and much to read: refused before memory is taken."""
+
+import io
+import json
+import struct
+import time
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from vae_cli.data import arrays, budget
+from vae_cli.data.arrays import Arrays, read_arrays, with_supported_type
+from vae_cli.errors import UsageError
+
+
+def npy_header(shape: tuple[int, ...]) -> bytes:
+    """A `.npy` file without its numbers."""
+    text = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    text += b" " * (-(len(text) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(text)) + text
+
+
+def npy(path: Path, shape: tuple[int, ...]) -> Path:
+    path = path / "x.npy"
+    path.write_bytes(npy_header(shape))
+    return path
+
+
+def npz(path: Path, shape: tuple[int, ...]) -> Path:
+    path = path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", npy_header(shape))
+    return path
+
+
+def safetensors(path: Path, shape: tuple[int, ...]) -> Path:
+    path = path / "x.safetensors"
+    header = json.dumps({"x": {"dtype": "U8", "shape": shape, "data_offsets": [0, 0]}}).encode()
+    path.write_bytes(struct.pack("<Q", len(header)) + header)
+    return path
+
+
+@pytest.mark.parametrize("write", [npy, npz, safetensors])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (10**18, 0),
+        (0, 10**18),
+        (10**18, 0, 4),
+        (10**18, 4),
+        (10**18, 10**18),
+        (2**63, 4),
+        (2**62, 4, 4),
+        (10**10, 10**10),
+        (10**12, 28, 28),
+        (5,) * 40,
+    ],
+)
+def test_an_absurd_shape_is_refused_at_once(
+    tmp_path: Path, write: Callable[[Path, tuple[int, ...]], Path], shape: tuple[int, ...]
+) -> None:
+    path = write(tmp_path, shape)
+    assert path.stat().st_size < 400
+    started = time.perf_counter()
+    with pytest.raises(UsageError, match=path.name) as refusal:
+        Arrays(path, test_fraction=0.1).train()
+    assert time.perf_counter() - started < 1
+    assert "\n" not in str(refusal.value)
+
+
+def test_labels_of_an_absurd_shape_are_ignored(tmp_path: Path) -> None:
+    facts = {
+        "labels": {"dtype": "I64", "shape": [10**18, 0], "data_offsets": [0, 0]},
+        "x": {"dtype": "U8", "shape": [4, 2], "data_offsets": [0, 8]},
+    }
+    header = json.dumps(facts).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(range(8)))
+    assert Arrays(path, test_fraction=0.5).spec.classes == ()
+
+
+def test_an_archive_is_refused_by_its_unpacked_size(tmp_path: Path) -> None:
+    """5 GiB of zeros, packed in blocks so that the test needs no memory either."""
+    path = tmp_path / "x.npz"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.npy", "w", force_zip64=True) as member,
+    ):
+        member.write(npy_header((5 * 2**20, 32, 32)))
+        block = bytes(2**24)
+        for _ in range(8):  # as many as prove the point; the directory is changed below
+            member.write(block)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.getinfo("x.npy").file_size = 5 * 2**30
+        archive.writestr("note.txt", "makes the directory be written again")
+    assert path.stat().st_size < 2**20
+    with pytest.raises(UsageError, match=r"x\.npz would take 5\.0 GiB of memory.*as \.npy"):
+        read_arrays(path)
+
+
+def test_only_the_arrays_that_are_used_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "MAX_MEMORY", 1000)
+    np.savez(tmp_path / "x.npz", images=np.zeros((4, 8, 8), np.uint8), other=np.zeros(10_000))
+    assert read_arrays(tmp_path / "x.npz")[0].shape == (4, 1, 8, 8)
+    np.savez(tmp_path / "y.npz", images=np.zeros((16, 8, 8), np.uint8))
+    with pytest.raises(UsageError, match=r"y\.npz would take"):
+        read_arrays(tmp_path / "y.npz")
+    with zipfile.ZipFile(tmp_path / "z.npz", "w") as archive:
+        archive.writestr("x", bytes(2000))
+    with pytest.raises(UsageError, match=r"z\.npz would take"):
+        read_arrays(tmp_path / "z.npz")
+
+
+def test_numbers_that_must_be_converted_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "MAX_MEMORY", 1000)
+    np.save(tmp_path / "native.npy", np.zeros((100, 2)))
+    assert read_arrays(tmp_path / "native.npy")[0].shape == (100, 2), "it is memory-mapped"
+    np.save(tmp_path / "swapped.npy", np.zeros((100, 2), ">f8"))
+    with pytest.raises(UsageError, match=r"swapped\.npy would take"):
+        read_arrays(tmp_path / "swapped.npy")
+    with pytest.raises(UsageError, match="it would take"):
+        with_supported_type(torch.zeros(200, 2, dtype=torch.bfloat16), "it", is_image=False)
+
+
+def test_the_number_of_items_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "MAX_ITEMS", 10)
+    np.save(tmp_path / "x.npy", np.zeros((11, 2)))
+    with pytest.raises(UsageError, match=r"x\.npy holds 11 items: at most 10 are taken"):
+        Arrays(tmp_path / "x.npy", test_fraction=0.5)
+
+
+def test_the_number_of_classes_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrays, "MAX_CLASSES", 3)
+    np.savez(tmp_path / "x.npz", x=np.zeros((5, 2)), y=np.array([0, 1, 2, 2, 3]))
+    with pytest.raises(UsageError, match="labels must count from 0, up to at most 2"):
+        Arrays(tmp_path / "x.npz", test_fraction=0.5)
+
+
+@pytest.mark.parametrize("kind", ["damaged", "encrypted", "method", "array"])
+def test_an_archive_that_cannot_be_unpacked_is_refused_in_one_line(
+    tmp_path: Path, kind: str
+) -> None:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, x=np.arange(1000).reshape(500, 2))
+    content = bytearray(buffer.getvalue())
+    central = content.index(b"PK\1\2")
+    if kind == "damaged":
+        content[100:120] = bytes(20)
+    elif kind == "encrypted":
+        content[6] |= 1
+        content[central + 8] |= 1
+    elif kind == "method":
+        content[8] = content[central + 10] = 99
+    else:
+        content = bytearray(npy_header((4, 0)))
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(UsageError, match=r"cannot read .*x\.npz: ") as refusal:
+        read_arrays(tmp_path / "x.npz")
+    assert "\n" not in str(refusal.value)
