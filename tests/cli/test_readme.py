@@ -6,6 +6,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -23,14 +24,17 @@ def commands() -> list[list[str]]:
 
 
 def explore(words: list[str], folder: Path) -> None:
-    """Start the page without a display, and end it with Ctrl-C when it has an address."""
+    """Start the page without a display, and end it with Ctrl-C when it answers."""
     environment = {k: v for k, v in os.environ.items() if k not in {"DISPLAY", "WAYLAND_DISPLAY"}}
     command = [str(VAE), *words]
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout
-        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        address = process.stdout.readline().strip()
+        assert address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(address, timeout=30) as page:
+            assert page.status == 200
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
 

@@ -52,7 +52,6 @@ def test_a_name_wins_over_a_file_and_everything_else_is_a_path(
     [
         ("artcle", "did you mean article?"),
         ("xyz", "named experiments are article, fashion-mnist"),
-        ("", "named experiments are article, fashion-mnist"),
         ("article.toml", "did you mean article?"),
     ],
 )

@@ -2,20 +2,26 @@
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    SpinnerColumn,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
 from rich.text import Text
+
+MAX_WIDTH = 10_000  # characters of a line that is not on a terminal; no table is cut off there
 
 
 def printable(text: object) -> str:
@@ -28,6 +34,28 @@ def printable(text: object) -> str:
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
         for char in str(text)
     )
+
+
+def print_whole_words(console: Console, text: Text) -> None:
+    """Print a text; a terminal gets line ends between words, everything else gets one line.
+
+    A word that is longer than a line, such as a path, is not divided, so that it can be copied.
+    """
+    if console.is_terminal:
+        lines = text.divide(line_starts(text.plain, console.width))
+        for line in lines:
+            line.rstrip()
+        text = Text("\n").join(lines)
+    console.print(text)
+
+
+def line_starts(text: str, width: int) -> list[int]:
+    """Where each line but the first starts if a text is wrapped between words."""
+    starts = [0]
+    for word in re.finditer(r"\S+", text):
+        if word.start() > starts[-1] and cell_len(text[starts[-1] : word.end()]) > width:
+            starts.append(word.start())
+    return starts[1:]
 
 
 class LastingConsole(Console):
@@ -66,6 +94,8 @@ class Terminal:
         kind = LastingConsole if lasting else Console
         self.out = kind(highlight=False, soft_wrap=True, quiet=quiet)
         self.err = kind(highlight=False, soft_wrap=True, quiet=quiet, stderr=True)
+        if not self.out.is_terminal:
+            self.out.width = MAX_WIDTH
 
     @property
     def can_overwrite(self) -> bool:
@@ -78,7 +108,7 @@ class Terminal:
 
     def _print_remarks(self) -> None:
         for text in self.remarks:
-            self.err.print(text)
+            print_whole_words(self.err, text)
         self.remarks.clear()
 
     @contextmanager
@@ -98,34 +128,44 @@ class Terminal:
                 task, completed=done, total=total, visible=True
             )
 
+    @contextmanager
+    def spinner(self, description: str) -> Iterator[None]:
+        """The time that has passed, for work that cannot be counted."""
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(
+            *columns, console=self.out, transient=True, disable=not self.can_overwrite
+        ) as progress:
+            progress.add_task(description, total=None)
+            yield
+
     def result(self, text: object) -> None:
         """A line of the result."""
         self._print_remarks()
-        self.out.print(Text(printable(text)))
+        print_whole_words(self.out, Text(printable(text)))
 
     def note(self, text: object) -> None:
         """A line about how it was done, or what to do next."""
-        self.err.print(Text(printable(text), "dim"))
+        print_whole_words(self.err, Text(printable(text), "dim"))
 
     def advice(self, text: object) -> None:
         """A line that the user should not overlook."""
-        self.err.print(Text(printable(text), "yellow"))
+        print_whole_words(self.err, Text(printable(text), "yellow"))
 
     def error(self, text: object) -> None:
         """The one line about an error; it is printed even with `--quiet`."""
         line = Text.assemble(("error: ", "bold red"), printable(text))
         kind = type(self.err)
-        kind(stderr=True, highlight=False, soft_wrap=True).print(line)
+        print_whole_words(kind(stderr=True, highlight=False, soft_wrap=True), line)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A small table; the first column is text, the others are numbers."""
         self._print_remarks()
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, column in enumerate(columns):
-            table.add_column(column, justify="right" if index else "left", no_wrap=True)
+            table.add_column(column, justify="right" if index else "left", no_wrap=index > 0)
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
-        self.out.print(table)
+        self.out.print(table, soft_wrap=False)
 
     def json(self, value: Any) -> None:
         """One JSON document; it is printed even with `--quiet`."""

@@ -30,11 +30,12 @@ def open_run(
     from vae_cli.runs.lookup import find_run, finished_runs
 
     run = find_run(selector)  # before torch is imported, so that a typo is answered at once
-    from vae_cli.api.model import load_trained
-    from vae_cli.device import describe_device, resolve_device
+    with terminal.spinner("loading"):
+        from vae_cli.api.model import load_trained
+        from vae_cli.device import describe_device, resolve_device
 
-    device = resolve_device(device_name)
-    model = load_trained(run, device, data)
+        device = resolve_device(device_name)
+        model = load_trained(run, device, data)
     choice = f"newest of {len(finished_runs())}; " if selector is None else ""
     terminal.remark(f"run {run.path}: {choice}{describe_run(model)}; {describe_device(device)}")
     return model

@@ -5,7 +5,15 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from vae_cli.cli.console import Terminal
@@ -40,7 +48,8 @@ class TrainingView:
         self.kind = kind_of(resolved.spec)
         self.bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
             Speed(),
             TimeRemainingColumn(),
             console=terminal.out,
@@ -48,7 +57,7 @@ class TrainingView:
             refresh_per_second=4,
             disable=not terminal.can_overwrite,
         )
-        self.task = self.bar.add_task("epoch 1", total=None)
+        self.task = self.bar.add_task("starting", total=None)
 
     def __enter__(self) -> Self:
         return self
@@ -66,7 +75,10 @@ class TrainingView:
         """Move the bar: so many items of the whole run are done."""
         if not self.is_started:
             self._start()
-        self.bar.update(self.task, completed=done, total=total)
+        epochs = self.resolved.config.training.epochs
+        epoch = min(done // len(self.resolved.train) + 1, epochs)
+        label = f"epoch {epoch} of {epochs}"
+        self.bar.update(self.task, completed=done, total=total, description=label)
 
     def report(self, report: "EpochReport") -> None:
         """Add a row."""
@@ -74,8 +86,6 @@ class TrainingView:
         losses = (train.kl, train.distortion, train.loss, test.kl, test.distortion, test.loss)
         cells = (*(f"{value:.3f}" for value in losses), f"{test.active}/{len(test.kl_by_dim)}")
         self._print_row((str(report.epoch), *cells, f"{report.seconds:.2f}"))
-        epoch = min(report.epoch + 1, self.resolved.config.training.epochs)
-        self.bar.update(self.task, description=f"epoch {epoch}")
 
     def summarize(self, run: "Run", rows: "list[Row]") -> None:
         """Print the best result, the files, and what to try next."""

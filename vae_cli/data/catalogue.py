@@ -77,13 +77,13 @@ def find_source(name: str, flag: str = "") -> DataSource:
     suffix = Path(name).suffix.lower()
     if is_folder(name):
         return DataSource(name, SourceKind.FOLDER)
+    label = f"{flag} {name}".lstrip()
+    if not exists(name):
+        raise UsageError(f"{label}: no such folder, file or data set; {_suggest(name)}")
     if suffix in TABLE_SUFFIXES:
         return DataSource(name, SourceKind.TABLE)
     if suffix in ARRAY_SUFFIXES:
         return DataSource(name, SourceKind.ARRAY)
-    label = f"{flag} {name}".lstrip()
-    if not exists(name):
-        raise UsageError(f"{label}: no such folder, file or data set; {_suggest(name)}")
     if suffix in PICTURE_SUFFIXES:
         raise UsageError(f"{label} is one picture: name the folder in which it lies")
     kinds = ", ".join((*ARRAY_SUFFIXES, *TABLE_SUFFIXES))

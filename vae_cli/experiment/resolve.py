@@ -17,6 +17,7 @@ from vae_cli.config import (
     SaveInterval,
     parse_save_interval,
 )
+from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
 from vae_cli.data.dataset import Progress, Spec, Split, ignore_progress, move_splits
 from vae_cli.data.digest import digest_splits
@@ -28,6 +29,7 @@ from vae_cli.model.conv import SIDES
 from vae_cli.runs.facts import require_storable
 from vae_cli.training import TrainState
 from vae_cli.training.precision import (
+    MIN_MEASURED_STEPS,
     Precision,
     bfloat16_is_faster,
     choose_precision,
@@ -103,7 +105,8 @@ def resolve(config: Config, device: torch.device, progress: Progress = ignore_pr
     train, test = move_splits(train, test, device)
 
     def measure_bfloat16() -> bool:
-        return bfloat16_is_faster(
+        steps = steps_per_epoch(len(train), config.training.batch_size) * config.training.epochs
+        return steps >= MIN_MEASURED_STEPS and bfloat16_is_faster(
             lambda: build_state(known, spec.shape, device, statistics),
             build_objective(config.objective),
             train,

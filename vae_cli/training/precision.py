@@ -22,6 +22,7 @@ from vae_cli.training.state import TrainState
 
 MAX_TIME_RATIO = 0.85  # of float32's time; anything above may be noise of the measurement
 TURNS, STEPS = 5, 10
+MIN_MEASURED_STEPS = 1000  # in a shorter training, measuring takes more time than it saves
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 

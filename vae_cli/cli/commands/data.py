@@ -17,6 +17,7 @@ from vae_cli.cli.options import (
     refuse_unused,
     with_settings,
 )
+from vae_cli.data.catalogue import find_source
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def command(
     refuse_unused("--data", bool(name) and "name" in typed.get("data", {}), f"leave out {name}")
     named = {"data": {"name": name}} if name else {}
     settings = config.merge(("command line", typed), ("DATA", named)).data
+    find_source(settings.name, "--data")  # a typo is answered before torch is imported
     for flag, path in (("--output", output), ("--save-example", save_example)):
         require_outside(settings.name, flag, path)
     dataset, train, test = read_dataset(settings, terminal)

@@ -9,6 +9,7 @@ from vae_cli.cli.console import Terminal
 from vae_cli.cli.inputs import require_outside
 from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import Device, Json, Quiet, RunOption, refuse_unused
+from vae_cli.data.catalogue import find_source
 from vae_cli.errors import UsageError
 from vae_cli.files import is_same_file, require_writable_file, write_bytes
 from vae_cli.items import PICTURE_SUFFIXES
@@ -64,6 +65,8 @@ def command(
     """
     terminal = Terminal(quiet=quiet)
     refuse_unused("--method", bool(method and not plot), "add --plot map.png")
+    if data is not None:
+        find_source(data)  # a typo is answered before torch is imported
     require_outputs(output, plot, data, method or "pca")
     from vae_cli.api.embeddings import write_embedding
 
@@ -115,8 +118,7 @@ def render(embedding: "Embedding", name: str, method: Method, terminal: Terminal
     from vae_cli.latent.projections import project
     from vae_cli.render.map import render_map
 
-    with terminal.bar("projecting") as bar:
-        bar(0, len(embedding))  # t-SNE and UMAP take a minute and report no progress
+    with terminal.spinner("projecting"):  # t-SNE and UMAP take a minute and report no progress
         projection = project(embedding.mean, method)
     count = f"{len(embedding):,}"
     if len(projection.rows) < len(embedding):

@@ -58,8 +58,9 @@ def command(
     first = read_items(model, [image], terminal, invert=invert).items[:1] if image else None
     from vae_cli.explore.scene import build_scene
 
-    split, spec = find_test_set(model, terminal) if data is None else model.test_set()
-    scene = build_scene(model, split, first, classes=spec.classes)
+    with terminal.spinner("encoding"):
+        split, spec = find_test_set(model, terminal) if data is None else model.test_set()
+        scene = build_scene(model, split, first, classes=spec.classes)
     if export:
         write_page(model, scene, export, terminal)
     else:
@@ -79,8 +80,9 @@ def write_page(model: "TrainedModel", scene: "Scene", path: Path, terminal: Term
     """Write the page that needs no server."""
     from vae_cli.explore.export import export_page
 
-    page = export_page(model, scene)
-    write_bytes(path, page.html.encode())
+    with terminal.spinner("writing"):
+        page = export_page(model, scene)
+        write_bytes(path, page.html.encode())
     if page.remark:
         terminal.remark(page.remark, "yellow")
     terminal.result(path)

@@ -67,15 +67,19 @@ def command(
         raise UsageError(f"--class {classes[0]}: name two classes or more, each with --class")
     model = open_run(run, device, terminal, data)
     path = model.kind.output_path(output, "interpolate")
-    if files:
-        _, items = read_items(model, files, terminal, invert=invert)
-    else:
-        names, items = take_items_of_classes(model, classes or [])
+    with terminal.spinner("reading"):
+        names, items = (
+            read_items(model, files, terminal, invert=invert)
+            if files
+            else take_items_of_classes(model, classes or [])
+        )
+    if not files:
         terminal.remark(f"test items {', '.join(names)}")
     if len(items) < 2:  # noqa: PLR2004
         raise UsageError(f"{', '.join(map(str, files or []))} holds one item: name at least two")
     count = (len(items) - 1) * steps
     model.kind.require_writable(count, path, columns=steps, scale=scale)
-    paths = model.interpolate(items, steps, spherical=spherical)
-    model.kind.write_interpolation(paths, path, scale)
+    with terminal.spinner("decoding"):
+        paths = model.interpolate(items, steps, spherical=spherical)
+        model.kind.write_interpolation(paths, path, scale)
     terminal.result(path)

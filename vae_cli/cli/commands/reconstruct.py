@@ -73,16 +73,18 @@ def command(
     model = open_run(run, device, terminal, data)
     path = model.kind.output_path(output, "reconstruct")
     seed = choose_seed(seed, terminal) if sample else None
-    names, items = (
-        read_items(model, files, terminal, invert=invert)
-        if files
-        else take_test_items(model, 0, count or 8)
-    )
+    with terminal.spinner("reading"):
+        names, items = (
+            read_items(model, files, terminal, invert=invert)
+            if files
+            else take_test_items(model, 0, count or 8)
+        )
     if count and len(items) < count:
         terminal.remark(f"the test set has {len(items)} items", "yellow")
-    result = model.reconstruct(items, seed=seed)
-    columns = tiles_per_row(len(items))
-    model.kind.write_reconstructions(items, result.items, path, columns=columns, scale=scale)
+    with terminal.spinner("decoding"):
+        result = model.reconstruct(items, seed=seed)
+        columns = tiles_per_row(len(items))
+        model.kind.write_reconstructions(items, result.items, path, columns=columns, scale=scale)
     print_figures(terminal, path, names, result, model.kind.distortion_name, json=json)
 
 

@@ -53,13 +53,14 @@ def command(
     model = open_run(run, device, terminal)
     path = model.kind.output_path(output, "sample")
     seed = choose_seed(seed, terminal)
-    if path.suffix.lower() in ANIMATION_SUFFIXES:
-        animate(model, path, count or 16, temperature, seed, scale)
-    else:
-        count = count or 64
-        model.kind.require_writable(count, path, columns=columns, scale=scale)
-        items = model.sample(count, temperature=temperature, seed=seed)
-        model.kind.write(items, path, columns=columns, scale=scale)
+    with terminal.spinner("decoding"):
+        if path.suffix.lower() in ANIMATION_SUFFIXES:
+            animate(model, path, count or 16, temperature, seed, scale)
+        else:
+            count = count or 64
+            model.kind.require_writable(count, path, columns=columns, scale=scale)
+            items = model.sample(count, temperature=temperature, seed=seed)
+            model.kind.write(items, path, columns=columns, scale=scale)
     terminal.result(path)
 
 

@@ -9,6 +9,7 @@ from vae_cli.cli.console import Terminal
 from vae_cli.cli.options import Json, Quiet, refuse_unused, with_settings
 from vae_cli.cli.signals import StopSignals
 from vae_cli.cli.training_view import TrainingView
+from vae_cli.data.catalogue import find_source
 
 if TYPE_CHECKING:
     from vae_cli.experiment.run import FinishedRun
@@ -59,6 +60,7 @@ def command(
     layers += config.parse_assignments(assignments or [])
     layers.append(("command line", typed))
     settings = config.merge(*layers)
+    find_source(settings.data.name, "--data")  # a typo is answered before torch is imported
     terminal = Terminal(quiet=quiet or json, lasting=True)
     with StopSignals() as signals:
         from vae_cli.runs.loading import load_for_resume  # may swallow a KeyboardInterrupt

@@ -81,15 +81,17 @@ def command(
     path = model.kind.output_path(output, "traverse")
     dims = parse_dims(dim, model.kl_by_dim) if dim else None
     seed = choose_seed(seed, terminal) if sample else None
-    _, items = (
-        read_items(model, [file], terminal, invert=invert)
-        if file
-        else take_test_items(model, index or 0, 1)
-    )
+    with terminal.spinner("reading"):
+        _, items = (
+            read_items(model, [file], terminal, invert=invert)
+            if file
+            else take_test_items(model, index or 0, 1)
+        )
     count = len(offsets) * len(dims or [0])
     model.kind.require_writable(count, path, columns=len(offsets), scale=scale)
-    tiles = model.traverse(items[:1], offsets, dims, seed=seed)
-    model.kind.write_traversal(tiles, dims, offsets, path, scale)
+    with terminal.spinner("decoding"):
+        tiles = model.traverse(items[:1], offsets, dims, seed=seed)
+        model.kind.write_traversal(tiles, dims, offsets, path, scale)
     print_rows(terminal, path, offsets, dims, model.kl_by_dim, json=json)
 
 
