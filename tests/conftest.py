@@ -1,12 +1,21 @@
 """Fixtures that several test modules use: `vae` as a user runs it, and a small trained run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from support import CONTROL, Output, Refused, Use, Vae, call, run_refused
 
 from vae_cli.cli.app import main
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The key and the cache of the user are in temporary folders, for child processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VAE_HOME", str(tmp_path_factory.mktemp("vae-home")))
+        patch.setenv("VAE_DATA", str(tmp_path_factory.mktemp("vae-data")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def load(
         >>> images.shape
         (4, 1, 28, 28)
     """
-    from vae_cli.api.model import load_trained  # imports torch, which takes a second
+    from vae_cli.api.loading import load_trained  # imports torch, which takes a second
     from vae_cli.device import resolve_device
     from vae_cli.runs.lookup import find_run
 

@@ -110,7 +110,7 @@ def test_an_array_that_was_saved_can_be_trained_on(folder: Path) -> None:
         ),
         ({"training": {"epochs": "1"}}, 'settings: training.epochs = "1": must be'),
         ({"training": 1}, "settings: training = 1: must be"),
-        ({"data": {"name": "missing.npy"}}, "missing.npy does not exist"),
+        ({"data": {"name": "missing.npy"}}, "missing.npy: no such folder, file or data set"),
         ({"data": {"name": "missing"}}, "missing: no such folder, file or data set"),
         (
             {"data": {"limit": 96}, "model": {"network": "conv", "hidden": [16]}},

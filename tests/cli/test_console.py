@@ -55,7 +55,7 @@ def test_json_is_printed_in_spite_of_quiet(use: Use, wine: Path, words: tuple[ob
 def test_a_pipe_gets_the_result_on_stdout_and_the_notes_on_stderr(use: Use) -> None:
     out, err = use("sample", "--seed", 1, "-o", "no/such/folder/a.png")
     assert out == "no/such/folder/a.png\n"
-    assert err.startswith("run runs/small, ")
+    assert err.startswith("run runs/small: newest of 1; ")
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ MISFITS: dict[str, tuple[Change, str]] = {
         lambda t, f: ({**t, BIAS: torch.full_like(t[BIAS], float("nan"))}, f),
         "not finite",
     ),
-    "no_kl": (lambda t, f: (without(t, "kl_by_dim"), f), "lacks 'kl_by_dim'"),
+    "no_kl": (lambda t, f: (without(t, "kl_by_dim"), f), "the KL in"),
     "too_little_kl": (
         lambda t, f: ({**t, "kl_by_dim": torch.zeros(3)}, f),
         "does not fit its 20 dimensions",
@@ -116,13 +116,13 @@ MISFITS: dict[str, tuple[Change, str]] = {
         lambda t, f: ({**t, "kl_by_dim": torch.zeros(30)}, f),
         "does not fit its 20 dimensions",
     ),
-    "no_config": (lambda t, f: (t, without(f, "config")), "lacks 'config'"),
-    "no_epoch": (lambda t, f: (t, without(f, "epoch")), "lacks 'epoch'"),
-    "config_is_null": (lambda t, f: (t, {**f, "config": None}), "not a table of settings"),
-    "config_is_a_list": (lambda t, f: (t, {**f, "config": [1]}), "not a table of settings"),
+    "no_config": (lambda t, f: (t, without(f, "config")), "config: is missing"),
+    "no_epoch": (lambda t, f: (t, without(f, "epoch")), "epoch: is missing"),
+    "config_is_null": (lambda t, f: (t, {**f, "config": None}), "config: must be an object"),
+    "config_is_a_list": (lambda t, f: (t, {**f, "config": [1]}), "config: must be an object"),
     "config_out_of_range": (lambda t, f: (t, with_model(f, latent_dim=0)), "model.latent_dim"),
     "config_with_a_key_too_many": (lambda t, f: (t, with_model(f, depth=3)), "model.depth"),
-    "newer_schema": (lambda t, f: (t, {**f, "schema": 2}), "upgrade vae"),
+    "newer_schema": (lambda t, f: (t, {**f, "schema": 3}), "upgrade vae"),
 }
 
 

@@ -37,7 +37,8 @@ def summarize(resolved: Resolved, active: int = 20) -> str:
     terminal, buffer = Terminal(), io.StringIO()
     terminal.err = Console(file=buffer, soft_wrap=True)
     rows = [{"epoch": 1, "test_loss": 1.0, "active_dims": active}]
-    TrainingView(terminal, resolved).summarize(Run(Path("runs/x")), rows)
+    run = Run(Path("runs/x"))
+    TrainingView(terminal, run, resolved).summarize(run, rows)
     return buffer.getvalue()
 
 

@@ -56,7 +56,7 @@ def test_an_interpolation_that_does_not_fit_into_memory_is_refused(
 ) -> None:
     monkeypatch.setattr("vae_cli.render.grid.MAX_GRID_PIXELS", 2 * 10 * 28 * 28)
     message = refused("interpolate", *names, "--steps", 11)
-    assert message == "11 steps between each of 3 items are too many"
+    assert message == "a grid of 2x11 tiles at scale 3 is too large: ask for fewer tiles"
 
 
 # --------------------------------------------------------------------- classes
@@ -134,7 +134,7 @@ def test_rows_of_a_table_have_the_numbers_of_their_path_and_step(use: Use, wine:
         (["0.png", "missing.png"], "missing.png does not exist"),
         (["--class", "bag"], "name two classes or more"),
         (["--class", "bag", "--class", "snaker"], "--class snaker: did you mean Sneaker?"),
-        (["--class", "", "--class", "zzz"], "did you mean"),
+        (["--class", "", "--class", "zzz"], "this is empty"),
         (["-o", "x.csv"], "this model makes pictures; end it with .png"),
         (["-o", "x.mp4"], ".gif or .webp for an animation"),
         (["0.png", "1.png", "-o", "1.png"], "would overwrite what is read"),

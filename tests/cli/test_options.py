@@ -186,13 +186,13 @@ def runs(here: Path, home: Path) -> Path:
 @pytest.mark.usefixtures("runs")
 @pytest.mark.parametrize("words", [("sample", "--seed", 1), ("reconstruct",), ("traverse",)])
 def test_the_newest_finished_run_is_used_and_printed(use: Use, words: tuple[object, ...]) -> None:
-    assert "run runs/new," in use(*words).err
+    assert "run runs/new: newest of 2; " in use(*words).err
 
 
 @pytest.mark.usefixtures("runs")
 @pytest.mark.parametrize("selector", ["old", "runs/old", "./runs/old/", "half"])
 def test_a_run_is_chosen_by_its_name_or_path(use: Use, selector: str) -> None:
-    assert f"run runs/{Path(selector).name}," in use("sample", "--run", selector).err
+    assert f"run runs/{Path(selector).name}: " in use("sample", "--run", selector).err
 
 
 def test_best_safetensors_alone_is_enough_in_any_folder(use: Use, here: Path, home: Path) -> None:

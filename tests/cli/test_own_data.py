@@ -81,7 +81,7 @@ def test_a_model_can_be_used_when_its_data_are_gone(here: Path, use: Use, refuse
     (here / "photos").rename(here / "elsewhere")
     use("sample", "-n", 4)
     use("reconstruct", one)
-    assert f"{here / 'photos'}: no such folder, file or data set" in refused("reconstruct")
+    assert f"its data ({here / 'photos'}) are not here: name a FILE" in refused("reconstruct")
 
 
 def test_a_run_whose_data_have_changed_cannot_be_resumed(

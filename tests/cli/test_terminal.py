@@ -22,6 +22,7 @@ from vae_cli.cli.training_view import TrainingView
 from vae_cli.config import merge
 from vae_cli.experiment import resolve as resolve_module
 from vae_cli.experiment.resolve import resolve
+from vae_cli.runs.directory import Run
 from vae_cli.training import precision
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -108,7 +109,8 @@ def test_a_table_is_complete_in_a_pipe_and_shows_its_numbers_on_a_terminal(
 
 def test_the_label_of_the_bar_and_its_fill_speak_of_the_same_items(tmp_path: Path) -> None:
     settings = {"data": {"limit": 50}, "training": {"epochs": 4, "precision": "float32"}}
-    view = TrainingView(Terminal(), resolve(merge(("test", settings)), torch.device("cpu")))
+    resolved = resolve(merge(("test", settings)), torch.device("cpu"))
+    view = TrainingView(Terminal(), Run(tmp_path), resolved)
     (task,) = view.bar.tasks
     for done in range(201):
         view.progress(done, 200)

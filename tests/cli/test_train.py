@@ -116,13 +116,13 @@ def test_flags_override_set_which_overrides_the_file_and_the_defaults(use: Use, 
     )
     use(
         *(*WINE, "--config", "mine.toml", "--name", "p", "-q"),
-        *("--set", "training.epochs=8", "--set", "training.seed=8", "--set", "data.limit=130"),
-        *("--set", "data.limit=140", "--epochs", 1, "--hidden", 32, "--hidden", 16),
+        *("--set", "training.epochs=8", "--set", "training.seed=8", "--set", "data.limit=140"),
+        *("--epochs", 1, "--hidden", 32, "--hidden", 16),
     )
     settings = read_settings(wine / "runs/p")
     assert settings.training.epochs == 1, "a flag overrides --set and the file"
     assert settings.training.seed == 8, "--set overrides the file"
-    assert settings.data.limit == 140, "a later --set overrides an earlier one"
+    assert settings.data.limit == 140, "--set overrides the file"
     assert settings.model.hidden == (32, 16), "a flag overrides the file"
     assert settings.training.batch_size == 64, "the file overrides the default"
     assert settings.model.latent_dim == 4
@@ -162,12 +162,10 @@ def test_a_bad_config_file_is_refused_with_its_name_and_the_reason(
     assert reason in message
 
 
-@pytest.mark.parametrize("name", ["missing.toml", "folder.toml"])
-def test_a_config_file_that_cannot_be_read_is_refused(
-    tmp_path: Path, refused: Refused, name: str
-) -> None:
+def test_a_config_file_that_cannot_be_read_is_refused(tmp_path: Path, refused: Refused) -> None:
     (tmp_path / "folder.toml").mkdir()
-    assert f"cannot read config {name}: " in refused("train", "--config", name)
+    assert "cannot read config folder.toml: " in refused("train", "--config", "folder.toml")
+    assert "missing.toml: no such file or" in refused("train", "--config", "missing.toml")
 
 
 @pytest.mark.parametrize(
@@ -199,7 +197,7 @@ def test_a_bad_assignment_is_refused_and_shown_as_it_was_typed(
         ("../up", "letters"),
         ("..", "letters"),
         (".hidden", "letters"),
-        ("", "letters"),
+        ("", "this is empty"),
         ("a\n", "letters"),
         ("a b", "letters"),
         ("a" * 101, "letters"),
@@ -226,7 +224,7 @@ def test_a_bad_name_is_refused(wine: Path, refused: Refused, name: str, reason: 
         (["--data", "o.npy"], "o.npy: it holds Python objects, not numbers"),
         (["--data", "short.npy"], "short.npy: it is cut short"),
         (["--data", "one.npy"], "one has 1 item, of which"),
-        (["--data", "missing.csv"], "missing.csv does not exist"),
+        (["--data", "missing.csv"], "missing.csv: no such folder, file or data set"),
         (["--data", "rows.csv", "--model", "conv"], "not vectors: try mlp"),
     ],
 )
@@ -265,7 +263,7 @@ def test_a_full_disk_at_the_start_leaves_the_name_free(
 
 def test_a_finished_run_is_resumed_only_with_more_epochs(use: Use, wine: Path) -> None:
     use(*WINE, "--epochs", 2, "--name", "w", "-q")
-    expected = "run w is finished; raise --epochs to go on\n"
+    expected = "run w is finished: raise --epochs to go on\n"
     assert use("train", "--resume", "w") == (expected, "")
     use("train", "--resume", "--epochs", 3, "-q")
     assert [row["epoch"] for row in read_metrics(wine / "runs/w")] == ["1", "2", "3"]

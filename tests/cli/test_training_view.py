@@ -125,8 +125,9 @@ def test_a_training_on_a_terminal_has_no_colour_with_no_color(tmp_path: Path) ->
 
 @pytest.fixture(scope="module")
 def resolved() -> Resolved:
-    """A training on 64 images with otherwise the default settings."""
-    return resolve(merge(("test", {"data": {"limit": 64}})), torch.device("cpu"))
+    """A training on 64 images with enough steps, and otherwise the default settings."""
+    settings = {"data": {"limit": 64}, "training": {"epochs": 600}}
+    return resolve(merge(("test", settings)), torch.device("cpu"))
 
 
 def change(resolved: Resolved, section: str, **values: Any) -> Resolved:
@@ -140,13 +141,19 @@ def summarize(resolved: Resolved, *active: int) -> list[str]:
     """The lines on stderr, with styles, after a training in which the last epoch is the best."""
     terminal, buffer = Terminal(), io.StringIO()
     terminal.err = Console(
-        file=buffer, force_terminal=True, color_system="standard", soft_wrap=True, highlight=False
+        file=buffer,
+        force_terminal=True,
+        color_system="standard",
+        soft_wrap=True,
+        highlight=False,
+        width=200,
     )
     rows = [
         {"epoch": epoch, "test_loss": 100.0 - epoch, "active_dims": count}
         for epoch, count in enumerate(active, 1)
     ]
-    TrainingView(terminal, resolved).summarize(Run(Path("runs/x")), rows)
+    run = Run(Path("runs/x"))
+    TrainingView(terminal, run, resolved).summarize(run, rows)
     return buffer.getvalue().splitlines()
 
 
@@ -201,13 +208,13 @@ def test_the_page_about_collapse_exists() -> None:
 
 
 def test_a_training_with_default_settings_gets_the_neutral_note(use: Use, wine: Path) -> None:
-    _, err = use("train", "--data", "wine.csv", "--epochs", 60)
+    _, err = use("train", "--data", "wine.csv", "--epochs", 260)
     assert re.search(rf"^1\d of 20 latent dimensions are active; {COLLAPSE_PAGE} ", err, re.M)
     assert "--beta" not in err
 
 
 def test_a_training_that_collapses_gets_the_warning(use: Use, wine: Path) -> None:
-    words = ("train", "--data", "wine.csv", "--epochs", 60, "--precision", "float32")
+    words = ("train", "--data", "wine.csv", "--epochs", 260, "--precision", "float32")
     _, err = use(*words, "--beta", 1000)
     line = f"^0 of 20 latent dimensions are active: try a lower --beta .*{COLLAPSE_PAGE}$"
     assert re.search(line, err, re.MULTILINE)

@@ -34,7 +34,7 @@ def test_the_default_offsets_are_those_in_the_help(
 
 def test_bad_offsets_are_refused_before_a_run_is_searched_for(refused: Refused) -> None:
     assert refused("traverse", "--offset", "1:2").startswith("--offset 1:2: write START:STOP:STEP")
-    assert refused("traverse", "--offset", "").startswith("--offset : write START:STOP:STEP")
+    assert refused("traverse", "--offset", " ").startswith("--offset  : write START:STOP:STEP")
 
 
 def test_offset_0_is_the_reconstruction(use: Use, tiles: Read) -> None:
@@ -94,9 +94,7 @@ def test_all_dimensions_are_sorted_by_their_kl(use: Use, home: Path, pixels: Rea
     assert dims == [row["dim"] for row in found["rows"]]
 
 
-@pytest.mark.parametrize(
-    "dim", ["20", "-1", "x", "1.5", "+1", "1_0", "", " 1", "²", "٣", "9" * 5000]
-)
+@pytest.mark.parametrize("dim", ["20", "-1", "x", "1.5", "+1", "1_0", "1 2", "²", "٣", "9" * 5000])
 def test_a_bad_dimension_is_refused_with_the_range(here: Path, refused: Refused, dim: str) -> None:
     assert refused("traverse", "-q", "--dim", dim) == f"--dim {dim}: choose 0 to 19, or all"
 

@@ -166,7 +166,7 @@ def test_the_message_says_what_is_allowed(text: str, allowed: str) -> None:
         ("model.latent_dims", "model.latent_dim"),
         ("model.latentdim", "model.latent_dim"),
         ("training.epoch", "training.epochs"),
-        ("optimizer.lr", "optimizer."),
+        ("optimizer.rate", "optimizer."),
         ("objective.Beta", "objective.beta"),
         ("optimiser.schedule", "optimizer"),
         ("modle.hidden", "model"),

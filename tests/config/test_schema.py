@@ -74,7 +74,7 @@ def test_the_ends_of_a_range_are_allowed_and_what_is_beyond_them_is_refused(entr
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
-        ("training.epochs", "1 ≤ x ≤ 1,000,000"),
+        ("training.epochs", "1 ≤ x ≤ 100,000"),
         ("optimizer.learning_rate", "0 < x ≤ 1"),
         ("model.network", "auto, mlp, conv"),
         ("training.save_every", "epochs (5), seconds (30s) or minutes (10m)"),

@@ -7,13 +7,13 @@ import torch
 from vae_cli.data.batches import (
     MAX_CHUNK_VALUES,
     chunk_length,
-    chunks,
     gather,
     permutation,
     steps_per_epoch,
     to_unit_interval,
     wrap_array,
 )
+from vae_cli.data.dataset import Split
 
 
 def test_gathered_bytes_are_scaled_to_the_unit_interval() -> None:
@@ -66,13 +66,13 @@ def test_a_chunk_has_few_enough_items_for_memory_and_at_least_one(shape: tuple[i
 def test_chunks_have_whole_batches_and_visit_the_rows_in_order(batch_size: int) -> None:
     items = torch.arange(3000.0)[:, None]
     rows = torch.arange(2999, -1, -1)
-    parts = list(chunks(items, rows, batch_size))
+    parts = list(Split.whole(items).chunks(rows, batch_size))
     assert all(len(part) % batch_size == 0 for part in parts[:-1])
     assert torch.cat(parts).flatten().equal(rows.float())
 
 
 def test_no_rows_give_no_chunks() -> None:
-    assert list(chunks(torch.zeros(5, 1), torch.arange(0), 2)) == []
+    assert list(Split.whole(torch.zeros(5, 1)).chunks(torch.arange(0), 2)) == []
 
 
 def test_a_read_only_array_is_wrapped_without_a_copy_or_a_warning() -> None:

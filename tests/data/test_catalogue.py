@@ -43,6 +43,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("X.NPZ.npz").rename("X.NPZ")
     Path("t.csv").write_text("b,a\n2,1\n4,3\n")
     Path("T.TSV").write_text("a\tb\n1\t2\n3\t4\n")
+    Path("x.safetensors").touch()
     Path("notes.txt").write_text("no data")
     return here
 
@@ -73,7 +74,7 @@ def open_name(name: str, **options: object) -> Dataset:
         (".", SourceKind.FOLDER),
         ("x.npy", SourceKind.ARRAY),
         ("X.NPZ", SourceKind.ARRAY),
-        ("missing.safetensors", SourceKind.ARRAY),  # it is refused when it is opened
+        ("x.safetensors", SourceKind.ARRAY),
         ("t.csv", SourceKind.TABLE),
         ("T.TSV", SourceKind.TABLE),
     ],
@@ -126,7 +127,6 @@ def test_the_absolute_name_means_the_same_in_every_folder(
         ("./photso", "; did you mean photos?"),
         ("../her", "; did you mean ../here?"),
         ("zzzzzz", "; data sets are fashion-mnist, shapes, mnist, "),
-        ("", "no such folder, file or data set; "),
         ("n" * 5000, "no such folder, file or data set; "),
         ("a\0b", "no such folder, file or data set; "),
         ("photos/3.png", "photos/3.png is one picture: name the folder in which it lies"),
@@ -145,6 +145,13 @@ def test_a_name_without_data_is_refused_with_what_to_write_instead(name: str, me
         find_source(name, "--data")
     assert str(refusal.value).startswith(f"--data {name}")
     assert message in str(refusal.value)
+
+
+def test_an_empty_name_is_not_the_current_folder() -> None:
+    for flag, label in (("", "the name of the data"), ("--data", "--data")):
+        with pytest.raises(UsageError) as refusal:
+            find_source("", flag)
+        assert str(refusal.value) == f'{label} "": name a folder, file or data set'
 
 
 # ---------------------------------------------------------------------- what is opened
@@ -167,8 +174,9 @@ def test_each_kind_of_source_is_opened_by_its_own_class(name: str, kind: type[Da
 
 @pytest.mark.parametrize("name", ["missing.npy", "missing.npz", "missing.safetensors"])
 @pytest.mark.parametrize("suffix", ["", ".csv", ".tsv"])
-def test_a_missing_file_is_refused_when_it_is_opened(name: str, suffix: str) -> None:
-    with pytest.raises(UsageError, match=rf"{name}{suffix} does not exist"):
+def test_a_missing_file_is_refused_by_name(name: str, suffix: str) -> None:
+    message = rf"^{name}{suffix}: no such folder, file or data set; "
+    with pytest.raises(UsageError, match=message):
         open_name(name + suffix)
 
 

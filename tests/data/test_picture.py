@@ -12,7 +12,8 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from vae_cli.data.picture import MAX_BYTES, pillow_warnings_ignored, read_header, read_picture
+from vae_cli.data.decoding import MAX_BYTES, decoders_silenced, read_header
+from vae_cli.data.picture import read_picture
 from vae_cli.errors import UsageError
 
 GREY = (1, 8, 8)
@@ -335,6 +336,6 @@ def test_a_missing_file_a_folder_and_a_huge_file_are_refused_by_name(tmp_path: P
 
 def test_the_warning_filters_are_the_same_after_pictures_were_read() -> None:
     before = list(warnings.filters)
-    with pillow_warnings_ignored():
+    with decoders_silenced():
         warnings.warn("too many pixels", Image.DecompressionBombWarning, stacklevel=1)
     assert warnings.filters == before

@@ -53,16 +53,15 @@ def train_small(resolve_small: Callable[..., Resolved]) -> Callable[..., list[Ro
             calls += 1
             return signal.SIGTERM if calls == stop_at else None
 
-        checkpoint = None
+        saved = None
         if run.last.exists():
-            checkpoint, config = load_for_resume(run, [])
+            saved, config = load_for_resume(run, [])
             resolved = resolve(config, CPU)
         with pytest.MonkeyPatch.context() as patch:
             # chunks of one batch, so that `stopped` is called after every step
             patch.setattr(batches, "MAX_CHUNK_VALUES", BATCH_SIZE * SHAPE[0] * SHAPE[1])
-            return train_run(
-                run, resolved or resolve_small(), checkpoint=checkpoint, stopped=stopped
-            )
+            resolved = resolved or resolve_small()
+            return train_run(run, resolved, saved=saved, stopped=stopped).rows
 
     return train
 

@@ -15,9 +15,11 @@ from vae_cli.experiment import resolve as resolve_module
 from vae_cli.experiment.resolve import Resolved, choose_network, resolve
 from vae_cli.runs.directory import create_run
 from vae_cli.training import precision
+from vae_cli.training.precision import MIN_MEASURED_STEPS
 
 CPU = torch.device("cpu")
-NAMES = ["fashion-mnist", "pictures", "tables/wine.csv"]
+FOLDER = "pictures"
+NAMES = ["fashion-mnist", FOLDER, "tables/wine.csv"]
 ResolveData = Callable[..., Resolved]
 
 
@@ -48,7 +50,8 @@ def test_no_setting_is_left_on_auto(resolve_data: ResolveData, name: str) -> Non
     settings = {
         f"{part}.{key}": value for part, table in tables.items() for key, value in table.items()
     }
-    assert [key for key, value in settings.items() if value == "auto"] == []
+    left = [key for key, value in settings.items() if value == "auto"]
+    assert left == ([] if name == FOLDER else ["data.channels"])  # --channels is for folders
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -59,12 +62,17 @@ def test_the_data_have_a_name_that_means_the_same_in_every_folder(
     assert resolved == (name if name in BUILT_IN_NAMES else str(tmp_path / name))
 
 
-@pytest.mark.parametrize("name", NAMES[:2])
-def test_the_size_of_the_pictures_is_in_the_config(resolve_data: ResolveData, name: str) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_the_size_of_the_pictures_of_a_folder_is_in_the_config(
+    resolve_data: ResolveData, name: str
+) -> None:
     resolved = resolve_data(name)
-    channels, height, width = resolved.spec.shape
-    assert resolved.config.data.image_size == height == width
-    assert resolved.config.data.channels == {1: "grey", 3: "rgb"}[channels]
+    data, expected = resolved.config.data, (0, "auto")
+    if name == FOLDER:
+        channels, height, width = resolved.spec.shape
+        assert height == width
+        expected = (height, {1: "grey", 3: "rgb"}[channels])
+    assert (data.image_size, data.channels) == expected
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -91,10 +99,16 @@ def test_the_statistics_are_those_of_the_training_rows(resolve_data: ResolveData
     resolved = resolve_data("tables/wine.csv")
     rows = resolved.train.items[resolved.train.rows]
     assert resolved.statistics is not None
-    torch.testing.assert_close(resolved.statistics.mean, rows.mean(0).float())
-    torch.testing.assert_close(resolved.statistics.std, rows.std(0, correction=0).float())
+    torch.testing.assert_close(resolved.statistics.mean, rows.mean(0))
+    torch.testing.assert_close(resolved.statistics.std, rows.std(0, correction=0))
     weights = resolved.initial_state().model.state_dict()
-    assert weights["encoder.columns.mean"].equal(resolved.statistics.mean)
+    assert weights["columns.mean"].equal(resolved.statistics.mean)
+    assert weights["columns.std"].equal(resolved.statistics.std)
+    for part in (resolved.train, resolved.test):
+        raw, inputs = part.items[part.rows], part.network_input(part.rows)
+        assert inputs.dtype == torch.float32
+        standardized = (raw - resolved.statistics.mean) / resolved.statistics.std
+        torch.testing.assert_close(inputs, standardized.float())
     assert resolve_data("pictures").statistics is None
 
 
@@ -108,13 +122,25 @@ def test_the_device_and_the_save_interval_are_those_of_the_settings(
     assert resolved.config.training.save_every == "10m"
 
 
-@pytest.mark.parametrize(("faster", "expected"), [(True, "bfloat16"), (False, "float32")])
+@pytest.mark.parametrize(
+    ("epochs", "faster", "expected"),
+    [
+        (MIN_MEASURED_STEPS, True, "bfloat16"),
+        (MIN_MEASURED_STEPS, False, "float32"),
+        (MIN_MEASURED_STEPS - 1, True, "float32"),  # too short to be measured
+    ],
+)
 def test_the_measured_precision_is_in_the_config(
-    resolve_data: ResolveData, monkeypatch: pytest.MonkeyPatch, faster: bool, expected: str
+    resolve_data: ResolveData,
+    monkeypatch: pytest.MonkeyPatch,
+    epochs: int,
+    faster: bool,
+    expected: str,
 ) -> None:
+    """An epoch has one step."""
     monkeypatch.setattr(precision, "has_native_bfloat16", lambda: True)
     monkeypatch.setattr(resolve_module, "bfloat16_is_faster", lambda *arguments: faster)
-    resolved = resolve_data("tables/wine.csv")
+    resolved = resolve_data("tables/wine.csv", training={"epochs": epochs})
     assert resolved.precision == resolved.config.training.precision == expected
 
 
@@ -133,7 +159,7 @@ def test_tf32_on_the_processor_is_refused_before_the_data_are_opened(
         ((3, 28, 28), "conv"),
         ((1, 64, 64), "conv"),
         ((1, 8, 8), "mlp"),
-        ((1, 300, 300), "mlp"),
+        ((1, 9, 300), "mlp"),
     ],
 )
 def test_the_network_that_auto_chooses_suits_the_items(
@@ -146,6 +172,16 @@ def test_the_network_that_auto_chooses_suits_the_items(
 def test_a_conv_is_refused_for_items_that_it_cannot_take(shape: tuple[int, ...]) -> None:
     with pytest.raises(UsageError, match="--model conv takes images from 16x16 to 256x256, not"):
         choose_network(ModelConfig(network="conv"), shape)
+
+
+@pytest.mark.parametrize("shape", [(1, 300, 300), (3, 257, 257)])
+@pytest.mark.parametrize("network", ["auto", "conv"])
+def test_no_network_is_chosen_for_images_that_are_too_large(
+    shape: tuple[int, ...], network: str
+) -> None:
+    with pytest.raises(UsageError, match=r"--image-size 256 resizes the pictures of a folder$"):
+        choose_network(ModelConfig(network=network), shape)
+    assert choose_network(ModelConfig(network="mlp"), shape) == "mlp"
 
 
 @pytest.mark.parametrize(

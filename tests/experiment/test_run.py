@@ -37,22 +37,23 @@ def test_a_finished_run_has_all_of_its_files(new_run: NewRun, train_small: Train
     assert set(run.path.iterdir()) == files
 
 
-def test_a_run_is_saved_at_its_interval_and_at_its_end(
+def test_a_run_is_saved_after_its_first_epoch_at_its_interval_and_at_its_end(
     monkeypatch: pytest.MonkeyPatch,
     new_run: NewRun,
     resolve_small: ResolveSmall,
     train_small: TrainSmall,
 ) -> None:
-    saves: list[str] = []
+    saves: list[int] = []
 
     def save_and_count(path: Path, checkpoint: Checkpoint) -> None:
-        saves.append(path.name)
+        if path.name == "last.safetensors":
+            saves.append(checkpoint.facts["epoch"])
         save_checkpoint(path, checkpoint)
 
     monkeypatch.setattr(recorder, "save_checkpoint", save_and_count)
-    resolved = resolve_small(training={"save_every": "2"})
+    resolved = resolve_small(training={"save_every": "2", "epochs": 6})
     train_small(new_run(resolved=resolved), resolved=resolved)
-    assert saves.count("last.safetensors") == 2  # after the second epoch and at the end
+    assert saves == [1, 3, 5, 6]  # after the first epoch, every second one, and at the end
 
 
 def test_the_best_checkpoint_has_the_lowest_test_loss_and_the_moments_of_its_own_epoch(

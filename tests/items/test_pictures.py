@@ -61,7 +61,7 @@ def test_all_pictures_of_a_folder_are_read_in_the_order_of_their_paths(tmp_path:
     for path, grey in (("b.png", 0), ("a.png", 255), ("sub/c.png", 102), (".hidden.png", 9)):
         saved(tmp_path / path, grey)
     names, items, _ = PICTURES.read(tmp_path, invert=False)
-    assert names == ["a.png", "b.png", "c.png"]
+    assert names == ["a.png", "b.png", "sub/c.png"]
     torch.testing.assert_close(items[:, 0, 0, 0], torch.tensor([1, 0, 0.4]))
 
 

@@ -28,7 +28,7 @@ def test_a_table_is_read_with_its_columns_in_the_order_of_the_model(tmp_path: Pa
     (tmp_path / "t.csv").write_text('"b, c",a\n2,1\n4,3\n')
     names, items, hints = ROWS.read(tmp_path / "t.csv", invert=False)
     assert names == ["t.csv row 1", "t.csv row 2"]
-    assert items.dtype == torch.float32
+    assert items.dtype == torch.float64
     assert items.tolist() == [[1, 2], [3, 4]]
     assert hints == []
 
@@ -138,9 +138,9 @@ def test_the_summary_has_mean_and_standard_deviation_of_the_training_rows() -> N
     test = Split.whole(torch.tensor([[100.0, 200]]))
     header, rows, key, records = ROWS.summarize(train, test)
     assert header == ("column", "mean", "standard deviation")
-    assert rows == [("a", "2", "1"), ("b, c", "7", "1")]
+    assert rows == [("a", "2", "1"), ("b, c", "7", "0")]
     assert key == "columns"
     assert records == [
         {"name": "a", "mean": 2, "standard_deviation": 1},
-        {"name": "b, c", "mean": 7, "standard_deviation": 1},
+        {"name": "b, c", "mean": 7, "standard_deviation": 0},
     ]

@@ -11,7 +11,7 @@ from vae_cli.model import ColumnNormal, HalfVarianceNormal, Likelihood
 
 def column_normal() -> ColumnNormal:
     torch.manual_seed(0)
-    return ColumnNormal(torch.randn(6, 4), torch.randn(4), torch.rand(4) + 0.5)
+    return ColumnNormal(torch.randn(6, 4), torch.randn(4), torch.ones(4))
 
 
 def assert_distortion_differs_by_a_constant(likelihood: Likelihood, x: torch.Tensor) -> None:
@@ -38,7 +38,7 @@ def test_samples_of_an_image_have_its_mean_and_variance_one_half() -> None:
 
 def test_the_likelihood_of_rows_is_a_normal_distribution_with_a_variance_per_column() -> None:
     likelihood, x = column_normal(), torch.randn(6, 4)
-    scale = likelihood.unit * (0.5 * likelihood.log_variance).exp()
+    scale = (0.5 * likelihood.log_variance).exp()
     expected = Normal(likelihood.mean, scale).log_prob(x).sum(1)
     torch.testing.assert_close(likelihood.log_prob(x), expected)
     assert_distortion_differs_by_a_constant(likelihood, x)
@@ -48,6 +48,6 @@ def test_samples_of_a_row_have_the_mean_and_deviation_of_the_likelihood() -> Non
     likelihood = column_normal()
     generator = Generator().manual_seed(0)
     samples = torch.stack([likelihood.sample(generator) for _ in range(4000)])
-    scale = likelihood.unit * (0.5 * likelihood.log_variance).exp()
+    scale = (0.5 * likelihood.log_variance).exp()
     torch.testing.assert_close(samples.mean(0), likelihood.mean, rtol=0, atol=0.25)
     torch.testing.assert_close(samples.std(0), scale.expand(6, 4), rtol=0.06, atol=0)

@@ -42,8 +42,8 @@ FDOPEN = os.fdopen  # before it is replaced
 def train_or_resume(run: Run) -> None:
     """Train a run to its end, from its last save if there is one."""
     torch.set_num_threads(1)
-    checkpoint, config = load_for_resume(run, []) if run.last.exists() else (None, CONFIG)
-    train_run(run, resolve(config, torch.device("cpu")), checkpoint=checkpoint)
+    saved, config = load_for_resume(run, []) if run.last.exists() else (None, CONFIG)
+    train_run(run, resolve(config, torch.device("cpu")), saved=saved)
 
 
 def kill_during_a_save(call: int) -> None:

@@ -20,15 +20,16 @@ import torch
 from PIL import Image
 
 from vae_cli import config
-from vae_cli.api.model import load_trained
+from vae_cli.api.loading import load_trained
 from vae_cli.build import build_state
 from vae_cli.cli.app import main
 from vae_cli.config import SaveInterval
 from vae_cli.data.picture import read_picture
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.items.choice import kind_of
+from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
-from vae_cli.runs.loading import load_for_resume, read_spec
+from vae_cli.runs.loading import load_for_resume
 from vae_cli.runs.recorder import RunRecorder
 
 Times = Callable[[int, int], int]
@@ -123,11 +124,12 @@ def test_a_forged_checkpoint_is_used_or_refused_with_one_line(
     run.path.mkdir()
     small = Run(home / "runs/small")
     best, last = small.best.read_bytes(), small.last.read_bytes()
+    digest = load_checkpoint(small.last).facts["data_digest"]
     refused = 0
     for _ in range(times(100, 2_000)):
         run.best.write_bytes(forge(best, draw))
         run.last.write_bytes(forge(last, draw))
-        for use in (lambda: load_trained(run, CPU), lambda: restore(run)):
+        for use in (lambda: load_trained(run, CPU), lambda: restore(run, digest)):
             start = time.monotonic()
             try:
                 use()
@@ -138,13 +140,14 @@ def test_a_forged_checkpoint_is_used_or_refused_with_one_line(
     assert refused
 
 
-def restore(run: Run) -> None:
+def restore(run: Run, digest: str) -> None:
     """What `vae train --resume` does before its first step."""
-    checkpoint, settings = load_for_resume(run, [])
-    spec = read_spec(checkpoint)
+    saved, settings = load_for_resume(run, [])
+    spec = saved.facts.data
     state = build_state(settings, spec.shape, CPU)
-    name = kind_of(spec).distortion_name
-    RunRecorder(run, settings, spec, name, (2048, 2048), state, SaveInterval()).restore(checkpoint)
+    name, counts = kind_of(spec).distortion_name, (2048, 2048)
+    recorder = RunRecorder(run, settings, spec, name, counts, digest, state, SaveInterval())
+    recorder.restore(saved)
 
 
 def pictures() -> dict[str, bytes]:

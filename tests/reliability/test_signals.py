@@ -13,7 +13,7 @@ from support import VAE
 
 from vae_cli.runs.checkpoint import load_checkpoint
 
-WORDS = ["train", "--limit", "4096", "--epochs", "3", "--save-every", "1s", "--name", "run"]
+WORDS = ["train", "--limit", "4096", "--save-every", "1s", "--name", "run", "--epochs"]
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 
 
@@ -44,7 +44,11 @@ def test_a_signal_at_a_random_moment_stops_soon_and_leaves_files_that_load(
         folder = tmp_path / str(turn)
         folder.mkdir()
         with subprocess.Popen(
-            [VAE, *WORDS], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            [VAE, *WORDS, "3"],
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
         ) as process:
             time.sleep(draw.uniform(0.2, 8))  # from the imports to the previews
             process.send_signal(number)
@@ -63,9 +67,10 @@ def test_a_signal_at_a_random_moment_stops_soon_and_leaves_files_that_load(
 @pytest.mark.slow
 def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
     last = tmp_path / "runs/run/last.safetensors"
-    words = [VAE, *WORDS, "--epochs", "1000"]
+    words = [VAE, *WORDS, "1000"]
     with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         while not last.exists():
+            assert process.poll() is None
             time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
@@ -82,6 +87,7 @@ def test_a_signal_before_the_first_step_leaves_no_run(tmp_path: Path) -> None:
     words = [VAE, "train", "--name", "run"]
     with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
         while not (tmp_path / "runs/run/config.toml").exists():
+            assert process.poll() is None
             time.sleep(0.001)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)

@@ -14,6 +14,7 @@ from vae_cli.runs.recorder import RunRecorder
 from vae_cli.training import EpochReport, Metrics, TrainState
 
 SPEC = Spec("spots", (1, 4, 4), ("small", "large"))
+DIGEST = "0123456789abcdef" * 4
 TABLES = {"model": {"network": "mlp", "hidden": [4], "latent_dim": 2}}
 
 
@@ -25,7 +26,8 @@ def make_recorder(tmp_path: Path) -> Callable[..., RunRecorder]:
         config = merge(("", TABLES))
         state = build_state(config, SPEC.shape, torch.device("cpu"))
         run = create_run(config, name, tmp_path)
-        return RunRecorder(run, config, SPEC, "MSE", (90, 10), state, interval or SaveInterval())
+        interval = interval or SaveInterval()
+        return RunRecorder(run, config, SPEC, "MSE", (90, 10), DIGEST, state, interval)
 
     return make
 

@@ -9,7 +9,8 @@ import torch
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from vae_cli.runs.loading import load_for_resume, load_model, read_spec
+from vae_cli.runs.facts import parse_facts
+from vae_cli.runs.loading import load_for_resume, load_model
 from vae_cli.runs.recorder import RunRecorder
 
 
@@ -53,16 +54,25 @@ def test_a_model_with_numbers_that_are_not_finite_is_refused(
         load_model(saved.run)
 
 
-def test_a_checkpoint_that_does_not_name_its_data_is_of_fashion_mnist() -> None:
-    assert read_spec(Checkpoint({}, {})) == FashionMNIST.spec
+def test_a_checkpoint_that_does_not_name_its_data_is_of_fashion_mnist(
+    saved: RunRecorder,
+) -> None:
+    facts = load_checkpoint(saved.run.last).facts
+    assert parse_facts(facts, "it").data == saved.spec
+    del facts["data"]
+    assert parse_facts(facts, "it").data == FashionMNIST.spec
 
 
 def test_a_resumed_run_may_have_more_epochs_another_device_and_another_save_interval(
     saved: RunRecorder,
 ) -> None:
     may_change = {"epochs": 99, "device": "cuda", "save_every": "5"}
-    checkpoint, config = load_for_resume(saved.run, [("command line", {"training": may_change})])
-    assert checkpoint.facts["epoch"] == 1
+    state, config = load_for_resume(saved.run, [("command line", {"training": may_change})])
+    assert state.facts.epoch == 1
+    tensors = load_checkpoint(saved.run.last).group("state")
+    assert state.tensors.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert state.tensors[name].equal(tensor), name
     assert config.training.epochs == 99
     assert config.training.device == "cuda"
     assert config.training.save_every == "5"

@@ -136,7 +136,7 @@ def test_of_many_runs_only_the_newest_are_named(tmp_path: Path, make_run: MakeRu
     for number in range(MAX_SUGGESTIONS + 2):
         make_run(f"run{number}", 100 * (number + 1))
     for selector in ("quite-other", ""):
-        expected = f"no run {selector}: there is run6, run5, run4, run3, run2"
+        expected = f"no run {selector}: there is run6, run5, run4, run3, run2 and 2 more"
         assert message_of(tmp_path, selector) == expected
 
 

@@ -1,21 +1,34 @@
 """What is saved during a training, and when."""
 
 import csv
+import dataclasses
 import signal
 from collections.abc import Callable
 
 import pytest
 
 from vae_cli.config import SaveInterval
+from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
-from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint
+from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from vae_cli.runs.directory import Run
+from vae_cli.runs.loading import SavedState, load_for_resume
 from vae_cli.runs.recorder import RunRecorder
 
 MakeRecorder = Callable[..., RunRecorder]
 FinishEpoch = Callable[[RunRecorder, float], None]
+CHANGED_DATA = (
+    ({"counts": (91, 10)}, "its data have changed"),
+    ({"spec": Spec("dots", (1, 4, 4))}, "its data have changed"),
+    ({"data_digest": "f" * 64}, "the contents of its data have changed"),
+)
 
 
-def test_nothing_is_saved_before_its_interval_of_epochs(
+def read_saved(run: Run) -> SavedState:
+    return load_for_resume(run, [])[0]
+
+
+def test_the_first_epoch_is_saved_and_then_each_interval_of_epochs(
     make_recorder: MakeRecorder, finish_epoch: FinishEpoch
 ) -> None:
     recorder = make_recorder(interval=SaveInterval(epochs=2))
@@ -23,11 +36,9 @@ def test_nothing_is_saved_before_its_interval_of_epochs(
     for epoch in range(1, 6):
         finish_epoch(recorder, 1.0)
         recorder.save_or_stop(None)
-        saved.append(
-            recorder.run.last.exists() and load_checkpoint(recorder.run.last).facts["epoch"]
-        )
+        saved.append(load_checkpoint(recorder.run.last).facts["epoch"])
         assert recorder.state.epoch == epoch
-    assert saved == [False, 2, 2, 4, 4]
+    assert saved == [1, 1, 3, 3, 5]
 
 
 def test_nothing_is_saved_before_its_interval_of_seconds(
@@ -35,14 +46,30 @@ def test_nothing_is_saved_before_its_interval_of_seconds(
 ) -> None:
     recorder = make_recorder(interval=SaveInterval(seconds=60))
     finish_epoch(recorder, 1.0)
-    recorder.save_or_stop(None)
-    assert not recorder.run.last.exists()
-    recorder.saved_at -= 61
-    recorder.save_or_stop(None)
     assert load_checkpoint(recorder.run.last).facts["epoch"] == 1
-    recorder.run.last.unlink()
+    for _ in range(2):
+        recorder.run.last.unlink()
+        recorder.save_or_stop(None)
+        recorder.next_save -= 58
+        recorder.save_or_stop(None)
+        assert not recorder.run.last.exists()
+        recorder.next_save -= 2
+        recorder.save_or_stop(None)
+        assert load_checkpoint(recorder.run.last).facts["epoch"] == 1
+
+
+@pytest.mark.parametrize(("seconds", "first"), [(60, 5), (2, 2)])
+def test_the_first_save_comes_after_five_seconds_or_an_interval_that_is_shorter(
+    make_recorder: MakeRecorder, seconds: float, first: float
+) -> None:
+    recorder = make_recorder(interval=SaveInterval(seconds=seconds))
+    recorder.save_or_stop(None)
+    recorder.next_save -= first - 1
     recorder.save_or_stop(None)
     assert not recorder.run.last.exists()
+    recorder.next_save -= 1
+    recorder.save_or_stop(None)
+    assert load_checkpoint(recorder.run.last).facts["epoch"] == 0
 
 
 def test_a_signal_saves_the_state_and_stops_with_the_command_to_resume(
@@ -98,7 +125,7 @@ def test_a_restored_recorder_continues_with_state_rows_and_best_loss(
     for loss in (3.0, 1.0):
         finish_epoch(first, loss)
     first.save()
-    second.restore(load_checkpoint(first.run.last))
+    second.restore(read_saved(first.run))
     for name, tensor in first.state.tensors().items():
         assert tensor.equal(second.state.tensors()[name]), name
     assert second.state.position() == first.state.position()
@@ -114,9 +141,24 @@ def test_a_run_whose_data_have_changed_is_not_restored(
     recorder = make_recorder()
     finish_epoch(recorder, 1.0)
     recorder.save()
-    recorder.counts = (91, 10)
-    with pytest.raises(UsageError, match="run run cannot go on: its data have changed"):
-        recorder.restore(load_checkpoint(recorder.run.last))
+    for change, message in CHANGED_DATA:
+        other = make_recorder(f"other-{next(iter(change))}")
+        vars(other).update(change)
+        with pytest.raises(UsageError, match=f"run {other.run.name} cannot go on: {message}"):
+            other.restore(read_saved(recorder.run))
+
+
+def test_a_checkpoint_without_a_digest_is_restored(
+    make_recorder: MakeRecorder, finish_epoch: FinishEpoch
+) -> None:
+    """It was written by a version without digests."""
+    recorder = make_recorder()
+    finish_epoch(recorder, 1.0)
+    recorder.save()
+    tensors, facts = read_saved(recorder.run)
+    recorder.rows = []
+    recorder.restore(SavedState(tensors, dataclasses.replace(facts, data_digest="")))
+    assert len(recorder.rows) == 1
 
 
 @pytest.mark.parametrize("missing", ["position", "rows", "best_loss"])
@@ -128,5 +170,6 @@ def test_a_checkpoint_without_a_necessary_fact_is_not_restored(
     recorder.save()
     good = load_checkpoint(recorder.run.last)
     facts = {name: fact for name, fact in good.facts.items() if name != missing}
-    with pytest.raises(VAEError, match="does not fit its config"):
-        recorder.restore(Checkpoint(good.tensors, facts))
+    save_checkpoint(recorder.run.last, Checkpoint(good.tensors, facts))
+    with pytest.raises(VAEError, match=rf"last\.safetensors is damaged: {missing}: "):
+        load_for_resume(recorder.run, [])

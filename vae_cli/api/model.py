@@ -30,8 +30,6 @@ from vae_cli.latent.reconstruction import Reconstruction, reconstruct
 from vae_cli.latent.sampling import sample, sample_latents
 from vae_cli.latent.traversal import traverse
 from vae_cli.model import VAE
-from vae_cli.runs.directory import Run
-from vae_cli.runs.loading import load_model
 from vae_cli.runs.origin import explain_distrust
 
 
@@ -242,16 +240,3 @@ class TrainedModel:
 
     def _generator(self, seed: int | None) -> Generator | None:
         return None if seed is None else Generator(self.model.device).manual_seed(seed)
-
-
-def load_trained(run: Run, device: torch.device, data: str | None = None) -> TrainedModel:
-    """The best weights of a run, as a model on a device. `vae_cli.load` documents the arguments.
-
-    Raises:
-        VAEError: there are no weights, they are damaged, or they do not fit their config.
-    """
-    loaded = load_model(run)
-    if data is not None:
-        loaded = loaded._replace(data_name=data)
-    loaded.model.to(device).to(memory_format=torch.channels_last).eval()
-    return TrainedModel(*loaded, name=run.name)

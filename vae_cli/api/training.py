@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vae_cli.api.model import TrainedModel, load_trained
+from vae_cli.api.loading import load_trained
+from vae_cli.api.model import TrainedModel
 from vae_cli.config import merge
 from vae_cli.device import resolve_device
 from vae_cli.experiment.resolve import resolve

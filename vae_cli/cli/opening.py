@@ -31,7 +31,7 @@ def open_run(
 
     run = find_run(selector)  # before torch is imported, so that a typo is answered at once
     with terminal.spinner("loading"):
-        from vae_cli.api.model import load_trained
+        from vae_cli.api.loading import load_trained
         from vae_cli.device import describe_device, resolve_device
 
         device = resolve_device(device_name)

@@ -4,6 +4,7 @@ REPLACEMENTS = {
     "Value error, ": "",
     "Input should be": "must be",
     "Tuple should have": "must be a list with",
+    "Field required": "is missing",
 }
 
 

@@ -53,7 +53,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     tensors = {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}
     undigested = serialize(tensors, {"sha256": _EMPTY_DIGEST.decode(), "vae": facts})
     digest = hashlib.sha256(undigested).hexdigest().encode()
-    write_bytes(path, undigested.replace(_EMPTY_DIGEST, digest, 1))
+    field = b'"sha256":"'  # quotes are escaped in the facts, which may contain 64 zeros themselves
+    write_bytes(path, undigested.replace(field + _EMPTY_DIGEST, field + digest, 1))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

@@ -1,7 +1,6 @@
 """A lock on a run directory, so that two processes never train the same run.
 
-The operating system holds the lock (`flock` on the directory) and releases it when the process
-ends, however it ends. Where there is no `flock`, as on Windows, runs are not locked.
+Where there are no locks, as on Windows, runs are not locked.
 """
 
 import os
@@ -9,12 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from vae_cli.errors import UsageError
+from vae_cli.locks import lock
 from vae_cli.runs.directory import Run
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -24,7 +19,10 @@ def locked(run: Run) -> Iterator[None]:
     Raises:
         UsageError: another process is training the run.
     """
-    handle = _acquire(run)
+    try:
+        handle = lock(run.path)
+    except BlockingIOError as error:
+        raise UsageError(f"run {run.name} is being trained by another process") from error
     try:
         yield
     finally:
@@ -35,25 +33,7 @@ def locked(run: Run) -> Iterator[None]:
 def is_locked(run: Run) -> bool:
     """Whether a process is training the run."""
     try:
-        handle = _acquire(run)
+        with locked(run):
+            return False
     except UsageError:
         return True
-    if handle is not None:
-        os.close(handle)
-    return False
-
-
-def _acquire(run: Run) -> int | None:
-    """An open directory with a lock on it; None if this file system has no locks."""
-    if fcntl is None:
-        return None
-    handle = os.open(run.path, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise UsageError(f"run {run.name} is being trained by another process") from error
-    except OSError:  # for example a network file system without locks
-        os.close(handle)
-        return None
-    return handle
