@@ -71,8 +71,6 @@ def find_source(name: str, flag: str = "") -> DataSource:
     """
     if name in BUILT_IN_NAMES:
         return DataSource(name, SourceKind.BUILT_IN)
-    if not name:  # as a path, it would be the current folder
-        raise UsageError(f'{flag or "the name of the data"} "": name a folder, file or data set')
     require_file_or_folder(name)
     suffix = Path(name).suffix.lower()
     if is_folder(name):
