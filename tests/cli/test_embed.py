@@ -278,6 +278,7 @@ def test_arguments_that_do_not_fit_the_model_or_each_other_are_refused(
     (here / "empty").mkdir()
     table(here / "t.csv", "wine")
     np.save("wide.npy", np.zeros((3, 28, 29)))
+    np.savez("wide.npz", np.zeros((3, 28, 29)))
     np.save("bright.npy", np.array([np.zeros((28, 28)), np.full((28, 28), 1.5)]))
     assert reason in refused("embed", *words, "--run", "small")
 

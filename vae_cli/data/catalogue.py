@@ -69,6 +69,8 @@ def find_source(name: str, flag: str = "") -> DataSource:
         UsageError: it means nothing, and then the message names the nearest name; or it is a pipe,
             a socket or a device.
     """
+    if not name:
+        raise UsageError(f'{flag or "the name of the data"} "": name a folder, file or data set')
     if name in BUILT_IN_NAMES:
         return DataSource(name, SourceKind.BUILT_IN)
     require_file_or_folder(name)
