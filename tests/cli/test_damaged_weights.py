@@ -107,7 +107,7 @@ MISFITS: dict[str, tuple[Change, str]] = {
         lambda t, f: ({**t, BIAS: torch.full_like(t[BIAS], float("nan"))}, f),
         "not finite",
     ),
-    "no_kl": (lambda t, f: (without(t, "kl_by_dim"), f), "the KL in"),
+    "no_kl": (lambda t, f: (without(t, "kl_by_dim"), f), "does not fit its 20 dimensions"),
     "too_little_kl": (
         lambda t, f: ({**t, "kl_by_dim": torch.zeros(3)}, f),
         "does not fit its 20 dimensions",
