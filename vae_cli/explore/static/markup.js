@@ -27,6 +27,7 @@ const MARKUP = `
         <div class="row"><button class="sample">Sample from the prior</button>
           <label class="grow">temperature <output class="shown temperature-shown"></output>
           <input type="range" class="temperature" min="0" max="2" step="0.05" value="1"></label></div>
+        <p class="absent">Without its data: the page starts from the prior.</p>
       </fieldset>
       <fieldset class="blend"><legend>Blend A and B</legend>
         <div class="row"><button class="set-a">Keep as A</button><canvas class="thumb a"></canvas>

@@ -146,6 +146,7 @@ class Page {
     const { facts } = this, [channels, height, width] = this.shape;
     const hide = (selector, hidden) => { this.find(selector).hidden = hidden; };
     hide(".pick", !this.items.length);
+    hide(".absent", this.items.length > 0 || facts.upload);
     hide(".class", !facts.classes.length);
     hide(".drop", !this.link.encode || !channels);
     hide(".link", !this.link.address);
@@ -159,6 +160,7 @@ class Page {
       ...facts.classes.map((name, label) => element("option", name, { value: label })));
     for (const canvas of this.root.querySelectorAll(".picture, .original, .thumb")) {
       canvas.style.aspectRatio = `${width} / ${height}`;
+      canvas.style.setProperty("--ratio", width / height);
     }
     const [first, second] = [...floats(facts.explained_variance_ratio)].map((part) => `${Math.round(100 * part)} %`);
     this.find(".hint").textContent = `${this.items.length.toLocaleString("en")} test items by the first ` +
