@@ -37,7 +37,9 @@ def test_the_wheel_has_every_file_of_the_package(built: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         packed = set(archive.namelist())
     assert {"vae_cli/py.typed", "vae_cli/explore/static/page.css"} <= packed
-    assert {name for name in packed if ".dist-info/" not in name} == set(files_below("vae_cli"))
+    configs = {f"vae_cli/{name}" for name in files_below("configs")}
+    files = {name for name in packed if ".dist-info/" not in name}
+    assert files == {*files_below("vae_cli"), *configs}
 
 
 def test_the_source_archive_has_every_file_that_its_tests_read(built: Path) -> None:
