@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
+from vae_cli.model.conv import Block
 
 from vae_cli.explore.layers import Operation, count_multiply_adds, list_operations
 from vae_cli.model import PRESETS, ConvDecoder, MLPDecoder, plan
-from vae_cli.model.conv import Block
 
 LATENT_DIM = 3
 

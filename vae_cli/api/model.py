@@ -29,7 +29,7 @@ from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.reconstruction import Reconstruction, reconstruct
 from vae_cli.latent.sampling import sample, sample_latents
 from vae_cli.latent.traversal import traverse
-from vae_cli.model import VAE
+from vae_cli.model import LatentModel
 from vae_cli.runs.origin import explain_distrust
 
 
@@ -57,7 +57,7 @@ class TrainedModel:
         (2, 3, 1, 28, 28)
     """
 
-    model: VAE
+    model: LatentModel
     spec: Spec
     settings: Config
     kl_by_dim: Tensor
@@ -75,6 +75,14 @@ class TrainedModel:
     def kind(self) -> ItemKind:
         """How its items are read and written."""
         return kind_of(self.spec)
+
+    @cached_property
+    def figure(self) -> str:
+        """The name of the distortion of its likelihood, for example `mse`."""
+        with torch.no_grad():
+            return self.model.decode(
+                torch.zeros(1, self.model.latent_dim, device=self.model.device)
+            ).figure
 
     def encode(self, items: ArrayLike) -> Posterior:
         """The posterior of each item: mean and log-variance, `(N, D)` each."""
@@ -95,7 +103,7 @@ class TrainedModel:
         flat = latents.reshape(-1, dims).to(self.model.device)
         with torch.no_grad():
             parts = flat.split(chunk_length(self.spec.shape))
-            return self._to_items(*(self.model.likelihood(part).mean for part in parts))
+            return self._to_items(*(self.model.decode(part).mean for part in parts))
 
     def reconstruct(self, items: ArrayLike, *, seed: int | None = None) -> Reconstruction[Array]:
         """Encode and decode items."""

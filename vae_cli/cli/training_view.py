@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from vae_cli.training import EpochReport
 
 ENOUGH_STEPS = 500  # with fewer, most networks have learned very little
-COLUMN_WIDTHS = (5, 8, 8, 8, 9, 8, 8, 8, 8)
+TABLE_WIDTH, EPOCH_WIDTH, FIGURE_WIDTH = 80, 5, 8  # characters
+HELD_OUT = {"test": "test", "validation": "valid"}  # as the title of a column begins
 COLLAPSE_PAGE = "docs/figures.md#posterior-collapse"
 
 
@@ -45,6 +46,7 @@ class TrainingView:
 
         self.terminal, self.run, self.resolved = terminal, run, resolved
         self.is_started = False
+        self.train_figures: tuple[str, ...] | None = None
         self.kind = kind_of(resolved.spec)
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -82,10 +84,14 @@ class TrainingView:
 
     def report(self, report: "EpochReport") -> None:
         """Add a row."""
-        train, test = report.train, report.test
-        losses = (train.kl, train.distortion, train.loss, test.kl, test.distortion, test.loss)
-        cells = (*(f"{value:.3f}" for value in losses), f"{test.active}/{len(test.kl_by_dim)}")
-        self._print_row((str(report.epoch), *cells, f"{report.seconds:.2f}"))
+        train, test = ({**part.terms, "loss": part.loss} for part in (report.train, report.test))
+        if self.train_figures is None:
+            self.train_figures = choose_train_figures(tuple(test))
+            self._print_head(self.train_figures, tuple(test))
+        figures = [*(train[name] for name in self.train_figures), *test.values()]
+        active = f"{report.test.active}/{len(report.test.kl_by_dim)}"
+        cells = (*(f"{value:.3f}" for value in figures), active, f"{report.seconds:.2f}")
+        self._print_row(str(report.epoch), cells)
 
     def summarize(self, run: "Run", rows: "list[Row]") -> None:
         """Print the best result, the files, and what to try next."""
@@ -99,8 +105,11 @@ class TrainingView:
             few = "1 step is too few" if total == 1 else f"{total} steps are few"
             more = math.ceil(ENOUGH_STEPS / steps)
             self.terminal.advice(f"{few} for Adam: try --epochs {more}")
-        best = min(rows, key=lambda row: row["test_loss"])
-        self.terminal.note(f"best test loss {best['test_loss']:.3f}, epoch {best['epoch']}")
+        part, by_elbo = self.resolved.held_out_name, training.best == "elbo"
+        figure, sign = (f"{part}_elbo", -1) if by_elbo else (f"{part}_loss", 1)
+        best = min(rows, key=lambda row: sign * row[figure])
+        title = f"{part} {'ELBO' if by_elbo else 'loss'}"
+        self.terminal.note(f"best {title} {best[figure]:.3f}, epoch {best['epoch']}")
         if total >= ENOUGH_STEPS:
             self._comment_on_latents(int(best["active_dims"]), config.model.latent_dim)
         for path in run.previews(self.kind.suffix):
@@ -109,16 +118,18 @@ class TrainingView:
             self.terminal.note(f"try: vae {command} --run {run.name}")
 
     def _start(self) -> None:
-        """Print what is trained, and the head of the table; errors before this stay alone."""
+        """Print what is trained; errors before this stay alone."""
         from vae_cli.device import describe_device
 
         self.is_started = True
         self.terminal.note(f"{self.run.path}, {describe_device(self.resolved.device)}")
         self.terminal.note(describe(self.resolved))
-        distortion = self.kind.distortion_name
-        losses = ("KL", distortion, "loss", "test KL", distortion, "loss")
-        self._print_row(("epoch", *losses, "active", "seconds"), "bold")
         self.bar.start()
+
+    def _print_head(self, train: tuple[str, ...], test: tuple[str, ...]) -> None:
+        first, *rest = map(title_of, test)
+        titles = (*map(title_of, train), f"{HELD_OUT[self.resolved.held_out_name]} {first}", *rest)
+        self._print_row("epoch", (*titles, "active", "seconds"), "bold")
 
     def _comment_on_latents(self, active: int, latent_dim: int) -> None:
         """A neutral line if some dimensions are active; a warning if none is, or one of many."""
@@ -130,9 +141,22 @@ class TrainingView:
         elif active < latent_dim:
             self.terminal.note(f"{line}; {COLLAPSE_PAGE} explains why")
 
-    def _print_row(self, cells: tuple[str, ...], style: str = "") -> None:
-        padded = (cell.rjust(width) for cell, width in zip(cells, COLUMN_WIDTHS, strict=True))
-        self.terminal.out.print(Text(" ".join(padded), style))
+    def _print_row(self, epoch: str, cells: tuple[str, ...], style: str = "") -> None:
+        train = len(self.train_figures or ())
+        widths = (FIGURE_WIDTH + (index == train) for index in range(len(cells)))
+        padded = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        self.terminal.out.print(Text(" ".join((epoch.rjust(EPOCH_WIDTH), *padded)), style))
+
+
+def choose_train_figures(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The figures of the training set that leave room for all figures of the held-out items."""
+    room = (TABLE_WIDTH - EPOCH_WIDTH) // (FIGURE_WIDTH + 1) - len(names) - len(("active", "s"))
+    return next(some for some in (names, ("loss",), ()) if len(some) <= max(room, 0))
+
+
+def title_of(name: str) -> str:
+    """The title of a figure's column: terms are abbreviations, as in KL and MSE."""
+    return name if name == "loss" else name.upper()
 
 
 def describe(resolved: "Resolved") -> str:

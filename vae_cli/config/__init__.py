@@ -1,5 +1,7 @@
 """The settings: what can be set, and the files and flags that set it."""
 
+from vae_cli.config.core import LikelihoodConfig, ModelConfig, ObjectiveConfig, PriorConfig
+from vae_cli.config.effects import require_effects
 from vae_cli.config.entries import Entry, entries
 from vae_cli.config.interval import SaveInterval, parse_save_interval
 from vae_cli.config.layers import (
@@ -13,24 +15,18 @@ from vae_cli.config.layers import (
 )
 from vae_cli.config.messages import simplify
 from vae_cli.config.named import find_config
-from vae_cli.config.schema import (
-    Config,
-    DataConfig,
-    DeviceName,
-    ModelConfig,
-    ObjectiveConfig,
-    OptimizerConfig,
-    TrainingConfig,
-)
+from vae_cli.config.schema import Config, DataConfig, DeviceName, OptimizerConfig, TrainingConfig
 
 __all__ = [
     "Config",
     "DataConfig",
     "DeviceName",
     "Entry",
+    "LikelihoodConfig",
     "ModelConfig",
     "ObjectiveConfig",
     "OptimizerConfig",
+    "PriorConfig",
     "SaveInterval",
     "TrainingConfig",
     "differences",
@@ -41,6 +37,7 @@ __all__ = [
     "parse_assignments",
     "parse_save_interval",
     "read_config",
+    "require_effects",
     "simplify",
     "to_dict",
     "to_toml",

@@ -6,7 +6,8 @@ from typing import Any, cast, get_args, get_type_hints
 
 from annotated_types import Interval
 
-from vae_cli.config.schema import Config, Setting
+from vae_cli.config.schema import Config
+from vae_cli.config.setting import Setting
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Entry:
     format: str
     alias: str
     spellings: Mapping[str, str]
+    only: tuple[str, tuple[str, ...]] | None
 
     @property
     def key(self) -> str:
@@ -63,4 +65,5 @@ def entries() -> Iterator[Entry]:
                 format=setting.format,
                 alias=setting.alias,
                 spellings=setting.spellings,
+                only=setting.only,
             )

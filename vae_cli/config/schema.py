@@ -1,48 +1,23 @@
 """The schema of all settings. It contains data only.
 
-The name, type, range, default and help of a setting are here and nowhere else. The flags of
-`vae train`, `--config FILE`, `--set section.key=value`, a run's `config.toml`, `--help` and the
-table in docs/settings.md are all made from it. Precedence: defaults < config file < command line.
+The name, type, range, default and help of a setting are here and in core.py, and nowhere else. The
+flags of `vae train`, `--config FILE`, `--set section.key=value`, a run's `config.toml`, `--help`
+and the table in docs/settings.md are all made from it. Precedence: defaults < config file < command
+line.
 
 Nothing here imports pydantic, so that `vae --help` stays fast.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeVar, dataclass_transform
+from dataclasses import field
+from typing import Annotated, Literal
 
-from annotated_types import Interval, Len, Predicate
+from annotated_types import Interval, Predicate
 
+from vae_cli.config.core import LikelihoodConfig, ModelConfig, ObjectiveConfig, PriorConfig
 from vae_cli.config.interval import is_save_interval
+from vae_cli.config.setting import Setting, section
 
-_T = TypeVar("_T")
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a user reads about a setting.
-
-    Attributes:
-        help: one line.
-        flag: the option that sets it; a setting without one is reached with `--set`.
-        format: how a text must be written, if not every text is allowed.
-        alias: a shorter name that many people type; it is accepted in every place.
-        spellings: other spellings of an allowed value.
-    """
-
-    help: str
-    flag: str | None = None
-    format: str = ""
-    alias: str = ""
-    spellings: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass_transform(kw_only_default=True, frozen_default=True)
-def section(cls: type[_T]) -> type[_T]:
-    """Make a frozen dataclass in which an unknown key is an error."""
-    cls.__pydantic_config__ = {"extra": "forbid"}  # type: ignore[attr-defined]
-    return dataclass(frozen=True, kw_only=True)(cls)
 
 
 @section
@@ -88,54 +63,28 @@ class DataConfig:
             "--test-fraction",
         ),
     ] = 0.1
-
-
-@section
-class ModelConfig:
-    """The network."""
-
-    network: Annotated[
-        Literal["auto", "mlp", "conv"],
+    validation: Annotated[
+        float,
+        Interval(ge=0, le=0.9),
         Setting(
-            "Fully connected or convolutional; auto is mlp for tables and 28x28 grey images.",
-            "--model",
+            "Share of the training set that is kept for validation: the best epoch is chosen by "
+            "it, and the test set is not looked at."
         ),
-    ] = "auto"
-    preset: Annotated[
-        Literal["small", "base", "large"],
-        Setting("Width and depth of the convolutional network.", "--preset"),
-    ] = "small"
-    hidden: Annotated[
-        tuple[Annotated[int, Interval(ge=1, le=65536)], ...],
-        Len(1, 16),
-        Setting(
-            "Width of a hidden layer of the mlp's encoder; 400,200 makes two layers. "
-            "The decoder has the same layers in reverse.",
-            "--hidden",
-        ),
-    ] = (400,)
-    latent_dim: Annotated[
-        int, Interval(ge=1, le=4096), Setting("Dimensions of the latent space.", "--latent-dim")
-    ] = 20
-
-
-@section
-class ObjectiveConfig:
-    """The objective."""
-
-    beta: Annotated[
-        float, Interval(ge=0, le=1e6), Setting("Weight of the KL divergence in the loss.", "--beta")
-    ] = 1.0
+    ] = 0.0
 
 
 @section
 class OptimizerConfig:
     """The optimizer."""
 
+    name: Annotated[
+        Literal["adam", "adamw", "adamax", "normgrad"],
+        Setting("Method; normgrad is Adam on gradients that are scaled to norm 1 per tensor."),
+    ] = "adam"
     learning_rate: Annotated[
         float,
         Interval(gt=0, le=1),
-        Setting("Peak step size of Adam.", "--learning-rate", alias="lr"),
+        Setting("Peak step size.", "--learning-rate", alias="lr"),
     ] = 5e-3
     schedule: Annotated[
         Literal["constant", "cosine"],
@@ -148,6 +97,24 @@ class OptimizerConfig:
         Interval(ge=0, le=1),
         Setting("Share of all steps during which the learning rate rises from 0."),
     ] = 0.05
+    weight_decay: Annotated[
+        float,
+        Interval(ge=0, le=1),
+        Setting("Decay of the weights.", only=("optimizer.name", ("adamw",))),
+    ] = 0.01
+    clip_norm: Annotated[
+        float,
+        Interval(ge=0, le=1e9),
+        Setting(
+            "Largest L2 norm of all gradients together; 0 is no limit.",
+            only=("optimizer.name", ("adam", "adamw", "adamax")),
+        ),
+    ] = 0.0
+    ema: Annotated[
+        float,
+        Interval(ge=0, le=0.99999),
+        Setting("Decay of a moving average of the weights, which is then evaluated; 0 is off."),
+    ] = 0.0
 
 
 @section
@@ -177,6 +144,18 @@ class TrainingConfig:
             "Number format of the matrix products; auto takes the fastest safe one.", "--precision"
         ),
     ] = "auto"
+    patience: Annotated[
+        int,
+        Interval(ge=0, le=100_000),
+        Setting("Stop after so many epochs without a better one, after the warm-up; 0 never."),
+    ] = 0
+    best: Annotated[
+        Literal["loss", "elbo"],
+        Setting(
+            "Figure by which the best epoch is chosen; loss is what was asked for, and elbo "
+            "compares runs with another objective."
+        ),
+    ] = "loss"
     save_every: Annotated[
         str,
         Predicate(is_save_interval),
@@ -193,5 +172,7 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    likelihood: LikelihoodConfig = field(default_factory=LikelihoodConfig)
+    prior: PriorConfig = field(default_factory=PriorConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)

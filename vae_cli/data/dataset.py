@@ -83,6 +83,11 @@ class Split:
         """The first `count` items; None means all."""
         return replace(self, rows=self.rows[:count], labels=self.labels[:count])
 
+    def take(self, order: Tensor) -> "Split":
+        """The items at these places of the part, int64 `(M,)`, in their order."""
+        labels = self.labels[order] if len(self.labels) else self.labels
+        return replace(self, rows=self.rows[order], labels=labels)
+
     def network_input(self, rows: Tensor) -> Tensor:
         """What a network takes for the items at `rows`, int64 indices into `items`: float32."""
         items = self.items.index_select(0, rows)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
 
 MAX_HUNDREDTHS = 90  # of the test fraction, the limit of the settings
@@ -45,6 +46,23 @@ def divide(keys: Iterable[bytes], test_fraction: float, name: str) -> tuple[Tens
             f"holds out {'none' if count == 0 else 'all'}: {_remedy(hashes, test_fraction)}"
         )
     return order[count:], order[:count]
+
+
+def divide_for_validation(train: Split, fraction: float) -> tuple[Split, Split]:
+    """Divide a training set after a shuffle: the items to train on, and those for validation.
+
+    Raises:
+        UsageError: one of the parts would be empty.
+    """
+    count = round(fraction * len(train))
+    if count in {0, len(train)}:
+        raise UsageError(
+            f"data.validation = {fraction} keeps {count} of {len(train)} training items: "
+            "choose another fraction"
+        )
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+    rest, kept = order[:-count], order[-count:]
+    return train.take(rest), train.take(kept)
 
 
 def _remedy(hashes: Tensor, test_fraction: float) -> str:

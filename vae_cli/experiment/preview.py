@@ -6,7 +6,6 @@ from vae_cli.experiment.resolve import Resolved
 from vae_cli.items.choice import kind_of
 from vae_cli.latent.reconstruction import reconstruct
 from vae_cli.latent.sampling import sample
-from vae_cli.model import VAE
 from vae_cli.runs.recorder import RunRecorder
 
 COLUMNS = 8  # tiles per row
@@ -19,7 +18,6 @@ def write_previews(recorder: RunRecorder, resolved: Resolved) -> None:
         VAEError: a file cannot be written.
     """
     kind, model = kind_of(resolved.spec), recorder.state.model
-    assert isinstance(model, VAE)
     model.load_state_dict(recorder.best_weights())
     model.eval()
     reconstructions, samples = recorder.run.previews(kind.suffix)

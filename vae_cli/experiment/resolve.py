@@ -13,19 +13,19 @@ from vae_cli.config import (
     Config,
     DataConfig,
     DeviceName,
-    ModelConfig,
     SaveInterval,
     parse_save_interval,
 )
 from vae_cli.data.batches import steps_per_epoch
+from vae_cli.data.binarization import binarize
 from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
 from vae_cli.data.dataset import Progress, Spec, Split, ignore_progress, move_splits
 from vae_cli.data.digest import digest_splits
+from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.statistics import ColumnStatistics, column_statistics
-from vae_cli.errors import UsageError
 from vae_cli.experiment.budget import require_affordable
+from vae_cli.experiment.choices import choose_model
 from vae_cli.model import ColumnScaling, Size, measure_size
-from vae_cli.model.conv import SIDES
 from vae_cli.runs.facts import require_storable
 from vae_cli.training import TrainState
 from vae_cli.training.precision import (
@@ -37,7 +37,6 @@ from vae_cli.training.precision import (
 )
 
 MAX_NAMED_COLUMNS = 5  # in a warning
-MLP_IMAGE_SHAPE = (1, 28, 28)  # the images for which the default mlp was designed
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,8 @@ class Resolved:
             network, the precision, the device, and the size of pictures that were chosen.
         spec: what the items are.
         train: the training set, on the device.
-        test: the test set, on the device.
+        test: the items that are held out, on the device: the test set, or the validation set if
+            there is one.
         statistics: of the columns of a table over the training set; None for images.
         data_digest: SHA-256 of the items and labels of both sets.
         device: the device to train on.
@@ -67,13 +67,18 @@ class Resolved:
     precision: Precision
     save_interval: SaveInterval
 
+    @property
+    def held_out_name(self) -> Literal["test", "validation"]:
+        """What the items that are held out are called in tables and files."""
+        return "validation" if self.config.data.validation else "test"
+
     def initial_state(self) -> TrainState:
         """The state before the first step."""
-        return build_state(self.config, self.spec.shape, self.device, self.statistics)
+        return build_state(self.config, self.spec.shape, self.device, self.statistics, self.train)
 
     def model_size(self) -> Size:
         """The size of the network, measured without allocating it."""
-        model = build_on_meta(self.config.model, self.spec.shape)
+        model = build_on_meta(self.config, self.spec.shape)
         return measure_size(model, self.spec.shape, self.config.training.batch_size)
 
 
@@ -92,12 +97,15 @@ def resolve(config: Config, device: torch.device, progress: Progress = ignore_pr
     require_supported(config.training.precision, device)
     dataset = build_dataset(config.data, progress, flag="--data")
     spec, data = dataset.spec, resolve_data(config.data, dataset.spec)
-    model = dataclasses.replace(config.model, network=choose_network(config.model, spec.shape))
-    known = dataclasses.replace(config, data=data, model=model)
+    known = choose_model(dataclasses.replace(config, data=data), spec.shape)
     require_storable(known, spec)
-    require_affordable(model, spec.shape, resizable=data.image_size > 0)
+    require_affordable(known, spec.shape, resizable=data.image_size > 0)
     train, test = (part.head(data.limit or None) for part in (dataset.train(), dataset.test()))
+    if data.validation:
+        train, test = divide_for_validation(train, data.validation)
     digest, statistics = digest_splits(train, test), None
+    if known.likelihood.name == "binarized":
+        test = binarize(test)
     if not spec.is_image:
         statistics = column_statistics(train.items, train.rows)
         train, test = standardized(statistics, train, test)
@@ -159,28 +167,3 @@ def resolve_data(config: DataConfig, spec: Spec) -> DataConfig:
         return named
     channels, size, _ = spec.shape
     return dataclasses.replace(named, image_size=size, channels=CHANNEL_NAMES[channels])
-
-
-def choose_network(config: ModelConfig, shape: Sequence[int]) -> Literal["mlp", "conv"]:
-    """The network for items of a shape; an mlp is never chosen for large images.
-
-    Raises:
-        UsageError: the network that is asked for does not take such items, the images are too
-            large, or a setting that was given belongs to the other network.
-    """
-    is_row = len(shape) == 1
-    fits_conv = not is_row and all(side in SIDES for side in shape[1:])
-    is_large = not is_row and min(shape[1:]) >= SIDES.start and not fits_conv
-    if (config.network == "conv" and not fits_conv) or (config.network == "auto" and is_large):
-        what = "vectors" if is_row else f"images of {shape[1]}x{shape[2]}"
-        remedy = "--image-size 256 resizes the pictures of a folder" if is_large else "try mlp"
-        raise UsageError(f"--model conv takes images from 16x16 to 256x256, not {what}: {remedy}")
-    network = config.network
-    if network == "auto":
-        network = "conv" if fits_conv and tuple(shape) != MLP_IMAGE_SHAPE else "mlp"
-    default = ModelConfig()
-    if network == "mlp" and config.preset != default.preset:
-        raise UsageError("--preset is for --model conv: leave it out, or use --hidden")
-    if network == "conv" and config.hidden != default.hidden:
-        raise UsageError("--hidden is for --model mlp: leave it out, or use --preset")
-    return network

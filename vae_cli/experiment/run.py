@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 import torch
 
-from vae_cli.build import build_objective, build_schedule
+from vae_cli.build import build_objective, build_schedule, build_warmup
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
 from vae_cli.experiment.preview import write_previews
 from vae_cli.experiment.resolve import Resolved
 from vae_cli.files import remove_leftovers
-from vae_cli.items.choice import kind_of
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Row
 from vae_cli.runs.loading import SavedState
@@ -109,7 +108,7 @@ def _train_locked(
         report(epoch)
 
     with explained_failures(recorder, resolved.device):
-        fit_resolved(state, resolved, record_and_report, save_or_stop)
+        fit_resolved(state, resolved, record_and_report, save_or_stop, recorder.is_patience_over)
     recorder.save()
     write_previews(recorder, resolved)
     if signal := stopped():
@@ -123,7 +122,7 @@ def make_recorder(run: Run, resolved: Resolved, state: TrainState) -> RunRecorde
         run,
         resolved.config,
         resolved.spec,
-        kind_of(resolved.spec).distortion_name,
+        resolved.held_out_name,
         (len(resolved.train), len(resolved.test)),
         resolved.data_digest,
         state,
@@ -136,10 +135,11 @@ def fit_resolved(
     resolved: Resolved,
     report: Callable[[EpochReport], None],
     progress: Progress,
+    stop_early: Callable[[], bool],
 ) -> None:
     """Call `fit` with the numbers of the settings."""
     config, training = resolved.config, resolved.config.training
-    steps = steps_per_epoch(len(resolved.train), training.batch_size) * training.epochs
+    steps = steps_per_epoch(len(resolved.train), training.batch_size)
     fit(
         state,
         build_objective(config.objective),
@@ -148,7 +148,9 @@ def fit_resolved(
         epochs=training.epochs,
         batch_size=training.batch_size,
         seed=training.seed,
-        learning_rate=build_schedule(config.optimizer, steps),
+        learning_rate=build_schedule(config.optimizer, steps * training.epochs),
+        warmup=build_warmup(config.objective, steps),
+        stop_early=stop_early,
         report=report,
         progress=progress,
     )

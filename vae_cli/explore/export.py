@@ -23,7 +23,7 @@ from vae_cli.errors import UsageError
 from vae_cli.explore.document import make_document
 from vae_cli.explore.layers import Operation, count_multiply_adds, list_decoding
 from vae_cli.explore.scene import Scene
-from vae_cli.model import VAE
+from vae_cli.model import LatentModel
 from vae_cli.render.grid import tile, to_picture, to_pixels
 
 LINK = "decoder.js"
@@ -77,7 +77,7 @@ def export_page(model: TrainedModel, scene: Scene) -> Page:
     return Page(make_document(scene.title, {**plane.facts(), "tiles": tiles}, LINK), remark)
 
 
-def quantize(model: VAE, latents: np.ndarray) -> VAE:
+def quantize(model: LatentModel, latents: np.ndarray) -> LatentModel:
     """The model with a decoder of float16 weights, if they change no pixel by half a grey level.
 
     This is tested at `latents` and at 64 samples from the prior. The decoder of a table is not
@@ -90,7 +90,7 @@ def quantize(model: VAE, latents: np.ndarray) -> VAE:
     rounded = copy.deepcopy(model)
     rounded.decoder.half().float()
     with torch.no_grad():
-        exact, close = model.likelihood(z).mean, rounded.likelihood(z).mean
+        exact, close = model.decode(z).mean, rounded.decode(z).mean
     is_close = float((exact - close).abs().max()) < HALF_GREY_LEVEL
     return rounded if is_close else model
 

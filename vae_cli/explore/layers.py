@@ -5,8 +5,16 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from vae_cli.model import VAE, ConvDecoder, MLPDecoder, VectorDecoder
-from vae_cli.model.conv import Block
+from vae_cli.model import (
+    VAE,
+    ColumnGaussian,
+    ConvDecoder,
+    DiscretizedLogistic,
+    LatentModel,
+    MLPDecoder,
+)
+from vae_cli.model.networks.conv import Block
+from vae_cli.model.networks.layers import Gated
 
 
 @dataclass(frozen=True)
@@ -24,9 +32,22 @@ class Operation:
     weights: tuple[Tensor, ...] = ()
 
 
-def list_decoding(model: VAE) -> list[Operation]:
-    """The operations from a latent to an item in the units of the data."""
+def list_decoding(model: LatentModel) -> list[Operation]:
+    """The operations from a latent to an item in the units of the data.
+
+    Raises:
+        TypeError: the page has no operation for a layer.
+    """
+    if not isinstance(model, VAE):
+        raise TypeError(f"the page cannot decode a {type(model).__name__}")
     steps = list(list_operations(model.decoder))
+    match model.likelihood:
+        case ColumnGaussian():
+            pass
+        case DiscretizedLogistic(components=components):
+            steps.append(Operation("mixture", (components,)))
+        case _:
+            steps.append(Operation("sigmoid"))
     if model.columns is not None:
         steps.append(Operation("scale", (), (model.columns.std, model.columns.mean)))
     return steps
@@ -41,22 +62,23 @@ def list_operations(module: nn.Module) -> Iterator[Operation]:
     match module:
         case MLPDecoder():
             yield from _each(module.layers, module.project)
-            yield Operation("sigmoid")
-        case VectorDecoder():
-            yield from _each(module.layers, module.project)
+            if len(module.shape) > 1:
+                yield Operation("view", module.shape)
         case ConvDecoder():
-            yield from _each(module.dense, nn.ReLU(), module.project)
+            yield from _each(module.dense, module.activation, module.project)
             yield Operation("view", module.coarsest)
             for level, side in zip(module.levels, module.sides, strict=True):
                 yield from list_operations(level)
                 yield Operation("resize", side)
             yield from list_operations(module.out)
-            yield Operation("sigmoid")
         case Block():
             yield Operation("keep")
-            yield from _each(module.norm1, nn.ReLU(), module.conv1)
-            yield from _each(module.norm2, nn.ReLU(), module.conv2)
+            yield from _each(module.norm1, module.activation, module.conv1)
+            yield from _each(module.norm2, module.activation, module.conv2)
             yield Operation("add")
+        case Gated():
+            yield from _each(module.both)
+            yield Operation("gate")
         case nn.Sequential():
             yield from _each(*module)
         case _:
@@ -86,8 +108,8 @@ def _each(*modules: nn.Module) -> Iterator[Operation]:
 
 def _layer(module: nn.Module) -> Operation:
     match module:
-        case nn.ReLU():
-            return Operation("relu")
+        case nn.ReLU() | nn.Tanh() | nn.SiLU() | nn.GELU():
+            return Operation(type(module).__name__.lower())
         case nn.Linear():
             sizes = (module.in_features, module.out_features)
             return Operation("linear", sizes, (module.weight, module.bias))

@@ -51,7 +51,6 @@ class ItemKind(ABC):
 
     Attributes:
         spec: what the items are.
-        distortion_name: the name of −log p(x|z) without its constant, in tables.
         items_name: the word for several items.
         output_suffixes: the extensions that can be written; the first is the default.
         samples_noise: whether samples from the prior are drawn from p(x|z), or are its mean.
@@ -59,7 +58,6 @@ class ItemKind(ABC):
         preview_samples: the number of samples in them.
     """
 
-    distortion_name: ClassVar[str]
     items_name: ClassVar[str]
     output_suffixes: ClassVar[tuple[str, ...]]
     samples_noise: ClassVar[bool]

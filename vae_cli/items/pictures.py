@@ -39,7 +39,6 @@ COLOUR_NAMES = {1: " grey", 3: " RGB"}
 class Pictures(ItemKind):
     """Images `(N, C, H, W)` with pixels in [0, 1], written as PNG, GIF or WebP."""
 
-    distortion_name = "MSE"
     items_name = "pictures"
     output_suffixes = PICTURE_SUFFIXES + ANIMATION_SUFFIXES
     samples_noise = False

@@ -23,7 +23,6 @@ MAX_VALUES = 20_000_000  # in a table that is generated: about 200 MB of text
 class Rows(ItemKind):
     """Rows `(N, D)` in the units of the data, written as CSV or TSV."""
 
-    distortion_name = "NLL"
     items_name = "rows of a table"
     output_suffixes = TABLE_SUFFIXES
     samples_noise = True

@@ -5,9 +5,10 @@ from typing import Generic, NamedTuple, TypeVar
 import torch
 from torch import Generator, Tensor
 
-from vae_cli.model import VAE, DiagonalNormal
+from vae_cli.model import DiagonalNormal, LatentModel
 
 ArrayT = TypeVar("ArrayT")
+KL_SAMPLES = 64  # for a prior whose KL has no closed form
 
 
 class Reconstruction(NamedTuple, Generic[ArrayT]):
@@ -32,7 +33,7 @@ def latent_of(posterior: DiagonalNormal, generator: Generator | None = None) -> 
 
 @torch.no_grad()
 def reconstruct(
-    model: VAE, x: Tensor, generator: Generator | None = None
+    model: LatentModel, x: Tensor, generator: Generator | None = None
 ) -> Reconstruction[Tensor]:
     """Encode and decode images `(B, C, H, W)` with pixels in [0, 1], or rows `(B, D)`.
 
@@ -42,6 +43,8 @@ def reconstruct(
         generator: if given, the posterior is sampled; otherwise its mean is decoded.
     """
     posterior = model.posterior(x)
-    likelihood = model.likelihood(latent_of(posterior, generator))
-    kl = model.prior().kl_from(posterior).sum(-1)
+    z = latent_of(posterior, generator)
+    likelihood = model.decode(z)
+    noise = Generator(x.device).manual_seed(0)  # an estimate must not differ from call to call
+    kl = model.prior.kl(posterior, posterior.rsample(noise, KL_SAMPLES)).sum(-1)
     return Reconstruction(likelihood.mean, likelihood.distortion(x), kl)

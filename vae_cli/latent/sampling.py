@@ -4,20 +4,20 @@ import torch
 from torch import Generator, Tensor
 
 from vae_cli.data.batches import chunk_length
-from vae_cli.model import VAE
+from vae_cli.model import LatentModel
 
 
 @torch.no_grad()
 def sample_latents(
-    model: VAE, count: int, *, temperature: float = 1.0, generator: Generator | None = None
+    model: LatentModel, count: int, *, temperature: float = 1.0, generator: Generator | None = None
 ) -> Tensor:
     """Latents `(count, D)` from the prior, multiplied by `temperature`."""
-    return temperature * model.prior().sample(count, generator)
+    return temperature * model.prior.sample(count, generator)
 
 
 @torch.no_grad()
 def sample(
-    model: VAE,
+    model: LatentModel,
     count: int,
     *,
     temperature: float = 1.0,
@@ -30,6 +30,6 @@ def sample(
     is the mean of p(x|z). A limited number of values is decoded at a time.
     """
     latents = sample_latents(model, count, temperature=temperature, generator=generator)
-    shape = model.likelihood(latents[:1]).mean.shape[1:]
-    likelihoods = map(model.likelihood, latents.split(chunk_length(shape)))
+    shape = model.decode(latents[:1]).mean.shape[1:]
+    likelihoods = map(model.decode, latents.split(chunk_length(shape)))
     return torch.cat([one.sample(generator) if noise else one.mean for one in likelihoods])

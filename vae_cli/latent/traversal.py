@@ -6,12 +6,12 @@ import torch
 from torch import Generator, Tensor
 
 from vae_cli.latent.reconstruction import latent_of
-from vae_cli.model import VAE, DiagonalNormal
+from vae_cli.model import DiagonalNormal, LatentModel
 
 
 @torch.no_grad()
 def traverse(
-    model: VAE,
+    model: LatentModel,
     posterior: DiagonalNormal,
     offsets: Tensor,
     dims: Sequence[int] | None = None,
@@ -37,5 +37,5 @@ def traverse(
     directions = torch.ones_like(unit[:1]) if dims is None else unit[list(dims)]
     shifts = offsets[None, :, None] * directions[:, None, :]
     shifted = DiagonalNormal(posterior.mean + shifts, posterior.log_variance.expand_as(shifts))
-    tiles = model.likelihood(latent_of(shifted, generator).flatten(0, 1)).mean
+    tiles = model.decode(latent_of(shifted, generator).flatten(0, 1)).mean
     return tiles.view(*shifts.shape[:2], *tiles.shape[1:])

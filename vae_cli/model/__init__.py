@@ -1,36 +1,78 @@
 """Networks, distributions and objectives, and the VAE that joins them."""
 
-from vae_cli.model.conv import PRESETS, ConvDecoder, ConvEncoder, plan
-from vae_cli.model.likelihoods import ColumnNormal, HalfVarianceNormal, Likelihood
-from vae_cli.model.mlp import MLPDecoder, MLPEncoder
+from vae_cli.model.columns import ColumnScaling
+from vae_cli.model.inference import Inference, Level
+from vae_cli.model.likelihoods import (
+    Bernoulli,
+    ColumnGaussian,
+    DiscretizedLogistic,
+    Distribution,
+    HalfVarianceNormal,
+    Laplace,
+    Likelihood,
+    SharedGaussian,
+    SquaredError,
+)
+from vae_cli.model.networks import (
+    PRESETS,
+    ConvDecoder,
+    ConvEncoder,
+    MLPDecoder,
+    MLPEncoder,
+    plan,
+)
 from vae_cli.model.normal import DiagonalNormal
-from vae_cli.model.objectives import Loss, NegativeELBO, Objective
-from vae_cli.model.priors import Prior, StandardNormal
+from vae_cli.model.objectives import (
+    Capacity,
+    Context,
+    InfoVAE,
+    Loss,
+    NegativeDReG,
+    NegativeELBO,
+    NegativeIWAE,
+    Objective,
+    TotalCorrelation,
+)
+from vae_cli.model.priors import MixtureOfNormals, Prior, RealNVP, StandardNormal, VampPrior
 from vae_cli.model.size import Size, measure_size
-from vae_cli.model.vae import VAE, Inference, Model
-from vae_cli.model.vectors import ColumnScaling, VectorDecoder
+from vae_cli.model.vae import VAE, LatentModel
 
 __all__ = [
     "PRESETS",
     "VAE",
-    "ColumnNormal",
+    "Bernoulli",
+    "Capacity",
+    "ColumnGaussian",
     "ColumnScaling",
+    "Context",
     "ConvDecoder",
     "ConvEncoder",
     "DiagonalNormal",
+    "DiscretizedLogistic",
+    "Distribution",
     "HalfVarianceNormal",
     "Inference",
+    "InfoVAE",
+    "Laplace",
+    "LatentModel",
+    "Level",
     "Likelihood",
     "Loss",
     "MLPDecoder",
     "MLPEncoder",
-    "Model",
+    "MixtureOfNormals",
+    "NegativeDReG",
     "NegativeELBO",
+    "NegativeIWAE",
     "Objective",
     "Prior",
+    "RealNVP",
+    "SharedGaussian",
     "Size",
+    "SquaredError",
     "StandardNormal",
-    "VectorDecoder",
+    "TotalCorrelation",
+    "VampPrior",
     "measure_size",
     "plan",
 ]

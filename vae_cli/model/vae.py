@@ -1,79 +1,40 @@
 """The variational autoencoder (Kingma & Welling, 2014, https://arxiv.org/abs/1312.6114).
 
-prior       p(z)   = N(0, I)
+prior       p(z)
 posterior   q(z|x) = N(μ(x), diag σ²(x))      the encoder
-likelihood  p(x|z)                            the decoder
+likelihood  p(x|z)                            the decoder, and what its outputs mean
 """
 
-from dataclasses import dataclass
-from typing import Protocol, final
+from abc import ABC, abstractmethod
+from typing import final
 
 import torch
 from torch import Generator, Tensor, nn
 
-from vae_cli.model.likelihoods import Likelihood
+from vae_cli.model.columns import ColumnScaling
+from vae_cli.model.inference import Inference, Level
+from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.normal import DiagonalNormal
-from vae_cli.model.priors import Prior, StandardNormal
-from vae_cli.model.vectors import ColumnScaling
+from vae_cli.model.priors import Prior
 
 
-@dataclass(frozen=True)
-class Inference:
-    """One pass from items through their latents back to items.
+class LatentModel(nn.Module, ABC):
+    """A model with latents that can be trained, and decoded from any point of its latent space.
 
     Attributes:
-        posterior: q(z|x), parameters `(B, D)`.
-        z: a sample from the posterior, `(B, D)`.
-        prior: p(z).
-        likelihood: p(x|z), with mean `(B, C, H, W)` or `(B, D)`.
-    """
-
-    posterior: DiagonalNormal
-    z: Tensor
-    prior: Prior
-    likelihood: Likelihood
-
-
-class Model(Protocol):
-    """A model that can be trained: a call does one inference pass."""
-
-    def __call__(self, x: Tensor, generator: Generator | None = None) -> Inference:
-        """Encode, sample and decode images `(B, C, H, W)` in [0, 1], or rows `(B, D)`."""
-
-
-@final
-class VAE(nn.Module):
-    """An encoder and a decoder that share a latent space.
-
-    Example:
-        >>> import torch
-        >>> from vae_cli.model import MLPDecoder, MLPEncoder, VAE
-        >>> shape, hidden, latent_dim = (1, 28, 28), (400,), 20
-        >>> encoder = MLPEncoder(shape, hidden, latent_dim)
-        >>> model = VAE(encoder, MLPDecoder(shape, hidden, latent_dim), latent_dim)
-        >>> inference = model(torch.rand(8, *shape))
-        >>> inference.z.shape, inference.likelihood.mean.shape
-        (torch.Size([8, 20]), torch.Size([8, 1, 28, 28]))
-
-    Args:
-        encoder: images `(B, C, H, W)` to a `DiagonalNormal` with parameters `(B, D)`.
-        decoder: latents `(B, D)` to a `Likelihood` with mean `(B, C, H, W)`.
-        latent_dim: D.
+        likelihood: what the outputs of the decoder mean.
+        prior: p(z) of the latents that `posterior` returns.
         columns: the scaling of the columns of a table; None for images.
     """
 
-    def __init__(
-        self,
-        encoder: nn.Module,
-        decoder: nn.Module,
-        latent_dim: int,
-        columns: ColumnScaling | None = None,
-    ) -> None:
-        super().__init__()
-        self.columns = columns
-        self.encoder = encoder
-        self.decoder = decoder
-        self.latent_dim = latent_dim
+    likelihood: Likelihood
+    prior: Prior
+    columns: ColumnScaling | None
+
+    @property
+    def latent_dim(self) -> int:
+        """The number of dimensions of the latents that `posterior` returns."""
+        return self.prior.latent_dim
 
     @property
     def device(self) -> torch.device:
@@ -88,22 +49,79 @@ class VAE(nn.Module):
         """What the network returns, in the units of the data."""
         return outputs if self.columns is None else self.columns.restore(outputs)
 
+    @abstractmethod
+    def posterior(self, x: Tensor) -> DiagonalNormal:
+        """q(z|x) for images `(B, C, H, W)` in [0, 1], or standardized rows `(B, D)`."""
+
+    @abstractmethod
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) for latents `(..., latent_dim)`, with mean `(..., C, H, W)` or `(..., D)`."""
+
+    @abstractmethod
+    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
+        """Encode items `(B, ...)`, take K samples of the latents of each, and decode them.
+
+        Args:
+            x: images in [0, 1], or standardized rows.
+            samples: K.
+            generator: the source of the samples; None is torch's global one.
+        """
+
+    def forward(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
+        """The same as `infer`."""
+        return self.infer(x, samples, generator)
+
+
+@final
+class VAE(LatentModel):
+    """An encoder and a decoder that share a latent space.
+
+    Example:
+        >>> import torch
+        >>> from vae_cli.model import MLPDecoder, MLPEncoder, SquaredError, StandardNormal, VAE
+        >>> shape, hidden = (1, 28, 28), (400,)
+        >>> encoder, decoder = MLPEncoder(shape, hidden, 20), MLPDecoder(shape, hidden, 20)
+        >>> model = VAE(encoder, decoder, SquaredError(), StandardNormal(20))
+        >>> inference = model.infer(torch.rand(8, *shape), samples=5)
+        >>> inference.levels[0].z.shape, inference.likelihood.mean.shape
+        (torch.Size([5, 8, 20]), torch.Size([5, 8, 1, 28, 28]))
+
+    Args:
+        encoder: items `(B, ...)` to a `DiagonalNormal` with parameters `(B, D)`.
+        decoder: latents `(B, D)` to the raw outputs that the likelihood takes.
+        likelihood: what the raw outputs mean.
+        prior: p(z).
+        columns: the scaling of the columns of a table; None for images.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module,
+        likelihood: Likelihood,
+        prior: Prior,
+        columns: ColumnScaling | None = None,
+    ) -> None:
+        super().__init__()
+        self.columns = columns
+        self.encoder = encoder
+        self.decoder = decoder
+        self.likelihood = likelihood
+        self.prior = prior
+
     def posterior(self, x: Tensor) -> DiagonalNormal:
         """q(z|x) for images `(B, C, H, W)` in [0, 1], or standardized rows `(B, D)`."""
         posterior: DiagonalNormal = self.encoder(x)
         return posterior
 
-    def likelihood(self, z: Tensor) -> Likelihood:
-        """p(x|z) for latents `(B, D)`."""
-        likelihood: Likelihood = self.decoder(z)
-        return likelihood
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) for latents `(..., D)`."""
+        outputs = self.decoder(z.flatten(0, -2))
+        distribution: Distribution = self.likelihood(outputs.unflatten(0, z.shape[:-1]))
+        return distribution
 
-    def prior(self) -> StandardNormal:
-        """p(z)."""
-        return StandardNormal(self.latent_dim, self.device)
-
-    def forward(self, x: Tensor, generator: Generator | None = None) -> Inference:
-        """Encode, take one sample, and decode."""
+    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
+        """Encode items `(B, ...)`, take K samples of the latents of each, and decode them."""
         posterior = self.posterior(x)
-        z = posterior.rsample(generator)
-        return Inference(posterior, z, self.prior(), self.likelihood(z))
+        z = posterior.rsample(generator, samples)
+        return Inference((Level(posterior, self.prior, z),), self.decode(z))

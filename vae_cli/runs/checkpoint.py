@@ -21,7 +21,7 @@ from vae_cli.errors import VAEError
 from vae_cli.files import require_file_or_folder, write_bytes
 from vae_cli.runs.upgrade import upgrade
 
-SCHEMA = 2
+SCHEMA = 3
 MAX_BYTES = 8 * 2**30
 _EMPTY_DIGEST = b"0" * 64
 

@@ -46,7 +46,9 @@ class Facts:
         epoch: the number of complete epochs.
         position: where the training stopped.
         rows: the metrics of each epoch.
-        best_loss: the lowest test loss so far; infinite before the end of the first epoch.
+        best_loss: the lowest figure so far by which the best epoch is chosen; infinite before the
+            end of the first epoch.
+        best_epoch: the epoch with that figure; 0 in checkpoints that are older than this fact.
         data: what the items are.
         data_digest: SHA-256 of both sets; empty if the checkpoint is older than the digest.
         origin: the signature of the name of the data; see `origin.py`.
@@ -58,6 +60,7 @@ class Facts:
     position: Position
     rows: list[Annotated[Row, Len(1, 1000)]]
     best_loss: float
+    best_epoch: Count = 0
     data: Spec = FashionMNIST.spec
     data_digest: str = ""
     origin: str = ""

@@ -12,7 +12,7 @@ from vae_cli.config import Config, differences, merge, to_dict
 from vae_cli.data.catalogue import find_source
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.model import VAE
+from vae_cli.model import LatentModel
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, parse_facts
@@ -34,7 +34,7 @@ class LoadedModel(NamedTuple):
         train_items: the number of items that it was trained on.
     """
 
-    model: VAE
+    model: LatentModel
     spec: Spec
     config: Config
     kl_by_dim: Tensor
@@ -75,14 +75,14 @@ def load_model(run: Run) -> LoadedModel:
     )
 
 
-def build_matching(checkpoint: Checkpoint, facts: Facts, source: Path) -> VAE:
+def build_matching(checkpoint: Checkpoint, facts: Facts, source: Path) -> LatentModel:
     """The model of a checkpoint's config, without memory; its weights fit into it.
 
     Raises:
         VAEError: they do not.
     """
     try:
-        model = build_on_meta(facts.config.model, facts.data.shape)
+        model = build_on_meta(facts.config, facts.data.shape)
     except (OverflowError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise VAEError(f"{source} is damaged: {reason}") from error

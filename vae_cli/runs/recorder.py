@@ -24,6 +24,7 @@ from vae_cli.runs.facts import Facts, Position, Row, facts_to_json
 from vae_cli.runs.loading import SavedState
 from vae_cli.runs.origin import sign
 from vae_cli.training import EpochReport, TrainState
+from vae_cli.training.state import TOTALS
 
 FIRST_SAVE_SECONDS = 5.0  # the first save is early, so that a long interval loses little
 
@@ -36,14 +37,16 @@ class RunRecorder:
         run: where they are written.
         config: the settings of the run.
         spec: what its items are.
-        distortion_name: the name of the distortion in the metrics.
+        held_out_name: what the items that are held out are called in the metrics.
         counts: the numbers of training and test items.
         data_digest: SHA-256 of both sets.
         state: what is saved.
         interval: the time between two saves.
         rows: the metrics of each epoch.
-        best_loss: the lowest test loss so far.
-        best: the state with that loss, if it was reached in this process.
+        best_loss: the lowest figure of the held-out items so far, by which the best epoch is
+            chosen: their loss, or −ELBO.
+        best_epoch: the epoch with that figure.
+        best: the state with that figure, if it was reached in this process.
         best_is_written: whether `best.safetensors` is that state.
         inode: identifies the directory, so that it is found again if it is renamed.
         next_save: when to save next, in seconds of a monotonic clock.
@@ -53,13 +56,14 @@ class RunRecorder:
     run: Run
     config: Config
     spec: Spec
-    distortion_name: str
+    held_out_name: str
     counts: tuple[int, int]
     data_digest: str
     state: TrainState
     interval: SaveInterval
     rows: list[Row] = field(default_factory=list)
     best_loss: float = math.inf
+    best_epoch: int = 0
     best: Checkpoint | None = None
     best_is_written: bool = True
     next_save: float = field(init=False)
@@ -89,14 +93,15 @@ class RunRecorder:
                 f"run {self.run.name} cannot go on: the contents of its data have changed"
             )
         self._require_position(facts.position)
-        totals = saved.tensors.get("totals")
-        if totals is not None and totals.shape != (2 + self.config.model.latent_dim,):
+        totals = [t for name, t in saved.tensors.items() if name.startswith(TOTALS)]
+        if any(total.shape for total in totals):
             raise VAEError(f"{self.run.last} does not fit its config: totals of another shape")
         try:
             self.state.restore(saved.tensors, vars(facts.position))
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             raise VAEError(f"{self.run.last} does not fit its config: {error}") from error
-        self.rows, self.best_loss = facts.rows, facts.best_loss
+        self.rows = facts.rows
+        self.best_loss, self.best_epoch = facts.best_loss, facts.best_epoch
         self.saved_epoch = self.state.epoch
 
     def _require_position(self, position: Position) -> None:
@@ -117,14 +122,26 @@ class RunRecorder:
 
     def record_epoch(self, report: EpochReport) -> None:
         """Add the metrics of an epoch, copy the state if it is the best, and save if it is time."""
-        self.rows.append(make_row(report, self.distortion_name))
-        if report.test.loss < self.best_loss:
-            self.best_loss = report.test.loss
+        self.rows.append(make_row(report, self.held_out_name))
+        by_elbo = self.config.training.best == "elbo"
+        figure = -report.test.elbo if by_elbo else report.test.loss
+        if figure < self.best_loss:
+            self.best_loss, self.best_epoch = figure, report.epoch
             self.best = self._copy_state({"kl_by_dim": report.test.kl_by_dim})
+            averages = {} if self.state.average is None else self.state.average.values
+            self.best.tensors.update(
+                {f"state.model.{name}": value.cpu().clone() for name, value in averages.items()}
+            )
             self.best_is_written = False
         is_first = self.saved_epoch < 0
         if is_first or self.state.epoch - self.saved_epoch >= self.interval.epochs:
             self.try_to_save()
+
+    def is_patience_over(self) -> bool:
+        """Whether the last epochs were no better than an earlier one, not counting the warm-up."""
+        patience = self.config.training.patience
+        start = max(self.best_epoch, self.config.objective.warmup_epochs)
+        return patience > 0 and self.state.epoch - start >= patience
 
     def save_or_stop(self, signal: int | None) -> None:
         """Save if it is time, or if a signal asked the training to stop.
@@ -200,6 +217,7 @@ class RunRecorder:
             position=Position(**self.state.position()),
             rows=self.rows.copy(),
             best_loss=self.best_loss,
+            best_epoch=self.best_epoch,
             data=self.spec,
             data_digest=self.data_digest,
             origin=sign(self.config.data.name),
@@ -212,17 +230,18 @@ class RunRecorder:
         return Checkpoint(tensors | dict(more), facts_to_json(self._facts()))
 
 
-def make_row(report: EpochReport, distortion_name: str) -> Row:
-    """One row of `metrics.csv`: losses in nats, averaged over items."""
-    distortion = distortion_name.lower()
+def make_row(report: EpochReport, held_out_name: str) -> Row:
+    """One row of `metrics.csv`: the terms of the losses in nats, averaged over items."""
+    parts = {"train": report.train, held_out_name: report.test}
+    figures = {
+        f"{part}_{name}": round(value, 4)
+        for part, metrics in parts.items()
+        for name, value in {**metrics.terms, "loss": metrics.loss}.items()
+    }
     return {
         "epoch": report.epoch,
-        "train_kl": round(report.train.kl, 4),
-        f"train_{distortion}": round(report.train.distortion, 4),
-        "train_loss": round(report.train.loss, 4),
-        "test_kl": round(report.test.kl, 4),
-        f"test_{distortion}": round(report.test.distortion, 4),
-        "test_loss": round(report.test.loss, 4),
+        **figures,
+        f"{held_out_name}_elbo": round(report.test.elbo, 4),
         "active_dims": report.test.active,
         "seconds": round(report.seconds, 3),
     }

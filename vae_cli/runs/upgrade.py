@@ -10,8 +10,13 @@ TABLE_NETWORK = "encoder.mlp."  # before schema 2, networks for tables standardi
 
 def upgrade(tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:
     """The tensors of a checkpoint with the names and types of the current schema."""
-    if facts["schema"] > 1 or not any(TABLE_NETWORK in name for name in tensors):
-        return tensors
+    if facts["schema"] == 1 and any(TABLE_NETWORK in name for name in tensors):
+        tensors = upgrade_table(tensors)
+    return upgrade_core(tensors) if facts["schema"] <= 2 else tensors  # noqa: PLR2004
+
+
+def upgrade_table(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From schema 1 to 2: the model standardizes rows, not its networks."""
     upgraded = {}
     for name, tensor in tensors.items():
         if name == "state.model.decoder.columns.mean":
@@ -21,4 +26,23 @@ def upgrade(tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tens
             upgraded["state.model.decoder.changes"] = torch.ones_like(tensor)
         elif "encoder.columns." not in name:
             upgraded[name.replace(TABLE_NETWORK, "encoder.")] = tensor
+    return upgraded
+
+
+def upgrade_core(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From schema 2 to 3: likelihood and prior are parts of the model, and totals have names."""
+    upgraded = {}
+    for name, tensor in tensors.items():
+        moved = name
+        for part in ("changes", "log_variance"):
+            moved = moved.replace(f".decoder.{part}", f".likelihood.{part}")
+            moved = moved.replace(f"optimizer.decoder.{part}", f"optimizer.likelihood.{part}")
+        upgraded[moved] = tensor
+    figure = "nll" if "state.model.columns.mean" in tensors else "mse"
+    if (totals := upgraded.pop("state.totals", None)) is not None and totals.ndim == 1:
+        sums = {"loss": totals[0], "kl": totals[2:].sum(), figure: totals[1]}
+        upgraded |= {f"state.totals.{name}": total for name, total in sums.items()}
+    projection = tensors.get("state.model.encoder.project.weight")
+    if projection is not None:
+        upgraded["state.model.prior.mean"] = torch.zeros(len(projection) // 2)
     return upgraded

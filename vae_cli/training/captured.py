@@ -3,7 +3,7 @@
 A step of a small network consists of about fifty kernels of a few microseconds each. Launching them
 from Python takes longer than running them; the replay of a graph starts them without a gap. For
 this, everything that a step reads or writes must stay at a fixed place on the device: the whole
-data set, the order of the epoch, its learning rates, and the totals.
+data set, the order of the epoch, its learning rates and warm-ups, and the totals.
 """
 
 from collections.abc import Callable
@@ -43,7 +43,8 @@ class CapturedEpoch(Epoch):
         device = split.items.device
         self.full_batches = len(split) // self.batch_size
         self.order = split.rows.clone()
-        self.rates = torch.zeros(steps_per_epoch(len(split), self.batch_size), device=device)
+        steps = steps_per_epoch(len(split), self.batch_size)
+        self.rates, self.warmups = (torch.zeros(steps, device=device) for _ in range(2))
         self.batch = torch.zeros(1, dtype=torch.int64, device=device)
         self.graph: torch.cuda.CUDAGraph | None = None
 
@@ -52,8 +53,10 @@ class CapturedEpoch(Epoch):
         rows = self.order[: self.full_batches * self.batch_size]
         batches = rows.view(self.full_batches, self.batch_size)
         x = self.split.network_input(batches.index_select(0, self.batch).squeeze(0))
-        rate = self.rates.index_select(0, self.batch).squeeze(0)
-        train_step(self.state, self.plain, x, rate, self.reduce)
+        rate, warmup = (
+            values.index_select(0, self.batch).squeeze(0) for values in (self.rates, self.warmups)
+        )
+        train_step(self.state, self.plain, x, rate, warmup, self.reduce)
         self.batch += 1
 
     def capture(self) -> None:
@@ -84,11 +87,14 @@ class CapturedEpoch(Epoch):
                 self.step()
         torch.cuda.current_stream().wait_stream(stream)
 
-    def train_on(self, order: Tensor, rates: Tensor, progress: Callable[[int], None]) -> None:
+    def train_on(
+        self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Callable[[int], None]
+    ) -> None:
         """Train by replaying the graph; progress is ahead of the device."""
         state = self.state
         self.order.copy_(self.split.rows[order])
         self.rates.copy_(rates)
+        self.warmups.copy_(warmups)
         self.batch.fill_(state.done)
         while state.done < self.full_batches:
             self.graph.replay() if self.graph else self.step()
@@ -98,7 +104,7 @@ class CapturedEpoch(Epoch):
         rest = self.order[self.full_batches * self.batch_size :]
         if len(rest) and state.done == self.full_batches:
             x = self.split.network_input(rest)
-            train_step(state, self.plain, x, self.rates[-1], self.reduce)
+            train_step(state, self.plain, x, self.rates[-1], self.warmups[-1], self.reduce)
             state.count_step(len(rest))
         self.require_finite_loss()
         progress(len(order))

@@ -37,16 +37,21 @@ class Epoch(ABC):
         self.state, self.split, self.reduce = state, split, reduce
         self.objective = objective
         self.batch_size = min(batch_size, len(split))
-        self.plain = partial(loss_and_gradients, state, objective)
+        self.plain = partial(loss_and_gradients, state, objective, len(split))
 
     def run(
-        self, order: Tensor, rates: Tensor, progress: Callable[[int], None] = ignore_progress
+        self,
+        order: Tensor,
+        rates: Tensor,
+        warmups: Tensor,
+        progress: Callable[[int], None] = ignore_progress,
     ) -> Metrics:
         """Train on every item once, or on the rest of an epoch that was interrupted.
 
         Args:
             order: int64 `(N,)`, each index of the split once, on its device.
             rates: float32, one learning rate per step.
+            warmups: float32, from 0 to 1, one per step.
             progress: called with the number of items done so far.
 
         Returns:
@@ -55,18 +60,20 @@ class Epoch(ABC):
         Raises:
             NonFiniteLossError: a loss was infinite or not a number; the weights are still finite.
         """
-        self.train_on(order, rates, progress)
+        self.train_on(order, rates, warmups.to(order.device), progress)
         totals = self.state.totals
-        if totals.sums is not None:
-            (whole,) = self.reduce([totals.sums])
-            if whole is not totals.sums:
-                totals.sums.copy_(whole)  # a captured step adds to this memory
+        own = list(totals.sums.values())
+        for total, whole in zip(own, self.reduce(own), strict=True):
+            if whole is not total:
+                total.copy_(whole)  # a captured step adds to this memory
         metrics = totals.mean()
         self.state.end_epoch()
         return metrics
 
     @abstractmethod
-    def train_on(self, order: Tensor, rates: Tensor, progress: Callable[[int], None]) -> None:
+    def train_on(
+        self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Callable[[int], None]
+    ) -> None:
         """Do the steps that are left of the epoch."""
 
     def require_finite_loss(self) -> None:
@@ -96,16 +103,19 @@ class TracedEpoch(Epoch):
     ) -> None:
         super().__init__(state, objective, split, batch_size, reduce)
         first = split.network_input(split.rows[: self.batch_size])
-        self.traced = trace(state, objective, first)
+        self.traced = trace(state, objective, len(split), first)
 
-    def train_on(self, order: Tensor, rates: Tensor, progress: Callable[[int], None]) -> None:
+    def train_on(
+        self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Callable[[int], None]
+    ) -> None:
         """Train batch by batch."""
-        state, next_rates = self.state, iter(rates.tolist()[self.state.done :])
-        rows = self.split.rows[order[state.done * self.batch_size :]]
+        state, done = self.state, self.state.done
+        schedule = zip(rates.tolist()[done:], warmups[done:].unbind(), strict=True)
+        rows = self.split.rows[order[done * self.batch_size :]]
         for chunk in self.split.chunks(rows, self.batch_size):
             for x in chunk.split(self.batch_size):
                 step = self.traced if len(x) == self.batch_size else self.plain
-                train_step(state, step, x, next(next_rates), self.reduce)
+                train_step(state, step, x, *next(schedule), self.reduce)
                 state.count_step(len(x))
             self.require_finite_loss()
             progress(state.totals.count)

@@ -7,7 +7,9 @@ inside an epoch: the totals accumulate there and are read once, at the end.
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 
 import torch
 from torch import Generator
@@ -15,11 +17,11 @@ from torch import Generator
 from vae_cli.data.batches import chunk_length, permutation, steps_per_epoch
 from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.errors import NonFiniteLossError
-from vae_cli.model import Model, Objective
+from vae_cli.model import Context, LatentModel, Objective
 from vae_cli.training.captured import CapturedEpoch
 from vae_cli.training.epoch import Epoch, TracedEpoch
 from vae_cli.training.metrics import EpochReport, Metrics, Totals
-from vae_cli.training.schedules import Schedule
+from vae_cli.training.schedules import Schedule, no_warmup
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import Reduce, identity
 
@@ -27,18 +29,53 @@ EVALUATION_BATCH = 1000  # items
 
 
 @torch.no_grad()
-def evaluate(model: Model, objective: Objective, split: Split, *, seed: int) -> Metrics:
-    """The averages over all items of a split, with one posterior sample per item.
+def evaluate(model: LatentModel, objective: Objective, split: Split, *, seed: int) -> Metrics:
+    """The averages over all items of a split, after the warm-up of the objective.
 
     The noise is the same in every call with the same seed, so that epochs can be compared.
     """
     generator = Generator(split.items.device).manual_seed(seed)
-    totals = Totals()
-    batch_size = chunk_length(split.items.shape[1:], EVALUATION_BATCH)
-    for x in split.chunks(split.rows, batch_size):
-        totals.add(objective(x, model(x, generator)))
-        totals.count += len(x)
-    return totals.mean()
+    context = Context(1.0, len(split), generator)
+    device, totals = split.items.device, Totals()
+    elbo, kl_by_dim = torch.zeros((), device=device), torch.zeros(model.latent_dim, device=device)
+    batch_size = chunk_length(split.items.shape[1:], EVALUATION_BATCH * objective.samples)
+    batch_size = max(1, batch_size // objective.samples)
+    with evaluation_mode(model):
+        for x in split.chunks(split.rows, batch_size):
+            inference = model.infer(x, objective.samples, generator)
+            loss = objective(x, inference, context)
+            totals.add(loss)
+            totals.count += len(x)
+            cost = loss.terms["kl"] + loss.terms[inference.likelihood.figure]
+            elbo -= (cost + inference.likelihood.constant).sum()
+            kl_by_dim += inference.levels[0].kl_by_dim().sum(0)
+    means = (elbo / len(split)).item(), kl_by_dim.cpu() / len(split)
+    return replace(totals.mean(), elbo=means[0], kl_by_dim=means[1])
+
+
+@contextmanager
+def evaluation_mode(model: LatentModel) -> Iterator[None]:
+    """Put a model into evaluation mode, and back into its former mode."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+@contextmanager
+def averaged_weights(state: TrainState) -> Iterator[None]:
+    """Put the averages of the weights into the model, and the weights back; if there are any."""
+    if state.average is None:
+        yield
+        return
+    own = {name: tensor.clone() for name, tensor in state.model.state_dict().items()}
+    state.model.load_state_dict(state.evaluation_weights())
+    try:
+        yield
+    finally:
+        state.model.load_state_dict(own)
 
 
 def prepare_epoch(
@@ -70,6 +107,8 @@ def fit(
     batch_size: int,
     seed: int,
     learning_rate: Schedule,
+    warmup: Schedule = no_warmup,
+    stop_early: Callable[[], bool] = lambda: False,
     report: Callable[[EpochReport], None],
     progress: Progress = ignore_progress,
     reduce: Reduce = identity,
@@ -85,6 +124,8 @@ def fit(
         batch_size: items per step; the last step of an epoch may have fewer.
         seed: of the order of the items, and of the noise of the evaluation.
         learning_rate: a pure function of the step.
+        warmup: of the objective, a pure function of the step.
+        stop_early: asked before each epoch whether to end the training here.
         report: called with the metrics of each epoch.
         progress: called now and then with the number of items trained on since the start, and the
             number for the whole run. The state is then between two steps, and stays so if
@@ -115,13 +156,17 @@ def fit(
     def chunk_done(items: int) -> None:
         progress(state.epoch * count + items, epochs * count)
 
-    while state.epoch < epochs:
+    while state.epoch < epochs and not stop_early():
         start, first_step = time.perf_counter(), state.step - state.done
         order = permutation(count, seed=seed, epoch=state.epoch, device=train.items.device)
-        rates = torch.tensor([learning_rate(first_step + index) for index in range(steps)])
-        trained = epoch.run(order, rates, chunk_done)
+        rates, warmups = (
+            torch.tensor([schedule(first_step + index) for index in range(steps)])
+            for schedule in (learning_rate, warmup)
+        )
+        trained = epoch.run(order, rates, warmups, chunk_done)
         seconds = time.perf_counter() - start
-        tested = evaluate(state.model, objective, test, seed=seed)
+        with averaged_weights(state):
+            tested = evaluate(state.model, objective, test, seed=seed)
         if not math.isfinite(tested.loss):
             raise NonFiniteLossError(
                 f"the test loss is not finite after epoch {state.epoch}: "

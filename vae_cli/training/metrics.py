@@ -1,13 +1,16 @@
 """The averages of an epoch: sums over items that stay on the device until they are read."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import final
 
+import torch
 from torch import Tensor
 
 from vae_cli.model import Loss
 
 ACTIVE_THRESHOLD = 0.01  # nats of KL; a latent dimension with less carries no information
+NO_DIMENSIONS = torch.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -15,16 +18,17 @@ class Metrics:
     """Averages over items.
 
     Attributes:
-        loss: distortion + β KL.
-        distortion: −log p(x|z) in nats without its constant; of images, the sum of squared errors.
-        kl: in nats, summed over latent dimensions, not weighted by β.
-        kl_by_dim: the same by dimension, `(D,)`, on the CPU.
+        loss: what is minimized.
+        terms: its terms in nats, by name. `kl` is not weighted by β.
+        elbo: the evidence lower bound in nats, with the constant of the likelihood; only of an
+            evaluation.
+        kl_by_dim: KL by latent dimension, `(D,)`, on the CPU; only of an evaluation.
     """
 
     loss: float
-    distortion: float
-    kl: float
-    kl_by_dim: Tensor
+    terms: dict[str, float]
+    elbo: float = float("nan")
+    kl_by_dim: Tensor = field(default=NO_DIMENSIONS)
 
     @property
     def active(self) -> int:
@@ -44,16 +48,16 @@ class EpochReport:
 
 @final
 class Totals:
-    """Sums over items: the loss, the distortion, and the KL of each dimension.
+    """Sums over items: the loss, and each of its terms.
 
     Attributes:
-        sums: `(2 + D,)`, on the device; None before the first batch.
+        sums: scalars on the device, by name; `loss` is the first. Empty before the first batch.
         count: the number of items in the sums.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self.sums: Tensor | None = None
+        self.sums: dict[str, Tensor] = {}
 
     def add(self, loss: Loss) -> None:
         """Add a batch, each item with the same weight, so that a short last batch counts less.
@@ -61,36 +65,36 @@ class Totals:
         The sums are changed in place, because a captured step needs them at a fixed address. The
         caller adds to `count`, which a captured step cannot do.
         """
-        count, dims = loss.kl.shape
-        if self.sums is None:
-            self.sums = loss.kl.new_zeros(2 + dims)
-        total, distortion, kl = self.sums.split_with_sizes((1, 1, dims))
-        total.add_(loss.loss.detach(), alpha=count)
-        distortion.add_(loss.distortion.sum())
-        kl.add_(loss.kl.sum(0))
+        if not self.sums:
+            self.sums = {name: loss.loss.new_zeros(()) for name in ("loss", *loss.terms)}
+        items = len(next(iter(loss.terms.values())))
+        self.sums["loss"].add_(loss.loss.detach(), alpha=items)
+        for name, term in loss.terms.items():
+            self.sums[name].add_(term.sum())
 
-    def restore(self, sums: Tensor | None, count: int) -> None:
-        """Continue from sums that were saved; None means that there were none yet."""
+    def restore(self, sums: Mapping[str, Tensor], count: int) -> None:
+        """Continue from sums that were saved; none means that there were none yet."""
         self.clear()
-        if sums is not None and self.sums is not None:
-            self.sums.copy_(sums)
-        elif sums is not None:
-            self.sums = sums.clone()
+        for name, total in sums.items():
+            if name in self.sums:
+                self.sums[name].copy_(total)
+            else:
+                self.sums[name] = total.clone()
         self.count = count
 
     def are_finite(self) -> bool:
         """Whether every loss was a finite number. Waits for the device."""
-        return self.sums is None or bool(self.sums.isfinite().all())
+        return not self.sums or bool(torch.stack([*self.sums.values()]).isfinite().all())
 
     def clear(self) -> None:
         """Start again from zero, in the same memory."""
         self.count = 0
-        if self.sums is not None:
-            self.sums.zero_()
+        for total in self.sums.values():
+            total.zero_()
 
     def mean(self) -> Metrics:
         """The averages over the items. Waits for the device."""
-        assert self.sums is not None  # at least one batch was added
-        means = self.sums.cpu() / self.count
-        kl = means[2:]
-        return Metrics(float(means[0]), float(means[1]), float(kl.sum()), kl)
+        assert self.sums  # at least one batch was added
+        means = dict(zip(self.sums, torch.stack([*self.sums.values()]).tolist(), strict=True))
+        loss, *terms = ((name, total / self.count) for name, total in means.items())
+        return Metrics(loss[1], dict(terms))

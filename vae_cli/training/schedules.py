@@ -1,4 +1,4 @@
-"""Schedules: the learning rate as a pure function of the step."""
+"""Schedules: the learning rate and the warm-up of the objective, as pure functions of the step."""
 
 import math
 from collections.abc import Callable
@@ -23,3 +23,23 @@ def cosine(peak: float, total_steps: int, warmup: float = 0.0) -> Schedule:
 
 def _rise(step: int, total_steps: int, warmup: float) -> float:
     return min(1.0, (step + 1) / max(1.0, warmup * total_steps))
+
+
+def linear_warmup(steps: int, cycles: int = 1) -> Schedule:
+    """From 0 to 1 over so many steps, and then 1 (Bowman et al., 2016).
+
+    With several cycles, it starts again from 0 after as many steps at 1, until the last cycle (Fu
+    et al., 2019, with half of each cycle rising).
+    """
+
+    def warmup(step: int) -> float:
+        if step >= (2 * cycles - 1) * steps:
+            return 1.0
+        return min(1.0, step % (2 * steps) / steps)
+
+    return warmup
+
+
+def no_warmup(step: int) -> float:  # noqa: ARG001
+    """Always 1."""
+    return 1.0

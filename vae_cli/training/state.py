@@ -4,10 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
+from vae_cli.model import LatentModel
+from vae_cli.training.average import WeightAverage
 from vae_cli.training.metrics import Totals
-from vae_cli.training.optimizer import Adam
+from vae_cli.training.optimizer import Optimizer
+
+TOTALS = "totals."
 
 
 @dataclass
@@ -26,25 +30,33 @@ class TrainState:
         done: the number of steps in the current epoch.
         totals: the sums of the losses of the current epoch.
         dtype: of the matrix products; anything but float32 goes through autocast.
+        average: of the weights over the steps, for the evaluation; None if there is none.
     """
 
-    model: nn.Module
-    optimizer: Adam
+    model: LatentModel
+    optimizer: Optimizer
     generator: Generator
     step: int = 0
     epoch: int = 0
     done: int = 0
     totals: Totals = field(default_factory=Totals)
     dtype: torch.dtype = torch.float32
+    average: WeightAverage | None = None
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name: the weights together with their own moments."""
         return {
             **{f"model.{name}": tensor for name, tensor in self.model.state_dict().items()},
             **{f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()},
-            **({} if self.totals.sums is None else {"totals": self.totals.sums}),
+            **({} if self.average is None else self.average.tensors()),
+            **{f"{TOTALS}{name}": total for name, total in self.totals.sums.items()},
             "generator": self.generator.get_state(),
         }
+
+    def evaluation_weights(self) -> dict[str, Tensor]:
+        """The weights to evaluate, by the model's own names: their average, if there is one."""
+        averages = {} if self.average is None else self.average.values
+        return self.model.state_dict() | averages
 
     def position(self) -> dict[str, int]:
         """All numbers by name."""
@@ -64,10 +76,15 @@ class TrainState:
             RuntimeError: a tensor has another shape.
         """
         for name, tensor in self.tensors().items():
-            if name not in {"totals", "generator"}:
+            if name != "generator" and not name.startswith(TOTALS):
                 tensor.copy_(tensors[name])
         self.generator.set_state(tensors["generator"].cpu())
-        self.totals.restore(tensors.get("totals"), position["count"])
+        totals = {
+            name.removeprefix(TOTALS): total
+            for name, total in tensors.items()
+            if name.startswith(TOTALS)
+        }
+        self.totals.restore(totals, position["count"])
         self.step, self.epoch, self.done = (position[key] for key in ("step", "epoch", "done"))
 
     def count_step(self, items: int) -> None:

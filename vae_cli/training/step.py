@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from vae_cli.model import Loss, Objective
+from vae_cli.model import Context, Loss, Objective
 from vae_cli.training.state import TrainState
 
-LossAndGradients = Callable[[Tensor], tuple[Loss, list[Tensor]]]
+LossAndGradients = Callable[[Tensor, Tensor], tuple[Loss, list[Tensor]]]
 Reduce = Callable[[list[Tensor]], list[Tensor]]
 
 
@@ -27,20 +27,28 @@ def identity(tensors: list[Tensor]) -> list[Tensor]:
 
 
 def loss_and_gradients(
-    state: TrainState, objective: Objective, x: Tensor
+    state: TrainState, objective: Objective, data_size: int, x: Tensor, warmup: Tensor
 ) -> tuple[Loss, list[Tensor]]:
-    """The loss of images `(B, C, H, W)` in [0, 1] or rows `(B, D)`, and all its gradients.
+    """The loss of a batch, and all its gradients.
 
     A gradient that is not finite makes the loss not a number, so that both are treated in the same
     way: the optimizer takes no step, and the training ends.
+
+    Args:
+        state: the model, and the generator of the samples.
+        objective: what is minimized.
+        data_size: the number of items in the training set.
+        x: images `(B, C, H, W)` in [0, 1], or standardized rows `(B, D)`.
+        warmup: scalar from 0 to 1, the warm-up of the objective at this step.
     """
+    model, generator = state.model, state.generator
+    x = model.likelihood.observe(x, generator)
     with torch.autocast(x.device.type, state.dtype, enabled=state.dtype != torch.float32):
-        inference = state.model(x, state.generator)
-    loss = objective(x, inference)
+        inference = model.infer(x, objective.samples, generator)
+    loss = objective(x, inference, Context(warmup, data_size, generator))
     gradients = torch.autograd.grad(loss.loss, list(state.optimizer.parameters.values()))
     zero_if_finite = 0 * torch.stack([gradient.sum() for gradient in gradients]).sum()
-    checked = loss.loss.detach() + zero_if_finite
-    return Loss(checked, loss.distortion, loss.kl), list(gradients)
+    return Loss(loss.loss.detach() + zero_if_finite, loss.terms), list(gradients)
 
 
 def train_step(
@@ -48,39 +56,46 @@ def train_step(
     loss_and_gradients: LossAndGradients,
     x: Tensor,
     learning_rate: float | Tensor,
+    warmup: Tensor,
     reduce: Reduce = identity,
 ) -> None:
     """Train on one batch. It never waits for the device.
 
     Args:
         state: changed in place, except for the counts of steps and items.
-        loss_and_gradients: of a batch: traced, or the function of this name with its first two
+        loss_and_gradients: of a batch: traced, or the function of this name with its first three
             arguments bound.
         x: `(B, C, H, W)`, pixels in [0, 1], or `(B, D)`.
         learning_rate: a number, or a scalar tensor on the device.
+        warmup: a scalar tensor on the device.
         reduce: combines the gradients of several processes.
     """
-    loss, gradients = loss_and_gradients(x)
+    loss, gradients = loss_and_gradients(x, warmup)
     state.optimizer.step(reduce(gradients), learning_rate, loss.loss)
+    if state.average is not None:
+        state.average.update()
     state.totals.add(loss)
 
 
-def trace(state: TrainState, objective: Objective, x: Tensor) -> LossAndGradients:
+def trace(state: TrainState, objective: Objective, data_size: int, x: Tensor) -> LossAndGradients:
     """`loss_and_gradients` for batches of the shape of `x`, as a flat list of tensor operations.
 
     Returns:
-        A function of a batch. It uses the parameters and the generator that the state has when it
-        is called. If the model cannot be traced, it is the plain function, and a warning says so.
+        A function of a batch and its warm-up. It uses the parameters and the generator that the
+        state has when it is called. If the model cannot be traced, it is the plain function, and a
+        warning says so.
     """
-    plain = partial(loss_and_gradients, state, objective)
+    plain = partial(loss_and_gradients, state, objective, data_size)
+    names: list[str] = []
 
-    def flat(x: Tensor) -> tuple[Tensor, ...]:
-        loss, gradients = plain(x)
-        return loss.loss, loss.distortion, loss.kl, *gradients
+    def flat(x: Tensor, warmup: Tensor) -> tuple[Tensor, ...]:
+        loss, gradients = plain(x, warmup)
+        names[:] = loss.terms
+        return loss.loss, *loss.terms.values(), *gradients
 
     before = state.generator.get_state()
     try:
-        operations = make_fx(flat)(x)
+        operations = make_fx(flat)(x, torch.ones((), device=x.device))
     except (RuntimeError, TypeError, ValueError) as error:
         warnings.warn(f"the step could not be traced and runs slower: {error}", stacklevel=2)
         return plain
@@ -88,8 +103,9 @@ def trace(state: TrainState, objective: Objective, x: Tensor) -> LossAndGradient
         state.generator.set_state(before)
 
     @torch.no_grad()
-    def traced(x: Tensor) -> tuple[Loss, list[Tensor]]:
-        loss, distortion, kl, *gradients = operations(x)
-        return Loss(loss, distortion, kl), gradients
+    def traced(x: Tensor, warmup: Tensor) -> tuple[Loss, list[Tensor]]:
+        loss, *rest = operations(x, warmup)
+        terms = dict(zip(names, rest, strict=False))
+        return Loss(loss, terms), rest[len(names) :]
 
     return traced

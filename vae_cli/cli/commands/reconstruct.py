@@ -85,7 +85,7 @@ def command(
         result = model.reconstruct(items, seed=seed)
         columns = tiles_per_row(len(items))
         model.kind.write_reconstructions(items, result.items, path, columns=columns, scale=scale)
-    print_figures(terminal, path, names, result, model.kind.distortion_name, json=json)
+    print_figures(terminal, path, names, result, model.figure, json=json)
 
 
 def print_figures(
@@ -93,22 +93,23 @@ def print_figures(
     path: Path,
     names: list[str],
     result: "Reconstruction[Array]",
-    distortion_name: str,
+    figure: str,
     *,
     json: bool,
 ) -> None:
     """Print the distortion and the KL of each item, or their mean if there are many."""
     figures = list(zip(names, result.distortion.tolist(), result.kl.tolist(), strict=True))
     if json:
-        key = distortion_name.lower()
-        records = [{"image": name, key: distortion, "kl": kl} for name, distortion, kl in figures]
+        records = [
+            {"image": name, figure: distortion, "kl": kl} for name, distortion, kl in figures
+        ]
         terminal.json({"output": str(path), "images": records})
         return
     if len(figures) > MAX_TABLE_ROWS:
         means = float(result.distortion.mean()), float(result.kl.mean())
         figures = [(f"mean of {len(names):,}", *means)]
     table = [(name, f"{distortion:.2f}", f"{kl:.2f}") for name, distortion, kl in figures]
-    terminal.table(("", distortion_name, "KL (nats)"), table)
+    terminal.table(("", figure.upper(), "KL (nats)"), table)
     terminal.result(path)
 
 

@@ -20,6 +20,17 @@ function half(bits) {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
+const sigmoid = (value) => 1 / (1 + Math.exp(-value));
+
+/** The distribution function of N(0, 1), to 7 digits (Abramowitz and Stegun, 7.1.26). */
+function normalCDF(value) {
+  const x = Math.abs(value) / Math.SQRT2, t = 1 / (1 + 0.3275911 * x);
+  const polynomial = [1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592]
+    .reduce((sum, factor) => (sum + factor) * t, 0);
+  const tail = polynomial * Math.exp(-x * x) / 2;
+  return value < 0 ? tail : 1 - tail;
+}
+
 /** Each operation takes values `x` of shape [C, H, W] or [N], and returns new values and their shape. */
 const OPERATIONS = {
   linear(x, shape, take, [width_in, width_out]) {
@@ -77,7 +88,30 @@ const OPERATIONS = {
   },
   view: (x, shape, take, sizes) => [x, sizes],
   relu: (x, shape) => [x.map((value) => Math.max(0, value)), shape],
-  sigmoid: (x, shape) => [x.map((value) => 1 / (1 + Math.exp(-value))), shape],
+  tanh: (x, shape) => [x.map(Math.tanh), shape],
+  silu: (x, shape) => [x.map((value) => value * sigmoid(value)), shape],
+  gelu: (x, shape) => [x.map((value) => value * normalCDF(value)), shape],
+  sigmoid: (x, shape) => [x.map(sigmoid), shape],
+  gate(x) {
+    const width = x.length / 2;
+    return [x.subarray(0, width).map((value, i) => value * sigmoid(x[width + i])), [width]];
+  },
+  /** The mean of a mixture of logistics, from logits, locations and scales [3, components, C, H, W]. */
+  mixture(x, [channels, height, width], take, [components]) {
+    const count = channels * height * width / (3 * components), y = new Float32Array(count);
+    for (let i = 0; i < count; i++) {
+      let total = 0, sum = 0, highest = -Infinity;
+      for (let m = 0; m < components; m++) highest = Math.max(highest, x[m * count + i]);
+      for (let m = 0; m < components; m++) {
+        const weight = Math.exp(x[m * count + i] - highest);
+        const spread = components > 1 ? 0.8 * m / (components - 1) - 0.4 : -0.4;
+        total += weight;
+        sum += weight * (0.5 + spread + x[(components + m) * count + i]);
+      }
+      y[i] = Math.min(1, Math.max(0, sum / total));
+    }
+    return [y, [channels / (3 * components), height, width]];
+  },
   scale(x, shape, take) {
     const scale = take(x.length), mean = take(x.length);
     return [x.map((value, i) => mean[i] + scale[i] * value), shape];

@@ -1,15 +1,10 @@
-"""The parts of a model for rows of a table: scaled columns, and a decoder with one σ per column."""
+"""The columns of a table, standardized for the network."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Self, final
 
 import torch
 from torch import Tensor, nn
-
-from vae_cli.model.likelihoods import ColumnNormal
-from vae_cli.model.mlp import relu_layers
-
-MIN_LOG_VARIANCE = -8.0  # of a column that is predicted exactly, log σ² would go to −infinity
 
 
 @final
@@ -46,29 +41,3 @@ class ColumnScaling(nn.Module):
         A column that never changes comes out as its constant.
         """
         return self.mean + self.std * x.cpu().double()
-
-
-@final
-class VectorDecoder(nn.Module):
-    """The mirror image of an `MLPEncoder` for standardized rows. One σ per column is learned.
-
-    Args:
-        changes: `(D,)`, 0 for a column that never changes and 1 for the others.
-        hidden: widths of the encoder's hidden layers.
-        latent_dim: number of latent dimensions.
-    """
-
-    changes: Tensor
-
-    def __init__(self, changes: Tensor, hidden: Sequence[int], latent_dim: int) -> None:
-        super().__init__()
-        self.register_buffer("changes", changes.float())
-        self.layers = relu_layers([latent_dim, *reversed(hidden)])
-        self.project = nn.Linear(hidden[0], len(changes))
-        self.log_variance = nn.Parameter(torch.zeros(len(changes)))
-
-    def forward(self, z: Tensor) -> ColumnNormal:
-        """The likelihood of standardized rows for latents `(B, D)`."""
-        mean = self.project(self.layers(z)).float()
-        log_variance = self.log_variance.clamp(min=MIN_LOG_VARIANCE)
-        return ColumnNormal(mean, log_variance, self.changes)

@@ -1,7 +1,7 @@
 """Residual convolutional networks for images of any height and width from 16 to 256.
 
 Every level halves height and width and doubles the channels, up to eight times the first. Each
-level has residual blocks (He et al., 2016, in the order norm, ReLU, convolution) with group
+level has residual blocks (He et al., 2016, in the order norm, activation, convolution) with group
 normalization (Wu & He, 2018), which does not mix the images of a batch. The decoder enlarges by
 nearest neighbour before it convolves, which avoids checkerboard patterns (Odena et al., 2016). The
 fully connected layer between the last level and the latents does a seventh of the multiply-adds,
@@ -17,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_cli.model.likelihoods import HalfVarianceNormal
 from vae_cli.model.normal import DiagonalNormal
 
 MIN_SIDE = 8  # pixels; sides of this length or less are not halved
@@ -47,6 +46,7 @@ class Plan:
         widths: channels of each level, without the image.
         depth: residual blocks per level.
         dense: units of the fully connected layer between the last level and the latents.
+        activation: the function between the layers.
     """
 
     shape: tuple[int, ...]
@@ -54,6 +54,7 @@ class Plan:
     widths: tuple[int, ...]
     depth: int
     dense: int
+    activation: type[nn.Module] = nn.ReLU
 
     @property
     def coarsest(self) -> tuple[int, int, int]:
@@ -61,30 +62,32 @@ class Plan:
         return (self.widths[-1], *self.sides[-1])
 
 
-def plan(shape: Sequence[int], preset: Preset) -> Plan:
+def plan(shape: Sequence[int], preset: Preset, activation: type[nn.Module] = nn.ReLU) -> Plan:
     """The sizes for images of `(C, H, W)`."""
     sides = [(shape[1], shape[2])]
     while min(sides[-1]) > MIN_SIDE:
         height, width = sides[-1]
         sides.append((-(-height // 2), -(-width // 2)))
     widths = [preset.width * 2 ** min(level, 3) for level in range(len(sides) - 1)]
-    return Plan(tuple(shape), tuple(sides), tuple(widths), preset.depth, DENSE_UNITS * preset.width)
+    dense = DENSE_UNITS * preset.width
+    return Plan(tuple(shape), tuple(sides), tuple(widths), preset.depth, dense, activation)
 
 
 @final
 class Block(nn.Module):
     """Two convolutions whose output is added to the input: `(B, C, H, W)` to the same shape."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, activation: type[nn.Module] = nn.ReLU) -> None:
         super().__init__()
-        self.norm1, self.norm2 = _norm(width), _norm(width)
-        self.conv1, self.conv2 = _conv(width, width), _conv(width, width)
+        self.activation = activation()
+        self.norm1, self.norm2 = norm(width), norm(width)
+        self.conv1, self.conv2 = conv(width, width), conv(width, width)
         nn.init.zeros_(self.conv2.weight)  # a block starts as the identity
 
     def forward(self, x: Tensor) -> Tensor:
         """The input plus the residual."""
-        inside = self.conv1(self.norm1(x).relu())
-        residual: Tensor = self.conv2(self.norm2(inside).relu())
+        inside = self.conv1(self.activation(self.norm1(x)))
+        residual: Tensor = self.conv2(self.activation(self.norm2(inside)))
         return x + residual
 
 
@@ -101,62 +104,78 @@ class ConvEncoder(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for width_in, width in zip((plan.shape[0], *plan.widths), plan.widths, strict=False):
-            layers += [_conv(width_in, width, stride=2), *(Block(width) for _ in range(plan.depth))]
-        self.layers = nn.Sequential(*layers)
-        self.norm = _norm(plan.widths[-1])
+            layers += [conv(width_in, width, stride=2), *blocks(width, plan)]
+        self.layers, self.activation = nn.Sequential(*layers), plan.activation()
+        self.norm = norm(plan.widths[-1])
         self.dense = nn.Linear(prod(plan.coarsest), plan.dense)
         self.project = nn.Linear(plan.dense, 2 * latent_dim)
 
     def forward(self, x: Tensor) -> DiagonalNormal:
         """The posterior of images `(B, C, H, W)`: parameters `(B, D)`."""
-        features = self.norm(self.layers(x)).relu().flatten(1)
-        mean, log_variance = self.project(self.dense(features).relu()).float().chunk(2, dim=-1)
+        features = self.activation(self.norm(self.layers(x))).flatten(1)
+        mean, log_variance = (
+            self.project(self.activation(self.dense(features))).float().chunk(2, dim=-1)
+        )
         return DiagonalNormal(mean, log_variance)
 
 
 @final
 class ConvDecoder(nn.Module):
-    """The mirror image of the encoder, then a sigmoid for each pixel.
+    """The mirror image of the encoder.
 
     Args:
         plan: the sizes of the encoder.
         latent_dim: D.
+        outputs_per_value: of the likelihood.
     """
 
-    def __init__(self, plan: Plan, latent_dim: int) -> None:
+    def __init__(self, plan: Plan, latent_dim: int, outputs_per_value: int = 1) -> None:
         super().__init__()
-        self.coarsest = plan.coarsest
+        self.coarsest, self.activation = plan.coarsest, plan.activation()
         self.dense = nn.Linear(latent_dim, plan.dense)
         self.project = nn.Linear(plan.dense, prod(plan.coarsest))
         self.sides = plan.sides[-2::-1]
         widths = plan.widths[::-1]
         self.levels = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(plan.depth)), _end_level(width, width_out))
+            nn.Sequential(*blocks(width, plan), _end_level(width, width_out, plan.activation))
             for width, width_out in zip(widths, (*widths[1:], 0), strict=True)
         )
-        self.out = _conv(plan.widths[0], plan.shape[0])
+        self.out = conv(plan.widths[0], plan.shape[0] * outputs_per_value)
 
-    def forward(self, z: Tensor) -> HalfVarianceNormal:
-        """The likelihood of latents `(B, D)`: mean `(B, C, H, W)`, pixels in [0, 1]."""
-        x = self.project(self.dense(z).relu()).view(-1, *self.coarsest)
+    def forward(self, z: Tensor) -> Tensor:
+        """The raw outputs for latents `(B, D)`: `(B, C × outputs_per_value, H, W)`."""
+        x = self.project(self.activation(self.dense(z))).view(-1, *self.coarsest)
         for level, side in zip(self.levels, self.sides, strict=True):
             x = F.interpolate(level(x), side, mode="nearest-exact")
-        logits: Tensor = self.out(x)
-        return HalfVarianceNormal(torch.sigmoid(logits.float()))
+        outputs: Tensor = self.out(x)
+        return outputs
+
+    @torch.no_grad()
+    def set_output_bias(self, outputs: Tensor) -> None:
+        """Let the raw outputs `(C × outputs_per_value, H, W)` be, on average, what it returns."""
+        assert self.out.bias is not None
+        self.out.bias.copy_(outputs.mean((1, 2)))
 
 
-def _end_level(width: int, width_out: int) -> nn.Module:
-    """The convolution to the next level, or the norm and ReLU at the end of the last level.
+def blocks(width: int, plan: Plan) -> list[Block]:
+    """The residual blocks of one level."""
+    return [Block(width, plan.activation) for _ in range(plan.depth)]
 
-    The norm and ReLU come before the last enlargement, where they cost a quarter. The result is the
-    same, because enlarging by nearest neighbour only repeats pixels.
+
+def _end_level(width: int, width_out: int, activation: type[nn.Module]) -> nn.Module:
+    """The convolution to the next level, or the norm and activation at the end of the last level.
+
+    The norm and activation come before the last enlargement, where they cost a quarter. The result
+    is the same, because enlarging by nearest neighbour only repeats pixels.
     """
-    return _conv(width, width_out) if width_out else nn.Sequential(_norm(width), nn.ReLU())
+    return conv(width, width_out) if width_out else nn.Sequential(norm(width), activation())
 
 
-def _conv(width_in: int, width_out: int, stride: int = 1) -> nn.Conv2d:
+def conv(width_in: int, width_out: int, stride: int = 1) -> nn.Conv2d:
+    """A convolution with 3x3 weights that keeps height and width, or halves them."""
     return nn.Conv2d(width_in, width_out, 3, stride, padding=1)
 
 
-def _norm(width: int) -> nn.GroupNorm:
+def norm(width: int) -> nn.GroupNorm:
+    """Group normalization of so many channels."""
     return nn.GroupNorm(width // GROUP_CHANNELS, width)

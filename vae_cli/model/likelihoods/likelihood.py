@@ -1,0 +1,74 @@
+"""What a likelihood p(x|z) is: a module that makes a distribution from the outputs of a decoder."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Generator, Tensor, nn
+
+
+class Distribution(ABC):
+    """A distribution over items, given their latents.
+
+    Items are images `(B, C, H, W)` with pixels in [0, 1], or standardized rows `(B, D)`. The
+    parameters may have more axes in front, for example `(K, B, ...)` for K samples of the latents.
+
+    Attributes:
+        figure: the name of `distortion` in tables, in lower case.
+        mean: the mean of the distribution, in the shape of the items and with the axes in front.
+    """
+
+    figure: str
+    mean: Tensor
+
+    @abstractmethod
+    def distortion(self, x: Tensor) -> Tensor:
+        """−log p(x|z) in nats, without `constant`, summed over an item: `(K, B)` or `(B,)`."""
+
+    @property
+    @abstractmethod
+    def constant(self) -> float | Tensor:
+        """The part of −log p(x|z) that no parameter changes, in nats per item."""
+
+    @abstractmethod
+    def sample(self, generator: Generator | None = None) -> Tensor:
+        """One sample, in the shape of the mean."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log p(x|z) in nats, summed over an item: `(K, B)` or `(B,)`."""
+        return -(self.distortion(x) + self.constant)
+
+
+class Likelihood(nn.Module, ABC):
+    """Makes a distribution from the raw outputs of a decoder.
+
+    Attributes:
+        outputs_per_value: how many raw outputs a pixel or a column needs. A decoder returns them as
+            so many times the channels of an image, or so many times the columns of a row.
+        is_discrete: whether `log_prob` is of pixels with 256 values, so that bits per dimension are
+            defined.
+    """
+
+    outputs_per_value: int = 1
+    is_discrete: ClassVar[bool] = False
+
+    @abstractmethod
+    def forward(self, outputs: Tensor) -> Distribution:
+        """The distribution for raw outputs `(..., C × outputs_per_value, H, W)`."""
+
+    @abstractmethod
+    def outputs_for(self, mean: Tensor) -> Tensor:
+        """Raw outputs whose distribution has this mean, to initialize the bias of a decoder.
+
+        Args:
+            mean: `(C, H, W)` or `(D,)`; the average of the training set.
+        """
+
+    def observe(self, x: Tensor, generator: Generator | None = None) -> Tensor:  # noqa: ARG002
+        """The items as a model is given them in one step of the training: unchanged."""
+        return x
+
+
+def sum_item(values: Tensor, item_shape: Sequence[int]) -> Tensor:
+    """Sum over the axes of an item, `(..., *item_shape)` to `(...)`."""
+    return values.flatten(values.ndim - len(item_shape)).sum(-1)

@@ -1,0 +1,7 @@
+"""Networks: encoders from items to posteriors, decoders from latents to raw outputs."""
+
+from vae_cli.model.networks.conv import PRESETS, ConvDecoder, ConvEncoder, plan
+from vae_cli.model.networks.layers import Gated
+from vae_cli.model.networks.mlp import MLPDecoder, MLPEncoder
+
+__all__ = ["PRESETS", "ConvDecoder", "ConvEncoder", "Gated", "MLPDecoder", "MLPEncoder", "plan"]

@@ -1,0 +1,102 @@
+"""Mixtures of normal distributions: with free parameters, or the posteriors of pseudo-inputs.
+
+    p(z) = 1/K Σ_k N(z; μ_k, diag σ²_k)
+
+`VampPrior` takes the components from the encoder: μ_k and σ_k are the posterior of a pseudo-input
+u_k that is learned like a weight (Tomczak & Welling, 2018, https://arxiv.org/abs/1705.07120, eq.
+9). With the training set as pseudo-inputs it would be the aggregated posterior, the best prior.
+"""
+
+import math
+from collections.abc import Callable
+from typing import final
+
+import torch
+from torch import Generator, Tensor, nn
+
+from vae_cli.model.normal import DiagonalNormal
+from vae_cli.model.priors.prior import Prior
+
+
+@final
+class MixtureOfNormals(Prior):
+    """A mixture with equal weights whose means and variances are learned.
+
+    Args:
+        latent_dim: D.
+        components: K.
+    """
+
+    def __init__(self, latent_dim: int, components: int) -> None:
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.mean = nn.Parameter(torch.randn(components, latent_dim))
+        self.log_variance = nn.Parameter(torch.zeros(components, latent_dim))
+
+    def sample(self, count: int, generator: Generator | None = None) -> Tensor:
+        """`count` independent samples, `(count, D)`."""
+        return sample_mixture(DiagonalNormal(self.mean, self.log_variance), count, generator)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
+        return mixture_log_prob(DiagonalNormal(self.mean, self.log_variance), z)
+
+
+@final
+class VampPrior(Prior):
+    """The mixture of the posteriors of learned pseudo-inputs.
+
+    Args:
+        encode: the encoder, items `(K, ...)` to their posteriors; its weights are not the prior's.
+        pseudo_inputs: `(K, ...)`, where the learning starts.
+        is_image: whether pixels are held in [0, 1].
+        latent_dim: D.
+    """
+
+    def __init__(
+        self,
+        encode: Callable[[Tensor], DiagonalNormal],
+        pseudo_inputs: Tensor,
+        latent_dim: int,
+        *,
+        is_image: bool,
+    ) -> None:
+        super().__init__()
+        self.encode, self.latent_dim, self.is_image = encode, latent_dim, is_image
+        self.pseudo_inputs = nn.Parameter(pseudo_inputs)
+
+    def components(self) -> DiagonalNormal:
+        """The posteriors of the pseudo-inputs, parameters `(K, D)`."""
+        items = self.pseudo_inputs
+        return self.encode(items.clamp(0, 1) if self.is_image else items)
+
+    def sample(self, count: int, generator: Generator | None = None) -> Tensor:
+        """`count` independent samples, `(count, D)`."""
+        return sample_mixture(self.components(), count, generator)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
+        return mixture_log_prob(self.components(), z)
+
+
+def sample_mixture(
+    components: DiagonalNormal, count: int, generator: Generator | None = None
+) -> Tensor:
+    """`count` independent samples `(count, D)` of a mixture with equal weights."""
+    mean = components.mean
+    chosen = torch.randint(len(mean), (count,), device=mean.device, generator=generator)
+    picked = DiagonalNormal(mean[chosen], components.log_variance[chosen])
+    return picked.rsample(generator)
+
+
+def mixture_log_prob(components: DiagonalNormal, z: Tensor) -> Tensor:
+    """The log-density of `z` `(..., D)` under a mixture with equal weights, in nats: `(...)`.
+
+    The squared distances to all components are three matrix products, so that no tensor of
+    `(..., K, D)` is needed.
+    """
+    precision = (-components.log_variance).exp()
+    distance = z**2 @ precision.T - 2 * z @ (components.mean * precision).T
+    offset = components.mean**2 * precision + components.log_variance + math.log(2 * math.pi)
+    log_probs = -0.5 * (distance + offset.sum(-1))
+    return log_probs.logsumexp(-1) - math.log(len(components.mean))
