@@ -11,7 +11,8 @@ from support import Use
 from vae_cli import load
 from vae_cli.data.statistics import column_statistics
 from vae_cli.data.table import read_table, write_table
-from vae_cli.model import ColumnNormal, ColumnScaling
+from vae_cli.model import ColumnScaling
+from vae_cli.model.likelihoods import ColumnNormal
 
 
 def test_values_with_a_large_mean_keep_their_differences() -> None:
