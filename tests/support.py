@@ -7,12 +7,9 @@ import sysconfig
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from vae_cli.cli.app import main
-
-if TYPE_CHECKING:
-    from vae_cli.model import VAE as VariationalAutoencoder
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 VAE = Path(sysconfig.get_path("scripts")) / "vae"
@@ -67,22 +64,3 @@ def run_refused(read_output: Callable[[], tuple[str, str]], *words: object, code
     assert not out
     assert sorted(Path.cwd().rglob("*")) == before
     return err.removeprefix("error: ").rstrip("\n")
-
-
-def mlp_vae(
-    shape: tuple[int, ...] = (1, 6, 5),
-    hidden: tuple[int, ...] = (8,),
-    latent_dim: int = 3,
-    *,
-    seed: int = 0,
-) -> "VariationalAutoencoder":
-    """A small untrained model of images."""
-    import torch
-
-    from vae_cli.model import MLPDecoder, MLPEncoder, SquaredError, StandardNormal
-    from vae_cli.model import VAE as VariationalAutoencoder
-
-    torch.manual_seed(seed)
-    encoder = MLPEncoder(shape, hidden, latent_dim)
-    decoder = MLPDecoder(shape, hidden, latent_dim)
-    return VariationalAutoencoder(encoder, decoder, SquaredError(), StandardNormal(latent_dim))

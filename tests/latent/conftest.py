@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from support import mlp_vae
+from models import mlp_vae
 from torch import Generator, Tensor
 
 from vae_cli.model import VAE, DiagonalNormal

@@ -30,9 +30,7 @@ IMAGE_LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {
     "laplace": Laplace,
     "logistic": lambda: DiscretizedLogistic(3),
 }
-each_likelihood = pytest.mark.parametrize(
-    "make", IMAGE_LIKELIHOODS.values(), ids=IMAGE_LIKELIHOODS
-)
+each_likelihood = pytest.mark.parametrize("make", IMAGE_LIKELIHOODS.values(), ids=IMAGE_LIKELIHOODS)
 
 
 def outputs_for(likelihood: Likelihood, *batch: int, shape: tuple[int, ...] = (1, 2, 2)) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 from linear_gaussian import LinearGaussian
-from support import mlp_vae
+from models import mlp_vae
 from torch import Generator, Tensor
 
 from vae_cli.model import (
@@ -266,16 +266,16 @@ def test_the_weights_of_the_stratified_estimate_sum_to_one(batch: int, size: int
 
 def test_with_the_whole_data_set_in_a_batch_the_estimate_is_the_aggregated_posterior() -> None:
     """Three Gaussians: q(z) = 1/3 Σ q(z|x_j), up to the weights of the estimate, which are 1/3."""
-    posterior = DiagonalNormal(torch.tensor([[-2.0, 0.0], [1.0, 1.0], [3.0, -1.0]]), torch.zeros(3, 2))
+    posterior = DiagonalNormal(
+        torch.tensor([[-2.0, 0.0], [1.0, 1.0], [3.0, -1.0]]), torch.zeros(3, 2)
+    )
     z = posterior.rsample(Generator().manual_seed(0))
     joint, marginals = aggregated_log_prob(posterior, z, data_size=3)
     each = DiagonalNormal(posterior.mean[None], posterior.log_variance[None])
     by_dim = each.log_prob_by_dim(z[:, None])
     weights = stratified_weights(3, 3)
     torch.testing.assert_close(joint, (weights * by_dim.sum(-1).exp()).sum(1).log())
-    torch.testing.assert_close(
-        marginals, (weights[..., None] * by_dim.exp()).sum(1).log().sum(-1)
-    )
+    torch.testing.assert_close(marginals, (weights[..., None] * by_dim.exp()).sum(1).log().sum(-1))
 
 
 # ----------------------------------------------------------------------------- MMD
@@ -288,7 +288,9 @@ def test_the_discrepancy_is_small_between_equal_distributions_and_large_between_
     assert squared_mmd(first, second + 1) > 0.05
 
 
-@pytest.mark.parametrize(("alpha", "scale", "kl_weight", "mmd_weight"), [(0, 1, 1, 0), (1, 9, 0, 9)])
+@pytest.mark.parametrize(
+    ("alpha", "scale", "kl_weight", "mmd_weight"), [(0, 1, 1, 0), (1, 9, 0, 9)]
+)
 def test_infovae_contains_the_elbo_and_the_wasserstein_autoencoder(
     alpha: float, scale: float, kl_weight: float, mmd_weight: float
 ) -> None:

@@ -4,10 +4,17 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from support import mlp_vae
+from models import mlp_vae
 from torch import Generator, Tensor, nn
 
-from vae_cli.model import DiagonalNormal, MixtureOfNormals, Prior, RealNVP, StandardNormal, VampPrior
+from vae_cli.model import (
+    DiagonalNormal,
+    MixtureOfNormals,
+    Prior,
+    RealNVP,
+    StandardNormal,
+    VampPrior,
+)
 
 
 def perturbed(prior: Prior) -> Prior:

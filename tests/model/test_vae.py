@@ -1,7 +1,7 @@
 """The VAE as a whole, with fully connected networks."""
 
 import torch
-from support import mlp_vae
+from models import mlp_vae
 from torch import Generator
 
 from vae_cli.model import VAE, NegativeELBO

@@ -26,7 +26,6 @@ from vae_cli.cli.app import main
 from vae_cli.config import SaveInterval
 from vae_cli.data.picture import read_picture
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.items.choice import kind_of
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.loading import load_for_resume
@@ -145,7 +144,7 @@ def restore(run: Run, digest: str) -> None:
     saved, settings = load_for_resume(run, [])
     spec = saved.facts.data
     state = build_state(settings, spec.shape, CPU)
-    name, counts = kind_of(spec).distortion_name, (2048, 2048)
+    name, counts = "test", (2048, 2048)
     recorder = RunRecorder(run, settings, spec, name, counts, digest, state, SaveInterval())
     recorder.restore(saved)
 

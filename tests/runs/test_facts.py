@@ -67,7 +67,7 @@ def test_forged_facts_are_refused_before_anything_is_changed(
 @pytest.mark.parametrize(
     ("name", "tensor"),
     [
-        ("state.totals", torch.zeros(5)),
+        ("state.totals.loss", torch.zeros(5)),
         ("state.model.decoder.project.bias", torch.full((784,), torch.inf)),
         ("state.optimizer.decoder.project.bias.m", torch.full((784,), torch.nan)),
         ("state.optimizer.decoder.project.bias.m", torch.zeros(3)),

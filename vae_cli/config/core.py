@@ -114,7 +114,7 @@ class ObjectiveConfig:
     alpha: Annotated[
         float,
         Interval(ge=-1e6, le=1),
-        Setting("1 minus the weight of the KL.", only=("objective.name", ("mmd",))),
+        Setting("One minus the weight of the KL.", only=("objective.name", ("mmd",))),
     ] = 1.0
     mmd_weight: Annotated[
         float,

@@ -93,9 +93,7 @@ class RunRecorder:
                 f"run {self.run.name} cannot go on: the contents of its data have changed"
             )
         self._require_position(facts.position)
-        totals = [t for name, t in saved.tensors.items() if name.startswith(TOTALS)]
-        if any(total.shape for total in totals):
-            raise VAEError(f"{self.run.last} does not fit its config: totals of another shape")
+        self._require_totals(saved)
         try:
             self.state.restore(saved.tensors, vars(facts.position))
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -103,6 +101,19 @@ class RunRecorder:
         self.rows = facts.rows
         self.best_loss, self.best_epoch = facts.best_loss, facts.best_epoch
         self.saved_epoch = self.state.epoch
+
+    def _require_totals(self, saved: SavedState) -> None:
+        """Check that the totals are those of the terms that the earlier epochs had.
+
+        Raises:
+            VAEError: they are not.
+        """
+        totals = {name: t for name, t in saved.tensors.items() if name.startswith(TOTALS)}
+        names = {f"train_{name.removeprefix(TOTALS)}" for name in totals}
+        known = {name for row in saved.facts.rows[-1:] for name in row if name.startswith("train_")}
+        fit = known in (names, set()) and names >= {"train_loss", "train_kl"}
+        if totals and (not fit or any(total.shape for total in totals.values())):
+            raise VAEError(f"{self.run.last} does not fit its config: other totals")
 
     def _require_position(self, position: Position) -> None:
         """Check that a position is one that a training of these data can reach.
@@ -232,15 +243,12 @@ class RunRecorder:
 
 def make_row(report: EpochReport, held_out_name: str) -> Row:
     """One row of `metrics.csv`: the terms of the losses in nats, averaged over items."""
-    parts = {"train": report.train, held_out_name: report.test}
-    figures = {
-        f"{part}_{name}": round(value, 4)
-        for part, metrics in parts.items()
-        for name, value in {**metrics.terms, "loss": metrics.loss}.items()
-    }
-    return {
-        "epoch": report.epoch,
-        **figures,
+    row: Row = {"epoch": report.epoch}
+    for part, metrics in (("train", report.train), (held_out_name, report.test)):
+        for name in report.test.terms:
+            row[f"{part}_{name}"] = round(metrics.terms[name], 4)
+        row[f"{part}_loss"] = round(metrics.loss, 4)
+    return row | {
         f"{held_out_name}_elbo": round(report.test.elbo, 4),
         "active_dims": report.test.active,
         "seconds": round(report.seconds, 3),
