@@ -105,10 +105,28 @@ class TrainedModel:
             parts = flat.split(chunk_length(self.spec.shape))
             return self._to_items(*(self.model.decode(part).mean for part in parts))
 
-    def reconstruct(self, items: ArrayLike, *, seed: int | None = None) -> Reconstruction[Array]:
-        """Encode and decode items."""
+    def reconstruct(
+        self,
+        items: ArrayLike,
+        *,
+        seed: int | None = None,
+        sample: bool | None = None,
+        noise: bool = False,
+    ) -> Reconstruction[Array]:
+        """Encode and decode items.
+
+        Args:
+            items: images or rows.
+            seed: of the random numbers.
+            sample: whether the posterior is sampled; None means that it is if there is a seed.
+            noise: whether the items are samples of p(x|z) instead of its mean.
+        """
         generator = self._generator(seed)
-        parts = [reconstruct(self.model, some, generator) for some in self._chunks(items)]
+        is_sampled = seed is not None if sample is None else sample
+        parts = [
+            reconstruct(self.model, some, generator, sample=is_sampled, noise=noise)
+            for some in self._chunks(items)
+        ]
         items, *figures = zip(*parts, strict=True)
         return Reconstruction(self._to_items(*items), *(to_array(*figure) for figure in figures))
 
@@ -121,13 +139,20 @@ class TrainedModel:
             sample_latents(self.model, count, temperature=temperature, generator=generator)
         )
 
-    def sample(self, count: int, *, temperature: float = 1.0, seed: int | None = None) -> Array:
+    def sample(
+        self,
+        count: int,
+        *,
+        temperature: float = 1.0,
+        noise: bool = False,
+        seed: int | None = None,
+    ) -> Array:
         """Generate `count` items from the prior, its latents multiplied by `temperature`.
 
-        Images are the mean of p(x|z), rows are samples from it: `(count, ...)`. Without a seed,
-        every call gives other items.
+        Images are the mean of p(x|z), or samples from it with `noise`; rows are always samples:
+        `(count, ...)`. Without a seed, every call gives other items.
         """
-        generator, noise = self._generator(seed), self.kind.samples_noise
+        generator, noise = self._generator(seed), noise or self.kind.samples_noise
         return self._to_items(
             sample(self.model, count, temperature=temperature, noise=noise, generator=generator)
         )

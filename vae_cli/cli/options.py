@@ -81,6 +81,11 @@ SamplePosterior = Annotated[
     bool, typer.Option("--sample", help="Sample the posterior instead of using its mean.")
 ]
 
+Noise = Annotated[
+    bool,
+    typer.Option("--noise", help="Show a sample of the likelihood p(x|z) instead of its mean."),
+]
+
 
 def refuse_unused(flag: str, unused: bool, remedy: str) -> None:
     """Refuse a flag that has no effect.

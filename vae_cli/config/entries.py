@@ -38,6 +38,8 @@ class Entry:
         """The allowed values, for a person."""
         if self.format:
             return self.format
+        if self.type is bool:
+            return "true, false"
         if self.low is not None:
             return f"{self.low:,} {'<' if self.open_below else '≤'} x ≤ {self.high:,}"
         return ", ".join(str(choice) for choice in get_args(self.type) if isinstance(choice, str))

@@ -33,18 +33,26 @@ def latent_of(posterior: DiagonalNormal, generator: Generator | None = None) -> 
 
 @torch.no_grad()
 def reconstruct(
-    model: LatentModel, x: Tensor, generator: Generator | None = None
+    model: LatentModel,
+    x: Tensor,
+    generator: Generator | None = None,
+    *,
+    sample: bool = True,
+    noise: bool = False,
 ) -> Reconstruction[Tensor]:
     """Encode and decode images `(B, C, H, W)` with pixels in [0, 1], or rows `(B, D)`.
 
     Args:
         model: a trained model.
         x: the items.
-        generator: if given, the posterior is sampled; otherwise its mean is decoded.
+        generator: the source of random numbers; without it, the posterior's mean is decoded.
+        sample: whether the posterior is sampled, if there is a generator.
+        noise: whether the items are samples of p(x|z) instead of its mean.
     """
     posterior = model.posterior(x)
-    z = latent_of(posterior, generator)
+    z = latent_of(posterior, generator if sample else None)
     likelihood = model.decode(z)
-    noise = Generator(x.device).manual_seed(0)  # an estimate must not differ from call to call
-    kl = model.prior.kl(posterior, posterior.rsample(noise, KL_SAMPLES)).sum(-1)
-    return Reconstruction(likelihood.mean, likelihood.distortion(x), kl)
+    fixed = Generator(x.device).manual_seed(0)  # an estimate must not differ from call to call
+    kl = model.prior.kl(posterior, posterior.rsample(fixed, KL_SAMPLES)).sum(-1)
+    items = likelihood.sample(generator) if noise else likelihood.mean
+    return Reconstruction(items, likelihood.distortion(x), kl)
