@@ -16,11 +16,12 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Generator, Tensor
 
-from vae_cli.api.arrays import Array, Posterior, to_array, to_tensor
+from vae_cli.api.arrays import Array, Posterior, to_array, to_latents, to_tensor
+from vae_cli.api.run_data import open_run_data
 from vae_cli.config import Config
 from vae_cli.data.arrays import fit_to_spec
 from vae_cli.data.batches import chunk_length, to_unit_interval
-from vae_cli.data.catalogue import open_dataset_for, require_present
+from vae_cli.data.binarization import binarize
 from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress
 from vae_cli.errors import UsageError
 from vae_cli.items.choice import kind_of
@@ -30,7 +31,6 @@ from vae_cli.latent.reconstruction import Reconstruction, reconstruct
 from vae_cli.latent.sampling import sample, sample_latents
 from vae_cli.latent.traversal import traverse
 from vae_cli.model import LatentModel
-from vae_cli.runs.origin import explain_distrust
 
 
 @dataclass(frozen=True, repr=False)
@@ -95,14 +95,9 @@ class TrainedModel:
 
     def decode(self, z: ArrayLike) -> Array:
         """The mean of p(x|z) for latents `(N, D)`, or for one `(D,)`: `(N, ...)`."""
-        latents = torch.tensor(np.asarray(z, np.float32))
-        dims = self.model.latent_dim
-        if latents.shape[-1:] != (dims,) or latents.ndim > 2:  # noqa: PLR2004
-            shape = "x".join(map(str, latents.shape))
-            raise UsageError(f"latents of {shape}: this model has {dims} dimensions")
-        flat = latents.reshape(-1, dims).to(self.model.device)
+        latents = to_latents(z, self.model.latent_dim).to(self.model.device)
         with torch.no_grad():
-            parts = flat.split(chunk_length(self.spec.shape))
+            parts = latents.split(chunk_length(self.spec.shape))
             return self._to_items(*(self.model.decode(part).mean for part in parts))
 
     def reconstruct(
@@ -115,11 +110,8 @@ class TrainedModel:
     ) -> Reconstruction[Array]:
         """Encode and decode items.
 
-        Args:
-            items: images or rows.
-            seed: of the random numbers.
-            sample: whether the posterior is sampled; None means that it is if there is a seed.
-            noise: whether the items are samples of p(x|z) instead of its mean.
+        The posterior is sampled if there is a seed, unless `sample` says otherwise. With `noise`,
+        the items are samples of p(x|z) instead of its mean.
         """
         generator = self._generator(seed)
         is_sampled = seed is not None if sample is None else sample
@@ -247,7 +239,9 @@ class TrainedModel:
         """The test set as in `held_out`, and its spec: only other data have other classes."""
         with warnings.catch_warnings(action="ignore"):  # the training has warned already
             dataset = self.data()
-            return dataset.test(), dataset.spec
+            test = dataset.test()
+        binarized = self.settings.likelihood.name == "binarized"
+        return binarize(test) if binarized else test, dataset.spec
 
     def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> Dataset:
         """The data of its run, or those that `load` was given; `flag` is what confirms them.
@@ -255,11 +249,7 @@ class TrainedModel:
         Raises:
             UsageError: they are missing, or do not fit the model, or nobody has confirmed the path.
         """
-        name, config = self.data_name, self.settings.data
-        if name is None:
-            raise UsageError(explain_distrust(self.name, config.name, flag))
-        require_present(name, f"run {self.name}: its data")
-        return open_dataset_for(self.spec, name, progress, test_fraction=config.test_fraction)
+        return open_run_data(self, progress, flag)
 
     def _chunks(self, items: ArrayLike) -> Iterator[Tensor]:
         """Float32 items on the model's device, a limited number at a time."""

@@ -19,7 +19,7 @@ from vae_cli.config import (
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.binarization import binarize
 from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
-from vae_cli.data.dataset import Progress, Spec, Split, ignore_progress, move_splits
+from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress, move_splits
 from vae_cli.data.digest import digest_splits
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.statistics import ColumnStatistics, column_statistics
@@ -100,9 +100,7 @@ def resolve(config: Config, device: torch.device, progress: Progress = ignore_pr
     known = choose_model(dataclasses.replace(config, data=data), spec.shape)
     require_storable(known, spec)
     require_affordable(known, spec.shape, resizable=data.image_size > 0)
-    train, test = (part.head(data.limit or None) for part in (dataset.train(), dataset.test()))
-    if data.validation:
-        train, test = divide_for_validation(train, data.validation)
+    train, test = take_parts(dataset, data)
     digest, statistics = digest_splits(train, test), None
     if known.likelihood.name == "binarized":
         test = binarize(test)
@@ -135,6 +133,12 @@ def resolve(config: Config, device: torch.device, progress: Progress = ignore_pr
         precision,
         parse_save_interval(config.training.save_every),
     )
+
+
+def take_parts(dataset: Dataset, config: DataConfig) -> tuple[Split, Split]:
+    """The items to train on, and those held out: the test set, or a part kept for validation."""
+    train, test = (part.head(config.limit or None) for part in (dataset.train(), dataset.test()))
+    return divide_for_validation(train, config.validation) if config.validation else (train, test)
 
 
 def standardized(statistics: ColumnStatistics, train: Split, test: Split) -> tuple[Split, Split]:

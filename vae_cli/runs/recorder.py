@@ -17,12 +17,12 @@ from vae_cli.config import Config, SaveInterval
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
-from vae_cli.files import write_csv
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, Position, Row, facts_to_json
 from vae_cli.runs.loading import SavedState
 from vae_cli.runs.origin import sign
+from vae_cli.runs.rows import make_row, write_rows
 from vae_cli.training import EpochReport, TrainState
 from vae_cli.training.state import TOTALS
 
@@ -188,10 +188,7 @@ class RunRecorder:
         self._follow_rename()
         self.save_best()
         save_checkpoint(self.run.last, self._copy_state({}))
-        if self.rows:
-            columns = list(dict.fromkeys(name for row in self.rows for name in row))
-            rows = ([row.get(name, "") for name in columns] for row in self.rows)
-            write_csv(self.run.metrics_file, columns, rows)
+        write_rows(self.run.metrics_file, self.rows)
         self.next_save = time.monotonic() + self.interval.seconds
         self.saved_epoch = self.state.epoch
 
@@ -239,17 +236,3 @@ class RunRecorder:
         state = self.state.tensors()
         tensors = {f"state.{name}": tensor.detach().cpu().clone() for name, tensor in state.items()}
         return Checkpoint(tensors | dict(more), facts_to_json(self._facts()))
-
-
-def make_row(report: EpochReport, held_out_name: str) -> Row:
-    """One row of `metrics.csv`: the terms of the losses in nats, averaged over items."""
-    row: Row = {"epoch": report.epoch}
-    for part, metrics in (("train", report.train), (held_out_name, report.test)):
-        for name in report.test.terms:
-            row[f"{part}_{name}"] = round(metrics.terms[name], 4)
-        row[f"{part}_loss"] = round(metrics.loss, 4)
-    return row | {
-        f"{held_out_name}_elbo": round(report.test.elbo, 4),
-        "active_dims": report.test.active,
-        "seconds": round(report.seconds, 3),
-    }
