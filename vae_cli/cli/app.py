@@ -20,6 +20,7 @@ from vae_cli.cli.commands import (
     explore,
     interpolate,
     reconstruct,
+    runs,
     sample,
     train,
     traverse,
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "embed": embed.command,
     "explore": explore.command,
     "data": data.command,
+    "runs": runs.command,
 }
 for name, command in COMMANDS.items():
     app.command(name, cls=Command)(command)

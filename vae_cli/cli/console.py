@@ -167,6 +167,13 @@ class Terminal:
             table.add_row(*(Text(printable(cell)) for cell in row))
         self.out.print(table, soft_wrap=False)
 
+    def columns(self, header: str, lines: Sequence[str]) -> None:
+        """A table whose cells are already aligned, which is fast enough for a thousand lines."""
+        self._print_remarks()
+        self.out.print(Text(header.rstrip(), "bold"))
+        if lines:
+            self.out.print(Text("\n".join(line.rstrip() for line in lines)))
+
     def json(self, value: Any) -> None:
         """One JSON document; it is printed even with `--quiet`."""
         self._print_remarks()

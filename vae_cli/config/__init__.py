@@ -22,6 +22,7 @@ from vae_cli.config.schema import (
     OptimizerConfig,
     TrainingConfig,
 )
+from vae_cli.config.words import find_setting, short_name
 
 __all__ = [
     "Config",
@@ -36,11 +37,13 @@ __all__ = [
     "differences",
     "entries",
     "find_config",
+    "find_setting",
     "merge",
     "parse_assignment",
     "parse_assignments",
     "parse_save_interval",
     "read_config",
+    "short_name",
     "simplify",
     "to_dict",
     "to_toml",
