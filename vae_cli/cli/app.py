@@ -19,6 +19,7 @@ from vae_cli.cli.commands import (
     embed,
     explore,
     interpolate,
+    plot,
     reconstruct,
     runs,
     sample,
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "explore": explore.command,
     "data": data.command,
     "runs": runs.command,
+    "plot": plot.command,
 }
 for name, command in COMMANDS.items():
     app.command(name, cls=Command)(command)

@@ -58,11 +58,15 @@ class Group:
 
     def spread(self, figure: str) -> Spread | None:
         """A figure over the runs that have it; None if no run has it."""
-        values = [run.figures[figure] for run in self.runs if figure in run.figures]
-        if not values:
-            return None
-        std = statistics.stdev(values) if len(values) > 1 else None
-        return Spread(statistics.fmean(values), std, len(values))
+        return spread([run.figures[figure] for run in self.runs if figure in run.figures])
+
+
+def spread(values: Sequence[Number]) -> Spread | None:
+    """The mean and the deviation of some values; None if there are none."""
+    if not values:
+        return None
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), std, len(values))
 
 
 def varying_settings(runs: Sequence[RunSummary]) -> list[str]:
