@@ -23,6 +23,7 @@ from vae_cli.cli.commands import (
     reconstruct,
     runs,
     sample,
+    sweep,
     train,
     traverse,
 )
@@ -53,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "embed": embed.command,
     "explore": explore.command,
     "data": data.command,
+    "sweep": sweep.command,
     "runs": runs.command,
     "plot": plot.command,
 }

@@ -10,10 +10,11 @@ from rich.cells import cell_len
 from vae_cli.cli.console import Terminal, printable
 from vae_cli.errors import UsageError
 from vae_cli.files import escape_formula, require_writable_file, write_bytes, write_csv
-from vae_cli.runs.comparison import Spread, Table
+from vae_cli.runs.comparison import ALWAYS_SHOWN, Spread, Table, title_of
 from vae_cli.runs.summary import Figure
 
 SUFFIXES = (".csv", ".md", ".json")
+MAX_PLAIN = 1e7  # larger figures are shown as powers of ten
 GAP = "  "  # between two columns of a table
 
 
@@ -24,12 +25,18 @@ def format_cell(cell: Any) -> str:
             return ""
         case Spread() | Figure():
             value, deviation = cell[:2]
-            error = "" if deviation is None else f" ± {deviation:.3f}"
-            return f"{value:.3f}{error}" if isinstance(value, float) else f"{value}{error}"
+            return f"{_digits(value)}{'' if deviation is None else f' ± {_digits(deviation)}'}"
         case float():
-            return f"{cell:.3f}"
+            return _digits(cell)
         case _:
             return str(cell)
+
+
+def _digits(value: float) -> str:
+    """Three decimals, or the power of ten of a number that a failed training left."""
+    if isinstance(value, int):
+        return str(value)
+    return f"{value:.3f}" if abs(value) < MAX_PLAIN else f"{value:.3g}"
 
 
 def format_rows(table: Table) -> list[list[str]]:
@@ -62,6 +69,45 @@ def _align(cells: Sequence[str], widths: Sequence[int], texts: int) -> str:
     blanks = [" " * (width - cell_len(cell)) for cell, width in zip(cells, widths, strict=False)]
     pairs = enumerate(zip(cells, blanks, strict=True))
     return GAP.join(cell + blank if at < texts else blank + cell for at, (cell, blank) in pairs)
+
+
+def show_table(
+    terminal: Terminal,
+    table: Table,
+    records: list[dict[str, Any]],
+    output: Path | None,
+    *,
+    json: bool,
+) -> None:
+    """Write a table to a file, or print it."""
+    if output:
+        write_table_file(output, table, records)
+    if json:
+        terminal.json(records)
+    elif output:
+        terminal.result(output)
+    else:
+        print_table(terminal, without_constants(table, terminal))
+
+
+def without_constants(table: Table, terminal: Terminal) -> Table:
+    """The table without settings that are the same in several rows, which a remark names instead.
+
+    The seed and the other settings of `ALWAYS_SHOWN` are the only ones that can be the same.
+    """
+    titles = {title_of(key) for key in ALWAYS_SHOWN} | {"of"}
+    kept, same = [], []
+    for index, title in enumerate(table.columns):
+        values = {row[index] for row in table.rows}
+        if len(table.rows) > 1 and title in titles and len(values) == 1:
+            same.append(f"{'epochs' if title == 'of' else title} {values.pop()}")
+        else:
+            kept.append(index)
+    if same:
+        terminal.remark(f"all runs: {', '.join(same)}")
+    rows = [[row[index] for index in kept] for row in table.rows]
+    texts = sum(index < table.texts for index in kept)
+    return Table([table.columns[index] for index in kept], texts, rows)
 
 
 def require_table_file(path: Path | None) -> None:

@@ -1,8 +1,11 @@
 """Named experiments: configuration files that belong to the package and are found by name."""
 
 import difflib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from vae_cli.config.layers import parse_assignments, read_config
 from vae_cli.errors import UsageError
 from vae_cli.files import exists
 
@@ -29,3 +32,15 @@ def find_config(name: str) -> Path:
         hint = f"did you mean {near[0]}?" if near else f"named experiments are {', '.join(named)}"
         raise UsageError(f"--config {name}: no such file or named experiment; {hint}")
     return named.get(name, Path(name))
+
+
+def read_layers(
+    file: str | None, assignments: Sequence[str], typed: Mapping[str, Any]
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """The layers of a command line for `merge`: its file, each `--set`, and its flags.
+
+    Raises:
+        UsageError: there is no such file, it cannot be read, or an assignment is malformed.
+    """
+    named = [] if file is None else [(file, read_config(find_config(file)))]
+    return [*named, *parse_assignments(assignments), ("command line", typed)]

@@ -89,7 +89,10 @@ def read_state(run: Run) -> State:
     """Whether a run is finished, running or stopped. A running run is locked by its process."""
     if run.finished:
         return "finished"
-    return "running" if is_locked(run) else "stopped"
+    try:
+        return "running" if is_locked(run) else "stopped"
+    except OSError:  # there is no such directory, or it was removed in the meantime
+        return "stopped"
 
 
 def read_settings(run: Run) -> dict[str, Any]:

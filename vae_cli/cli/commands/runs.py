@@ -3,21 +3,19 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from vae_cli.cli.console import Terminal, printable
 from vae_cli.cli.options import Json, Quiet, refuse_unused
-from vae_cli.cli.tables import print_table, require_table_file, write_table_file
+from vae_cli.cli.records import group_record, run_record
+from vae_cli.cli.tables import require_table_file, show_table
 from vae_cli.config import find_setting
 from vae_cli.errors import UsageError, list_some
 from vae_cli.runs.comparison import (
-    ALWAYS_SHOWN,
     SEED,
     Group,
-    Table,
-    figure_names,
     group_runs,
     sort_runs,
     tabulate_groups,
@@ -94,46 +92,7 @@ def command(
         table, records = tabulate_groups(groups), [group_record(one) for one in groups]
     else:
         table, records = tabulate_runs(runs), [run_record(run) for run in runs]
-    show(terminal, table, records, output, json=json)
-
-
-def show(
-    terminal: Terminal,
-    table: Table,
-    records: list[dict[str, Any]],
-    output: Path | None,
-    *,
-    json: bool,
-) -> None:
-    """Write a table to a file, or print it."""
-    if output:
-        write_table_file(output, table, records)
-    if json:
-        terminal.json(records)
-    elif output:
-        terminal.result(output)
-    else:
-        print_table(terminal, without_constants(table, terminal))
-
-
-def without_constants(table: Table, terminal: Terminal) -> Table:
-    """The table without settings that are the same in several rows, which a remark names instead.
-
-    The seed and the other settings of `ALWAYS_SHOWN` are the only ones that can be the same.
-    """
-    titles = {title_of(key) for key in ALWAYS_SHOWN} | {"of"}
-    kept, same = [], []
-    for index, title in enumerate(table.columns):
-        values = {row[index] for row in table.rows}
-        if len(table.rows) > 1 and title in titles and len(values) == 1:
-            same.append(f"{'epochs' if title == 'of' else title} {values.pop()}")
-        else:
-            kept.append(index)
-    if same:
-        terminal.remark(f"all runs: {', '.join(same)}")
-    rows = [[row[index] for index in kept] for row in table.rows]
-    texts = sum(index < table.texts for index in kept)
-    return Table([table.columns[index] for index in kept], texts, rows)
+    show_table(terminal, table, records, output, json=json)
 
 
 def group_finished(
@@ -155,29 +114,6 @@ def group_finished(
         names = ", ".join(sorted(map(title_of, mixed)))
         terminal.remark(f"within a group, these settings differ too: {names}", "yellow")
     return groups
-
-
-def run_record(run: RunSummary) -> dict[str, Any]:
-    """Everything that is known about a run, for JSON."""
-    return {
-        "name": run.run.name,
-        "path": str(run.run.path),
-        "state": run.state,
-        "epochs": run.epochs,
-        "settings": dict(run.settings),
-        "metrics": dict(run.metrics),
-        "evaluation": {name: figure._asdict() for name, figure in run.evaluation.items()},
-    }
-
-
-def group_record(group: Group) -> dict[str, Any]:
-    """A group for JSON."""
-    spreads = {name: group.spread(name) for name in figure_names(group.runs)}
-    return {
-        "settings": group.settings,
-        "runs": [run.run.name for run in group.runs],
-        "figures": {name: spread._asdict() for name, spread in spreads.items() if spread},
-    }
 
 
 def remove(patterns: Sequence[str], terminal: Terminal, *, yes: bool, json: bool) -> None:

@@ -54,11 +54,7 @@ def command(
     """
     refuse_unused(f"RUN {run_name}", bool(run_name) and not resume, "add --resume")
     refuse_unused("--name", bool(name) and resume, "leave out --resume")
-    layers = []
-    if config_file is not None:
-        layers.append((config_file, config.read_config(config.find_config(config_file))))
-    layers += config.parse_assignments(assignments or [])
-    layers.append(("command line", typed))
+    layers = config.read_layers(config_file, assignments or [], typed)
     settings = config.merge(*layers)
     find_source(settings.data.name, "--data")  # a typo is answered before torch is imported
     terminal = Terminal(quiet=quiet or json, lasting=True)
