@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+UNIT_AXES = ("PC", "z")  # the beginnings of labels of axes whose numbers mean something
 MANY_POINTS = 5000  # with more, points are more transparent
 OTHERS_GREY = 0.75  # grey value of the classes that have no colour of their own
 MAX_CLASS_LENGTH = 28  # characters of a class in the legend
@@ -50,7 +51,7 @@ def render_map(
         )
         axes.set_title(title, parse_math=False)
         axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
-        _style_axes(axes, has_units=axis_labels[0].startswith("PC"))
+        _style_axes(axes, has_units=axis_labels[0].startswith(UNIT_AXES))
         _add_class_legend(figure, legend)
         return encode_figure(figure)
 
