@@ -15,6 +15,8 @@ import typer
 
 from vae_cli import __version__
 from vae_cli.cli.commands import (
+    check,
+    config,
     data,
     embed,
     explore,
@@ -59,6 +61,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sweep": sweep.command,
     "runs": runs.command,
     "plot": plot.command,
+    "config": config.command,
+    "check": check.command,
 }
 for name, command in COMMANDS.items():
     app.command(name, cls=Command)(command)

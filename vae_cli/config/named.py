@@ -20,8 +20,12 @@ def named_configs(package: Path = PACKAGE) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def find_config(name: str) -> Path:
+def find_config(name: str, flag: str = "--config") -> Path:
     """The file of a named experiment, or else the path; `./NAME` is always a path.
+
+    Args:
+        name: of the experiment or of the file.
+        flag: the option that it was given to, for the error message.
 
     Raises:
         UsageError: there is neither.
@@ -30,7 +34,8 @@ def find_config(name: str) -> Path:
     if name not in named and not exists(name):
         near = difflib.get_close_matches(name, named, 1)
         hint = f"did you mean {near[0]}?" if near else f"named experiments are {', '.join(named)}"
-        raise UsageError(f"--config {name}: no such file or named experiment; {hint}")
+        label = f"{flag} {name}".lstrip()
+        raise UsageError(f"{label}: no such file or named experiment; {hint}")
     return named.get(name, Path(name))
 
 
