@@ -200,3 +200,14 @@ def test_on_a_narrow_terminal_the_last_columns_are_named_instead(
     assert max(map(len, out.splitlines())) <= 50
     hidden = "test_mse, test_loss, active_dims"
     assert f"too narrow for {hidden}: widen the terminal, or write -o FILE.csv" in err
+
+
+def test_hostile_names_are_printed_and_written_without_control_characters(
+    three: Path, use: Use
+) -> None:
+    shutil.copytree("runs/b2-s0", "runs/\x1b[31m=1+1|\u202e")
+    shown = use("runs").out
+    assert "\\x1b[31m=1+1|\\u202e" in shown
+    use("runs", "-o", "t.md")
+    assert "\x1b" not in Path("t.md").read_text()
+    use("plot", "*1+1*")

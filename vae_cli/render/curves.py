@@ -12,6 +12,7 @@ from vae_cli.render.figures import (
     choose_colours,
     encode_figure,
     new_figure,
+    shorten,
     style_axes,
 )
 
@@ -190,7 +191,7 @@ def _draw_points(axes: "Axes", points: Sequence[Point], colour: Any, *, below: b
     axes.errorbar(x, y, tall, wide, color=colour, marker="o", lw=1.2, markersize=5, capsize=2)
     for point in points:
         axes.annotate(
-            point.label,
+            shorten(point.label),
             (point.x[0], point.y[0]),
             (-6, -6) if below else (6, 5),
             textcoords="offset points",

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 160
-MAX_NAME_LENGTH = 40  # characters of a name in a legend
+MAX_NAME_LENGTH, MAX_TITLE_LENGTH = 40, 80  # characters of a name in a legend, and of a title
 # Told apart by people with any of the common kinds of colour blindness (Okabe and Ito, 2008).
 SAFE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 DARKEST, LIGHTEST = 0.0, 0.8  # of viridis; its lightest part cannot be read on white
@@ -69,7 +69,7 @@ def add_legend(figure: "Figure", handles: Sequence[Any], names: Sequence[str]) -
 
 def add_caption(figure: "Figure", title: str, caption: str) -> None:
     """A title above a figure, and a sentence below it that says how to read it."""
-    figure.suptitle(title, fontsize=12).set_parse_math(False)
+    figure.suptitle(shorten(title, MAX_TITLE_LENGTH), fontsize=12).set_parse_math(False)
     figure.supxlabel(caption, fontsize=9, color="0.35").set_parse_math(False)
 
 
