@@ -15,7 +15,8 @@ from vae_cli.cli.app import COMMANDS, app, main
 from vae_cli.config import entries
 
 Capture = pytest.CaptureFixture[str]
-USES_A_RUN = [command for command in COMMANDS if command not in {"train", "data"}]
+USES_NO_RUN = {"train", "sweep", "data", "config", "check"}
+USES_A_RUN = [command for command in COMMANDS if command not in USES_NO_RUN]
 
 
 # ---------------------------------------------------------------------- help

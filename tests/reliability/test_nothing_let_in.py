@@ -309,6 +309,13 @@ COMMANDS = {
     "interpolate": ["interpolate", "--steps", "3", "--run", "RUN"],
     "embed": ["embed", "--plot", "map.png", "--run", "RUN"],
     "explore": ["explore", "--export", "page.html", "--run", "RUN"],
+    "manifold": ["manifold", "-n", "2", "--run", "RUN"],
+    "swap": ["swap", "--run", "RUN"],
+    "runs": ["runs", "RUN"],
+    "plot": ["plot", "RUN"],
+    "sweep": ["sweep", "beta=0.5,1", "--limit", "256", "--epochs", "1"],
+    "config": ["config", "show", "RUN"],
+    "check": ["check"],
     "help": ["train", "--help"],
 }
 
@@ -336,6 +343,6 @@ def test_a_command_with_its_output_in_a_pipe_prints_no_control_codes(
     words = [str(home / "runs/small") if word == "RUN" else word for word in COMMANDS[name]]
     assert main(words) == 0
     assert_printable("".join(capfd.readouterr()))
-    if name in {"train", "reconstruct", "traverse", "data", "embed"}:
+    if name not in {"sample", "interpolate", "explore", "help"}:
         assert main([*words, "--json"]) == 0
         json.loads(capfd.readouterr().out, parse_constant=pytest.fail)

@@ -15,12 +15,19 @@ import typer
 
 from vae_cli import __version__
 from vae_cli.cli.commands import (
+    check,
+    config,
     data,
     embed,
     explore,
     interpolate,
+    manifold,
+    plot,
     reconstruct,
+    runs,
     sample,
+    swap,
+    sweep,
     train,
     traverse,
 )
@@ -48,9 +55,16 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample.command,
     "traverse": traverse.command,
     "interpolate": interpolate.command,
+    "manifold": manifold.command,
+    "swap": swap.command,
     "embed": embed.command,
     "explore": explore.command,
     "data": data.command,
+    "sweep": sweep.command,
+    "runs": runs.command,
+    "plot": plot.command,
+    "config": config.command,
+    "check": check.command,
 }
 for name, command in COMMANDS.items():
     app.command(name, cls=Command)(command)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import final
 
 import torch
 from torch import Tensor
@@ -157,3 +158,19 @@ class UndividedDataset(Dataset):
     def _divide_once(self) -> tuple[Split, Split]:
         self.parts = self.parts or self.divide()
         return self.parts
+
+
+@final
+class LoadedDataset(UndividedDataset):
+    """Another data set that is read once, for several trainings on it."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset, self.spec = dataset, dataset.spec
+
+    def divide(self) -> tuple[Split, Split]:
+        """Both parts of the other data set."""
+        return self.dataset.train(), self.dataset.test()
+
+    def names(self, split: Split) -> list[str]:
+        """The names of the other data set."""
+        return self.dataset.names(split)

@@ -82,25 +82,28 @@ class Resolved:
         return measure_size(model, self.spec.shape, self.config.training.batch_size)
 
 
-def resolve(config: Config, device: torch.device, progress: Progress = ignore_progress) -> Resolved:
+def resolve(
+    config: Config,
+    device: torch.device,
+    progress: Progress = ignore_progress,
+    dataset: Dataset | None = None,
+) -> Resolved:
     """Open the data, and make every choice that the settings leave open.
 
     Args:
         config: the settings as they were given.
         device: the device to train on.
         progress: called with the number of pictures decoded so far and the total.
+        dataset: the data of the settings, if they are open already.
 
     Raises:
         UsageError: the data cannot be used, or the settings do not fit the data or the device.
         VAEError: a download fails, or the cache cannot be written.
     """
     require_supported(config.training.precision, device)
-    dataset = build_dataset(config.data, progress, flag="--data")
-    spec, data = dataset.spec, resolve_data(config.data, dataset.spec)
-    known = choose_model(dataclasses.replace(config, data=data), spec.shape)
-    require_storable(known, spec)
-    require_affordable(known, spec.shape, resizable=data.image_size > 0)
-    train, test = take_parts(dataset, data)
+    dataset = dataset or build_dataset(config.data, progress, flag="--data")
+    spec, known = dataset.spec, settle(config, dataset.spec)
+    train, test = take_parts(dataset, known.data)
     digest, statistics = digest_splits(train, test), None
     if known.likelihood.name == "binarized":
         test = binarize(test)
@@ -139,6 +142,19 @@ def take_parts(dataset: Dataset, config: DataConfig) -> tuple[Split, Split]:
     """The items to train on, and those held out: the test set, or a part kept for validation."""
     train, test = (part.head(config.limit or None) for part in (dataset.train(), dataset.test()))
     return divide_for_validation(train, config.validation) if config.validation else (train, test)
+
+
+def settle(config: Config, spec: Spec) -> Config:
+    """The settings with the choices that depend on what the items are, and not on their values.
+
+    Raises:
+        UsageError: the settings do not fit the items, or the network would need too much memory.
+    """
+    data = resolve_data(config.data, spec)
+    known = choose_model(dataclasses.replace(config, data=data), spec.shape)
+    require_storable(known, spec)
+    require_affordable(known, spec.shape, resizable=data.image_size > 0)
+    return known
 
 
 def standardized(statistics: ColumnStatistics, train: Split, test: Split) -> tuple[Split, Split]:

@@ -1,6 +1,6 @@
 """Rows of a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
@@ -102,8 +102,18 @@ class Rows(ItemKind):
         indices = np.indices(rows.shape[:2]) + 1
         self._write_indexed({"way": indices[0], "step": indices[1]}, rows, path)
 
-    def _write_indexed(self, index: dict[str, np.ndarray], rows: np.ndarray, path: Path) -> None:
-        table = np.concatenate([np.stack(list(index.values()), -1), rows], -1)
+    def write_grid(
+        self,
+        items: ArrayLike,
+        index: Mapping[str, ArrayLike],
+        path: Path,
+        scale: int | None,  # noqa: ARG002  of a picture
+    ) -> None:
+        """Write the rows after their numbers in the index, in the order of the grid."""
+        self._write_indexed(index, np.asarray(items), path)
+
+    def _write_indexed(self, index: Mapping[str, ArrayLike], rows: np.ndarray, path: Path) -> None:
+        table = np.concatenate([np.stack([np.asarray(n) for n in index.values()], -1), rows], -1)
         columns = (*index, *self.spec.columns)
         write_table(path, columns, table.reshape(-1, table.shape[-1]))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.dims import parse_dims
 from vae_cli.cli.inputs import read_items, require_writable_output, take_test_items
 from vae_cli.cli.offsets import parse_offsets
 from vae_cli.cli.opening import choose_seed, open_run
@@ -23,7 +24,6 @@ from vae_cli.cli.options import (
     Seed,
     refuse_unused,
 )
-from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -114,26 +114,3 @@ def print_rows(
         table = [(str(row), number, f"{kl:.3f}") for row, (number, kl) in enumerate(rows, 1)]
         terminal.table(("row", "dimension", "KL (nats)"), table)
     terminal.result(path)
-
-
-def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
-    """The dimensions that were asked for; `all` means every one, sorted by KL.
-
-    Args:
-        words: each is a number, several as in `1,2`, or `all`.
-        kl_by_dim: of all dimensions, `(D,)`.
-
-    Raises:
-        UsageError: a word is not a number, or it is out of range.
-    """
-    words = [part.strip() for word in words for part in word.split(",")]
-    if words == ["all"]:
-        return kl_by_dim.argsort(descending=True).tolist()
-    if "all" in words:
-        raise UsageError("--dim all stands alone: it is every dimension already")
-    count = len(kl_by_dim)
-    allowed = set(map(str, range(count)))
-    for word in words:
-        if word not in allowed:
-            raise UsageError(f"--dim {word}: choose 0 to {count - 1}, or all")
-    return [int(word) for word in words]
