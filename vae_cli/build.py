@@ -7,7 +7,7 @@ from torch import Generator, nn
 
 from vae_cli.config import Config, DataConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
 from vae_cli.data.catalogue import find_source, open_dataset
-from vae_cli.data.dataset import Dataset, Progress
+from vae_cli.data.dataset import Dataset, Progress, TableRules
 from vae_cli.data.statistics import ColumnStatistics
 from vae_cli.model import (
     PRESETS,
@@ -42,6 +42,7 @@ def build_dataset(config: DataConfig, progress: Progress, flag: str) -> Dataset:
         image_size=config.image_size,
         channels=config.channels,
         test_fraction=config.test_fraction,
+        rules=TableRules(config.label, config.drop, config.missing),
         progress=progress,
     )
 

@@ -25,6 +25,7 @@ class Entry:
     format: str
     alias: str
     spellings: Mapping[str, str]
+    metavar: str | None
 
     @property
     def key(self) -> str:
@@ -63,4 +64,5 @@ def entries() -> Iterator[Entry]:
                 format=setting.format,
                 alias=setting.alias,
                 spellings=setting.spellings,
+                metavar=setting.metavar,
             )

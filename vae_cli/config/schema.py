@@ -29,6 +29,7 @@ class Setting:
         format: how a text must be written, if not every text is allowed.
         alias: a shorter name that many people type; it is accepted in every place.
         spellings: other spellings of an allowed value.
+        metavar: what stands for the value in `--help`, if it is the name of something.
     """
 
     help: str
@@ -36,6 +37,7 @@ class Setting:
     format: str = ""
     alias: str = ""
     spellings: Mapping[str, str] = field(default_factory=dict)
+    metavar: str | None = None
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -88,6 +90,29 @@ class DataConfig:
             "--test-fraction",
         ),
     ] = 0.1
+    label: Annotated[
+        str,
+        Setting(
+            "Column of a table that holds the class; it is not learned.",
+            "--label",
+            metavar="COLUMN",
+        ),
+    ] = ""
+    drop: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Columns of a table that are left out; A,B are two.",
+            "--drop",
+            metavar="COLUMNS",
+        ),
+    ] = ()
+    missing: Annotated[
+        Literal["error", "drop", "mean"],
+        Setting(
+            "If a table has missing values: an error, drop the row, or take the column's mean.",
+            "--missing",
+        ),
+    ] = "error"
 
 
 @section

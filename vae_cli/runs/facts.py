@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -87,6 +88,8 @@ def parse_facts(values: dict[str, Any], source: object) -> Facts:
         raise VAEError(f"{source} is damaged: {error}") from error
     if not has_valid_shape(facts.data):
         raise VAEError(f"{source} is damaged: data.shape = {facts.data.shape}")
+    if not has_valid_columns(facts.data):
+        raise VAEError(f"{source} is damaged: data.columns do not fit data.shape")
     return facts
 
 
@@ -94,6 +97,17 @@ def has_valid_shape(spec: Spec) -> bool:
     """Whether items are images or rows of a size that a checkpoint may have."""
     is_known = len(spec.shape) in {ROW_DIMS, IMAGE_DIMS}
     return is_known and all(0 < side <= MAX_SIDE for side in spec.shape)
+
+
+def has_valid_columns(spec: Spec) -> bool:
+    """Whether a table has one name and, if there are any, one finite mean for each column."""
+    if spec.is_image:
+        return not (spec.columns or spec.table.means)
+    count = spec.shape[0]
+    names, means = spec.columns, spec.table.means
+    is_named = len(names) == len(set(names)) == count
+    needed = count if spec.table.missing == "mean" else 0
+    return is_named and len(means) == needed and all(map(math.isfinite, means))
 
 
 def require_storable(config: Config, spec: Spec) -> None:
