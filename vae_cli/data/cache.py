@@ -2,6 +2,7 @@
 
 KEY.npy          a finished tensor
 KEY.json         the facts that belong to it
+KEY.partial.*    the same two for a tensor that lacks some rows
 KEY.RANDOM.tmp   a tensor that is being filled, or that a killed process left behind
 KEY.lock         held by the process that fills the tensor
 """
@@ -29,11 +30,14 @@ from vae_cli.locks import lock
 
 POLL_SECONDS = 0.1  # between two attempts to get a lock
 TEMPORARY_SUFFIX = ".tmp"
+PARTIAL_SUFFIX = ".partial.npy"
+
+Refill = Callable[[np.ndarray, Any], Any]
 
 
 @dataclass(frozen=True)
 class Unfinished:
-    """The facts of a tensor that is for this process only, because filling it again may help."""
+    """The facts of a tensor that lacks some rows, because filling them later may succeed."""
 
     facts: Any
 
@@ -57,6 +61,8 @@ def cached_tensor(
     shape: tuple[int, ...],
     fill: Callable[[np.ndarray], Any],
     progress: Progress = ignore_progress,
+    *,
+    refill: Refill | None = None,
 ) -> tuple[Tensor, Any]:
     """A uint8 tensor in a memory-mapped file, and the facts that belong to it.
 
@@ -66,9 +72,11 @@ def cached_tensor(
     Args:
         key: the name of the file, without dots.
         shape: of the tensor.
-        fill: writes a new tensor, and returns its facts, which must be JSON values, or `Unfinished`
-            facts, and then nothing is kept.
+        fill: writes a new tensor, and returns its facts, which must be JSON values; or `Unfinished`
+            facts if some rows are missing.
         progress: called with 0 and the length of the tensor while another process fills it.
+        refill: writes the rows that are missing in an unfinished tensor, which it gets with its
+            facts, and returns the new facts; None fills the whole tensor again.
 
     Raises:
         VAEError: the file cannot be written.
@@ -80,8 +88,14 @@ def cached_tensor(
     try:
         _remove_leftovers(path.parent)
         with _locked(path.with_suffix(".lock"), lambda: progress(0, shape[0])):
-            return _read_entry(path, shape) or _fill_entry(path, shape, fill)
+            entry = _read_entry(path, shape)
+            if entry is None and refill is not None:
+                entry = _refill_entry(path, shape, refill)
+            return entry or _fill_entry(path, shape, fill)
     except OSError as error:
+        entry = _read_entry(path.with_suffix(PARTIAL_SUFFIX), shape) if refill else None
+        if entry is not None:  # the folder cannot be written, and what it has is good
+            return entry
         raise VAEError(f"cannot write {path}: {error.strerror or error}") from error
 
 
@@ -113,14 +127,45 @@ def _fill_entry(
         _allocate(temporary)
         facts = fill(array)
         array.flush()
-        tensor = wrap_array(np.lib.format.open_memmap(temporary, mode="r"))
-        if isinstance(facts, Unfinished):
-            return tensor, facts.facts  # the map outlives the name of its file
-        temporary.replace(path)
-        write_bytes(path.with_suffix(".json"), json.dumps(facts).encode())
-        return tensor, facts
+        return _name_entry(temporary, path, facts)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _refill_entry(path: Path, shape: tuple[int, ...], refill: Refill) -> tuple[Tensor, Any] | None:
+    """Fill the missing rows of an unfinished tensor in its place; None if there is none.
+
+    Other processes may have the tensor in use, but never the rows that are missing.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    partial = path.with_suffix(PARTIAL_SUFFIX)
+    entry = _read_entry(partial, shape)
+    if entry is None:
+        return None
+    array = np.lib.format.open_memmap(partial, mode="r+")
+    facts = refill(array, entry[1])
+    array.flush()
+    return _name_entry(partial, path, facts)
+
+
+def _name_entry(filled: Path, path: Path, facts: Any) -> tuple[Tensor, Any]:
+    """Give a filled tensor the name that tells whether it is finished, and store its facts.
+
+    Raises:
+        OSError: the files cannot be renamed or written.
+    """
+    is_finished = not isinstance(facts, Unfinished)
+    partial = path.with_suffix(PARTIAL_SUFFIX)
+    target, known = (path, facts) if is_finished else (partial, facts.facts)
+    tensor = wrap_array(np.lib.format.open_memmap(filled, mode="r"))
+    filled.replace(target)
+    write_bytes(target.with_suffix(".json"), json.dumps(known).encode())
+    if is_finished:
+        for one in (partial, partial.with_suffix(".json")):
+            one.unlink(missing_ok=True)
+    return tensor, known
 
 
 def _remove_leftovers(folder: Path) -> None:
