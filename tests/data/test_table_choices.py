@@ -223,6 +223,10 @@ def test_a_line_without_an_end_and_too_many_classes_are_refused(
     path = written(tmp_path / "t.csv", "k,x\n" + "".join(f"{n},1\n" for n in range(6)))
     with pytest.raises(UsageError, match=r"column k of .* has over 5 classes"):
         read(path, TableRules("k"))
+    monkeypatch.undo()
+    path.write_text("k,x\n" + "long " * 300 + ",1\n")
+    with pytest.raises(UsageError, match=r"a class in column k has over 1,000 characters"):
+        read(path, TableRules("k"))
 
 
 def test_missing_values_are_not_finite_numbers_of_the_table(tmp_path: Path) -> None:

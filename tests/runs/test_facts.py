@@ -119,4 +119,7 @@ def test_what_a_checkpoint_could_not_store_is_refused_before_the_training() -> N
         require_storable(Config(), Spec("x", (1, 8, 8), classes=("caf\udce9",)))
     with pytest.raises(UsageError, match="100001: at most 100,000"):
         require_storable(Config(), Spec("x", (100_001,)))
+    long = tuple(f"{number:05}" + "é" * 100 for number in range(60_000))
+    with pytest.raises(UsageError, match=r"the names of .* take over 32 MiB"):
+        require_storable(Config(), Spec("x", (2,), classes=long))
     require_storable(Config(), Spec("café", (100_000,)))

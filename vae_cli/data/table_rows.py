@@ -15,6 +15,7 @@ from vae_cli.data.table_columns import Choice
 from vae_cli.errors import UsageError
 
 NO_CLASS = "(none)"  # of a row whose cell in the column of the classes is empty
+MAX_CLASS_NAME = 1000  # characters
 CHECKED_ROWS = 4096  # between two checks of the budgets
 
 
@@ -86,6 +87,12 @@ class RowCollector:
             self.numbers.append(self.seen)
         if self.choice.label is not None:
             name = row[self.choice.label].strip() or NO_CLASS
+            if len(name) > MAX_CLASS_NAME:
+                column = self.columns[self.choice.label]
+                raise UsageError(
+                    f"{self.path}: a class in column {column} has over {MAX_CLASS_NAME:,} "
+                    "characters: leave the column out with --drop"
+                )
             self.labels.append(self.codes.setdefault(name, len(self.codes)))
 
     def _parse_cells(self, number: int, cells: Sequence[str]) -> Iterator[float]:

@@ -15,6 +15,7 @@ from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.errors import UsageError, VAEError
 
 MAX_SIDE = 100_000  # columns of a row, or pixels of an edge
+MAX_NAMES = 32 * 2**20  # bytes in a header, for which safetensors allows 100 MB
 IMAGE_DIMS, ROW_DIMS = 3, 1
 Count = Annotated[int, Ge(0), Le(2**53)]
 Row = dict[str, int | float]
@@ -114,9 +115,10 @@ def require_storable(config: Config, spec: Spec) -> None:
     """Check before a training that a checkpoint of it can be read after it.
 
     Raises:
-        UsageError: a name is not UTF-8, or there are too many columns.
+        UsageError: a name is not UTF-8, or there are too many columns or too many long names.
     """
-    for name in (config.data.name, spec.name, *spec.classes, *spec.columns):
+    names = (config.data.name, spec.name, *spec.classes, *spec.columns, *spec.table.dropped)
+    for name in names:
         try:
             name.encode()
         except UnicodeEncodeError as error:
@@ -125,3 +127,8 @@ def require_storable(config: Config, spec: Spec) -> None:
     if not has_valid_shape(spec):
         shape = "x".join(map(str, spec.shape))
         raise UsageError(f"{spec.name} holds items of {shape}: at most {MAX_SIDE:,} are possible")
+    if len(json.dumps(json.dumps(names))) > MAX_NAMES:  # facts are a text in a header of JSON
+        raise UsageError(
+            f"the names of the classes and columns of {spec.name} take over {MAX_NAMES >> 20} MiB: "
+            "a checkpoint cannot hold them"
+        )
