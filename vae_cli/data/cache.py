@@ -11,9 +11,8 @@ import json
 import os
 import secrets
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,11 @@ import platformdirs
 from torch import Tensor
 
 from vae_cli.data.batches import wrap_array
+from vae_cli.data.cache_locks import locked, try_lock, unlock
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.errors import VAEError
-from vae_cli.files import write_bytes
-from vae_cli.locks import lock
+from vae_cli.files import TEMPORARY_FILE_SUFFIX, write_bytes
 
-POLL_SECONDS = 0.1  # between two attempts to get a lock
 TEMPORARY_SUFFIX = ".tmp"
 PARTIAL_SUFFIX = ".partial.npy"
 
@@ -87,7 +85,7 @@ def cached_tensor(
         return entry
     try:
         _remove_leftovers(path.parent)
-        with _locked(path.with_suffix(".lock"), lambda: progress(0, shape[0])):
+        with locked(path.with_suffix(".lock"), lambda: progress(0, shape[0])):
             entry = _read_entry(path, shape)
             if entry is None and refill is not None:
                 entry = _refill_entry(path, shape, refill)
@@ -169,67 +167,28 @@ def _name_entry(filled: Path, path: Path, facts: Any) -> tuple[Tensor, Any]:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left behind: temporary files whose lock nobody holds.
+    """Remove what killed processes left behind, if nobody holds the lock of its tensor.
 
-    Those of another user, which this one may not remove, stay.
+    That of another user, which this one may not remove, stays.
     """
-    for leftover in folder.glob(f"*{TEMPORARY_SUFFIX}"):
-        lock_file = folder / f"{leftover.name.partition('.')[0]}.lock"
+    for leftover in _find_leftovers(folder):
+        lock_file = folder / f"{leftover.name.lstrip('.').partition('.')[0]}.lock"
         with suppress(BlockingIOError, PermissionError):
-            handle = _try_lock(lock_file)
+            handle = try_lock(lock_file)
             try:
                 if handle is not None:
                     leftover.unlink(missing_ok=True)
             finally:
-                _unlock(lock_file, handle)
+                unlock(lock_file, handle)
 
 
-@contextmanager
-def _locked(path: Path, wait: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock; while another process holds it, `wait` is called several times a second.
-
-    Where there are no locks, two processes may fill the same tensor, each in its own file.
-
-    Raises:
-        OSError: the lock cannot be opened.
-    """
-    while True:
-        try:
-            handle = _try_lock(path)
-            break
-        except BlockingIOError:
-            wait()
-            time.sleep(POLL_SECONDS)
-    try:
-        yield
-    finally:
-        _unlock(path, handle)
-
-
-def _try_lock(path: Path) -> int | None:
-    """The descriptor of a lock; None where there are no locks.
-
-    A lock is released by removing its file. A process that has opened the file before that gets a
-    lock on a file without a name, which holds nobody off, and opens it again.
-
-    Raises:
-        BlockingIOError: another process holds the lock.
-        OSError: it cannot be opened.
-    """
-    while True:
-        handle = lock(path, os.O_CREAT)
-        if handle is None:
-            return None
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                return handle
-        os.close(handle)
-
-
-def _unlock(path: Path, handle: int | None) -> None:
-    path.unlink(missing_ok=True)
-    if handle is not None:
-        os.close(handle)
+def _find_leftovers(folder: Path) -> Iterator[Path]:
+    """Temporary files of tensors and facts, and the facts of an unfinished tensor that is gone."""
+    yield from folder.glob(f"*{TEMPORARY_SUFFIX}")
+    yield from folder.glob(f".*.json.*{TEMPORARY_FILE_SUFFIX}")
+    for facts in folder.glob("*.partial.json"):
+        if not facts.with_suffix(".npy").exists():
+            yield facts
 
 
 def _allocate(path: Path) -> None:
