@@ -2,7 +2,7 @@
 
 from vae_cli.config import DataConfig
 from vae_cli.data.catalogue import find_source, open_dataset
-from vae_cli.data.dataset import Dataset, Progress
+from vae_cli.data.dataset import Dataset, Progress, TableRules
 
 
 def build_dataset(config: DataConfig, progress: Progress, flag: str) -> Dataset:
@@ -22,5 +22,6 @@ def build_dataset(config: DataConfig, progress: Progress, flag: str) -> Dataset:
         image_size=config.image_size,
         channels=config.channels,
         test_fraction=config.test_fraction,
+        rules=TableRules(config.label, config.drop, config.missing),
         progress=progress,
     )

@@ -27,6 +27,7 @@ class Entry:
     alias: str
     spellings: Mapping[str, str]
     only: tuple[str, tuple[str, ...]] | None
+    metavar: str | None
 
     @property
     def key(self) -> str:
@@ -68,4 +69,5 @@ def entries() -> Iterator[Entry]:
                 alias=setting.alias,
                 spellings=setting.spellings,
                 only=setting.only,
+                metavar=setting.metavar,
             )
