@@ -7,11 +7,13 @@ import pytest
 import torch
 from models import WrappedVAE
 from torch import Generator, Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
 
 from vae_cli.build import build_state
 from vae_cli.config import merge
 from vae_cli.model import Inference, NegativeELBO
 from vae_cli.training import EpochReport, TrainState, loss_and_gradients, trace
+from vae_cli.training.step import remove_views
 
 MakeImages = Callable[..., Tensor]
 MakeState = Callable[..., TrainState]
@@ -87,3 +89,13 @@ def test_the_random_numbers_are_not_used_up_by_a_trace(
     before = state.generator.get_state()
     trace(state, NegativeELBO(), 16, make_images(16) / 255.0)
     assert state.generator.get_state().equal(before)
+
+
+def test_a_trace_has_no_operations_that_return_their_input() -> None:
+    x = torch.randn(8, 6)
+    calls = make_fx(lambda x: x.detach().view(8, -1).view(4, -1).expand(4, -1).relu())(x)
+    expected = calls(x)
+    remove_views(calls)
+    names = [node.name for node in calls.graph.nodes if node.op == "call_function"]
+    assert names == ["view_1", "relu"]
+    assert calls(x).equal(expected)
