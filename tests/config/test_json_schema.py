@@ -50,7 +50,8 @@ def test_every_setting_has_its_range_and_its_help(entry: Entry) -> None:
     assert (
         SCHEMA["properties"][entry.section]["properties"][entry.name]["description"] == entry.help
     )
-    wrong: list[Any] = [None, {}, [], [[]], "no such value" if entry.range else 3]
+    empty = [] if entry.default == () else [[]]
+    wrong: list[Any] = [None, {}, *empty, [[]], "no such value" if entry.range else 3]
     if entry.low is not None and entry.high is not None:
         wrong += [entry.low - 1, entry.high + 1, *([entry.low] if entry.open_below else [])]
         assert both_accept({entry.section: {entry.name: entry.high}})

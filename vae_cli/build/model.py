@@ -64,13 +64,13 @@ def build_networks(
     if config.network == "conv":
         sizes = plan(shape, PRESETS[config.preset], activation)
         return (
-            ConvEncoder(sizes, config.latent_dim),
+            ConvEncoder(sizes, config.latent_dim, bounded=config.bounded),
             ConvDecoder(sizes, config.latent_dim, outputs_per_value),
         )
     hidden, latent_dim, gated = config.hidden, config.latent_dim, config.gated
     outputs = (shape[0] * outputs_per_value, *shape[1:])
     return (
-        MLPEncoder(shape, hidden, latent_dim, activation, gated=gated),
+        MLPEncoder(shape, hidden, latent_dim, activation, gated=gated, bounded=config.bounded),
         MLPDecoder(outputs, hidden, latent_dim, activation, gated=gated),
     )
 

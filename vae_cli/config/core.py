@@ -49,6 +49,9 @@ class ModelConfig:
             only=("model.network", ("mlp",)),
         ),
     ] = False
+    bounded: Annotated[
+        bool, Setting("Hold the log-variance of the posterior between -6 and 2.")
+    ] = False
     output_bias: Annotated[
         Literal["random", "data"],
         Setting("Start of the decoder's last bias; data is the mean of the training set."),

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_cli.model.networks.layers import to_normal
 from vae_cli.model.normal import DiagonalNormal
 
 MIN_SIDE = 8  # pixels; sides of this length or less are not halved
@@ -98,10 +99,12 @@ class ConvEncoder(nn.Module):
     Args:
         plan: the sizes.
         latent_dim: D.
+        bounded: whether the log-variance is held between limits.
     """
 
-    def __init__(self, plan: Plan, latent_dim: int) -> None:
+    def __init__(self, plan: Plan, latent_dim: int, *, bounded: bool = False) -> None:
         super().__init__()
+        self.bounded = bounded
         layers: list[nn.Module] = []
         for width_in, width in zip((plan.shape[0], *plan.widths), plan.widths, strict=False):
             layers += [conv(width_in, width, stride=2), *blocks(width, plan)]
@@ -113,10 +116,8 @@ class ConvEncoder(nn.Module):
     def forward(self, x: Tensor) -> DiagonalNormal:
         """The posterior of images `(B, C, H, W)`: parameters `(B, D)`."""
         features = self.activation(self.norm(self.layers(x))).flatten(1)
-        mean, log_variance = (
-            self.project(self.activation(self.dense(features))).float().chunk(2, dim=-1)
-        )
-        return DiagonalNormal(mean, log_variance)
+        parameters = self.project(self.activation(self.dense(features)))
+        return to_normal(parameters, bounded=self.bounded)
 
 
 @final
