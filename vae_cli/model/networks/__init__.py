@@ -5,4 +5,13 @@ from vae_cli.model.networks.layers import Gated
 from vae_cli.model.networks.mlp import MLPDecoder, MLPEncoder
 from vae_cli.model.networks.rung import Rung
 
-__all__ = ["PRESETS", "ConvDecoder", "ConvEncoder", "Gated", "MLPDecoder", "MLPEncoder", "Rung", "plan"]
+__all__ = [
+    "PRESETS",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Gated",
+    "MLPDecoder",
+    "MLPEncoder",
+    "Rung",
+    "plan",
+]
