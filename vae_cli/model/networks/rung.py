@@ -3,6 +3,7 @@
 from math import prod
 from typing import final
 
+import torch
 from torch import Tensor, nn
 
 from vae_cli.model.networks.conv import Block, Plan, conv, norm
@@ -14,7 +15,9 @@ class Rung(nn.Module):
     """The conditional prior and posterior of one level, and the way of its latents into the image.
 
     The latents are images of a few channels, in the size of one level of the decoder. They are
-    flattened to `D = channels × height × width` values.
+    flattened to `D = channels × height × width` values. At the start of a training, the posterior is
+    close to the prior and the latents change little, as in a VAE without this level. Otherwise their
+    noise and their KL hide the top level, and the training can stay where no level says anything.
 
     Args:
         plan: the sizes of the encoder and decoder.
@@ -30,6 +33,8 @@ class Rung(nn.Module):
         self.norm_down, self.norm_up = norm(width), norm(width)
         self.down, self.up = conv(width, 4 * channels), conv(width, 2 * channels)
         self.merge = conv(channels, width)
+        for layer, factor in ((self.down, 0.1), (self.up, 0.1), (self.merge, 0.01)):
+            shrink(layer, factor)
 
     @property
     def latent_dim(self) -> int:
@@ -62,3 +67,11 @@ class Rung(nn.Module):
         """The features of the top-down pass with the latents `(N, D)` of this level."""
         merged: Tensor = self.merge(z.unflatten(1, self.shape))
         return h + merged
+
+
+@torch.no_grad()
+def shrink(layer: nn.Conv2d, factor: float) -> None:
+    """Let a convolution start with small weights and without a bias."""
+    assert layer.bias is not None
+    layer.weight.mul_(factor)
+    layer.bias.zero_()
