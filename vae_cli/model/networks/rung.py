@@ -15,9 +15,11 @@ class Rung(nn.Module):
     """The conditional prior and posterior of one level, and the way of its latents into the image.
 
     The latents are images of a few channels, in the size of one level of the decoder. They are
-    flattened to `D = channels × height × width` values. At the start of a training, the posterior is
-    close to the prior and the latents change little, as in a VAE without this level. Otherwise their
-    noise and their KL hide the top level, and the training can stay where no level says anything.
+    flattened to `D = channels × height × width` values.
+
+    At the start of a training, the posterior is close to the prior, and the latents change little.
+    Otherwise their noise and their KL hide the top level at first, and the training can stay where
+    no level says anything.
 
     Args:
         plan: the sizes of the encoder and decoder.
