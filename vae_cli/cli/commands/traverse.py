@@ -24,6 +24,7 @@ from vae_cli.cli.options import (
     Seed,
     refuse_unused,
 )
+from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
