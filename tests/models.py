@@ -48,6 +48,9 @@ class WrappedVAE(LatentModel):
     def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
         return self.vae.infer(x, samples, generator)
 
+    def infer_mean(self, x: Tensor) -> Inference:
+        return self.vae.infer_mean(x)
+
 
 class NoiselessVAE(WrappedVAE):
     """A VAE that decodes the posterior mean, so that losses do not depend on random numbers."""

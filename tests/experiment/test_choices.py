@@ -50,9 +50,14 @@ def test_the_likelihood_that_auto_chooses_suits_the_items() -> None:
     assert choose_model(merge(), ROW).likelihood.name == "columns"
 
 
+LADDER: Tables = {"model": {"network": "hierarchical"}}
 REFUSED: list[tuple[Tables, tuple[int, ...], str]] = [
-    ({"model": {"preset": "large"}}, IMAGE, "--preset is for --model conv, not mlp: leave it out"),
-    ({"model": {"preset": "large"}}, ROW, "--preset is for --model conv, not mlp: leave it out"),
+    (
+        {"model": {"preset": "large"}},
+        IMAGE,
+        "--preset is for --model conv or hierarchical, not mlp",
+    ),
+    ({"model": {"preset": "large"}}, ROW, "--preset is for --model conv or hierarchical, not mlp"),
     ({"model": {"hidden": [9]}}, (3, 64, 64), "--hidden is for --model mlp, not conv"),
     ({"model": {"gated": True}}, (3, 64, 64), "model.gated is for --model mlp, not conv"),
     ({"objective": {"samples": 9}}, IMAGE, "objective.samples is for --objective iwae or dreg"),
@@ -69,6 +74,15 @@ REFUSED: list[tuple[Tables, tuple[int, ...], str]] = [
     ),
     ({"prior": {"name": "realnvp"}, "model": {"latent_dim": 1}}, IMAGE, "must be 2 or more"),
     ({"optimizer": {"name": "normgrad", "clip_norm": 1.0}}, IMAGE, "is for optimizer.name adam or"),
+    ({"model": {"levels": 2}}, IMAGE, "model.levels is for --model hierarchical, not mlp"),
+    ({"model": {"level_channels": 2}}, IMAGE, "is for --model hierarchical, not mlp"),
+    (LADDER | {"objective": {"name": "dreg"}}, IMAGE, "--objective dreg is for one level"),
+    (LADDER | {"objective": {"name": "tc"}}, IMAGE, "--objective tc is for one level"),
+    (LADDER | {"objective": {"name": "mmd"}}, IMAGE, "--objective mmd is for one level"),
+    (LADDER | {"prior": {"name": "vamp"}}, IMAGE, "--prior vamp is for one level of latents"),
+    (LADDER, ROW, "--model hierarchical takes images from 16x16 to 64x64, not vectors: try mlp"),
+    (LADDER, (1, 8, 8), "16x16 to 64x64, not images of 8x8: try mlp"),
+    (LADDER, (1, 65, 64), "not images of 65x64: try conv, or --image-size 64 for a folder"),
     ({"optimizer": {"weight_decay": 0.1}}, IMAGE, "is for optimizer.name adamw, not adam"),
 ]
 
@@ -81,6 +95,16 @@ def test_settings_that_make_no_sense_together_are_refused_in_one_line(
         choose_model(merge(("", tables)), shape)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("objective", ["elbo", "capacity", "iwae", "miwae"])
+@pytest.mark.parametrize("prior", ["normal", "mog", "realnvp"])
+@pytest.mark.parametrize("shape", [(1, 16, 16), (3, 64, 17)])
+def test_the_hierarchical_network_takes_the_other_objectives_and_priors(
+    objective: str, prior: str, shape: tuple[int, ...]
+) -> None:
+    tables = LADDER | {"objective": {"name": objective}, "prior": {"name": prior}}
+    assert choose_model(merge(("", tables)), shape).model.network == "hierarchical"
 
 
 def test_what_makes_sense_is_left_as_it_is() -> None:

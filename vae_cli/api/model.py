@@ -29,7 +29,7 @@ from vae_cli.items.kind import ItemKind
 from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.reconstruction import Reconstruction, reconstruct
 from vae_cli.latent.sampling import sample, sample_latents
-from vae_cli.latent.traversal import traverse
+from vae_cli.latent.traversal import infer_level, traverse
 from vae_cli.model import LatentModel
 
 
@@ -167,6 +167,7 @@ class TrainedModel:
         dims: Sequence[int] | None = None,
         *,
         seed: int | None = None,
+        level: int = 0,
     ) -> Array:
         """Decode latents that are shifted from the posterior of one item.
 
@@ -176,22 +177,25 @@ class TrainedModel:
             dims: one row for each of these dimensions, which is shifted alone; None is one row in
                 which all dimensions are shifted together.
             seed: if given, every tile is decoded from a new sample.
+            level: of a hierarchical model, 0 is the top; see `infer_level`.
 
         Returns:
             `(rows, K, ...)`.
 
         Raises:
-            UsageError: the model has no such item or dimension.
+            UsageError: the model has no such item, level or dimension.
         """
-        x = next(self._chunks(item))[:1]
-        known = range(self.model.latent_dim)
+        (_, posterior, others) = infer_level(self.model, next(self._chunks(item))[:1], level)
+        known = range(posterior.mean.shape[1])
         if any(dim not in known for dim in dims or ()):
             raise UsageError(f"dims {dims}: this model has dimensions 0 to {known[-1]}")
         shifts = torch.as_tensor(np.asarray(offsets, np.float32)).to(self.model.device)
-        with torch.no_grad():
-            posterior = self.model.posterior(x)
-        tiles = traverse(self.model, posterior, shifts, dims, self._generator(seed))
+        tiles = traverse(self.model, posterior, shifts, dims, self._generator(seed), others)
         return self._to_items(tiles)
+
+    def kl_by_dim_of(self, item: ArrayLike, level: int = 0) -> Tensor:
+        """KL of each dimension of a level for one item, in nats: `(D,)`."""
+        return infer_level(self.model, next(self._chunks(item))[:1], level).kl_by_dim.cpu()
 
     def interpolate(self, items: ArrayLike, steps: int = 10, *, spherical: bool = False) -> Array:
         """Decode the path from the latent of each item to that of the next.

@@ -17,6 +17,7 @@ from vae_cli.model import (
     ConvDecoder,
     ConvEncoder,
     DiscretizedLogistic,
+    LadderVAE,
     Laplace,
     LatentModel,
     Likelihood,
@@ -25,6 +26,7 @@ from vae_cli.model import (
     MLPEncoder,
     Prior,
     RealNVP,
+    Rung,
     SharedGaussian,
     SquaredError,
     StandardNormal,
@@ -51,9 +53,28 @@ def build_model(
         statistics = statistics or ColumnStatistics(torch.zeros(*shape), torch.ones(*shape))
         columns = ColumnScaling(*statistics)
     likelihood = build_likelihood(config.likelihood, columns)
+    if config.model.network == "hierarchical":
+        return build_ladder(config, shape, likelihood)
     encoder, decoder = build_networks(config.model, shape, likelihood.outputs_per_value)
     prior = build_prior(config.prior, shape, config.model.latent_dim, encoder)
     return VAE(encoder, decoder, likelihood, prior, columns)
+
+
+def build_ladder(config: Config, shape: Sequence[int], likelihood: Likelihood) -> LadderVAE:
+    """A model with several levels of latents, for images of `(C, H, W)`."""
+    model = config.model
+    sizes = plan(shape, PRESETS[model.preset], ACTIVATIONS[model.activation])
+    encoder = ConvEncoder(sizes, model.latent_dim, bounded=model.bounded)
+    decoder = ConvDecoder(sizes, model.latent_dim, likelihood.outputs_per_value)
+    stages = divide_levels(model.levels - 1, len(sizes.widths))
+    rungs = [Rung(sizes, stage, model.level_channels) for stage in stages]
+    prior = build_prior(config.prior, shape, model.latent_dim, encoder)
+    return LadderVAE(encoder, decoder, rungs, likelihood, prior)
+
+
+def divide_levels(levels: int, stages: int) -> list[int]:
+    """The stage of each level, from coarse to fine; the coarser ones get what does not divide."""
+    return sorted(level % stages for level in range(levels))
 
 
 def build_networks(
@@ -125,7 +146,7 @@ def initialize_from_data(model: LatentModel, config: Config, train: Split) -> No
     order = torch.randperm(len(train), generator=generator).to(train.rows.device)
     if config.model.output_bias == "data":
         mean = mean_item(train, train.rows[order[:MAX_MEAN_ITEMS]])
-        assert isinstance(model, VAE)
+        assert isinstance(model, VAE | LadderVAE)
         assert isinstance(model.decoder, MLPDecoder | ConvDecoder)
         model.decoder.set_output_bias(model.likelihood.outputs_for(mean))
     if isinstance(model.prior, VampPrior):
