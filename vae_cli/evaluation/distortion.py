@@ -23,7 +23,8 @@ def distortion_from_outputs(model: VAE, outputs: Tensor, x: Tensor) -> Tensor:
     match model.likelihood:
         case SquaredError():
             errors = outputs.float().sigmoid_().sub_(x)
-            return torch.linalg.vector_norm(errors.flatten(1), dim=1).square_()
+            norms: Tensor = torch.linalg.vector_norm(errors.flatten(1), dim=1)
+            return norms.square_()
         case Bernoulli():
             logits = outputs.float().flatten(1)
             return F.softplus(logits).sum(-1) - logits @ x.flatten()

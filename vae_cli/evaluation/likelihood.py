@@ -29,22 +29,22 @@ class ItemLikelihoods:
     """What is known about the likelihood of each item, in nats: float64 `(N,)` on the CPU.
 
     Attributes:
+        samples: K.
+        values: the number of values of an item.
         distortion: −log p(x|z), averaged over the samples, with its constant.
         kl: KL(q(z|x) ‖ p(z)), in closed form where there is one.
         bound: the importance-weighted bound with all K samples.
         early: the average of ten such bounds with K/10 samples each.
         effective: the effective number of samples, from 1 to K.
-        samples: K.
-        values: the number of values of an item.
     """
 
+    samples: int
+    values: int
     distortion: Tensor
     kl: Tensor
     bound: Tensor
     early: Tensor
     effective: Tensor
-    samples: int
-    values: int
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def estimate_likelihoods(
             done += 1
             progress(done, len(rows))
     columns = torch.stack(scores).cpu().unbind(1)
-    return ItemLikelihoods(*columns, samples=samples, values=split.items[0].numel())
+    return ItemLikelihoods(samples, split.items[0].numel(), *columns)
 
 
 def item_generator(seed: int, row: int, device: torch.device) -> Generator:
@@ -108,7 +108,8 @@ def weigh(model: LatentModel, x: Tensor, samples: int, generator: Generator) -> 
         torch.cat([part.log_ratio for part in parts]),
         torch.cat([part.distortion for part in parts]),
         parts[0].constant,
-        sum(size * part.kl for size, part in zip(sizes, parts, strict=True)) / samples,
+        torch.stack([size * part.kl for size, part in zip(sizes, parts, strict=True)]).sum()
+        / samples,
     )
 
 
