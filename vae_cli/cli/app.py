@@ -17,6 +17,7 @@ from vae_cli import __version__
 from vae_cli.cli.commands import (
     data,
     embed,
+    evaluate,
     explore,
     interpolate,
     reconstruct,
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "traverse": traverse.command,
     "interpolate": interpolate.command,
     "embed": embed.command,
+    "evaluate": evaluate.command,
     "explore": explore.command,
     "data": data.command,
 }
