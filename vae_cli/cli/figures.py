@@ -23,6 +23,14 @@ LABELS = {
     "mse": "MSE, mean of values",
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
+    "knn_accuracy": "accuracy of neighbours",
+    "probe_accuracy": "accuracy of a linear probe",
+    "mig_chen": "MIG (Chen)",
+    "mig_locatello": "MIG (Locatello)",
+    "sap": "SAP",
+    "dci_disentanglement": "DCI disentanglement",
+    "dci_completeness": "DCI completeness",
+    "dci_informativeness": "DCI informativeness",
 }
 MAX_DECIMALS = 5
 

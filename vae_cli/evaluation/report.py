@@ -11,6 +11,8 @@ from typing import Any
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.device import describe_device
 from vae_cli.evaluation.encoding import encode
+from vae_cli.evaluation.factors import factor_figures
+from vae_cli.evaluation.features import feature_figures
 from vae_cli.evaluation.figures import Absent, Figure, Figures
 from vae_cli.evaluation.latents import kl_by_dim, latent_figures
 from vae_cli.evaluation.likelihood import estimate_likelihoods, likelihood_figures
@@ -80,11 +82,16 @@ def evaluate(
         figures = likelihood_figures(items, model)
     with stage("encoding") as progress:
         posterior = encode(model, test, progress)
+        train = encode(model, subject.train, progress)
     with stage("latents"):
         figures |= latent_figures(model, posterior, seed)
         dims = kl_by_dim(model, posterior, seed)
     with stage("reconstruction"):
         figures |= reconstruction_figures(model, test)
+    with stage("features"):
+        labels = subject.train.labels, test.labels
+        figures |= feature_figures(train.mean, labels[0], posterior.mean, labels[1])
+        figures |= factor_figures(posterior, subject.factors, seed)
     return Evaluation(
         figures,
         dims,
