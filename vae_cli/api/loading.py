@@ -17,4 +17,4 @@ def load_trained(run: Run, device: torch.device, data: str | None = None) -> Tra
     if data is not None:
         loaded = loaded._replace(data_name=data)
     loaded.model.to(device).to(memory_format=torch.channels_last).eval()
-    return TrainedModel(*loaded, name=run.name)
+    return TrainedModel(*loaded, name=run.name, folder=run.path)

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ class TrainedModel:
         data_name: of the data that `data` opens; None if its run is a stranger's and has a path.
         train_items: the number of items that it was trained on.
         name: of its run.
+        folder: of its run.
 
     Example:
         >>> from vae_cli import load
@@ -65,6 +67,7 @@ class TrainedModel:
     data_name: str | None
     train_items: int
     name: str
+    folder: Path
 
     def __repr__(self) -> str:
         """One line, because the representation of the network is long."""

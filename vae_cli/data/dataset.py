@@ -158,6 +158,14 @@ class Dataset(ABC):
         """The names of a part's items: their indices, unless the data set has better names."""
         return [str(row) for row in split.rows.tolist()]
 
+    def factors(self, split: Split) -> tuple[tuple[str, ...], Tensor] | None:  # noqa: ARG002
+        """The names of the known factors of a part's items, and their values.
+
+        Returns:
+            F names and int64 `(N, F)`, each value as an index; None if they are not known.
+        """
+        return None
+
 
 class UndividedDataset(Dataset):
     """Items that come in one part; they are divided when the first part is asked for."""

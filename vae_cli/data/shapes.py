@@ -52,6 +52,10 @@ class Shapes(UndividedDataset):
         )
         return train, test
 
+    def factors(self, split: Split) -> tuple[tuple[str, ...], Tensor]:
+        """The names of the factors, and their values `(N, 5)` for the items of a part."""
+        return tuple(FACTORS), factors()[split.rows.cpu()]
+
 
 def factors() -> Tensor:
     """The factors of each image: int64 `(30720, 5)`, indices in the order of `FACTORS`."""

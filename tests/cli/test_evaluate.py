@@ -1,0 +1,110 @@
+"""`vae evaluate`: the table, the file, several runs, and other data."""
+
+import json
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support import Refused, Use
+
+from vae_cli.cli.app import main
+
+WORDS = ("evaluate", "--samples", 20)
+
+
+@pytest.fixture(scope="module")
+def stripes_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs `a` and `b` on 12x12 images of stripes whose class is their direction."""
+    folder = tmp_path_factory.mktemp("stripes")
+    for name, seed in (("stripes", 0), ("others", 1)):
+        random = np.random.default_rng(seed)
+        labels = random.integers(0, 2, 400)
+        images = random.integers(0, 80, (400, 12, 12), np.uint8)
+        for image, label, place in zip(images, labels, random.integers(0, 12, 400), strict=True):
+            image[(slice(None), place) if label else place] = 255
+        np.savez(folder / f"{name}.npz", images=images, labels=labels)
+    words = ["train", "--data", "stripes.npz", "--epochs", "3", "--hidden", "32", "-q"]
+    with chdir(folder):
+        assert main([*words, "--latent-dim", "3", "--name", "a"]) == 0
+        assert main([*words, "--latent-dim", "2", "--name", "b", "--likelihood", "logistic"]) == 0
+        assert main([*words, "--name", "c", "--likelihood", "binarized"]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path: Path, stripes_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of its own, made the current one, with copies of the runs."""
+    (tmp_path / "runs").mkdir(exist_ok=True)
+    for run in ("a", "b", "c"):
+        (tmp_path / "runs" / run).mkdir()
+        for file in (stripes_home / "runs" / run).iterdir():
+            (tmp_path / "runs" / run / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "others.npz").symlink_to(stripes_home / "others.npz")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def evaluation_of(run: str, name: str = "evaluation.json") -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(Path("runs", run, name).read_text())
+    return document
+
+
+def test_the_table_and_the_file_agree(use: Use) -> None:
+    output = use(*WORDS, "--run", "a")
+    document = evaluation_of("a")
+    figures = document["figures"]
+    assert set(figures["elbo"]) == {"value", "error", "definition"}
+    assert document["samples"] == 20
+    assert {"seed", "version", "device", "seconds", "items", "data"} <= set(document)
+    assert len(document["kl_by_dim"]) == 3
+    assert f"{figures['elbo']['value']:.1f}"[:-1] in output.out
+    assert figures["elbo"]["value"] < figures["log_likelihood"]["value"]
+    assert not set(figures) & set(document["absent"])
+    assert all(document["absent"].values())
+    assert "bits_per_dim" in document["absent"]
+
+
+def test_the_same_seed_gives_the_same_figures_and_another_seed_gives_others(use: Use) -> None:
+    first, again, other = (
+        json.loads(use(*WORDS, "--run", "a", "--json", "--seed", seed).out)["figures"]
+        for seed in (0, 0, 1)
+    )
+    assert first == again
+    assert first["log_likelihood"] != other["log_likelihood"]
+    error = first["log_likelihood"]["error"]
+    assert abs(first["log_likelihood"]["value"] - other["log_likelihood"]["value"]) < error
+
+
+def test_several_runs_stand_side_by_side(use: Use) -> None:
+    output = use(*WORDS, "--run", "a", "--run", "b")
+    assert output.out.splitlines()[0].split() == ["K", "=", "20", "a", "b"]
+    assert "a: " in output.err
+    assert "bits_per_dim" in evaluation_of("b")["figures"]
+    documents = json.loads(use(*WORDS, "--run", "a", "--run", "b", "--json").out)
+    assert set(documents) == {"a", "b"}
+
+
+def test_black_and_white_images_are_binarized_once(use: Use) -> None:
+    first, again = (json.loads(use(*WORDS, "--run", "c", "--json").out) for _ in range(2))
+    assert first["figures"] == again["figures"]
+    assert "bits_per_dim" in first["absent"]
+
+
+def test_other_data_are_labelled_and_kept_apart(use: Use) -> None:
+    output = use(*WORDS, "--run", "a", "--data", "others.npz")
+    assert "was trained on stripes, and is evaluated on others" in output.err
+    assert not Path("runs/a/evaluation.json").exists()
+    assert evaluation_of("a", "evaluation-others.json")["data"] == "others"
+
+
+def test_rows_of_a_table_have_the_figures_that_fit_them(use: Use, wine: Path) -> None:
+    document = json.loads(use(*WORDS, "--run", "wine", "--json").out)
+    assert {"elbo", "log_likelihood", "mse", "active_units"} <= set(document["figures"])
+    assert document["absent"]["ssim"] == "the items are not images"
+    Path("runs/wine/evaluation.json").unlink()
+
+
+def test_a_run_that_is_not_there_is_one_line(refused: Refused) -> None:
+    assert "no run x" in refused("evaluate", "--run", "x")

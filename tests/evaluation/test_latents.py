@@ -1,0 +1,67 @@
+"""The figures of the latents where they are known."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from vae_cli.evaluation.encoding import encode
+from vae_cli.evaluation.figures import Figure
+from vae_cli.evaluation.latents import (
+    active_units,
+    aggregate_terms,
+    describe_information,
+    kl_by_dim,
+    latent_figures,
+)
+from vae_cli.model import DiagonalNormal
+
+
+def test_the_information_of_the_linear_model_is_known(exact: Any) -> None:
+    posterior = encode(exact.model, exact.split)
+    information, divergence = aggregate_terms(exact.model, posterior, seed=0)
+    assert information.mean().item() == pytest.approx(exact.information, abs=0.1)
+    assert abs(divergence.mean().item()) < 0.1  # q(z) is p(z), but for 500 items
+    total = sum(kl_by_dim(exact.model, posterior, seed=0))
+    assert (information + divergence).mean().item() == pytest.approx(total, abs=0.1)
+
+
+def test_items_without_overlap_have_all_the_information_there_can_be(exact: Any) -> None:
+    far = 100 * torch.arange(50.0)[:, None].expand(50, 2).double()
+    posterior = DiagonalNormal(far, torch.zeros_like(far))
+    information, _ = aggregate_terms(exact.model, posterior, seed=0)
+    torch.testing.assert_close(information, torch.full_like(information, math.log(50)))
+    figure = describe_information(information)
+    assert isinstance(figure, Figure)
+    assert "with more items it would be higher" in figure.definition
+
+
+def test_collapsed_units_are_neither_active_nor_informative(exact: Any) -> None:
+    mean = torch.zeros(100, 2, dtype=torch.float64)
+    figures = latent_figures(exact.model, DiagonalNormal(mean, mean), 0)
+    values = {name: one.value for name, one in figures.items() if isinstance(one, Figure)}
+    assert values["active_units"] == 0
+    assert values["mutual_information"] == pytest.approx(0, abs=1e-12)
+    assert values["aggregate_kl"] == pytest.approx(0, abs=1e-12)
+
+
+def test_units_are_active_by_the_variance_of_their_means() -> None:
+    means = torch.tensor([[0.0, 0.0, 5.0], [0.1, 0.2, 5.0]])  # variances 0.005, 0.02 and 0
+    figure = active_units(means)
+    assert isinstance(figure, Figure)
+    assert figure.value == 1
+
+
+def test_the_order_of_the_items_changes_nothing(exact: Any) -> None:
+    order = torch.randperm(500, generator=torch.Generator().manual_seed(0))
+    posterior = encode(exact.model, exact.split.take(order))
+    torch.testing.assert_close(posterior.mean, encode(exact.model, exact.split).mean[order])
+    found = [
+        latent_figures(exact.model, encode(exact.model, split), 0)["mutual_information"]
+        for split in (exact.split, exact.split.take(order))
+    ]
+    assert isinstance(found[0], Figure)
+    assert isinstance(found[1], Figure)
+    assert found[0].error is not None
+    assert abs(found[0].value - found[1].value) < 4 * found[0].error

@@ -1,0 +1,96 @@
+"""Evaluating a trained model on the data of its run, or on others."""
+
+import dataclasses
+import re
+import warnings
+from pathlib import Path
+
+from vae_cli import __version__
+from vae_cli.api.model import TrainedModel
+from vae_cli.data.binarization import binarize
+from vae_cli.data.dataset import Progress, Split, ignore_progress
+from vae_cli.data.held_out import divide_for_validation
+from vae_cli.errors import UsageError
+from vae_cli.evaluation.budget import choose_samples, measure_sample
+from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage
+from vae_cli.evaluation.subject import Factors, Subject
+
+
+def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> Subject:
+    """The model with the data of its run, or with those that `load` was given.
+
+    Raises:
+        UsageError: the data are missing or do not fit the model, or none of them are held out.
+    """
+    with warnings.catch_warnings(action="ignore"):  # the training has warned already
+        dataset = model.data(progress)
+        train, test = dataset.train(), dataset.test()
+    if not len(test):
+        raise UsageError(f"{dataset.spec.name} has no items that are held out: nothing to evaluate")
+    known = dataset.factors(test)
+    is_own = model.data_name == model.settings.data.name
+    return Subject(
+        model.model,
+        dataset.spec,
+        prepare(model, training_part(model, train) if is_own else train),
+        prepare(model, test),
+        model.folder,
+        model.epoch,
+        None if known is None else Factors(*known),
+        is_own,
+        model.kind.samples_noise,
+    )
+
+
+def training_part(model: TrainedModel, train: Split) -> Split:
+    """The part of its training set that a run was really trained on."""
+    data = model.settings.data
+    part = train.head(data.limit or None)
+    return divide_for_validation(part, data.validation)[0] if data.validation else part
+
+
+def prepare(model: TrainedModel, split: Split) -> Split:
+    """The items as the model takes them: rows standardized, and images black and white."""
+    if model.settings.likelihood.name == "binarized":
+        return binarize(split)
+    if model.model.columns is None:
+        return split
+    return dataclasses.replace(split, standardize=model.model.standardize)
+
+
+def affordable_samples(subject: Subject) -> tuple[int, float]:
+    """The number of importance samples that fits into the time, and the seconds for one sample."""
+    seconds = measure_sample(subject.model, subject.test)
+    return choose_samples(seconds, len(subject.test)), seconds * len(subject.test)
+
+
+def evaluate_model(
+    model: TrainedModel, *, samples: int | None = None, seed: int = 0, stage: Stage = ignore_stage
+) -> Evaluation:
+    """All figures of a model on the data that are held out.
+
+    Args:
+        model: what to evaluate; `load` decides on which data.
+        samples: importance samples of each item; None takes as many as fit into ten minutes.
+        seed: of all random numbers.
+        stage: shows the progress of a part of the work with a name.
+
+    Raises:
+        UsageError: as in `open_subject`.
+
+    Example:
+        >>> from vae_cli import load
+        >>> evaluation = evaluate_model(load(), samples=10)
+        >>> evaluation.figures["elbo"].value < evaluation.figures["log_likelihood"].value
+        True
+    """
+    subject = open_subject(model)
+    return evaluate(subject, samples or affordable_samples(subject)[0], seed, __version__, stage)
+
+
+def evaluation_file(subject: Subject) -> Path:
+    """Where an evaluation is kept; that on other data has their name in its own."""
+    if subject.is_own:
+        return subject.folder / "evaluation.json"
+    name = re.sub(r"[^\w.-]", "-", Path(subject.spec.name).name)[:60]
+    return subject.folder / f"evaluation-{name}.json"

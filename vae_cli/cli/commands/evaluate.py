@@ -1,0 +1,98 @@
+"""`vae evaluate`."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vae_cli import __version__
+from vae_cli.cli.console import Terminal
+from vae_cli.cli.figures import print_evaluations
+from vae_cli.cli.opening import open_run
+from vae_cli.cli.options import Data, Device, Json, Quiet
+
+if TYPE_CHECKING:
+    from vae_cli.api.model import TrainedModel
+    from vae_cli.evaluation.subject import Subject
+
+MINUTE = 60  # seconds
+
+
+def command(
+    run: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--run",
+            help="Name or path of a run; repeat it to compare several. "
+            "[default: the newest finished run]",
+            rich_help_panel="Model",
+        ),
+    ] = None,
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1_000_000,
+            help="Importance samples of each item. [default: up to 5000, as fit into 10 minutes]",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the random numbers.")
+    ] = 0,
+    device: Device = "auto",
+    data: Data = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compute the figures that papers report, each with its standard error.
+
+    They are kept in `runs/NAME/evaluation.json`, with their definitions.
+
+    Example: `vae evaluate --run a --run b`
+    """
+    terminal = Terminal(quiet=quiet)
+    models = [open_run(one, device, terminal, data) for one in run or (None,)]
+    from vae_cli.api.evaluation import evaluation_file, open_subject
+    from vae_cli.evaluation.report import evaluate, write_evaluation
+
+    subjects = []
+    for model in models:
+        with terminal.bar("reading") as bar:
+            subjects.append(open_subject(model, bar))
+    count = samples or fit_samples(subjects, terminal)
+    evaluations = {}
+    for model, subject in zip(models, subjects, strict=True):
+        evaluation = evaluate(subject, count, seed, __version__, terminal.bar)
+        write_evaluation(evaluation, evaluation_file(subject))
+        evaluations[model.name] = evaluation
+        terminal.remark(f"{model.name}: {evaluation_file(subject)}")
+    label_data(models, subjects, terminal)
+    print_evaluations(terminal, evaluations, json=json)
+
+
+def fit_samples(subjects: "Sequence[Subject]", terminal: Terminal) -> int:
+    """The number of samples for all runs, and a note about the time that they will take."""
+    from vae_cli.api.evaluation import affordable_samples
+
+    found = [affordable_samples(subject) for subject in subjects]
+    count = min(samples for samples, _ in found)
+    minutes = count * sum(seconds for _, seconds in found) / MINUTE
+    if minutes > 1:
+        terminal.note(
+            f"{count:,} importance samples of each item will take about {minutes:.0f} minutes "
+            "(10 a run is the limit; --samples sets the number)"
+        )
+    return count
+
+
+def label_data(
+    models: "Sequence[TrainedModel]", subjects: "Sequence[Subject]", terminal: Terminal
+) -> None:
+    """Say on which data the figures are, if they are not those of the run."""
+    for model, subject in zip(models, subjects, strict=True):
+        if not subject.is_own:
+            terminal.remark(
+                f"{model.name} was trained on {model.spec.name}, and is evaluated on "
+                f"{subject.spec.name} ({len(subject.test):,} items)",
+                "yellow",
+            )

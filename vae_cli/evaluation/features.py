@@ -1,0 +1,77 @@
+"""How well the classes can be read from the latents: neighbours and a linear probe.
+
+Both are fitted to the means of the training set and tested on those of the test set. Each latent
+dimension is divided by its standard deviation first, for the probe only: distances between latents
+have the scale that the model gave them.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vae_cli.evaluation.figures import Figures, all_absent, share
+
+NEIGHBOURS = 5
+CHUNK_ITEMS = 250
+PENALTY = 1e-4  # on the squared weights of the probe
+MAX_ITERATIONS = 100
+
+FEATURE_NAMES = ("knn_accuracy", "probe_accuracy")
+
+
+def feature_figures(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor) -> Figures:
+    """The accuracy of both classifiers.
+
+    Args:
+        train: means `(N, D)`.
+        labels: int64 `(N,)`; empty if unknown.
+        test: means `(M, D)`.
+        test_labels: int64 `(M,)`.
+    """
+    if not (len(labels) and len(test_labels)):
+        return all_absent(FEATURE_NAMES, "the items have no labels")
+    if len(labels.unique()) == 1:
+        return all_absent(FEATURE_NAMES, "all items have the same label")
+    neighbours = classify_by_neighbours(train, labels, test)
+    probe = classify_linearly(train, labels, test)
+    return {
+        "knn_accuracy": share(
+            neighbours == test_labels, f"accuracy of {NEIGHBOURS} nearest neighbours of the means"
+        ),
+        "probe_accuracy": share(
+            probe == test_labels, "accuracy of a linear classifier of the means"
+        ),
+    }
+
+
+def classify_by_neighbours(train: Tensor, labels: Tensor, test: Tensor) -> Tensor:
+    """The most frequent label among the nearest neighbours, `(M,)`; the nearest decides a tie."""
+    count, classes = min(NEIGHBOURS, len(train)), int(labels.max()) + 1
+    nearness = 0.4 * 0.5 ** torch.arange(count)  # less than one vote in all, the nearest most
+    found = []
+    for some in test.split(CHUNK_ITEMS):
+        nearest = torch.cdist(some, train).topk(count, largest=False).indices
+        votes = F.one_hot(labels[nearest], classes) * (1 + nearness[:, None])
+        found.append(votes.sum(1).argmax(1))
+    return torch.cat(found)
+
+
+def classify_linearly(train: Tensor, labels: Tensor, test: Tensor) -> Tensor:
+    """The labels `(M,)` that a softmax regression gives, fitted by L-BFGS."""
+    mean, scale = train.mean(0), train.std(0).clamp(min=1e-6)
+    inputs, classes = (train - mean) / scale, int(labels.max()) + 1
+    weight = torch.zeros(train.shape[1], classes, requires_grad=True)
+    bias = torch.zeros(classes, requires_grad=True)
+    optimizer = torch.optim.LBFGS(
+        [weight, bias], max_iter=MAX_ITERATIONS, line_search_fn="strong_wolfe"
+    )
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        value = F.cross_entropy(inputs @ weight + bias, labels) + PENALTY * weight.square().sum()
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        optimizer.step(loss)
+    return (((test - mean) / scale) @ weight.detach() + bias.detach()).argmax(1)

@@ -1,0 +1,95 @@
+"""What the latents tell about the items.
+
+    active units   Σ_j [ Var_x E_q(z|x)[z_j] > 0.01 ]             Burda et al. (2016), sec. 5.2
+    E_x KL(q(z|x) ‖ p(z))  =  I(x; z)  +  KL(q(z) ‖ p(z))         Hoffman & Johnson (2016), eq. 3
+    I(x; z)        E_x E_q(z|x) [log q(z|x) − log q(z)],      q(z) = 1/N Σ_n q(z|x_n)
+
+x is one of the N items of the set, each with the probability 1/N, so I(x; z) is at most log N.
+"""
+
+import math
+
+import torch
+from torch import Generator, Tensor
+
+from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
+from vae_cli.model import DiagonalNormal, LatentModel, Level
+from vae_cli.model.priors.mixture import mixture_log_prob
+
+ACTIVE_VARIANCE = 0.01  # of the posterior means, of a unit that is in use
+MAX_ITEMS = 10_000  # whose posteriors make up q(z); the cost grows with the square of it
+CHUNK_ITEMS = 500
+NEAR_LIMIT = 1.0  # nats below log N, where the estimate of the information is too low
+
+
+def latent_figures(model: LatentModel, posterior: DiagonalNormal, seed: int) -> Figures:
+    """The figures of the posteriors `(N, D)` of all items."""
+    information, divergence = aggregate_terms(model, posterior, seed)
+    return {
+        "active_units": active_units(posterior.mean),
+        "mutual_information": describe_information(information),
+        "aggregate_kl": average(
+            divergence, "KL(q(z) || p(z)) of the aggregated posterior from the prior, nats"
+        ),
+    }
+
+
+def active_units(means: Tensor) -> Figure | Absent:
+    """The number of latent dimensions whose posterior means `(N, D)` vary."""
+    if len(means) == 1:
+        return Absent("one item has no variance")
+    count = int((means.double().var(0) > ACTIVE_VARIANCE).sum())
+    return make_figure(
+        count,
+        None,
+        f"of {means.shape[1]} units; the variance of the posterior mean is above "
+        f"{ACTIVE_VARIANCE} (Burda et al., 2016)",
+    )
+
+
+@torch.no_grad()
+def kl_by_dim(model: LatentModel, posterior: DiagonalNormal, seed: int) -> list[float]:
+    """The KL of each dimension in nats, the mean over items; see `Level.kl_by_dim`."""
+    on_device = _to(posterior, model)
+    z = on_device.rsample(Generator(model.device).manual_seed(seed), 1)
+    found: list[float] = Level(on_device, model.prior, z).kl_by_dim().double().mean(0).tolist()
+    return found
+
+
+@torch.no_grad()
+def aggregate_terms(
+    model: LatentModel, posterior: DiagonalNormal, seed: int
+) -> tuple[Tensor, Tensor]:
+    """Estimates of I(x; z) and of KL(q(z) ‖ p(z)) with one sample per item, in nats: `(N,)` each.
+
+    With more than `MAX_ITEMS` items, a random part of them stands for the whole set. All of its
+    posteriors make up q(z), so there is no bias from small batches.
+    """
+    generator = Generator().manual_seed(seed)
+    chosen = torch.randperm(len(posterior.mean), generator=generator)[:MAX_ITEMS].sort().values
+    mean, log_variance = posterior.mean[chosen].double(), posterior.log_variance[chosen].double()
+    z = DiagonalNormal(mean, log_variance).rsample(generator)
+    each = DiagonalNormal(mean, log_variance)
+    aggregate = torch.cat([mixture_log_prob(each, some) for some in z.split(CHUNK_ITEMS)])
+    prior = torch.cat(
+        [
+            model.prior.log_prob(some.to(model.device, posterior.mean.dtype)).cpu().double()
+            for some in z.split(CHUNK_ITEMS)
+        ]
+    )
+    return each.log_prob(z) - aggregate, aggregate - prior
+
+
+def describe_information(information: Tensor) -> Figure | Absent:
+    """I(x; z), with a warning where it cannot be larger because there are too few items."""
+    limit = math.log(len(information))
+    near = information.mean().item() > limit - NEAR_LIMIT
+    return average(
+        information,
+        f"I(x; z) of {len(information):,} items, nats; at most log N = {limit:.2f}"
+        + (", which it nearly is: with more items it would be higher" if near else ""),
+    )
+
+
+def _to(posterior: DiagonalNormal, model: LatentModel) -> DiagonalNormal:
+    return DiagonalNormal(posterior.mean.to(model.device), posterior.log_variance.to(model.device))

@@ -1,0 +1,214 @@
+"""The likelihood of items: the ELBO, and importance-weighted bounds with many samples.
+
+    log w_k = log p(x|z_k) + log p(z_k) − log q(z_k|x),    z_k ~ q(z|x)
+    ELBO    = E log w                                      Kingma & Welling (2014), eq. 3
+    L_K     = log 1/K Σ_k w_k   ≤   log p(x) on average    Burda et al. (2016), eq. 8
+    ESS     = (Σ_k w_k)² / Σ_k w_k²                        Kong (1992)
+
+The noise of an item depends on the seed and on the row of the item in its data, and each item is
+encoded by itself. So an item has the same score in any order, batch or subset of the items.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from vae_cli.data.dataset import Progress, Split, ignore_progress
+from vae_cli.evaluation.distortion import distortion_from_outputs
+from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
+from vae_cli.model import VAE, LatentModel, Level
+
+BLOCK_VALUES = 400_000  # outputs decoded at a time: 1.6 MB of float32, which fit into a cache
+SEED_STRIDE = 0x9E3779B97F4A7C15  # keeps the items of one seed apart from those of the next seed
+EARLY = 10  # the bound with K samples is compared with the one of K/10
+
+
+@dataclass(frozen=True)
+class ItemLikelihoods:
+    """What is known about the likelihood of each item, in nats: float64 `(N,)` on the CPU.
+
+    Attributes:
+        samples: K.
+        values: the number of values of an item.
+        distortion: −log p(x|z), averaged over the samples, with its constant.
+        kl: KL(q(z|x) ‖ p(z)), in closed form where there is one.
+        bound: the importance-weighted bound with all K samples.
+        early: the average of ten such bounds with K/10 samples each.
+        effective: the effective number of samples, from 1 to K.
+    """
+
+    samples: int
+    values: int
+    distortion: Tensor
+    kl: Tensor
+    bound: Tensor
+    early: Tensor
+    effective: Tensor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The samples of one item.
+
+    Attributes:
+        log_ratio: log p(z) − log q(z|x), `(K,)`.
+        distortion: −log p(x|z) without its constant, `(K,)`.
+        constant: of the likelihood.
+        kl: of the item, a scalar.
+    """
+
+    log_ratio: Tensor
+    distortion: Tensor
+    constant: float | Tensor
+    kl: Tensor
+
+
+@torch.no_grad()
+def estimate_likelihoods(
+    model: LatentModel,
+    split: Split,
+    samples: int,
+    seed: int,
+    progress: Progress = ignore_progress,
+) -> ItemLikelihoods:
+    """Score every item of a split with K samples of its latents.
+
+    Args:
+        model: a trained model in evaluation mode.
+        split: what the model takes.
+        samples: K.
+        seed: of the noise.
+        progress: called with the number of items that are done, and the number of all.
+    """
+    scores, rows, done = [], split.rows.tolist(), 0
+    for items in split.chunks(split.rows, 1):
+        for x in items.to(model.device).split(1):
+            generator = item_generator(seed, rows[done], model.device)
+            scores.append(summarize(weigh(model, x, samples, generator)))
+            done += 1
+            progress(done, len(rows))
+    columns = torch.stack(scores).cpu().unbind(1)
+    return ItemLikelihoods(samples, split.items[0].numel(), *columns)
+
+
+def item_generator(seed: int, row: int, device: torch.device) -> Generator:
+    """The source of an item's noise."""
+    return Generator(device).manual_seed((seed * SEED_STRIDE + row) % 2**63)
+
+
+def weigh(model: LatentModel, x: Tensor, samples: int, generator: Generator) -> Weights:
+    """The samples of one item `(1, ...)`; no more than a block of them is decoded at a time."""
+    block = max(1, BLOCK_VALUES // (x.numel() * model.likelihood.outputs_per_value))
+    if isinstance(model, VAE):
+        return _weigh_one_level(model, x, samples, block, generator)
+    sizes = [min(block, samples - start) for start in range(0, samples, block)]
+    parts = [_weigh_levels(model, x, size, generator) for size in sizes]
+    return Weights(
+        torch.cat([part.log_ratio for part in parts]),
+        torch.cat([part.distortion for part in parts]),
+        parts[0].constant,
+        torch.stack([size * part.kl for size, part in zip(sizes, parts, strict=True)]).sum()
+        / samples,
+    )
+
+
+def _weigh_one_level(
+    model: VAE, x: Tensor, samples: int, block: int, generator: Generator
+) -> Weights:
+    """As `weigh`; the item is encoded once, and its noise is the same for blocks of any size."""
+    posterior = model.posterior(x)
+    level = Level(posterior, model.prior, posterior.rsample(generator, samples))
+    z = level.z.flatten(0, 1)
+    distortions = [
+        distortion_from_outputs(model, model.decoder(part), x) for part in z.split(block)
+    ]
+    constant = model.decode(z[:1]).constant
+    return Weights(level.log_ratio()[:, 0], torch.cat(distortions), constant, level.kl().sum())
+
+
+def _weigh_levels(model: LatentModel, x: Tensor, samples: int, generator: Generator) -> Weights:
+    """A block of samples of a model with any number of levels."""
+    inference = model.infer(x, samples, generator)
+    likelihood = inference.likelihood
+    return Weights(
+        inference.log_ratio()[:, 0],
+        likelihood.distortion(x)[:, 0],
+        likelihood.constant,
+        inference.kl().sum(),
+    )
+
+
+def summarize(weights: Weights) -> Tensor:
+    """Distortion, KL, bound, early bound and effective samples of one item: float64 `(5,)`.
+
+    The sums are in float64, so that K samples lose nothing of the precision of one.
+    """
+    distortion = weights.distortion.double() + weights.constant
+    log_weights = weights.log_ratio.double() - distortion
+    samples = len(log_weights)
+    total = log_weights.logsumexp(0)
+    groups = log_weights[: samples // EARLY * EARLY].view(EARLY, -1) if samples >= EARLY else None
+    early = log_weights.mean() if groups is None else log_mean_exp(groups, 1).mean()
+    effective = (2 * total - (2 * log_weights).logsumexp(0)).exp()
+    bound = log_mean_exp(log_weights, 0)
+    return torch.stack([distortion.mean(), weights.kl.double(), bound, early, effective])
+
+
+def log_mean_exp(values: Tensor, dim: int) -> Tensor:
+    """Log of the mean of exp, without overflow."""
+    count = torch.tensor(values.shape[dim], dtype=values.dtype, device=values.device)
+    return values.logsumexp(dim) - count.log()
+
+
+def likelihood_figures(items: ItemLikelihoods, model: LatentModel) -> Figures:
+    """The figures of a whole set."""
+    count, elbo = items.samples, -(items.distortion + items.kl)
+    return {
+        "elbo": average(elbo, "evidence lower bound, nats per item"),
+        "distortion": average(
+            items.distortion, f"-log p(x|z) with its constant, mean of {count:,} samples, nats"
+        ),
+        "kl": average(items.kl, "KL(q(z|x) || p(z)), nats per item"),
+        "log_likelihood": average(
+            items.bound,
+            f"importance-weighted bound with {count:,} samples (Burda et al., 2016), nats per item"
+            + note_on_grey_values(model),
+        ),
+        "log_likelihood_rise": describe_rise(items),
+        "effective_samples": average(
+            items.effective, f"effective number of the {count:,} importance samples, mean of items"
+        ),
+        "bits_per_dim": bits_per_dim(items, model),
+    }
+
+
+def describe_rise(items: ItemLikelihoods) -> Figure | Absent:
+    """How much the bound still rises, from K/10 samples to K, and what this means."""
+    if items.samples < EARLY:
+        return Absent(f"{items.samples} samples are too few to compare with a tenth of them")
+    rise = average(items.bound - items.early, "")
+    level = average(items.bound, "")
+    if not (isinstance(rise, Figure) and isinstance(level, Figure)):
+        return Absent("the bound is not a finite number")
+    converged = level.error is not None and rise.value <= level.error
+    verdict = "converged" if converged else "not converged: the likelihood is higher than this"
+    definition = f"rise of the bound from {items.samples // EARLY:,} samples to {items.samples:,}"
+    return make_figure(rise.value, rise.error, f"{definition}, nats; {verdict}")
+
+
+def note_on_grey_values(model: LatentModel) -> str:
+    """A warning for the one likelihood that is not normalised over its items."""
+    figure = model.decode(torch.zeros(1, model.latent_dim, device=model.device)).figure
+    return "; not a likelihood: cross-entropy on grey values" if figure == "bce" else ""
+
+
+def bits_per_dim(items: ItemLikelihoods, model: LatentModel) -> Figure | Absent:
+    """−bound / (D log 2), for pixels with 256 values."""
+    if not model.likelihood.is_discrete:
+        return Absent(
+            "the likelihood is not of pixels with 256 values: a density has no bits, and black and "
+            "white images are compared in nats"
+        )
+    bits = -items.bound / (items.values * torch.tensor(2.0).double().log())
+    return average(bits, "bits per dimension, from the importance-weighted bound")

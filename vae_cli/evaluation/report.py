@@ -1,0 +1,116 @@
+"""One whole evaluation, and the file in which it is kept."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.device import describe_device
+from vae_cli.evaluation.encoding import encode
+from vae_cli.evaluation.factors import factor_figures
+from vae_cli.evaluation.features import feature_figures
+from vae_cli.evaluation.figures import Absent, Figure, Figures
+from vae_cli.evaluation.latents import kl_by_dim, latent_figures
+from vae_cli.evaluation.likelihood import estimate_likelihoods, likelihood_figures
+from vae_cli.evaluation.reconstruction import reconstruction_figures
+from vae_cli.evaluation.subject import Subject
+from vae_cli.files import write_bytes
+
+Stage = Callable[[str], AbstractContextManager[Progress]]
+
+
+def ignore_stage(name: str) -> AbstractContextManager[Progress]:  # noqa: ARG001
+    """A stage that shows nothing."""
+    return nullcontext(ignore_progress)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All figures of one model on one set of items.
+
+    Attributes:
+        figures: by name.
+        kl_by_dim: KL of each latent dimension in nats.
+        data: the name of the data.
+        items: the number of items that were scored.
+        samples: the number of importance samples of each item.
+        seed: of all random numbers.
+        version: of this package.
+        device: that it was computed on.
+        seconds: that it took.
+        epoch: after which the weights were saved.
+    """
+
+    figures: Figures
+    kl_by_dim: list[float]
+    data: str
+    items: int
+    samples: int
+    seed: int
+    version: str
+    device: str
+    seconds: float
+    epoch: int
+
+    def to_json(self) -> dict[str, Any]:
+        """The figures, the reasons for those that are absent, and how they were computed."""
+        figures = {n: asdict(one) for n, one in self.figures.items() if isinstance(one, Figure)}
+        absent = {n: one.reason for n, one in self.figures.items() if isinstance(one, Absent)}
+        facts = {name: value for name, value in vars(self).items() if name != "figures"}
+        return {"figures": figures, "absent": absent, **facts}
+
+
+def evaluate(
+    subject: Subject, samples: int, seed: int, version: str, stage: Stage = ignore_stage
+) -> Evaluation:
+    """Compute every figure that a model can have.
+
+    Args:
+        subject: the model and the data.
+        samples: K, of the importance-weighted bound.
+        seed: of all random numbers.
+        version: of the package.
+        stage: shows the progress of a part of the work with a name.
+    """
+    start, model, test = time.perf_counter(), subject.model, subject.test
+    with stage("likelihood") as progress:
+        items = estimate_likelihoods(model, test, samples, seed, progress)
+        figures = likelihood_figures(items, model)
+    with stage("encoding") as progress:
+        posterior = encode(model, test, progress)
+        train = encode(model, subject.train, progress)
+    with stage("latents"):
+        figures |= latent_figures(model, posterior, seed)
+        dims = kl_by_dim(model, posterior, seed)
+    with stage("reconstruction"):
+        figures |= reconstruction_figures(model, test)
+    with stage("features"):
+        labels = subject.train.labels, test.labels
+        figures |= feature_figures(train.mean, labels[0], posterior.mean, labels[1])
+        figures |= factor_figures(posterior, subject.factors, seed)
+    return Evaluation(
+        figures,
+        dims,
+        subject.spec.name,
+        len(test),
+        samples,
+        seed,
+        version,
+        describe_device(model.device),
+        round(time.perf_counter() - start, 3),
+        subject.epoch,
+    )
+
+
+def write_evaluation(evaluation: Evaluation, path: Path) -> None:
+    """Write an evaluation as JSON.
+
+    Raises:
+        VAEError: the file cannot be written.
+    """
+    text = json.dumps(evaluation.to_json(), indent=2, allow_nan=False, ensure_ascii=False)
+    write_bytes(path, text.encode(errors="backslashreplace") + b"\n")

@@ -1,0 +1,49 @@
+"""What is evaluated: a model, and the data that it is evaluated on."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+
+from vae_cli.data.dataset import Spec, Split
+from vae_cli.model import LatentModel
+
+
+@dataclass(frozen=True)
+class Factors:
+    """The known factors of the items of a test set.
+
+    Attributes:
+        names: of the factors.
+        values: int64 `(N, F)`, the value of each factor as an index.
+    """
+
+    names: tuple[str, ...]
+    values: Tensor
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained model and data.
+
+    Attributes:
+        model: in evaluation mode, on the device to compute on.
+        spec: what the items are.
+        train: the items that it was trained on, or the training part of other data.
+        test: the items that are scored, as the model takes them.
+        folder: of the run; what is fitted for the evaluation is kept there.
+        epoch: after which the weights were saved; what was fitted to other weights is not used.
+        factors: of the test items; None if they are not known.
+        is_own: whether the data are those of the run.
+        samples_noise: whether a sample is drawn from p(x|z), or is its mean.
+    """
+
+    model: LatentModel
+    spec: Spec
+    train: Split
+    test: Split
+    folder: Path
+    epoch: int
+    factors: Factors | None = None
+    is_own: bool = True
+    samples_noise: bool = False
