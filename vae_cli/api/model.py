@@ -5,12 +5,9 @@ of the data. Input may also be uint8, a single item, or images with their channe
 channels. If a `seed` is given, the posterior is sampled; otherwise its mean is used.
 """
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -18,36 +15,22 @@ from numpy.typing import ArrayLike
 from torch import Generator, Tensor
 
 from vae_cli.api.arrays import Array, Posterior, to_array, to_latents, to_tensor
-from vae_cli.api.run_data import open_run_data
-from vae_cli.config import Config
+from vae_cli.api.loaded_run import LoadedRun
 from vae_cli.data.arrays import fit_to_spec
 from vae_cli.data.batches import chunk_length, to_unit_interval
-from vae_cli.data.binarization import binarize
-from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress
 from vae_cli.errors import UsageError
-from vae_cli.items.choice import kind_of
-from vae_cli.items.kind import ItemKind
 from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.reconstruction import Reconstruction, reconstruct
 from vae_cli.latent.sampling import sample, sample_latents
 from vae_cli.latent.traversal import infer_level, traverse
-from vae_cli.model import LatentModel
 
 
+@final
 @dataclass(frozen=True, repr=False)
-class TrainedModel:
-    """A trained model, and what it was trained on.
+class TrainedModel(LoadedRun):
+    """A trained model: arrays in, arrays out.
 
-    Attributes:
-        model: the network in evaluation mode, on the device that was asked for.
-        spec: what its items are.
-        settings: the settings of its run.
-        kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`.
-        epoch: the epoch after which the weights were saved.
-        data_name: of the data that `data` opens; None if its run is a stranger's and has a path.
-        train_items: the number of items that it was trained on.
-        name: of its run.
-        folder: of its run.
+    Its attributes are those of `LoadedRun`.
 
     Example:
         >>> from vae_cli import load
@@ -58,34 +41,6 @@ class TrainedModel:
         >>> model.traverse(model.sample(1, seed=0), [-1, 0, 1], dims=[9, 18]).shape
         (2, 3, 1, 28, 28)
     """
-
-    model: LatentModel
-    spec: Spec
-    settings: Config
-    kl_by_dim: Tensor
-    epoch: int
-    data_name: str | None
-    train_items: int
-    name: str
-    folder: Path
-
-    def __repr__(self) -> str:
-        """One line, because the representation of the network is long."""
-        dims = self.model.latent_dim
-        return f"<TrainedModel {self.name}: {self.spec.name}, {dims} latent dimensions>"
-
-    @cached_property
-    def kind(self) -> ItemKind:
-        """How its items are read and written."""
-        return kind_of(self.spec)
-
-    @cached_property
-    def figure(self) -> str:
-        """The name of the distortion of its likelihood, for example `mse`."""
-        with torch.no_grad():
-            return self.model.decode(
-                torch.zeros(1, self.model.latent_dim, device=self.model.device)
-            ).figure
 
     def encode(self, items: ArrayLike) -> Posterior:
         """The posterior of each item: mean and log-variance, `(N, D)` each."""
@@ -233,30 +188,6 @@ class TrainedModel:
 
         split, spec = self.test_set()
         return Explorer(self, split, spec.classes)
-
-    def held_out(self) -> Split:
-        """The test set of its data, which must still be there.
-
-        Raises:
-            UsageError: as in `data`.
-        """
-        return self.test_set()[0]
-
-    def test_set(self) -> tuple[Split, Spec]:
-        """The test set as in `held_out`, and its spec: only other data have other classes."""
-        with warnings.catch_warnings(action="ignore"):  # the training has warned already
-            dataset = self.data()
-            test = dataset.test()
-        binarized = self.settings.likelihood.name == "binarized"
-        return binarize(test) if binarized else test, dataset.spec
-
-    def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> Dataset:
-        """The data of its run, or those that `load` was given; `flag` is what confirms them.
-
-        Raises:
-            UsageError: they are missing, or do not fit the model, or nobody has confirmed the path.
-        """
-        return open_run_data(self, progress, flag)
 
     def _chunks(self, items: ArrayLike) -> Iterator[Tensor]:
         """Float32 items on the model's device, a limited number at a time."""
