@@ -55,7 +55,7 @@ def make_pictures(folder: Path, count: int = 24) -> None:
 
 
 def open_name(name: str, **options: object) -> Dataset:
-    settings = {"test_fraction": 0.3, "progress": ignore_progress} | options
+    settings = {"test_fraction": 0.61, "progress": ignore_progress} | options
     return open_dataset(find_source(name), **settings)  # type: ignore[arg-type]
 
 

@@ -14,7 +14,7 @@ from vae_cli.data.table import Table, read_table_like
 from vae_cli.data.table_columns import choose_for_training
 from vae_cli.data.table_file import read_table
 from vae_cli.data.table_rows import TableContents
-from vae_cli.errors import UsageError
+from vae_cli.errors import InterruptedRunError, UsageError
 
 
 def written(path: Path, text: str) -> Path:
@@ -198,6 +198,19 @@ def test_a_large_table_is_read_with_eight_bytes_a_value(tmp_path: Path) -> None:
     found = read_table(written(tmp_path / "t.csv", text))
     assert torch.equal(found.rows, values.double())
     assert found.rows.untyped_storage().nbytes() == 8 * values.numel()
+
+
+def test_a_signal_ends_the_reading_of_a_long_table(tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+
+    def stop(done: int, total: int) -> None:
+        calls.append((done, total))
+        raise InterruptedRunError("stopped", 2)
+
+    path = written(tmp_path / "t.csv", "1.000000,2.000000\n" * 200_000)
+    with pytest.raises(InterruptedRunError):
+        Table(path, test_fraction=0, progress=stop)
+    assert calls == [(0, path.stat().st_size >> 20)]
 
 
 def test_a_table_that_would_not_fit_is_refused_while_it_is_read(

@@ -14,6 +14,7 @@ import zipfile
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -115,20 +116,34 @@ def forge(content: bytes, draw: random.Random) -> bytes:
     return blank.replace(b"0" * 64, hashlib.sha256(blank).hexdigest().encode(), 1)
 
 
+@pytest.fixture(params=["images", "rows"])
+def victim(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Run:
+    """A run to forge the checkpoints of: of images, or of a table with classes and gaps."""
+    if request.param == "images":
+        return Run(home / "runs/small")
+    lines = [f"{n},{n * n % 50 or ''},{'xy'[n % 2]},note" for n in range(300)]
+    (tmp_path / "t.csv").write_text("\n".join(["a,b,k,n", *lines]))
+    words = ["--label", "k", "--drop", "n", "--missing", "mean", "--epochs", "2", "--hidden", "8"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        assert main(["train", "--data", "t.csv", *words, "--name", "table", "-q"]) == 0
+    return Run(tmp_path / "runs/table")
+
+
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*missing")
 def test_a_forged_checkpoint_is_used_or_refused_with_one_line(
-    home: Path, tmp_path: Path, times: Times
+    victim: Run, tmp_path: Path, times: Times
 ) -> None:
     draw, run = random.Random(3), Run(tmp_path / "run")
     run.path.mkdir()
-    small = Run(home / "runs/small")
-    best, last = small.best.read_bytes(), small.last.read_bytes()
-    digest = load_checkpoint(small.last).facts["data_digest"]
+    best, last = victim.best.read_bytes(), victim.last.read_bytes()
+    known = load_checkpoint(victim.last).facts
     refused = 0
     for _ in range(times(100, 2_000)):
         run.best.write_bytes(forge(best, draw))
         run.last.write_bytes(forge(last, draw))
-        for use in (lambda: load_trained(run, CPU), lambda: restore(run, digest)):
+        for use in (lambda: use_model(run, tmp_path), lambda: restore(run, known)):
             start = time.monotonic()
             try:
                 use()
@@ -139,13 +154,23 @@ def test_a_forged_checkpoint_is_used_or_refused_with_one_line(
     assert refused
 
 
-def restore(run: Run, digest: str) -> None:
+def use_model(run: Run, folder: Path) -> None:
+    """Sample from a model, write what it makes, and read a table as its own."""
+    model = load_trained(run, CPU)
+    items, kind = model.sample(2, seed=0), model.kind
+    path = folder / f"made{kind.suffix}"
+    kind.write(items, path, columns=2)
+    kind.read_files([path], invert=False)
+
+
+def restore(run: Run, known: dict[str, Any]) -> None:
     """What `vae train --resume` does before its first step."""
     saved, settings = load_for_resume(run, [])
     spec = saved.facts.data
     state = build_state(settings, spec.shape, CPU)
-    name, counts = "test", (2048, 2048)
-    recorder = RunRecorder(run, settings, spec, name, counts, digest, state, SaveInterval())
+    (train, test), digest = known["counts"], known["data_digest"]
+    interval = SaveInterval()
+    recorder = RunRecorder(run, settings, spec, "test", (train, test), digest, state, interval)
     recorder.restore(saved)
 
 

@@ -1,5 +1,6 @@
-"""SIGINT and SIGTERM at any moment of a training: the right exit code, soon, no damaged file."""
+"""Signals at any moment of a training: the right exit code, soon, no damaged file."""
 
+import os
 import random
 import signal
 import subprocess
@@ -14,7 +15,12 @@ from support import VAE
 from vae_cli.runs.checkpoint import load_checkpoint
 
 WORDS = ["train", "--limit", "4096", "--save-every", "1s", "--name", "run", "--epochs"]
-SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+SIGNALS = [  # with the exit code, and how often a full run sends it
+    (signal.SIGINT, 130, 100),
+    (signal.SIGTERM, 143, 100),
+    (signal.SIGHUP, 129, 40),
+    (signal.SIGXCPU, 152, 40),
+]
 
 
 def test_sigterm_during_training_stops_it_with_the_command_to_resume(tmp_path: Path) -> None:
@@ -34,13 +40,18 @@ def test_sigterm_during_training_stops_it_with_the_command_to_resume(tmp_path: P
     assert checkpoint.facts["position"]["step"] > 0
 
 
+def processes_per_processor() -> float:
+    """By how much other work on this computer makes everything slower."""
+    return max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), SIGNALS)
+@pytest.mark.parametrize(("number", "code", "count"), SIGNALS)
 def test_a_signal_at_a_random_moment_stops_soon_and_leaves_files_that_load(
-    tmp_path: Path, times: Callable[[int, int], int], number: signal.Signals, code: int
+    tmp_path: Path, times: Callable[[int, int], int], number: signal.Signals, code: int, count: int
 ) -> None:
     draw = random.Random(int(number))
-    for turn in range(times(2, 100)):
+    for turn in range(times(2, count)):
         folder = tmp_path / str(turn)
         folder.mkdir()
         with subprocess.Popen(
@@ -54,10 +65,10 @@ def test_a_signal_at_a_random_moment_stops_soon_and_leaves_files_that_load(
             process.send_signal(number)
             sent = time.monotonic()
             returned = process.wait(timeout=30)
-            assert time.monotonic() - sent < 5
+            assert time.monotonic() - sent < 5 * processes_per_processor()
             assert process.stderr
             assert "Traceback" not in process.stderr.read()
-        # before the command runs, SIGTERM ends the process directly, which a shell reports as 143
+        # before the command runs, a signal ends the process directly; a shell reports 128 more
         assert returned in {code, -number, 0}
         for path in folder.glob("runs/run/*.safetensors"):
             load_checkpoint(path)

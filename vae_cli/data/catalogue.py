@@ -119,7 +119,7 @@ def open_dataset(
         test_fraction: the expected share of the items that is held out.
         rules: the columns of a table that are not learned, and what to do about missing values.
         like: what a model learned; pictures and columns are fitted to it.
-        progress: called with the number of pictures decoded so far and the total.
+        progress: called with what was read so far and the total, in pictures or in mebibytes.
 
     Raises:
         UsageError: the data cannot be used.
@@ -150,7 +150,9 @@ def open_dataset(
         case SourceKind.TABLE:
             from vae_cli.data.table import Table
 
-            return Table(path, rules=rules, like=like, test_fraction=test_fraction)
+            return Table(
+                path, rules=rules, like=like, test_fraction=test_fraction, progress=progress
+            )
         case SourceKind.ARRAY:
             from vae_cli.data.arrays import Arrays
 
@@ -167,7 +169,7 @@ def open_dataset_for(
     Args:
         spec: what the model learned; pictures and columns are fitted to it.
         name: a built-in name, or the path of a folder or file.
-        progress: called with the number of pictures decoded so far and the total.
+        progress: called with what was read so far and the total, in pictures or in mebibytes.
         test_fraction: the expected share of the items that is held out; with 0, all items are in
             one part, unless the data have two.
 

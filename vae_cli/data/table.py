@@ -12,7 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.data.dataset import Dataset, Spec, Split, TableRules
+from vae_cli.data.dataset import (
+    Dataset,
+    Progress,
+    Spec,
+    Split,
+    TableRules,
+    ignore_progress,
+)
 from vae_cli.data.held_out import divide
 from vae_cli.data.table_columns import choose_for_model, choose_for_training
 from vae_cli.data.table_file import read_table
@@ -35,6 +42,7 @@ class Table(Dataset):
         rules: the columns that are not learned, and what happens if a value is missing.
         like: a spec whose columns are read, in its order and with its rules.
         test_fraction: the expected share of the rows that is held out, by their contents.
+        progress: called with the mebibytes read so far and in the file.
 
     Raises:
         UsageError: the file is missing or empty, a cell is not a number, a column is missing, or
@@ -48,6 +56,7 @@ class Table(Dataset):
         rules: TableRules | None = None,
         like: Spec | None = None,
         test_fraction: float,
+        progress: Progress = ignore_progress,
     ) -> None:
         rules = like.table if like else rules or TableRules()
         choose = (
@@ -55,7 +64,7 @@ class Table(Dataset):
             if like
             else functools.partial(choose_for_training, rules)
         )
-        contents = read_table(path, choose)
+        contents = read_table(path, choose, progress)
         keys = (row.tobytes() for row in contents.rows.numpy())
         self.parts = divide(keys, test_fraction, path.stem)
         if rules.missing == "mean" and like is None:
