@@ -101,7 +101,14 @@ def test_a_dry_run_finds_what_a_training_would_refuse(refused: Refused) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.004, "4 ms"), (1.04, "1.0 s"), (59, "59 s"), (90, "1.5 min"), (36_000, "10 h")],
+    [
+        (0.004, "4.0 ms"),
+        (0.2, "200 ms"),
+        (1.04, "1.0 s"),
+        (59, "59 s"),
+        (90, "1.5 min"),
+        (36_000, "10 h"),
+    ],
 )
 def test_times_have_the_unit_that_fits(seconds: float, text: str) -> None:
     assert to_time(seconds) == text

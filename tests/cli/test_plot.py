@@ -23,8 +23,7 @@ def two(here: Path, home: Path) -> Path:
 def test_the_newest_run_is_plotted_by_default(use: Use) -> None:
     assert use("plot").out == "curves.png\n"
     with Image.open("curves.png") as picture:
-        width, height = picture.size
-    assert width > 1.5 * height, "three panels side by side"
+        assert min(picture.size) > 500
 
 
 def test_several_runs_are_chosen_by_pattern(two: Path, use: Use) -> None:

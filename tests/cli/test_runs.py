@@ -200,8 +200,8 @@ def test_on_a_narrow_terminal_the_last_columns_are_named_instead(
     assert main(["runs"]) == 0
     out, err = capfd.readouterr()
     assert max(map(len, out.splitlines())) <= 50
-    hidden = "test_mse, test_loss, active_dims"
-    assert f"too narrow for {hidden}: widen the terminal, or write -o FILE.csv" in err
+    assert "too narrow for test_mse, test_loss, " in err
+    assert "active_dims: widen the terminal, or write -o FILE.csv\n" in err
 
 
 def test_hostile_names_are_printed_and_written_without_control_characters(

@@ -10,7 +10,7 @@ import pytest
 from vae_cli.config import merge
 from vae_cli.errors import UsageError
 from vae_cli.runs.comparison import Spread
-from vae_cli.runs.curves import collect_curves, collect_rates, find_rate, terms_of
+from vae_cli.runs.curves import collect_curves, collect_rates, find_rate, part_columns, terms_of
 from vae_cli.runs.directory import create_run
 from vae_cli.runs.summary import RunSummary, summarize_run
 
@@ -59,6 +59,20 @@ def test_curves_are_told_apart_by_the_settings_that_differ(make: Make) -> None:
 def test_the_terms_are_those_of_the_files(make: Make) -> None:
     curves = collect_curves([make("a", [4]), make("b", [4], distortion="nll", beta=2.0)])
     assert terms_of(curves) == ["kl", "mse", "loss", "nll"]
+
+
+def test_other_parts_and_more_terms_are_found_by_their_names(make: Make) -> None:
+    run = make("a", [4])
+    run.run.metrics_file.write_text(
+        "epoch,train_kl,train_tc,train_nll,train_loss,validation_kl,validation_tc,validation_nll,"
+        "validation_loss,validation_elbo,active_dims\n1,1,2,3,4,5,6,7,8,9,10\n"
+    )
+    (curve,) = collect_curves([run])
+    assert curve.held_out == "validation"
+    assert terms_of([curve]) == ["kl", "tc", "nll", "loss", "elbo"]
+    assert part_columns(curve)["held out", "tc"] == "validation_tc"
+    (point,) = collect_rates([summarize_run(run.run)])
+    assert (point.rate.mean, point.distortion.mean) == (5, 7)
 
 
 def test_a_run_without_metrics_is_named(make: Make) -> None:

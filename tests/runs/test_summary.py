@@ -29,6 +29,16 @@ def test_the_figures_are_those_of_the_best_epoch_under_the_names_in_the_file(run
     assert (summary.epochs, summary.state) == (3, "stopped")
 
 
+def test_the_best_epoch_is_the_one_that_the_settings_choose(run: Run) -> None:
+    run.metrics_file.write_text(
+        "epoch,train_loss,validation_loss,validation_elbo\n1,9,3.5,-4\n2,8,3.0,-5\n"
+    )
+    by_loss = {"validation_loss": 3.0, "validation_elbo": -5}
+    assert summarize_run(run).figures == by_loss
+    run.config_file.write_text('[training]\nbest = "elbo"\n')
+    assert summarize_run(run).figures == {"validation_loss": 3.5, "validation_elbo": -4}
+
+
 def test_a_run_with_its_previews_is_finished_and_a_locked_one_is_running(run: Run) -> None:
     with locked(run):
         assert summarize_run(run).state == "running"
@@ -39,8 +49,7 @@ def test_a_run_with_its_previews_is_finished_and_a_locked_one_is_running(run: Ru
 
 
 def test_the_settings_have_every_key_and_those_of_another_version(run: Run) -> None:
-    text = run.config_file.read_text().replace("beta = 2.0\n", "beta = 2.0\ngamma = [1, 2]\n")
-    run.config_file.write_text(text.replace("latent_dim = 20\n", ""))
+    run.config_file.write_text("[objective]\nbeta = 2.0\ngamma = [1, 2]\n")
     settings = summarize_run(run).settings
     assert {entry.key for entry in entries()} <= set(settings)
     assert settings["objective.beta"] == 2.0

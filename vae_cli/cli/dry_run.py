@@ -77,8 +77,9 @@ def to_mebibytes(count: int) -> str:
 
 
 def to_time(seconds: float) -> str:
-    """A time for a person: two digits of the unit that fits."""
-    for unit, length in (("h", 3600), ("min", 60), ("s", 1)):
-        if seconds >= length:
-            return f"{seconds / length:,.{0 if seconds >= 10 * length else 1}f} {unit}"
-    return f"{1000 * seconds:.2g} ms"
+    """A time for a person: two or three digits in the unit that fits."""
+    for unit, length in (("h", 3600), ("min", 60), ("s", 1), ("ms", 0.001)):
+        if seconds >= length or unit == "ms":
+            break
+    count = seconds / length
+    return f"{count:,.0f} {unit}" if count >= 10 else f"{count:.1f} {unit}"  # noqa: PLR2004

@@ -25,7 +25,7 @@ MAX_PANELS_IN_ROW = 3
 FEW_EPOCHS = 25  # up to these, each epoch has a marker
 MAX_ABBREVIATION = 4  # letters
 BAND_ALPHA = 0.2
-STYLES = {"test": "-", "train": "--"}
+SOLID, DASHED = "held out", "train"  # the parts of the data, by the style of their lines
 
 
 class Line(NamedTuple):
@@ -33,8 +33,8 @@ class Line(NamedTuple):
 
     Attributes:
         x: `(E,)`.
-        y: `(E,)`, the means; NaN where there is none.
-        deviation: `(E,)`, half the height of the band; 0 or NaN where there is none.
+        y: `(E,)`, the means.
+        deviation: `(E,)`, half the height of the band; 0 where there is none.
     """
 
     x: Sequence[float]
@@ -47,15 +47,17 @@ def render_curves(
     terms: Sequence[str],
     title: str,
     *,
+    held_out: str = "test",
     ordered: bool = False,
     suffix: str = ".png",
 ) -> bytes:
-    """Learning curves: one panel for each term, the test set solid and the training set dashed.
+    """Learning curves: one panel for each term, held-out items solid and the training set dashed.
 
     Args:
-        curves: by label; their lines by part, `train` or `test`, and term.
+        curves: by label; their lines by part, `train` or `held out`, and term.
         terms: the panels.
         title: written above them.
+        held_out: the name of the set that is held out.
         ordered: whether the curves have an order, as the values of a number have.
         suffix: `.png` or `.svg`.
 
@@ -64,7 +66,7 @@ def render_curves(
     """
     from matplotlib.lines import Line2D
 
-    columns = min(len(terms), MAX_PANELS_IN_ROW)
+    columns = 2 if len(terms) == 4 else min(len(terms), MAX_PANELS_IN_ROW)  # noqa: PLR2004  a square
     rows = -(-len(terms) // columns)
     colours = choose_colours(len(curves), ordered=ordered)
     longest = max(map(len, curves)) if len(curves) > 1 else 0
@@ -80,7 +82,7 @@ def render_curves(
         if len(curves) > 1:  # the title names a single curve
             handles = [Line2D([], [], color=colour, lw=2) for colour in colours]
             add_legend(figure, handles, list(curves))
-        add_caption(figure, title, _caption(curves))
+        add_caption(figure, title, _caption(curves, held_out))
         return encode_figure(figure, suffix)
 
 
@@ -154,33 +156,24 @@ def _draw_panel(
     from matplotlib.ticker import MaxNLocator
 
     for lines, colour in zip(curves.values(), colours, strict=True):
-        for part, style in STYLES.items():
-            if line := lines.get((part, term)):
-                is_test = part == "test"
-                marker = "o" if is_test and len(line.x) <= FEW_EPOCHS else None
-                axes.plot(
-                    *line[:2],
-                    style,
-                    color=colour,
-                    lw=1.6 if is_test else 1,
-                    marker=marker,
-                    markersize=3,
-                )
-                if is_test and np.nan_to_num(line.deviation).any():
-                    low = np.subtract(line.y, line.deviation)
-                    high = np.add(line.y, line.deviation)
-                    axes.fill_between(line.x, low, high, color=colour, alpha=BAND_ALPHA, lw=0)
+        if dashed := lines.get((DASHED, term)):
+            axes.plot(dashed.x, dashed.y, "--", color=colour, lw=1)
+        if solid := lines.get((SOLID, term)):
+            marker = "o" if len(solid.x) <= FEW_EPOCHS else None
+            axes.plot(solid.x, solid.y, "-", color=colour, lw=1.6, marker=marker, markersize=3)
+            low, high = np.subtract(solid.y, solid.deviation), np.add(solid.y, solid.deviation)
+            axes.fill_between(solid.x, low, high, color=colour, alpha=BAND_ALPHA, lw=0)
     style_axes(axes)
     axes.set_title(term_title(term), parse_math=False)
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
-def _caption(curves: Mapping[str, Mapping[tuple[str, str], Line]]) -> str:
+def _caption(curves: Mapping[str, Mapping[tuple[str, str], Line]], held_out: str) -> str:
     deviations = [line.deviation for lines in curves.values() for line in lines.values()]
-    band = any(np.nan_to_num(deviation).any() for deviation in deviations)
+    band = any(any(deviation) for deviation in deviations)
     over = "; band: ± one standard deviation over runs with other seeds" if band else ""
-    return f"solid: test set; dashed: training set{over}"
+    return f"solid: {held_out} set; dashed: training set{over}"
 
 
 def _draw_points(axes: "Axes", points: Sequence[Point], colour: Any, *, below: bool) -> None:

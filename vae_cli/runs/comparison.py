@@ -166,11 +166,11 @@ def _find_column(runs: Sequence[RunSummary], word: str) -> Callable[[RunSummary]
         "epochs": lambda run: run.epochs,
     }
     figures = figure_names(runs)
-    for figure in (word, f"test_{word}"):
-        if figure in figures:
-            return lambda run: run.figures.get(figure)
     if word in own:
         return own[word]
+    found = [name for name in figures if word in {name, name.partition("_")[2]}]
+    if found:
+        return lambda run: next((run.figures[name] for name in found if name in run.figures), None)
     try:
         key = find_setting(word, "--sort").key
     except UsageError as error:

@@ -15,11 +15,11 @@ from vae_cli.runs.comparison import (
     title_of,
     varying_settings,
 )
-from vae_cli.runs.summary import Number, RunSummary, read_metrics
+from vae_cli.runs.summary import Number, RunSummary, held_out_part, read_metrics
 
-PARTS = ("train", "test", "validation")
+TRAIN, HELD_OUT = "train", "held out"
 RATES = ("kl", "rate")
-TOTALS = ("loss", "elbo")  # sums of a rate and a distortion
+DISTORTIONS = ("mse", "nll", "bce", "distortion")
 
 
 class Curve(NamedTuple):
@@ -29,6 +29,7 @@ class Curve(NamedTuple):
         label: the settings in which these runs differ from the others that are shown.
         runs: their names.
         epochs: `(E,)`, those that at least one of the runs has.
+        held_out: what the items that are held out are called, such as `test`.
         columns: for each column of `metrics.csv`, the mean and the deviation at each epoch, `(E,)`;
             None where no run has a value.
     """
@@ -36,6 +37,7 @@ class Curve(NamedTuple):
     label: str
     runs: list[str]
     epochs: list[int]
+    held_out: str
     columns: dict[str, list[Spread | None]]
 
 
@@ -84,9 +86,14 @@ def collect_curves(runs: Sequence[RunSummary]) -> list[Curve]:
 
 def terms_of(curves: Sequence[Curve]) -> list[str]:
     """The terms that the columns of curves measure, without `train_` and `test_`."""
-    columns = dict.fromkeys(column for curve in curves for column in curve.columns)
-    pairs = (column.split("_", 1) for column in columns if "_" in column)
-    return list(dict.fromkeys(term for part, term in pairs if part in PARTS))
+    return list(dict.fromkeys(term for curve in curves for _, term in part_columns(curve)))
+
+
+def part_columns(curve: Curve) -> dict[tuple[str, str], str]:
+    """The columns of a curve by part, `train` or `held out`, and term."""
+    parts = {TRAIN: TRAIN, curve.held_out: HELD_OUT}
+    split = ((column, *column.partition("_")) for column in curve.columns)
+    return {(parts[part], term): column for column, part, _, term in split if part in parts}
 
 
 def collect_rates(runs: Sequence[RunSummary]) -> list[RatePoint]:
@@ -118,16 +125,15 @@ def find_rate(runs: Sequence[RunSummary]) -> tuple[str, str]:
     Raises:
         UsageError: they have none.
     """
+    part = held_out_part(runs[0].metrics) if runs else ""
     shared = [
-        name
-        for name in (runs[0].metrics if runs else ())
-        if name.startswith("test_") and all(name in run.metrics for run in runs)
+        name for name in RATES + DISTORTIONS if all(f"{part}_{name}" in r.metrics for r in runs)
     ]
-    rates = [name for name in shared if name.removeprefix("test_") in RATES]
-    others = [name for name in shared if name.removeprefix("test_") not in RATES + TOTALS]
-    if not (rates and others):
+    rates = [name for name in shared if name in RATES]
+    distortions = [name for name in shared if name in DISTORTIONS]
+    if not (runs and rates and distortions):
         raise UsageError("these runs have no KL and distortion in common: choose others")
-    return rates[0], others[0]
+    return f"{part}_{rates[0]}", f"{part}_{distortions[0]}"
 
 
 def describe_settings(settings: Mapping[str, Any], keys: Sequence[str]) -> str:
@@ -155,6 +161,7 @@ def _average(group: Group) -> Curve:
         label,
         names,
         epochs,
+        held_out_part(columns),
         {column: [spread(by_epoch[e].get(column, ())) for e in epochs] for column in columns},
     )
 

@@ -10,7 +10,7 @@ import io
 import json
 import math
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,7 +20,7 @@ from vae_cli.runs.directory import Run
 from vae_cli.runs.lock import is_locked
 
 MAX_FILE_BYTES = 64 * 2**20  # of a file of settings or figures: larger ones are not ours
-HELD_OUT = ("test_", "validation_")  # how the columns of the held-out items begin
+NOT_FIGURES = ("epoch", "seconds")  # columns of metrics.csv
 
 State = Literal["finished", "running", "stopped"]
 Number = int | float
@@ -47,7 +47,7 @@ class RunSummary:
         state: whether its training has reached the last epoch, is going on, or has stopped.
         settings: by key, such as `model.latent_dim`; empty if they cannot be read.
         epochs: the number of complete epochs that are saved.
-        metrics: the row of `metrics.csv` of the best epoch; empty if there is none.
+        metrics: the row of `metrics.csv` of the epoch whose weights are kept; empty if none is.
         evaluation: the figures of `evaluation.json` by name; empty if there are none.
         changed_at: when its settings were written, in seconds since 1970.
     """
@@ -64,10 +64,13 @@ class RunSummary:
     def figures(self) -> dict[str, Number]:
         """The figures of the held-out items, by name: those of the training, then the evaluation.
 
-        These are the columns of `metrics.csv` of held-out items, and the active dimensions.
+        The names are those of the columns of `metrics.csv`, whatever the objective calls its terms.
         """
-        shown = (*HELD_OUT, "active")
-        trained = {name: v for name, v in self.metrics.items() if name.startswith(shown)}
+        trained = {
+            name: value
+            for name, value in self.metrics.items()
+            if name not in NOT_FIGURES and not name.startswith("train_")
+        }
         return trained | {name: figure.value for name, figure in self.evaluation.items()}
 
 
@@ -79,7 +82,7 @@ def summarize_run(run: Run) -> RunSummary:
         read_state(run),
         settings,
         int(rows[-1].get("epoch", len(rows))) if rows else 0,
-        find_best(rows, by_elbo=settings.get("training.best") == "elbo"),
+        find_best(rows, settings.get("training.best", "loss")),
         read_evaluation(run),
         _changed_at(run),
     )
@@ -125,14 +128,23 @@ def read_metrics(run: Run) -> list[dict[str, Number]]:
     ]
 
 
-def find_best(
-    rows: Sequence[Mapping[str, Number]], *, by_elbo: bool = False
-) -> Mapping[str, Number]:
-    """The row of the epoch whose weights are kept; empty if no row has its figure."""
-    figure, sign = ("elbo", -1) if by_elbo else ("loss", 1)
-    columns = [f"{part}{figure}" for part in HELD_OUT]
-    values = [(row, row[column]) for row in rows for column in columns if column in row]
-    return min(values, key=lambda pair: sign * pair[1], default=({}, 0))[0]
+def find_best(rows: Sequence[Mapping[str, Number]], best: str = "loss") -> Mapping[str, Number]:
+    """The row of the epoch whose weights are kept; empty if no row has a loss.
+
+    Args:
+        rows: of `metrics.csv`.
+        best: the figure that decides: the lowest `loss`, or the highest `elbo`.
+    """
+    part = held_out_part(rows[0]) if rows else ""
+    column, sign = (f"{part}_elbo", -1) if best == "elbo" else (f"{part}_loss", 1)
+    comparable = [row for row in rows if column in row]
+    return min(comparable, key=lambda row: sign * row[column], default={})
+
+
+def held_out_part(columns: Iterable[str]) -> str:
+    """What metrics call the items that are held out: `test`, or another part that has a loss."""
+    parts = (column.removesuffix("_loss") for column in columns if column.endswith("_loss"))
+    return next((part for part in parts if part != "train"), "test")
 
 
 def read_evaluation(run: Run) -> dict[str, Figure]:

@@ -12,13 +12,13 @@ from vae_cli.errors import UsageError
 from vae_cli.files import require_writable_file, write_bytes
 from vae_cli.runs.comparison import Spread, shown_value
 from vae_cli.runs.curves import (
-    PARTS,
     Curve,
     RatePoint,
     collect_curves,
     collect_rates,
     compared_settings,
     find_rate,
+    part_columns,
     terms_of,
 )
 from vae_cli.runs.lookup import find_run, select_runs
@@ -97,26 +97,26 @@ def draw_curves(
         raise UsageError(f"--from {first}: these runs have {last} epochs")
     terms = terms_of(curves)
     picture = render_curves(
-        {curve.label: lines_of(curve, terms, first) for curve in curves},
+        {curve.label: lines_of(curve, first) for curve in curves},
         terms,
         title_of_runs(runs),
+        held_out=" or ".join(dict.fromkeys(curve.held_out for curve in curves)),
         ordered=have_an_order(runs),
         suffix=suffix,
     )
     return picture, [{"label": curve.label, "runs": curve.runs} for curve in curves]
 
 
-def lines_of(curve: Curve, terms: Sequence[str], first: int) -> "dict[tuple[str, str], Line]":
+def lines_of(curve: Curve, first: int) -> "dict[tuple[str, str], Line]":
     """The lines of a curve by part and term, from an epoch on."""
     from vae_cli.render.curves import Line
 
     lines = {}
-    for part, term in ((part, term) for part in PARTS for term in terms):
-        spreads = curve.columns.get(f"{part}_{term}", [])
-        pairs = zip(curve.epochs, spreads, strict=False)
+    for place, column in part_columns(curve).items():
+        pairs = zip(curve.epochs, curve.columns[column], strict=True)
         known = [(epoch, *center(one)) for epoch, one in pairs if one and epoch >= first]
         if known:
-            lines[part, term] = Line(*zip(*known, strict=True))
+            lines[place] = Line(*zip(*known, strict=True))
     return lines
 
 
@@ -129,7 +129,7 @@ def draw_rates(
     from vae_cli.render.curves import Point, render_rates, term_title
 
     measured = [run for run in runs if run.metrics]
-    names = [term_title(name.removeprefix("test_")) for name in find_rate(measured)]
+    names = [term_title(name.partition("_")[2]) for name in find_rate(measured)]
     points = collect_rates(measured)
     lines: dict[str, list[Point]] = {}
     for point in sorted(points, key=lambda one: one.rate.mean):

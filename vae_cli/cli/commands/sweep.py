@@ -16,7 +16,7 @@ from vae_cli.data.catalogue import find_source
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.runs.comparison import SEED, group_runs, tabulate_groups
 from vae_cli.runs.directory import ROOT, Run
-from vae_cli.runs.summary import RunSummary, summarize_run
+from vae_cli.runs.summary import RunSummary, held_out_part, summarize_run
 
 ENDINGS = {"finished": "finished before", "running": "left to another process"}
 
@@ -144,5 +144,5 @@ def train_all(
 
 def describe(run: RunSummary) -> str:
     """The figures of a run in one line, such as `kl 8.140  mse 15.540`."""
-    figures = run.figures.items()
-    return "  ".join(f"{name.removeprefix('test_')} {format_cell(v)}" for name, v in figures)
+    prefix, figures = f"{held_out_part(run.metrics)}_", run.figures.items()
+    return "  ".join(f"{name.removeprefix(prefix)} {format_cell(v)}" for name, v in figures)
