@@ -5,8 +5,8 @@
 
 The image goes once through the encoder, bottom-up and without samples. Then the decoder goes down,
 and at each level the prior is known before the posterior is made of it and of the encoder's
-features (Sønderby et al., 2016, https://arxiv.org/abs/1602.02282; Kingma et al., 2016, sec. 3.2 and
-fig. 3, https://arxiv.org/abs/1606.04934). As in the latter, networks and latents below the top are
+features (Sønderby et al., 2016, https://arxiv.org/abs/1602.02282; Kingma et al., 2016,
+https://arxiv.org/abs/1606.04934). As in the latter, networks and latents below the top are
 convolutional and residual, and what the two passes say about the posterior is added:
 
     p(z_l | z_<l)    = N(μ, σ²)
@@ -14,7 +14,8 @@ convolutional and residual, and what the two passes say about the posterior is a
 
 In units of the prior, the posterior is N(m, exp s), and its KL is that of a flat VAE to N(0, 1),
 whatever μ and σ are. So a narrow prior cannot make it explode, and m = s = 0 is a level that says
-nothing.
+nothing. The precision-weighted posterior of Sønderby et al. lost its lower levels in the trainings
+of docs/objectives.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
