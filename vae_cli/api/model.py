@@ -30,7 +30,7 @@ from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.reconstruction import Reconstruction, reconstruct
 from vae_cli.latent.sampling import sample, sample_latents
 from vae_cli.latent.traversal import traverse
-from vae_cli.model import LatentModel
+from vae_cli.model import LatentModel, Prior
 from vae_cli.runs.origin import explain_distrust
 
 
@@ -48,6 +48,7 @@ class TrainedModel:
         train_items: the number of items that it was trained on.
         name: of its run.
         folder: of its run.
+        source: of the latents of samples; None is the prior.
 
     Example:
         >>> from vae_cli import load
@@ -68,11 +69,11 @@ class TrainedModel:
     train_items: int
     name: str
     folder: Path
+    source: Prior | None = None
 
     def __repr__(self) -> str:
         """One line, because the representation of the network is long."""
-        dims = self.model.latent_dim
-        return f"<TrainedModel {self.name}: {self.spec.name}, {dims} latent dimensions>"
+        return f"<TrainedModel {self.name}: {self.spec.name}, {self.model.latent_dim} latents>"
 
     @cached_property
     def kind(self) -> ItemKind:
@@ -82,10 +83,9 @@ class TrainedModel:
     @cached_property
     def figure(self) -> str:
         """The name of the distortion of its likelihood, for example `mse`."""
+        zeros = torch.zeros(1, self.model.latent_dim, device=self.model.device)
         with torch.no_grad():
-            return self.model.decode(
-                torch.zeros(1, self.model.latent_dim, device=self.model.device)
-            ).figure
+            return self.model.decode(zeros).figure
 
     def encode(self, items: ArrayLike) -> Posterior:
         """The posterior of each item: mean and log-variance, `(N, D)` each."""
@@ -120,9 +120,10 @@ class TrainedModel:
     ) -> Array:
         """The latents `(count, D)` that `sample` decodes."""
         generator = self._generator(seed)
-        return to_array(
-            sample_latents(self.model, count, temperature=temperature, generator=generator)
+        z = sample_latents(
+            self.model, count, temperature=temperature, generator=generator, source=self.source
         )
+        return to_array(z)
 
     def sample(self, count: int, *, temperature: float = 1.0, seed: int | None = None) -> Array:
         """Generate `count` items from the prior, its latents multiplied by `temperature`.
@@ -130,10 +131,12 @@ class TrainedModel:
         Images are the mean of p(x|z), rows are samples from it: `(count, ...)`. Without a seed,
         every call gives other items.
         """
-        generator, noise = self._generator(seed), self.kind.samples_noise
-        return self._to_items(
-            sample(self.model, count, temperature=temperature, noise=noise, generator=generator)
+        model, source, noise = self.model, self.source, self.kind.samples_noise
+        generator = self._generator(seed)
+        items = sample(
+            model, count, temperature=temperature, noise=noise, generator=generator, source=source
         )
+        return self._to_items(items)
 
     def sample_loop(
         self, count: int, steps: int, *, temperature: float = 1.0, seed: int | None = None
@@ -203,22 +206,16 @@ class TrainedModel:
     def explore(self) -> Any:
         """A page of sliders over the latent space, as a widget for a notebook.
 
-        This is the only import from the API into `explore`, which is built on the API.
-
         Raises:
             UsageError: anywidget is not installed.
         """
-        from vae_cli.explore.widget import Explorer
+        from vae_cli.explore.widget import Explorer  # the only import of what is built on the API
 
         split, spec = self.test_set()
         return Explorer(self, split, spec.classes)
 
     def held_out(self) -> Split:
-        """The test set of its data, which must still be there.
-
-        Raises:
-            UsageError: as in `data`.
-        """
+        """The test set of its data, which must still be there; see `data`."""
         return self.test_set()[0]
 
     def test_set(self) -> tuple[Split, Spec]:
