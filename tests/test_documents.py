@@ -4,6 +4,7 @@
 docs/commands.md.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -32,7 +33,7 @@ def settings_table() -> str:
     """The table of all settings, from the schema."""
     lines = ["| setting | flag | default | allowed | meaning |", "|---|---|---|---|---|"]
     for entry in config.entries():
-        default = list(entry.default) if isinstance(entry.default, tuple) else entry.default
+        default = json.dumps(entry.default).strip('"')
         flag = f"`{entry.flag}`" if entry.flag else ""
         lines.append(f"| `{entry.key}` | {flag} | {default} | {entry.range} | {entry.help} |")
     return "\n".join(lines)

@@ -12,7 +12,8 @@ import pytest
 from support import Refused, Use
 
 from vae_cli.api.embeddings import Embedding, write_embedding
-from vae_cli.data.table import read_table, write_table
+from vae_cli.data.table import write_table
+from vae_cli.data.table_file import read_table
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import (
     escape_formula,
@@ -196,7 +197,7 @@ def test_column_names_are_escaped_in_the_file_and_read_back_as_they_were(
     header, row = path.read_text().splitlines()
     assert not {cell[0] for cell in header.replace("\t", ",").split(",")} & set("=-")
     assert row.startswith("-1")
-    assert read_table(path)[0] == columns
+    assert read_table(path).columns == columns
 
 
 def test_a_number_that_begins_with_a_minus_is_written_as_a_number(tmp_path: Path) -> None:

@@ -33,3 +33,14 @@ def list_some(names: Sequence[str], limit: int) -> str:
     """Names for a message: all of them, or the first `limit` and the number of the others."""
     shown, more = ", ".join(names[:limit]), len(names) - limit
     return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+MEMORY_IS_FULL = (
+    *("can't allocate memory", "out of memory"),  # torch
+    *("Cannot allocate memory", "failed to map segment"),  # the system, also while it loads torch
+)
+
+
+def is_memory_full(error: BaseException) -> bool:
+    """Whether an error says that the memory is full; of many errors, only the text tells."""
+    return isinstance(error, MemoryError) or any(text in str(error) for text in MEMORY_IS_FULL)

@@ -11,7 +11,7 @@ from typing import BinaryIO, final
 
 from vae_cli.errors import UsageError, VAEError
 
-_TEMPORARY_SUFFIX = ".vae-tmp"
+TEMPORARY_FILE_SUFFIX = ".vae-tmp"
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes such a cell
 
 
@@ -83,7 +83,9 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     try:
         target, mode = _find_target(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(_TEMPORARY_SUFFIX, f".{target.name[:64]}.", target.parent)
+        handle, name = tempfile.mkstemp(
+            TEMPORARY_FILE_SUFFIX, f".{target.name[:64]}.", target.parent
+        )
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -117,7 +119,7 @@ def _find_target(path: Path) -> tuple[Path, int]:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove the temporary files of writes that were killed."""
-    for leftover in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
+    for leftover in folder.glob(f".*{TEMPORARY_FILE_SUFFIX}"):
         leftover.unlink(missing_ok=True)
 
 

@@ -144,6 +144,48 @@ def test_an_unexpected_error_is_one_line_that_names_debug(
     assert capfd.readouterr() == ("", expected)
 
 
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (MemoryError(), "the memory is full: "),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: 8 bytes\nx"), "the memory is "),
+        (
+            ModuleNotFoundError("No module named 'uvicorn'", name="uvicorn"),
+            "uvicorn is missing",
+        ),
+        (ModuleNotFoundError("no", name="sklearn.manifold"), "pip install scikit-learn"),
+        (ImportError("libgomp.so.1: cannot open\nx"), "install it again: libgomp.so.1"),
+        (ImportError("libtorch_cpu.so: failed to map segment"), "the memory is full: "),
+        (OSError(12, "Cannot allocate memory"), "the memory is full: "),
+    ],
+)
+def test_what_a_computer_lacks_is_one_line_that_says_what_to_do(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch, error: Exception, expected: str
+) -> None:
+    def fail(*_words: object, **_more: object) -> None:
+        raise error
+
+    monkeypatch.setattr("vae_cli.cli.commands.sample.open_run", fail)
+    assert main(["sample"]) == 1
+    out, err = capfd.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert expected in err
+    assert "unexpected" not in err
+
+
+@pytest.mark.parametrize("name", ["COLUMNS", "LINES"])
+@pytest.mark.parametrize("value", ["0", "-3", "", "wide", "²", "4000000000", "9" * 20])
+def test_a_size_of_the_terminal_that_is_impossible_is_ignored(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert main(["sample", "-o", "x.jpg"]) == 2
+    assert capfd.readouterr().err.startswith("error: --output x.jpg")
+    monkeypatch.setenv(name, value)
+    assert main(["sample", "--help"]) == 0
+    assert "--temperature" in capfd.readouterr().out
+
+
 def test_ctrl_c_in_a_command_is_one_line_and_exit_code_130(
     capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

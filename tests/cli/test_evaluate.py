@@ -74,7 +74,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_seed_gives_others(use:
     assert first == again
     assert first["log_likelihood"] != other["log_likelihood"]
     error = first["log_likelihood"]["error"]
-    assert abs(first["log_likelihood"]["value"] - other["log_likelihood"]["value"]) < error
+    assert abs(first["log_likelihood"]["value"] - other["log_likelihood"]["value"]) < 3 * error
 
 
 def test_several_runs_stand_side_by_side(use: Use) -> None:

@@ -47,6 +47,24 @@ def test_the_handlers_are_restored_even_after_an_error() -> None:
     assert [signal.getsignal(number) for number, _ in SIGNALS] == before
 
 
+def test_a_second_signal_during_the_save_is_answered_and_a_third_one_ends_the_process(
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    with StopSignals() as signals:
+        assert signals.stopped() is None
+        signal.raise_signal(signal.SIGINT)
+        assert signals.stopped() == signal.SIGINT  # the save begins
+        signal.raise_signal(signal.SIGINT)
+        expected = "saving what was learned; once more stops at once, without saving\n"
+        assert capfd.readouterr().err == expected
+        assert codes == []
+        signal.raise_signal(signal.SIGINT)
+    assert codes == [130]
+    assert capfd.readouterr().err.startswith("stopped at once: ")
+
+
 def test_a_second_signal_ends_the_process_at_once_and_says_what_is_lost(
     capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,6 +43,8 @@ def test_every_setting_has_a_help_text_and_a_range_around_its_default(entry: Ent
     elif entry.format:
         assert entry.range == entry.format
         assert entry.format in entry.help
+    elif entry.type is bool:
+        assert entry.range == "true, false"
     elif entry.range:
         assert entry.default in get_args(entry.type)
         assert entry.default in entry.range

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from vae_cli import locks
-from vae_cli.data import cache as cache_module
+from vae_cli.data import cache_locks
 from vae_cli.data.cache import Unfinished, cached_tensor
 from vae_cli.errors import VAEError
 
@@ -198,20 +198,64 @@ def test_a_tensor_that_is_in_use_keeps_its_contents_while_it_is_filled_again(cac
     assert after.tolist() == [[9] * 3] * 2
 
 
-def test_an_unfinished_tensor_is_used_and_not_kept(cache: Path) -> None:
-    calls: list[int] = []
+def fill_first_row(array: np.ndarray) -> Unfinished:
+    array[0] = 5
+    return Unfinished({"missing": [1, 2]})
 
-    def fill(array: np.ndarray) -> Unfinished:
-        calls.append(1)
-        array[:] = 5
-        return Unfinished({"missing": 1})
 
-    for _ in range(2):
-        tensor, facts = cached_tensor("key", (2, 3), fill)
-        assert tensor.tolist() == [[5] * 3] * 2
-        assert facts == {"missing": 1}
-        assert not names(cache)
-    assert len(calls) == 2
+def refill_next_row(array: np.ndarray, facts: dict[str, list[int]]) -> object:
+    row, *later = facts["missing"]
+    array[row] = 5
+    return Unfinished({"missing": later}) if later else {"missing": []}
+
+
+def test_only_the_missing_rows_of_an_unfinished_tensor_are_filled_later(cache: Path) -> None:
+    tensor, facts = cached_tensor("key", (3, 2), fill_first_row, refill=refill_next_row)
+    assert (tensor[0].tolist(), facts) == ([5, 5], {"missing": [1, 2]})
+    assert names(cache) == ["key.partial.json", "key.partial.npy"]
+    for missing, files in (([2], ["key.partial.json", "key.partial.npy"]), ([], FINISHED)):
+        tensor, facts = cached_tensor("key", (3, 2), pytest.fail, refill=refill_next_row)
+        assert facts == {"missing": missing}
+        assert names(cache) == files
+    assert tensor.tolist() == [[5] * 2] * 3
+    assert cached_tensor("key", (3, 2), pytest.fail, refill=pytest.fail)[1] == {"missing": []}
+
+
+def test_what_a_killed_process_left_is_removed_when_something_is_filled(cache: Path) -> None:
+    cache.mkdir()
+    for name in (".key.json.abc.vae-tmp", "key.partial.json", "key.abc.tmp", "key.lock"):
+        (cache / name).write_text("{}")
+    (cache / ".key.log.abc.vae-tmp").write_text("it may still be written")
+    cached_tensor("other", (2, 3), fill_with_sevens)
+    assert names(cache) == [".key.log.abc.vae-tmp", "other.json", "other.npy"]
+
+
+FINISHED = ["key.json", "key.npy"]
+
+
+def test_an_unfinished_tensor_is_used_as_it_is_if_it_cannot_be_written(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached_tensor("key", (3, 2), fill_first_row, refill=refill_next_row)
+
+    def refuse(*_arguments: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(cache_locks, "lock", refuse)
+    found = cached_tensor("key", (3, 2), pytest.fail, refill=refill_next_row)
+    assert found[1] == {"missing": [1, 2]}
+
+
+def test_filling_that_is_stopped_keeps_the_unfinished_tensor(cache: Path) -> None:
+    cached_tensor("key", (3, 2), fill_first_row, refill=refill_next_row)
+
+    def stop(_array: np.ndarray, _facts: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached_tensor("key", (3, 2), pytest.fail, refill=stop)
+    found = cached_tensor("key", (3, 2), pytest.fail, refill=refill_next_row)
+    assert found[1] == {"missing": [2]}
 
 
 def test_a_finished_tensor_is_read_from_a_folder_that_cannot_be_written(
@@ -222,7 +266,7 @@ def test_a_finished_tensor_is_read_from_a_folder_that_cannot_be_written(
     def refuse(*_arguments: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(cache_module, "lock", refuse)
+    monkeypatch.setattr(cache_locks, "lock", refuse)
     assert cached_tensor("key", (2, 3), pytest.fail)[0].tolist() == [[7] * 3] * 2
     with pytest.raises(VAEError, match=r"cannot write .*other\.npy: Read-only file system"):
         cached_tensor("other", (2, 3), pytest.fail)
@@ -240,6 +284,6 @@ def test_a_lock_on_a_file_that_was_removed_meanwhile_is_taken_again(
             path.unlink()  # by the process that held the lock until now
         return handles[-1]
 
-    monkeypatch.setattr(cache_module, "lock", lock_and_lose)
+    monkeypatch.setattr(cache_locks, "lock", lock_and_lose)
     cached_tensor("key", (2, 3), fill_with_sevens)
     assert len(handles) == 2

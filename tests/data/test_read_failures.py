@@ -69,11 +69,15 @@ def test_a_picture_that_could_not_be_read_is_there_at_the_next_start(
     assert "the next start tries 2 of them again" in warning
     (log,) = cache.glob("*.log")
     assert os.strerror(number) in log.read_text()
-    assert [path.suffix for path in cache.iterdir()] == [".log"]
+    break_reading({f"{number:02}.png" for number in (0, 1, 2, 3, 5)}, number)
+    names, (warning,) = read(tmp_path / "all")
+    assert names == ["00.png", "02.png", "03.png", "04.png", "05.png"], "only two are read again"
+    assert "1 of 6 pictures cannot be read and are left out" in warning
     break_reading(set())
     names, warned = read(tmp_path / "all")
     assert len(names) == 6
     assert not warned
+    assert not list(cache.glob("*.partial.*"))
 
 
 def test_damaged_contents_are_remembered_and_not_decoded_again(

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from vae_cli.data.dataset import Spec
-from vae_cli.data.table import Table, read_table, read_table_like, write_table
+from vae_cli.data.table import Table, read_table_like, write_table
+from vae_cli.data.table_file import read_table
 from vae_cli.errors import UsageError
 
 
@@ -27,14 +28,14 @@ def written(path: Path, text: str) -> Path:
 def test_a_table_is_read_with_or_without_a_header(
     tmp_path: Path, text: str, columns: tuple[str, ...]
 ) -> None:
-    found, rows = read_table(written(tmp_path / "t.csv", text))
+    found, rows, *_ = read_table(written(tmp_path / "t.csv", text))
     assert found == columns
     assert rows.dtype == torch.float64
     assert rows.tolist() == [[1, 2], [3, 4], [5, 6]]
 
 
 def test_a_tsv_file_has_tabs_between_its_cells(tmp_path: Path) -> None:
-    columns, rows = read_table(written(tmp_path / "t.TSV", "a, x\tb\n1\t2\n3\t4\n"))
+    columns, rows, *_ = read_table(written(tmp_path / "t.TSV", "a, x\tb\n1\t2\n3\t4\n"))
     assert columns == ("a, x", "b")
     assert rows.tolist() == [[1, 2], [3, 4]]
 
@@ -44,7 +45,12 @@ def test_a_tsv_file_has_tabs_between_its_cells(tmp_path: Path) -> None:
     [
         ("a,b\n1,x\n", "row 2, column b: 'x' is not a number"),
         ("a,b\n1,2\n3,\n", "row 3, column b: a value is missing"),
-        ("a,b\n1,nan\n", "row 2, column b: 'nan' is not a number"),
+        ("a,b\n1,nan\n", "row 2, column b: a value is missing"),
+        ("a,b\n1,inf\n", "row 2, column b: 'inf' is not a number"),
+        ("a,b\n1,1e400\n", "row 2, column b: '1e400' is not a number"),
+        ('a,b\n1,"1,5"\n', "row 2, column b: '1,5' is not a number"),
+        ("1,\n3,4\n", "row 1, column column 2: a value is missing"),
+        ("x,x,y\n1,2,3\n", "several columns with the same name: x; rename them"),
         ("a,b\n1,1_000\n", "row 2, column b: '1_000' is not a number"),
         ("a,b\n1,2\n3\n", "row 3 has 1 cells, not 2"),
         ("a,b\n", "a header and no rows"),
@@ -76,7 +82,7 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_written_table_is_the_same_when_it_is_read(tmp_path: Path, name: str) -> None:
     rows = torch.tensor([[1.5, -2e-9], [3e12, 0.1]], dtype=torch.float64)
     write_table(tmp_path / name, ["a, b", "c"], rows)
-    columns, again = read_table(tmp_path / name)
+    columns, again, *_ = read_table(tmp_path / name)
     assert columns == ("a, b", "c")
     torch.testing.assert_close(again, rows, rtol=1e-6, atol=0)
 
@@ -88,7 +94,7 @@ def test_a_written_table_is_the_same_when_it_is_read(tmp_path: Path, name: str) 
 def test_columns_are_brought_to_the_order_of_a_spec(tmp_path: Path, text: str) -> None:
     path = written(tmp_path / "t.csv", text)
     spec = Spec("wine", (3,), columns=("a", "b", "c"))
-    assert read_table_like(path, spec).tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert read_table_like(path, spec).rows.tolist() == [[1, 2, 3], [4, 5, 6]]
     dataset = Table(path, like=spec, test_fraction=0.0)
     assert dataset.spec == Spec("t", (3,), columns=("a", "b", "c"))
     assert dataset.train().items.tolist() == [[1, 2, 3], [4, 5, 6]]
@@ -97,7 +103,7 @@ def test_columns_are_brought_to_the_order_of_a_spec(tmp_path: Path, text: str) -
 def test_a_model_without_column_names_takes_any_table_with_as_many_columns(tmp_path: Path) -> None:
     spec = Spec("x", (2,), columns=("column 1", "column 2"))
     path = written(tmp_path / "t.csv", "b,a\n1,2\n")
-    assert read_table_like(path, spec).tolist() == [[1, 2]]
+    assert read_table_like(path, spec).rows.tolist() == [[1, 2]]
 
 
 @pytest.mark.parametrize(

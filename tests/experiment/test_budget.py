@@ -8,16 +8,16 @@ from PIL import Image
 from support import Refused
 
 from vae_cli.build import build_on_meta
-from vae_cli.config import ModelConfig
+from vae_cli.config import Config, ModelConfig
 from vae_cli.errors import UsageError
 from vae_cli.experiment.budget import (
     MAX_TRAINING_BYTES,
     require_affordable,
     training_bytes,
 )
-from vae_cli.experiment.resolve import choose_network
+from vae_cli.experiment.choices import choose_network
 
-MLP = ModelConfig(network="mlp")
+MLP = Config(model=ModelConfig(network="mlp"))
 TOO_LARGE = "--model conv takes images from 16x16 to 256x256, not images of"
 
 
@@ -52,7 +52,7 @@ def test_the_memory_of_a_network_is_that_of_four_float32_numbers_per_parameter()
 def test_the_size_that_the_error_names_works(
     hidden: tuple[int, ...], shape: tuple[int, ...], resizable: bool
 ) -> None:
-    config = ModelConfig(network="mlp", hidden=hidden)
+    config = Config(model=ModelConfig(network="mlp", hidden=hidden))
     with pytest.raises(UsageError) as error:
         require_affordable(config, shape, resizable=resizable)
     parameters = training_bytes(config, shape) // 16
@@ -62,7 +62,8 @@ def test_the_size_that_the_error_names_works(
         shape = (shape[0], int(value), int(value))
     else:
         assert not resizable
-        config = ModelConfig(network="mlp", hidden=tuple(map(int, value.split(","))))
+        hidden = tuple(map(int, value.split(",")))
+        config = Config(model=ModelConfig(network="mlp", hidden=hidden))
     require_affordable(config, shape, resizable=resizable)
     assert training_bytes(config, shape) <= MAX_TRAINING_BYTES
 
@@ -74,8 +75,8 @@ def test_items_that_are_too_large_for_any_network_are_refused() -> None:
 
 @pytest.mark.parametrize("preset", ["small", "base", "large"])
 def test_every_conv_is_affordable(preset: str) -> None:
-    config = ModelConfig(network="conv", preset=preset, latent_dim=4096)  # type: ignore[arg-type]
-    require_affordable(config, (4, 256, 256), resizable=True)
+    model = ModelConfig(network="conv", preset=preset, latent_dim=4096)  # type: ignore[arg-type]
+    require_affordable(Config(model=model), (4, 256, 256), resizable=True)
 
 
 @pytest.mark.parametrize("shape", [(3, 257, 257), (1, 300, 300), (1, 16, 1000)])

@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from vae_cli.config import ModelConfig, SaveInterval, merge, read_config, to_dict
+from vae_cli.config import SaveInterval, merge, read_config, to_dict
 from vae_cli.data.catalogue import BUILT_IN_NAMES
 from vae_cli.errors import UsageError
 from vae_cli.experiment import resolve as resolve_module
-from vae_cli.experiment.resolve import Resolved, choose_network, resolve
+from vae_cli.experiment.resolve import Resolved, resolve
 from vae_cli.runs.directory import create_run
 from vae_cli.training import precision
 from vae_cli.training.precision import MIN_MEASURED_STEPS
@@ -149,51 +149,3 @@ def test_tf32_on_the_processor_is_refused_before_the_data_are_opened(
 ) -> None:
     with pytest.raises(UsageError, match="--precision tf32 is for cuda"):
         resolve_data("no-such-data", training={"precision": "tf32"})
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [
-        ((1, 28, 28), "mlp"),
-        ((13,), "mlp"),
-        ((3, 28, 28), "conv"),
-        ((1, 64, 64), "conv"),
-        ((1, 8, 8), "mlp"),
-        ((1, 9, 300), "mlp"),
-    ],
-)
-def test_the_network_that_auto_chooses_suits_the_items(
-    shape: tuple[int, ...], expected: str
-) -> None:
-    assert choose_network(ModelConfig(), shape) == expected
-
-
-@pytest.mark.parametrize("shape", [(13,), (1, 8, 8), (1, 300, 300)])
-def test_a_conv_is_refused_for_items_that_it_cannot_take(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match="--model conv takes images from 16x16 to 256x256, not"):
-        choose_network(ModelConfig(network="conv"), shape)
-
-
-@pytest.mark.parametrize("shape", [(1, 300, 300), (3, 257, 257)])
-@pytest.mark.parametrize("network", ["auto", "conv"])
-def test_no_network_is_chosen_for_images_that_are_too_large(
-    shape: tuple[int, ...], network: str
-) -> None:
-    with pytest.raises(UsageError, match=r"--image-size 256 resizes the pictures of a folder$"):
-        choose_network(ModelConfig(network=network), shape)
-    assert choose_network(ModelConfig(network="mlp"), shape) == "mlp"
-
-
-@pytest.mark.parametrize(
-    ("model", "shape", "message"),
-    [
-        (ModelConfig(preset="large"), (1, 28, 28), "--preset is for --model conv"),
-        (ModelConfig(preset="large"), (13,), "--preset is for --model conv"),
-        (ModelConfig(hidden=(9,)), (3, 64, 64), "--hidden is for --model mlp"),
-    ],
-)
-def test_a_setting_of_the_other_network_is_refused(
-    model: ModelConfig, shape: tuple[int, ...], message: str
-) -> None:
-    with pytest.raises(UsageError, match=message):
-        choose_network(model, shape)

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
 from vae_cli.experiment import run as experiment
 from vae_cli.experiment.resolve import Resolved
 from vae_cli.experiment.run import explain_full_memory, train_run
-from vae_cli.model import Inference, Loss, NegativeELBO
+from vae_cli.model import Loss, NegativeELBO
 from vae_cli.runs import recorder
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run
@@ -147,17 +148,17 @@ def test_a_loss_that_is_not_finite_never_reaches_the_saved_weights(
 
 def make_losses_nan(patch: pytest.MonkeyPatch, after: int) -> None:
     """Make every training loss NaN after so many steps."""
-    steps = 0
+    compute, steps = NegativeELBO.__call__, 0
 
-    def objective(x: Tensor, inference: Inference) -> Loss:
+    def poison(objective: NegativeELBO, *arguments: Any) -> Loss:
         nonlocal steps
-        loss, training = NegativeELBO()(x, inference), torch.is_grad_enabled()
+        loss, training = compute(objective, *arguments), torch.is_grad_enabled()
         steps += training
         poisoned = training and steps > after
-        return Loss(loss.loss * math.nan, loss.distortion, loss.kl) if poisoned else loss
+        return Loss(loss.loss * math.nan, loss.terms) if poisoned else loss
 
-    def plain(state: TrainState, objective: object, x: Tensor) -> object:
-        return partial(loss_and_gradients, state, objective)
+    def plain(state: TrainState, objective: object, data_size: int, x: Tensor) -> object:
+        return partial(loss_and_gradients, state, objective, data_size)
 
-    patch.setattr(experiment, "build_objective", lambda settings: objective)
+    patch.setattr(NegativeELBO, "__call__", poison)
     patch.setattr(epoch, "trace", plain)  # a traced step would not count

@@ -72,7 +72,7 @@ def test_the_page_contains_the_decoder_in_float16_and_is_small(
     assert "tiles" not in facts
     assert facts["decoder"]["width"] == 2
     names = [name for name, *_ in facts["decoder"]["operations"]]
-    assert names == ["linear", "relu", "linear", "sigmoid"]
+    assert names == ["linear", "relu", "linear", "view", "sigmoid"]
     weights = torch.cat(
         [
             tensor.flatten()

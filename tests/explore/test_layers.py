@@ -6,10 +6,17 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
-from vae_cli.model.conv import Block
 
-from vae_cli.explore.layers import Operation, count_multiply_adds, list_operations
+from vae_cli.build import build_model
+from vae_cli.config import merge
+from vae_cli.explore.layers import (
+    Operation,
+    count_multiply_adds,
+    list_decoding,
+    list_operations,
+)
 from vae_cli.model import PRESETS, ConvDecoder, MLPDecoder, plan
+from vae_cli.model.networks.conv import Block
 
 LATENT_DIM = 3
 
@@ -23,7 +30,18 @@ APPLY: dict[str, Apply] = {  # the operations of decoder.js on images
     "view": lambda x, sizes, weights: x.view(*sizes),
     "relu": lambda x, sizes, weights: x.relu(),
     "sigmoid": lambda x, sizes, weights: x.sigmoid(),
+    "tanh": lambda x, sizes, weights: x.tanh(),
+    "silu": lambda x, sizes, weights: F.silu(x),
+    "gelu": lambda x, sizes, weights: F.gelu(x),
+    "gate": lambda x, sizes, weights: x.chunk(2)[0] * x.chunk(2)[1].sigmoid(),
+    "mixture": lambda x, sizes, weights: mix(*x.unflatten(0, (3, sizes[0], -1))),
 }
+
+
+def mix(logits: Tensor, location: Tensor, _: Tensor) -> Tensor:
+    """The mean of a mixture of logistics, as decoder.js computes it."""
+    spread = torch.linspace(-0.4, 0.4, len(logits)).view(-1, 1, 1, 1)
+    return (logits.softmax(0) * (0.5 + spread + location)).sum(0).clamp(0, 1)
 
 
 def execute(operations: Iterable[Operation], z: Tensor) -> Tensor:
@@ -71,14 +89,39 @@ def test_the_operations_compute_the_same_as_the_decoder(
     decoder = randomize(make())
     operations = list(list_operations(decoder))
     for z in torch.randn(3, LATENT_DIM, generator=Generator().manual_seed(1)):
-        expected = decoder(z[None]).mean[0]
+        expected = decoder(z[None])[0]
+        found = execute(operations, z).reshape(expected.shape)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+CONFIGS = [
+    {"model": {"activation": "tanh"}},
+    {"model": {"activation": "silu", "network": "conv"}},
+    {"model": {"activation": "gelu"}, "likelihood": {"name": "laplace"}},
+    {"model": {"gated": True}, "likelihood": {"name": "binarized"}},
+    {"likelihood": {"name": "logistic", "components": 4}},
+    {"model": {"network": "conv"}, "likelihood": {"name": "logistic", "components": 1}},
+]
+
+
+@pytest.mark.parametrize("tables", CONFIGS, ids=str)
+@torch.no_grad()
+def test_the_operations_compute_the_mean_of_every_likelihood(
+    tables: dict[str, dict[str, object]],
+) -> None:
+    config = merge(("", {"model": {"hidden": [9], "latent_dim": LATENT_DIM}}), ("", tables))
+    model = build_model(config, (3, 16, 18)).eval()
+    randomize(model)
+    operations = list_decoding(model)
+    for z in torch.randn(3, LATENT_DIM, generator=Generator().manual_seed(1)):
+        expected = model.decode(z[None]).mean[0]
         found = execute(operations, z).reshape(expected.shape)
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_layer_without_an_operation_is_an_error() -> None:
-    with pytest.raises(TypeError, match="the page has no operation for Tanh"):
-        list(list_operations(nn.Sequential(nn.Linear(2, 2), nn.Tanh())))
+    with pytest.raises(TypeError, match="the page has no operation for ELU"):
+        list(list_operations(nn.Sequential(nn.Linear(2, 2), nn.ELU())))
 
 
 def test_multiply_adds_of_linear_layers_are_their_weights() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from vae_cli.data.dataset import Spec, Split
-from vae_cli.data.table import read_table
+from vae_cli.data.table_file import read_table
 from vae_cli.errors import UsageError
 from vae_cli.items.choice import kind_of
 from vae_cli.items.rows import Rows
@@ -76,17 +76,17 @@ def test_rows_are_written_under_the_names_of_their_columns(tmp_path: Path, name:
     items = np.array([[1.5, -2], [1e-9, 3e12]])
     path = tmp_path / name
     ROWS.write(items, path, columns=8)
-    columns, rows = read_table(path)
+    columns, rows, *_ = read_table(path)
     assert columns == ("a", "b, c")
     assert rows.tolist() == items.tolist()
     ROWS.write_reconstructions(items, items[::-1], path, columns=8)
-    assert read_table(path)[1].tolist() == items[::-1].tolist(), "the originals are left out"
+    assert read_table(path).rows.tolist() == items[::-1].tolist(), "the originals are left out"
 
 
 def test_a_traversal_has_the_dimension_and_the_offset_before_each_row(tmp_path: Path) -> None:
     items = np.arange(12.0).reshape(2, 3, 2)
     ROWS.write_traversal(items, [3, 7], [-1, 0, 1], tmp_path / "a.csv", None)
-    columns, rows = read_table(tmp_path / "a.csv")
+    columns, rows, *_ = read_table(tmp_path / "a.csv")
     assert columns == ("dimension", "offset", "a", "b, c")
     assert rows.tolist() == [
         [3, -1, 0, 1],
@@ -100,14 +100,14 @@ def test_a_traversal_has_the_dimension_and_the_offset_before_each_row(tmp_path: 
 
 def test_a_traversal_of_all_dimensions_together_has_the_offset_only(tmp_path: Path) -> None:
     ROWS.write_traversal(np.arange(4.0).reshape(1, 2, 2), None, [-1, 1], tmp_path / "a.csv", None)
-    columns, rows = read_table(tmp_path / "a.csv")
+    columns, rows, *_ = read_table(tmp_path / "a.csv")
     assert columns == ("offset", "a", "b, c")
     assert rows.tolist() == [[-1, 0, 1], [1, 2, 3]]
 
 
 def test_an_interpolation_has_the_numbers_of_path_and_step_before_each_row(tmp_path: Path) -> None:
     ROWS.write_interpolation(np.arange(8.0).reshape(2, 2, 2), tmp_path / "a.csv", None)
-    columns, rows = read_table(tmp_path / "a.csv")
+    columns, rows, *_ = read_table(tmp_path / "a.csv")
     assert columns[2:] == ("a", "b, c")
     assert rows.tolist() == [[1, 1, 0, 1], [1, 2, 2, 3], [2, 1, 4, 5], [2, 2, 6, 7]]
 

@@ -2,20 +2,17 @@
 
 import pytest
 import torch
+from models import mlp_vae
 from torch import Generator, Tensor
 
-from vae_cli.model import VAE, DiagonalNormal, MLPDecoder, MLPEncoder
+from vae_cli.model import VAE, DiagonalNormal
 
 SHAPE, LATENT_DIM = (1, 6, 5), 4
 
 
 @pytest.fixture
 def model() -> VAE:
-    torch.manual_seed(0)
-    hidden = (8,)
-    return VAE(
-        MLPEncoder(SHAPE, hidden, LATENT_DIM), MLPDecoder(SHAPE, hidden, LATENT_DIM), LATENT_DIM
-    )
+    return mlp_vae(SHAPE, (8,), LATENT_DIM)
 
 
 @pytest.fixture

@@ -3,30 +3,32 @@
 import torch
 from torch import Generator
 
+from vae_cli.build import build_model
+from vae_cli.config import merge
 from vae_cli.latent.sampling import sample, sample_latents
-from vae_cli.model import VAE, MLPEncoder, VectorDecoder
+from vae_cli.model import VAE
 
 
 def test_the_temperature_scales_the_latents(model: VAE) -> None:
     cold = sample(model, 3, temperature=0.0)
-    torch.testing.assert_close(cold, model.decoder(torch.zeros(3, model.latent_dim)).mean)
-    z = model.prior().sample(3, Generator().manual_seed(5))
+    torch.testing.assert_close(cold, model.decode(torch.zeros(3, model.latent_dim)).mean)
+    z = model.prior.sample(3, Generator().manual_seed(5))
     warm = sample(model, 3, temperature=2.0, generator=Generator().manual_seed(5))
-    torch.testing.assert_close(warm, model.decoder(2 * z).mean)
+    torch.testing.assert_close(warm, model.decode(2 * z).mean)
 
 
 def test_samples_are_decoded_from_the_sampled_latents(model: VAE) -> None:
     z = sample_latents(model, 3, temperature=0.5, generator=Generator().manual_seed(1))
     items = sample(model, 3, temperature=0.5, generator=Generator().manual_seed(1))
-    torch.testing.assert_close(items, model.decoder(z).mean)
+    torch.testing.assert_close(items, model.decode(z).mean)
 
 
 def test_noise_gives_rows_the_deviation_of_the_likelihood() -> None:
-    torch.manual_seed(0)
-    model = VAE(MLPEncoder((2,), (4,), 2), VectorDecoder(torch.ones(2), (4,), 2), 2)
+    config = merge(("", {"model": {"hidden": [4], "latent_dim": 2}}))
+    model = build_model(config, (2,))
     generator = Generator().manual_seed(0)
     rows = sample(model, 4000, temperature=0.0, noise=True, generator=generator)
-    likelihood = model.likelihood(torch.zeros(1, 2))
+    likelihood = model.decode(torch.zeros(1, 2))
     torch.testing.assert_close(rows.mean(0), likelihood.mean[0], rtol=0, atol=0.15)
     torch.testing.assert_close(rows.std(0), torch.ones(2), rtol=0.06, atol=0)
     assert sample(model, 2, temperature=0.0).equal(likelihood.mean.expand(2, 2))

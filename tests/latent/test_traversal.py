@@ -18,7 +18,7 @@ def test_each_row_shifts_its_own_dimension_around_the_posterior_mean(
         for tile, offset in zip(row, OFFSETS, strict=True):
             z = posterior.mean.clone()
             z[0, dim] += offset
-            torch.testing.assert_close(tile, model.decoder(z).mean[0])
+            torch.testing.assert_close(tile, model.decode(z).mean[0])
 
 
 def test_a_row_does_not_depend_on_the_rows_before_it(model: VAE, posterior: DiagonalNormal) -> None:
@@ -41,7 +41,7 @@ def test_without_dimensions_all_of_them_shift_together(
     model: VAE, posterior: DiagonalNormal
 ) -> None:
     (row,) = traverse(model, posterior, OFFSETS)
-    torch.testing.assert_close(row, model.decoder(posterior.mean + OFFSETS[:, None]).mean)
+    torch.testing.assert_close(row, model.decode(posterior.mean + OFFSETS[:, None]).mean)
 
 
 def test_a_sampled_traversal_has_new_noise_in_every_column(

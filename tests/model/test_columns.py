@@ -10,8 +10,10 @@ from support import Use
 
 from vae_cli import load
 from vae_cli.data.statistics import column_statistics
-from vae_cli.data.table import read_table, write_table
-from vae_cli.model import ColumnNormal, ColumnScaling
+from vae_cli.data.table import write_table
+from vae_cli.data.table_file import read_table
+from vae_cli.model import ColumnScaling
+from vae_cli.model.likelihoods import ColumnNormal
 
 
 def test_values_with_a_large_mean_keep_their_differences() -> None:
@@ -57,19 +59,19 @@ def test_a_table_with_times_and_a_constant_goes_through_the_commands(here: Path,
     times = 1_700_000_000 + generator.integers(0, 100, 300)
     values = generator.normal(size=300)
     write_table(here / "t.csv", ["time", "same", "x"], np.stack([times, times * 0 + 5, values], 1))
-    assert read_table(here / "t.csv")[1][:, 0].tolist() == times.tolist()
+    assert read_table(here / "t.csv").rows[:, 0].tolist() == times.tolist()
     with warnings.catch_warnings(action="default"):
         output = use("train", "--data", "t.csv", "--epochs", 3, "--latent-dim", 2, "--name", "t")
     assert "never change and are left out of the loss: same" in output.err
     use("reconstruct", "t.csv", "--run", "t", "-o", "r.csv")
-    columns, rows = read_table(here / "r.csv")
+    columns, rows, *_ = read_table(here / "r.csv")
     assert columns == ("time", "same", "x")
     assert rows[:, 1].unique().tolist() == [5]
     assert len(rows[:, 0].unique()) > 50
     assert abs(rows[:, 0].mean().item() - times.mean()) < 20
     assert load("t").sample(3, seed=0).dtype == np.float64
     use("sample", "-n", 20, "--run", "t", "-o", "s.csv")
-    assert len(read_table(here / "s.csv")[1][:, 0].unique()) > 10
+    assert len(read_table(here / "s.csv").rows[:, 0].unique()) > 10
 
 
 def test_numbers_are_written_with_the_digits_they_need(tmp_path: Path) -> None:

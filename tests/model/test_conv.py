@@ -6,13 +6,23 @@ import pytest
 import torch
 from torch import Generator
 
-from vae_cli.model import PRESETS, VAE, ConvDecoder, ConvEncoder, NegativeELBO, plan
+from vae_cli.model import (
+    PRESETS,
+    VAE,
+    ConvDecoder,
+    ConvEncoder,
+    NegativeELBO,
+    SquaredError,
+    StandardNormal,
+    plan,
+)
 
 
 def conv_vae(shape: tuple[int, ...], preset: str = "small") -> VAE:
     torch.manual_seed(0)
     sizes, latent_dim = plan(shape, PRESETS[preset]), 3
-    return VAE(ConvEncoder(sizes, latent_dim), ConvDecoder(sizes, latent_dim), latent_dim)
+    encoder, decoder = ConvEncoder(sizes, latent_dim), ConvDecoder(sizes, latent_dim)
+    return VAE(encoder, decoder, SquaredError(), StandardNormal(latent_dim))
 
 
 @pytest.mark.parametrize(
@@ -30,8 +40,8 @@ def test_reconstructions_have_the_shape_of_the_images(
     shape = (channels, height, width)
     with torch.device("meta"):
         inference = conv_vae(shape)(torch.empty(2, *shape))
-    assert inference.likelihood.mean.shape == (2, *shape)
-    assert inference.z.shape == (2, 3)
+    assert inference.likelihood.mean.shape == (1, 2, *shape)
+    assert inference.levels[0].z.shape == (1, 2, 3)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -40,7 +50,7 @@ def test_every_parameter_gets_a_gradient(preset: str) -> None:
     for name, parameter in model.named_parameters():
         if name.endswith("conv2.weight"):  # starts at 0, which blocks gradients to earlier layers
             torch.nn.init.normal_(parameter, std=0.1)
-    NegativeELBO()(x, model(x, Generator().manual_seed(0))).loss.backward()
+    NegativeELBO()(x, model(x, generator=Generator().manual_seed(0))).loss.backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -61,5 +71,5 @@ def test_the_decoder_makes_no_checkerboard_pattern() -> None:
     torch.nn.init.zeros_(decoder.project.weight)
     even = torch.randn(decoder.coarsest[0], 1, 1).expand(decoder.coarsest)
     decoder.project.bias.data = even.reshape(-1)
-    middle = model.likelihood(torch.randn(1, 3)).mean[0, 0, 12:20, 12:20]
+    middle = model.decode(torch.randn(1, 3)).mean[0, 0, 12:20, 12:20]
     assert middle.max() - middle.min() < 1e-5

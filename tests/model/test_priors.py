@@ -1,30 +1,125 @@
-"""The prior against sampling and torch."""
+"""Every prior against sampling, torch, and its own definition."""
 
+from collections.abc import Callable
+
+import pytest
 import torch
-from torch import Generator
+from models import mlp_vae
+from torch import Generator, Tensor, nn
 
-from vae_cli.model import DiagonalNormal, StandardNormal
+from vae_cli.model import (
+    DiagonalNormal,
+    MixtureOfNormals,
+    Prior,
+    RealNVP,
+    StandardNormal,
+    VampPrior,
+)
 
-PRIOR = StandardNormal(3, torch.device("cpu"))
+
+def perturbed(prior: Prior) -> Prior:
+    """A prior in float64 whose parameters are not those it starts with."""
+    torch.manual_seed(1)
+    for parameter in prior.parameters():
+        nn.init.normal_(parameter, std=0.4)
+    return prior.double()
 
 
-def test_kl_to_the_prior_agrees_with_an_estimate_from_samples() -> None:
-    mean, log_variance = torch.randn(2, 4, 3, generator=Generator().manual_seed(0))
+def encode(items: Tensor) -> DiagonalNormal:
+    return DiagonalNormal(3 * items - 1, items - 2)
+
+
+PRIORS: dict[str, Callable[[], Prior]] = {
+    "normal": lambda: StandardNormal(2).double(),
+    "mog": lambda: perturbed(MixtureOfNormals(2, 5)),
+    "realnvp": lambda: perturbed(RealNVP(2, layers=4, hidden=8)),
+    "vamp": lambda: VampPrior(encode, torch.rand(5, 2).double(), 2, is_image=True),
+}
+each_prior = pytest.mark.parametrize("make", PRIORS.values(), ids=PRIORS)
+
+
+@each_prior
+@torch.no_grad()
+def test_the_density_integrates_to_one(make: Callable[[], Prior]) -> None:
+    axis = torch.linspace(-14, 14, 1401, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    step = axis[1] - axis[0]
+    assert make().log_prob(grid).exp().sum() * step**2 == pytest.approx(1, abs=2e-3)
+
+
+@each_prior
+@torch.no_grad()
+def test_samples_have_the_moments_of_the_density(make: Callable[[], Prior]) -> None:
+    prior = make()
+    axis = torch.linspace(-14, 14, 1401, dtype=torch.float64)
+    grid = torch.cartesian_prod(axis, axis)
+    mass = prior.log_prob(grid).exp() * (axis[1] - axis[0]) ** 2
+    mean = (mass[:, None] * grid).sum(0)
+    second = (mass[:, None] * grid**2).sum(0)
+    samples = prior.sample(200_000, Generator().manual_seed(0)).double()
+    assert samples.shape == (200_000, 2)
+    torch.testing.assert_close(samples.mean(0), mean, rtol=0, atol=0.05)
+    torch.testing.assert_close((samples**2).mean(0), second, rtol=0.03, atol=0.03)
+
+
+@each_prior
+def test_the_kl_agrees_with_an_estimate_from_samples(make: Callable[[], Prior]) -> None:
+    prior = make()
+    mean, log_variance = torch.randn(2, 4, 2, generator=Generator().manual_seed(0)).double()
     posterior = DiagonalNormal(mean, log_variance)
-    many = DiagonalNormal(mean.expand(200_000, 4, 3), log_variance.expand(200_000, 4, 3))
-    z = many.rsample(Generator().manual_seed(1))
-    estimate = (many.log_prob(z) - PRIOR.log_prob(z)).mean(0)
-    torch.testing.assert_close(PRIOR.kl_from(posterior).sum(-1), estimate, rtol=0.02, atol=0.01)
+    z = posterior.rsample(Generator().manual_seed(1), 100_000)
+    with torch.no_grad():
+        estimate = (posterior.log_prob(z) - prior.log_prob(z)).mean(0)
+        torch.testing.assert_close(prior.kl(posterior, z).sum(-1), estimate, rtol=0.02, atol=0.02)
 
 
-def test_log_prob_agrees_with_torch() -> None:
-    z = torch.linspace(-2, 2, 12).view(4, 3)
-    expected = torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(-1)
-    torch.testing.assert_close(PRIOR.log_prob(z), expected)
+def test_only_a_closed_form_gives_the_kl_by_dimension() -> None:
+    posterior = DiagonalNormal(torch.zeros(4, 2), torch.zeros(4, 2))
+    z = posterior.rsample(samples=3)
+    assert StandardNormal(2).kl(posterior, z).shape == (4, 2)
+    assert MixtureOfNormals(2, 3).kl(posterior, z).shape == (4, 1)
 
 
-def test_samples_are_standard_normal() -> None:
-    samples = PRIOR.sample(100_000, Generator().manual_seed(0))
-    assert samples.shape == (100_000, 3)
-    torch.testing.assert_close(samples.mean(0), torch.zeros(3), rtol=0, atol=0.02)
-    torch.testing.assert_close(samples.T.cov(), torch.eye(3), rtol=0, atol=0.02)
+def test_the_inverse_of_a_flow_inverts() -> None:
+    flow = perturbed(RealNVP(5, layers=6, hidden=16))
+    assert isinstance(flow, RealNVP)
+    z = 2 * torch.randn(50, 5, dtype=torch.float64)
+    noise, log_determinant = flow.to_noise(z)
+    torch.testing.assert_close(flow.from_noise(noise), z)
+    jacobian = torch.func.jacrev(lambda one: flow.to_noise(one)[0])(z[0])
+    torch.testing.assert_close(log_determinant[0], torch.linalg.slogdet(jacobian).logabsdet)
+
+
+def test_a_new_flow_is_the_standard_normal() -> None:
+    z = torch.randn(7, 4)
+    flow, normal = RealNVP(4, layers=3, hidden=8), StandardNormal(4)
+    torch.testing.assert_close(flow.log_prob(z), normal.log_prob(z))
+
+
+def test_a_vamp_prior_with_the_data_as_pseudo_inputs_is_the_aggregated_posterior() -> None:
+    model, images = mlp_vae(), torch.rand(6, 1, 6, 5)
+    prior = VampPrior(model.posterior, images, 3, is_image=True)
+    posterior, z = model.posterior(images), torch.randn(9, 3)
+    each = DiagonalNormal(posterior.mean[:, None], posterior.log_variance[:, None]).log_prob(z)
+    torch.testing.assert_close(prior.log_prob(z), each.exp().mean(0).log(), rtol=1e-4, atol=1e-4)
+
+
+def test_a_mixture_with_one_component_is_that_component() -> None:
+    prior, z = MixtureOfNormals(3, 1), torch.randn(5, 3)
+    torch.testing.assert_close(
+        prior.log_prob(z), DiagonalNormal(prior.mean[0], prior.log_variance[0]).log_prob(z)
+    )
+
+
+def test_pseudo_inputs_are_held_in_the_range_of_pixels() -> None:
+    inputs = torch.tensor([[-1.0, 0.5], [2.0, 0.25]])
+    prior = VampPrior(encode, inputs, 2, is_image=True)
+    expected = encode(torch.tensor([[0.0, 0.5], [1.0, 0.25]]))
+    assert prior.components().mean.equal(expected.mean)
+    assert VampPrior(encode, inputs, 2, is_image=False).components().mean.equal(encode(inputs).mean)
+
+
+def test_the_encoder_gets_no_second_set_of_weights() -> None:
+    model = mlp_vae()
+    prior = VampPrior(model.encoder.forward, torch.rand(4, 1, 6, 5), 3, is_image=True)
+    assert [*prior.state_dict()] == ["pseudo_inputs"]

@@ -3,15 +3,24 @@
 import torch
 
 from vae_cli.build import build_on_meta
-from vae_cli.config import ModelConfig
-from vae_cli.model import PRESETS, VAE, ConvDecoder, ConvEncoder, measure_size, plan
+from vae_cli.config import merge
+from vae_cli.model import (
+    PRESETS,
+    VAE,
+    ConvDecoder,
+    ConvEncoder,
+    SquaredError,
+    StandardNormal,
+    measure_size,
+    plan,
+)
 
 SHAPE = (1, 28, 28)
 
 
 def conv_vae(preset: str) -> VAE:
     sizes = plan(SHAPE, PRESETS[preset])
-    return VAE(ConvEncoder(sizes, 3), ConvDecoder(sizes, 3), 3)
+    return VAE(ConvEncoder(sizes, 3), ConvDecoder(sizes, 3), SquaredError(), StandardNormal(3))
 
 
 def test_larger_presets_have_more_parameters_and_more_multiply_adds() -> None:
@@ -25,7 +34,7 @@ def test_larger_presets_have_more_parameters_and_more_multiply_adds() -> None:
 
 
 def test_the_size_of_an_mlp_is_that_of_its_layers() -> None:
-    model = build_on_meta(ModelConfig(network="mlp"), SHAPE)
+    model = build_on_meta(merge(), SHAPE)
     size = measure_size(model, SHAPE, 128)
     assert size.multiply_adds == 784 * 400 + 400 * 40 + 20 * 400 + 400 * 784
     assert size.batch_bytes > 128 * (784 * 2 + 400 * 2) * 4

@@ -26,7 +26,6 @@ from vae_cli.cli.app import main
 from vae_cli.config import SaveInterval
 from vae_cli.data.picture import read_picture
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.items.choice import kind_of
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.loading import load_for_resume
@@ -145,7 +144,7 @@ def restore(run: Run, digest: str) -> None:
     saved, settings = load_for_resume(run, [])
     spec = saved.facts.data
     state = build_state(settings, spec.shape, CPU)
-    name, counts = kind_of(spec).distortion_name, (2048, 2048)
+    name, counts = "test", (2048, 2048)
     recorder = RunRecorder(run, settings, spec, name, counts, digest, state, SaveInterval())
     recorder.restore(saved)
 
@@ -310,6 +309,13 @@ COMMANDS = {
     "interpolate": ["interpolate", "--steps", "3", "--run", "RUN"],
     "embed": ["embed", "--plot", "map.png", "--run", "RUN"],
     "explore": ["explore", "--export", "page.html", "--run", "RUN"],
+    "manifold": ["manifold", "-n", "2", "--run", "RUN"],
+    "swap": ["swap", "--run", "RUN"],
+    "runs": ["runs", "RUN"],
+    "plot": ["plot", "RUN"],
+    "sweep": ["sweep", "beta=0.5,1", "--limit", "256", "--epochs", "1"],
+    "config": ["config", "show", "RUN"],
+    "check": ["check"],
     "help": ["train", "--help"],
 }
 
@@ -337,6 +343,6 @@ def test_a_command_with_its_output_in_a_pipe_prints_no_control_codes(
     words = [str(home / "runs/small") if word == "RUN" else word for word in COMMANDS[name]]
     assert main(words) == 0
     assert_printable("".join(capfd.readouterr()))
-    if name in {"train", "reconstruct", "traverse", "data", "embed"}:
+    if name not in {"sample", "interpolate", "explore", "help"}:
         assert main([*words, "--json"]) == 0
         json.loads(capfd.readouterr().out, parse_constant=pytest.fail)

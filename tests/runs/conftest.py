@@ -27,7 +27,7 @@ def make_recorder(tmp_path: Path) -> Callable[..., RunRecorder]:
         state = build_state(config, SPEC.shape, torch.device("cpu"))
         run = create_run(config, name, tmp_path)
         interval = interval or SaveInterval()
-        return RunRecorder(run, config, SPEC, "MSE", (90, 10), DIGEST, state, interval)
+        return RunRecorder(run, config, SPEC, "test", (90, 10), DIGEST, state, interval)
 
     return make
 
@@ -40,7 +40,8 @@ def finish_epoch() -> Callable[[RunRecorder, float], None]:
         take_step(recorder.state)
         recorder.state.end_epoch()
         kl_by_dim = torch.tensor([0.75 * loss, 0.0])
-        metrics = Metrics(loss, 0.25 * loss, 0.75 * loss, kl_by_dim)
+        terms = {"kl": 0.75 * loss, "mse": 0.25 * loss}
+        metrics = Metrics(loss, terms, -loss, kl_by_dim)
         recorder.record_epoch(EpochReport(recorder.state.epoch, metrics, metrics, 1.5))
 
     return finish

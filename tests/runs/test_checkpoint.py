@@ -9,7 +9,13 @@ import torch
 
 from vae_cli.errors import VAEError
 from vae_cli.runs import checkpoint as checkpoint_module
-from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
+from vae_cli.runs.checkpoint import (
+    SCHEMA,
+    Checkpoint,
+    load_checkpoint,
+    matches,
+    save_checkpoint,
+)
 
 TENSORS = {
     "state.model.weight": torch.arange(6.0).view(2, 3),
@@ -32,7 +38,7 @@ def test_tensors_and_facts_are_loaded_as_they_were_saved(path: Path) -> None:
     assert loaded.tensors.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
         assert loaded.tensors[name].equal(tensor), name
-    assert loaded.facts == {"schema": 2, **FACTS}
+    assert loaded.facts == {"schema": SCHEMA, **FACTS}
 
 
 def test_a_group_has_the_tensors_below_a_prefix(path: Path) -> None:
@@ -52,7 +58,7 @@ def test_facts_may_contain_what_stands_for_the_digest_while_it_is_computed(tmp_p
     for number in range(20):  # the order of the header is random
         path = tmp_path / f"{number}.safetensors"
         save_checkpoint(path, Checkpoint(TENSORS, facts))
-        assert load_checkpoint(path).facts == {"schema": 2, **facts}
+        assert load_checkpoint(path).facts == {"schema": SCHEMA, **facts}
 
 
 def test_a_single_flipped_bit_is_detected(path: Path, tmp_path: Path) -> None:
@@ -75,10 +81,10 @@ def test_a_later_schema_asks_for_a_newer_vae(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "new.safetensors"
-    monkeypatch.setattr(checkpoint_module, "SCHEMA", 3)
+    monkeypatch.setattr(checkpoint_module, "SCHEMA", SCHEMA + 1)
     save_checkpoint(path, Checkpoint(TENSORS, FACTS))
     monkeypatch.undo()
-    with pytest.raises(VAEError, match=r"newer vae \(schema 3\): upgrade vae"):
+    with pytest.raises(VAEError, match=rf"newer vae \(schema {SCHEMA + 1}\): upgrade vae"):
         load_checkpoint(path)
 
 
@@ -92,7 +98,7 @@ def test_the_header_is_json_that_names_the_schema(path: Path) -> None:
     content = path.read_bytes()
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-    assert json.loads(metadata["vae"]) == {"schema": 2, **FACTS}
+    assert json.loads(metadata["vae"]) == {"schema": SCHEMA, **FACTS}
 
 
 def test_weights_match_a_module_only_with_its_names_shapes_and_types() -> None:

@@ -31,6 +31,20 @@ FORGED: dict[str, dict[str, Any]] = {
     "an image without sides": {"data": {"name": "x", "shape": []}},
     "an image with a side of zero": {"data": {"name": "x", "shape": [1, 0, 28]}},
     "a huge row": {"data": {"name": "x", "shape": [100_001]}},
+    "columns that are too few": {"data": {"name": "x", "shape": [2], "columns": ["a"]}},
+    "columns of one name": {"data": {"name": "x", "shape": [2], "columns": ["a", "a"]}},
+    "columns of an image": {"data": {"name": "x", "shape": [1, 28, 28], "columns": ["a"]}},
+    "means that are too few": {
+        "data": {
+            "name": "x",
+            "shape": [2],
+            "columns": ["a", "b"],
+            "table": {"missing": "mean", "means": [1.0]},
+        }
+    },
+    "a way to treat gaps that does not exist": {
+        "data": {"name": "x", "shape": [1], "columns": ["a"], "table": {"missing": "guess"}}
+    },
     "classes that are numbers": {"data": {"name": "x", "shape": [1, 28, 28], "classes": [1]}},
 }
 
@@ -67,7 +81,7 @@ def test_forged_facts_are_refused_before_anything_is_changed(
 @pytest.mark.parametrize(
     ("name", "tensor"),
     [
-        ("state.totals", torch.zeros(5)),
+        ("state.totals.loss", torch.zeros(5)),
         ("state.model.decoder.project.bias", torch.full((784,), torch.inf)),
         ("state.optimizer.decoder.project.bias.m", torch.full((784,), torch.nan)),
         ("state.optimizer.decoder.project.bias.m", torch.zeros(3)),
@@ -105,4 +119,7 @@ def test_what_a_checkpoint_could_not_store_is_refused_before_the_training() -> N
         require_storable(Config(), Spec("x", (1, 8, 8), classes=("caf\udce9",)))
     with pytest.raises(UsageError, match="100001: at most 100,000"):
         require_storable(Config(), Spec("x", (100_001,)))
+    long = tuple(f"{number:05}" + "é" * 100 for number in range(60_000))
+    with pytest.raises(UsageError, match=r"the names of .* take over 32 MiB"):
+        require_storable(Config(), Spec("x", (2,), classes=long))
     require_storable(Config(), Spec("café", (100_000,)))

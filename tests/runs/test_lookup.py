@@ -9,7 +9,7 @@ import pytest
 from vae_cli.config import merge
 from vae_cli.errors import UsageError
 from vae_cli.runs.directory import Run, create_run
-from vae_cli.runs.lookup import MAX_SUGGESTIONS, find_run, find_stopped
+from vae_cli.runs.lookup import MAX_SUGGESTIONS, find_run, find_stopped, select_runs
 
 MakeRun = Callable[..., Run]
 
@@ -129,7 +129,34 @@ def test_what_is_not_a_run_is_refused_with_the_names_of_those_there_are(
 def test_the_nearest_name_is_suggested(tmp_path: Path, make_run: MakeRun) -> None:
     for name in ("small", "large"):
         make_run(name, 100)
-    assert message_of(tmp_path, "smal") == "no run smal: did you mean small?"
+    assert message_of(tmp_path, "smll") == "no run smll: did you mean small?"
+
+
+def test_the_beginning_of_a_name_is_enough_if_no_other_run_has_it(
+    tmp_path: Path, make_run: MakeRun
+) -> None:
+    runs = {name: make_run(name, 100) for name in ("beta", "beta-1", "beta-12", "kl")}
+    assert find_run("k", tmp_path) == find_stopped("k", tmp_path) == runs["kl"]
+    assert find_run("beta", tmp_path) == runs["beta"], "a whole name is that run"
+    assert find_run("beta-12", tmp_path) == runs["beta-12"]
+    expected = "bet is the beginning of several runs: beta, beta-1, beta-12"
+    assert message_of(tmp_path, "bet") == expected
+
+
+def test_patterns_select_several_runs(tmp_path: Path, make_run: MakeRun) -> None:
+    runs = {name: make_run(name, 100) for name in ("b-1", "b-2", "c-1")}
+    (tmp_path / "other").mkdir()
+
+    def names(*patterns: str) -> list[str]:
+        return [run.name for run in select_runs(patterns, tmp_path)]
+
+    assert names() == list(runs)
+    assert names("b") == names("b-*") == names("b-[12]") == ["b-1", "b-2"]
+    assert names("*-1", "b") == ["b-1", "c-1", "b-2"]
+    assert names(str(tmp_path / "c-1")) == ["c-1"]
+    for pattern in ("d", "*-3", "", " "):
+        with pytest.raises(UsageError, match="no run "):
+            names("b", pattern)
 
 
 def test_of_many_runs_only_the_newest_are_named(tmp_path: Path, make_run: MakeRun) -> None:

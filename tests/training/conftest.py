@@ -4,26 +4,14 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Generator, Tensor, nn
+from models import NoiselessVAE, mlp_vae
+from torch import Generator, Tensor
 
 from vae_cli.data.dataset import Split
-from vae_cli.model import VAE, Inference, MLPDecoder, MLPEncoder, NegativeELBO
+from vae_cli.model import NegativeELBO
 from vae_cli.training import Adam, EpochReport, TrainState, constant, fit
 
 SHAPE = (1, 6, 5)
-
-
-class NoiselessVAE(nn.Module):
-    """A VAE that decodes the posterior mean, so that losses do not depend on random numbers."""
-
-    def __init__(self, vae: VAE) -> None:
-        super().__init__()
-        self.vae = vae
-
-    def forward(self, x: Tensor, generator: Generator | None = None) -> Inference:
-        posterior = self.vae.posterior(x)
-        z = posterior.mean
-        return Inference(posterior, z, self.vae.prior(), self.vae.likelihood(z))
 
 
 @pytest.fixture
@@ -42,8 +30,7 @@ def make_state() -> Callable[..., TrainState]:
     """`make_state(seed=0, device="cpu", noise=True)`: a state before its first step."""
 
     def make(seed: int = 0, device: str = "cpu", *, noise: bool = True) -> TrainState:
-        torch.manual_seed(seed)
-        vae = VAE(MLPEncoder(SHAPE, (8,), 3), MLPDecoder(SHAPE, (8,), 3), 3)
+        vae = mlp_vae(SHAPE, (8,), 3, seed=seed)
         model = (vae if noise else NoiselessVAE(vae)).to(device)
         adam = Adam(dict(model.named_parameters()))
         return TrainState(model, adam, Generator(device).manual_seed(seed))

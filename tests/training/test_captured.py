@@ -13,6 +13,7 @@ from vae_cli.training import CapturedEpoch, TracedEpoch, TrainState
 MakeImages = Callable[..., Tensor]
 MakeState = Callable[..., TrainState]
 RATES = torch.full((5,), 1e-2)
+WARMUPS = torch.linspace(0, 1, 5)
 
 
 def test_a_captured_epoch_trains_as_a_traced_epoch(
@@ -20,14 +21,14 @@ def test_a_captured_epoch_trains_as_a_traced_epoch(
 ) -> None:
     traced, captured = make_state(), make_state()
     split, order = Split.whole(make_images(70)), torch.randperm(70)
-    expected = TracedEpoch(traced, NegativeELBO(), split, 16).run(order, RATES)
+    expected = TracedEpoch(traced, NegativeELBO(), split, 16).run(order, RATES, WARMUPS)
     epoch = CapturedEpoch(captured, NegativeELBO(), split, 16)
-    metrics = epoch.run(order, RATES)
+    metrics = epoch.run(order, RATES, WARMUPS)
     assert metrics.loss == pytest.approx(expected.loss, rel=1e-6)
     assert traced.step == captured.step == 5
     for name, tensor in traced.tensors().items():
         torch.testing.assert_close(captured.tensors()[name], tensor)
-    assert epoch.run(order, RATES).loss < metrics.loss
+    assert epoch.run(order, RATES, WARMUPS).loss < metrics.loss
 
 
 def test_reduce_leaves_the_totals_where_the_captured_step_adds_to_them(
@@ -41,10 +42,9 @@ def test_reduce_leaves_the_totals_where_the_captured_step_adds_to_them(
 
     epoch = CapturedEpoch(state, NegativeELBO(), split, 16, double)
     epoch.step()  # as a capture does, before the first epoch
-    assert state.totals.sums is not None
-    address = state.totals.sums.data_ptr()
-    epoch.run(torch.arange(70), RATES)
-    assert state.totals.sums.data_ptr() == address
+    addresses = [total.data_ptr() for total in state.totals.sums.values()]
+    epoch.run(torch.arange(70), RATES, WARMUPS)
+    assert [total.data_ptr() for total in state.totals.sums.values()] == addresses
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -58,6 +58,6 @@ def test_a_cuda_graph_trains_as_the_steps_that_it_captured(
         if capture:
             epoch.capture()
         for _ in range(20):
-            metrics = epoch.run(torch.arange(70), RATES)
+            metrics = epoch.run(torch.arange(70), RATES, WARMUPS)
         losses.append(metrics.loss)
     assert losses[1] == pytest.approx(losses[0], rel=0.02)

@@ -15,7 +15,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from vae_cli.build import build_model, build_objective
 from vae_cli.config import merge
 from vae_cli.data.dataset import Split
-from vae_cli.model import Loss
+from vae_cli.model import Loss, Objective
 from vae_cli.training import Adam, CapturedEpoch, TrainState, loss_and_gradients
 
 CUDA = torch.device("cuda")
@@ -25,19 +25,18 @@ CASES = {"mlp": ("mlp", (1, 28, 28)), "conv": ("conv", (3, 32, 32)), "table": ("
 
 def make_state(network: str, shape: tuple[int, ...]) -> TrainState:
     config = merge(("test", {"model": {"network": network, "latent_dim": 3}}))
-    model = build_model(config.model, shape)
+    model = build_model(config, shape)
     return TrainState(model, Adam(dict(model.named_parameters())), None)  # type: ignore[arg-type]
 
 
-def trace_on_cpu(state: TrainState, x: Tensor) -> GraphModule:
+def trace_on_cpu(state: TrainState, objective: Objective, x: Tensor) -> GraphModule:
     """Forward and backward of a batch as a flat list of operations."""
-    objective = build_objective(merge().objective)
 
-    def flat(x: Tensor) -> tuple[Tensor, ...]:
-        loss, gradients = loss_and_gradients(state, objective, x)
-        return loss.loss, loss.distortion, loss.kl, *gradients
+    def flat(x: Tensor, warmup: Tensor) -> tuple[Tensor, ...]:
+        loss, gradients = loss_and_gradients(state, objective, ITEMS, x, warmup)
+        return loss.loss, *loss.terms.values(), *gradients
 
-    return make_fx(flat)(x)
+    return make_fx(flat)(x, torch.ones(()))
 
 
 def move_constants(graph: GraphModule, before: nn.Module, after: nn.Module) -> None:
@@ -65,21 +64,22 @@ def test_every_tensor_of_the_captured_step_is_on_the_gpu(
     monkeypatch.setattr("vae_cli.training.optimizer.adam", require_cuda)
     network, shape = CASES[case]
     on_cpu = make_state(network, shape)
-    graph = trace_on_cpu(on_cpu, torch.rand(BATCH, *shape))
+    objective = build_objective(merge().objective)
+    graph = trace_on_cpu(on_cpu, objective, torch.rand(BATCH, *shape))
     with FakeTensorMode():
         with CUDA:
             state = make_state(network, shape)
         move_constants(graph, on_cpu.model, state.model)
 
-        def on_gpu(x: Tensor) -> tuple[Loss, list[Tensor]]:
-            loss, distortion, kl, *gradients = graph(x)
-            return Loss(loss, distortion, kl), gradients
+        def on_gpu(x: Tensor, warmup: Tensor) -> tuple[Loss, list[Tensor]]:
+            loss, kl, distortion, *gradients = graph(x, warmup)
+            return Loss(loss, {"kl": kl, "distortion": distortion}), gradients
 
         items = torch.zeros(ITEMS, *shape, device=CUDA)
-        epoch = CapturedEpoch(state, build_objective(merge().objective), Split.whole(items), BATCH)
+        epoch = CapturedEpoch(state, objective, Split.whole(items), BATCH)
         epoch.plain = on_gpu  # type: ignore[assignment]
         epoch.step()
-        tensors = {**state.optimizer.tensors(), "totals": state.totals.sums, "batch": epoch.batch}
+        tensors = {**state.optimizer.tensors(), **state.totals.sums, "batch": epoch.batch}
         for name, tensor in tensors.items():
             assert tensor.device.type == "cuda", name
 

@@ -10,7 +10,8 @@ from vae_cli.build import build_state
 from vae_cli.config import merge
 from vae_cli.data.dataset import Split
 from vae_cli.errors import NonFiniteLossError
-from vae_cli.model import Inference, Loss, NegativeELBO
+from vae_cli.model import Context, Inference, Loss, NegativeELBO, Objective
+from vae_cli.model.objectives.objective import AFTER_WARMUP
 from vae_cli.training import TracedEpoch
 
 CPU = torch.device("cpu")
@@ -33,15 +34,18 @@ class InfiniteSlope(torch.autograd.Function):
 
 @pytest.mark.parametrize("slope", [math.inf, -math.inf, math.nan])
 def test_an_infinite_gradient_of_a_finite_loss_ends_the_training(slope: float) -> None:
-    def objective(x: Tensor, inference: Inference) -> Loss:
-        loss = NegativeELBO()(x, inference)
-        return Loss(InfiniteSlope.apply(loss.loss, slope), loss.distortion, loss.kl)
+    class SteepELBO(Objective):
+        def __call__(
+            self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP
+        ) -> Loss:
+            loss = NegativeELBO()(x, inference, context)
+            return Loss(InfiniteSlope.apply(loss.loss, slope), loss.terms)
 
     state = build_state(merge(("", {"model": {"hidden": [8]}})), (1, 4, 4), CPU)
     before = {name: tensor.clone() for name, tensor in state.tensors().items()}
-    epoch = TracedEpoch(state, objective, Split.whole(torch.rand(16, 1, 4, 4)), 8)
+    epoch = TracedEpoch(state, SteepELBO(), Split.whole(torch.rand(16, 1, 4, 4)), 8)
     with pytest.raises(NonFiniteLossError, match="gradient is not finite"):
-        epoch.run(torch.arange(16), torch.full((2,), 0.1))
+        epoch.run(torch.arange(16), torch.full((2,), 0.1), torch.ones(2))
     for name, tensor in state.tensors().items():
         if name.startswith(("model.", "optimizer.")):
             assert tensor.equal(before[name]), name
@@ -52,6 +56,6 @@ def test_finite_gradients_leave_the_loss_exactly_as_it_is() -> None:
     x = torch.rand(8, 1, 4, 4)
     epoch = TracedEpoch(state, NegativeELBO(), Split.whole(x), 8)
     before = state.generator.get_state()
-    loss, _ = epoch.plain(x)
+    loss, _ = epoch.plain(x, torch.ones(()))
     state.generator.set_state(before)
-    assert loss.loss.equal(NegativeELBO()(x, state.model(x, state.generator)).loss.detach())
+    assert loss.loss.equal(NegativeELBO()(x, state.model(x, 1, state.generator)).loss.detach())

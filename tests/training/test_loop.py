@@ -9,7 +9,8 @@ from torch import Tensor
 
 from vae_cli.data.dataset import Split
 from vae_cli.errors import NonFiniteLossError
-from vae_cli.model import Inference, Loss, NegativeELBO
+from vae_cli.model import Context, Inference, Loss, NegativeELBO, Objective
+from vae_cli.model.objectives.objective import AFTER_WARMUP
 from vae_cli.training import (
     EpochReport,
     Metrics,
@@ -40,7 +41,8 @@ def test_test_metrics_are_averages_over_images_for_every_size_of_the_test_set(
     assert evaluate_on(state, some).loss == pytest.approx(sum(alone) / len(alone), rel=1e-5)
     once, twice = evaluate_on(state, images), evaluate_on(state, images.repeat(2, 1, 1, 1))
     assert once.loss == pytest.approx(twice.loss, rel=1e-5)
-    assert once.kl == pytest.approx(twice.kl, rel=1e-5)
+    assert once.terms == pytest.approx(twice.terms, rel=1e-5)
+    assert once.elbo == pytest.approx(twice.elbo, rel=1e-5)
 
 
 def test_the_last_image_of_the_test_set_is_evaluated(
@@ -89,16 +91,19 @@ def test_a_training_loss_that_is_not_finite_stops_the_training(
 def test_a_test_loss_that_is_not_finite_stops_the_training(
     make_state: MakeState, make_images: MakeImages
 ) -> None:
-    def infinite_without_gradients(x: Tensor, inference: Inference) -> Loss:
-        loss = NegativeELBO()(x, inference)
-        factor = 1.0 if torch.is_grad_enabled() else math.inf
-        return Loss(factor * loss.loss, loss.distortion, loss.kl)
+    class InfiniteWithoutGradients(Objective):
+        def __call__(
+            self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP
+        ) -> Loss:
+            loss = NegativeELBO()(x, inference, context)
+            factor = 1.0 if torch.is_grad_enabled() else math.inf
+            return Loss(factor * loss.loss, loss.terms)
 
     images, reports = Split.whole(make_images(20)), []
     with pytest.raises(NonFiniteLossError, match=r"test loss .* after epoch 1: .*--learning-rate"):
         fit(
             make_state(),
-            infinite_without_gradients,
+            InfiniteWithoutGradients(),
             images,
             images,
             epochs=2,
@@ -139,7 +144,7 @@ def test_reduce_gets_every_gradient_of_every_step_and_the_totals_of_every_epoch(
     state = make_state()
     learn(state, epochs=2, reduce=record)
     gradients = [parameter.shape for parameter in state.model.parameters()]
-    totals = [torch.Size([2 + 3])]  # loss, distortion and the KL of three dimensions
+    totals = 3 * [torch.Size([])]  # loss, KL and distortion
     assert calls == 2 * [*(5 * [gradients]), totals]
 
 
@@ -151,7 +156,8 @@ def test_training_uses_only_what_reduce_returns(make_state: MakeState, learn: Le
     for parameter, unchanged in zip(state.model.parameters(), before, strict=True):
         assert parameter.equal(unchanged)
     assert all(moment.eq(0).all() for moment in (*state.optimizer.m, *state.optimizer.v))
-    assert [(report.train.loss, report.train.kl) for report in reports] == 3 * [(0.0, 0.0)]
+    for report in reports:
+        assert (report.train.loss, report.train.terms) == (0.0, {"kl": 0.0, "mse": 0.0})
 
 
 def test_a_reduce_that_adds_two_equal_halves_trains_as_one_process(
@@ -164,5 +170,5 @@ def test_a_reduce_that_adds_two_equal_halves_trains_as_one_process(
         assert tensor.equal(halves.tensors()[name]), name
     for report, other in zip(reports, expected, strict=True):
         assert report.train.loss == other.train.loss
-        assert report.train.kl_by_dim.equal(other.train.kl_by_dim)
+        assert report.train.terms == other.train.terms
         assert report.test.loss == other.test.loss

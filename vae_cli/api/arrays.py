@@ -41,6 +41,19 @@ def to_tensor(items: ArrayLike) -> Tensor:
     return to_native(array, "the array")
 
 
+def to_latents(z: ArrayLike, dims: int) -> Tensor:
+    """Latents `(N, D)`, or one `(D,)`, as float32 `(N, D)`.
+
+    Raises:
+        UsageError: they have another shape.
+    """
+    latents = torch.tensor(np.asarray(z, np.float32))
+    if latents.shape[-1:] != (dims,) or latents.ndim > 2:  # noqa: PLR2004
+        shape = "x".join(map(str, latents.shape))
+        raise UsageError(f"latents of {shape}: this model has {dims} dimensions")
+    return latents.reshape(-1, dims)
+
+
 def to_array(*parts: Tensor) -> Array:
     """The parts joined along their first axis, as one array."""
     joined: Array = torch.cat(parts).cpu().numpy()

@@ -5,50 +5,32 @@ of the data. Input may also be uint8, a single item, or images with their channe
 channels. If a `seed` is given, the posterior is sampled; otherwise its mean is used.
 """
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Generator, Tensor
 
-from vae_cli.api.arrays import Array, Posterior, to_array, to_tensor
-from vae_cli.config import Config
+from vae_cli.api.arrays import Array, Posterior, to_array, to_latents, to_tensor
+from vae_cli.api.loaded_run import LoadedRun
 from vae_cli.data.arrays import fit_to_spec
 from vae_cli.data.batches import chunk_length, to_unit_interval
-from vae_cli.data.catalogue import open_dataset_for, require_present
-from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress
 from vae_cli.errors import UsageError
-from vae_cli.items.choice import kind_of
-from vae_cli.items.kind import ItemKind
 from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.reconstruction import Reconstruction, reconstruct
 from vae_cli.latent.sampling import sample, sample_latents
-from vae_cli.latent.traversal import traverse
-from vae_cli.model import LatentModel, Prior
-from vae_cli.runs.origin import explain_distrust
+from vae_cli.latent.traversal import infer_level, traverse
 
 
+@final
 @dataclass(frozen=True, repr=False)
-class TrainedModel:
-    """A trained model, and what it was trained on.
+class TrainedModel(LoadedRun):
+    """A trained model: arrays in, arrays out.
 
-    Attributes:
-        model: the network in evaluation mode, on the device that was asked for.
-        spec: what its items are.
-        settings: the settings of its run.
-        kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`.
-        epoch: the epoch after which the weights were saved.
-        data_name: of the data that `data` opens; None if its run is a stranger's and has a path.
-        train_items: the number of items that it was trained on.
-        name: of its run.
-        folder: of its run.
-        source: of the latents of samples; None is the prior.
+    Its attributes are those of `LoadedRun`.
 
     Example:
         >>> from vae_cli import load
@@ -59,33 +41,6 @@ class TrainedModel:
         >>> model.traverse(model.sample(1, seed=0), [-1, 0, 1], dims=[9, 18]).shape
         (2, 3, 1, 28, 28)
     """
-
-    model: LatentModel
-    spec: Spec
-    settings: Config
-    kl_by_dim: Tensor
-    epoch: int
-    data_name: str | None
-    train_items: int
-    name: str
-    folder: Path
-    source: Prior | None = None
-
-    def __repr__(self) -> str:
-        """One line, because the representation of the network is long."""
-        return f"<TrainedModel {self.name}: {self.spec.name}, {self.model.latent_dim} latents>"
-
-    @cached_property
-    def kind(self) -> ItemKind:
-        """How its items are read and written."""
-        return kind_of(self.spec)
-
-    @cached_property
-    def figure(self) -> str:
-        """The name of the distortion of its likelihood, for example `mse`."""
-        zeros = torch.zeros(1, self.model.latent_dim, device=self.model.device)
-        with torch.no_grad():
-            return self.model.decode(zeros).figure
 
     def encode(self, items: ArrayLike) -> Posterior:
         """The posterior of each item: mean and log-variance, `(N, D)` each."""
@@ -98,20 +53,30 @@ class TrainedModel:
 
     def decode(self, z: ArrayLike) -> Array:
         """The mean of p(x|z) for latents `(N, D)`, or for one `(D,)`: `(N, ...)`."""
-        latents = torch.tensor(np.asarray(z, np.float32))
-        dims = self.model.latent_dim
-        if latents.shape[-1:] != (dims,) or latents.ndim > 2:  # noqa: PLR2004
-            shape = "x".join(map(str, latents.shape))
-            raise UsageError(f"latents of {shape}: this model has {dims} dimensions")
-        flat = latents.reshape(-1, dims).to(self.model.device)
+        latents = to_latents(z, self.model.latent_dim).to(self.model.device)
         with torch.no_grad():
-            parts = flat.split(chunk_length(self.spec.shape))
+            parts = latents.split(chunk_length(self.spec.shape))
             return self._to_items(*(self.model.decode(part).mean for part in parts))
 
-    def reconstruct(self, items: ArrayLike, *, seed: int | None = None) -> Reconstruction[Array]:
-        """Encode and decode items."""
+    def reconstruct(
+        self,
+        items: ArrayLike,
+        *,
+        seed: int | None = None,
+        sample: bool | None = None,
+        noise: bool = False,
+    ) -> Reconstruction[Array]:
+        """Encode and decode items.
+
+        The posterior is sampled if there is a seed, unless `sample` says otherwise. With `noise`,
+        the items are samples of p(x|z) instead of its mean.
+        """
         generator = self._generator(seed)
-        parts = [reconstruct(self.model, some, generator) for some in self._chunks(items)]
+        is_sampled = seed is not None if sample is None else sample
+        parts = [
+            reconstruct(self.model, some, generator, sample=is_sampled, noise=noise)
+            for some in self._chunks(items)
+        ]
         items, *figures = zip(*parts, strict=True)
         return Reconstruction(self._to_items(*items), *(to_array(*figure) for figure in figures))
 
@@ -125,14 +90,21 @@ class TrainedModel:
         )
         return to_array(z)
 
-    def sample(self, count: int, *, temperature: float = 1.0, seed: int | None = None) -> Array:
-        """Generate `count` items from the prior, its latents multiplied by `temperature`.
+    def sample(
+        self,
+        count: int,
+        *,
+        temperature: float = 1.0,
+        noise: bool = False,
+        seed: int | None = None,
+    ) -> Array:
+        """Generate `count` items from the prior or `source`, its latents times `temperature`.
 
-        Images are the mean of p(x|z), rows are samples from it: `(count, ...)`. Without a seed,
-        every call gives other items.
+        Images are the mean of p(x|z), or samples from it with `noise`; rows are always samples:
+        `(count, ...)`. Without a seed, every call gives other items.
         """
-        model, source, noise = self.model, self.source, self.kind.samples_noise
-        generator = self._generator(seed)
+        generator, noise = self._generator(seed), noise or self.kind.samples_noise
+        model, source = self.model, self.source
         items = sample(
             model, count, temperature=temperature, noise=noise, generator=generator, source=source
         )
@@ -156,6 +128,7 @@ class TrainedModel:
         dims: Sequence[int] | None = None,
         *,
         seed: int | None = None,
+        level: int = 0,
     ) -> Array:
         """Decode latents that are shifted from the posterior of one item.
 
@@ -165,22 +138,25 @@ class TrainedModel:
             dims: one row for each of these dimensions, which is shifted alone; None is one row in
                 which all dimensions are shifted together.
             seed: if given, every tile is decoded from a new sample.
+            level: of a hierarchical model, 0 is the top; see `infer_level`.
 
         Returns:
             `(rows, K, ...)`.
 
         Raises:
-            UsageError: the model has no such item or dimension.
+            UsageError: the model has no such item, level or dimension.
         """
-        x = next(self._chunks(item))[:1]
-        known = range(self.model.latent_dim)
+        (_, posterior, others) = infer_level(self.model, next(self._chunks(item))[:1], level)
+        known = range(posterior.mean.shape[1])
         if any(dim not in known for dim in dims or ()):
             raise UsageError(f"dims {dims}: this model has dimensions 0 to {known[-1]}")
         shifts = torch.as_tensor(np.asarray(offsets, np.float32)).to(self.model.device)
-        with torch.no_grad():
-            posterior = self.model.posterior(x)
-        tiles = traverse(self.model, posterior, shifts, dims, self._generator(seed))
+        tiles = traverse(self.model, posterior, shifts, dims, self._generator(seed), others)
         return self._to_items(tiles)
+
+    def kl_by_dim_of(self, item: ArrayLike, level: int = 0) -> Tensor:
+        """KL of each dimension of a level for one item, in nats: `(D,)`."""
+        return infer_level(self.model, next(self._chunks(item))[:1], level).kl_by_dim.cpu()
 
     def interpolate(self, items: ArrayLike, steps: int = 10, *, spherical: bool = False) -> Array:
         """Decode the path from the latent of each item to that of the next.
@@ -206,35 +182,15 @@ class TrainedModel:
     def explore(self) -> Any:
         """A page of sliders over the latent space, as a widget for a notebook.
 
+        This is the only import from the API into `explore`, which is built on the API.
+
         Raises:
             UsageError: anywidget is not installed.
         """
-        from vae_cli.explore.widget import Explorer  # the only import of what is built on the API
+        from vae_cli.explore.widget import Explorer
 
         split, spec = self.test_set()
         return Explorer(self, split, spec.classes)
-
-    def held_out(self) -> Split:
-        """The test set of its data, which must still be there; see `data`."""
-        return self.test_set()[0]
-
-    def test_set(self) -> tuple[Split, Spec]:
-        """The test set as in `held_out`, and its spec: only other data have other classes."""
-        with warnings.catch_warnings(action="ignore"):  # the training has warned already
-            dataset = self.data()
-            return dataset.test(), dataset.spec
-
-    def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> Dataset:
-        """The data of its run, or those that `load` was given; `flag` is what confirms them.
-
-        Raises:
-            UsageError: they are missing, or do not fit the model, or nobody has confirmed the path.
-        """
-        name, config = self.data_name, self.settings.data
-        if name is None:
-            raise UsageError(explain_distrust(self.name, config.name, flag))
-        require_present(name, f"run {self.name}: its data")
-        return open_dataset_for(self.spec, name, progress, test_fraction=config.test_fraction)
 
     def _chunks(self, items: ArrayLike) -> Iterator[Tensor]:
         """Float32 items on the model's device, a limited number at a time."""

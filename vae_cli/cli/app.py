@@ -1,6 +1,5 @@
 """The Typer app, and how errors become one line."""
 
-import errno
 import io
 import itertools
 import os
@@ -15,23 +14,30 @@ import typer
 
 from vae_cli import __version__
 from vae_cli.cli.commands import (
+    check,
+    config,
     data,
     embed,
     evaluate,
     explore,
     interpolate,
+    manifold,
+    plot,
     reconstruct,
+    runs,
     sample,
+    swap,
+    sweep,
     train,
     traverse,
 )
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.explaining import INTERRUPTED, explain
 from vae_cli.cli.options import accepted_words
 from vae_cli.cli.repeats import Command
-from vae_cli.config import simplify
-from vae_cli.errors import InterruptedRunError, UsageError, VAEError
+from vae_cli.errors import InterruptedRunError, UsageError
 
-INTERRUPTED = 130  # the exit code after Ctrl-C
+SIZES = {"COLUMNS": range(20, 10_001), "LINES": range(1, 10_001)}  # of a terminal, in characters
 
 WORDS = accepted_words()
 
@@ -49,10 +55,17 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample.command,
     "traverse": traverse.command,
     "interpolate": interpolate.command,
+    "manifold": manifold.command,
+    "swap": swap.command,
     "embed": embed.command,
     "evaluate": evaluate.command,
     "explore": explore.command,
     "data": data.command,
+    "sweep": sweep.command,
+    "runs": runs.command,
+    "plot": plot.command,
+    "config": config.command,
+    "check": check.command,
 }
 for name, command in COMMANDS.items():
     app.command(name, cls=Command)(command)
@@ -85,6 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):  # characters that the terminal lacks are escaped
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    forget_impossible_sizes()
     try:
         with warnings.catch_warnings():
             if {"-q", "--quiet"} & set(words):
@@ -100,6 +114,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # every error is one line
         return _report(error, debug)
     return code
+
+
+def forget_impossible_sizes() -> None:
+    """Remove variables that hold no size of a terminal; then the terminal itself is asked for it.
+
+    Rich fails at some of them, and is very slow with a width of a billion.
+    """
+    for name, sizes in SIZES.items():
+        text = os.environ.get(name)
+        if text is not None and not (re.fullmatch("[0-9]{1,5}", text) and int(text) in sizes):
+            del os.environ[name]
 
 
 def refuse_empty(words: Sequence[str]) -> None:
@@ -122,7 +147,7 @@ def _report(error: BaseException, debug: bool) -> int:
     """Print an error, and return the exit code."""
     if debug:
         traceback.print_exception(error)
-    message, code = explain(error)
+    message, code = explain(error, COMMANDS)
     if isinstance(error, KeyboardInterrupt | InterruptedRunError):
         Terminal(lasting=True).advice(message)
     else:
@@ -132,23 +157,3 @@ def _report(error: BaseException, debug: bool) -> int:
 
 def _show_warning(message: Warning | str, *_location: object) -> None:
     Terminal(lasting=True).advice(message)
-
-
-def explain(error: BaseException) -> tuple[str, int]:
-    """The message to print for an error, and the exit code."""
-    match error:
-        case VAEError():
-            return str(error), error.exit_code
-        case typer.TyperException():
-            message = simplify(error.format_message().rstrip("."))
-            if message.startswith("No such command") and "mean" not in message:
-                message += f"; there is {', '.join(COMMANDS)}"
-            return message, error.exit_code
-        case KeyboardInterrupt():
-            return "stopped", INTERRUPTED
-        case OSError(errno=errno.ENOSPC):
-            return "the disk is full", 1
-        case OSError():
-            return f"{error.filename or 'a file'}: {error.strerror or error}", 1
-        case _:
-            return f"unexpected {type(error).__name__}: {error} (--debug shows more)", 1

@@ -3,7 +3,7 @@
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -166,6 +166,29 @@ class Terminal:
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
         self.out.print(table, soft_wrap=False)
+
+    def facts(self, rows: Mapping[str, str]) -> None:
+        """A topic and a sentence in each row; a terminal gets line ends between words."""
+        self._print_remarks()
+        indent = max(map(cell_len, rows)) + 2
+        for topic, sentence in rows.items():
+            text = Text(printable(sentence))
+            if self.out.is_terminal:
+                starts = line_starts(text.plain, self.out.width - indent)
+                text = Text("\n" + " " * indent).join(text.divide(starts))
+            self.out.print(Text.assemble((topic.ljust(indent), "bold"), text))
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Lines that are never wrapped, such as those of a file."""
+        self._print_remarks()
+        self.out.print(Text("\n".join(map(printable, lines))))
+
+    def columns(self, header: str, lines: Sequence[str]) -> None:
+        """A table whose cells are already aligned, which is fast enough for a thousand lines."""
+        self._print_remarks()
+        self.out.print(Text(header.rstrip(), "bold"))
+        if lines:
+            self.out.print(Text("\n".join(line.rstrip() for line in lines)))
 
     def json(self, value: Any) -> None:
         """One JSON document; it is printed even with `--quiet`."""

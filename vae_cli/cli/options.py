@@ -5,11 +5,12 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
 from vae_cli.config import DeviceName, Entry, entries
+from vae_cli.data.cells import split_names
 from vae_cli.errors import UsageError
 
 RunOption = Annotated[
@@ -81,6 +82,11 @@ SamplePosterior = Annotated[
     bool, typer.Option("--sample", help="Sample the posterior instead of using its mean.")
 ]
 
+Noise = Annotated[
+    bool,
+    typer.Option("--noise", help="Show a sample of the likelihood p(x|z) instead of its mean."),
+]
+
 
 def refuse_unused(flag: str, unused: bool, remedy: str) -> None:
     """Refuse a flag that has no effect.
@@ -128,12 +134,19 @@ def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..
     return decorate
 
 
-def parse_list(entry: Entry, texts: Sequence[str]) -> list[int]:
-    """The whole numbers of a list that is typed as `--hidden 400 --hidden 200` or `400,200`.
+def parse_list(entry: Entry, texts: Sequence[str]) -> list[int] | list[str]:
+    """The parts of a list that is typed as `--hidden 400 --hidden 200` or `400,200`.
+
+    They are whole numbers, or names. A name with a comma is written in quotation marks.
 
     Raises:
-        UsageError: a part is not a whole number.
+        UsageError: a part is not a whole number, or a name is empty.
     """
+    if str in get_args(entry.type):
+        names = [name for text in texts for name in split_names(text)]
+        if not all(names):
+            raise UsageError(f"{entry.flag} {' '.join(texts)}: a name is empty")
+        return names
     for text in texts:
         if not re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", text, re.ASCII):
             raise UsageError(f"{entry.flag} {text}: write a whole number, or several as in 400,200")
@@ -156,7 +169,7 @@ def _parameter(name: str, entry: Entry) -> inspect.Parameter:
     option = typer.Option(
         entry.flag,
         help=entry.help,
-        metavar="N" if repeated else None,
+        metavar=entry.metavar or ("N" if repeated else None),
         min=None if entry.open_below else entry.low,
         max=entry.high,
         rich_help_panel=entry.section.capitalize(),

@@ -14,10 +14,13 @@ from vae_cli.config.layers import (
     to_toml,
 )
 from vae_cli.config.messages import simplify
-from vae_cli.config.named import find_config
+from vae_cli.config.named import find_config, read_layers
 from vae_cli.config.schema import Config, DataConfig, DeviceName, OptimizerConfig, TrainingConfig
+from vae_cli.config.sweep import Axis, Variant, expand_sweep, parse_axis, parse_seeds
+from vae_cli.config.words import find_setting, short_name
 
 __all__ = [
+    "Axis",
     "Config",
     "DataConfig",
     "DeviceName",
@@ -29,15 +32,22 @@ __all__ = [
     "PriorConfig",
     "SaveInterval",
     "TrainingConfig",
+    "Variant",
     "differences",
     "entries",
+    "expand_sweep",
     "find_config",
+    "find_setting",
     "merge",
     "parse_assignment",
     "parse_assignments",
+    "parse_axis",
     "parse_save_interval",
+    "parse_seeds",
     "read_config",
+    "read_layers",
     "require_effects",
+    "short_name",
     "simplify",
     "to_dict",
     "to_toml",

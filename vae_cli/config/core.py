@@ -12,9 +12,10 @@ class ModelConfig:
     """The network."""
 
     network: Annotated[
-        Literal["auto", "mlp", "conv"],
+        Literal["auto", "mlp", "conv", "hierarchical"],
         Setting(
-            "Fully connected or convolutional; auto is mlp for tables and 28x28 grey images.",
+            "Fully connected, convolutional, or convolutional with several levels of latents; "
+            "auto is mlp for tables and 28x28 grey images, and conv for others.",
             "--model",
         ),
     ] = "auto"
@@ -23,9 +24,25 @@ class ModelConfig:
         Setting(
             "Width and depth of the convolutional network.",
             "--preset",
-            only=("model.network", ("conv",)),
+            only=("model.network", ("conv", "hierarchical")),
         ),
     ] = "small"
+    levels: Annotated[
+        int,
+        Interval(ge=2, le=32),
+        Setting(
+            "Levels of latents; those below the top are in the sizes of the network's levels.",
+            only=("model.network", ("hierarchical",)),
+        ),
+    ] = 3
+    level_channels: Annotated[
+        int,
+        Interval(ge=1, le=256),
+        Setting(
+            "Channels of the latents of each level below the top.",
+            only=("model.network", ("hierarchical",)),
+        ),
+    ] = 4
     hidden: Annotated[
         tuple[Annotated[int, Interval(ge=1, le=65536)], ...],
         Len(1, 16),
@@ -48,6 +65,9 @@ class ModelConfig:
             "Multiply each hidden layer of the mlp by gates instead of using the activation.",
             only=("model.network", ("mlp",)),
         ),
+    ] = False
+    bounded: Annotated[
+        bool, Setting("Hold the log-variance of the posterior between -6 and 2.")
     ] = False
     output_bias: Annotated[
         Literal["random", "data"],
@@ -114,7 +134,7 @@ class ObjectiveConfig:
     alpha: Annotated[
         float,
         Interval(ge=-1e6, le=1),
-        Setting("1 minus the weight of the KL.", only=("objective.name", ("mmd",))),
+        Setting("One minus the weight of the KL.", only=("objective.name", ("mmd",))),
     ] = 1.0
     mmd_weight: Annotated[
         float,

@@ -27,6 +27,7 @@ class Entry:
     alias: str
     spellings: Mapping[str, str]
     only: tuple[str, tuple[str, ...]] | None
+    metavar: str | None
 
     @property
     def key(self) -> str:
@@ -38,6 +39,8 @@ class Entry:
         """The allowed values, for a person."""
         if self.format:
             return self.format
+        if self.type is bool:
+            return "true, false"
         if self.low is not None:
             return f"{self.low:,} {'<' if self.open_below else '≤'} x ≤ {self.high:,}"
         return ", ".join(str(choice) for choice in get_args(self.type) if isinstance(choice, str))
@@ -66,4 +69,5 @@ def entries() -> Iterator[Entry]:
                 alias=setting.alias,
                 spellings=setting.spellings,
                 only=setting.only,
+                metavar=setting.metavar,
             )

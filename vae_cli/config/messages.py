@@ -12,4 +12,4 @@ def simplify(message: str) -> str:
     """A message about a value, without the words of the library that validated it."""
     for theirs, ours in REPLACEMENTS.items():
         message = message.replace(theirs, ours)
-    return message.split(", unable to parse")[0]
+    return " ".join(message.split(", unable to parse")[0].split())

@@ -63,6 +63,29 @@ class DataConfig:
             "--test-fraction",
         ),
     ] = 0.1
+    label: Annotated[
+        str,
+        Setting(
+            "Column of a table that holds the class; it is not learned.",
+            "--label",
+            metavar="COLUMN",
+        ),
+    ] = ""
+    drop: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Columns of a table that are left out; A,B are two.",
+            "--drop",
+            metavar="COLUMNS",
+        ),
+    ] = ()
+    missing: Annotated[
+        Literal["error", "drop", "mean"],
+        Setting(
+            "If a table has missing values: an error, drop the row, or take the column's mean.",
+            "--missing",
+        ),
+    ] = "error"
     validation: Annotated[
         float,
         Interval(ge=0, le=0.9),

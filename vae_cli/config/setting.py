@@ -17,6 +17,7 @@ class Setting:
         format: how a text must be written, if not every text is allowed.
         alias: a shorter name that many people type; it is accepted in every place.
         spellings: other spellings of an allowed value.
+        metavar: what stands for the value in `--help`, if it is the name of something.
         only: another setting, and the values of it with which this one has an effect.
     """
 
@@ -25,6 +26,7 @@ class Setting:
     format: str = ""
     alias: str = ""
     spellings: Mapping[str, str] = field(default_factory=dict)
+    metavar: str | None = None
     only: tuple[str, tuple[str, ...]] | None = None
 
 

@@ -11,7 +11,7 @@ from vae_cli.data.array_files import read_array_file
 from vae_cli.data.budget import MAX_CLASSES, require_items, require_memory
 from vae_cli.data.dataset import Spec, Split, UndividedDataset
 from vae_cli.data.held_out import divide
-from vae_cli.data.table import default_columns
+from vae_cli.data.table_columns import default_columns
 from vae_cli.errors import UsageError
 
 CHANNELS = range(1, 5)

@@ -2,6 +2,7 @@
 
 KEY.npy          a finished tensor
 KEY.json         the facts that belong to it
+KEY.partial.*    the same two for a tensor that lacks some rows
 KEY.RANDOM.tmp   a tensor that is being filled, or that a killed process left behind
 KEY.lock         held by the process that fills the tensor
 """
@@ -10,9 +11,8 @@ import json
 import os
 import secrets
 import sys
-import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,18 +22,20 @@ import platformdirs
 from torch import Tensor
 
 from vae_cli.data.batches import wrap_array
+from vae_cli.data.cache_locks import locked, try_lock, unlock
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.errors import VAEError
-from vae_cli.files import write_bytes
-from vae_cli.locks import lock
+from vae_cli.files import TEMPORARY_FILE_SUFFIX, write_bytes
 
-POLL_SECONDS = 0.1  # between two attempts to get a lock
 TEMPORARY_SUFFIX = ".tmp"
+PARTIAL_SUFFIX = ".partial.npy"
+
+Refill = Callable[[np.ndarray, Any], Any]
 
 
 @dataclass(frozen=True)
 class Unfinished:
-    """The facts of a tensor that is for this process only, because filling it again may help."""
+    """The facts of a tensor that lacks some rows, because filling them later may succeed."""
 
     facts: Any
 
@@ -57,6 +59,8 @@ def cached_tensor(
     shape: tuple[int, ...],
     fill: Callable[[np.ndarray], Any],
     progress: Progress = ignore_progress,
+    *,
+    refill: Refill | None = None,
 ) -> tuple[Tensor, Any]:
     """A uint8 tensor in a memory-mapped file, and the facts that belong to it.
 
@@ -66,9 +70,11 @@ def cached_tensor(
     Args:
         key: the name of the file, without dots.
         shape: of the tensor.
-        fill: writes a new tensor, and returns its facts, which must be JSON values, or `Unfinished`
-            facts, and then nothing is kept.
+        fill: writes a new tensor, and returns its facts, which must be JSON values; or `Unfinished`
+            facts if some rows are missing.
         progress: called with 0 and the length of the tensor while another process fills it.
+        refill: writes the rows that are missing in an unfinished tensor, which it gets with its
+            facts, and returns the new facts; None fills the whole tensor again.
 
     Raises:
         VAEError: the file cannot be written.
@@ -79,9 +85,15 @@ def cached_tensor(
         return entry
     try:
         _remove_leftovers(path.parent)
-        with _locked(path.with_suffix(".lock"), lambda: progress(0, shape[0])):
-            return _read_entry(path, shape) or _fill_entry(path, shape, fill)
+        with locked(path.with_suffix(".lock"), lambda: progress(0, shape[0])):
+            entry = _read_entry(path, shape)
+            if entry is None and refill is not None:
+                entry = _refill_entry(path, shape, refill)
+            return entry or _fill_entry(path, shape, fill)
     except OSError as error:
+        entry = _read_entry(path.with_suffix(PARTIAL_SUFFIX), shape) if refill else None
+        if entry is not None:  # the folder cannot be written, and what it has is good
+            return entry
         raise VAEError(f"cannot write {path}: {error.strerror or error}") from error
 
 
@@ -113,78 +125,70 @@ def _fill_entry(
         _allocate(temporary)
         facts = fill(array)
         array.flush()
-        tensor = wrap_array(np.lib.format.open_memmap(temporary, mode="r"))
-        if isinstance(facts, Unfinished):
-            return tensor, facts.facts  # the map outlives the name of its file
-        temporary.replace(path)
-        write_bytes(path.with_suffix(".json"), json.dumps(facts).encode())
-        return tensor, facts
+        return _name_entry(temporary, path, facts)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left behind: temporary files whose lock nobody holds.
+def _refill_entry(path: Path, shape: tuple[int, ...], refill: Refill) -> tuple[Tensor, Any] | None:
+    """Fill the missing rows of an unfinished tensor in its place; None if there is none.
 
-    Those of another user, which this one may not remove, stay.
+    Other processes may have the tensor in use, but never the rows that are missing.
+
+    Raises:
+        OSError: the file cannot be written.
     """
-    for leftover in folder.glob(f"*{TEMPORARY_SUFFIX}"):
-        lock_file = folder / f"{leftover.name.partition('.')[0]}.lock"
+    partial = path.with_suffix(PARTIAL_SUFFIX)
+    entry = _read_entry(partial, shape)
+    if entry is None:
+        return None
+    array = np.lib.format.open_memmap(partial, mode="r+")
+    facts = refill(array, entry[1])
+    array.flush()
+    return _name_entry(partial, path, facts)
+
+
+def _name_entry(filled: Path, path: Path, facts: Any) -> tuple[Tensor, Any]:
+    """Give a filled tensor the name that tells whether it is finished, and store its facts.
+
+    Raises:
+        OSError: the files cannot be renamed or written.
+    """
+    is_finished = not isinstance(facts, Unfinished)
+    partial = path.with_suffix(PARTIAL_SUFFIX)
+    target, known = (path, facts) if is_finished else (partial, facts.facts)
+    tensor = wrap_array(np.lib.format.open_memmap(filled, mode="r"))
+    filled.replace(target)
+    write_bytes(target.with_suffix(".json"), json.dumps(known).encode())
+    if is_finished:
+        for one in (partial, partial.with_suffix(".json")):
+            one.unlink(missing_ok=True)
+    return tensor, known
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left behind, if nobody holds the lock of its tensor.
+
+    That of another user, which this one may not remove, stays.
+    """
+    for leftover in _find_leftovers(folder):
+        lock_file = folder / f"{leftover.name.lstrip('.').partition('.')[0]}.lock"
         with suppress(BlockingIOError, PermissionError):
-            handle = _try_lock(lock_file)
+            handle = try_lock(lock_file)
             try:
                 if handle is not None:
                     leftover.unlink(missing_ok=True)
             finally:
-                _unlock(lock_file, handle)
+                unlock(lock_file, handle)
 
 
-@contextmanager
-def _locked(path: Path, wait: Callable[[], None]) -> Iterator[None]:
-    """Hold a lock; while another process holds it, `wait` is called several times a second.
-
-    Where there are no locks, two processes may fill the same tensor, each in its own file.
-
-    Raises:
-        OSError: the lock cannot be opened.
-    """
-    while True:
-        try:
-            handle = _try_lock(path)
-            break
-        except BlockingIOError:
-            wait()
-            time.sleep(POLL_SECONDS)
-    try:
-        yield
-    finally:
-        _unlock(path, handle)
-
-
-def _try_lock(path: Path) -> int | None:
-    """The descriptor of a lock; None where there are no locks.
-
-    A lock is released by removing its file. A process that has opened the file before that gets a
-    lock on a file without a name, which holds nobody off, and opens it again.
-
-    Raises:
-        BlockingIOError: another process holds the lock.
-        OSError: it cannot be opened.
-    """
-    while True:
-        handle = lock(path, os.O_CREAT)
-        if handle is None:
-            return None
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                return handle
-        os.close(handle)
-
-
-def _unlock(path: Path, handle: int | None) -> None:
-    path.unlink(missing_ok=True)
-    if handle is not None:
-        os.close(handle)
+def _find_leftovers(folder: Path) -> Iterator[Path]:
+    """Temporary files of tensors and facts, and the facts of an unfinished tensor that is gone."""
+    yield from folder.glob(f"*{TEMPORARY_SUFFIX}")
+    yield from folder.glob(f".*.json.*{TEMPORARY_FILE_SUFFIX}")
+    for facts in folder.glob("*.partial.json"):
+        if not facts.with_suffix(".npy").exists():
+            yield facts
 
 
 def _allocate(path: Path) -> None:

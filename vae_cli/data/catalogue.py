@@ -18,7 +18,7 @@ from vae_cli.errors import UsageError
 from vae_cli.files import exists, is_folder, require_file_or_folder
 
 if TYPE_CHECKING:
-    from vae_cli.data.dataset import Dataset, Progress, Spec
+    from vae_cli.data.dataset import Dataset, Progress, Spec, TableRules
 
 BUILT_IN_NAMES = ("fashion-mnist", "shapes", *SOURCES)
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
@@ -106,6 +106,7 @@ def open_dataset(
     image_size: int = 0,
     channels: str = "auto",
     test_fraction: float,
+    rules: "TableRules | None" = None,
     like: "Spec | None" = None,
     progress: "Progress",
 ) -> "Dataset":
@@ -116,6 +117,7 @@ def open_dataset(
         image_size: height and width of a folder's pictures in pixels; 0 derives them.
         channels: `auto`, `grey` or `rgb`, of a folder's pictures.
         test_fraction: the expected share of the items that is held out.
+        rules: the columns of a table that are not learned, and what to do about missing values.
         like: what a model learned; pictures and columns are fitted to it.
         progress: called with the number of pictures decoded so far and the total.
 
@@ -124,6 +126,10 @@ def open_dataset(
         VAEError: the cache cannot be written, or a download fails.
     """
     path = Path(source.name)
+    from vae_cli.data.dataset import TableRules
+
+    if source.kind is not SourceKind.TABLE and (rules or TableRules()) != TableRules():
+        raise UsageError(f"--label, --drop and --missing are for tables, not {source.name}")
     if source.kind is SourceKind.FOLDER:
         from vae_cli.data.folder import PictureFolder
 
@@ -144,7 +150,7 @@ def open_dataset(
         case SourceKind.TABLE:
             from vae_cli.data.table import Table
 
-            return Table(path, like=like, test_fraction=test_fraction)
+            return Table(path, rules=rules, like=like, test_fraction=test_fraction)
         case SourceKind.ARRAY:
             from vae_cli.data.arrays import Arrays
 

@@ -2,7 +2,8 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Literal, final
 
 import torch
 from torch import Tensor
@@ -11,10 +12,29 @@ from vae_cli.data.batches import chunk_length, to_unit_interval
 from vae_cli.errors import UsageError
 
 Progress = Callable[[int, int], None]
+Missing = Literal["error", "drop", "mean"]
 
 
 def ignore_progress(*counts: int) -> None:
     """A progress callback that does nothing, for any number of counts."""
+
+
+@dataclass(frozen=True)
+class TableRules:
+    """What is done with the columns of a table that are not learned, and with missing values.
+
+    Attributes:
+        label: the name of the column that holds the class; empty if there is none.
+        dropped: the names of the columns that are left out.
+        missing: what happens if a value is missing: it is an error, its row is left out, or it is
+            replaced by the mean of its column.
+        means: one per column that is learned, over the training set; empty if none is needed.
+    """
+
+    label: str = ""
+    dropped: tuple[str, ...] = ()
+    missing: Missing = "error"
+    means: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -28,7 +48,8 @@ class Spec:
         background: the pixel value, 0 to 255, around an object and behind transparent pixels.
         cropped: whether pictures are cropped at the centre to fill the shape; if not, the whole
             picture is fitted into it.
-        columns: the names of a table's columns.
+        columns: the names of a table's columns that are learned.
+        table: what is done with its other columns, and with missing values.
     """
 
     name: str
@@ -37,6 +58,7 @@ class Spec:
     background: int = 0
     cropped: bool = False
     columns: tuple[str, ...] = ()
+    table: TableRules = field(default_factory=TableRules)
 
     @property
     def is_image(self) -> bool:
@@ -165,3 +187,19 @@ class UndividedDataset(Dataset):
     def _divide_once(self) -> tuple[Split, Split]:
         self.parts = self.parts or self.divide()
         return self.parts
+
+
+@final
+class LoadedDataset(UndividedDataset):
+    """Another data set that is read once, for several trainings on it."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset, self.spec = dataset, dataset.spec
+
+    def divide(self) -> tuple[Split, Split]:
+        """Both parts of the other data set."""
+        return self.dataset.train(), self.dataset.test()
+
+    def names(self, split: Split) -> list[str]:
+        """The names of the other data set."""
+        return self.dataset.names(split)

@@ -79,7 +79,9 @@ class PictureFolder(UndividedDataset):
         """
         key = self._cache_key()
         shape = (len(self.files), *self.spec.shape)
-        pixels, failures = cached_tensor(key, shape, self._decode_all, self.progress)
+        pixels, failures = cached_tensor(
+            key, shape, self._decode_all, self.progress, refill=self._decode_unread
+        )
         reasons: dict[str, str] = failures["damaged"] | failures["unread"]
         if self.warning:
             warnings.warn(self.warning, stacklevel=2)
@@ -125,14 +127,30 @@ class PictureFolder(UndividedDataset):
         return train, test
 
     def _decode_all(self, pixels: np.ndarray) -> Any:
-        """Decode every picture into its row; returns the reasons why some failed, by row.
+        """Decode every picture into its row; returns the reasons why some failed, by row."""
+        return self._decode(pixels, range(len(self.files)), {})
 
-        The reasons are final only if they are about the contents of the pictures.
+    def _decode_unread(self, pixels: np.ndarray, failures: Any) -> Any:
+        """Decode those pictures that the system could not read before."""
+        return self._decode(pixels, list(map(int, failures["unread"])), failures["damaged"])
+
+    def _decode(self, pixels: np.ndarray, rows: Sequence[int], damaged: dict[str, str]) -> Any:
+        """Decode some pictures into their rows.
+
+        Args:
+            pixels: uint8 `(N, C, H, W)`.
+            rows: the numbers of the pictures.
+            damaged: the reasons why other pictures failed, by row.
+
+        Returns:
+            The reasons why pictures failed, by row: in `damaged` those about their contents, which
+            are final, and in `unread` the others.
         """
-        failures: dict[str, dict[str, str]] = {"damaged": {}, "unread": {}}
+        failures: dict[str, dict[str, str]] = {"damaged": dict(damaged), "unread": {}}
 
-        def decode(row: int) -> None:
-            path, spec = self.path / self.files[row].name, self.spec
+        def decode(number: int) -> None:
+            row, spec = rows[number], self.spec
+            path = self.path / self.files[row].name
             try:
                 picture = decode_picture(
                     path, spec.shape, background=spec.background, crop=spec.cropped
@@ -143,7 +161,7 @@ class PictureFolder(UndividedDataset):
             except UsageError as error:
                 failures["damaged"][str(row)] = str(error)
 
-        map_in_threads(decode, len(self.files), self.progress)
+        map_in_threads(decode, len(rows), self.progress)
         return Unfinished(failures) if failures["unread"] else failures
 
 

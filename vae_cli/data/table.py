@@ -1,107 +1,149 @@
-"""Tables of numbers: comma-separated (`.csv`, also with semicolons) or tab-separated (`.tsv`)."""
+"""Tables of numbers: divided into two parts, read for a trained model, and written."""
 
-import csv
-import io
+import dataclasses
+import functools
 import math
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.data.dataset import Spec, Split, UndividedDataset
+from vae_cli.data.dataset import Dataset, Spec, Split, TableRules
 from vae_cli.data.held_out import divide
+from vae_cli.data.table_columns import choose_for_model, choose_for_training
+from vae_cli.data.table_file import read_table
+from vae_cli.data.table_rows import TableContents
 from vae_cli.errors import UsageError
-from vae_cli.files import unescape_formula, write_csv
+from vae_cli.files import write_csv
 
 FLOAT32_DIGITS, CONSTANT_DIGITS, FLOAT64_DIGITS = 7, 12, 17  # significant digits of a number
 
 
 @final
-class Table(UndividedDataset):
-    """The rows of a table in which every column holds numbers.
+class Table(Dataset):
+    """The rows of a table in which every column holds numbers, except those that are taken out.
+
+    The rows are divided by a hash of their numbers as they are in the file, so filling in missing
+    values moves no row from one part to the other.
 
     Args:
         path: ends in `.csv` or `.tsv`; a first row that is not all numbers names the columns.
-        like: a spec whose columns are read, in its order; None reads all columns of the file.
+        rules: the columns that are not learned, and what happens if a value is missing.
+        like: a spec whose columns are read, in its order and with its rules.
         test_fraction: the expected share of the rows that is held out, by their contents.
 
     Raises:
-        UsageError: the file is missing or empty, a cell is not a number, or a column is missing.
+        UsageError: the file is missing or empty, a cell is not a number, a column is missing, or
+            one of the parts would be empty.
     """
 
-    def __init__(self, path: Path, *, like: Spec | None = None, test_fraction: float) -> None:
-        if like is None:
-            columns, self.rows = read_table(path)
-        else:
-            columns, self.rows = like.columns, read_table_like(path, like)
-        self.spec = Spec(path.stem, (len(columns),), columns=columns)
-        self.test_fraction = test_fraction
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rules: TableRules | None = None,
+        like: Spec | None = None,
+        test_fraction: float,
+    ) -> None:
+        rules = like.table if like else rules or TableRules()
+        choose = (
+            functools.partial(choose_for_model, like)
+            if like
+            else functools.partial(choose_for_training, rules)
+        )
+        contents = read_table(path, choose)
+        keys = (row.tobytes() for row in contents.rows.numpy())
+        self.parts = divide(keys, test_fraction, path.stem)
+        if rules.missing == "mean" and like is None:
+            rules = dataclasses.replace(rules, means=known_means(contents, self.parts[0]))
+        filled = fill_in(contents, rules)
+        if filled.note:
+            warnings.warn(f"{path.name}: {filled.note}", stacklevel=2)
+        self.contents = contents
+        self.spec = Spec(
+            path.stem,
+            (len(contents.columns),),
+            contents.classes,
+            columns=like.columns if like else contents.columns,
+            table=rules,
+        )
 
-    def divide(self) -> tuple[Split, Split]:
-        """Divide the rows by a hash of their contents.
+    def train(self) -> Split:
+        """The rows to train on."""
+        return self._part(self.parts[0])
 
-        Raises:
-            UsageError: one of the parts would be empty.
-        """
-        keys = (row.numpy().tobytes() for row in self.rows)
-        train, test = divide(keys, self.test_fraction, self.spec.name)
-        none = torch.empty(0, dtype=torch.int64)
-        return Split(self.rows, train, none), Split(self.rows, test, none)
+    def test(self) -> Split:
+        """The rows that are held out."""
+        return self._part(self.parts[1])
+
+    def _part(self, rows: Tensor) -> Split:
+        labels = self.contents.labels
+        return Split(self.contents.rows, rows, labels[rows] if len(labels) else labels)
+
+    def names(self, split: Split) -> list[str]:
+        """The places of a part's rows in the file, from 0."""
+        return [str(number) for number in self.contents.numbers[split.rows].tolist()]
 
 
-def read_table(path: Path) -> tuple[tuple[str, ...], Tensor]:
-    """The names of a table's columns, and its rows as float64 `(N, D)`.
+class FilledTable(NamedTuple):
+    """The rows of a table without missing values.
 
-    Raises:
-        UsageError: the file is missing or empty, or a cell is not a number; the message
-            gives its place.
+    Attributes:
+        rows: float64 `(N, D)`.
+        numbers: int64 `(N,)`, which row of the file each of them is, from 0.
+        note: what was left out or filled in, for the user; empty if nothing was.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise UsageError(f"{path} does not exist") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path}: {getattr(error, 'strerror', 'no UTF-8')}") from error
-    lines = [(n, row) for n, row in enumerate(_rows(text, path), 1) if any(map(str.strip, row))]
-    if not lines:
-        raise UsageError(f"{path} is empty")
-    first = lines[0][1]
-    if all(_number(cell) is not None for cell in first):
-        columns = default_columns(len(first))
-    else:
-        columns = tuple(unescape_formula(cell.strip()) for cell in first)
-        lines = lines[1:]
-    if not lines:
-        raise UsageError(f"{path} has a header and no rows")
-    values = [_values(row, columns, f"{path}, row {n}") for n, row in lines]
-    return columns, torch.tensor(values, dtype=torch.float64)
+
+    rows: Tensor
+    numbers: Tensor
+    note: str
 
 
-def read_table_like(path: Path, spec: Spec) -> Tensor:
-    """The rows `(N, D)` of a table, with its columns in the order of a spec.
+def read_table_like(path: Path, spec: Spec) -> FilledTable:
+    """The rows of a table, with its columns in the order of a spec.
 
     Raises:
         UsageError: as in `read_table`, or the columns are not those of the spec.
     """
-    (columns, rows), count = read_table(path), len(spec.columns)
-    if sorted(columns) == sorted(spec.columns):
-        return rows[:, [columns.index(name) for name in spec.columns]]
-    if default_columns(len(columns)) not in {columns, spec.columns} or len(columns) != count:
-        missing = [name for name in spec.columns if name not in columns]
-        problem = (
-            f"lacks {missing[0]}" if missing else f"has {columns[-1]}, which is not among them"
-        )
-        raise UsageError(f"{path} {problem}: the model learned {count} columns of {spec.name}")
-    return rows
+    return fill_in(read_table(path, functools.partial(choose_for_model, spec)), spec.table)
 
 
-def default_columns(count: int) -> tuple[str, ...]:
-    """The names of columns in a table without a header."""
-    return tuple(f"column {n}" for n in range(1, count + 1))
+def known_means(contents: TableContents, rows: Tensor) -> tuple[float, ...]:
+    """The mean of each column over those of some rows in which it has a value.
+
+    Args:
+        contents: of a table.
+        rows: int64, the indices of the rows.
+
+    Raises:
+        UsageError: a column has none.
+    """
+    means = tuple(float(column[rows].nanmean()) for column in contents.rows.T)
+    for name, mean in zip(contents.columns, means, strict=True):
+        if math.isnan(mean):
+            raise UsageError(f"column {name} has no values to train on: leave it out with --drop")
+    return means
+
+
+def fill_in(contents: TableContents, rules: TableRules) -> FilledTable:
+    """Replace the missing values of a table, in its own memory, and say how many there were."""
+    rows, numbers, count = contents.rows, contents.numbers, 0
+    for column, mean in zip(rows.T, rules.means, strict=bool(rules.means)):
+        is_missing = column.isnan()
+        count += int(is_missing.sum())
+        column[is_missing] = mean
+    note = ""
+    if contents.left_out:
+        total = len(rows) + contents.left_out
+        note = f"a value is missing in {contents.left_out:,} of {total:,} rows; they are left out"
+    if count:
+        values = "1 missing value is" if count == 1 else f"{count:,} missing values are"
+        note = f"{values} replaced by the mean of the column"
+    return FilledTable(rows, numbers, note)
 
 
 def write_table(path: Path, columns: Sequence[str], rows: ArrayLike) -> None:
@@ -128,34 +170,3 @@ def significant_digits(column: np.ndarray) -> int:
     if spread == 0:
         return CONSTANT_DIGITS
     return min(FLOAT32_DIGITS + int(math.log10(max(largest / spread, 1))), FLOAT64_DIGITS)
-
-
-def _rows(text: str, path: Path) -> list[list[str]]:
-    head = text[: text.find("\n")] if "\n" in text else text
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ";" if ";" in head else ","
-    try:
-        return list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise UsageError(f"{path} is not a table: {error}") from error
-
-
-def _values(row: list[str], columns: Sequence[str], where: str) -> list[float]:
-    if len(row) != len(columns):
-        raise UsageError(f"{where} has {len(row)} cells, not {len(columns)}")
-    values = []
-    for name, cell in zip(columns, row, strict=True):
-        value = _number(cell)
-        if value is None:
-            what = f"{cell.strip()!r} is not a number" if cell.strip() else "a value is missing"
-            raise UsageError(f"{where}, column {name}: {what}")
-        values.append(value)
-    return values
-
-
-def _number(cell: str) -> float | None:
-    """A finite number, or None. Python also accepts `1_000`, which is not a number in a table."""
-    try:
-        value = float(cell) if "_" not in cell else math.nan
-    except ValueError:
-        return None
-    return value if math.isfinite(value) else None

@@ -90,9 +90,9 @@ def item_features(
     for items in split.chunks(split.rows, 1):
         x = items.to(model.device)
         features.append(classifier.features(x).cpu())
-        likelihood = model.decode(model.posterior(x).mean)
+        likelihood = model.infer_mean(x).likelihood
         found = likelihood.sample(noise) if subject.samples_noise else likelihood.mean
-        reconstructed.append(classifier.features(found).cpu())
+        reconstructed.append(classifier.features(found[0]).cpu())
     return torch.cat(features), torch.cat(reconstructed)
 
 

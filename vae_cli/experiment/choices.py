@@ -8,6 +8,7 @@ from vae_cli.config import Config, LikelihoodConfig, ModelConfig, require_effect
 from vae_cli.errors import UsageError
 from vae_cli.model.networks.conv import SIDES
 
+LADDER_SIDES = range(16, 65)  # pixels; the heights and widths that the hierarchical network takes
 MLP_IMAGE_SHAPE = (1, 28, 28)  # the images for which the default mlp was designed
 
 
@@ -53,6 +54,8 @@ def require_sense(config: Config) -> None:
         UsageError: a combination is not defined.
     """
     objective, prior = config.objective, config.prior
+    if config.model.network == "hierarchical":
+        require_ladder_sense(objective.name, prior.name)
     if objective.free_bits and objective.free_bits_by == "dimension" and prior.name != "normal":
         raise UsageError(
             f"--prior {prior.name} has no KL by dimension: "
@@ -64,7 +67,27 @@ def require_sense(config: Config) -> None:
         raise UsageError("objective.warmup_cycles needs objective.warmup_epochs")
 
 
-def choose_network(config: ModelConfig, shape: Sequence[int]) -> Literal["mlp", "conv"]:
+def require_ladder_sense(objective: str, prior: str) -> None:
+    """Check that an objective and a prior are defined for several levels of latents.
+
+    Raises:
+        UsageError: one of them is not.
+    """
+    if objective in {"dreg", "tc", "mmd"}:
+        raise UsageError(
+            f"--objective {objective} is for one level of latents: "
+            "--model hierarchical takes elbo, capacity, iwae or miwae"
+        )
+    if prior == "vamp":
+        raise UsageError(
+            "--prior vamp is for one level of latents: "
+            "--model hierarchical takes normal, mog or realnvp"
+        )
+
+
+def choose_network(
+    config: ModelConfig, shape: Sequence[int]
+) -> Literal["mlp", "conv", "hierarchical"]:
     """The network for items of a shape; an mlp is never chosen for large images.
 
     Raises:
@@ -74,6 +97,9 @@ def choose_network(config: ModelConfig, shape: Sequence[int]) -> Literal["mlp", 
     is_row = len(shape) == 1
     fits_conv = not is_row and all(side in SIDES for side in shape[1:])
     is_large = not is_row and min(shape[1:]) >= SIDES.start and not fits_conv
+    if config.network == "hierarchical":
+        require_ladder_shape(shape)
+        return "hierarchical"
     if (config.network == "conv" and not fits_conv) or (config.network == "auto" and is_large):
         what = "vectors" if is_row else f"images of {shape[1]}x{shape[2]}"
         remedy = "--image-size 256 resizes the pictures of a folder" if is_large else "try mlp"
@@ -82,3 +108,19 @@ def choose_network(config: ModelConfig, shape: Sequence[int]) -> Literal["mlp", 
     if network == "auto":
         network = "conv" if fits_conv and tuple(shape) != MLP_IMAGE_SHAPE else "mlp"
     return network
+
+
+def require_ladder_shape(shape: Sequence[int]) -> None:
+    """Check that the hierarchical network takes items of a shape.
+
+    Raises:
+        UsageError: it does not.
+    """
+    is_row = len(shape) == 1
+    if is_row or not all(side in LADDER_SIDES for side in shape[1:]):
+        what = "vectors" if is_row else f"images of {shape[1]}x{shape[2]}"
+        is_small = is_row or min(shape[1:]) < LADDER_SIDES.start
+        remedy = "try mlp" if is_small else "try conv, or --image-size 64 for a folder of pictures"
+        raise UsageError(
+            f"--model hierarchical takes images from 16x16 to 64x64, not {what}: {remedy}"
+        )

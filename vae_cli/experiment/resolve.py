@@ -19,7 +19,7 @@ from vae_cli.config import (
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.binarization import binarize
 from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
-from vae_cli.data.dataset import Progress, Spec, Split, ignore_progress, move_splits
+from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress, move_splits
 from vae_cli.data.digest import digest_splits
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.statistics import ColumnStatistics, column_statistics
@@ -82,27 +82,28 @@ class Resolved:
         return measure_size(model, self.spec.shape, self.config.training.batch_size)
 
 
-def resolve(config: Config, device: torch.device, progress: Progress = ignore_progress) -> Resolved:
+def resolve(
+    config: Config,
+    device: torch.device,
+    progress: Progress = ignore_progress,
+    dataset: Dataset | None = None,
+) -> Resolved:
     """Open the data, and make every choice that the settings leave open.
 
     Args:
         config: the settings as they were given.
         device: the device to train on.
         progress: called with the number of pictures decoded so far and the total.
+        dataset: the data of the settings, if they are open already.
 
     Raises:
         UsageError: the data cannot be used, or the settings do not fit the data or the device.
         VAEError: a download fails, or the cache cannot be written.
     """
     require_supported(config.training.precision, device)
-    dataset = build_dataset(config.data, progress, flag="--data")
-    spec, data = dataset.spec, resolve_data(config.data, dataset.spec)
-    known = choose_model(dataclasses.replace(config, data=data), spec.shape)
-    require_storable(known, spec)
-    require_affordable(known, spec.shape, resizable=data.image_size > 0)
-    train, test = (part.head(data.limit or None) for part in (dataset.train(), dataset.test()))
-    if data.validation:
-        train, test = divide_for_validation(train, data.validation)
+    dataset = dataset or build_dataset(config.data, progress, flag="--data")
+    spec, known = dataset.spec, settle(config, dataset.spec)
+    train, test = take_parts(dataset, known.data)
     digest, statistics = digest_splits(train, test), None
     if known.likelihood.name == "binarized":
         test = binarize(test)
@@ -135,6 +136,25 @@ def resolve(config: Config, device: torch.device, progress: Progress = ignore_pr
         precision,
         parse_save_interval(config.training.save_every),
     )
+
+
+def take_parts(dataset: Dataset, config: DataConfig) -> tuple[Split, Split]:
+    """The items to train on, and those held out: the test set, or a part kept for validation."""
+    train, test = (part.head(config.limit or None) for part in (dataset.train(), dataset.test()))
+    return divide_for_validation(train, config.validation) if config.validation else (train, test)
+
+
+def settle(config: Config, spec: Spec) -> Config:
+    """The settings with the choices that depend on what the items are, and not on their values.
+
+    Raises:
+        UsageError: the settings do not fit the items, or the network would need too much memory.
+    """
+    data = resolve_data(config.data, spec)
+    known = choose_model(dataclasses.replace(config, data=data), spec.shape)
+    require_storable(known, spec)
+    require_affordable(known, spec.shape, resizable=data.image_size > 0)
+    return known
 
 
 def standardized(statistics: ColumnStatistics, train: Split, test: Split) -> tuple[Split, Split]:

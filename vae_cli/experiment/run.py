@@ -9,7 +9,7 @@ import torch
 from vae_cli.build import build_objective, build_schedule, build_warmup
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Progress, ignore_progress
-from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
+from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, is_memory_full
 from vae_cli.experiment.preview import write_previews
 from vae_cli.experiment.resolve import Resolved
 from vae_cli.files import remove_leftovers
@@ -165,16 +165,9 @@ def explained_failures(recorder: RunRecorder, device: torch.device) -> Iterator[
         recorder.save_best()  # the current state is of no use any more
         raise
     except (MemoryError, RuntimeError) as error:  # torch's OutOfMemoryError is a RuntimeError
-        if not is_memory_full(error):
+        if not (isinstance(error, torch.OutOfMemoryError) or is_memory_full(error)):
             raise
         raise VAEError(explain_full_memory(recorder.config.training.batch_size, device)) from error
-
-
-def is_memory_full(error: Exception) -> bool:
-    """Whether an error says that memory is full; on a processor only its text tells."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return "can't allocate memory" in str(error)
 
 
 def explain_full_memory(batch_size: int, device: torch.device) -> str:

@@ -1,8 +1,8 @@
 """The page as one file that contains the decoder. It needs no server and no network.
 
 The weights are stored as float16, unless that changes a pixel by half a grey level. High and low
-bytes are grouped and compressed; the browser undoes this. If a model is too large for a page, a
-plane through its latent space is decoded before, and the page contains the pictures.
+bytes are grouped and compressed; the browser undoes this. If a page cannot contain the decoder, a
+plane through the latent space is decoded before, and the page contains the pictures.
 """
 
 import base64
@@ -55,26 +55,36 @@ def export_page(model: TrainedModel, scene: Scene) -> Page:
         UsageError: the decoder is too large, and its items are not images.
     """
     few = scene.with_fewer_items(MAX_ITEMS)
-    steps = list_decoding(model.model)
-    weights = sum(tensor.numel() for step in steps for tensor in step.weights)
-    multiply_adds = count_multiply_adds(steps)
-    if weights <= MAX_WEIGHTS and multiply_adds <= MAX_MULTIPLY_ADDS:
+    obstacle = find_obstacle(model.model)
+    if not obstacle:
         decoder = pack(list_decoding(quantize(model.model, few.latents)))
         facts = {**few.facts(), "decoder": decoder}
         return Page(make_document(scene.title, facts, LINK), "")
-    large = (
-        f"a decoder of {weights / 1e6:.1f} M weights and {multiply_adds / 1e6:.0f} M "
-        "multiply-adds is too large for a page"
-    )
     if not scene.spec.is_image:
-        raise UsageError(f"{large}: use vae explore without --export")
+        raise UsageError(f"{obstacle}: use vae explore without --export")
     plane, tiles = decode_plane(model, few)
     edge = tiles["columns"]
     remark = (
-        f"{large}: this page has {edge}x{edge} pictures of the plane of the two principal "
+        f"{obstacle}: this page has {edge}x{edge} pictures of the plane of the two principal "
         "directions, which were decoded before"
     )
     return Page(make_document(scene.title, {**plane.facts(), "tiles": tiles}, LINK), remark)
+
+
+def find_obstacle(model: LatentModel) -> str:
+    """Why a page cannot contain the decoder of a model; empty if it can."""
+    try:
+        steps = list_decoding(model)
+    except TypeError as error:
+        return str(error)
+    weights = sum(tensor.numel() for step in steps for tensor in step.weights)
+    multiply_adds = count_multiply_adds(steps)
+    if weights <= MAX_WEIGHTS and multiply_adds <= MAX_MULTIPLY_ADDS:
+        return ""
+    return (
+        f"a decoder of {weights / 1e6:.1f} M weights and {multiply_adds / 1e6:.0f} M "
+        "multiply-adds is too large for a page"
+    )
 
 
 def quantize(model: LatentModel, latents: np.ndarray) -> LatentModel:

@@ -39,7 +39,7 @@ def list_decoding(model: LatentModel) -> list[Operation]:
         TypeError: the page has no operation for a layer.
     """
     if not isinstance(model, VAE):
-        raise TypeError(f"the page cannot decode a {type(model).__name__}")
+        raise TypeError("a page cannot compute a hierarchical decoder")
     steps = list(list_operations(model.decoder))
     match model.likelihood:
         case ColumnGaussian():

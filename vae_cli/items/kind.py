@@ -1,7 +1,7 @@
 """What every kind of item can do."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -48,6 +48,9 @@ class Summary(NamedTuple):
 
 class ItemKind(ABC):
     """How the items of a data set are read, written, previewed, described and named.
+
+    The methods that write raise a UsageError if a picture would be too large, and a VAEError if the
+    file cannot be written.
 
     Attributes:
         spec: what the items are.
@@ -150,10 +153,6 @@ class ItemKind(ABC):
             path: ends in one of `output_suffixes`, except those of animations.
             columns: tiles per row of a picture.
             scale: edge of an enlarged pixel.
-
-        Raises:
-            UsageError: a picture would be too large.
-            VAEError: the file cannot be written.
         """
 
     @abstractmethod
@@ -166,12 +165,7 @@ class ItemKind(ABC):
         columns: int,
         scale: int | None = None,
     ) -> None:
-        """Write items next to their reconstructions, or the latter alone if they are rows.
-
-        Raises:
-            UsageError: a picture would be too large.
-            VAEError: the file cannot be written.
-        """
+        """Write items next to their reconstructions, or the latter alone if they are rows."""
 
     @abstractmethod
     def write_traversal(
@@ -190,19 +184,23 @@ class ItemKind(ABC):
             offsets: `(K,)`.
             path: the file.
             scale: edge of an enlarged pixel.
-
-        Raises:
-            UsageError: a picture would be too large.
-            VAEError: the file cannot be written.
         """
 
     @abstractmethod
     def write_interpolation(self, paths: ArrayLike, path: Path, scale: int | None) -> None:
-        """Write interpolations `(N, K, ...)`: N paths of K items each.
+        """Write interpolations `(N, K, ...)`: N paths of K items each."""
 
-        Raises:
-            UsageError: a picture would be too large.
-            VAEError: the file cannot be written.
+    @abstractmethod
+    def write_grid(
+        self, items: ArrayLike, index: Mapping[str, ArrayLike], path: Path, scale: int | None
+    ) -> None:
+        """Write items `(R, C, ...)` as a grid.
+
+        Args:
+            items: what to write.
+            index: numbers `(R, C)` by name, which a table has before the columns of its items.
+            path: the file.
+            scale: edge of an enlarged pixel.
         """
 
     @abstractmethod

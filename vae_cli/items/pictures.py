@@ -1,7 +1,7 @@
 """Images."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
@@ -147,6 +147,20 @@ class Pictures(ItemKind):
         else:
             flat = images.reshape(-1, *images.shape[2:])
             self.write(flat, path, columns=images.shape[1], scale=scale)
+
+    def write_grid(
+        self,
+        items: ArrayLike,
+        index: Mapping[str, ArrayLike],  # noqa: ARG002  a picture has no place for it
+        path: Path,
+        scale: int | None,
+    ) -> None:
+        """Write the grid as PNG."""
+        images = np.asarray(items)
+        if is_animation(path):
+            raise UsageError(f"--output {path}: end the name with .png")
+        flat = images.reshape(-1, *images.shape[2:])
+        self.write(flat, path, columns=images.shape[1], scale=scale)
 
     def to_bytes(self, item: ArrayLike) -> bytes:
         """An image as uint8 `(H, W, C)`, rounded as in a PNG."""

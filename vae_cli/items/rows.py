@@ -1,6 +1,6 @@
 """Rows of a table."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
@@ -12,10 +12,11 @@ from vae_cli.data.catalogue import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.dataset import Split
 from vae_cli.data.statistics import column_statistics
 from vae_cli.data.table import read_table_like, write_table
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, list_some
 from vae_cli.items import TABLE_SUFFIXES
 from vae_cli.items.kind import ItemKind, NamedItems, Summary
 
+MAX_NAMED_CLASSES = 10  # in the line that `vae data` prints
 MAX_VALUES = 20_000_000  # in a table that is generated: about 200 MB of text
 
 
@@ -33,8 +34,9 @@ class Rows(ItemKind):
         if path.suffix.lower() not in READABLE_SUFFIXES:
             name = self.spec.name
             raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")
-        rows = read_table_like(path, self.spec)
-        return NamedItems([f"{path.name} row {n}" for n in range(1, len(rows) + 1)], rows, [])
+        rows, numbers, note = read_table_like(path, self.spec)
+        names = [f"{path.name} row {number + 1}" for number in numbers.tolist()]
+        return NamedItems(names, rows, [f"{path.name}: {note}"] if note else [])
 
     def require_count(self, count: int, path: Path) -> None:
         """A table may have any number of rows."""
@@ -102,8 +104,18 @@ class Rows(ItemKind):
         indices = np.indices(rows.shape[:2]) + 1
         self._write_indexed({"way": indices[0], "step": indices[1]}, rows, path)
 
-    def _write_indexed(self, index: dict[str, np.ndarray], rows: np.ndarray, path: Path) -> None:
-        table = np.concatenate([np.stack(list(index.values()), -1), rows], -1)
+    def write_grid(
+        self,
+        items: ArrayLike,
+        index: Mapping[str, ArrayLike],
+        path: Path,
+        scale: int | None,  # noqa: ARG002  of a picture
+    ) -> None:
+        """Write the rows after their numbers in the index, in the order of the grid."""
+        self._write_indexed(index, np.asarray(items), path)
+
+    def _write_indexed(self, index: Mapping[str, ArrayLike], rows: np.ndarray, path: Path) -> None:
+        table = np.concatenate([np.stack([np.asarray(n) for n in index.values()], -1), rows], -1)
         columns = (*index, *self.spec.columns)
         write_table(path, columns, table.reshape(-1, table.shape[-1]))
 
@@ -124,10 +136,12 @@ class Rows(ItemKind):
         columns: int,  # noqa: ARG002  of a picture
         scale: int | None,  # noqa: ARG002  of a picture
     ) -> str:
-        """Return the numbers of rows; there is no picture."""
+        """Return the numbers of rows and the classes; there is no picture."""
         if output is not None:
             raise UsageError(f"--output {output}: a table of numbers has no picture")
-        return f"{len(train):,} training rows, {len(test):,} test rows"
+        classes = list_some(self.spec.classes, MAX_NAMED_CLASSES)
+        named = f"; {len(self.spec.classes):,} classes: {classes}" if classes else ""
+        return f"{len(train):,} training rows, {len(test):,} test rows{named}"
 
     def write_item(self, item: Tensor, path: Path) -> None:
         """Write one row under the names of its columns."""

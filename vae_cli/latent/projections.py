@@ -118,6 +118,11 @@ def project(points: Array, method: ProjectionMethod = "pca") -> Projection:
     return Projection(coordinates, rows, (f"{name} 1", f"{name} 2"))
 
 
+def take_plane(points: Array) -> Projection:
+    """Points `(N, 2)` of a latent space that is a plane already, as they are."""
+    return Projection(points, np.arange(len(points)), ("z0", "z1"))
+
+
 def _project_by_neighbours(points: Array, flat: Array, method: ProjectionMethod) -> Array:
     """The coordinates of UMAP or t-SNE, which start from the principal plane."""
     module = importlib.import_module(LIBRARIES[method][0])

@@ -6,6 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from vae_cli.model import DiagonalNormal, LatentModel
+from vae_cli.model.inference import sum_levels
 
 ArrayT = TypeVar("ArrayT")
 KL_SAMPLES = 64  # for a prior whose KL has no closed form
@@ -18,7 +19,7 @@ class Reconstruction(NamedTuple, Generic[ArrayT]):
         items: images `(B, C, H, W)` with pixels in [0, 1], or rows `(B, D)`.
         distortion: −log p(x|z) of each item in nats without its constant, `(B,)`; of an image this
             is the sum of squared errors.
-        kl: KL to the prior of each item in nats, summed over latent dimensions, `(B,)`.
+        kl: KL to the prior of each item in nats, summed over all latents, `(B,)`.
     """
 
     items: ArrayT
@@ -33,18 +34,29 @@ def latent_of(posterior: DiagonalNormal, generator: Generator | None = None) -> 
 
 @torch.no_grad()
 def reconstruct(
-    model: LatentModel, x: Tensor, generator: Generator | None = None
+    model: LatentModel,
+    x: Tensor,
+    generator: Generator | None = None,
+    *,
+    sample: bool = True,
+    noise: bool = False,
 ) -> Reconstruction[Tensor]:
     """Encode and decode images `(B, C, H, W)` with pixels in [0, 1], or rows `(B, D)`.
 
     Args:
         model: a trained model.
         x: the items.
-        generator: if given, the posterior is sampled; otherwise its mean is decoded.
+        generator: the source of random numbers; without it, the posterior's mean is decoded.
+        sample: whether the posterior is sampled, if there is a generator.
+        noise: whether the items are samples of p(x|z) instead of its mean.
     """
-    posterior = model.posterior(x)
-    z = latent_of(posterior, generator)
-    likelihood = model.decode(z)
-    noise = Generator(x.device).manual_seed(0)  # an estimate must not differ from call to call
-    kl = model.prior.kl(posterior, posterior.rsample(noise, KL_SAMPLES)).sum(-1)
-    return Reconstruction(likelihood.mean, likelihood.distortion(x), kl)
+    is_sampled = sample and generator is not None
+    inference = model.infer(x, 1, generator) if is_sampled else model.infer_mean(x)
+    top, *below = inference.levels
+    fixed = Generator(x.device).manual_seed(0)  # an estimate must not differ from call to call
+    kls = [model.prior.kl(top.posterior, top.posterior.rsample(fixed, KL_SAMPLES))]
+    kls += [level.kl() for level in below]
+    likelihood = inference.likelihood
+    items = likelihood.sample(generator) if noise else likelihood.mean
+    kl = sum_levels([kl.sum(-1) for kl in kls])
+    return Reconstruction(items[0], likelihood.distortion(x)[0], kl)

@@ -35,11 +35,14 @@ def sample(
     The latents come from the prior, or from `source`.
 
     With `noise`, each item is a sample from p(x|z), as rows of a table should be. Without it, each
-    is the mean of p(x|z). A limited number of values is decoded at a time.
+    is the mean of p(x|z). The latents of lower levels, if there are any, are sampled too, with
+    standard deviations multiplied by `temperature`. A limited number of values is decoded at a
+    time.
     """
     latents = sample_latents(
         model, count, temperature=temperature, generator=generator, source=source
     )
     shape = model.decode(latents[:1]).mean.shape[1:]
-    likelihoods = map(model.decode, latents.split(chunk_length(shape)))
+    parts = latents.split(chunk_length(shape))
+    likelihoods = (model.generate(part, temperature, generator) for part in parts)
     return torch.cat([one.sample(generator) if noise else one.mean for one in likelihoods])

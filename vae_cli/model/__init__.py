@@ -2,6 +2,7 @@
 
 from vae_cli.model.columns import ColumnScaling
 from vae_cli.model.inference import Inference, Level
+from vae_cli.model.ladder import ConditionalPrior, LadderVAE
 from vae_cli.model.likelihoods import (
     Bernoulli,
     ColumnGaussian,
@@ -19,6 +20,7 @@ from vae_cli.model.networks import (
     ConvEncoder,
     MLPDecoder,
     MLPEncoder,
+    Rung,
     plan,
 )
 from vae_cli.model.normal import DiagonalNormal
@@ -44,6 +46,7 @@ __all__ = [
     "Capacity",
     "ColumnGaussian",
     "ColumnScaling",
+    "ConditionalPrior",
     "Context",
     "ConvDecoder",
     "ConvEncoder",
@@ -53,6 +56,7 @@ __all__ = [
     "HalfVarianceNormal",
     "Inference",
     "InfoVAE",
+    "LadderVAE",
     "Laplace",
     "LatentModel",
     "Level",
@@ -67,6 +71,7 @@ __all__ = [
     "Objective",
     "Prior",
     "RealNVP",
+    "Rung",
     "SharedGaussian",
     "Size",
     "SquaredError",

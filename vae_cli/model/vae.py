@@ -6,6 +6,7 @@ likelihood  p(x|z)                            the decoder, and what its outputs 
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import final
 
 import torch
@@ -37,6 +38,11 @@ class LatentModel(nn.Module, ABC):
         return self.prior.latent_dim
 
     @property
+    def latent_dims(self) -> tuple[int, ...]:
+        """The number of dimensions of every level, that of `posterior` first."""
+        return (self.latent_dim,)
+
+    @property
     def device(self) -> torch.device:
         """The device of the parameters."""
         return next(self.parameters()).device
@@ -66,6 +72,33 @@ class LatentModel(nn.Module, ABC):
             samples: K.
             generator: the source of the samples; None is torch's global one.
         """
+
+    @abstractmethod
+    def infer_mean(self, x: Tensor) -> Inference:
+        """The same as `infer` with K = 1, but every latent is the mean of its posterior."""
+
+    def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
+        """p(x|z) for the latents `(..., D)` of the first levels, the top one first.
+
+        The latents of the levels that are not given are the means of their priors.
+        """
+        (z,) = latents
+        return self.decode(z)
+
+    def generate(
+        self,
+        z: Tensor,
+        temperature: float = 1.0,  # noqa: ARG002  there is nothing below to sample
+        generator: Generator | None = None,  # noqa: ARG002
+    ) -> Distribution:
+        """p(x|z) for latents `(..., D)` of the top level, with the levels below sampled.
+
+        Args:
+            z: latents as `decode` takes them.
+            temperature: factor for the standard deviations of the levels below.
+            generator: the source of their samples.
+        """
+        return self.decode(z)
 
     def forward(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
         """The same as `infer`."""
@@ -124,4 +157,10 @@ class VAE(LatentModel):
         """Encode items `(B, ...)`, take K samples of the latents of each, and decode them."""
         posterior = self.posterior(x)
         z = posterior.rsample(generator, samples)
+        return Inference((Level(posterior, self.prior, z),), self.decode(z))
+
+    def infer_mean(self, x: Tensor) -> Inference:
+        """The same as `infer` with K = 1, but the latent is the mean of its posterior."""
+        posterior = self.posterior(x)
+        z = posterior.mean[None]
         return Inference((Level(posterior, self.prior, z),), self.decode(z))

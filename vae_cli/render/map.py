@@ -1,23 +1,21 @@
 """A map of a latent space: its points in two dimensions, coloured by class."""
 
-import io
-import logging
-import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vae_cli.render.figures import add_legend, encode_figure, new_figure, shorten, style_axes
 from vae_cli.render.palette import DISTINCT_COLOURS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+UNIT_AXES = ("PC", "z")  # the beginnings of labels of axes whose numbers mean something
 MANY_POINTS = 5000  # with more, points are more transparent
 OTHERS_GREY = 0.75  # grey value of the classes that have no colour of their own
-MAX_NAME_LENGTH = 28  # characters of a class in the legend
-DPI = 160
+MAX_CLASS_LENGTH = 28  # characters of a class in the legend
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -38,17 +36,7 @@ def render_map(
         labels: `(M,)`, indices into `classes`; None is one colour for all points.
         classes: their names, for the legend; of more than 20, only the 20 largest have colours.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # hides messages about its font cache
-    import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(action="ignore"), mpl.rc_context(mpl.rcParamsDefault):
-        layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)  # inches
-        figure = Figure(figsize=(8, _figure_height(coordinates)), layout=layout)
-        FigureCanvasAgg(figure)
+    with new_figure(8, _figure_height(coordinates)) as figure:
         axes = figure.add_subplot()
         count = len(coordinates)
         colours, legend = colour_points(labels, count, classes)
@@ -63,10 +51,9 @@ def render_map(
         )
         axes.set_title(title, parse_math=False)
         axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
-        _style_axes(axes, has_units=axis_labels[0].startswith("PC"))
-        _add_legend(figure, legend)
-        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return buffer.getvalue()
+        _style_axes(axes, has_units=axis_labels[0].startswith(UNIT_AXES))
+        _add_class_legend(figure, legend)
+        return encode_figure(figure)
 
 
 def colour_points(
@@ -87,7 +74,7 @@ def colour_points(
     class_colour = np.full((len(classes), 3), OTHERS_GREY)
     all_fit = len(classes) <= len(DISTINCT_COLOURS)  # then a missing class does not change colours
     class_colour[named] = distinct[named if all_fit else range(len(named))]
-    legend = [(_shorten(classes[label]), class_colour[label]) for label in named]
+    legend = [(shorten(classes[label], MAX_CLASS_LENGTH), class_colour[label]) for label in named]
     others = len(present) - len(named)
     return class_colour[labels], legend + (
         [(f"{others} others", (OTHERS_GREY,) * 3)] if others else []
@@ -101,29 +88,14 @@ def _figure_height(coordinates: Array) -> float:
 
 
 def _style_axes(axes: "Axes", *, has_units: bool) -> None:
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(visible=True, color="0.93")
-    axes.set_axisbelow(True)
+    style_axes(axes)
     axes.set_aspect("equal", adjustable="datalim")
     if not has_units:
         axes.set(xticks=[], yticks=[])
 
 
-def _add_legend(figure: "Figure", names: Sequence[tuple[str, Any]]) -> None:
+def _add_class_legend(figure: "Figure", names: Sequence[tuple[str, Any]]) -> None:
     from matplotlib.lines import Line2D
 
-    if not names:
-        return
     markers = [Line2D([], [], marker="o", markersize=9, ls="", color=colour) for _, colour in names]
-    legend = figure.legend(
-        markers, ["x" * len(name) for name, _ in names], loc="outside right upper", frameon=False
-    )
-    for text, (name, _) in zip(legend.get_texts(), names, strict=True):
-        text.set_parse_math(False)
-        text.set_text(name)
-
-
-def _shorten(name: str) -> str:
-    """A name on one short line."""
-    shown = "".join(char if char.isprintable() else "?" for char in name)
-    return shown if len(shown) <= MAX_NAME_LENGTH else f"{shown[: MAX_NAME_LENGTH - 1]}…"
+    add_legend(figure, markers, [name for name, _ in names])

@@ -115,8 +115,7 @@ def create_run(settings: Config, name: str | None, root: Path = ROOT) -> Run:
         data = re.sub(r"[^\w.-]", "-", Path(settings.data.name).stem)[:40].lstrip(".-") or "data"
         candidate = f"{data}-{settings.model.network}-{datetime.now():%Y%m%d-%H%M%S}"
         name = _free_name(candidate, root)
-    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
-        raise UsageError(f"--name {name}: use letters, digits, dots and dashes")
+    require_run_name(name)
     run = Run(root / name)
     try:
         run.path.mkdir(parents=True)
@@ -130,6 +129,16 @@ def create_run(settings: Config, name: str | None, root: Path = ROOT) -> Run:
         run.path.rmdir()  # the name stays free
         raise
     return run
+
+
+def require_run_name(name: str) -> None:
+    """Check that a run can have this name.
+
+    Raises:
+        UsageError: it is not a plain folder name.
+    """
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        raise UsageError(f"--name {name}: use letters, digits, dots and dashes")
 
 
 def _free_name(name: str, root: Path) -> str:

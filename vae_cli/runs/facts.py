@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.errors import UsageError, VAEError
 
 MAX_SIDE = 100_000  # columns of a row, or pixels of an edge
+MAX_NAMES = 32 * 2**20  # bytes in a header, for which safetensors allows 100 MB
 IMAGE_DIMS, ROW_DIMS = 3, 1
 Count = Annotated[int, Ge(0), Le(2**53)]
 Row = dict[str, int | float]
@@ -90,6 +92,8 @@ def parse_facts(values: dict[str, Any], source: object) -> Facts:
         raise VAEError(f"{source} is damaged: {error}") from error
     if not has_valid_shape(facts.data):
         raise VAEError(f"{source} is damaged: data.shape = {facts.data.shape}")
+    if not has_valid_columns(facts.data):
+        raise VAEError(f"{source} is damaged: data.columns do not fit data.shape")
     return facts
 
 
@@ -99,13 +103,25 @@ def has_valid_shape(spec: Spec) -> bool:
     return is_known and all(0 < side <= MAX_SIDE for side in spec.shape)
 
 
+def has_valid_columns(spec: Spec) -> bool:
+    """Whether a table has one name and, if there are any, one finite mean for each column."""
+    if spec.is_image:
+        return not (spec.columns or spec.table.means)
+    count = spec.shape[0]
+    names, means = spec.columns, spec.table.means
+    is_named = len(names) == len(set(names)) == count
+    needed = count if spec.table.missing == "mean" else 0
+    return is_named and len(means) == needed and all(map(math.isfinite, means))
+
+
 def require_storable(config: Config, spec: Spec) -> None:
     """Check before a training that a checkpoint of it can be read after it.
 
     Raises:
-        UsageError: a name is not UTF-8, or there are too many columns.
+        UsageError: a name is not UTF-8, or there are too many columns or too many long names.
     """
-    for name in (config.data.name, spec.name, *spec.classes, *spec.columns):
+    names = (config.data.name, spec.name, *spec.classes, *spec.columns, *spec.table.dropped)
+    for name in names:
         try:
             name.encode()
         except UnicodeEncodeError as error:
@@ -114,3 +130,8 @@ def require_storable(config: Config, spec: Spec) -> None:
     if not has_valid_shape(spec):
         shape = "x".join(map(str, spec.shape))
         raise UsageError(f"{spec.name} holds items of {shape}: at most {MAX_SIDE:,} are possible")
+    if len(json.dumps(json.dumps(names))) > MAX_NAMES:  # facts are a text in a header of JSON
+        raise UsageError(
+            f"the names of the classes and columns of {spec.name} take over {MAX_NAMES >> 20} MiB: "
+            "a checkpoint cannot hold them"
+        )

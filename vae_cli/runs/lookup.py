@@ -1,6 +1,8 @@
-"""Finding a run by its name."""
+"""Finding a run by its name, or several by a pattern."""
 
 import difflib
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vae_cli.errors import UsageError, list_some
@@ -14,18 +16,17 @@ MAX_SUGGESTIONS = 5
 def find_run(selector: str | None, root: Path = ROOT) -> Run:
     """The run with this name or path; None means the newest finished run.
 
-    The path of its weights, `NAME/best.safetensors`, means the run too.
+    The beginning of a name is enough if no other run has it. The path of a run's weights,
+    `NAME/best.safetensors`, means the run too.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is none, or the beginning of a name does not tell which.
     """
     if selector is not None:
         places = [root / selector, Path(selector)] if selector.strip() else []
         places += [path.parent for path in places if path == Run(path.parent).best]
         run = next((run for run in map(Run, places) if run.exists), None)
-        if run is None:
-            raise UsageError(f"no run {selector}: {_suggest(root, selector)}")
-        return run
+        return run or _find_by_prefix(selector, root)
     finished = finished_runs(root)
     stopped = [run for run in _all_runs(root) if run.best.is_file() and not run.finished]
     if stopped and not finished:
@@ -36,6 +37,27 @@ def find_run(selector: str | None, root: Path = ROOT) -> Run:
     if not finished:
         raise UsageError(f"no finished run in {root}/: {TRAIN_FIRST}")
     return max(finished, key=lambda run: run.ended_at)
+
+
+def select_runs(patterns: Sequence[str], root: Path = ROOT) -> list[Run]:
+    """The runs whose names match one of some patterns, in the order of their names.
+
+    Args:
+        patterns: names with `*`, `?` and `[...]` as in a shell; a text without them is the path of
+            a run, or matches the names that begin with it. Without patterns, all runs match.
+        root: the folder of the runs.
+
+    Raises:
+        UsageError: there is no run, or a pattern matches none.
+    """
+    runs = [run for run in _all_runs(root) if run.exists]
+    if not runs and not patterns:
+        raise UsageError(f"no run in {root}/: {TRAIN_FIRST}")
+    chosen = runs if not patterns else []
+    for pattern in patterns:
+        matching = [run for run in runs if _matches(run.name, pattern)]
+        chosen += matching or [find_run(pattern, root)]
+    return list(dict.fromkeys(chosen))
 
 
 def find_stopped(selector: str | None, root: Path = ROOT) -> Run:
@@ -62,6 +84,29 @@ def finished_runs(root: Path = ROOT) -> list[Run]:
 
 def _all_runs(root: Path) -> list[Run]:
     return [Run(path) for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
+
+
+def _matches(name: str, pattern: str) -> bool:
+    """Whether a name matches a pattern; without wildcards, it begins with it."""
+    if any(wildcard in pattern for wildcard in "*?["):
+        return fnmatchcase(name, pattern)
+    return bool(pattern.strip()) and name.startswith(pattern)
+
+
+def _find_by_prefix(prefix: str, root: Path) -> Run:
+    """The only run whose name begins with a text.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    runs = [run for run in _all_runs(root) if run.exists and prefix.strip()]
+    found = [run for run in runs if run.name.startswith(prefix)]
+    if len(found) > 1:
+        names = list_some([run.name for run in found], MAX_SUGGESTIONS)
+        raise UsageError(f"{prefix} is the beginning of several runs: {names}")
+    if not found:
+        raise UsageError(f"no run {prefix}: {_suggest(root, prefix)}")
+    return found[0]
 
 
 def _suggest(root: Path, selector: str) -> str:

@@ -17,12 +17,12 @@ from vae_cli.config import Config, SaveInterval
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
-from vae_cli.files import write_csv
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, Position, Row, facts_to_json
 from vae_cli.runs.loading import SavedState
 from vae_cli.runs.origin import sign
+from vae_cli.runs.rows import make_row, write_rows
 from vae_cli.training import EpochReport, TrainState
 from vae_cli.training.state import TOTALS
 
@@ -93,9 +93,7 @@ class RunRecorder:
                 f"run {self.run.name} cannot go on: the contents of its data have changed"
             )
         self._require_position(facts.position)
-        totals = [t for name, t in saved.tensors.items() if name.startswith(TOTALS)]
-        if any(total.shape for total in totals):
-            raise VAEError(f"{self.run.last} does not fit its config: totals of another shape")
+        self._require_totals(saved)
         try:
             self.state.restore(saved.tensors, vars(facts.position))
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -103,6 +101,19 @@ class RunRecorder:
         self.rows = facts.rows
         self.best_loss, self.best_epoch = facts.best_loss, facts.best_epoch
         self.saved_epoch = self.state.epoch
+
+    def _require_totals(self, saved: SavedState) -> None:
+        """Check that the totals are those of the terms that the earlier epochs had.
+
+        Raises:
+            VAEError: they are not.
+        """
+        totals = {name: t for name, t in saved.tensors.items() if name.startswith(TOTALS)}
+        names = {f"train_{name.removeprefix(TOTALS)}" for name in totals}
+        known = {name for row in saved.facts.rows[-1:] for name in row if name.startswith("train_")}
+        fit = known in (names, set()) and names >= {"train_loss", "train_kl"}
+        if totals and (not fit or any(total.shape for total in totals.values())):
+            raise VAEError(f"{self.run.last} does not fit its config: other totals")
 
     def _require_position(self, position: Position) -> None:
         """Check that a position is one that a training of these data can reach.
@@ -177,10 +188,7 @@ class RunRecorder:
         self._follow_rename()
         self.save_best()
         save_checkpoint(self.run.last, self._copy_state({}))
-        if self.rows:
-            columns = list(dict.fromkeys(name for row in self.rows for name in row))
-            rows = ([row.get(name, "") for name in columns] for row in self.rows)
-            write_csv(self.run.metrics_file, columns, rows)
+        write_rows(self.run.metrics_file, self.rows)
         self.next_save = time.monotonic() + self.interval.seconds
         self.saved_epoch = self.state.epoch
 
@@ -228,20 +236,3 @@ class RunRecorder:
         state = self.state.tensors()
         tensors = {f"state.{name}": tensor.detach().cpu().clone() for name, tensor in state.items()}
         return Checkpoint(tensors | dict(more), facts_to_json(self._facts()))
-
-
-def make_row(report: EpochReport, held_out_name: str) -> Row:
-    """One row of `metrics.csv`: the terms of the losses in nats, averaged over items."""
-    parts = {"train": report.train, held_out_name: report.test}
-    figures = {
-        f"{part}_{name}": round(value, 4)
-        for part, metrics in parts.items()
-        for name, value in {**metrics.terms, "loss": metrics.loss}.items()
-    }
-    return {
-        "epoch": report.epoch,
-        **figures,
-        f"{held_out_name}_elbo": round(report.test.elbo, 4),
-        "active_dims": report.test.active,
-        "seconds": round(report.seconds, 3),
-    }

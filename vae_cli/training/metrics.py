@@ -51,7 +51,7 @@ class Totals:
     """Sums over items: the loss, and each of its terms.
 
     Attributes:
-        sums: scalars on the device, by name; `loss` is the first. Empty before the first batch.
+        sums: scalars on the device, by name, in any order. Empty before the first batch.
         count: the number of items in the sums.
     """
 
@@ -95,6 +95,6 @@ class Totals:
     def mean(self) -> Metrics:
         """The averages over the items. Waits for the device."""
         assert self.sums  # at least one batch was added
-        means = dict(zip(self.sums, torch.stack([*self.sums.values()]).tolist(), strict=True))
-        loss, *terms = ((name, total / self.count) for name, total in means.items())
-        return Metrics(loss[1], dict(terms))
+        totals = zip(self.sums, torch.stack([*self.sums.values()]).tolist(), strict=True)
+        means = {name: total / self.count for name, total in totals}
+        return Metrics(means.pop("loss"), means)

@@ -41,7 +41,8 @@ def command(
     method: Annotated[
         Method | None,
         typer.Option(
-            help="Projection of the map; umap and tsne need a library. [default: pca]",
+            help="Projection of the map; umap and tsne need a library. "
+            "[default: pca, and none for two latents]",
             rich_help_panel="Output",
         ),
     ] = None,
@@ -72,7 +73,7 @@ def command(
 
     model = open_run(run, device, terminal)
     embedding = embed_data(model, data, terminal)
-    picture = render(embedding, model.name, method or "pca", terminal) if plot else b""
+    picture = render(embedding, model.name, method, terminal) if plot else b""
     write_embedding(embedding, output)
     if plot:
         write_bytes(plot, picture)
@@ -109,17 +110,21 @@ def embed_data(model: "TrainedModel", data: str | None, terminal: Terminal) -> "
         return embed(model, dataset, bar)
 
 
-def render(embedding: "Embedding", name: str, method: Method, terminal: Terminal) -> bytes:
+def render(embedding: "Embedding", name: str, method: Method | None, terminal: Terminal) -> bytes:
     """The map of the means as PNG; a remark says so if it shows only some of them.
+
+    Without a method, two latents are the map themselves, and more of them are projected by PCA.
 
     Raises:
         UsageError: there are too few items for the method.
     """
-    from vae_cli.latent.projections import project
+    from vae_cli.latent.projections import project, take_plane
     from vae_cli.render.map import render_map
 
     with terminal.spinner("projecting"):  # t-SNE and UMAP take a minute and report no progress
-        projection = project(embedding.mean, method)
+        is_plane = method is None and embedding.mean.shape[1] == 2  # noqa: PLR2004
+        mean = embedding.mean
+        projection = take_plane(mean) if is_plane else project(mean, method or "pca")
     count = f"{len(embedding):,}"
     if len(projection.rows) < len(embedding):
         count = f"{len(projection.rows):,} of {count}"

@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from vae_cli.data.dataset import Spec, Split
     from vae_cli.explore.scene import Scene
 
+TOP_LEVEL_ONLY = (
+    "the page moves the top level, and the levels below follow at the means of their priors; "
+    "vae traverse --level moves them"
+)
+
 
 def command(
     image: Annotated[
@@ -61,6 +66,8 @@ def command(
     with terminal.spinner("encoding"):
         split, spec = find_test_set(model, terminal) if data is None else model.test_set()
         scene = build_scene(model, split, first, classes=spec.classes)
+    if len(model.model.latent_dims) > 1:
+        terminal.remark(TOP_LEVEL_ONLY, "yellow")
     if export:
         write_page(model, scene, export, terminal)
     else:

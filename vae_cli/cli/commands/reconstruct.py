@@ -13,6 +13,7 @@ from vae_cli.cli.options import (
     Device,
     Invert,
     Json,
+    Noise,
     Output,
     Quiet,
     RunOption,
@@ -50,6 +51,7 @@ def command(
         ),
     ] = None,
     sample: SamplePosterior = False,
+    noise: Noise = False,
     seed: Seed = None,
     run: RunOption = None,
     device: Device = "auto",
@@ -69,10 +71,11 @@ def command(
     require_writable_output(output, files or [])
     refuse_unused("--count", bool(count and files), "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
-    refuse_unused("--seed", seed is not None and not sample, "add --sample")
+    is_random = sample or noise
+    refuse_unused("--seed", seed is not None and not is_random, "add --sample or --noise")
     model = open_run(run, device, terminal, data)
     path = model.kind.output_path(output, "reconstruct")
-    seed = choose_seed(seed, terminal) if sample else None
+    seed = choose_seed(seed, terminal) if is_random else None
     with terminal.spinner("reading"):
         names, items = (
             read_items(model, files, terminal, invert=invert)
@@ -82,7 +85,7 @@ def command(
     if count and len(items) < count:
         terminal.remark(f"the test set has {len(items)} items", "yellow")
     with terminal.spinner("decoding"):
-        result = model.reconstruct(items, seed=seed)
+        result = model.reconstruct(items, sample=sample, noise=noise, seed=seed)
         columns = tiles_per_row(len(items))
         model.kind.write_reconstructions(items, result.items, path, columns=columns, scale=scale)
     print_figures(terminal, path, names, result, model.figure, json=json)

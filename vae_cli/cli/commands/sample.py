@@ -8,7 +8,17 @@ import typer
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.inputs import require_writable_output
 from vae_cli.cli.opening import choose_seed, open_run
-from vae_cli.cli.options import AnimatedOutput, Columns, Device, Quiet, RunOption, Scale, Seed
+from vae_cli.cli.options import (
+    AnimatedOutput,
+    Columns,
+    Device,
+    Noise,
+    Quiet,
+    RunOption,
+    Scale,
+    Seed,
+    refuse_unused,
+)
 from vae_cli.items import ANIMATION_SUFFIXES
 
 if TYPE_CHECKING:
@@ -43,6 +53,7 @@ def command(
             "to the training set, and kept in the run.",
         ),
     ] = "prior",
+    noise: Noise = False,
     seed: Seed = None,
     run: RunOption = None,
     device: Device = "auto",
@@ -67,11 +78,12 @@ def command(
             model = with_sampler(model, sampler)
     with terminal.spinner("decoding"):
         if path.suffix.lower() in ANIMATION_SUFFIXES:
+            refuse_unused("--noise", noise, "write a picture")
             animate(model, path, count or 16, temperature, seed, scale)
         else:
             count = count or 64
             model.kind.require_writable(count, path, columns=columns, scale=scale)
-            items = model.sample(count, temperature=temperature, seed=seed)
+            items = model.sample(count, temperature=temperature, noise=noise, seed=seed)
             model.kind.write(items, path, columns=columns, scale=scale)
     terminal.result(path)
 

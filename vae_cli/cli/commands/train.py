@@ -6,6 +6,7 @@ import typer
 
 from vae_cli import config
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.dry_run import show_estimate
 from vae_cli.cli.options import Json, Quiet, refuse_unused, with_settings
 from vae_cli.cli.signals import StopSignals
 from vae_cli.cli.training_view import TrainingView
@@ -45,6 +46,12 @@ def command(
         str | None,
         typer.Option("--name", help="Name of the run. [default: from data, network and time]"),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what the training needs, measured, without making a run."
+        ),
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -54,14 +61,14 @@ def command(
     """
     refuse_unused(f"RUN {run_name}", bool(run_name) and not resume, "add --resume")
     refuse_unused("--name", bool(name) and resume, "leave out --resume")
-    layers = []
-    if config_file is not None:
-        layers.append((config_file, config.read_config(config.find_config(config_file))))
-    layers += config.parse_assignments(assignments or [])
-    layers.append(("command line", typed))
+    refuse_unused("--dry-run", dry_run and resume, "leave out --resume")
+    layers = config.read_layers(config_file, assignments or [], typed)
     settings = config.merge(*layers)
     find_source(settings.data.name, "--data")  # a typo is answered before torch is imported
     terminal = Terminal(quiet=quiet or json, lasting=True)
+    if dry_run:
+        show_estimate(settings, terminal, json=json)
+        return
     with StopSignals() as signals:
         from vae_cli.runs.loading import load_for_resume  # may swallow a KeyboardInterrupt
         from vae_cli.runs.lookup import find_stopped

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.dims import parse_dims
 from vae_cli.cli.inputs import read_items, require_writable_output, take_test_items
 from vae_cli.cli.offsets import parse_offsets
 from vae_cli.cli.opening import choose_seed, open_run
@@ -27,6 +28,8 @@ from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from vae_cli.api.model import TrainedModel
 
 
 def command(
@@ -52,6 +55,10 @@ def command(
             metavar="K|all", help="Shift only this dimension; 1,2 makes two rows, all one for each."
         ),
     ] = None,
+    level: Annotated[
+        int,
+        typer.Option(min=0, help="Level of a hierarchical model to shift; 0 is the top one."),
+    ] = 0,
     index: Annotated[
         int | None,
         typer.Option(min=0, help="Number of the test item, if no FILE is given. [default: 0]"),
@@ -79,7 +86,7 @@ def command(
     offsets = parse_offsets(("-3:3.5:0.5" if dim else "-0.5:3:0.25") if offset is None else offset)
     model = open_run(run, device, terminal, data)
     path = model.kind.output_path(output, "traverse")
-    dims = parse_dims(dim, model.kl_by_dim) if dim else None
+    require_level(model, level)
     seed = choose_seed(seed, terminal) if sample else None
     with terminal.spinner("reading"):
         _, items = (
@@ -87,12 +94,26 @@ def command(
             if file
             else take_test_items(model, index or 0, 1)
         )
+    kl_by_dim = model.kl_by_dim_of(items[:1], level) if level else model.kl_by_dim
+    dims = parse_dims(dim, kl_by_dim) if dim else None
     count = len(offsets) * len(dims or [0])
     model.kind.require_writable(count, path, columns=len(offsets), scale=scale)
     with terminal.spinner("decoding"):
-        tiles = model.traverse(items[:1], offsets, dims, seed=seed)
+        tiles = model.traverse(items[:1], offsets, dims, seed=seed, level=level)
         model.kind.write_traversal(tiles, dims, offsets, path, scale)
-    print_rows(terminal, path, offsets, dims, model.kl_by_dim, json=json)
+    print_rows(terminal, path, offsets, dims, kl_by_dim, json=json)
+
+
+def require_level(model: "TrainedModel", level: int) -> None:
+    """Check that a model has a level.
+
+    Raises:
+        UsageError: it does not.
+    """
+    count = len(model.model.latent_dims)
+    if level >= count:
+        remedy = f"choose 0 to {count - 1}" if count > 1 else "this model has only level 0"
+        raise UsageError(f"--level {level}: {remedy}")
 
 
 def print_rows(
@@ -114,26 +135,3 @@ def print_rows(
         table = [(str(row), number, f"{kl:.3f}") for row, (number, kl) in enumerate(rows, 1)]
         terminal.table(("row", "dimension", "KL (nats)"), table)
     terminal.result(path)
-
-
-def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
-    """The dimensions that were asked for; `all` means every one, sorted by KL.
-
-    Args:
-        words: each is a number, several as in `1,2`, or `all`.
-        kl_by_dim: of all dimensions, `(D,)`.
-
-    Raises:
-        UsageError: a word is not a number, or it is out of range.
-    """
-    words = [part.strip() for word in words for part in word.split(",")]
-    if words == ["all"]:
-        return kl_by_dim.argsort(descending=True).tolist()
-    if "all" in words:
-        raise UsageError("--dim all stands alone: it is every dimension already")
-    count = len(kl_by_dim)
-    allowed = set(map(str, range(count)))
-    for word in words:
-        if word not in allowed:
-            raise UsageError(f"--dim {word}: choose 0 to {count - 1}, or all")
-    return [int(word) for word in words]

@@ -3,5 +3,15 @@
 from vae_cli.model.networks.conv import PRESETS, ConvDecoder, ConvEncoder, plan
 from vae_cli.model.networks.layers import Gated
 from vae_cli.model.networks.mlp import MLPDecoder, MLPEncoder
+from vae_cli.model.networks.rung import Rung
 
-__all__ = ["PRESETS", "ConvDecoder", "ConvEncoder", "Gated", "MLPDecoder", "MLPEncoder", "plan"]
+__all__ = [
+    "PRESETS",
+    "ConvDecoder",
+    "ConvEncoder",
+    "Gated",
+    "MLPDecoder",
+    "MLPEncoder",
+    "Rung",
+    "plan",
+]

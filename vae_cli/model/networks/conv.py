@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_cli.model.networks.layers import to_normal
 from vae_cli.model.normal import DiagonalNormal
 
 MIN_SIDE = 8  # pixels; sides of this length or less are not halved
@@ -98,25 +99,38 @@ class ConvEncoder(nn.Module):
     Args:
         plan: the sizes.
         latent_dim: D.
+        bounded: whether the log-variance is held between limits.
     """
 
-    def __init__(self, plan: Plan, latent_dim: int) -> None:
+    def __init__(self, plan: Plan, latent_dim: int, *, bounded: bool = False) -> None:
         super().__init__()
+        self.bounded = bounded
         layers: list[nn.Module] = []
         for width_in, width in zip((plan.shape[0], *plan.widths), plan.widths, strict=False):
             layers += [conv(width_in, width, stride=2), *blocks(width, plan)]
         self.layers, self.activation = nn.Sequential(*layers), plan.activation()
+        self.depth = plan.depth
         self.norm = norm(plan.widths[-1])
         self.dense = nn.Linear(prod(plan.coarsest), plan.dense)
         self.project = nn.Linear(plan.dense, 2 * latent_dim)
 
     def forward(self, x: Tensor) -> DiagonalNormal:
         """The posterior of images `(B, C, H, W)`: parameters `(B, D)`."""
-        features = self.activation(self.norm(self.layers(x))).flatten(1)
-        mean, log_variance = (
-            self.project(self.activation(self.dense(features))).float().chunk(2, dim=-1)
-        )
-        return DiagonalNormal(mean, log_variance)
+        return self.posterior_from(self.layers(x))
+
+    def features(self, x: Tensor) -> list[Tensor]:
+        """The output of every level for images `(B, C, H, W)`, the coarsest last."""
+        outputs = []
+        for layer in self.layers:
+            x = layer(x)
+            outputs.append(x)
+        return outputs[self.depth :: 1 + self.depth]
+
+    def posterior_from(self, features: Tensor) -> DiagonalNormal:
+        """The posterior for the output of the coarsest level: parameters `(B, D)`."""
+        flat = self.activation(self.norm(features)).flatten(1)
+        parameters = self.project(self.activation(self.dense(flat)))
+        return to_normal(parameters, bounded=self.bounded)
 
 
 @final
@@ -144,11 +158,20 @@ class ConvDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """The raw outputs for latents `(B, D)`: `(B, C × outputs_per_value, H, W)`."""
-        x = self.project(self.activation(self.dense(z))).view(-1, *self.coarsest)
-        for level, side in zip(self.levels, self.sides, strict=True):
-            x = F.interpolate(level(x), side, mode="nearest-exact")
+        x = self.start(z)
+        for number in range(len(self.levels)):
+            x = self.enlarge(x, number)
         outputs: Tensor = self.out(x)
         return outputs
+
+    def start(self, z: Tensor) -> Tensor:
+        """The input of the coarsest level for latents `(B, D)`."""
+        x: Tensor = self.project(self.activation(self.dense(z)))
+        return x.view(-1, *self.coarsest)
+
+    def enlarge(self, x: Tensor, number: int) -> Tensor:
+        """The input of the next finer level for that of a level; the coarsest has number 0."""
+        return F.interpolate(self.levels[number](x), self.sides[number], mode="nearest-exact")
 
     @torch.no_grad()
     def set_output_bias(self, outputs: Tensor) -> None:

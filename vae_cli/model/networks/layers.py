@@ -6,6 +6,8 @@ from typing import final
 
 from torch import Tensor, nn
 
+from vae_cli.model.normal import DiagonalNormal
+
 
 @final
 class Gated(nn.Module):
@@ -23,6 +25,20 @@ class Gated(nn.Module):
         values, gates = self.both(x).chunk(2, -1)
         gated: Tensor = values * gates.sigmoid()
         return gated
+
+
+MIN_LOG_VARIANCE, MAX_LOG_VARIANCE = -6.0, 2.0  # as in the code of Norouzi et al. (2020)
+
+
+def to_normal(parameters: Tensor, *, bounded: bool = False) -> DiagonalNormal:
+    """The distribution for means and log-variances side by side, `(..., 2 D)`, in float32.
+
+    If it is bounded, the log-variance is held between two limits.
+    """
+    mean, log_variance = parameters.float().chunk(2, dim=-1)
+    if bounded:
+        log_variance = log_variance.clamp(MIN_LOG_VARIANCE, MAX_LOG_VARIANCE)
+    return DiagonalNormal(mean, log_variance)
 
 
 def dense_layers(

@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from vae_cli.model.networks.layers import dense_layers
+from vae_cli.model.networks.layers import dense_layers, to_normal
 from vae_cli.model.normal import DiagonalNormal
 
 
@@ -23,6 +23,7 @@ class MLPEncoder(nn.Module):
         latent_dim: number of latent dimensions.
         activation: of the hidden layers.
         gated: whether the hidden layers are gated instead.
+        bounded: whether the log-variance is held between limits.
     """
 
     def __init__(
@@ -33,15 +34,16 @@ class MLPEncoder(nn.Module):
         activation: type[nn.Module] = nn.ReLU,
         *,
         gated: bool = False,
+        bounded: bool = False,
     ) -> None:
         super().__init__()
+        self.bounded = bounded
         self.layers = dense_layers([prod(shape), *hidden], activation, gated=gated)
         self.project = nn.Linear(hidden[-1], 2 * latent_dim)
 
     def forward(self, x: Tensor) -> DiagonalNormal:
         """The posterior of items `(B, *shape)`: parameters `(B, latent_dim)`."""
-        mean, log_variance = self.project(self.layers(x.flatten(1))).float().chunk(2, dim=-1)
-        return DiagonalNormal(mean, log_variance)
+        return to_normal(self.project(self.layers(x.flatten(1))), bounded=self.bounded)
 
 
 @final

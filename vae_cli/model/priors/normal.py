@@ -27,7 +27,7 @@ class StandardNormal(Prior):
     def sample(self, count: int, generator: Generator | None = None) -> Tensor:
         """`count` independent samples, `(count, D)`."""
         shape = (count, self.latent_dim)
-        return torch.randn(shape, device=self.mean.device, generator=generator)
+        return self.mean.new_empty(shape).normal_(generator=generator)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., D)`, in nats: `(...)`."""

@@ -92,7 +92,7 @@ class RealNVP(Prior):
     def sample(self, count: int, generator: Generator | None = None) -> Tensor:
         """`count` independent samples, `(count, D)`."""
         shape = (count, self.latent_dim)
-        return self.from_noise(torch.randn(shape, device=self.mean.device, generator=generator))
+        return self.from_noise(self.mean.new_empty(shape).normal_(generator=generator))
 
     def from_noise(self, noise: Tensor) -> Tensor:
         """Noise `(..., D)` to latents of the same shape: the inverse of `to_noise`."""

@@ -1,0 +1,215 @@
+"""`vae runs`: the list, the groups, the files, and removing."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import Refused, Use
+
+from vae_cli.cli.app import main
+from vae_cli.runs.directory import Run
+from vae_cli.runs.lock import locked
+
+EVALUATION = {"figures": {"nll": {"value": 24.0, "error": 0.25}}}
+
+
+@pytest.fixture
+def three(here: Path, home: Path) -> Path:
+    """`b0.5-s0`, `b0.5-s1` and `b2-s0`, with the files of the run of `home`, and no other run."""
+    (here / "runs/small").unlink()
+    for beta, seed in (("0.5", 0), ("0.5", 1), ("2", 0)):
+        path = here / f"runs/b{beta}-s{seed}"
+        shutil.copytree(home / "runs/small", path)
+        config = path / "config.toml"
+        text = config.read_text().replace("beta = 1.0", f"beta = {float(beta)}")
+        config.write_text(text.replace("seed = 0", f"seed = {seed}"))
+    return here
+
+
+def test_one_row_per_run_with_what_differs_and_a_remark_about_the_rest(
+    three: Path, use: Use
+) -> None:
+    said = use("runs", "--sort", "name")
+    lines = [line.split() for line in said.out.splitlines()]
+    assert lines[0][:6] == ["name", "state", "seed", "beta", "epochs", "test_kl"]
+    assert [line[:5] for line in lines[1:]] == [
+        ["b0.5-s0", "finished", "0", "0.5", "2"],
+        ["b0.5-s1", "finished", "1", "0.5", "2"],
+        ["b2-s0", "finished", "0", "2.0", "2"],
+    ]
+    assert said.err == "all runs: data fashion-mnist, model mlp, epochs 2\n"
+
+
+def test_patterns_choose_runs(three: Path, use: Use, refused: Refused) -> None:
+    def names(*words: str) -> list[str]:
+        return [run["name"] for run in json.loads(use("runs", *words, "--json").out)]
+
+    assert sorted(names("b0")) == ["b0.5-s0", "b0.5-s1"]
+    assert sorted(names("*-s0")) == ["b0.5-s0", "b2-s0"]
+    assert names("b2-s0", "b2", "runs/b2-s0") == ["b2-s0"]
+    assert names("*", "--sort", "beta", "--reverse")[0] == "b2-s0"
+    assert refused("runs", "x*").startswith("no run x*: ")
+
+
+def test_groups_are_over_the_seeds(three: Path, use: Use) -> None:
+    (first, second) = json.loads(use("runs", "--group", "beta", "--json").out)
+    assert first["runs"] == ["b0.5-s0", "b0.5-s1"]
+    assert first["figures"]["test_loss"]["std"] == 0
+    assert second["figures"]["test_loss"]["std"] is None
+    assert [line.split()[:2] for line in use("runs", "--group", "beta").out.splitlines()] == [
+        ["beta", "n"],
+        ["0.5", "2"],
+        ["2.0", "1"],
+    ]
+
+
+def test_what_differs_within_a_group_and_what_is_left_out_are_said(three: Path, use: Use) -> None:
+    Path("runs/b2-s0/samples.png").unlink()
+    Run(Path("runs/new")).path.mkdir()
+    shutil.copy("runs/b2-s0/config.toml", "runs/new")
+    said = use("runs", "--group", "model")
+    assert "left out because they are not finished: 2 of 4 runs\n" in said.err
+    config = Path("runs/b0.5-s1/config.toml")
+    config.write_text(config.read_text().replace("learning_rate = 0.005", "learning_rate = 0.1"))
+    assert (
+        "within a group, these settings differ too: learning-rate"
+        in use("runs", "--group", "beta").err
+    )
+
+
+def test_a_stopped_run_shows_how_far_it_came(three: Path, use: Use) -> None:
+    config = Path("runs/b2-s0/config.toml")
+    config.write_text(config.read_text().replace("epochs = 2", "epochs = 20"))
+    Path("runs/b2-s0/samples.png").unlink()
+    header, *_, row = use("runs", "--sort", "beta").out.splitlines()
+    assert header.split()[4:6] == ["epochs", "of"]
+    assert row.split()[1:6] == ["stopped", "0", "2.0", "2", "20"]
+
+
+def test_the_table_is_written_as_csv_markdown_and_json(three: Path, use: Use) -> None:
+    Path("runs/b2-s0/evaluation.json").write_text(json.dumps(EVALUATION))
+    assert use("runs", "-o", "t.csv").out == "t.csv\n"
+    rows = {row["name"]: row for row in csv.DictReader(io.StringIO(Path("t.csv").read_text()))}
+    assert (rows["b2-s0"]["nll"], rows["b2-s0"]["nll_error"]) == ("24.0", "0.25")
+    assert rows["b0.5-s0"]["nll"] == ""
+    use("runs", "-o", "t.md", "--sort", "name")
+    lines = Path("t.md").read_text().splitlines()
+    assert lines[0].startswith("| name | state |")
+    assert lines[-1].endswith("| 24.000 ± 0.250 |")
+    assert len({line.count("|") for line in lines}) == 1
+    use("runs", "-o", "t.json")
+    assert json.loads(Path("t.json").read_text()) == json.loads(use("runs", "--json").out)
+    use("runs", "--group", "beta", "-o", "g.csv")
+    assert Path("g.csv").read_text().startswith("beta,n,test_kl,test_kl_std,")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--group", "betta"], "--group: betta is not a setting; the nearest is beta"),
+        (["--yes"], "--yes has no effect here: leave it out, or use vae runs rm NAME --yes"),
+        (["rm"], "vae runs rm: name the runs to remove"),
+        (["rm", "b2-s0", "--sort", "loss"], "--sort has no effect here: leave it out, or leave"),
+        (["rm", "b"], "this would remove 3 runs: b0.5-s0, b0.5-s1, b2-s0; add --yes to do it"),
+        (["-o", "t.txt"], "--output t.txt: end the name with .csv, .md or .json"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(
+    three: Path, refused: Refused, words: list[str], line: str
+) -> None:
+    assert refused("runs", *words).startswith(line)
+
+
+# ------------------------------------------------------------------- removing
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", 1), ("n\n", 3), ("\n", 3)])
+def test_runs_are_removed_after_a_question(
+    three: Path, use: Use, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
+) -> None:
+    terminal = io.StringIO(answer)
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    assert "remove 2 runs: b0.5-s0, b0.5-s1? [y/N]" in use("runs", "rm", "b0.5-*").err
+    assert len(list(Path("runs").iterdir())) == left
+
+
+def test_yes_answers_the_question(three: Path, use: Use) -> None:
+    assert json.loads(use("runs", "rm", "b2", "--yes", "--json").out) == {"removed": ["b2-s0"]}
+    assert not Path("runs/b2-s0").exists()
+
+
+def test_a_run_that_is_being_trained_is_not_removed(three: Path, refused: Refused) -> None:
+    with locked(Run(Path("runs/b2-s0"))):
+        line = refused("runs", "rm", "b*", "--yes")
+    assert line == "run b2-s0 is being trained: stop it first"
+
+
+def test_only_the_link_to_a_run_is_removed(use: Use, home: Path) -> None:
+    use("runs", "rm", "small", "--yes")
+    assert not Path("runs/small").is_symlink()
+    assert (home / "runs/small/config.toml").is_file()
+
+
+# ---------------------------------------------------------------- many, and fast
+
+
+@pytest.fixture
+def thousand(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with 1,000 finished runs of 20 epochs."""
+    small = home / "runs/small"
+    header, row, *_ = (small / "metrics.csv").read_text().splitlines()
+    for number in range(1000):
+        run = Run(tmp_path / f"runs/run-{number}")
+        run.path.mkdir(parents=True)
+        shutil.copy(small / "config.toml", run.path)
+        run.metrics_file.write_text("\n".join([header, *[row] * 20]))
+        run.best.touch()
+        run.previews(".png")[-1].touch()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_thousand_runs_are_listed_without_torch_in_less_than_a_second(thousand: Path) -> None:
+    script = (
+        "import sys; from vae_cli.cli.app import main; code = main(['runs'])\n"
+        "sys.exit(code or 3 * ('torch' in sys.modules or 'numpy' in sys.modules))"
+    )
+    seconds = []
+    for _ in range(3):
+        before = os.times()
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+        after = os.times()  # processor time, because other processes may be busy
+        used = after.children_user + after.children_system
+        seconds.append(used - before.children_user - before.children_system)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count(b"\n") == 1001
+    assert min(seconds) < 1
+
+
+def test_on_a_narrow_terminal_the_last_columns_are_named_instead(
+    three: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vae_cli.cli.console.MAX_WIDTH", 50)
+    assert main(["runs"]) == 0
+    out, err = capfd.readouterr()
+    assert max(map(len, out.splitlines())) <= 50
+    hidden = "test_mse, test_loss, active_dims"
+    assert f"too narrow for {hidden}: widen the terminal, or write -o FILE.csv" in err
+
+
+def test_hostile_names_are_printed_and_written_without_control_characters(
+    three: Path, use: Use
+) -> None:
+    shutil.copytree("runs/b2-s0", "runs/\x1b[31m=1+1|\u202e")
+    shown = use("runs").out
+    assert "\\x1b[31m=1+1|\\u202e" in shown
+    use("runs", "-o", "t.md")
+    assert "\x1b" not in Path("t.md").read_text()
+    use("plot", "*1+1*")

@@ -1,0 +1,208 @@
+"""The ladder VAE: a flat VAE without rungs, and conditional priors with them."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Generator, Tensor, nn
+
+from vae_cli.build import build_model
+from vae_cli.config import merge
+from vae_cli.model import (
+    PRESETS,
+    VAE,
+    ConditionalPrior,
+    Context,
+    ConvDecoder,
+    ConvEncoder,
+    DiagonalNormal,
+    LadderVAE,
+    NegativeELBO,
+    NegativeIWAE,
+    Objective,
+    Rung,
+    SquaredError,
+    StandardNormal,
+    plan,
+)
+
+SHAPE, LATENT_DIM = (1, 16, 20), 3
+SIZES = plan(SHAPE, PRESETS["small"])
+DIMS = (3, 2 * 8 * 10, 8 * 10)  # of the levels of `ladder`
+
+
+@pytest.fixture
+def ladder() -> LadderVAE:
+    """Three levels, with weights that are not at their special start."""
+    torch.manual_seed(0)
+    rungs = [Rung(SIZES, 0, channels=2), Rung(SIZES, 0, channels=1)]
+    return awake(make_ladder(rungs))
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.rand(4, *SHAPE, generator=Generator().manual_seed(0))
+
+
+def make_ladder(rungs: list[Rung]) -> LadderVAE:
+    encoder, decoder = ConvEncoder(SIZES, LATENT_DIM), ConvDecoder(SIZES, LATENT_DIM)
+    return LadderVAE(encoder, decoder, rungs, SquaredError(), StandardNormal(LATENT_DIM))
+
+
+@torch.no_grad()
+def awake(model: LadderVAE) -> LadderVAE:
+    """Give every convolution random weights; some start at or near zero."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.normal_(std=0.1)
+    return model
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("objective", [NegativeELBO(free_bits=0.1), NegativeIWAE(3)])
+def test_one_level_equals_the_flat_vae_bit_for_bit(
+    images: Tensor, samples: int, objective: Objective
+) -> None:
+    ladder = awake(make_ladder([]))
+    flat = VAE(ladder.encoder, ladder.decoder, ladder.likelihood, ladder.prior)
+    if isinstance(objective, NegativeIWAE) and samples == 1:
+        objective = NegativeIWAE(1)
+    losses = [
+        objective(images, model.infer(images, samples, Generator().manual_seed(1)), Context(0.5))
+        for model in (ladder, flat)
+    ]
+    assert losses[0].loss.equal(losses[1].loss)
+    assert all(losses[0].terms[name].equal(losses[1].terms[name]) for name in losses[0].terms)
+    assert ladder.infer_mean(images).likelihood.mean.equal(flat.infer_mean(images).likelihood.mean)
+    assert ladder.latent_dims == flat.latent_dims == (LATENT_DIM,)
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+def test_the_levels_have_the_documented_shapes(
+    ladder: LadderVAE, images: Tensor, samples: int
+) -> None:
+    inference = ladder.infer(images, samples, Generator().manual_seed(0))
+    assert ladder.latent_dims == DIMS
+    for level, dims in zip(inference.levels, DIMS, strict=True):
+        assert level.z.shape == (samples, 4, dims)
+        assert level.kl().shape == level.kl_by_dim().shape == (4, dims)
+    assert inference.likelihood.mean.shape == (samples, 4, *SHAPE)
+    assert inference.log_weights(images).shape == (samples, 4)
+
+
+def test_every_parameter_gets_a_gradient(ladder: LadderVAE, images: Tensor) -> None:
+    inference = ladder.infer(images, 2, Generator().manual_seed(0))
+    NegativeELBO()(images, inference).loss.backward()
+    for name, parameter in ladder.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
+
+
+@pytest.mark.parametrize("network", ["conv", "hierarchical"])
+def test_every_parameter_gets_a_gradient_within_two_steps_from_the_start(network: str) -> None:
+    """Some weights start at zero, so the layers before them see a gradient one step later."""
+    torch.manual_seed(0)
+    model, x = (
+        build_model(merge(("", {"model": {"network": network}})), SHAPE),
+        torch.rand(2, *SHAPE),
+    )
+    optimizer, reached = torch.optim.SGD(model.parameters(), 1e-3), set()
+    for _ in range(2):
+        optimizer.zero_grad()
+        NegativeELBO()(x, model(x)).loss.backward()
+        reached |= {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
+        optimizer.step()
+    assert reached == {name for name, _ in model.named_parameters()}
+
+
+def test_the_kl_of_a_lower_level_is_that_of_a_monte_carlo_estimate(
+    ladder: LadderVAE, images: Tensor
+) -> None:
+    level = ladder.infer(images, 2, Generator().manual_seed(0)).levels[1]
+    assert isinstance(level.prior, ConditionalPrior)
+    z = level.posterior.rsample(Generator().manual_seed(1), 4000)
+    ratio = level.posterior.log_prob_by_dim(z) - level.prior.normal.log_prob_by_dim(z)
+    estimate, error = ratio.mean((0, 1)), ratio.flatten(0, 1).std(0) / 8000**0.5
+    assert (((level.kl() - estimate) / error).abs() < 5).all()
+    assert (level.kl() >= 0).all()
+
+
+def test_a_posterior_that_changes_nothing_is_the_prior(ladder: LadderVAE, images: Tensor) -> None:
+    """The change is in units of the prior, so that the KL is that of N(m, exp s) to N(0, 1)."""
+    rung = ladder.rungs[0]
+    assert isinstance(rung, Rung)
+    with torch.no_grad():
+        for layer in (rung.up, rung.down):
+            layer.weight[-4:] = 0
+            layer.bias[-4:] = 0
+    inference = ladder.infer(images)
+    assert inference.levels[1].kl().abs().max() < 1e-6
+    assert inference.levels[2].kl().min() > 0
+
+
+def test_a_narrow_prior_does_not_enlarge_the_kl(ladder: LadderVAE, images: Tensor) -> None:
+    rung = ladder.rungs[0]
+    assert isinstance(rung, Rung)
+    before = ladder.infer_mean(images).levels[1].kl()
+    with torch.no_grad():
+        rung.down.bias[2:4] = -12.0
+    torch.testing.assert_close(
+        ladder.infer_mean(images).levels[1].kl(), before, rtol=1e-2, atol=1e-2
+    )
+
+
+def test_a_lower_level_depends_on_the_levels_above(ladder: LadderVAE, images: Tensor) -> None:
+    first, second = ladder.infer(images, 2, Generator().manual_seed(0)).levels[1].posterior.mean
+    assert not torch.allclose(first, second)
+
+
+def test_the_samples_are_those_of_one_at_a_time(ladder: LadderVAE, images: Tensor) -> None:
+    """With the latents given, the K samples of a batch do not see each other."""
+    inference = ladder.infer(images, 3, Generator().manual_seed(0))
+    latents = [level.z for level in inference.levels]
+    together = ladder.decode_levels(latents).mean
+    torch.testing.assert_close(together, inference.likelihood.mean)
+    alone = ladder.decode_levels([z[1, 2:3] for z in latents]).mean
+    torch.testing.assert_close(alone[0], together[1, 2])
+
+
+def test_what_is_not_given_is_the_mean_of_its_prior(ladder: LadderVAE) -> None:
+    z = torch.randn(5, LATENT_DIM, generator=Generator().manual_seed(0))
+    cold = ladder.generate(z, 0.0, Generator().manual_seed(0)).mean
+    torch.testing.assert_close(cold, ladder.decode(z).mean)
+    warm = [ladder.generate(z, 1.0, Generator().manual_seed(seed)).mean for seed in (0, 0, 1)]
+    assert warm[0].equal(warm[1])
+    assert not warm[0].equal(warm[2])
+    assert not torch.allclose(warm[0], cold)
+
+
+def test_the_samples_of_a_lower_level_have_the_moments_of_its_prior() -> None:
+    normal = DiagonalNormal(torch.tensor([[2.0]]), torch.tensor([[1.0]]))
+    prior = ConditionalPrior(DiagonalNormal(normal.mean[None], normal.log_variance[None]))
+    z = normal.rsample(Generator().manual_seed(0), 100_000)
+    entropy = 0.5 * (1 + 1.0 + torch.tensor(2 * torch.pi).log())
+    torch.testing.assert_close(-prior.log_prob(z).mean(), entropy, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_latents_are_float32_in_any_precision(
+    ladder: LadderVAE, images: Tensor, dtype: torch.dtype
+) -> None:
+    with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
+        inference = ladder.infer(images, 2, Generator().manual_seed(0))
+    assert all(level.z.dtype == torch.float32 for level in inference.levels)
+    assert NegativeELBO()(images, inference).loss.isfinite()
+
+
+def test_free_bits_count_each_level_or_each_dimension(ladder: LadderVAE, images: Tensor) -> None:
+    inference = ladder.infer(images, 1, Generator().manual_seed(0))
+    kls = [level.kl().mean(0) for level in inference.levels]
+    distortion = inference.likelihood.distortion(images).mean()
+
+    def expected(groups: Callable[[Tensor], Tensor], bits: float) -> Tensor:
+        return distortion + sum(groups(kl).clamp(min=bits).sum() for kl in kls)
+
+    by_level = NegativeELBO(free_bits=20.0, by_level=True)(images, inference).loss
+    torch.testing.assert_close(by_level, expected(lambda kl: kl.sum(), 20.0))
+    by_dim = NegativeELBO(free_bits=0.1)(images, inference).loss
+    torch.testing.assert_close(by_dim, expected(lambda kl: kl, 0.1))

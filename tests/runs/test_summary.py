@@ -1,0 +1,98 @@
+"""What is known about a run without its weights."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from vae_cli.config import entries, merge
+from vae_cli.runs.directory import Run, create_run
+from vae_cli.runs.lock import locked
+from vae_cli.runs.summary import Figure, summarize_run
+
+METRICS = "epoch,test_kl,test_nll,test_loss,active_dims\n1,2.0,9.5,11.5,3\n2,3.0,8.0,11.0,4\n"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """A run that stopped after three epochs, of which the second was the best."""
+    run = create_run(merge(("", {"objective": {"beta": 2}})), "run", tmp_path)
+    run.metrics_file.write_text(METRICS + "3,3.5,9.0,12.5,5\n")
+    return run
+
+
+def test_the_figures_are_those_of_the_best_epoch_under_the_names_in_the_file(run: Run) -> None:
+    summary = summarize_run(run)
+    expected = {"test_kl": 3.0, "test_nll": 8.0, "test_loss": 11.0, "active_dims": 4}
+    assert summary.figures == expected
+    assert (summary.epochs, summary.state) == (3, "stopped")
+
+
+def test_a_run_with_its_previews_is_finished_and_a_locked_one_is_running(run: Run) -> None:
+    with locked(run):
+        assert summarize_run(run).state == "running"
+    assert summarize_run(run).state == "stopped"
+    for path in (run.best, run.previews(".png")[-1]):
+        path.touch()
+    assert summarize_run(run).state == "finished"
+
+
+def test_the_settings_have_every_key_and_those_of_another_version(run: Run) -> None:
+    text = run.config_file.read_text().replace("beta = 2.0\n", "beta = 2.0\ngamma = [1, 2]\n")
+    run.config_file.write_text(text.replace("latent_dim = 20\n", ""))
+    settings = summarize_run(run).settings
+    assert {entry.key for entry in entries()} <= set(settings)
+    assert settings["objective.beta"] == 2.0
+    assert settings["objective.gamma"] == (1, 2)
+    assert settings["model.latent_dim"] == 20, "what is missing is the default"
+
+
+def test_the_figures_of_an_evaluation_are_shown(run: Run) -> None:
+    figures = {"nll": {"value": 228.5, "error": 0.15, "samples": 5000}, "mig": {"value": 1}}
+    (run.path / "evaluation.json").write_text(json.dumps({"figures": figures, "seed": 0}))
+    summary = summarize_run(run)
+    assert summary.evaluation == {"nll": Figure(228.5, 0.15), "mig": Figure(1, None)}
+    assert summary.figures["nll"] == 228.5
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("", "{", "[]", "{}", "null", '{"figures": []}', '{"figures": {"a": 3}}', "[" * 100_000),
+        '{"figures": {"a": {"value": NaN}, "b": {"value": true}, "c": {}}}',
+        '{"figures": {"a": {"value": null, "reason": "no factors"}}}',
+    ],
+)
+def test_an_evaluation_without_finite_figures_has_none(run: Run, content: str) -> None:
+    (run.path / "evaluation.json").write_text(content)
+    assert summarize_run(run).evaluation == {}
+
+
+@pytest.mark.parametrize("content", ["", "a", "a,b\n\n1", 'test_loss\n"', "test_loss\nnan\n", "\0"])
+def test_metrics_that_cannot_be_read_are_no_figures(run: Run, content: str) -> None:
+    run.metrics_file.write_text(content)
+    assert summarize_run(run).figures == {}
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"x", b"[data]\nname = {}\n", b"[data\n"])
+def test_settings_that_cannot_be_read_do_no_harm(run: Run, content: bytes) -> None:
+    run.config_file.write_bytes(content)
+    json.dumps(summarize_run(run).settings, allow_nan=False)
+
+
+def test_values_that_json_lacks_are_texts(run: Run) -> None:
+    run.config_file.write_text("[data]\na = inf\nb = 2020-01-01\nc = {d = 1}\ne = [nan]\n")
+    json.dumps(summarize_run(run).settings, allow_nan=False)
+
+
+def test_a_pipe_is_not_read(run: Run) -> None:
+    run.metrics_file.unlink()
+    os.mkfifo(run.metrics_file)
+    assert summarize_run(run).epochs == 0
+
+
+def test_weights_alone_are_a_run_without_settings(tmp_path: Path) -> None:
+    (tmp_path / "best.safetensors").touch()
+    summary = summarize_run(Run(tmp_path))
+    assert (summary.settings, summary.figures, summary.epochs) == ({}, {}, 0)

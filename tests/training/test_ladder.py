@@ -1,0 +1,58 @@
+"""Training the hierarchical network: the loss falls in each precision, and the step is traced."""
+
+import pytest
+import torch
+
+from vae_cli.build import build_on_meta, build_state
+from vae_cli.config import Config, merge
+from vae_cli.data.dataset import Split
+from vae_cli.experiment.budget import require_affordable, training_bytes
+from vae_cli.model import NegativeELBO, measure_size
+from vae_cli.training import TracedEpoch
+
+CPU, SHAPE = torch.device("cpu"), (1, 16, 16)
+
+
+def ladder(**model: object) -> Config:
+    return merge(("", {"model": {"network": "hierarchical", "latent_dim": 4, **model}}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_loss_falls_on_small_images(dtype: torch.dtype) -> None:
+    """Squares at random places: the top level can learn the place within a few steps."""
+    places = torch.randint(0, 9, (128, 2), generator=torch.Generator().manual_seed(0)).tolist()
+    images = torch.zeros(128, *SHAPE)
+    for image, (row, column) in zip(images, places, strict=True):
+        image[0, row : row + 8, column : column + 8] = 1
+    split = Split.whole(images)
+    state = build_state(ladder(), SHAPE, CPU)
+    state.dtype = dtype
+    epoch = TracedEpoch(state, NegativeELBO(), split, 32)
+    order, rates = torch.arange(128), torch.full((4,), 3e-3)
+    losses = [epoch.run(order, rates, torch.ones(4)).loss for _ in range(8)]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_traced_step_equals_the_plain_one() -> None:
+    split = Split.whole(torch.rand(8, *SHAPE))
+    results = []
+    for is_traced in (True, False):
+        state = build_state(ladder(), SHAPE, CPU)
+        epoch = TracedEpoch(state, NegativeELBO(), split, 8)
+        step = epoch.traced if is_traced else epoch.plain
+        results.append(step(split.network_input(split.rows), torch.tensor(0.5)))
+    assert results[0][0].loss.equal(results[1][0].loss)
+    assert all(one.equal(other) for one, other in zip(*(r[1] for r in results), strict=True))
+
+
+def test_the_size_is_measured_without_memory() -> None:
+    config = ladder(preset="large", levels=32, level_channels=64)
+    model = build_on_meta(config, (3, 64, 64))
+    assert len(model.latent_dims) == 32
+    assert list(model.latent_dims) == sorted(model.latent_dims), "coarse levels are first"
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    assert training_bytes(config, (3, 64, 64)) == 16 * parameters
+    require_affordable(config, (3, 64, 64), resizable=False)
+    sizes = [measure_size(build_on_meta(ladder(levels=n), SHAPE), SHAPE, 8) for n in (2, 3)]
+    assert sizes[0].parameters < sizes[1].parameters
+    assert sizes[0].multiply_adds < sizes[1].multiply_adds

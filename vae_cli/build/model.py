@@ -1,0 +1,159 @@
+"""The model that a config describes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Generator, Tensor, nn
+
+from vae_cli.config import Config, LikelihoodConfig, ModelConfig, PriorConfig
+from vae_cli.data.dataset import Split
+from vae_cli.data.statistics import ColumnStatistics
+from vae_cli.model import (
+    PRESETS,
+    VAE,
+    Bernoulli,
+    ColumnGaussian,
+    ColumnScaling,
+    ConvDecoder,
+    ConvEncoder,
+    DiscretizedLogistic,
+    LadderVAE,
+    Laplace,
+    LatentModel,
+    Likelihood,
+    MixtureOfNormals,
+    MLPDecoder,
+    MLPEncoder,
+    Prior,
+    RealNVP,
+    Rung,
+    SharedGaussian,
+    SquaredError,
+    StandardNormal,
+    VampPrior,
+    plan,
+)
+
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU, "gelu": nn.GELU}
+MAX_MEAN_ITEMS = 10_000  # of the training set, for the mean that the output bias starts from
+
+
+def build_model(
+    config: Config, shape: Sequence[int], statistics: ColumnStatistics | None = None
+) -> LatentModel:
+    """An untrained model, with weights from torch's global random numbers.
+
+    Args:
+        config: its settings, without `auto`.
+        shape: `(C, H, W)` of an image or `(D,)` of a row.
+        statistics: of the columns of a table; None is mean 0 and standard deviation 1.
+    """
+    columns = None
+    if len(shape) == 1:
+        statistics = statistics or ColumnStatistics(torch.zeros(*shape), torch.ones(*shape))
+        columns = ColumnScaling(*statistics)
+    likelihood = build_likelihood(config.likelihood, columns)
+    if config.model.network == "hierarchical":
+        return build_ladder(config, shape, likelihood)
+    encoder, decoder = build_networks(config.model, shape, likelihood.outputs_per_value)
+    prior = build_prior(config.prior, shape, config.model.latent_dim, encoder)
+    return VAE(encoder, decoder, likelihood, prior, columns)
+
+
+def build_ladder(config: Config, shape: Sequence[int], likelihood: Likelihood) -> LadderVAE:
+    """A model with several levels of latents, for images of `(C, H, W)`."""
+    model = config.model
+    sizes = plan(shape, PRESETS[model.preset], ACTIVATIONS[model.activation])
+    encoder = ConvEncoder(sizes, model.latent_dim, bounded=model.bounded)
+    decoder = ConvDecoder(sizes, model.latent_dim, likelihood.outputs_per_value)
+    stages = divide_levels(model.levels - 1, len(sizes.widths))
+    rungs = [Rung(sizes, stage, model.level_channels) for stage in stages]
+    prior = build_prior(config.prior, shape, model.latent_dim, encoder)
+    return LadderVAE(encoder, decoder, rungs, likelihood, prior)
+
+
+def divide_levels(levels: int, stages: int) -> list[int]:
+    """The stage of each level, from coarse to fine; the coarser ones get what does not divide."""
+    return sorted(level % stages for level in range(levels))
+
+
+def build_networks(
+    config: ModelConfig, shape: Sequence[int], outputs_per_value: int
+) -> tuple[nn.Module, nn.Module]:
+    """The encoder, and a decoder with so many raw outputs for each pixel or column."""
+    activation = ACTIVATIONS[config.activation]
+    if config.network == "conv":
+        sizes = plan(shape, PRESETS[config.preset], activation)
+        return (
+            ConvEncoder(sizes, config.latent_dim, bounded=config.bounded),
+            ConvDecoder(sizes, config.latent_dim, outputs_per_value),
+        )
+    hidden, latent_dim, gated = config.hidden, config.latent_dim, config.gated
+    outputs = (shape[0] * outputs_per_value, *shape[1:])
+    return (
+        MLPEncoder(shape, hidden, latent_dim, activation, gated=gated, bounded=config.bounded),
+        MLPDecoder(outputs, hidden, latent_dim, activation, gated=gated),
+    )
+
+
+def build_likelihood(config: LikelihoodConfig, columns: ColumnScaling | None) -> Likelihood:
+    """What the raw outputs of a decoder mean; rows of a table have only one likelihood."""
+    if columns is not None:
+        return ColumnGaussian(columns.std > 0)
+    match config.name:
+        case "gaussian":
+            return SharedGaussian(is_optimal=config.scale == "optimal")
+        case "bernoulli" | "binarized":
+            return Bernoulli(is_binarized=config.name == "binarized")
+        case "laplace":
+            return Laplace()
+        case "logistic":
+            return DiscretizedLogistic(config.components)
+    return SquaredError()
+
+
+def build_prior(
+    config: PriorConfig, shape: Sequence[int], latent_dim: int, encoder: nn.Module
+) -> Prior:
+    """The prior of the latents that an encoder makes."""
+    match config.name:
+        case "vamp":
+            start, is_image = torch.rand(config.components, *shape), len(shape) > 1
+            return VampPrior(encoder.forward, start, latent_dim, is_image=is_image)
+        case "mog":
+            return MixtureOfNormals(latent_dim, config.components)
+        case "realnvp":
+            return RealNVP(latent_dim, config.layers, config.hidden)
+    return StandardNormal(latent_dim)
+
+
+def build_on_meta(config: Config, shape: Sequence[int]) -> LatentModel:
+    """The same model without memory for its weights, to check or measure its shapes."""
+    with torch.device("meta"):
+        return build_model(config, shape)
+
+
+@torch.no_grad()
+def initialize_from_data(model: LatentModel, config: Config, train: Split) -> None:
+    """Set what starts from the training set: the output bias, and the pseudo-inputs.
+
+    Args:
+        model: an untrained model, on the device of the data.
+        config: says what starts from the data.
+        train: the training set.
+    """
+    generator = Generator().manual_seed(config.training.seed)
+    order = torch.randperm(len(train), generator=generator).to(train.rows.device)
+    if config.model.output_bias == "data":
+        mean = mean_item(train, train.rows[order[:MAX_MEAN_ITEMS]])
+        assert isinstance(model, VAE | LadderVAE)
+        assert isinstance(model.decoder, MLPDecoder | ConvDecoder)
+        model.decoder.set_output_bias(model.likelihood.outputs_for(mean))
+    if isinstance(model.prior, VampPrior):
+        inputs = model.prior.pseudo_inputs
+        inputs.copy_(train.network_input(train.rows[order[: len(inputs)]]))
+
+
+def mean_item(split: Split, rows: Tensor) -> Tensor:
+    """The mean of some items as a network takes them."""
+    return torch.stack([x.sum(0) for x in split.chunks(rows, 1)]).sum(0) / len(rows)

@@ -1,0 +1,152 @@
+"""`vae runs`."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vae_cli.cli.console import Terminal, printable
+from vae_cli.cli.options import Json, Quiet, refuse_unused
+from vae_cli.cli.records import group_record, run_record
+from vae_cli.cli.tables import require_table_file, show_table
+from vae_cli.config import find_setting
+from vae_cli.errors import UsageError, list_some
+from vae_cli.runs.comparison import (
+    SEED,
+    Group,
+    group_runs,
+    sort_runs,
+    tabulate_groups,
+    tabulate_runs,
+    title_of,
+    varying_settings,
+)
+from vae_cli.runs.lookup import select_runs
+from vae_cli.runs.removal import remove_run, require_idle
+from vae_cli.runs.summary import RunSummary, summarize_run
+
+REMOVE = "rm"
+MAX_NAMES = 20  # in the question before runs are removed
+
+
+def command(
+    patterns: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="PATTERN...",
+            help="Names, beginnings of names, or patterns such as 'beta-*'; rm before them "
+            "removes these runs. [default: all runs]",
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEY",
+            help="Sort by a column or a setting, low to high. [default: the oldest first]",
+        ),
+    ] = None,
+    reverse: Annotated[bool, typer.Option("--reverse", help="Sort from high to low.")] = False,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            metavar="KEYS",
+            help="Show the mean and the standard deviation of the finished runs with equal values "
+            "of these settings, as in beta,latent-dim.",
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Write the whole table to a file: .csv, .md or .json.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """List the runs of this folder, and compare their settings and figures.
+
+    Example: `vae runs --sort test_loss`, `vae runs 'beta-*' --group beta`, or `vae runs rm NAME`
+    """
+    terminal = Terminal(quiet=quiet)
+    words = patterns or []
+    if words[:1] == [REMOVE]:
+        for flag, used in (("--sort", sort), ("--group", group), ("--output", output)):
+            refuse_unused(flag, bool(used), f"leave out {REMOVE}")
+        remove(words[1:], terminal, yes=yes, json=json)
+        return
+    refuse_unused("--yes", yes, f"use vae runs {REMOVE} NAME --yes")
+    refuse_unused("--reverse", reverse and not sort, "add --sort KEY")
+    refuse_unused("--sort", bool(sort and group), "leave out --group")
+    require_table_file(output)
+    keys = [find_setting(word, "--group").key for word in group.split(",")] if group else []
+    runs = sort_runs([summarize_run(run) for run in select_runs(words)], sort)
+    runs = runs[::-1] if reverse else runs
+    if group:
+        groups = group_finished(runs, keys, terminal)
+        table, records = tabulate_groups(groups), [group_record(one) for one in groups]
+    else:
+        table, records = tabulate_runs(runs), [run_record(run) for run in runs]
+    show_table(terminal, table, records, output, json=json)
+
+
+def group_finished(
+    runs: Sequence[RunSummary], keys: Sequence[str], terminal: Terminal
+) -> list[Group]:
+    """The finished runs in groups; remarks say what is left out, and what else differs.
+
+    Raises:
+        UsageError: no run is finished.
+    """
+    finished = [run for run in runs if run.state == "finished"]
+    if not finished:
+        raise UsageError("none of these runs is finished: leave out --group")
+    if left_out := len(runs) - len(finished):
+        terminal.remark(f"left out because they are not finished: {left_out} of {len(runs)} runs")
+    groups = group_runs(finished, keys)
+    mixed = {key for one in groups for key in varying_settings(one.runs)} - {SEED}
+    if mixed:
+        names = ", ".join(sorted(map(title_of, mixed)))
+        terminal.remark(f"within a group, these settings differ too: {names}", "yellow")
+    return groups
+
+
+def remove(patterns: Sequence[str], terminal: Terminal, *, yes: bool, json: bool) -> None:
+    """Remove runs after a question.
+
+    Raises:
+        UsageError: no run is named, one is being trained, or nobody can be asked.
+    """
+    if not patterns:
+        raise UsageError(f"vae runs {REMOVE}: name the runs to remove")
+    runs = select_runs(patterns)
+    for run in runs:
+        require_idle(run)
+    names = [run.name for run in runs]
+    if not (yes or ask(names)):
+        terminal.note("nothing was removed")
+        return
+    for run in runs:
+        remove_run(run)
+    if json:
+        terminal.json({"removed": names})
+    else:
+        terminal.result(f"removed {list_some(names, MAX_NAMES)}")
+
+
+def ask(names: Sequence[str]) -> bool:
+    """Whether a person at the terminal agrees that these runs are removed.
+
+    Raises:
+        UsageError: there is no terminal.
+    """
+    count = "1 run" if len(names) == 1 else f"{len(names):,} runs"
+    what = f"{count}: {list_some(names, MAX_NAMES)}"
+    if not sys.stdin.isatty():
+        raise UsageError(f"this would remove {what}; add --yes to do it without a question")
+    return typer.confirm(printable(f"remove {what}?"), err=True)

@@ -1,0 +1,143 @@
+"""`vae swap`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vae_cli.cli.console import Terminal
+from vae_cli.cli.dims import parse_dims
+from vae_cli.cli.inputs import Chosen, read_items, require_writable_output, take_items_of_classes
+from vae_cli.cli.opening import open_run
+from vae_cli.cli.options import (
+    Data,
+    Device,
+    Invert,
+    Json,
+    Output,
+    Quiet,
+    RunOption,
+    Scale,
+    refuse_unused,
+)
+from vae_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from vae_cli.api.arrays import Array
+    from vae_cli.api.model import TrainedModel
+
+PAIR = 2  # items
+
+
+def command(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="FILE...",
+            help="Two pictures, or a table of two rows. "
+            "[default: a test item of the first class and one of the last]",
+        ),
+    ] = None,
+    dim: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="K",
+            help="Exchange this dimension; 1,2 exchanges both. [default: the one with the "
+            "largest KL]",
+        ),
+    ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--class",
+            metavar="NAME",
+            help="Use a test item of this class, if no FILE is given; give it twice.",
+        ),
+    ] = None,
+    invert: Invert = False,
+    run: RunOption = None,
+    device: Device = "auto",
+    data: Data = None,
+    output: Output = None,
+    scale: Scale = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Exchange a latent between two pictures, or rows, and decode both.
+
+    Each line of the picture shows an item, its reconstruction, and the same with the latent of the
+    other item.
+
+    Example: `vae swap a.png b.png --dim 3`, or `vae swap --class bag --class coat --dim 3`
+    """
+    terminal = Terminal(quiet=quiet)
+    require_writable_output(output, files or [])
+    refuse_unused("--class", bool(classes and files), "leave out FILE")
+    refuse_unused("--data", data is not None and bool(files), "leave out FILE")
+    refuse_unused("--invert", invert and not files, "name a FILE")
+    model = open_run(run, device, terminal, data)
+    path = model.kind.output_path(output, "swap")
+    largest = [str(int(model.kl_by_dim.argmax()))]
+    dims = parse_dims(dim or largest, model.kl_by_dim)
+    with terminal.spinner("reading"):
+        chosen = (
+            read_items(model, files, terminal, invert=invert)
+            if files
+            else take_items_of_classes(model, classes or [])
+        )
+    require_pair(chosen, files or classes or [])
+    with terminal.spinner("decoding"):
+        means = write_swap(model, chosen, dims, path, scale)
+    print_means(terminal, path, chosen.names, dims, means, model, json=json)
+
+
+def require_pair(chosen: Chosen, typed: Sequence[object]) -> None:
+    """Check that there are two items.
+
+    Raises:
+        UsageError: there are not.
+    """
+    if len(chosen.items) != PAIR:
+        named = ", ".join(map(str, typed))
+        raise UsageError(f"{named}: an exchange needs two items, not {len(chosen.items)}")
+
+
+def write_swap(
+    model: "TrainedModel", chosen: Chosen, dims: Sequence[int], path: Path, scale: int | None
+) -> "Array":
+    """Write the items, their reconstructions and the exchanged ones; returns the means `(2, D)`."""
+    import numpy as np
+    import torch
+
+    from vae_cli.latent.exchange import exchange
+
+    means = model.encode(chosen.items).mean
+    exchanged = model.decode(exchange(torch.from_numpy(means), dims))
+    shown = np.stack([chosen.items, model.decode(means), exchanged], 1)
+    index = {"item": [[1] * 3, [2] * 3], "decoded": [[0, 1, 1]] * 2, "exchanged": [[0, 0, 1]] * 2}
+    model.kind.write_grid(shown, index, path, scale)
+    return means
+
+
+def print_means(
+    terminal: Terminal,
+    path: Path,
+    names: Sequence[str],
+    dims: Sequence[int],
+    means: "Array",
+    model: "TrainedModel",
+    *,
+    json: bool,
+) -> None:
+    """Print the exchanged means, and the path of the picture."""
+    rows = [(number, float(model.kl_by_dim[number]), *means[:, number].tolist()) for number in dims]
+    if json:
+        keys = ("dim", "kl", "first", "second")
+        records = [dict(zip(keys, row, strict=True)) for row in rows]
+        terminal.json({"output": str(path), "items": list(names), "exchanged": records})
+        return
+    header = ("dimension", "KL (nats)", *names)
+    table = [(str(row[0]), *(f"{value:.3f}" for value in row[1:])) for row in rows]
+    terminal.table(header, table)
+    terminal.result(path)

@@ -1,0 +1,148 @@
+"""`vae sweep`."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from vae_cli import config
+from vae_cli.cli.console import Terminal
+from vae_cli.cli.options import Json, Quiet, with_settings
+from vae_cli.cli.records import group_record, run_record
+from vae_cli.cli.signals import StopSignals
+from vae_cli.cli.tables import format_cell, print_table
+from vae_cli.data.catalogue import find_source
+from vae_cli.errors import InterruptedRunError, UsageError, VAEError
+from vae_cli.runs.comparison import SEED, group_runs, tabulate_groups
+from vae_cli.runs.directory import ROOT, Run
+from vae_cli.runs.summary import RunSummary, summarize_run
+
+ENDINGS = {"finished": "finished before", "running": "left to another process"}
+
+
+@with_settings()
+def command(
+    typed: dict[str, dict[str, Any]],
+    axes: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SETTING=VALUES...",
+            help="Settings and their values, as in beta=0.5,1,4; all combinations are trained.",
+        ),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="START:STOP",
+            help="Train each combination with these seeds, without STOP, or with a list as in 0,4.",
+        ),
+    ] = None,
+    config_file: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            metavar="FILE.toml",
+            help="File with settings, or a named experiment such as article; flags override it.",
+        ),
+    ] = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting; can be repeated."),
+    ] = None,
+    name: Annotated[
+        str, typer.Option("--name", help="Beginning of the names of all runs.")
+    ] = "sweep",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train all combinations of some settings; the same command goes on after a stop.
+
+    Example: `vae sweep beta=0.5,1,4 latent-dim=2,10 --seeds 0:3 --epochs 10`
+    """
+    parsed = parse_axes(axes or [], seeds, typed)
+    layers = config.read_layers(config_file, assignments or [], typed)
+    variants = config.expand_sweep(name, layers, parsed)
+    for source in dict.fromkeys(variant.config.data.name for variant in variants):
+        find_source(source, "--data")  # a typo is answered before torch is imported
+    terminal = Terminal(quiet=quiet or json, lasting=True)
+    with StopSignals() as signals:
+        failures = train_all(variants, terminal, signals)
+    runs = [summarize_run(Run(ROOT / variant.name)) for variant in variants]
+    keys = [axis.entry.key for axis in parsed if axis.entry.key != SEED]
+    groups = group_runs([run for run in runs if run.state == "finished"], keys)
+    if json:
+        records = {"runs": list(map(run_record, runs)), "groups": list(map(group_record, groups))}
+        terminal.json(records)
+    elif groups:
+        print_table(terminal, tabulate_groups(groups))
+        terminal.note(f"try: vae plot '{name}-*'")
+    if failures:
+        count = f"{len(failures)} of {len(variants)} runs failed"
+        raise VAEError(f"{count}; the first: {next(iter(failures.values()))}")
+
+
+def parse_axes(
+    texts: Sequence[str], seeds: str | None, typed: Mapping[str, Mapping[str, Any]]
+) -> list[config.Axis]:
+    """The settings that are varied, the seed last.
+
+    Raises:
+        UsageError: nothing is varied, or a setting is given as an option too.
+    """
+    axes = [config.parse_axis(text) for text in texts]
+    if seeds is not None:
+        axes.append(config.parse_seeds(seeds))
+    if not axes:
+        raise UsageError("nothing is varied: name a setting, as in beta=0.5,1,4, or --seeds 0:3")
+    for axis in axes:
+        if axis.entry.name in typed.get(axis.entry.section, {}):
+            raise UsageError(f"{axis.entry.flag} and {axis.text}: give only one of them")
+    return axes
+
+
+def train_all(
+    variants: Sequence[config.Variant], terminal: Terminal, signals: StopSignals
+) -> dict[str, VAEError]:
+    """Train the runs of a sweep, and print one line for each; returns what failed, by name.
+
+    Raises:
+        InterruptedRunError: there was a signal; the state of the run was saved first.
+        UsageError: a run is not possible; nothing was trained.
+    """
+    from vae_cli.device import describe_device, resolve_device
+    from vae_cli.experiment.sweep import SharedData, require_variants, train_variant
+
+    signals.raise_if_stopped()
+    device, data = resolve_device(variants[0].config.training.device), SharedData()
+    with terminal.bar("reading") as bar:
+        require_variants(variants, device, data, signals.raising(bar))
+    terminal.note(f"{len(variants)} runs in {ROOT}/, {describe_device(device)}")
+    width = max(len(variant.name) for variant in variants)
+    failures: dict[str, VAEError] = {}
+    for number, variant in enumerate(variants, 1):
+        place = f"{number:{len(str(len(variants)))}}/{len(variants)}"
+        start = time.monotonic()
+        try:
+            with terminal.bar(f"{place} {variant.name}") as progress:
+                dataset = data.open(variant.config.data)
+                outcome = train_variant(
+                    variant, dataset, device, progress=progress, stopped=signals.stopped
+                )
+        except InterruptedRunError as error:
+            said = f"stopped in run {place.strip()}, {variant.name}; the same command goes on"
+            raise InterruptedRunError(said, error.exit_code - 128) from error
+        except VAEError as error:
+            failures[variant.name] = error
+            terminal.advice(f"{place} {variant.name}: {error}")
+            continue
+        ending = ENDINGS.get(outcome) or f"{time.monotonic() - start:.1f} s"
+        summary = summarize_run(Run(ROOT / variant.name))
+        terminal.result(f"{place} {variant.name.ljust(width)}  {describe(summary)}  {ending}")
+    return failures
+
+
+def describe(run: RunSummary) -> str:
+    """The figures of a run in one line, such as `kl 8.140  mse 15.540`."""
+    figures = run.figures.items()
+    return "  ".join(f"{name.removeprefix('test_')} {format_cell(v)}" for name, v in figures)

@@ -1,0 +1,199 @@
+"""A ladder VAE: several levels of latents, with one top-down pass for inference and generation.
+
+    p(z)   = p(z_0) Π_l p(z_l | z_<l)           z_0 is the top level; each level sees those above
+    q(z|x) = q(z_0 | x) Π_l q(z_l | x, z_<l)
+
+The image goes once through the encoder, bottom-up and without samples. Then the decoder goes down,
+and at each level the prior is known before the posterior is made of it and of the encoder's
+features (Sønderby et al., 2016, https://arxiv.org/abs/1602.02282; Kingma et al., 2016, sec. 3.2 and
+fig. 3, https://arxiv.org/abs/1606.04934). As in the latter, networks and latents below the top are
+convolutional and residual, and what the two passes say about the posterior is added:
+
+    p(z_l | z_<l)    = N(μ, σ²)
+    q(z_l | x, z_<l) = N(μ + σ m, σ² exp s)     (m, s) = bottom-up + top-down
+
+In units of the prior, the posterior is N(m, exp s), and its KL is that of a flat VAE to N(0, 1),
+whatever μ and σ are. So a narrow prior cannot make it explode, and m = s = 0 is a level that says
+nothing.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Generator, Tensor, nn
+
+from vae_cli.model.inference import Inference, Level, average_samples
+from vae_cli.model.likelihoods import Distribution, Likelihood
+from vae_cli.model.networks.conv import ConvDecoder, ConvEncoder
+from vae_cli.model.networks.rung import Rung
+from vae_cli.model.normal import DiagonalNormal
+from vae_cli.model.priors import Prior
+from vae_cli.model.vae import LatentModel
+
+Choose = Callable[[int, Rung, Tensor], Tensor]
+
+
+@final
+@dataclass(frozen=True)
+class ConditionalPrior:
+    """p(z | the levels above), for samples of these levels.
+
+    Attributes:
+        normal: parameters `(K, B, D)`.
+    """
+
+    normal: DiagonalNormal
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of `z` `(K, B, D)`, in nats: `(K, B)`."""
+        return self.normal.log_prob(z)
+
+    def kl(self, posterior: DiagonalNormal, z: Tensor) -> Tensor:  # noqa: ARG002  closed form
+        """KL(posterior ‖ prior) of each dimension, averaged over the K samples: `(B, D)`."""
+        return average_samples(self.normal.kl_from(posterior))
+
+
+@final
+class LadderVAE(LatentModel):
+    """An encoder, and a decoder with further latents on its way down.
+
+    Without rungs it is a flat VAE.
+
+    Example:
+        >>> import torch
+        >>> from vae_cli.model import PRESETS, ConvDecoder, ConvEncoder, LadderVAE, Rung
+        >>> from vae_cli.model import SquaredError, StandardNormal, plan
+        >>> sizes = plan((1, 28, 28), PRESETS["small"])
+        >>> encoder, decoder = ConvEncoder(sizes, 20), ConvDecoder(sizes, 20)
+        >>> rungs = [Rung(sizes, 0, channels=4), Rung(sizes, 1, channels=2)]
+        >>> model = LadderVAE(encoder, decoder, rungs, SquaredError(), StandardNormal(20))
+        >>> [level.z.shape[2] for level in model.infer(torch.rand(8, 1, 28, 28)).levels]
+        [20, 196, 392]
+
+    Args:
+        encoder: of the top level; its features serve the other levels.
+        decoder: the top-down pass.
+        rungs: the levels below the top, those at a coarser stage of the decoder first.
+        likelihood: what the raw outputs of the decoder mean.
+        prior: p(z) of the top level.
+    """
+
+    def __init__(
+        self,
+        encoder: ConvEncoder,
+        decoder: ConvDecoder,
+        rungs: Iterable[Rung],
+        likelihood: Likelihood,
+        prior: Prior,
+    ) -> None:
+        super().__init__()
+        self.columns = None
+        self.encoder, self.decoder = encoder, decoder
+        self.rungs = nn.ModuleList(rungs)
+        self.likelihood, self.prior = likelihood, prior
+
+    @property
+    def latent_dims(self) -> tuple[int, ...]:
+        """The number of dimensions of every level, that of the top first."""
+        return (self.latent_dim, *(rung.latent_dim for rung in self._rungs()))
+
+    def posterior(self, x: Tensor) -> DiagonalNormal:
+        """q(z_0|x) for images `(B, C, H, W)` in [0, 1]: parameters `(B, D)`."""
+        posterior: DiagonalNormal = self.encoder(x)
+        return posterior
+
+    def decode(self, z: Tensor) -> Distribution:
+        """p(x|z) for latents `(..., D)` of the top level, with the prior means of the others."""
+        return self.decode_levels((z,))
+
+    def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
+        """p(x|z) for the latents `(..., D)` of the first levels, the top one first.
+
+        The latents of the levels that are not given are the means of their priors.
+        """
+
+        def choose(number: int, rung: Rung, h: Tensor) -> Tensor:
+            if number < len(latents):
+                return latents[number].flatten(0, -2)
+            return rung.look_down(h)[0].mean
+
+        return self._descend(latents[0], choose)
+
+    def generate(
+        self, z: Tensor, temperature: float = 1.0, generator: Generator | None = None
+    ) -> Distribution:
+        """p(x|z) for latents `(..., D)` of the top level, with the levels below sampled."""
+
+        def choose(_: int, rung: Rung, h: Tensor) -> Tensor:
+            prior = rung.look_down(h)[0]
+            return torch.lerp(prior.mean, prior.rsample(generator), temperature)
+
+        return self._descend(z, choose)
+
+    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
+        """Encode images `(B, C, H, W)`, take K samples of all levels, and decode them."""
+        return self._infer(x, samples, lambda posterior: posterior.rsample(generator))
+
+    def infer_mean(self, x: Tensor) -> Inference:
+        """The same as `infer` with K = 1, but every latent is the mean of its posterior."""
+        return self._infer(x, 1, lambda posterior: posterior.mean)
+
+    def _infer(
+        self, x: Tensor, samples: int, pick: Callable[[DiagonalNormal], Tensor]
+    ) -> Inference:
+        features, count = self.encoder.features(x), (samples, len(x))
+        top = self.encoder.posterior_from(features[-1])
+        parameters = (top.mean, top.log_variance)
+        z = pick(DiagonalNormal(*(part.expand(samples, -1, -1) for part in parameters)))
+        levels = [Level(top, self.prior, z)]
+
+        def choose(_: int, rung: Rung, h: Tensor) -> Tensor:
+            prior, change = (unflatten(one, count) for one in rung.look_down(h))
+            posterior = combine(prior, change, rung.look_up(features[-1 - rung.stage]))
+            levels.append(Level(posterior, ConditionalPrior(prior), pick(posterior)))
+            return levels[-1].z.flatten(0, 1)
+
+        likelihood = self._descend(z, choose)
+        return Inference(tuple(levels), likelihood)
+
+    def _descend(self, z: Tensor, choose: Choose) -> Distribution:
+        """The top-down pass from latents `(..., D)` of the top level.
+
+        Args:
+            z: the latents.
+            choose: the latents `(N, D)` of a level, for its number, its rung, and the features
+                `(N, width, height, width)` of the levels above.
+        """
+        h = self.decoder.start(z.flatten(0, -2))
+        for stage in range(len(self.decoder.levels)):
+            for number, rung in enumerate(self._rungs(), 1):
+                if rung.stage == stage:
+                    h = rung.block(h)
+                    h = rung.add(h, choose(number, rung, h))
+            h = self.decoder.enlarge(h, stage)
+        outputs = self.decoder.out(h)
+        distribution: Distribution = self.likelihood(outputs.unflatten(0, z.shape[:-1]))
+        return distribution
+
+    def _rungs(self) -> Iterator[Rung]:
+        for rung in self.rungs:
+            assert isinstance(rung, Rung)
+            yield rung
+
+
+def unflatten(normal: DiagonalNormal, count: tuple[int, int]) -> DiagonalNormal:
+    """Parameters `(K B, D)` as `(K, B, D)`."""
+    mean, log_variance = normal.mean, normal.log_variance
+    return DiagonalNormal(mean.unflatten(0, count), log_variance.unflatten(0, count))
+
+
+def combine(
+    prior: DiagonalNormal, top_down: DiagonalNormal, bottom_up: DiagonalNormal
+) -> DiagonalNormal:
+    """The posterior, from the prior and both changes to it in units of the prior: `(K, B, D)`."""
+    change = top_down.mean + bottom_up.mean
+    log_change = top_down.log_variance + bottom_up.log_variance
+    mean = torch.addcmul(prior.mean, prior.scale, change)
+    return DiagonalNormal(mean, prior.log_variance + log_change)

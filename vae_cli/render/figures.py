@@ -1,0 +1,89 @@
+"""What all figures of matplotlib have in common: their style, their colours, and their bytes."""
+
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DPI = 160
+MAX_NAME_LENGTH, MAX_TITLE_LENGTH = 40, 80  # characters of a name in a legend, and of a title
+# Told apart by people with any of the common kinds of colour blindness (Okabe and Ito, 2008).
+SAFE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+DARKEST, LIGHTEST = 0.0, 0.8  # of viridis; its lightest part cannot be read on white
+
+
+@contextmanager
+def new_figure(width: float, height: float) -> "Iterator[Figure]":
+    """An empty figure of some inches in the default style, whatever the user's matplotlibrc says.
+
+    It must be encoded within the context.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # hides messages about its font cache
+    import matplotlib as mpl
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    with warnings.catch_warnings(action="ignore"), mpl.rc_context(mpl.rcParamsDefault):
+        mpl.rcParams["svg.hashsalt"] = "vae"  # the same figure is the same file
+        layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)  # inches
+        figure = Figure(figsize=(width, height), layout=layout)
+        FigureCanvasAgg(figure)
+        yield figure
+
+
+def encode_figure(figure: "Figure", suffix: str = ".png") -> bytes:
+    """A figure as the bytes of a PNG or SVG file, without the date or the name of the program."""
+    buffer = io.BytesIO()
+    is_svg = suffix == ".svg"
+    metadata = {"Date": None, "Creator": None} if is_svg else {"Software": None}
+    figure.savefig(buffer, format=suffix.removeprefix("."), dpi=DPI, metadata=metadata)
+    return buffer.getvalue()
+
+
+def style_axes(axes: "Axes") -> None:
+    """A light grid, and no frame on the right and at the top."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(visible=True, color="0.93")
+    axes.set_axisbelow(True)
+
+
+def add_legend(figure: "Figure", handles: Sequence[Any], names: Sequence[str]) -> None:
+    """A legend on the right of a figure; a `$` in a name is not taken for mathematics."""
+    if not names:
+        return
+    shown = [shorten(name) for name in names]
+    legend = figure.legend(
+        handles, ["x" * len(name) for name in shown], loc="outside right upper", frameon=False
+    )
+    for text, name in zip(legend.get_texts(), shown, strict=True):
+        text.set_parse_math(False)
+        text.set_text(name)
+
+
+def add_caption(figure: "Figure", title: str, caption: str) -> None:
+    """A title above a figure, and a sentence below it that says how to read it."""
+    figure.suptitle(shorten(title, MAX_TITLE_LENGTH), fontsize=12).set_parse_math(False)
+    figure.supxlabel(caption, fontsize=9, color="0.35").set_parse_math(False)
+
+
+def choose_colours(count: int, *, ordered: bool) -> list[Any]:
+    """Colours for a number of lines: from dark to light if they have an order, or distinct ones."""
+    if not ordered and count <= len(SAFE_COLOURS):
+        return list(SAFE_COLOURS[:count])
+    import matplotlib as mpl
+
+    step = (LIGHTEST - DARKEST) / max(1, count - 1)
+    return [mpl.colormaps["viridis"](DARKEST + step * index) for index in range(count)]
+
+
+def shorten(name: str, length: int = MAX_NAME_LENGTH) -> str:
+    """A name on one short line."""
+    shown = "".join(char if char.isprintable() else "?" for char in name)
+    return shown if len(shown) <= length else f"{shown[: length - 1]}…"

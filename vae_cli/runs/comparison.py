@@ -1,0 +1,186 @@
+"""Comparing runs: the settings in which they differ, their order, and means over seeds."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vae_cli.config import entries, find_setting, short_name
+from vae_cli.errors import UsageError, list_some
+from vae_cli.runs.summary import Number, RunSummary
+
+SEED, EPOCHS = "training.seed", "training.epochs"
+ALWAYS_SHOWN = ("data.name", "model.network", SEED)
+NEVER_COMPARED = (EPOCHS, "training.device", "training.save_every")  # results do not depend on it
+MAX_NAMES = 10  # in an error message
+
+
+class Table(NamedTuple):
+    """A table of runs or of groups of runs.
+
+    Attributes:
+        columns: their titles.
+        texts: the number of columns at the beginning that are texts or settings.
+        rows: their cells: texts, numbers, `Figure` or `Spread`; None is an empty one.
+    """
+
+    columns: list[str]
+    texts: int
+    rows: list[list[Any]]
+
+
+class Spread(NamedTuple):
+    """A figure over several runs.
+
+    Attributes:
+        mean: the arithmetic mean.
+        std: the standard deviation of a sample (divided by n - 1); None of a single run.
+        n: the number of runs that have the figure.
+    """
+
+    mean: float
+    std: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs with the same values of some settings.
+
+    Attributes:
+        settings: these settings, by key.
+        runs: the runs.
+    """
+
+    settings: dict[str, Any]
+    runs: list[RunSummary]
+
+    def spread(self, figure: str) -> Spread | None:
+        """A figure over the runs that have it; None if no run has it."""
+        return spread([run.figures[figure] for run in self.runs if figure in run.figures])
+
+
+def spread(values: Sequence[Number]) -> Spread | None:
+    """The mean and the deviation of some values; None if there are none."""
+    if not values:
+        return None
+    std = statistics.stdev(values) if len(values) > 1 else None
+    return Spread(statistics.fmean(values), std, len(values))
+
+
+def varying_settings(runs: Sequence[RunSummary]) -> list[str]:
+    """The keys of the settings in which runs differ, except those that do not change results."""
+    known = [run.settings for run in runs if run.settings]
+    ours = [entry.key for entry in entries()]
+    others = sorted({key for settings in known for key in settings} - set(ours))
+    return [
+        key
+        for key in (*ours, *others)
+        if key not in NEVER_COMPARED and len({settings.get(key) for settings in known}) > 1
+    ]
+
+
+def figure_names(runs: Sequence[RunSummary]) -> list[str]:
+    """The names of all figures that some run has, in the order of their first appearance."""
+    return list(dict.fromkeys(name for run in runs for name in run.figures))
+
+
+def title_of(key: str) -> str:
+    """The title of the column of a setting: the word that its flag has."""
+    return next((short_name(entry) for entry in entries() if entry.key == key), key)
+
+
+def tabulate_runs(runs: Sequence[RunSummary]) -> Table:
+    """One row per run: name, state, settings, epochs, figures."""
+    varying = varying_settings(runs)
+    keys = [*ALWAYS_SHOWN, *(key for key in varying if key not in ALWAYS_SHOWN)]
+    figures = figure_names(runs)
+    columns = ["name", "state", *map(title_of, keys), "epochs", "of", *figures]
+    rows = [
+        [
+            run.run.name,
+            run.state,
+            *(shown_value(key, run.settings.get(key)) for key in keys),
+            run.epochs,
+            run.settings.get(EPOCHS),
+            *(run.evaluation.get(name, run.figures.get(name)) for name in figures),
+        ]
+        for run in runs
+    ]
+    return Table(columns, 2 + len(keys), rows)
+
+
+def tabulate_groups(groups: Sequence[Group]) -> Table:
+    """One row per group: its settings, the number of runs, and the spread of each figure."""
+    keys = list(groups[0].settings)
+    figures = figure_names([run for group in groups for run in group.runs])
+    rows = [
+        [
+            *(shown_value(key, value) for key, value in group.settings.items()),
+            len(group.runs),
+            *map(group.spread, figures),
+        ]
+        for group in groups
+    ]
+    return Table([*map(title_of, keys), "n", *figures], len(keys), rows)
+
+
+def shown_value(key: str, value: Any) -> Any:
+    """A setting for a table: the path of data becomes their name, and a list a text."""
+    if key == "data.name" and isinstance(value, str):
+        return Path(value).name
+    return ",".join(map(str, value)) if isinstance(value, tuple) else value
+
+
+def group_runs(runs: Sequence[RunSummary], keys: Sequence[str]) -> list[Group]:
+    """The runs in groups with the same values of the settings `keys`, sorted by them."""
+    groups: dict[tuple[Any, ...], list[RunSummary]] = {}
+    for run in runs:
+        groups.setdefault(tuple(run.settings.get(key) for key in keys), []).append(run)
+    ordered = sorted(groups, key=lambda values: [_sortable(value) for value in values])
+    return [Group(dict(zip(keys, values, strict=True)), groups[values]) for values in ordered]
+
+
+def sort_runs(runs: Sequence[RunSummary], word: str | None) -> list[RunSummary]:
+    """The runs in the order of a column, from low to high, those without a value last.
+
+    Args:
+        runs: what to sort.
+        word: a figure, `name`, `state`, `epochs` or a setting; None means the oldest first.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    if word is None:
+        return sorted(runs, key=lambda run: run.changed_at)
+    value = _find_column(runs, word)
+    return sorted(runs, key=lambda run: _sortable(value(run)))
+
+
+def _find_column(runs: Sequence[RunSummary], word: str) -> Callable[[RunSummary], Any]:
+    """What a word names: how its value is taken from a run."""
+    own: dict[str, Callable[[RunSummary], Any]] = {
+        "name": lambda run: run.run.name,
+        "state": lambda run: run.state,
+        "epochs": lambda run: run.epochs,
+    }
+    figures = figure_names(runs)
+    for figure in (word, f"test_{word}"):
+        if figure in figures:
+            return lambda run: run.figures.get(figure)
+    if word in own:
+        return own[word]
+    try:
+        key = find_setting(word, "--sort").key
+    except UsageError as error:
+        some = list_some([*own, *figures], MAX_NAMES)
+        raise UsageError(f"--sort {word}: choose {some}, or a setting such as beta") from error
+    return lambda run: run.settings.get(key)
+
+
+def _sortable(value: Any) -> tuple[int, Number, str]:
+    """A key by which numbers come before texts, and both before missing values."""
+    if value is None:
+        return 2, 0, ""
+    return (0, value, "") if isinstance(value, int | float) else (1, 0, str(value))

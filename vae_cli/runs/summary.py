@@ -1,0 +1,194 @@
+"""What is known about a run without loading its weights: its state, settings and figures.
+
+Nothing here imports torch, so that a thousand runs are listed in less than a second. All files are
+read defensively: a run may be from another version, from somebody else, or being written.
+"""
+
+import csv
+import functools
+import io
+import json
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from vae_cli.config import entries
+from vae_cli.runs.directory import Run
+from vae_cli.runs.lock import is_locked
+
+MAX_FILE_BYTES = 64 * 2**20  # of a file of settings or figures: larger ones are not ours
+HELD_OUT = ("test_", "validation_")  # how the columns of the held-out items begin
+
+State = Literal["finished", "running", "stopped"]
+Number = int | float
+
+
+class Figure(NamedTuple):
+    """A figure of `evaluation.json`.
+
+    Attributes:
+        value: the figure.
+        error: its standard error; None if it is not known.
+    """
+
+    value: Number
+    error: Number | None
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What is known about a run.
+
+    Attributes:
+        run: its directory.
+        state: whether its training has reached the last epoch, is going on, or has stopped.
+        settings: by key, such as `model.latent_dim`; empty if they cannot be read.
+        epochs: the number of complete epochs that are saved.
+        metrics: the row of `metrics.csv` of the best epoch; empty if there is none.
+        evaluation: the figures of `evaluation.json` by name; empty if there are none.
+        changed_at: when its settings were written, in seconds since 1970.
+    """
+
+    run: Run
+    state: State
+    settings: Mapping[str, Any]
+    epochs: int
+    metrics: Mapping[str, Number]
+    evaluation: Mapping[str, Figure]
+    changed_at: float
+
+    @property
+    def figures(self) -> dict[str, Number]:
+        """The figures of the held-out items, by name: those of the training, then the evaluation.
+
+        These are the columns of `metrics.csv` of held-out items, and the active dimensions.
+        """
+        shown = (*HELD_OUT, "active")
+        trained = {name: v for name, v in self.metrics.items() if name.startswith(shown)}
+        return trained | {name: figure.value for name, figure in self.evaluation.items()}
+
+
+def summarize_run(run: Run) -> RunSummary:
+    """Read what is known about a run."""
+    rows, settings = read_metrics(run), read_settings(run)
+    return RunSummary(
+        run,
+        read_state(run),
+        settings,
+        int(rows[-1].get("epoch", len(rows))) if rows else 0,
+        find_best(rows, by_elbo=settings.get("training.best") == "elbo"),
+        read_evaluation(run),
+        _changed_at(run),
+    )
+
+
+def read_state(run: Run) -> State:
+    """Whether a run is finished, running or stopped. A running run is locked by its process."""
+    if run.finished:
+        return "finished"
+    try:
+        return "running" if is_locked(run) else "stopped"
+    except OSError:  # there is no such directory, or it was removed in the meantime
+        return "stopped"
+
+
+def read_settings(run: Run) -> dict[str, Any]:
+    """The settings in `config.toml` by key; those that it does not have are the defaults.
+
+    They are not validated, because a run of another version may have settings that this one lacks.
+    """
+    try:
+        tables = tomllib.loads(_read_text(run.config_file))
+    except (ValueError, RecursionError):
+        return {}
+    found = {
+        f"{section}.{name}": _to_setting(value)
+        for section, table in tables.items()
+        if isinstance(table, dict)
+        for name, value in table.items()
+    }
+    return {**_defaults(), **found} if found else {}
+
+
+def read_metrics(run: Run) -> list[dict[str, Number]]:
+    """The rows of `metrics.csv`, with the numbers that they have."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(_read_text(run.metrics_file), newline="")))
+    except csv.Error:
+        return []
+    return [
+        {name: number for name, text in row.items() if (number := _to_number(text)) is not None}
+        for row in rows
+    ]
+
+
+def find_best(
+    rows: Sequence[Mapping[str, Number]], *, by_elbo: bool = False
+) -> Mapping[str, Number]:
+    """The row of the epoch whose weights are kept; empty if no row has its figure."""
+    figure, sign = ("elbo", -1) if by_elbo else ("loss", 1)
+    columns = [f"{part}{figure}" for part in HELD_OUT]
+    values = [(row, row[column]) for row in rows for column in columns if column in row]
+    return min(values, key=lambda pair: sign * pair[1], default=({}, 0))[0]
+
+
+def read_evaluation(run: Run) -> dict[str, Figure]:
+    """The figures in `evaluation.json` that are finite numbers, by name."""
+    try:
+        content = json.loads(_read_text(run.path / "evaluation.json"))
+    except (ValueError, RecursionError):
+        return {}
+    figures = content.get("figures") if isinstance(content, dict) else None
+    if not isinstance(figures, dict):
+        return {}
+    found = {name: _to_figure(figure) for name, figure in figures.items()}
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def _to_figure(figure: Any) -> Figure | None:
+    value = _to_number(figure.get("value")) if isinstance(figure, dict) else None
+    return None if value is None else Figure(value, _to_number(figure.get("error")))
+
+
+def _to_number(value: Any) -> Number | None:
+    """A finite number, from a number or a text; None if it is none."""
+    if isinstance(value, str):
+        try:
+            value = int(value) if value.isdecimal() else float(value)
+        except ValueError:
+            return None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return value if is_number and math.isfinite(value) else None
+
+
+def _read_text(path: Path) -> str:
+    """The contents of a small file; empty if there is none, or if it cannot be read."""
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:  # a pipe would never end
+            return ""
+        return path.read_text("utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+def _changed_at(run: Run) -> float:
+    try:
+        return run.config_file.stat().st_mtime
+    except OSError:
+        return run.ended_at
+
+
+def _to_setting(value: Any) -> Any:
+    """A value of TOML that can be compared and written as JSON; what our files lack is a text."""
+    if isinstance(value, list):
+        return tuple(map(_to_setting, value))
+    is_plain = isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    return value if is_plain else str(value)
+
+
+@functools.cache
+def _defaults() -> dict[str, Any]:
+    return {entry.key: entry.default for entry in entries()}
