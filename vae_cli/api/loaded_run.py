@@ -16,7 +16,7 @@ from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress
 from vae_cli.errors import UsageError
 from vae_cli.items.choice import kind_of
 from vae_cli.items.kind import ItemKind
-from vae_cli.model import LatentModel
+from vae_cli.model import LatentModel, Prior
 from vae_cli.runs.origin import explain_distrust
 
 
@@ -34,6 +34,7 @@ class LoadedRun(ABC):
         train_items: the number of items that it was trained on.
         name: of its run.
         folder: of its run.
+        source: of the latents of samples; None is the prior.
     """
 
     model: LatentModel
@@ -45,6 +46,7 @@ class LoadedRun(ABC):
     train_items: int
     name: str
     folder: Path
+    source: Prior | None = None
 
     def __repr__(self) -> str:
         """One line, because the representation of the network is long."""

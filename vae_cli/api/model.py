@@ -85,9 +85,10 @@ class TrainedModel(LoadedRun):
     ) -> Array:
         """The latents `(count, D)` that `sample` decodes."""
         generator = self._generator(seed)
-        return to_array(
-            sample_latents(self.model, count, temperature=temperature, generator=generator)
+        z = sample_latents(
+            self.model, count, temperature=temperature, generator=generator, source=self.source
         )
+        return to_array(z)
 
     def sample(
         self,
@@ -97,15 +98,17 @@ class TrainedModel(LoadedRun):
         noise: bool = False,
         seed: int | None = None,
     ) -> Array:
-        """Generate `count` items from the prior, its latents multiplied by `temperature`.
+        """Generate `count` items from the prior or `source`, its latents times `temperature`.
 
         Images are the mean of p(x|z), or samples from it with `noise`; rows are always samples:
         `(count, ...)`. Without a seed, every call gives other items.
         """
         generator, noise = self._generator(seed), noise or self.kind.samples_noise
-        return self._to_items(
-            sample(self.model, count, temperature=temperature, noise=noise, generator=generator)
+        model, source = self.model, self.source
+        items = sample(
+            model, count, temperature=temperature, noise=noise, generator=generator, source=source
         )
+        return self._to_items(items)
 
     def sample_loop(
         self, count: int, steps: int, *, temperature: float = 1.0, seed: int | None = None

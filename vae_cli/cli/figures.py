@@ -31,6 +31,12 @@ LABELS = {
     "dci_disentanglement": "DCI disentanglement",
     "dci_completeness": "DCI completeness",
     "dci_informativeness": "DCI informativeness",
+    "frechet_samples": "Frechet distance, samples",
+    "frechet_gmm": "Frechet distance, --sampler gmm",
+    "frechet_reconstructions": "Frechet distance, reconstructions",
+    "frechet_train": "Frechet distance, training items",
+    "precision": "precision of samples",
+    "recall": "recall of samples",
 }
 MAX_DECIMALS = 5
 

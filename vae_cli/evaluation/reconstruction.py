@@ -1,7 +1,8 @@
 """How close the reconstructions are to the items: MSE, PSNR and SSIM.
 
-An item is reconstructed from the mean of its posterior. SSIM is torchmetrics': a Gaussian window of
-11 pixels with σ = 1.5 (Wang, Bovik, Sheikh & Simoncelli, 2004).
+An item is reconstructed from the mean of its posterior, at every level of a hierarchical model.
+SSIM is torchmetrics': a Gaussian window of 11 pixels with σ = 1.5 (Wang, Bovik, Sheikh &
+Simoncelli, 2004).
 """
 
 import torch
@@ -21,7 +22,7 @@ def reconstruction_figures(model: LatentModel, split: Split) -> Figures:
     errors, similarities = [], []
     for items in split.chunks(split.rows, 1):
         x = items.to(model.device)
-        found = model.decode(model.posterior(x).mean).mean
+        found = model.infer_mean(x).likelihood.mean[0]
         errors.append((found - x).square().flatten(1).mean(1).cpu())
         if ssim_absence(split.items.shape[1:]) is None:
             similarities.append(ssim(found, x).cpu())

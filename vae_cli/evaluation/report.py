@@ -17,6 +17,7 @@ from vae_cli.evaluation.figures import Absent, Figure, Figures
 from vae_cli.evaluation.latents import kl_by_dim, latent_figures
 from vae_cli.evaluation.likelihood import estimate_likelihoods, likelihood_figures
 from vae_cli.evaluation.reconstruction import reconstruction_figures
+from vae_cli.evaluation.samples import sample_figures
 from vae_cli.evaluation.subject import Subject
 from vae_cli.files import write_bytes
 
@@ -92,6 +93,8 @@ def evaluate(
         labels = subject.train.labels, test.labels
         figures |= feature_figures(train.mean, labels[0], posterior.mean, labels[1])
         figures |= factor_figures(posterior, subject.factors, seed)
+    with stage("samples"):
+        figures |= sample_figures(subject, seed)
     return Evaluation(
         figures,
         dims,

@@ -1,7 +1,7 @@
 """`vae sample`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -46,6 +46,13 @@ def command(
             help="Factor for the latents: below 1 items are more typical, above 1 more varied.",
         ),
     ] = 1.0,
+    sampler: Annotated[
+        Literal["prior", "gmm"],
+        typer.Option(
+            help="Source of the latents; gmm is a mixture of normal distributions that is fitted "
+            "to the training set, and kept in the run.",
+        ),
+    ] = "prior",
     noise: Noise = False,
     seed: Seed = None,
     run: RunOption = None,
@@ -55,7 +62,7 @@ def command(
     scale: Scale = None,
     quiet: Quiet = False,
 ) -> None:
-    """Generate images, or rows of a table, from the prior.
+    """Generate images, or rows of a table, from the prior or a fitted mixture.
 
     Example: `vae sample -n 64 --seed 7`, or `vae sample -n 8 -o sample.gif` for an animation
     """
@@ -64,6 +71,11 @@ def command(
     model = open_run(run, device, terminal)
     path = model.kind.output_path(output, "sample")
     seed = choose_seed(seed, terminal)
+    if sampler != "prior":
+        from vae_cli.api.samplers import with_sampler
+
+        with terminal.spinner("fitting"):
+            model = with_sampler(model, sampler)
     with terminal.spinner("decoding"):
         if path.suffix.lower() in ANIMATION_SUFFIXES:
             refuse_unused("--noise", noise, "write a picture")

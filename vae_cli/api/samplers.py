@@ -1,0 +1,36 @@
+"""Where the latents of samples come from."""
+
+import dataclasses
+from typing import Literal
+
+from vae_cli.api.evaluation import prepare, training_part
+from vae_cli.api.model import TrainedModel
+from vae_cli.data.dataset import Split
+from vae_cli.evaluation.sampler import fitted_mixture
+
+Sampler = Literal["prior", "gmm"]
+
+
+def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
+    """The same model, whose samples come from the prior or from a fitted mixture of normals.
+
+    The mixture is fitted to the training set when it is asked for first, and kept in the folder of
+    the run.
+
+    Raises:
+        UsageError: the mixture is to be fitted, but the data of the run are missing.
+        VAEError: the mixture cannot be written.
+
+    Example:
+        >>> from vae_cli import load
+        >>> with_sampler(load(), "gmm").sample(4, seed=0).shape
+        (4, 1, 28, 28)
+    """
+    if sampler == "prior":
+        return dataclasses.replace(model, source=None)
+
+    def open_training_set() -> Split:
+        return prepare(model, training_part(model, model.data().train()))
+
+    mixture = fitted_mixture(model.model, open_training_set, model.folder)
+    return dataclasses.replace(model, source=mixture)

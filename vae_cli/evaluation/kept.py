@@ -1,0 +1,66 @@
+"""What is fitted once for a run, and kept in its folder: the mixture, and a classifier."""
+
+import hashlib
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from vae_cli.data.dataset import Split
+from vae_cli.errors import VAEError
+from vae_cli.files import exists
+from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
+
+ModuleT = TypeVar("ModuleT", bound=nn.Module)
+DIGEST_ITEMS = 100  # of a data set, whose contents are in its digest
+
+
+def recall(path: Path, module: ModuleT, digest: str) -> ModuleT | None:
+    """The module with the tensors that were kept for this digest; None if there are none.
+
+    A file that is damaged counts as none: what it held can be fitted again.
+    """
+    if not exists(path):
+        return None
+    try:
+        checkpoint = load_checkpoint(path)
+    except VAEError:
+        return None
+    tensors = checkpoint.tensors
+    finite = all(tensor.isfinite().all() for tensor in tensors.values())
+    if not (finite and checkpoint.facts.get("made_from") == digest and matches(tensors, module)):
+        return None
+    module.load_state_dict(tensors)
+    return module
+
+
+def keep(path: Path, module: nn.Module, digest: str) -> None:
+    """Keep the tensors of a module that was fitted to what the digest is of.
+
+    Raises:
+        VAEError: the file cannot be written.
+    """
+    tensors = {name: tensor.cpu() for name, tensor in module.state_dict().items()}
+    save_checkpoint(path, Checkpoint(tensors, {"made_from": digest}))
+
+
+def digest_weights(model: nn.Module) -> str:
+    """SHA-256 of the weights of a model."""
+    return digest_tensors(*model.state_dict().values())
+
+
+def digest_split(split: Split) -> str:
+    """SHA-256 of which items of a set these are, of their labels, and of the first items."""
+    first = split.network_input(split.rows[:DIGEST_ITEMS])
+    return digest_tensors(split.rows, split.labels, first)
+
+
+def digest_tensors(*tensors: Tensor) -> str:
+    """SHA-256 of some tensors, of their shapes and of their types."""
+    sha256 = hashlib.sha256()
+    for tensor in tensors:
+        sha256.update(f"{tensor.dtype} {tuple(tensor.shape)}".encode())
+        flat = tensor.detach().cpu().contiguous().view(-1)
+        sha256.update(flat.view(torch.uint8).numpy().data)
+    return sha256.hexdigest()
