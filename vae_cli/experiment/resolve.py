@@ -107,6 +107,7 @@ def resolve(
     digest, statistics = digest_splits(train, test), None
     if known.likelihood.name == "binarized":
         test = binarize(test)
+        train = binarize(train) if known.likelihood.binarization == "static" else train
     if not spec.is_image:
         statistics = column_statistics(train.items, train.rows)
         train, test = standardized(statistics, train, test)
