@@ -13,6 +13,7 @@ import tempfile
 
 import torch
 import torch.nn.functional as F
+from pythae.data.datasets import BaseDataset
 from pythae.models import VAE, VAEConfig
 from pythae.models.base.base_utils import ModelOutput
 from pythae.models.nn import BaseDecoder, BaseEncoder
@@ -74,9 +75,8 @@ def main(seed: int, epochs: int, samples: int) -> None:
             seed=seed,
             no_cuda=True,
         )
-        trainer = BaseTrainer(
-            model, train_dataset=train, eval_dataset=test, training_config=training
-        )
+        parts = [BaseDataset(part, torch.zeros(len(part))) for part in (train, test)]
+        trainer = BaseTrainer(model, *parts, training_config=training)
         trainer.train()
     best = trainer._best_model.eval()  # of the epoch with the lowest test loss, as here
     with torch.no_grad():

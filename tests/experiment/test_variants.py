@@ -44,6 +44,7 @@ LIKELIHOODS: dict[str, Tables] = {
     "gaussian-optimal": {"likelihood": {"name": "gaussian", "scale": "optimal"}},
     "bernoulli": {"likelihood": {"name": "bernoulli"}},
     "binarized": {"likelihood": {"name": "binarized"}},
+    "gaussian-fixed": {"likelihood": {"name": "gaussian", "scale": "fixed", "sigma": 0.5}},
     "laplace": {"likelihood": {"name": "laplace"}},
     "logistic": {"likelihood": {"name": "logistic", "components": 2}},
 }
@@ -62,6 +63,7 @@ AROUND: dict[str, Tables] = {
     "gated": {"model": {"gated": True}},
     "output-bias": {"model": {"output_bias": "data"}},
     "validation": {"data": {"validation": 0.2}, "training": {"patience": 1}},
+    "static": {"likelihood": {"name": "binarized", "binarization": "static"}},
     "best-elbo": {"training": {"best": "elbo"}, "objective": {"beta": 4.0}},
 }
 CONV: Tables = {"model": {"network": "conv", "latent_dim": 3}}

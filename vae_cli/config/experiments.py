@@ -63,9 +63,11 @@ def read_experiments(
     """The experiments with some names, and by name also those that they are compared with.
 
     Raises:
-        UsageError: as in `read_experiment`.
+        UsageError: as in `read_experiment`, or the runs of two files would have the same name.
     """
     wanted = [read_experiment(name, typed) for name in dict.fromkeys(names)]
+    if len({experiment.name for experiment in wanted}) < len(wanted):
+        raise UsageError("two of these experiments have the same name: reproduce one at a time")
     needed: dict[str, Experiment] = {}
     for experiment in wanted:
         for claim in experiment.published.claims:
