@@ -40,7 +40,7 @@ def ours(
     epoch = prepare_epoch(state, build_objective(settings.objective), Split.whole(images), BATCH)
     while True:
         order = torch.randperm(len(images), device=where)[: BATCH * TURN]
-        epoch.run(order, torch.full((TURN,), 1e-3))
+        epoch.run(order, torch.full((TURN,), 1e-3), torch.ones(TURN))
         yield
 
 

@@ -18,7 +18,7 @@ from vae_cli.model.priors.mixture import mixture_log_prob
 
 ACTIVE_VARIANCE = 0.01  # of the posterior means, of a unit that is in use
 MAX_ITEMS = 10_000  # whose posteriors make up q(z); the cost grows with the square of it
-CHUNK_ITEMS = 500
+CHUNK_ITEMS = 25  # times 10,000 posteriors in float64: 2 MB, which fit into a cache
 NEAR_LIMIT = 1.0  # nats below log N, where the estimate of the information is too low
 
 
