@@ -133,3 +133,12 @@ def test_a_mixture_is_fitted_once_and_sampled(use: Use, pixels: Any) -> None:
     Path("runs/a/sampler-gmm.safetensors").write_bytes(b"damaged")
     use(*words, "--sampler", "gmm", "-o", "fitted.png")
     assert (pixels("first.png") == pixels("fitted.png")).all()
+
+
+def test_a_reason_is_said_once_for_all_runs_and_with_the_names_of_some(use: Use) -> None:
+    output = use(*WORDS, "--run", "a", "--run", "b")
+    lines = output.err.splitlines()
+    assert len([line for line in lines if line.startswith("MIG (Chen), ")]) == 1
+    assert len([line for line in lines if line.startswith("a: bits per dimension: ")]) == 1
+    assert "MIG" not in output.out, "a row without a number is left out"
+    assert "bits per dimension" in output.out
