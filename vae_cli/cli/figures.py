@@ -94,14 +94,14 @@ def explanations(evaluations: "Mapping[str, Evaluation]") -> list[str]:
 
     A line begins with the names of the runs that it is about, unless it is about all of them.
     """
-    found: dict[tuple[str, ...], list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for run, evaluation in evaluations.items():
         for reason, labels in reasons_of(evaluation).items():
             found.setdefault((", ".join(labels), reason), []).append(run)
     lines = []
-    for (labels, reason), runs in found.items():
+    for (about, reason), runs in found.items():
         prefix = "" if len(runs) == len(evaluations) else f"{', '.join(runs)}: "
-        lines.append(f"{prefix}{labels}: {reason}")
+        lines.append(f"{prefix}{about}: {reason}")
     return lines
 
 
