@@ -89,12 +89,6 @@ def evaluate_model(
 
     Raises:
         UsageError: as in `open_subject`.
-
-    Example:
-        >>> from vae_cli import load
-        >>> evaluation = evaluate_model(load(), samples=10)
-        >>> evaluation.figures["elbo"].value < evaluation.figures["log_likelihood"].value
-        True
     """
     subject = open_subject(model)
     return evaluate(subject, samples or affordable_samples(subject)[0], seed, __version__, stage)
