@@ -52,7 +52,9 @@ def kl_by_dim(model: LatentModel, posterior: DiagonalNormal, seed: int) -> list[
     """The KL of each dimension in nats, the mean over items; see `Level.kl_by_dim`."""
     on_device = _to(posterior, model)
     z = on_device.rsample(Generator(model.device).manual_seed(seed), 1)
-    found: list[float] = Level(on_device, model.prior, z).kl_by_dim().double().mean(0).tolist()
+    found: list[float] = (
+        Level(on_device, model.prior, z).kl_by_dim().cpu().double().mean(0).tolist()
+    )
     return found
 
 
