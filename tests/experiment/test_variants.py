@@ -96,7 +96,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"images": folder / "images.npy", "rows": folder / "rows.npy"}
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK_LADDER = "ladder-miwae"
+
+
+def marks(case: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if case.startswith("ladder") and case != QUICK_LADDER else []
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=marks(case)) for case in CASES])
 def test_every_variant_resumes_bit_for_bit_and_can_be_used(
     case: str,
     data: dict[str, Path],

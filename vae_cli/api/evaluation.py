@@ -11,6 +11,7 @@ from vae_cli import __version__
 from vae_cli.api.loading import load_trained
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.binarization import binarize
+from vae_cli.data.catalogue import find_source
 from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.errors import UsageError
@@ -33,7 +34,7 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
     if not len(test):
         raise UsageError(f"{dataset.spec.name} has no items that are held out: nothing to evaluate")
     known = dataset.factors(test)
-    is_own = model.data_name == model.settings.data.name
+    is_own = has_own_data(model)
     return Subject(
         model.model,
         dataset.spec,
@@ -45,6 +46,12 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
         is_own,
         model.kind.samples_noise or is_binarized(model),
     )
+
+
+def has_own_data(model: TrainedModel) -> bool:
+    """Whether its data are those that it was trained on, by their names."""
+    name = model.data_name
+    return name is not None and find_source(name).absolute_name == model.settings.data.name
 
 
 def training_part(model: TrainedModel, train: Split) -> Split:
@@ -87,12 +94,6 @@ def evaluate_model(
 
     Raises:
         UsageError: as in `open_subject`.
-
-    Example:
-        >>> from vae_cli import load
-        >>> evaluation = evaluate_model(load(), samples=10)
-        >>> evaluation.figures["elbo"].value < evaluation.figures["log_likelihood"].value
-        True
     """
     subject = open_subject(model)
     return evaluate(subject, samples or affordable_samples(subject)[0], seed, __version__, stage)
