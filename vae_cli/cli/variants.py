@@ -30,7 +30,8 @@ def train_all(
     device, data = resolve_device(variants[0].config.training.device), SharedData()
     with terminal.bar("reading") as bar:
         require_variants(variants, device, data, signals.raising(bar))
-    terminal.note(f"{len(variants)} runs in {ROOT}/, {describe_device(device)}")
+    count = "1 run" if len(variants) == 1 else f"{len(variants)} runs"
+    terminal.note(f"{count} in {ROOT}/, {describe_device(device)}")
     width = max(len(variant.name) for variant in variants)
     failures: dict[str, VAEError] = {}
     for number, variant in enumerate(variants, 1):
@@ -56,6 +57,7 @@ def train_all(
 
 
 def describe(run: RunSummary) -> str:
-    """The figures of a run in one line, such as `kl 8.140  mse 15.540`."""
-    prefix, figures = f"{held_out_part(run.metrics)}_", run.figures.items()
-    return "  ".join(f"{name.removeprefix(prefix)} {format_cell(v)}" for name, v in figures)
+    """The figures of the training of a run in one line, such as `kl 8.140  mse 15.540`."""
+    prefix = f"{held_out_part(run.metrics)}_"
+    trained = {name: value for name, value in run.figures.items() if name not in run.evaluation}
+    return "  ".join(f"{name.removeprefix(prefix)} {format_cell(v)}" for name, v in trained.items())

@@ -47,7 +47,8 @@ def command(
         return
     if not names:
         raise UsageError("nothing to reproduce: name an experiment; --list shows them")
-    wanted, needed = config.read_experiments(names, {"training": {"device": device}})
+    typed = {} if device == "auto" else {"training": {"device": device}}
+    wanted, needed = config.read_experiments(names, typed)
     verdicts = reproduce(wanted, needed, terminal)
     if json:
         terminal.json({name: list(map(verdict_record, found)) for name, found in verdicts.items()})
