@@ -21,6 +21,7 @@ VALUES = {  # two values of an option, where 1 and 2 are not allowed
     "--objective": ("elbo", "iwae"),
     "--likelihood": ("mse", "laplace"),
     "--prior": ("normal", "vamp"),
+    "--by": ("likelihood", "kl"),
     "--method": ("pca", "tsne"),
     "--steps": ("2", "3"),
     "--learning-rate": ("0.5", "1"),

@@ -177,3 +177,11 @@ def test_rows_have_no_picture_and_no_code(wine: Path, refused: Refused) -> None:
     assert refused("score", "--run", "wine", "--plot", "a.png", "-q") == line
     line = "--by adjusted: rows of a table have no PNG; use --by likelihood"
     assert refused("score", "--run", "wine", "--by", "adjusted", "-q") == line
+
+
+def test_few_held_out_items_are_said_to_be_few(use: Use, wine: Path) -> None:
+    assert "held-out items, so percentiles are coarse" not in use("score", "mixed.npy").err
+    lines = (wine / "wine.csv").read_text().splitlines()
+    Path("few.csv").write_text("\n".join(lines[:60]) + "\n")
+    use("train", "--data", "few.csv", "--epochs", 1, "--name", "few")
+    assert "held-out items, so percentiles are coarse" in use("score", "--run", "few").err

@@ -1,5 +1,6 @@
 """How strange items are to a trained model."""
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from vae_cli.api.evaluation import open_subject, prepare
 from vae_cli.api.model import TrainedModel
-from vae_cli.data.catalogue import PICTURE_SUFFIXES, open_dataset_for
+from vae_cli.data.catalogue import is_picture, open_dataset_for
 from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.evaluation.encoding import encode
 from vae_cli.evaluation.report import Stage, ignore_stage
@@ -163,7 +164,8 @@ def choose_held_out(test: Split) -> Split:
 
 def own_parts(model: TrainedModel, subject: Subject) -> list[Part]:
     """The test set of the run."""
-    names = model.data().names(subject.test)
+    with warnings.catch_warnings(action="ignore"):  # the training has warned already
+        names = model.data().names(subject.test)
     return [(with_classes(names, subject.test, subject.spec.classes), subject.test)]
 
 
@@ -173,7 +175,7 @@ def read_parts(model: TrainedModel, data: str, progress: Progress = ignore_progr
     Raises:
         UsageError: they cannot be read, or do not fit the model.
     """
-    if Path(data).suffix.lower() in PICTURE_SUFFIXES and Path(data).is_file():
+    if is_picture(data):
         names, items, _ = model.kind.read_files([Path(data)], invert=False)
         return [(names, prepare(model, Split.whole(items)))]
     dataset = open_dataset_for(model.spec, data, progress)

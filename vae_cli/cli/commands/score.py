@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vae_cli.api.scoring import Scores
 
 PAIR = 2  # tiles
+FEW_HELD_OUT = 30  # with fewer, a line through them is uncertain
 By = Literal["adjusted", "likelihood", "complexity", "distortion", "kl", "neighbours"]
 
 
@@ -98,10 +99,9 @@ def require_data(data: str) -> None:
     Raises:
         UsageError: there are no such data.
     """
-    from vae_cli.data.catalogue import PICTURE_SUFFIXES as READABLE
-    from vae_cli.data.catalogue import find_source
+    from vae_cli.data.catalogue import find_source, is_picture
 
-    if not (Path(data).suffix.lower() in READABLE and Path(data).is_file()):
+    if not is_picture(data):
         find_source(data)
 
 
@@ -150,7 +150,7 @@ def write_strange(
     if sheet:
         shown = [places[place] for place in sheet.items]
         texts = caption_scores(scores, shown)
-        title = f"least likely of {len(scores):,} items by {scores.by}: score, percentile"
+        title = f"strangest of {len(scores):,} items: {scores.by} score, percentile"
         if len(shown) < len(places):
             terminal.remark(f"the picture has room for the first {len(shown)}")
         sheet = sheet._replace(items=range(len(shown)))
@@ -189,12 +189,7 @@ def print_scores(
         facts = {"by": scores.by, "items": len(scores), "held_out": scores.held_out}
         terminal.json({"output": list(map(str, paths)), **facts, "top": top})
         return
-    if scores.by == "complexity" and not scores.is_coded:
-        terminal.remark(
-            "complexity misleads here: it needs the likelihood of pixels with 256 values, as of "
-            "vae train --likelihood logistic",
-            "yellow",
-        )
+    warn_of_limits(terminal, scores)
     terminal.remark(
         f"by {scores.by}; percentile among {scores.held_out:,} held-out items; in nats, except for "
         "the distance"
@@ -214,6 +209,22 @@ def print_scores(
     terminal.table(("", *shown.values()), table)
     for path in paths:
         terminal.result(path)
+
+
+def warn_of_limits(terminal: Terminal, scores: "Scores") -> None:
+    """Say when a score means less than it seems to."""
+    if scores.by == "complexity" and not scores.is_coded:
+        terminal.remark(
+            "complexity misleads here: it needs the likelihood of pixels with 256 values, as of "
+            "vae train --likelihood logistic",
+            "yellow",
+        )
+    if scores.held_out < FEW_HELD_OUT:
+        terminal.remark(
+            f"the run has only {scores.held_out} held-out items, so percentiles are coarse and the "
+            "adjusted score is uncertain",
+            "yellow",
+        )
 
 
 def to_number(value: float) -> float | None:
