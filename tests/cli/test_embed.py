@@ -255,7 +255,7 @@ def test_the_map_is_a_png_and_the_same_every_time(use: Use, method: str) -> None
     ("words", "reason"),
     [
         (["-o", "z.txt"], "--output z.txt: end the name with .npz, .csv or .parquet"),
-        (["--plot", "map.jpg"], "--plot map.jpg: the map is written as PNG"),
+        (["--plot", "map.jpg"], "--plot map.jpg: the map is a PNG or SVG"),
         (["--method", "pca"], "--method has no effect here"),
         (["--method", "mds", "--plot", "map.png"], "--method"),
         (["missing"], "missing: no such folder, file or data set"),

@@ -136,7 +136,7 @@ def test_all_pictures_of_a_folder_are_read_in_the_order_of_their_names(
 
 
 @pytest.mark.parametrize("command", WRITERS)
-@pytest.mark.parametrize("name", ["x.jpg", "x", "x.png.bak", ".png", "folder/"])
+@pytest.mark.parametrize("name", ["x.bmp", "x", "x.png.bak", ".png", "folder/"])
 def test_an_output_with_another_extension_is_refused(
     refused: Refused, command: str, name: str
 ) -> None:

@@ -36,7 +36,7 @@ def test_each_row_is_a_path_from_one_reconstruction_to_the_next(
     use("reconstruct", *names, "--scale", 1)
     ends = tiles("reconstruct.png")[:, 1]
     for words in ((), ("--spherical",)):
-        use("interpolate", *names, "--steps", 5, "--scale", 1, *words)
+        use("interpolate", *names, "--steps", 5, "--scale", 1, "--no-captions", *words)
         paths = tiles("interpolate.png")
         assert paths.shape[:2] == (2, 5)
         assert abs(paths[:, 0] - ends[:2]).max() <= 1
@@ -44,8 +44,8 @@ def test_each_row_is_a_path_from_one_reconstruction_to_the_next(
 
 
 def test_the_great_circle_is_another_path_between_the_same_ends(use: Use, tiles: Read) -> None:
-    use("interpolate", "--scale", 1, "-o", "line.png")
-    use("interpolate", "--scale", 1, "--spherical", "-o", "circle.png")
+    use("interpolate", "--scale", 1, "--no-captions", "-o", "line.png")
+    use("interpolate", "--scale", 1, "--no-captions", "--spherical", "-o", "circle.png")
     apart = abs(tiles("line.png") - tiles("circle.png"))[0].max((1, 2))
     assert apart[[0, -1]].max() <= 1
     assert apart[4:6].max() > 3
@@ -55,7 +55,7 @@ def test_an_interpolation_that_does_not_fit_into_memory_is_refused(
     names: list[str], refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vae_cli.render.grid.MAX_GRID_PIXELS", 2 * 10 * 28 * 28)
-    message = refused("interpolate", *names, "--steps", 11)
+    message = refused("interpolate", *names, "--steps", 11, "--no-captions")
     assert message == "a grid of 2x11 tiles at scale 3 is too large: ask for fewer tiles"
 
 
@@ -65,11 +65,11 @@ def test_an_interpolation_that_does_not_fit_into_memory_is_refused(
 def test_without_files_the_path_leads_from_the_first_class_to_the_last(
     home: Path, use: Use, pixels: Read, tiles: Read
 ) -> None:
-    _, err = use("interpolate", "--scale", 1)
+    _, err = use("interpolate", "--scale", 1, "--no-captions")
     assert "T-shirt/top" in err
     assert "Ankle boot" in err
     words = ("--class", "t-SHIRT/top", "--class", "ankle boot")
-    use("interpolate", "--scale", 1, "-o", "named.png", *words)
+    use("interpolate", "--scale", 1, "--no-captions", "-o", "named.png", *words)
     assert (pixels("named.png") == pixels("interpolate.png")).all(), "case does not matter"
     model = load(home / "runs/small", "cpu")
     test = model.held_out()
@@ -80,7 +80,7 @@ def test_without_files_the_path_leads_from_the_first_class_to_the_last(
 
 def test_a_class_that_is_named_again_gives_its_next_item(home: Path, use: Use, tiles: Read) -> None:
     words = [word for name in ("bag", "coat", "bag") for word in ("--class", name)]
-    use("interpolate", *words, "--steps", 2, "--scale", 1)
+    use("interpolate", *words, "--steps", 2, "--scale", 1, "--no-captions")
     (bag, coat), (same, other) = tiles("interpolate.png")
     assert (coat == same).all()
     model = load(home / "runs/small", "cpu")
@@ -96,7 +96,7 @@ def test_data_without_classes_give_their_first_two_items(
 ) -> None:
     np.save("a.npy", np.random.default_rng(0).random((60, 9, 9)))
     use("train", "--data", "a.npy", "--epochs", 1, "--name", "a")
-    use("interpolate", "--run", "a", "--scale", 1)
+    use("interpolate", "--run", "a", "--scale", 1, "--no-captions")
     use("reconstruct", "-n", 2, "--run", "a", "--scale", 1)
     ends, expected = tiles("interpolate.png", 9)[0, [0, -1]], tiles("reconstruct.png", 9)[:, 1]
     assert abs(ends - expected).max() <= 1
@@ -154,8 +154,8 @@ def test_what_cannot_be_interpolated_is_refused_with_the_reason(
 def test_an_animation_follows_all_paths_and_returns(
     names: list[str], use: Use, tiles: Read, frames: Read, suffix: str
 ) -> None:
-    use("interpolate", *names, "--steps", 4, "--scale", 1)
-    use("interpolate", *names, "--steps", 4, "--scale", 1, "-o", f"a{suffix}")
+    use("interpolate", *names, "--steps", 4, "--scale", 1, "--no-captions")
+    use("interpolate", *names, "--steps", 4, "--scale", 1, "--no-captions", "-o", f"a{suffix}")
     (first, second), shown = tiles("interpolate.png"), frames(f"a{suffix}")
     there = [*first, *second[1:]]
     assert shown.shape == (12, 30, 30)

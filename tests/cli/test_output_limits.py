@@ -28,10 +28,13 @@ def without_computing(monkeypatch: pytest.MonkeyPatch) -> None:
         (["sample", "-n", 1_000_000], "a grid of 125000x8 tiles at scale 3 is too large"),
         (["sample", "-n", 1_000_000, "--scale", 1, "--columns", 1000], "a grid of 1000x1000 tiles"),
         (["sample", "-n", 1_000_000, "-o", "x.gif"], "an animation of 8,000,000 frames"),
-        (["traverse", "--dim", "all", "--offset", "0:200:1", "--scale", 64], "a grid of 20x200"),
+        (
+            ["traverse", "--dim", "all", "--silent", "--offset", "0:200:1", "--scale", 64],
+            "a grid of 20x200",
+        ),
         (
             ["interpolate", "--steps", 200, "--scale", 64, *["--class", "bag"] * 5],
-            "a grid of 4x200",
+            "a grid of 4x202",
         ),
     ],
 )

@@ -21,6 +21,7 @@ VALUES = {  # two values of an option, where 1 and 2 are not allowed
     "--schedule": ("constant", "cosine"),
     "--precision": ("float32", "bfloat16"),
     "--missing": ("drop", "mean"),
+    "--by": ("likelihood", "kl"),
     "--method": ("pca", "tsne"),
     "--steps": ("2", "3"),
     "--learning-rate": ("0.5", "1"),

@@ -83,15 +83,38 @@ def test_each_dimension_is_a_row_in_the_order_in_which_they_were_named(
 
 
 def test_all_dimensions_are_sorted_by_their_kl(use: Use, home: Path, pixels: Read) -> None:
-    found = json.loads(use("traverse", "--dim", "all", "--scale", 1, "--json").out)
+    words = ("traverse", "--dim", "all", "--silent")
+    found = json.loads(use(*words, "--scale", 1, "--json").out)
     kl = load(home / "runs/small", "cpu").kl_by_dim
     assert sorted(row["dim"] for row in found["rows"]) == list(range(20))
     assert [row["kl"] for row in found["rows"]] == sorted(kl.tolist(), reverse=True)
     assert all(row["kl"] == float(kl[row["dim"]]) for row in found["rows"])
     assert pixels("traverse.png").shape == (20 * 29 + 1, len(found["offsets"]) * 29 + 1)
-    table = use("traverse", "--dim", "all").out.splitlines()
+    table = use(*words).out.splitlines()
     dims = [int(line.split()[1]) for line in table[1:-1]]
     assert dims == [row["dim"] for row in found["rows"]]
+
+
+def test_silent_dimensions_are_left_out(
+    use: Use, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kl = load(home / "runs/small", "cpu").kl_by_dim
+    expected = kl.argsort(descending=True).tolist()[:7]
+    monkeypatch.setattr("vae_cli.training.ACTIVE_THRESHOLD", float(kl[expected[-1]]) - 1e-6)
+    active = use("traverse", "--dim", "active", "--json")
+    every = use("traverse", "--dim", "all", "--json")
+    assert [row["dim"] for row in json.loads(active.out)["rows"]] == expected
+    assert every.out == active.out
+    assert "without 13 dimensions that change nothing" in every.err
+    assert "--silent" not in active.err
+
+
+def test_silent_needs_all_dimensions(here: Path, refused: Refused) -> None:
+    message = "--silent has no effect here: leave it out, or add --dim all"
+    assert refused("traverse", "--silent") == message
+    assert refused("traverse", "--silent", "--dim", "3") == message
+    stands_alone = "--dim active stands alone: it is every dimension with a KL already"
+    assert refused("traverse", "-q", "--dim", "active,3") == stands_alone
 
 
 @pytest.mark.parametrize("dim", ["20", "-1", "x", "1.5", "+1", "1_0", "1 2", "²", "٣", "9" * 5000])

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from vae_cli.errors import UsageError
-from vae_cli.render.grid import GAP_GREY, interleave, make_grid, write_png
+from vae_cli.render.grid import GAP_GREY, interleave, make_grid, write_picture
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -74,7 +74,7 @@ def test_each_original_is_followed_by_its_reconstruction() -> None:
 def test_a_png_in_a_new_folder_holds_the_same_pixels(tmp_path: Path) -> None:
     pixels = np.arange(64, dtype=np.uint8).reshape(8, 8) * 4
     path = tmp_path / "new" / "folder" / "a.png"
-    write_png(Image.fromarray(pixels), path)
+    write_picture(Image.fromarray(pixels), path)
     with Image.open(path) as back:
         assert back.format == "PNG"
         assert (np.array(back) == pixels).all()

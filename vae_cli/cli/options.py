@@ -42,7 +42,7 @@ Output = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="File to write: .png, or .csv for rows. [default: the command's name]",
+        help="File to write: .png or .jpg, or .csv for rows. [default: the command's name]",
         rich_help_panel="Output",
     ),
 ]
@@ -51,7 +51,7 @@ AnimatedOutput = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="File to write: .png, .gif or .webp for an animation, or .csv for rows. "
+        help="File to write: .png or .jpg, .gif or .webp for an animation, or .csv for rows. "
         "[default: the command's name]",
         rich_help_panel="Output",
     ),
@@ -66,6 +66,31 @@ Scale = Annotated[
         max=64,
         help="Edge of an enlarged pixel; 1 is the original size. "
         "[default: tiles of 84 pixels or more]",
+        rich_help_panel="Output",
+    ),
+]
+Gap = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        max=64,
+        help="Pixels between tiles. [default: half an enlarged pixel]",
+        rich_help_panel="Output",
+    ),
+]
+Bare = Annotated[
+    bool,
+    typer.Option(
+        "--no-captions",
+        help="Write the tiles of a picture alone, without text.",
+        rich_help_panel="Output",
+    ),
+]
+Page = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Page of a picture of more items than fit on a screen. [default: 1]",
         rich_help_panel="Output",
     ),
 ]

@@ -90,6 +90,12 @@ def find_source(name: str, flag: str = "") -> DataSource:
     raise UsageError(f"{label} is no folder, and no file that can be read: {kinds}")
 
 
+def is_picture(name: str) -> bool:
+    """Whether a name is that of one file with the extension of a picture."""
+    is_named = Path(name).suffix.lower() in PICTURE_SUFFIXES
+    return is_named and exists(name) and not is_folder(name)
+
+
 def require_present(name: str, label: str) -> None:
     """Check that the data that a run was trained on are still there.
 

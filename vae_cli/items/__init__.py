@@ -5,6 +5,6 @@ waiting for torch.
 """
 
 PNG, CSV = ".png", ".csv"
-PICTURE_SUFFIXES = (PNG,)
+PICTURE_SUFFIXES = (PNG, ".jpg", ".jpeg")
 ANIMATION_SUFFIXES = (".gif", ".webp")
 TABLE_SUFFIXES = (CSV, ".tsv")

@@ -1,7 +1,7 @@
 """What every kind of item can do."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -12,8 +12,8 @@ from vae_cli.data.arrays import read_arrays, require_valid_values
 from vae_cli.data.batches import to_unit_interval
 from vae_cli.data.catalogue import ARRAY_SUFFIXES
 from vae_cli.data.dataset import Spec, Split
-from vae_cli.errors import UsageError
 from vae_cli.files import require_file_or_folder
+from vae_cli.items.writer import ItemWriter
 
 
 class NamedItems(NamedTuple):
@@ -46,48 +46,22 @@ class Summary(NamedTuple):
     records: list[dict[str, Any]]
 
 
-class ItemKind(ABC):
+class ItemKind(ItemWriter):
     """How the items of a data set are read, written, previewed, described and named.
-
-    The methods that write raise a UsageError if a picture would be too large, and a VAEError if the
-    file cannot be written.
 
     Attributes:
         spec: what the items are.
-        items_name: the word for several items.
-        output_suffixes: the extensions that can be written; the first is the default.
         samples_noise: whether samples from the prior are drawn from p(x|z), or are its mean.
         preview_items: the number of test items in the previews of a finished run.
         preview_samples: the number of samples in them.
     """
 
-    items_name: ClassVar[str]
-    output_suffixes: ClassVar[tuple[str, ...]]
     samples_noise: ClassVar[bool]
     preview_items: ClassVar[int]
     preview_samples: ClassVar[int]
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-
-    @property
-    def suffix(self) -> str:
-        """The default extension of an output file."""
-        return self.output_suffixes[0]
-
-    def output_path(self, path: Path | None, command: str) -> Path:
-        """The file to write: the one that was asked for, or one with the name of the command.
-
-        Raises:
-            UsageError: the extension is not one of this kind.
-        """
-        if path is None:
-            return Path(f"{command}{self.suffix}")
-        if path.suffix.lower() not in self.output_suffixes:
-            raise UsageError(
-                f"--output {path}: this model makes {self.items_name}; end it with {self.suffix}"
-            )
-        return path
 
     def read_files(self, paths: Iterable[Path], *, invert: bool) -> NamedItems:
         """Read items from files, in the shape of the model's items.
@@ -135,107 +109,12 @@ class ItemKind(ABC):
         """
 
     @abstractmethod
-    def require_writable(self, count: int, path: Path, *, columns: int, scale: int | None) -> None:
-        """Check that so many items can be written to a file, before they are computed.
-
-        Raises:
-            UsageError: there are too many.
-        """
-
-    @abstractmethod
-    def write(
-        self, items: ArrayLike, path: Path, *, columns: int, scale: int | None = None
-    ) -> None:
-        """Write items `(N, ...)`.
-
-        Args:
-            items: what to write.
-            path: ends in one of `output_suffixes`, except those of animations.
-            columns: tiles per row of a picture.
-            scale: edge of an enlarged pixel.
-        """
-
-    @abstractmethod
-    def write_reconstructions(
-        self,
-        originals: ArrayLike,
-        reconstructions: ArrayLike,
-        path: Path,
-        *,
-        columns: int,
-        scale: int | None = None,
-    ) -> None:
-        """Write items next to their reconstructions, or the latter alone if they are rows."""
-
-    @abstractmethod
-    def write_traversal(
-        self,
-        tiles: ArrayLike,
-        dims: Sequence[int] | None,
-        offsets: Sequence[float],
-        path: Path,
-        scale: int | None,
-    ) -> None:
-        """Write the result of a traversal.
-
-        Args:
-            tiles: `(R, K, ...)`, one row per shifted dimension and one column per offset.
-            dims: the dimensions that are shifted alone; None if all are shifted together.
-            offsets: `(K,)`.
-            path: the file.
-            scale: edge of an enlarged pixel.
-        """
-
-    @abstractmethod
-    def write_interpolation(self, paths: ArrayLike, path: Path, scale: int | None) -> None:
-        """Write interpolations `(N, K, ...)`: N paths of K items each."""
-
-    @abstractmethod
-    def write_grid(
-        self, items: ArrayLike, index: Mapping[str, ArrayLike], path: Path, scale: int | None
-    ) -> None:
-        """Write items `(R, C, ...)` as a grid.
-
-        Args:
-            items: what to write.
-            index: numbers `(R, C)` by name, which a table has before the columns of its items.
-            path: the file.
-            scale: edge of an enlarged pixel.
-        """
-
-    @abstractmethod
     def to_bytes(self, item: ArrayLike) -> bytes:
         """One item for the page of sliders."""
 
     @abstractmethod
     def describe(self) -> str:
         """The kind and shape of the items, for a person."""
-
-    @abstractmethod
-    def write_examples(
-        self, train: Split, test: Split, output: Path | None, *, columns: int, scale: int | None
-    ) -> str:
-        """Show what is in a data set, and return a last line to print.
-
-        Args:
-            train: the training set.
-            test: the test set.
-            output: the file that was asked for, if any.
-            columns: tiles per row of a picture.
-            scale: edge of an enlarged pixel.
-
-        Raises:
-            UsageError: this kind cannot be written to that file.
-            VAEError: the file cannot be written.
-        """
-
-    @abstractmethod
-    def write_item(self, item: Tensor, path: Path) -> None:
-        """Write one item in its own size, as a file that `read` reads.
-
-        Raises:
-            VAEError: the file cannot be written.
-        """
 
     @abstractmethod
     def summarize(self, train: Split, test: Split) -> Summary:

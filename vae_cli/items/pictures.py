@@ -10,7 +10,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.data.batches import gather, to_unit_interval
+from vae_cli.data.batches import to_unit_interval
 from vae_cli.data.catalogue import TABLE_SUFFIXES
 from vae_cli.data.dataset import Split
 from vae_cli.data.picture import Picture, read_picture
@@ -18,26 +18,28 @@ from vae_cli.data.scan import explain_left_out, scan_pictures
 from vae_cli.errors import UsageError
 from vae_cli.files import is_folder
 from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
+from vae_cli.items.examples import take_examples
 from vae_cli.items.kind import ItemKind, NamedItems, Summary
 from vae_cli.render.animation import append_reverse, write_animation
 from vae_cli.render.grid import (
-    GAP_GREY,
+    BARE,
+    Frame,
     interleave,
     lay_out,
     make_grid,
     to_picture,
     to_pixels,
-    write_png,
+    write_picture,
 )
+from vae_cli.render.sheets import Sheet, plan_sheet
 
 MAX_PICTURES = 1000  # in one grid
-ROWS_WITHOUT_CLASSES = 6  # of examples, if the images have no classes
 COLOUR_NAMES = {1: " grey", 3: " RGB"}
 
 
 @final
 class Pictures(ItemKind):
-    """Images `(N, C, H, W)` with pixels in [0, 1], written as PNG, GIF or WebP."""
+    """Images `(N, C, H, W)` with pixels in [0, 1], written as PNG, JPEG, GIF or WebP."""
 
     items_name = "pictures"
     output_suffixes = PICTURE_SUFFIXES + ANIMATION_SUFFIXES
@@ -95,17 +97,30 @@ class Pictures(ItemKind):
         if count > MAX_PICTURES:
             raise UsageError(f"{path} has {count:,} pictures: a grid takes up to {MAX_PICTURES:,}")
 
-    def require_writable(self, count: int, path: Path, *, columns: int, scale: int | None) -> None:
+    def plan_sheet(
+        self, count: int, *, page: int, group: int, scale: int | None, gap: int | None
+    ) -> Sheet | None:
+        """The items of one page."""
+        return plan_sheet(self.spec.shape, count, page=page, group=group, scale=scale, gap=gap)
+
+    def require_writable(
+        self, count: int, path: Path, *, columns: int, scale: int | None, frame: Frame = BARE
+    ) -> None:
         """Check the size of the grid, or of all frames of an animation."""
-        lay_out(
-            (count, *self.spec.shape), columns=columns, scale=1 if is_animation(path) else scale
-        )
+        shown = 1 if is_animation(path) else scale
+        lay_out((count, *self.spec.shape), columns=columns, scale=shown, frame=frame)
 
     def write(
-        self, items: ArrayLike, path: Path, *, columns: int, scale: int | None = None
+        self,
+        items: ArrayLike,
+        path: Path,
+        *,
+        columns: int,
+        scale: int | None = None,
+        frame: Frame = BARE,
     ) -> None:
-        """Write a grid as PNG."""
-        write_png(make_grid(items, columns=columns, scale=scale), path)
+        """Write a grid as PNG or JPEG."""
+        write_picture(make_grid(items, columns=columns, scale=scale, frame=frame), path)
 
     def write_reconstructions(
         self,
@@ -115,9 +130,11 @@ class Pictures(ItemKind):
         *,
         columns: int,
         scale: int | None = None,
+        frame: Frame = BARE,
     ) -> None:
         """Write each original next to its reconstruction."""
-        self.write(interleave(originals, reconstructions), path, columns=columns, scale=scale)
+        pairs = interleave(originals, reconstructions)
+        self.write(pairs, path, columns=columns, scale=scale, frame=frame)
 
     def write_traversal(
         self,
@@ -126,27 +143,37 @@ class Pictures(ItemKind):
         offsets: Sequence[float],
         path: Path,
         scale: int | None,
+        frame: Frame = BARE,
     ) -> None:
         """Write one row per dimension; an animation shows one offset per frame."""
         images = np.asarray(tiles)
         if is_animation(path):
             columns = math.ceil(math.sqrt(len(images)))
             frames = append_reverse(images.swapaxes(0, 1))
-            write_animation(frames, path, columns=columns, scale=scale)
+            write_animation(frames, path, columns=columns, scale=scale, frame=frame)
         else:
             flat = images.reshape(-1, *images.shape[2:])
-            self.write(flat, path, columns=len(offsets), scale=scale)
+            self.write(flat, path, columns=len(offsets), scale=scale, frame=frame)
 
-    def write_interpolation(self, paths: ArrayLike, path: Path, scale: int | None) -> None:
+    def write_interpolation(
+        self,
+        paths: ArrayLike,
+        path: Path,
+        scale: int | None,
+        frame: Frame = BARE,
+        originals: ArrayLike | None = None,
+    ) -> None:
         """Write one row per path; an animation shows them one after another, and then reversed."""
         images = np.asarray(paths)
         if is_animation(path):
             flat = images[:, :-1].reshape(-1, *images.shape[2:])  # paths share their ends
             frames = append_reverse(np.concatenate([flat, images[-1, -1:]])[:, None])
-            write_animation(frames, path, columns=1, scale=scale)
+            write_animation(frames, path, columns=1, scale=scale, frame=frame)
         else:
-            flat = images.reshape(-1, *images.shape[2:])
-            self.write(flat, path, columns=images.shape[1], scale=scale)
+            if originals is not None:
+                ends = np.asarray(originals)[:, None]
+                images = np.concatenate([ends[:-1], images, ends[1:]], 1)
+            self._write_rows(images, path, scale, frame)
 
     def write_grid(
         self,
@@ -154,13 +181,17 @@ class Pictures(ItemKind):
         index: Mapping[str, ArrayLike],  # noqa: ARG002  a picture has no place for it
         path: Path,
         scale: int | None,
+        frame: Frame = BARE,
     ) -> None:
-        """Write the grid as PNG."""
+        """Write the grid as PNG or JPEG."""
         images = np.asarray(items)
         if is_animation(path):
             raise UsageError(f"--output {path}: end the name with .png")
+        self._write_rows(images, path, scale, frame)
+
+    def _write_rows(self, images: np.ndarray, path: Path, scale: int | None, frame: Frame) -> None:
         flat = images.reshape(-1, *images.shape[2:])
-        self.write(flat, path, columns=images.shape[1], scale=scale)
+        self.write(flat, path, columns=images.shape[1], scale=scale, frame=frame)
 
     def to_bytes(self, item: ArrayLike) -> bytes:
         """An image as uint8 `(H, W, C)`, rounded as in a PNG."""
@@ -179,19 +210,21 @@ class Pictures(ItemKind):
         *,
         columns: int,
         scale: int | None,
+        frame: Frame = BARE,
     ) -> str:
-        """Write examples of each class as PNG, and return the path."""
+        """Write examples of each class, and return the path."""
         path = self.output_path(output, "data")
         if is_animation(path):
             raise UsageError(f"--output {path}: end the name with .png")
         classes = self.spec.classes
         examples = take_examples(train, len(classes), columns)
-        write_png(make_grid(examples, columns=columns, scale=scale, labels=classes), path)
+        grid = make_grid(examples, columns=columns, scale=scale, labels=classes, frame=frame)
+        write_picture(grid, path)
         return str(path)
 
     def write_item(self, item: Tensor, path: Path) -> None:
         """Write one image as PNG, without enlarging it."""
-        write_png(to_picture(to_pixels(to_unit_interval(item))), path)
+        write_picture(to_picture(to_pixels(to_unit_interval(item))), path)
 
     def summarize(self, train: Split, test: Split) -> Summary:
         """The number of images of each class."""
@@ -201,20 +234,6 @@ class Pictures(ItemKind):
         records = [{"name": name, "train": a, "test": b} for name, a, b in rows]
         header = ("class", "train", "test")
         return Summary(header, [*rows, ("all", len(train), len(test))], "classes", records)
-
-
-def take_examples(split: Split, classes: int, count: int) -> Tensor:
-    """The first `count` images of each class, `(classes * count, C, H, W)`, or of all images.
-
-    If a class has fewer, its row is filled with tiles in the colour of the gaps.
-    """
-    if not classes:
-        return gather(split.items, split.rows[: ROWS_WITHOUT_CLASSES * count])
-    tiles = torch.full((classes, count, *split.items.shape[1:]), GAP_GREY / 255)
-    for label in range(classes):
-        rows = split.rows[split.labels == label][:count]
-        tiles[label, : len(rows)] = gather(split.items, rows)
-    return tiles.flatten(0, 1)
 
 
 def is_animation(path: Path) -> bool:

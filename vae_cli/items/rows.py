@@ -15,6 +15,7 @@ from vae_cli.data.table import read_table_like, write_table
 from vae_cli.errors import UsageError, list_some
 from vae_cli.items import TABLE_SUFFIXES
 from vae_cli.items.kind import ItemKind, NamedItems, Summary
+from vae_cli.render.grid import BARE, Frame
 
 MAX_NAMED_CLASSES = 10  # in the line that `vae data` prints
 MAX_VALUES = 20_000_000  # in a table that is generated: about 200 MB of text
@@ -41,6 +42,17 @@ class Rows(ItemKind):
     def require_count(self, count: int, path: Path) -> None:
         """A table may have any number of rows."""
 
+    def plan_sheet(
+        self,
+        count: int,
+        *,
+        page: int,
+        group: int,
+        scale: int | None,
+        gap: int | None,
+    ) -> None:
+        """A table has no pages."""
+
     def require_writable(
         self,
         count: int,
@@ -48,6 +60,7 @@ class Rows(ItemKind):
         *,
         columns: int,  # noqa: ARG002  of a picture
         scale: int | None,  # noqa: ARG002  of a picture
+        frame: Frame = BARE,  # noqa: ARG002  of a picture
     ) -> None:
         """Check the number of values in the table."""
         if count * self.spec.shape[0] > MAX_VALUES:
@@ -61,6 +74,7 @@ class Rows(ItemKind):
         *,
         columns: int,  # noqa: ARG002  of a picture
         scale: int | None = None,  # noqa: ARG002  of a picture
+        frame: Frame = BARE,  # noqa: ARG002  of a picture
     ) -> None:
         """Write rows under the names of their columns."""
         write_table(path, self.spec.columns, items)
@@ -73,9 +87,10 @@ class Rows(ItemKind):
         *,
         columns: int,
         scale: int | None = None,
+        frame: Frame = BARE,
     ) -> None:
         """Write the reconstructions, in the order of the originals."""
-        self.write(reconstructions, path, columns=columns, scale=scale)
+        self.write(reconstructions, path, columns=columns, scale=scale, frame=frame)
 
     def write_traversal(
         self,
@@ -84,6 +99,7 @@ class Rows(ItemKind):
         offsets: Sequence[float],
         path: Path,
         scale: int | None,  # noqa: ARG002  of a picture
+        frame: Frame = BARE,  # noqa: ARG002  of a picture
     ) -> None:
         """Write rows after the dimension that was shifted, if it was only one, and its offset."""
         rows = np.asarray(tiles)
@@ -98,6 +114,8 @@ class Rows(ItemKind):
         paths: ArrayLike,
         path: Path,
         scale: int | None,  # noqa: ARG002  of a picture
+        frame: Frame = BARE,  # noqa: ARG002  of a picture
+        originals: ArrayLike | None = None,  # noqa: ARG002  the user has them in a file
     ) -> None:
         """Write rows after the number of their path and of their step, both from 1."""
         rows = np.asarray(paths)
@@ -110,6 +128,7 @@ class Rows(ItemKind):
         index: Mapping[str, ArrayLike],
         path: Path,
         scale: int | None,  # noqa: ARG002  of a picture
+        frame: Frame = BARE,  # noqa: ARG002  of a picture
     ) -> None:
         """Write the rows after their numbers in the index, in the order of the grid."""
         self._write_indexed(index, np.asarray(items), path)
@@ -135,6 +154,7 @@ class Rows(ItemKind):
         *,
         columns: int,  # noqa: ARG002  of a picture
         scale: int | None,  # noqa: ARG002  of a picture
+        frame: Frame = BARE,  # noqa: ARG002  of a picture
     ) -> str:
         """Return the numbers of rows and the classes; there is no picture."""
         if output is not None:

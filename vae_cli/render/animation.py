@@ -10,7 +10,7 @@ from PIL import Image
 
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
-from vae_cli.render.grid import MAX_GRID_PIXELS, lay_out, make_grid
+from vae_cli.render.grid import BARE, MAX_GRID_PIXELS, Frame, lay_out, make_grid
 
 FRAME_MILLISECONDS = 100
 MAX_EDGE = 16_383  # pixels, the limit of WebP
@@ -24,7 +24,12 @@ def append_reverse(frames: np.ndarray) -> np.ndarray:
 
 
 def write_animation(
-    frames: ArrayLike, path: Path, *, columns: int, scale: int | None = None
+    frames: ArrayLike,
+    path: Path,
+    *,
+    columns: int,
+    scale: int | None = None,
+    frame: Frame = BARE,
 ) -> None:
     """Write an animation, one grid per frame, without metadata.
 
@@ -35,26 +40,32 @@ def write_animation(
         path: ends in `.gif` or `.webp`.
         columns: tiles per row.
         scale: edge of an enlarged pixel, as in `make_grid`.
+        frame: the gap between tiles; an animation has no captions.
 
     Raises:
         UsageError: all frames together would have more than 200 million pixels.
         VAEError: the folder cannot be written or the disk is full.
     """
-    every = np.asarray(frames)
-    require_size(len(every), every.shape[1:], columns=columns, scale=scale)
-    grids = (make_grid(tiles, columns=columns, scale=scale) for tiles in every)
+    every, bare = np.asarray(frames), Frame(frame.gap)
+    require_size(len(every), every.shape[1:], columns=columns, scale=scale, frame=bare)
+    grids = (make_grid(tiles, columns=columns, scale=scale, frame=bare) for tiles in every)
     write_bytes(path, encode_animation(grids, path.suffix.lower()))
 
 
 def require_size(
-    count: int, shape: Sequence[int], *, columns: int, scale: int | None = None
+    count: int,
+    shape: Sequence[int],
+    *,
+    columns: int,
+    scale: int | None = None,
+    frame: Frame = BARE,
 ) -> None:
     """Check the size of an animation of `count` frames `(N, C, H, W)` before it is computed.
 
     Raises:
         UsageError: all frames together would have more than 200 million pixels.
     """
-    width, height = lay_out(shape, columns=columns, scale=scale).size
+    width, height = lay_out(shape, columns=columns, scale=scale, frame=frame).size
     if count * width * height > MAX_GRID_PIXELS or max(width, height) > MAX_EDGE:
         raise UsageError(
             f"an animation of {count:,} frames of {width}x{height} pixels is too large: "

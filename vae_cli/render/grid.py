@@ -1,4 +1,4 @@
-"""Grids of images, as PNG files."""
+"""Grids of images, as PNG or JPEG files."""
 
 import io
 from collections.abc import Sequence
@@ -7,14 +7,33 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
+from vae_cli.render.captions import NO_CAPTIONS, Captions, add_captions, have_room
 
 MAX_GRID_PIXELS = 200_000_000
 TILE_HEIGHT, MIN_LONGER_SIDE = 84, 420  # pixels: of a tile, and of a whole grid
+SCREEN = (1800, 1000)  # pixels: a picture with captions is not larger if it can be smaller
+MAX_JPEG_EDGE = 65_500  # pixels, the limit of the format
+JPEG_QUALITY = 95
 GAP_GREY = 40  # grey value between tiles: visible next to black, unobtrusive next to white
+
+
+class Frame(NamedTuple):
+    """What is around the tiles of a grid.
+
+    Attributes:
+        gap: pixels around each tile; None is half the edge of an enlarged pixel.
+        captions: they are left out if the tiles are too small for them.
+    """
+
+    gap: int | None = None
+    captions: Captions = NO_CAPTIONS
+
+
+BARE = Frame()
 
 
 class GridLayout(NamedTuple):
@@ -25,13 +44,15 @@ class GridLayout(NamedTuple):
         scale: edge of an enlarged pixel.
         gap: pixels around each tile.
         row_height: pixels of a row, with one gap.
-        size: width and height of the whole grid in pixels, without labels.
+        column_width: pixels of a column, with one gap.
+        size: width and height of the whole grid in pixels, without captions.
     """
 
     columns: int
     scale: int
     gap: int
     row_height: int
+    column_width: int
     size: tuple[int, int]
 
 
@@ -44,6 +65,7 @@ def make_grid(
     columns: int,
     scale: int | None = None,
     labels: Sequence[str] = (),
+    frame: Frame = BARE,
 ) -> Image.Image:
     """Place images side by side, row by row, enlarged by whole pixels without blurring.
 
@@ -52,19 +74,31 @@ def make_grid(
         columns: tiles per row.
         scale: edge of an enlarged pixel; None makes a tile about 84 pixels high, or higher if the
             whole grid would be small.
-        labels: one per row, written on its left.
+        labels: one per row, written on its left whatever the size of the tiles.
+        frame: the gap between the tiles, and the captions around them.
 
     Raises:
         UsageError: the grid would have more than 200 million pixels.
     """
-    layout = lay_out(np.shape(images), columns=columns, scale=scale)
+    layout = lay_out(np.shape(images), columns=columns, scale=scale, frame=frame)
     tiles = to_pixels(images).repeat(layout.scale, 1).repeat(layout.scale, 2)
     picture = to_picture(tile(tiles, layout.columns, layout.gap))
-    return _add_labels(picture, labels, layout.row_height, layout.gap) if labels else picture
+    captions = frame.captions
+    height, width = np.shape(images)[2:]
+    if not have_room(height, width, layout.scale):
+        captions = NO_CAPTIONS
+    if labels:
+        captions = Captions(rows=labels)
+    return picture if captions == NO_CAPTIONS else add_captions(picture, layout, captions)
 
 
-def lay_out(shape: Sequence[int], *, columns: int, scale: int | None = None) -> GridLayout:
+def lay_out(
+    shape: Sequence[int], *, columns: int, scale: int | None = None, frame: Frame = BARE
+) -> GridLayout:
     """The sizes of a grid of images `(N, C, H, W)`, before they are computed.
+
+    Without a scale, a grid with captions is made small enough for a screen, as long as its tiles
+    have room for captions.
 
     Raises:
         UsageError: it would have more than 200 million pixels.
@@ -72,17 +106,25 @@ def lay_out(shape: Sequence[int], *, columns: int, scale: int | None = None) -> 
     count, _, height, width = shape
     columns = min(columns, count)
     rows = -(-count // columns)
-    scale = scale or max(
-        1, TILE_HEIGHT // height, MIN_LONGER_SIDE // max(rows * height, columns * width)
-    )
-    gap = max(1, scale // 2)
+    if scale is None:
+        scale = _choose_scale(rows * height, columns * width, height)
+        while frame.captions != NO_CAPTIONS and have_room(height, width, scale - 1):
+            if columns * width * scale <= SCREEN[0] and rows * height * scale <= SCREEN[1]:
+                break
+            scale -= 1
+    gap = max(1, scale // 2) if frame.gap is None else frame.gap
     row_height, column_width = height * scale + gap, width * scale + gap
     if rows * row_height * columns * column_width > MAX_GRID_PIXELS:
         raise UsageError(
             f"a grid of {rows}x{columns} tiles at scale {scale} is too large: ask for fewer tiles"
         )
     size = columns * column_width + gap, rows * row_height + gap
-    return GridLayout(columns, scale, gap, row_height, size)
+    return GridLayout(columns, scale, gap, row_height, column_width, size)
+
+
+def _choose_scale(height: int, width: int, tile_height: int) -> int:
+    """The default scale for the height and width of all tiles together, and the height of one."""
+    return max(1, TILE_HEIGHT // tile_height, MIN_LONGER_SIDE // max(height, width))
 
 
 def to_pixels(images: ArrayLike) -> Pixels:
@@ -115,27 +157,18 @@ def interleave(originals: ArrayLike, reconstructions: ArrayLike) -> np.ndarray:
     return pairs.reshape(-1, *pairs.shape[2:])
 
 
-def write_png(image: Image.Image, path: Path) -> None:
-    """Write a picture as PNG.
+def write_picture(image: Image.Image, path: Path) -> None:
+    """Write a picture as PNG, or as JPEG if the name ends in `.jpg` or `.jpeg`.
 
     Raises:
+        UsageError: the picture is too large for JPEG.
         VAEError: the folder cannot be written or the disk is full.
     """
     buffer = io.BytesIO()
-    image.save(buffer, "PNG", optimize=True)
+    if path.suffix.lower() in {".jpg", ".jpeg"}:
+        if max(image.size) > MAX_JPEG_EDGE:
+            raise UsageError(f"{path}: {image.width}x{image.height} pixels are too many for JPEG")
+        image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
+    else:
+        image.save(buffer, "PNG", optimize=True)
     write_bytes(path, buffer.getvalue())
-
-
-def _add_labels(
-    picture: Image.Image, labels: Sequence[str], row_height: int, gap: int
-) -> Image.Image:
-    """Write a line of text on the left of each row, as large as the row allows."""
-    font = ImageFont.load_default(max(10, row_height // 5))
-    margin = int(max(font.getlength(label) for label in labels)) + 4 * gap + 8
-    canvas = Image.new(picture.mode, (margin + picture.width, picture.height), "black")
-    canvas.paste(picture, (margin, 0))
-    text = ImageDraw.Draw(canvas)
-    for row, label in enumerate(labels):
-        middle = gap + row * row_height + (row_height - gap) // 2
-        text.text((margin - 2 * gap - 4, middle), label, fill="white", font=font, anchor="rm")
-    return canvas

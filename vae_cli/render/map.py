@@ -26,8 +26,9 @@ def render_map(
     title: str,
     labels: Array | None = None,
     classes: Sequence[str] = (),
+    suffix: str = ".png",
 ) -> bytes:
-    """A map as the bytes of a PNG file.
+    """A map as the bytes of a file.
 
     Args:
         coordinates: of the points, `(M, 2)`.
@@ -35,6 +36,7 @@ def render_map(
         title: written above the map.
         labels: `(M,)`, indices into `classes`; None is one colour for all points.
         classes: their names, for the legend; of more than 20, only the 20 largest have colours.
+        suffix: `.png` or `.svg`.
     """
     with new_figure(8, _figure_height(coordinates)) as figure:
         axes = figure.add_subplot()
@@ -53,7 +55,7 @@ def render_map(
         axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
         _style_axes(axes, has_units=axis_labels[0].startswith(UNIT_AXES))
         _add_class_legend(figure, legend)
-        return encode_figure(figure)
+        return encode_figure(figure, suffix)
 
 
 def colour_points(

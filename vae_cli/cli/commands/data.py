@@ -7,9 +7,11 @@ import typer
 
 from vae_cli import config
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.frames import make_frame
 from vae_cli.cli.inputs import require_outside, require_writable_output
 from vae_cli.cli.options import (
     Columns,
+    Gap,
     Json,
     Output,
     Quiet,
@@ -39,6 +41,7 @@ def command(
         ),
     ] = None,
     scale: Scale = None,
+    gap: Gap = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -63,7 +66,9 @@ def command(
             f"--save-example {save_example}: {dataset.spec.name} is of {kind.items_name}; "
             f"end it with {kind.suffix}"
         )
-    result = kind.write_examples(train, test, output, columns=columns, scale=scale)
+    result = kind.write_examples(
+        train, test, output, columns=columns, scale=scale, frame=make_frame(gap, bare=True)
+    )
     if save_example:
         kind.write_item(test.items[test.rows[0]], save_example)
     header, rows, key, records = kind.summarize(train, test)

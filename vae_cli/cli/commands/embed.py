@@ -12,13 +12,13 @@ from vae_cli.cli.options import Device, Json, Quiet, RunOption, refuse_unused
 from vae_cli.data.catalogue import find_source
 from vae_cli.errors import UsageError
 from vae_cli.files import is_same_file, require_writable_file, write_bytes
-from vae_cli.items import PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.embeddings import Embedding
     from vae_cli.api.model import TrainedModel
 
 Method = Literal["pca", "umap", "tsne"]
+PLOT_SUFFIXES = (".png", ".svg")
 
 
 def command(
@@ -73,7 +73,7 @@ def command(
 
     model = open_run(run, device, terminal)
     embedding = embed_data(model, data, terminal)
-    picture = render(embedding, model.name, method, terminal) if plot else b""
+    picture = render(embedding, model.name, method, plot, terminal) if plot else b""
     write_embedding(embedding, output)
     if plot:
         write_bytes(plot, picture)
@@ -110,8 +110,10 @@ def embed_data(model: "TrainedModel", data: str | None, terminal: Terminal) -> "
         return embed(model, dataset, bar)
 
 
-def render(embedding: "Embedding", name: str, method: Method | None, terminal: Terminal) -> bytes:
-    """The map of the means as PNG; a remark says so if it shows only some of them.
+def render(
+    embedding: "Embedding", name: str, method: Method | None, plot: Path, terminal: Terminal
+) -> bytes:
+    """The map of the means in the format of `plot`; a remark says so if it shows only some of them.
 
     Without a method, two latents are the map themselves, and more of them are projected by PCA.
 
@@ -136,6 +138,7 @@ def render(embedding: "Embedding", name: str, method: Method | None, terminal: T
         f"{name}: {count} items",
         labels,
         embedding.classes,
+        plot.suffix.lower(),
     )
 
 
@@ -154,8 +157,8 @@ def require_outputs(output: Path, plot: Path | None, data: str | None, method: M
     require_library(method)
     if data and is_same_file(output, data):
         raise UsageError(f"--output {output} would overwrite what is read")
-    if plot and plot.suffix.lower() not in PICTURE_SUFFIXES:
-        raise UsageError(f"--plot {plot}: the map is written as PNG; end the name with .png")
+    if plot and plot.suffix.lower() not in PLOT_SUFFIXES:
+        raise UsageError(f"--plot {plot}: the map is a PNG or SVG; end the name with .png or .svg")
     if data:
         require_outside(data, "--plot", plot)
     for path in (output, plot):

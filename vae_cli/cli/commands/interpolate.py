@@ -6,12 +6,15 @@ from typing import Annotated
 import typer
 
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.frames import make_frame
 from vae_cli.cli.inputs import read_items, require_writable_output, take_items_of_classes
 from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import (
     AnimatedOutput,
+    Bare,
     Data,
     Device,
+    Gap,
     Invert,
     Quiet,
     RunOption,
@@ -52,9 +55,13 @@ def command(
     data: Data = None,
     output: AnimatedOutput = None,
     scale: Scale = None,
+    gap: Gap = None,
+    bare: Bare = False,
     quiet: Quiet = False,
 ) -> None:
     """Decode the path from the latent of one picture, or row, to that of the next.
+
+    In a picture, the originals are at both ends of each row, unless it has no captions.
 
     Example: `vae interpolate a.png b.png --steps 10`, or `vae interpolate --class bag --class coat`
     """
@@ -77,9 +84,13 @@ def command(
         terminal.remark(f"test items {', '.join(names)}")
     if len(items) < 2:  # noqa: PLR2004
         raise UsageError(f"{', '.join(map(str, files or []))} holds one item: name at least two")
-    count = (len(items) - 1) * steps
-    model.kind.require_writable(count, path, columns=steps, scale=scale)
+    shares = [f"{100 * step / (steps - 1):.0f} %" for step in range(steps)]
+    columns = ["original", *shares, "original"]
+    frame = make_frame(gap, bare=bare, columns=columns, rows=names[:-1], ends=names[1:])
+    width = steps if bare else len(columns)
+    count = (len(items) - 1) * width
+    model.kind.require_writable(count, path, columns=width, scale=scale, frame=frame)
     with terminal.spinner("decoding"):
         paths = model.interpolate(items, steps, spherical=spherical)
-        model.kind.write_interpolation(paths, path, scale)
+        model.kind.write_interpolation(paths, path, scale, frame, None if bare else items)
     terminal.result(path)

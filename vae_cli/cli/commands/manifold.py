@@ -7,9 +7,10 @@ import typer
 
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.dims import parse_dims
+from vae_cli.cli.frames import make_frame, two_decimals
 from vae_cli.cli.inputs import require_writable_output
 from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import Device, Json, Output, Quiet, RunOption, Scale
+from vae_cli.cli.options import Bare, Device, Gap, Json, Output, Quiet, RunOption, Scale
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ def command(
     device: Device = "auto",
     output: Output = None,
     scale: Scale = None,
+    gap: Gap = None,
+    bare: Bare = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -46,23 +49,26 @@ def command(
     model = open_run(run, device, terminal)
     path = model.kind.output_path(output, "manifold")
     dims = choose_plane(dim, model.kl_by_dim)
-    model.kind.require_writable(count**2, path, columns=count, scale=scale)
     from vae_cli.latent.plane import quantile_plane
 
+    latents = quantile_plane(count, dims, model.model.latent_dim)
+    ticks = list(map(two_decimals, latents[0, :, dims[0]].tolist()))
+    axes = f"z{dims[0]} from left to right, z{dims[1]} from bottom to top"
+    frame = make_frame(gap, bare=bare, title=axes, columns=ticks, rows=ticks[::-1])
+    model.kind.require_writable(count**2, path, columns=count, scale=scale, frame=frame)
     with terminal.spinner("decoding"):
-        latents = quantile_plane(count, dims, model.model.latent_dim)
         items = model.decode(latents.flatten(0, 1))
         tiles = items.reshape(count, count, *items.shape[1:])
         index = {f"z{number}": latents[..., number] for number in dims}
-        model.kind.write_grid(tiles, index, path, scale)
+        model.kind.write_grid(tiles, index, path, scale, frame)
     values = latents[0, :, dims[0]].tolist()
     kl = [float(model.kl_by_dim[number]) for number in dims]
     if json:
         terminal.json({"output": str(path), "dims": dims, "kl": kl, "values": values})
         return
     sides = zip(("left to right", "bottom to top"), dims, kl, strict=True)
-    axes = [f"{side}: dimension {number} ({nats:.2f} nats)" for side, number, nats in sides]
-    terminal.remark(f"{'; '.join(axes)}; both from {values[0]:.2f} to {values[-1]:.2f}")
+    sentences = [f"{side}: dimension {number} ({nats:.2f} nats)" for side, number, nats in sides]
+    terminal.remark(f"{'; '.join(sentences)}; both from {values[0]:.2f} to {values[-1]:.2f}")
     terminal.result(path)
 
 

@@ -1,20 +1,24 @@
 """`vae reconstruct`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.frames import describe_page, frame_sheet, make_frame
 from vae_cli.cli.inputs import read_items, require_writable_output, take_test_items
 from vae_cli.cli.opening import choose_seed, open_run
 from vae_cli.cli.options import (
+    Bare,
     Data,
     Device,
+    Gap,
     Invert,
     Json,
     Noise,
     Output,
+    Page,
     Quiet,
     RunOption,
     SamplePosterior,
@@ -24,10 +28,14 @@ from vae_cli.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from vae_cli.api.arrays import Array
+    from vae_cli.api.model import TrainedModel
     from vae_cli.latent.reconstruction import Reconstruction
 
 MAX_TABLE_ROWS = 100  # with more items, only their mean is printed
+PAIR = 2  # tiles
 MAX_COLUMN_PAIRS = 10  # with more pairs, the picture has several columns of them
 
 
@@ -58,6 +66,9 @@ def command(
     data: Data = None,
     output: Output = None,
     scale: Scale = None,
+    gap: Gap = None,
+    page: Page = None,
+    bare: Bare = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -73,6 +84,7 @@ def command(
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
     is_random = sample or noise
     refuse_unused("--seed", seed is not None and not is_random, "add --sample or --noise")
+    refuse_unused("--page", page is not None and bare, "leave out --no-captions")
     model = open_run(run, device, terminal, data)
     path = model.kind.output_path(output, "reconstruct")
     seed = choose_seed(seed, terminal) if is_random else None
@@ -86,9 +98,61 @@ def command(
         terminal.remark(f"the test set has {len(items)} items", "yellow")
     with terminal.spinner("decoding"):
         result = model.reconstruct(items, sample=sample, noise=noise, seed=seed)
-        columns = tiles_per_row(len(items))
-        model.kind.write_reconstructions(items, result.items, path, columns=columns, scale=scale)
+        shown = Shown(names, items, result, model.figure)
+        part = write_pairs(model, shown, path, scale=scale, gap=gap, page=page, bare=bare)
+    if part:
+        terminal.remark(part)
     print_figures(terminal, path, names, result, model.figure, json=json)
+
+
+class Shown(NamedTuple):
+    """Items with their names, and the result; `figure` is the name of the distortion."""
+
+    names: list[str]
+    items: "Tensor"
+    result: "Reconstruction[Array]"
+    figure: str
+
+
+def write_pairs(
+    model: "TrainedModel",
+    shown: Shown,
+    path: Path,
+    *,
+    scale: int | None,
+    gap: int | None,
+    page: int | None,
+    bare: bool,
+) -> str:
+    """Write each item next to its reconstruction, and return which page of them it is, if any.
+
+    Raises:
+        UsageError: there is no such page.
+    """
+    items, decoded, write = shown.items, shown.result.items, model.kind.write_reconstructions
+    count, wanted = len(items), page or 1
+    sheet = model.kind.plan_sheet(count, page=wanted, group=PAIR, scale=scale, gap=gap)
+    if bare or sheet is None:
+        refuse_unused("--page", page is not None, "leave out --scale")
+        frame = make_frame(gap, bare=True)
+        write(items, decoded, path, columns=tiles_per_row(count), scale=scale, frame=frame)
+        return ""
+    title = "" if sheet.is_list else f"original and decoded; {shown.figure.upper()}, KL in nats"
+    texts = caption_items(shown, in_list=sheet.is_list)
+    frame = frame_sheet(sheet, texts, gap, columns=("original", "decoded"), title=title)
+    on_page = items[sheet.items], decoded[sheet.items]
+    write(*on_page, path, columns=sheet.columns, scale=scale, frame=frame)
+    return describe_page(sheet, wanted)
+
+
+def caption_items(shown: Shown, *, in_list: bool) -> list[str]:
+    """The name of each item with its distortion and KL."""
+    between, unit = ("\n", " nats") if in_list else (" · ", "")
+    figures = shown.result.distortion.tolist(), shown.result.kl.tolist()
+    return [
+        f"{name}\n{shown.figure.upper()} {distortion:.1f}{between}KL {kl:.1f}{unit}"
+        for name, distortion, kl in zip(shown.names, *figures, strict=True)
+    ]
 
 
 def print_figures(

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.frames import make_frame
 from vae_cli.cli.inputs import require_writable_output
 from vae_cli.cli.opening import choose_seed, open_run
 from vae_cli.cli.options import (
     AnimatedOutput,
     Columns,
     Device,
+    Gap,
     Noise,
     Quiet,
     RunOption,
@@ -23,6 +25,7 @@ from vae_cli.items import ANIMATION_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
+    from vae_cli.render.grid import Frame
 
 FRAMES_PER_SAMPLE = 8  # from one sample to the next
 
@@ -60,6 +63,7 @@ def command(
     output: AnimatedOutput = None,
     columns: Columns = 8,
     scale: Scale = None,
+    gap: Gap = None,
     quiet: Quiet = False,
 ) -> None:
     """Generate images, or rows of a table, from the prior or a fitted mixture.
@@ -70,7 +74,7 @@ def command(
     require_writable_output(output, animated=True)
     model = open_run(run, device, terminal)
     path = model.kind.output_path(output, "sample")
-    seed = choose_seed(seed, terminal)
+    seed, frame = choose_seed(seed, terminal), make_frame(gap, bare=True)
     if sampler != "prior":
         from vae_cli.api.samplers import with_sampler
 
@@ -79,17 +83,23 @@ def command(
     with terminal.spinner("decoding"):
         if path.suffix.lower() in ANIMATION_SUFFIXES:
             refuse_unused("--noise", noise, "write a picture")
-            animate(model, path, count or 16, temperature, seed, scale)
+            animate(model, path, count or 16, temperature, seed, scale, frame)
         else:
             count = count or 64
-            model.kind.require_writable(count, path, columns=columns, scale=scale)
+            model.kind.require_writable(count, path, columns=columns, scale=scale, frame=frame)
             items = model.sample(count, temperature=temperature, noise=noise, seed=seed)
-            model.kind.write(items, path, columns=columns, scale=scale)
+            model.kind.write(items, path, columns=columns, scale=scale, frame=frame)
     terminal.result(path)
 
 
 def animate(
-    model: "TrainedModel", path: Path, count: int, temperature: float, seed: int, scale: int | None
+    model: "TrainedModel",
+    path: Path,
+    count: int,
+    temperature: float,
+    seed: int,
+    scale: int | None,
+    frame: "Frame",
 ) -> None:
     """Write an animation in which each sample turns into the next, and the last into the first.
 
@@ -100,6 +110,6 @@ def animate(
     from vae_cli.render.animation import require_size, write_animation
 
     shape = (1, *model.spec.shape)
-    require_size(count * FRAMES_PER_SAMPLE, shape, columns=1, scale=scale)
+    require_size(count * FRAMES_PER_SAMPLE, shape, columns=1, scale=scale, frame=frame)
     frames = model.sample_loop(count, FRAMES_PER_SAMPLE, temperature=temperature, seed=seed)
-    write_animation(frames[:, None], path, columns=1, scale=scale)
+    write_animation(frames[:, None], path, columns=1, scale=scale, frame=frame)

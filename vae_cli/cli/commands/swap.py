@@ -8,11 +8,14 @@ import typer
 
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.dims import parse_dims
+from vae_cli.cli.frames import make_frame
 from vae_cli.cli.inputs import Chosen, read_items, require_writable_output, take_items_of_classes
 from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import (
+    Bare,
     Data,
     Device,
+    Gap,
     Invert,
     Json,
     Output,
@@ -26,6 +29,7 @@ from vae_cli.errors import UsageError
 if TYPE_CHECKING:
     from vae_cli.api.arrays import Array
     from vae_cli.api.model import TrainedModel
+    from vae_cli.render.grid import Frame
 
 PAIR = 2  # items
 
@@ -61,6 +65,8 @@ def command(
     data: Data = None,
     output: Output = None,
     scale: Scale = None,
+    gap: Gap = None,
+    bare: Bare = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -88,7 +94,8 @@ def command(
         )
     require_pair(chosen, files or classes or [])
     with terminal.spinner("decoding"):
-        means = write_swap(model, chosen, dims, path, scale)
+        frame = make_frame(gap, bare=bare, columns=title_columns(dims), rows=chosen.names)
+        means = write_swap(model, chosen, dims, path, scale, frame)
     print_means(terminal, path, chosen.names, dims, means, model, json=json)
 
 
@@ -103,8 +110,19 @@ def require_pair(chosen: Chosen, typed: Sequence[object]) -> None:
         raise UsageError(f"{named}: an exchange needs two items, not {len(chosen.items)}")
 
 
+def title_columns(dims: Sequence[int]) -> tuple[str, str, str]:
+    """The captions of the three columns."""
+    exchanged = f"z{dims[0]}" if len(dims) == 1 else f"{len(dims)} latents"
+    return "original", "decoded", f"{exchanged} of\nthe other"
+
+
 def write_swap(
-    model: "TrainedModel", chosen: Chosen, dims: Sequence[int], path: Path, scale: int | None
+    model: "TrainedModel",
+    chosen: Chosen,
+    dims: Sequence[int],
+    path: Path,
+    scale: int | None,
+    frame: "Frame",
 ) -> "Array":
     """Write the items, their reconstructions and the exchanged ones; returns the means `(2, D)`."""
     import numpy as np
@@ -116,7 +134,7 @@ def write_swap(
     exchanged = model.decode(exchange(torch.from_numpy(means), dims))
     shown = np.stack([chosen.items, model.decode(means), exchanged], 1)
     index = {"item": [[1] * 3, [2] * 3], "decoded": [[0, 1, 1]] * 2, "exchanged": [[0, 0, 1]] * 2}
-    model.kind.write_grid(shown, index, path, scale)
+    model.kind.write_grid(shown, index, path, scale, frame)
     return means
 
 

@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli.console import Terminal
-from vae_cli.cli.dims import parse_dims
+from vae_cli.cli.dims import active_dims, parse_dims
+from vae_cli.cli.frames import make_frame, name_latent, signed
 from vae_cli.cli.inputs import read_items, require_writable_output, take_test_items
 from vae_cli.cli.offsets import parse_offsets
 from vae_cli.cli.opening import choose_seed, open_run
 from vae_cli.cli.options import (
     AnimatedOutput,
+    Bare,
     Data,
     Device,
+    Gap,
     Invert,
     Json,
     Quiet,
@@ -52,9 +55,15 @@ def command(
     dim: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="K|all", help="Shift only this dimension; 1,2 makes two rows, all one for each."
+            metavar="K|active",
+            help="Shift only this dimension; 1,2 makes two rows, and active, or all, one for each "
+            "dimension that carries information.",
         ),
     ] = None,
+    silent: Annotated[
+        bool,
+        typer.Option("--silent", help="With --dim all, keep the dimensions that change nothing."),
+    ] = False,
     level: Annotated[
         int,
         typer.Option(min=0, help="Level of a hierarchical model to shift; 0 is the top one."),
@@ -71,36 +80,46 @@ def command(
     data: Data = None,
     output: AnimatedOutput = None,
     scale: Scale = None,
+    gap: Gap = None,
+    bare: Bare = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Shift the latent of one picture, or row, and decode it.
 
-    Example: `vae traverse --offset -0.5:3:0.25`, or `vae traverse --dim all -o traverse.gif`
+    Example: `vae traverse --offset -0.5:3:0.25`, or `vae traverse --dim active -o traverse.gif`
     """
     terminal = Terminal(quiet=quiet)
     require_writable_output(output, [file] if file else [], animated=True)
     refuse_unused("--index", index is not None and file is not None, "leave out FILE")
     refuse_unused("--data", data is not None and file is not None, "leave out FILE")
     refuse_unused("--seed", seed is not None and not sample, "add --sample")
+    refuse_unused("--silent", silent and dim != ["all"], "add --dim all")
     offsets = parse_offsets(("-3:3.5:0.5" if dim else "-0.5:3:0.25") if offset is None else offset)
     model = open_run(run, device, terminal, data)
     path = model.kind.output_path(output, "traverse")
     require_level(model, level)
     seed = choose_seed(seed, terminal) if sample else None
     with terminal.spinner("reading"):
-        _, items = (
+        names, items = (
             read_items(model, [file], terminal, invert=invert)
             if file
             else take_test_items(model, index or 0, 1)
         )
     kl_by_dim = model.kl_by_dim_of(items[:1], level) if level else model.kl_by_dim
-    dims = parse_dims(dim, kl_by_dim) if dim else None
+    dims = choose_rows(dim, kl_by_dim, terminal, silent=silent) if dim else None
     count = len(offsets) * len(dims or [0])
-    model.kind.require_writable(count, path, columns=len(offsets), scale=scale)
+    frame = make_frame(
+        gap,
+        bare=bare,
+        title=f"{names[0]}, {'one latent' if dims else 'all latents'} shifted by",
+        columns=[signed(offset) for offset in offsets],
+        rows=[name_latent(number, float(kl_by_dim[number])) for number in dims or ()],
+    )
+    model.kind.require_writable(count, path, columns=len(offsets), scale=scale, frame=frame)
     with terminal.spinner("decoding"):
         tiles = model.traverse(items[:1], offsets, dims, seed=seed, level=level)
-        model.kind.write_traversal(tiles, dims, offsets, path, scale)
+        model.kind.write_traversal(tiles, dims, offsets, path, scale, frame)
     print_rows(terminal, path, offsets, dims, kl_by_dim, json=json)
 
 
@@ -114,6 +133,26 @@ def require_level(model: "TrainedModel", level: int) -> None:
     if level >= count:
         remedy = f"choose 0 to {count - 1}" if count > 1 else "this model has only level 0"
         raise UsageError(f"--level {level}: {remedy}")
+
+
+def choose_rows(
+    words: list[str], kl_by_dim: "Tensor", terminal: Terminal, *, silent: bool
+) -> list[int]:
+    """The dimensions to shift; unless it is asked for them, `all` leaves out the silent ones.
+
+    Raises:
+        UsageError: as in `parse_dims`, or no dimension is active.
+    """
+    active = active_dims(kl_by_dim)
+    if words == ["active"] and not active:
+        raise UsageError("--dim active: none of the dimensions carries information")
+    dims = parse_dims(words, kl_by_dim)
+    left_out = len(kl_by_dim) - len(active)
+    if words != ["all"] or silent or not (active and left_out):
+        return dims
+    what = "dimension that changes" if left_out == 1 else "dimensions that change"
+    terminal.remark(f"without {left_out} {what} nothing; --silent keeps them")
+    return active
 
 
 def print_rows(

@@ -1,0 +1,194 @@
+"""How strange items are to a trained model."""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vae_cli.api.evaluation import open_subject, prepare
+from vae_cli.api.model import TrainedModel
+from vae_cli.data.catalogue import is_picture, open_dataset_for
+from vae_cli.data.dataset import Progress, Split, ignore_progress
+from vae_cli.evaluation.encoding import encode
+from vae_cli.evaluation.report import Stage, ignore_stage
+from vae_cli.evaluation.scores import (
+    SAMPLES,
+    Measures,
+    ScoreName,
+    choose_score,
+    compute_score,
+    join,
+    measure,
+    percentiles,
+)
+from vae_cli.evaluation.subject import Subject
+from vae_cli.files import escape_formula
+
+MAX_HELD_OUT = 2000  # items that others are compared with
+
+Part = tuple[list[str], Split]  # names and items
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of N items.
+
+    Attributes:
+        names: with their class, if it is known.
+        by: the score that orders them.
+        score: higher for stranger items, float64 `(N,)`.
+        percentile: the percentage of held-out items that are less strange.
+        measures: everything that is known about the items.
+        held_out: the number of held-out items that they are compared with.
+        parts: the items themselves.
+        is_coded: whether the likelihood is that of a code for pixels with 256 values.
+    """
+
+    names: list[str]
+    by: ScoreName
+    score: Tensor
+    percentile: Tensor
+    measures: Measures
+    held_out: int
+    parts: list[Split]
+    is_coded: bool
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def order(self) -> list[int]:
+        """The places of the items, the strangest first; one without a number is strangest."""
+        comparable = self.score.nan_to_num(nan=torch.inf)
+        places: list[int] = comparable.argsort(descending=True, stable=True).tolist()
+        return places
+
+    def columns(self) -> dict[str, Tensor]:
+        """Every number about the items, by name, `(N,)` each."""
+        found = {
+            "percentile": self.percentile,
+            "score": self.score,
+            "log_likelihood": self.measures.bound,
+            "elbo": self.measures.elbo,
+            "distortion": self.measures.distortion,
+            "kl": self.measures.kl,
+            "neighbour_distance": self.measures.distance,
+        }
+        return found | ({"code_length": self.measures.code} if len(self.measures.code) else {})
+
+    def rows(self) -> Iterator[list[str]]:
+        """The rows of a table, the strangest item first; its columns are `name` and `columns`."""
+        columns = list(self.columns().values())
+        for place in self.order():
+            name = self.names[place].encode(errors="backslashreplace").decode()
+            numbers = [f"{column[place].item():.9g}" for column in columns]
+            yield [escape_formula(name), *numbers]
+
+    def take(self, places: list[int]) -> Tensor:
+        """Items as the data have them, `(M, ...)`."""
+        bounds = torch.tensor([len(part) for part in self.parts]).cumsum(0)
+        found = []
+        for place in places:
+            number = int(torch.searchsorted(bounds, place, right=True))
+            part = self.parts[number]
+            row = part.rows[place - int(bounds[number]) + len(part)]
+            found.append(part.items[row])
+        return torch.stack(found)
+
+
+def score_items(
+    model: TrainedModel,
+    data: str | None = None,
+    *,
+    by: ScoreName | None = None,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    stage: Stage = ignore_stage,
+) -> Scores:
+    """Score every item of some data, or of the test set of the run.
+
+    Args:
+        model: a trained model, whose data must be there, because the items are compared with them.
+        data: the name of a data set, or the path of a folder, picture, array or table.
+        by: the score that orders the items; None is `adjusted` for images and `likelihood` for
+            rows.
+        samples: importance samples of each item.
+        seed: of the noise.
+        stage: shows the progress of a part of the work with a name.
+
+    Raises:
+        UsageError: the data are missing or do not fit the model, or no item is held out.
+
+    Example:
+        >>> from vae_cli import load
+        >>> scores = score_items(load(), samples=2)
+        >>> len(scores), len(scores.order())
+        (10000, 10000)
+    """
+    chosen = choose_score(by, is_image=model.spec.is_image)
+    with stage("reading") as progress:
+        subject = open_subject(model, progress)
+        parts = own_parts(model, subject) if data is None else read_parts(model, data, progress)
+    with stage("encoding") as progress:
+        train = encode(model.model, subject.train, progress).mean
+    found = []
+    for _, split in parts:
+        with stage("scoring") as progress:
+            found.append(measure(model.model, split, train, samples, seed, progress))
+    items = held_out = join(found)
+    if data is not None:
+        with stage("held-out items") as progress:
+            reference = choose_held_out(subject.test)
+            held_out = measure(model.model, reference, train, samples, seed, progress)
+    score = compute_score(chosen, items, held_out)
+    usual = compute_score(chosen, held_out, held_out)
+    return Scores(
+        [name for names, _ in parts for name in names],
+        chosen,
+        score,
+        percentiles(score, usual),
+        items,
+        len(usual),
+        [split for _, split in parts],
+        model.model.likelihood.is_discrete,
+    )
+
+
+def choose_held_out(test: Split) -> Split:
+    """The held-out items that others are compared with: all, or a fixed random part of many."""
+    order = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))
+    return test.take(order[:MAX_HELD_OUT].sort().values)
+
+
+def own_parts(model: TrainedModel, subject: Subject) -> list[Part]:
+    """The test set of the run."""
+    with warnings.catch_warnings(action="ignore"):  # the training has warned already
+        names = model.data().names(subject.test)
+    return [(with_classes(names, subject.test, subject.spec.classes), subject.test)]
+
+
+def read_parts(model: TrainedModel, data: str, progress: Progress = ignore_progress) -> list[Part]:
+    """All items of other data, or one picture.
+
+    Raises:
+        UsageError: they cannot be read, or do not fit the model.
+    """
+    if is_picture(data):
+        names, items, _ = model.kind.read_files([Path(data)], invert=False)
+        return [(names, prepare(model, Split.whole(items)))]
+    dataset = open_dataset_for(model.spec, data, progress)
+    parts = [part for part in (dataset.train(), dataset.test()) if len(part)]
+    return [
+        (with_classes(dataset.names(part), part, dataset.spec.classes), prepare(model, part))
+        for part in parts
+    ]
+
+
+def with_classes(names: list[str], split: Split, classes: tuple[str, ...]) -> list[str]:
+    """The names of items with those of their classes, if they are known."""
+    if not classes or len(split.labels) != len(names):
+        return names
+    labels = split.labels.tolist()
+    return [f"{name} {classes[label]}" for name, label in zip(names, labels, strict=True)]

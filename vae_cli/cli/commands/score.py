@@ -1,0 +1,232 @@
+"""`vae score`."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from vae_cli.cli.console import Terminal
+from vae_cli.cli.frames import frame_sheet
+from vae_cli.cli.inputs import require_outside
+from vae_cli.cli.opening import open_run
+from vae_cli.cli.options import Data, Device, Gap, Json, Quiet, RunOption, Scale, refuse_unused
+from vae_cli.errors import UsageError
+from vae_cli.files import is_same_file, require_writable_file, write_csv
+from vae_cli.items import PICTURE_SUFFIXES
+
+if TYPE_CHECKING:
+    from vae_cli.api.model import TrainedModel
+    from vae_cli.api.scoring import Scores
+
+PAIR = 2  # tiles
+FEW_HELD_OUT = 30  # with fewer, a line through them is uncertain
+By = Literal["adjusted", "likelihood", "complexity", "distortion", "kl", "neighbours"]
+
+
+def command(
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help="A folder of pictures, a picture, an array file, a table, or the name of a data "
+            "set. [default: the test set of the run]",
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option(min=1, max=1000, help="Number of items to show, the strangest first.")
+    ] = 20,
+    by: Annotated[
+        By | None,
+        typer.Option(help="What orders the items. [default: adjusted, and likelihood for a table]"),
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, max=100_000, help="Importance samples of each item.")
+    ] = 20,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the random numbers.")
+    ] = 0,
+    run: RunOption = None,
+    device: Device = "auto",
+    held_out: Data = None,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="File to write: .csv of all items.", rich_help_panel="Output"
+        ),
+    ] = Path("score.csv"),
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.png",
+            help="Write a picture of the strangest items as well.",
+            rich_help_panel="Output",
+        ),
+    ] = None,
+    scale: Scale = None,
+    gap: Gap = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Find the strange items: score every one, the least likely first.
+
+    Example: `vae score --plot strange.png`, or `vae score photos/ --top 50 -o scores.csv`
+    """
+    terminal = Terminal(quiet=quiet)
+    require_outputs(output, plot, data)
+    refuse_unused("--scale", scale is not None and plot is None, "add --plot strange.png")
+    refuse_unused("--gap", gap is not None and plot is None, "add --plot strange.png")
+    if data is not None:
+        require_data(data)
+    model = open_run(run, device, terminal, held_out)
+    if plot and not model.spec.is_image:
+        raise UsageError(f"--plot {plot}: a table of numbers has no picture")
+    from vae_cli.api.scoring import score_items
+
+    scores = score_items(model, data, by=by, samples=samples, seed=seed, stage=terminal.bar)
+    write_csv(output, ["name", *scores.columns()], scores.rows())
+    places = scores.order()[:top]
+    if plot:
+        with terminal.spinner("decoding"):
+            write_strange(model, scores, places, plot, terminal, scale=scale, gap=gap)
+    print_scores(terminal, scores, places, [output, *([plot] if plot else [])], json=json)
+
+
+def require_data(data: str) -> None:
+    """Check the name of the data before torch is imported.
+
+    Raises:
+        UsageError: there are no such data.
+    """
+    from vae_cli.data.catalogue import find_source, is_picture
+
+    if not is_picture(data):
+        find_source(data)
+
+
+def require_outputs(output: Path, plot: Path | None, data: str | None) -> None:
+    """Check the output files before the model is loaded.
+
+    Raises:
+        UsageError: an extension cannot be written, or a file would overwrite the data, or be taken
+            for one of its pictures.
+        VAEError: an output file is not a file, such as a folder, a pipe or a device.
+    """
+    if output.suffix.lower() != ".csv":
+        raise UsageError(f"--output {output}: end the name with .csv")
+    if plot and plot.suffix.lower() not in PICTURE_SUFFIXES:
+        raise UsageError(f"--plot {plot}: end the name with .png or .jpg")
+    if data and is_same_file(output, data):
+        raise UsageError(f"--output {output} would overwrite what is read")
+    if data:
+        require_outside(data, "--plot", plot)
+    for path in (output, plot):
+        if path:
+            require_writable_file(path)
+
+
+def write_strange(
+    model: "TrainedModel",
+    scores: "Scores",
+    places: Sequence[int],
+    path: Path,
+    terminal: Terminal,
+    *,
+    scale: int | None,
+    gap: int | None,
+) -> None:
+    """Write some items beside their reconstructions, with the score of each.
+
+    Raises:
+        UsageError: the picture would be too large.
+        VAEError: the file cannot be written.
+    """
+    from vae_cli.data.batches import to_unit_interval
+    from vae_cli.render.grid import Frame
+
+    sheet = model.kind.plan_sheet(len(places), page=1, group=PAIR, scale=scale, gap=gap)
+    frame, columns = Frame(gap), PAIR
+    if sheet:
+        shown = [places[place] for place in sheet.items]
+        texts = caption_scores(scores, shown)
+        title = f"strangest of {len(scores):,} items: {scores.by} score, percentile"
+        if len(shown) < len(places):
+            terminal.remark(f"the picture has room for the first {len(shown)}")
+        sheet = sheet._replace(items=range(len(shown)))
+        frame = frame_sheet(sheet, texts, gap, columns=("original", "decoded"), title=title)
+        places, columns = shown, sheet.columns
+    items = to_unit_interval(scores.take(list(places)))
+    decoded = model.reconstruct(items).items
+    write = model.kind.write_reconstructions
+    write(items, decoded, path, columns=columns, scale=scale, frame=frame)
+
+
+def caption_scores(scores: "Scores", places: Sequence[int]) -> list[str]:
+    """The name of each item with its score and its percentile."""
+    return [
+        f"{scores.names[place]}\n{scores.score[place]:.1f} · {scores.percentile[place]:.2f} %"
+        for place in places
+    ]
+
+
+def print_scores(
+    terminal: Terminal,
+    scores: "Scores",
+    places: Sequence[int],
+    paths: Sequence[Path],
+    *,
+    json: bool,
+) -> None:
+    """Print the strangest items, and the paths of the files."""
+    columns = scores.columns()
+    if json:
+        top = [
+            {"name": scores.names[place]}
+            | {name: to_number(column[place].item()) for name, column in columns.items()}
+            for place in places
+        ]
+        facts = {"by": scores.by, "items": len(scores), "held_out": scores.held_out}
+        terminal.json({"output": list(map(str, paths)), **facts, "top": top})
+        return
+    warn_of_limits(terminal, scores)
+    terminal.remark(
+        f"by {scores.by}; percentile among {scores.held_out:,} held-out items; in nats, except for "
+        "the distance"
+    )
+    shown = {
+        "percentile": "percentile",
+        "score": "score",
+        "log_likelihood": "log p(x)",
+        "distortion": "-log p(x|z)",
+        "kl": "KL",
+        "neighbour_distance": "distance",
+    }
+    table = [
+        (scores.names[place], *(f"{columns[name][place].item():.2f}" for name in shown))
+        for place in places
+    ]
+    terminal.table(("", *shown.values()), table)
+    for path in paths:
+        terminal.result(path)
+
+
+def warn_of_limits(terminal: Terminal, scores: "Scores") -> None:
+    """Say when a score means less than it seems to."""
+    if scores.by == "complexity" and not scores.is_coded:
+        terminal.remark(
+            "complexity misleads here: it needs the likelihood of pixels with 256 values, as of "
+            "vae train --likelihood logistic",
+            "yellow",
+        )
+    if scores.held_out < FEW_HELD_OUT:
+        terminal.remark(
+            f"the run has only {scores.held_out} held-out items, so percentiles are coarse and the "
+            "adjusted score is uncertain",
+            "yellow",
+        )
+
+
+def to_number(value: float) -> float | None:
+    """A number for JSON, which has neither infinity nor NaN."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,155 @@
+"""How strange each item is to a model: scores that are higher for stranger items, in nats.
+
+    likelihood  −log p(x), from the importance-weighted bound
+    adjusted    −log p(x) − f(L(x)),  f the least-squares line through the held-out items
+    complexity  −log p(x) − L(x)                                    Serra et al. (2020)
+    distortion  −log p(x|z)
+    kl          KL(q(z|x) ‖ p(z))
+    neighbours  the mean distance from the mean of q(z|x) to the nearest ones of the training set
+
+L(x) is the length of the image as a PNG. A likelihood is high for simple images, such as a black
+one, whatever they show. `complexity` takes this into account in the units of a code, so it needs a
+likelihood of pixels with 256 values. `adjusted` learns from held-out items how much −log p(x) rises
+with L(x), so it works with every likelihood of images.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from vae_cli.data.dataset import Progress, Split, ignore_progress
+from vae_cli.errors import UsageError
+from vae_cli.evaluation.complexity import code_lengths
+from vae_cli.evaluation.encoding import encode
+from vae_cli.evaluation.likelihood import estimate_likelihoods
+from vae_cli.model import LatentModel
+
+ScoreName = Literal["adjusted", "likelihood", "complexity", "distortion", "kl", "neighbours"]
+SCORE_NAMES: tuple[ScoreName, ...] = get_args(ScoreName)
+NEED_CODE = ("adjusted", "complexity")  # they need the lengths of images
+SAMPLES = 20
+NEIGHBOURS = 5
+CHUNK_ITEMS = 250  # whose distances to all training items are computed at a time
+PERCENT = 100
+
+
+@dataclass(frozen=True)
+class Measures:
+    """What is known about each item: float64 `(N,)` in nats, except for `distance`.
+
+    Attributes:
+        bound: the importance-weighted bound of log p(x).
+        distortion: −log p(x|z) with its constant, the mean over samples.
+        kl: KL(q(z|x) ‖ p(z)).
+        distance: the mean distance to the nearest latent means of the training set.
+        code: the length as a PNG; empty for rows of a table.
+    """
+
+    bound: Tensor
+    distortion: Tensor
+    kl: Tensor
+    distance: Tensor
+    code: Tensor
+
+    @property
+    def elbo(self) -> Tensor:
+        """The evidence lower bound."""
+        return -(self.distortion + self.kl)
+
+
+def measure(
+    model: LatentModel,
+    split: Split,
+    train: Tensor,
+    samples: int,
+    seed: int,
+    progress: Progress = ignore_progress,
+) -> Measures:
+    """Measure every item of a split.
+
+    Args:
+        model: in evaluation mode.
+        split: what the model takes.
+        train: the latent means of the training set, `(M, D)`.
+        samples: K, of the importance-weighted bound.
+        seed: of the noise; an item has the same noise in any subset of its data.
+        progress: called with the number of items that are done, and the number of all.
+    """
+    found = estimate_likelihoods(model, split, samples, seed, progress)
+    distance = neighbour_distances(encode(model, split).mean, train)
+    code = code_lengths(split)
+    missing = torch.empty(0, dtype=torch.float64)
+    return Measures(
+        found.bound, found.distortion, found.kl, distance, missing if code is None else code
+    )
+
+
+def join(parts: Sequence[Measures]) -> Measures:
+    """The items of several splits."""
+    names = [field.name for field in fields(Measures)]
+    return Measures(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+
+def neighbour_distances(means: Tensor, train: Tensor) -> Tensor:
+    """The mean distance of latents `(N, D)` to the nearest training ones `(M, D)`: float64 `(N,)`.
+
+    A training item is one of its own neighbours, at the distance 0.
+    """
+    count = min(NEIGHBOURS, len(train))
+    parts = [
+        torch.cdist(some, train).topk(count, largest=False).values.double().mean(1)
+        for some in means.split(CHUNK_ITEMS)
+    ]
+    return torch.cat(parts)
+
+
+def choose_score(wanted: ScoreName | None, *, is_image: bool) -> ScoreName:
+    """The score that was asked for, or the best one for the kind of items; see docs/scoring.md.
+
+    Raises:
+        UsageError: rows of a table have no code length.
+    """
+    if wanted in NEED_CODE and not is_image:
+        raise UsageError(f"--by {wanted}: rows of a table have no PNG; use --by likelihood")
+    return wanted or ("adjusted" if is_image else "likelihood")
+
+
+def compute_score(name: ScoreName, items: Measures, held_out: Measures) -> Tensor:
+    """How strange each item is: float64 `(N,)`, higher for stranger items.
+
+    Args:
+        name: of the score.
+        items: what to score.
+        held_out: items that the model should find ordinary.
+    """
+    match name:
+        case "likelihood":
+            return -items.bound
+        case "adjusted":
+            slope, intercept = fit_line(held_out.code, -held_out.bound)
+            return -items.bound - (slope * items.code + intercept)
+        case "complexity":
+            return -items.bound - items.code
+        case "distortion":
+            return items.distortion
+        case "kl":
+            return items.kl
+        case "neighbours":
+            return items.distance
+
+
+def fit_line(x: Tensor, y: Tensor) -> tuple[float, float]:
+    """Slope and intercept of the least-squares line through points; it is flat if all x agree."""
+    centred = x - x.mean()
+    variance = centred.square().sum().item()
+    slope = (centred * y).sum().item() / variance if variance else 0.0
+    return slope, (y.mean() - slope * x.mean()).item()
+
+
+def percentiles(scores: Tensor, held_out: Tensor) -> Tensor:
+    """The percentage of held-out items that are less strange than each item: float64 `(N,)`."""
+    below = torch.searchsorted(held_out.sort().values, scores.contiguous())
+    return PERCENT * below.double() / len(held_out)
