@@ -22,7 +22,7 @@ def describe_verdict(name: str, verdict: "Verdict") -> str:
         expected = _format(verdict.reference)
         return f"{start} against {expected}, difference {verdict.difference:+.2f}"
     reference = f"{_format(verdict.reference)} of {verdict.compared_with}"
-    wanted = f"at least {verdict.by:+g} expected"
+    wanted = f"at least {verdict.by:+g} expected" if verdict.by else "a higher one expected"
     return f"{start} against {reference}, difference {verdict.difference:+.2f}, {wanted}"
 
 
