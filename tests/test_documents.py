@@ -15,10 +15,12 @@ from pathlib import Path
 import pytest
 
 from vae_cli import config
+from vae_cli.cli.verdicts import describe_claim
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 SETTINGS, COMMANDS = ROOT / "docs/settings.md", ROOT / "docs/commands.md"
+RESULTS = ROOT / "docs/results.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
 
@@ -131,6 +133,26 @@ def test_the_readme_has_the_test_command_that_continuous_integration_runs() -> N
 def test_named_experiments_are_valid_and_give_their_command(path: Path) -> None:
     config.merge((path.name, config.read_config(path)))
     assert f"vae train --config configs/{path.name}" in path.read_text()
+
+
+@pytest.mark.parametrize("experiment", config.list_experiments(), ids=lambda one: one.name)
+def test_the_table_of_results_has_what_was_measured_and_nothing_else(
+    experiment: config.Experiment,
+) -> None:
+    """A measured figure is the mean of the evaluations that are kept beside the config."""
+    start = f"| [{experiment.name}]("
+    (row,) = [line for line in RESULTS.read_text().splitlines() if line.startswith(start)]
+    expected, measured = (cell.strip() for cell in row.split("|")[3:5])
+    claims = experiment.published.claims
+    assert expected == ("; ".join(map(describe_claim, claims)) or "nothing by itself")
+    kept = sorted((ROOT / "configs" / experiment.name).glob("**/evaluation.json"))
+    assert (measured == "not run here") == (not kept)
+    assert len(kept) in {0, len(experiment.variants)}
+    figures = [json.loads(path.read_text())["figures"] for path in kept]
+    for name in {claim.figure for claim in claims} if kept else ():
+        mean = sum(one[name]["value"] for one in figures) / len(figures)
+        assert f"{name} {mean:.2f}" in measured
+    assert all(path.with_name("metrics.csv").is_file() for path in kept)
 
 
 def test_the_default_experiment_is_the_default() -> None:

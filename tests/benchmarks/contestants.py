@@ -19,6 +19,7 @@ from vae_cli import config
 from vae_cli.build import build_model, build_objective, build_state
 from vae_cli.data.dataset import Split
 from vae_cli.data.fashion_mnist import FashionMNIST
+from vae_cli.model import Context
 from vae_cli.training import prepare_epoch
 
 BATCH, TURN = 128, 47  # ten turns of 47 batches are one epoch of 469 (and one batch more)
@@ -30,32 +31,55 @@ def ours(
     copies: int = 1,
     dtype: torch.dtype = torch.float32,
     network: str = "mlp",
+    objective: str = "elbo",
 ) -> Iterator[None]:
     """The code of `vae train`, on `copies` times as many images as a turn takes."""
     where = torch.device(device)
     images = FashionMNIST().train().items[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
-    settings = config.merge(("", {"model": {"network": network}}))
+    settings = config.merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
     state = build_state(settings, FashionMNIST.spec.shape, where)
     state.dtype = dtype
     epoch = prepare_epoch(state, build_objective(settings.objective), Split.whole(images), BATCH)
     while True:
         order = torch.randperm(len(images), device=where)[: BATCH * TURN]
-        epoch.run(order, torch.full((TURN,), 1e-3))
+        epoch.run(order, torch.full((TURN,), 1e-3), torch.ones(TURN))
         yield
 
 
-def by_hand(network: str) -> Iterator[None]:
-    """The network of `ours` in a plain training loop, with its data in memory."""
-    settings = config.merge(("", {"model": {"network": network}}))
-    model = build_model(settings.model, FashionMNIST.spec.shape)
+def by_hand(network: str = "mlp", objective: str = "elbo") -> Iterator[None]:
+    """Network and objective of `ours` in a plain training loop, with its data in memory."""
+    settings = config.merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
+    model = build_model(settings, FashionMNIST.spec.shape)
     images = FashionMNIST().train().items[: BATCH * TURN].float() / 255
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
-    objective = build_objective(settings.objective)
+    minimized, context = build_objective(settings.objective), Context(data_size=len(images))
     while True:
         for rows in torch.randperm(len(images)).split(BATCH):
             x = images[rows]
             adam.zero_grad()
-            objective(x, model(x)).loss.backward()
+            minimized(x, model(x, minimized.samples), context).loss.backward()
+            adam.step()
+        yield
+
+
+def iwae_by_hand(samples: int = 5) -> Iterator[None]:
+    """IWAE of Burda et al. (2016) on the same network, written without any code of this package."""
+    encoder = nn.Sequential(nn.Linear(784, 400), nn.ReLU(), nn.Linear(400, 40))
+    decoder = nn.Sequential(nn.Linear(20, 400), nn.ReLU(), nn.Linear(400, 784), nn.Sigmoid())
+    images = FashionMNIST().train().items[: BATCH * TURN].float().flatten(1) / 255
+    adam = torch.optim.Adam([*encoder.parameters(), *decoder.parameters()], lr=1e-3)
+    while True:
+        for rows in torch.randperm(len(images)).split(BATCH):
+            x = images[rows]
+            mean, log_variance = encoder(x).chunk(2, 1)
+            noise = torch.randn(samples, *mean.shape)
+            z = mean + (0.5 * log_variance).exp() * noise
+            log_posterior = -0.5 * (noise**2 + log_variance).sum(-1)
+            log_prior = -0.5 * (z**2).sum(-1)
+            squares = ((decoder(z) - x) ** 2).sum(-1)
+            loss = -(log_prior - log_posterior - squares).logsumexp(0).mean()
+            adam.zero_grad()
+            loss.backward()
             adam.step()
         yield
 

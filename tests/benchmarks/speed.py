@@ -3,6 +3,7 @@
     python tests/benchmarks/speed.py               seconds per epoch, start-up time, memory
     python tests/benchmarks/speed.py --whole       also 20 whole epochs, ours and the article's
     python tests/benchmarks/speed.py --conv        the convolutional network against a plain loop
+    python tests/benchmarks/speed.py --objectives  every objective against a plain loop
     python tests/benchmarks/speed.py --device cuda
 
 The contestants take turns of 47 batches, because the speed of a computer changes with time. A ratio
@@ -99,6 +100,23 @@ def convolutions(turns: int) -> Table:
     return table
 
 
+def objectives(turns: int) -> Table:
+    """Seconds per epoch of every objective, ours and in a plain training loop."""
+    table = Table("float32, batch 128", "s per epoch", "a plain loop over vae", box=None)
+    for name in ("elbo", "capacity", "iwae", "dreg", "miwae", "tc", "mmd"):
+        racers = {
+            "vae": contestants.ours(objective=name),
+            "plain": contestants.by_hand(objective=name),
+        }
+        times = take_turns(racers, turns, "cpu")
+        epoch = statistics.median(times["vae"]) * EPOCH / TURN
+        table.add_row(name, f"{epoch:.2f}", f"{ratio(times['plain'], times['vae']):.2f}")
+    racers = {"vae": contestants.ours(objective="iwae"), "plain": contestants.iwae_by_hand()}
+    times = take_turns(racers, turns, "cpu")
+    table.add_row("iwae, written by hand", "", f"{ratio(times['plain'], times['vae']):.2f}")
+    return table
+
+
 def growth(turns: int) -> float:
     """How many times as long ten times the images take; all turns have equally many batches."""
     whole = 60_000 // (contestants.BATCH * TURN)  # copies of a turn's images that make the data set
@@ -175,13 +193,15 @@ def main(report: Callable[..., None]) -> None:
     parser.add_argument("--turns", type=int, default=40, help="turns of 47 batches; default 40")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--conv", action="store_true", help="the convolutional network alone")
+    parser.add_argument("--objectives", action="store_true", help="every objective")
     parser.add_argument("--whole", action="store_true", help="20 whole epochs, several minutes")
     options = parser.parse_args()
     resolve_device(options.device)
     report(f"torch {torch.__version__}, {torch.get_num_threads()} threads, {options.device}")
-    if options.conv:
-        report(convolutions(options.turns))
-        return
+    for is_chosen, table in ((options.conv, convolutions), (options.objectives, objectives)):
+        if is_chosen:
+            report(table(options.turns))
+            return
     report(epochs(options.turns, options.device))
     report(f"ten times the images take {growth(options.turns):.2f} times as long")
     report(start_ups(max(1, options.turns // 4)))

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from support import Refused
 from torch import Tensor
 
-from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from vae_cli.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, save_checkpoint
 
 Tensors = dict[str, Tensor]
 Facts = dict[str, Any]
@@ -122,7 +122,7 @@ MISFITS: dict[str, tuple[Change, str]] = {
     "config_is_a_list": (lambda t, f: (t, {**f, "config": [1]}), "config: must be an object"),
     "config_out_of_range": (lambda t, f: (t, with_model(f, latent_dim=0)), "model.latent_dim"),
     "config_with_a_key_too_many": (lambda t, f: (t, with_model(f, depth=3)), "model.depth"),
-    "newer_schema": (lambda t, f: (t, {**f, "schema": 3}), "upgrade vae"),
+    "newer_schema": (lambda t, f: (t, {**f, "schema": SCHEMA + 1}), "upgrade vae"),
 }
 
 

@@ -1,6 +1,7 @@
 """`vae evaluate`: the table, the file, several runs, and other data."""
 
 import json
+import shutil
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -133,3 +134,24 @@ def test_a_mixture_is_fitted_once_and_sampled(use: Use, pixels: Any) -> None:
     Path("runs/a/sampler-gmm.safetensors").write_bytes(b"damaged")
     use(*words, "--sampler", "gmm", "-o", "fitted.png")
     assert (pixels("first.png") == pixels("fitted.png")).all()
+
+
+def test_a_reason_is_said_once_for_all_runs_and_with_the_names_of_some(use: Use) -> None:
+    output = use(*WORDS, "--run", "a", "--run", "b")
+    lines = output.err.splitlines()
+    assert len([line for line in lines if line.startswith("MIG (Chen), ")]) == 1
+    assert len([line for line in lines if line.startswith("a: bits per dimension: ")]) == 1
+    assert "MIG" not in output.out, "a row without a number is left out"
+    assert "bits per dimension" in output.out
+
+
+def test_the_data_of_the_run_may_be_named(use: Use, stripes_home: Path) -> None:
+    use(*WORDS, "--run", "a", "--data", stripes_home / "stripes.npz")
+    assert evaluation_of("a")["data"] == "stripes"
+
+
+def test_runs_with_the_same_name_have_columns_of_their_own(use: Use) -> None:
+    shutil.copytree("runs/a", "elsewhere/a")
+    runs = ("--run", "a", "--run", "elsewhere/a")
+    documents = json.loads(use(*WORDS, *runs, "--json").out)
+    assert len(documents) == 2

@@ -64,10 +64,11 @@ def test_samples_draw_the_lower_levels_too(model: TrainedModel, use: Use) -> Non
 
 
 def test_embed_and_interpolate_use_the_top_level(model: TrainedModel, use: Use) -> None:
-    use("embed", *RUN, "-o", "z.npz")
-    assert np.load("z.npz")["mean"].shape[1] == 4
-    use("interpolate", *RUN, "--steps", 3)
     items = model.held_out().items[:2]
+    np.save("few.npy", items.repeat(8, 1, 1, 1).numpy())
+    use("embed", "few.npy", *RUN, "-o", "z.npz")
+    assert np.load("z.npz")["mean"].shape == (16, 4)
+    use("interpolate", *RUN, "--steps", 3)
     path = model.interpolate(items, 3)
     np.testing.assert_allclose(path[0, 0], model.decode(model.encode(items).mean)[0], atol=1e-5)
 

@@ -15,7 +15,7 @@ from vae_cli.cli.app import COMMANDS, app, main
 from vae_cli.config import entries
 
 Capture = pytest.CaptureFixture[str]
-USES_NO_RUN = {"train", "sweep", "data", "config", "check"}
+USES_NO_RUN = {"train", "sweep", "reproduce", "data", "config", "check"}
 USES_A_RUN = [command for command in COMMANDS if command not in USES_NO_RUN]
 
 

@@ -271,3 +271,9 @@ def test_a_finished_run_is_resumed_only_with_more_epochs(use: Use, wine: Path) -
 
 def test_a_run_to_resume_that_does_not_exist_is_refused(here: Path, refused: Refused) -> None:
     assert refused("train", "--resume", "other") == "no run other: there is small"
+
+
+def test_more_pseudo_inputs_than_training_items_are_refused(refused: Refused) -> None:
+    line = refused("train", "--prior", "vamp", "--limit", 64)
+    assert line.startswith("--prior vamp with 500 pseudo-inputs, which start as training items")
+    assert line.endswith("of which there are 64: --set prior.components=64 or fewer")

@@ -51,7 +51,7 @@ def test_a_name_wins_over_a_file_and_everything_else_is_a_path(
     ("name", "hint"),
     [
         ("artcle", "did you mean article?"),
-        ("xyz", "named experiments are article, fashion-mnist"),
+        ("xyz", "vae reproduce --list names the experiments"),
         ("article.toml", "did you mean article?"),
     ],
 )

@@ -18,7 +18,7 @@ from torchvision import datasets
 
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.data.downloads import Downloaded
-from vae_cli.data.sources import SOURCES
+from vae_cli.data.torchvision_sets import SOURCES
 from vae_cli.errors import VAEError
 
 NOBODY_LISTENS = "http://127.0.0.1:9/"

@@ -149,3 +149,17 @@ def test_tf32_on_the_processor_is_refused_before_the_data_are_opened(
 ) -> None:
     with pytest.raises(UsageError, match="--precision tf32 is for cuda"):
         resolve_data("no-such-data", training={"precision": "tf32"})
+
+
+def test_static_binarization_draws_the_training_set_once() -> None:
+    """Both sets are black and white before the training, and a step changes nothing of them."""
+    tables = {"data": {"limit": 50, "validation": 0.2}, "likelihood": {"name": "binarized"}}
+    once = {"likelihood": {"binarization": "static"}}
+    static, dynamic = (resolve(merge(("", tables), ("", more)), CPU) for more in (once, {}))
+    x = static.train.network_input(static.train.rows)
+    assert x.unique().tolist() == [0, 1]
+    assert static.initial_state().model.likelihood.observe(x).equal(x)
+    grey = dynamic.train.network_input(dynamic.train.rows)
+    assert not grey.equal(x)
+    assert (x - grey).mean().abs() < 0.01, "the mean of the draws is the grey value"
+    assert static.test.items.equal(dynamic.test.items)

@@ -44,6 +44,7 @@ LIKELIHOODS: dict[str, Tables] = {
     "gaussian-optimal": {"likelihood": {"name": "gaussian", "scale": "optimal"}},
     "bernoulli": {"likelihood": {"name": "bernoulli"}},
     "binarized": {"likelihood": {"name": "binarized"}},
+    "gaussian-fixed": {"likelihood": {"name": "gaussian", "scale": "fixed", "sigma": 0.5}},
     "laplace": {"likelihood": {"name": "laplace"}},
     "logistic": {"likelihood": {"name": "logistic", "components": 2}},
 }
@@ -62,6 +63,7 @@ AROUND: dict[str, Tables] = {
     "gated": {"model": {"gated": True}},
     "output-bias": {"model": {"output_bias": "data"}},
     "validation": {"data": {"validation": 0.2}, "training": {"patience": 1}},
+    "static": {"likelihood": {"name": "binarized", "binarization": "static"}},
     "best-elbo": {"training": {"best": "elbo"}, "objective": {"beta": 4.0}},
 }
 CONV: Tables = {"model": {"network": "conv", "latent_dim": 3}}
@@ -94,7 +96,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {"images": folder / "images.npy", "rows": folder / "rows.npy"}
 
 
-@pytest.mark.parametrize("case", CASES)
+QUICK_LADDER = "ladder-miwae"
+
+
+def marks(case: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if case.startswith("ladder") and case != QUICK_LADDER else []
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=marks(case)) for case in CASES])
 def test_every_variant_resumes_bit_for_bit_and_can_be_used(
     case: str,
     data: dict[str, Path],

@@ -140,6 +140,21 @@ def test_the_parameter_follows_the_optimal_scale_and_is_what_the_evaluation_uses
     torch.testing.assert_close(alone, likelihood(outputs).distortion(x)[:1])
 
 
+@pytest.mark.parametrize("beta", [0.1, 4.0])
+def test_a_fixed_scale_is_a_weight_of_the_kl_of_the_squared_error(beta: float) -> None:
+    """With sigma squared = beta / 2, beta times the distortion is the squared error and a constant.
+
+    So the loss is that of the squared error with the weight beta of the KL, divided by beta.
+    """
+    outputs, x = torch.randn(2, 5, 1, 4, 4).unbind(0)
+    x = torch.sigmoid(x)
+    fixed = SharedGaussian(sigma=math.sqrt(beta / 2))
+    assert not list(fixed.parameters())
+    scaled = beta * fixed(outputs).distortion(x)
+    differences = scaled - SquaredError()(outputs).distortion(x)
+    assert differences.allclose(differences[:1].expand(5), atol=1e-5)
+
+
 def test_cross_entropy_on_grey_is_the_expected_figure_of_black_and_white() -> None:
     grey, outputs = torch.rand(2, 1, 1, 3, 3, generator=Generator().manual_seed(0))
     likelihood = Bernoulli(is_binarized=True)

@@ -43,9 +43,9 @@ def unsaved_recorder(root: Path) -> RunRecorder:
     config = merge(("", {"model": {"network": "mlp", "hidden": [4], "latent_dim": 2}}))
     state = build_state(config, (1, 28, 28), torch.device("cpu"))
     run, spec = create_run(config, "run", root), FashionMNIST.spec
-    recorder = RunRecorder(run, config, spec, "MSE", (2, 1), "0" * 64, state, SaveInterval())
+    recorder = RunRecorder(run, config, spec, "test", (2, 1), "0" * 64, state, SaveInterval())
     for loss in (2.0, 1.0):
-        metrics = Metrics(loss, loss, 0.0, torch.zeros(2))
+        metrics = Metrics(loss, {"kl": 0.0, "mse": loss}, -loss, torch.zeros(2))
         state.end_epoch()
         recorder.record_epoch(EpochReport(state.epoch, metrics, metrics, 0.0))  # saves the first
     return recorder

@@ -31,9 +31,10 @@ def make(name: str, loss: float | None = None, *, at: float = 0, **settings: Any
         tables.setdefault(section, {})[setting] = value
     nested = to_dict(merge(("", tables)))
     flat = {
-        f"{part}.{key}": value for part, table in nested.items() for key, value in table.items()
+        f"{part}.{key}": tuple(value) if isinstance(value, list) else value
+        for part, table in nested.items()
+        for key, value in table.items()
     }
-    flat["model.hidden"] = tuple(flat["model.hidden"])
     metrics = {} if loss is None else {"test_loss": loss}
     return RunSummary(Run(Path(name)), "finished", flat, 20, metrics, {}, at)
 

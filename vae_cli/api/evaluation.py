@@ -5,15 +5,21 @@ import re
 import warnings
 from pathlib import Path
 
+import torch
+
 from vae_cli import __version__
+from vae_cli.api.loading import load_trained
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.binarization import binarize
+from vae_cli.data.catalogue import find_source
 from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.errors import UsageError
 from vae_cli.evaluation.budget import choose_samples, measure_sample
-from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage
+from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage, write_evaluation
 from vae_cli.evaluation.subject import Factors, Subject
+from vae_cli.runs.directory import Run
+from vae_cli.runs.summary import Figure, is_evaluated, read_evaluation
 
 
 def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> Subject:
@@ -28,7 +34,7 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
     if not len(test):
         raise UsageError(f"{dataset.spec.name} has no items that are held out: nothing to evaluate")
     known = dataset.factors(test)
-    is_own = model.data_name == model.settings.data.name
+    is_own = has_own_data(model)
     return Subject(
         model.model,
         dataset.spec,
@@ -40,6 +46,12 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
         is_own,
         model.kind.samples_noise or is_binarized(model),
     )
+
+
+def has_own_data(model: TrainedModel) -> bool:
+    """Whether its data are those that it was trained on, by their names."""
+    name = model.data_name
+    return name is not None and find_source(name).absolute_name == model.settings.data.name
 
 
 def training_part(model: TrainedModel, train: Split) -> Split:
@@ -82,15 +94,35 @@ def evaluate_model(
 
     Raises:
         UsageError: as in `open_subject`.
-
-    Example:
-        >>> from vae_cli import load
-        >>> evaluation = evaluate_model(load(), samples=10)
-        >>> evaluation.figures["elbo"].value < evaluation.figures["log_likelihood"].value
-        True
     """
     subject = open_subject(model)
     return evaluate(subject, samples or affordable_samples(subject)[0], seed, __version__, stage)
+
+
+def evaluate_run(
+    run: Run, device: torch.device, samples: int, stage: Stage = ignore_stage
+) -> dict[str, Figure]:
+    """The figures of a finished run, which are kept in its folder.
+
+    They are computed unless the folder has those of the same weights and as many samples.
+
+    Args:
+        run: the run.
+        device: to compute on.
+        samples: importance samples of each item.
+        stage: shows the progress of a part of the work with a name.
+
+    Raises:
+        UsageError: as in `open_subject`.
+        VAEError: the weights are missing or damaged, or the file cannot be written.
+    """
+    if not is_evaluated(run, samples):
+        model = load_trained(run, device)
+        with stage("reading") as progress:
+            subject = open_subject(model, progress)
+        evaluation = evaluate(subject, samples, 0, __version__, stage)
+        write_evaluation(evaluation, evaluation_file(subject))
+    return read_evaluation(run)
 
 
 def evaluation_file(subject: Subject) -> Path:

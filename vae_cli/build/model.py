@@ -102,7 +102,8 @@ def build_likelihood(config: LikelihoodConfig, columns: ColumnScaling | None) ->
         return ColumnGaussian(columns.std > 0)
     match config.name:
         case "gaussian":
-            return SharedGaussian(is_optimal=config.scale == "optimal")
+            sigma = config.sigma if config.scale == "fixed" else None
+            return SharedGaussian(is_optimal=config.scale == "optimal", sigma=sigma)
         case "bernoulli" | "binarized":
             return Bernoulli(is_binarized=config.name == "binarized")
         case "laplace":

@@ -39,6 +39,7 @@ LABELS = {
     "recall": "recall of samples",
 }
 MAX_DECIMALS = 5
+MIN_ERROR = 1e-5  # a smaller one is not shown
 
 
 def print_evaluations(
@@ -49,15 +50,25 @@ def print_evaluations(
         documents = {name: one.to_json() for name, one in evaluations.items()}
         terminal.json(documents if len(documents) > 1 else next(iter(documents.values())))
         return
-    names = dict.fromkeys(name for one in evaluations.values() for name in one.figures)
     rows = [
         (label(name), *(cell(one.figures.get(name)) for one in evaluations.values()))
-        for name in names
+        for name in names_of(evaluations)
     ]
     first = next(iter(evaluations.values()))
     terminal.table((f"K = {first.samples:,}", *evaluations), rows)
     for line in explanations(evaluations):
         terminal.note(line)
+
+
+def names_of(evaluations: "Mapping[str, Evaluation]") -> list[str]:
+    """The names of the figures that at least one of the runs has, in their order."""
+    from vae_cli.evaluation.figures import Figure
+
+    names: dict[str, bool] = {}
+    for evaluation in evaluations.values():
+        for name, one in evaluation.figures.items():
+            names[name] = names.get(name, False) or isinstance(one, Figure)
+    return [name for name, is_there in names.items() if is_there]
 
 
 def label(name: str) -> str:
@@ -71,7 +82,7 @@ def cell(figure: "Figure | Absent | None") -> str:
 
     if not isinstance(figure, Figure):
         return "-"
-    if figure.error is None or figure.error == 0:
+    if figure.error is None or figure.error < MIN_ERROR:
         return f"{figure.value:.4g}"
     decimals = next((d for d in range(MAX_DECIMALS) if 10**-d <= figure.error), MAX_DECIMALS) + 1
     decimals = min(decimals, MAX_DECIMALS)
@@ -79,16 +90,30 @@ def cell(figure: "Figure | Absent | None") -> str:
 
 
 def explanations(evaluations: "Mapping[str, Evaluation]") -> list[str]:
-    """Why figures are absent, one line for each reason, and what else has to be said."""
-    from vae_cli.evaluation.figures import Absent, Figure
+    """Why figures are absent, and what else has to be said: one line for each reason.
+
+    A line begins with the names of the runs that it is about, unless it is about all of them.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for run, evaluation in evaluations.items():
+        for reason, labels in reasons_of(evaluation).items():
+            found.setdefault((", ".join(labels), reason), []).append(run)
+    lines = []
+    for (about, reason), runs in found.items():
+        prefix = "" if len(runs) == len(evaluations) else f"{', '.join(runs)}: "
+        lines.append(f"{prefix}{about}: {reason}")
+    return lines
+
+
+def reasons_of(evaluation: "Evaluation") -> dict[str, list[str]]:
+    """The labels of the figures of one run that each reason is about."""
+    from vae_cli.evaluation.figures import Absent
 
     reasons: dict[str, list[str]] = {}
-    for run, evaluation in evaluations.items():
-        prefix = f"{run}: " if len(evaluations) > 1 else ""
-        for name, one in evaluation.figures.items():
-            if isinstance(one, Absent):
-                reasons.setdefault(f"{prefix}%s: {one.reason}", []).append(label(name))
-            elif isinstance(one, Figure) and "; not " in one.definition:
-                remark = one.definition.partition("; ")[2]
-                reasons.setdefault(f"{prefix}%s: {remark}", []).append(label(name))
-    return [line.replace("%s", ", ".join(names), 1) for line, names in reasons.items()]
+    for name, one in evaluation.figures.items():
+        if isinstance(one, Absent):
+            reasons.setdefault(one.reason, []).append(label(name))
+        elif "; not " in one.definition:
+            remark = one.definition.rpartition("; ")[2]
+            reasons.setdefault(remark, []).append(label(name))
+    return reasons

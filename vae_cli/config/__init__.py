@@ -3,6 +3,12 @@
 from vae_cli.config.core import LikelihoodConfig, ModelConfig, ObjectiveConfig, PriorConfig
 from vae_cli.config.effects import require_effects
 from vae_cli.config.entries import Entry, entries
+from vae_cli.config.experiments import (
+    Experiment,
+    list_experiments,
+    read_experiment,
+    read_experiments,
+)
 from vae_cli.config.interval import SaveInterval, parse_save_interval
 from vae_cli.config.layers import (
     differences,
@@ -15,21 +21,25 @@ from vae_cli.config.layers import (
 )
 from vae_cli.config.messages import simplify
 from vae_cli.config.named import find_config, read_layers
+from vae_cli.config.published import Claim, Published
 from vae_cli.config.schema import Config, DataConfig, DeviceName, OptimizerConfig, TrainingConfig
 from vae_cli.config.sweep import Axis, Variant, expand_sweep, parse_axis, parse_seeds
 from vae_cli.config.words import find_setting, short_name
 
 __all__ = [
     "Axis",
+    "Claim",
     "Config",
     "DataConfig",
     "DeviceName",
     "Entry",
+    "Experiment",
     "LikelihoodConfig",
     "ModelConfig",
     "ObjectiveConfig",
     "OptimizerConfig",
     "PriorConfig",
+    "Published",
     "SaveInterval",
     "TrainingConfig",
     "Variant",
@@ -38,6 +48,7 @@ __all__ = [
     "expand_sweep",
     "find_config",
     "find_setting",
+    "list_experiments",
     "merge",
     "parse_assignment",
     "parse_assignments",
@@ -45,6 +56,8 @@ __all__ = [
     "parse_save_interval",
     "parse_seeds",
     "read_config",
+    "read_experiment",
+    "read_experiments",
     "read_layers",
     "require_effects",
     "short_name",

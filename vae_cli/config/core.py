@@ -170,13 +170,26 @@ class LikelihoodConfig:
             "--likelihood",
         ),
     ] = "auto"
-    scale: Annotated[
-        Literal["learned", "optimal"],
+    binarization: Annotated[
+        Literal["dynamic", "static"],
         Setting(
-            "The standard deviation of gaussian: learned with the weights, or optimal per batch.",
+            "Draw the black and white images of the training set anew at every step, or once.",
+            only=("likelihood.name", ("binarized",)),
+        ),
+    ] = "dynamic"
+    scale: Annotated[
+        Literal["learned", "optimal", "fixed"],
+        Setting(
+            "The standard deviation of gaussian: learned with the weights, optimal per batch, or "
+            "fixed.",
             only=("likelihood.name", ("gaussian",)),
         ),
     ] = "learned"
+    sigma: Annotated[
+        float,
+        Interval(ge=0.0025, le=100),
+        Setting("The fixed standard deviation of gaussian.", only=("likelihood.scale", ("fixed",))),
+    ] = 1.0
     components: Annotated[
         int,
         Interval(ge=1, le=100),

@@ -1,18 +1,21 @@
 """The schema of the settings as JSON Schema, with which editors check and complete config files."""
 
 import copy
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from vae_cli.config.entries import Entry, entries
+from vae_cli.config.published import TABLE, Claim, Published
 from vae_cli.config.schema import Config
+from vae_cli.config.setting import Setting
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def to_json_schema() -> dict[str, Any]:
-    """The JSON Schema of a config file: everything that `merge` accepts, but for formats of texts.
+    """The JSON Schema of a config file: everything that `merge` accepts.
 
-    Aliases are properties of their own, and other spellings are in the lists of allowed values.
+    It says nothing about the formats of texts and about what a claim needs. Aliases are properties
+    of their own, and other spellings are in the lists of allowed values.
     """
     from pydantic import TypeAdapter
 
@@ -23,6 +26,7 @@ def to_json_schema() -> dict[str, Any]:
         sections[name] = copy.deepcopy(definition)
     for entry in entries():
         _describe(sections[entry.section]["properties"], entry)
+    sections[TABLE] = _describe_published(TypeAdapter(Published).json_schema())
     return {
         "$schema": DIALECT,
         "title": "Settings of vae",
@@ -40,6 +44,18 @@ def _describe(properties: dict[str, Any], entry: Entry) -> None:
         one["enum"] += [spelling for spelling in entry.spellings if spelling not in one["enum"]]
     if entry.alias:
         properties[entry.alias] = {**one, "description": f"The same as {entry.name}."}
+
+
+def _describe_published(made: dict[str, Any]) -> dict[str, Any]:
+    """The schema of the table `[published]`, with that of a claim in it."""
+    schema: dict[str, Any] = _without_titles(made)
+    claim = schema.pop("$defs")[Claim.__name__]
+    schema["properties"]["claims"]["items"] = claim
+    for kind, properties in ((Published, schema["properties"]), (Claim, claim["properties"])):
+        for name, hint in get_type_hints(kind, include_extras=True).items():
+            setting = next(note for note in get_args(hint) if isinstance(note, Setting))
+            properties[name]["description"] = setting.help
+    return schema
 
 
 def _without_titles(value: Any) -> Any:

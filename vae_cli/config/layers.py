@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vae_cli.config.entries import entries
 from vae_cli.config.messages import simplify
+from vae_cli.config.published import TABLE, split_published
 from vae_cli.config.schema import Config
 from vae_cli.errors import UsageError
 
@@ -76,7 +77,8 @@ def parse_assignments(texts: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
 def merge(*layers: tuple[str, Mapping[str, Any]]) -> Config:
     """Merge several layers of settings and validate them; later layers override earlier ones.
 
-    Each layer is `(source, tables)`; errors name the source.
+    Each layer is `(source, tables)`; errors name the source. The table `[published]` of a named
+    experiment is checked and left out, because it is no setting.
 
     Raises:
         UsageError: an unknown key (the message names the nearest), a wrong type, or a value out of
@@ -86,7 +88,7 @@ def merge(*layers: tuple[str, Mapping[str, Any]]) -> Config:
     for source, tables in layers:
         if not isinstance(tables, dict):
             raise UsageError(f"{source} is not a table of settings")
-        own = _with_own_names(source, tables)
+        own = _with_own_names(source, split_published(source, tables)[0])
         _validate(source, own)
         for name, table in own.items():
             merged[name] = merged.get(name, {}) | dict(table)
@@ -167,7 +169,7 @@ def _explain(error: Any) -> str:
         return f"{key} = {json.dumps(error['input'])}: {simplify(error['msg'])}"
     known = [entry.key for entry in entries()]
     siblings = [other for other in known if other.startswith(f"{error['loc'][0]}.")]
-    sections = [part.name for part in dataclasses.fields(Config)]
+    sections = [*(part.name for part in dataclasses.fields(Config)), TABLE]
     among = siblings if len(error["loc"]) > 1 else sections
     near = difflib.get_close_matches(key, among, n=1, cutoff=0.0)[0]
     return f"{key} is not a setting; the nearest is {near}"

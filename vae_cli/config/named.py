@@ -33,7 +33,7 @@ def find_config(name: str, flag: str = "--config") -> Path:
     named = named_configs()
     if name not in named and not exists(name):
         near = difflib.get_close_matches(name, named, 1)
-        hint = f"did you mean {near[0]}?" if near else f"named experiments are {', '.join(named)}"
+        hint = f"did you mean {near[0]}?" if near else "vae reproduce --list names the experiments"
         label = f"{flag} {name}".lstrip()
         raise UsageError(f"{label}: no such file or named experiment; {hint}")
     return named.get(name, Path(name))

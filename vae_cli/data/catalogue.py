@@ -13,7 +13,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from vae_cli.data.sources import SOURCES
+from vae_cli.data.torchvision_sets import SOURCES
 from vae_cli.errors import UsageError
 from vae_cli.files import exists, is_folder, require_file_or_folder
 

@@ -18,7 +18,7 @@ from vae_cli.data.dataset import Split
 from vae_cli.evaluation.kept import digest_split, keep, recall
 
 HIDDEN, FEATURES = 256, 64
-STEPS = 1000
+STEPS = 600
 BATCH_SIZE = 128
 LEARNING_RATE = 2e-3
 SEED = 0

@@ -12,7 +12,7 @@ from torch import Tensor
 from vae_cli.evaluation.figures import Figures, all_absent, share
 
 NEIGHBOURS = 5
-CHUNK_ITEMS = 250
+CHUNK_ITEMS = 64
 PENALTY = 1e-4  # on the squared weights of the probe
 MAX_ITERATIONS = 100
 

@@ -18,7 +18,7 @@ from vae_cli.model.priors.mixture import mixture_log_prob
 
 ACTIVE_VARIANCE = 0.01  # of the posterior means, of a unit that is in use
 MAX_ITEMS = 10_000  # whose posteriors make up q(z); the cost grows with the square of it
-CHUNK_ITEMS = 500
+CHUNK_ITEMS = 25  # times 10,000 posteriors in float64: 2 MB, which fit into a cache
 NEAR_LIMIT = 1.0  # nats below log N, where the estimate of the information is too low
 
 
@@ -52,7 +52,9 @@ def kl_by_dim(model: LatentModel, posterior: DiagonalNormal, seed: int) -> list[
     """The KL of each dimension in nats, the mean over items; see `Level.kl_by_dim`."""
     on_device = _to(posterior, model)
     z = on_device.rsample(Generator(model.device).manual_seed(seed), 1)
-    found: list[float] = Level(on_device, model.prior, z).kl_by_dim().double().mean(0).tolist()
+    found: list[float] = (
+        Level(on_device, model.prior, z).kl_by_dim().cpu().double().mean(0).tolist()
+    )
     return found
 
 

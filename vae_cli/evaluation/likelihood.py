@@ -88,7 +88,7 @@ def estimate_likelihoods(
             scores.append(summarize(weigh(model, x, samples, generator)))
             done += 1
             progress(done, len(rows))
-    columns = torch.stack(scores).cpu().unbind(1)
+    columns = torch.stack(scores).unbind(1)
     return ItemLikelihoods(samples, split.items[0].numel(), *columns)
 
 
@@ -142,17 +142,18 @@ def _weigh_levels(model: LatentModel, x: Tensor, samples: int, generator: Genera
 def summarize(weights: Weights) -> Tensor:
     """Distortion, KL, bound, early bound and effective samples of one item: float64 `(5,)`.
 
-    The sums are in float64, so that K samples lose nothing of the precision of one.
+    The sums are in float64, so that K samples lose nothing of the precision of one. They are made
+    on the CPU, because not every device has float64.
     """
-    distortion = weights.distortion.double() + weights.constant
-    log_weights = weights.log_ratio.double() - distortion
+    distortion = weights.distortion.cpu().double() + float(weights.constant)
+    log_weights = weights.log_ratio.cpu().double() - distortion
     samples = len(log_weights)
     total = log_weights.logsumexp(0)
     groups = log_weights[: samples // EARLY * EARLY].view(EARLY, -1) if samples >= EARLY else None
     early = log_weights.mean() if groups is None else log_mean_exp(groups, 1).mean()
     effective = (2 * total - (2 * log_weights).logsumexp(0)).exp()
     bound = log_mean_exp(log_weights, 0)
-    return torch.stack([distortion.mean(), weights.kl.double(), bound, early, effective])
+    return torch.stack([distortion.mean(), weights.kl.cpu().double(), bound, early, effective])
 
 
 def log_mean_exp(values: Tensor, dim: int) -> Tensor:

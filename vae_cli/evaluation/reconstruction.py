@@ -12,6 +12,7 @@ from vae_cli.data.dataset import Split
 from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, average
 from vae_cli.model import LatentModel
 
+SSIM_ITEMS = 64  # at a time: with more, its intermediate values fit into no cache
 MIN_SSIM_EDGE = 11  # pixels: the size of its window
 MISSING = "pip install torchmetrics to have it"
 
@@ -46,9 +47,12 @@ def ssim(found: Tensor, x: Tensor) -> Tensor:
     """The structural similarity of pairs of images in [0, 1]: `(B,)`."""
     from torchmetrics.functional.image import structural_similarity_index_measure
 
-    values = structural_similarity_index_measure(found, x, data_range=1.0, reduction="none")
-    assert isinstance(values, Tensor)
-    return values
+    values: list[Tensor] = []
+    for pair in zip(found.split(SSIM_ITEMS), x.split(SSIM_ITEMS), strict=True):
+        some = structural_similarity_index_measure(*pair, data_range=1.0, reduction="none")
+        assert isinstance(some, Tensor)
+        values.append(some)
+    return torch.cat(values)
 
 
 def ssim_absence(shape: torch.Size) -> str | None:

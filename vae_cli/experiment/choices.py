@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Literal
 
-from vae_cli.config import Config, LikelihoodConfig, ModelConfig, require_effects
+from vae_cli.config import Config, LikelihoodConfig, ModelConfig, PriorConfig, require_effects
 from vae_cli.errors import UsageError
 from vae_cli.model.networks.conv import SIDES
 
@@ -65,6 +65,19 @@ def require_sense(config: Config) -> None:
         raise UsageError("--prior realnvp couples dimensions: --latent-dim must be 2 or more")
     if objective.warmup_cycles > 1 and not objective.warmup_epochs:
         raise UsageError("objective.warmup_cycles needs objective.warmup_epochs")
+
+
+def require_enough_items(prior: PriorConfig, items: int) -> None:
+    """Check that there is a training item for each pseudo-input to start as.
+
+    Raises:
+        UsageError: there are more pseudo-inputs.
+    """
+    if prior.name == "vamp" and prior.components > items:
+        raise UsageError(
+            f"--prior vamp with {prior.components} pseudo-inputs, which start as training items, "
+            f"of which there are {items}: --set prior.components={items} or fewer"
+        )
 
 
 def require_ladder_sense(objective: str, prior: str) -> None:

@@ -24,7 +24,7 @@ from vae_cli.data.digest import digest_splits
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.statistics import ColumnStatistics, column_statistics
 from vae_cli.experiment.budget import require_affordable
-from vae_cli.experiment.choices import choose_model
+from vae_cli.experiment.choices import choose_model, require_enough_items
 from vae_cli.model import ColumnScaling, Size, measure_size
 from vae_cli.runs.facts import require_storable
 from vae_cli.training import TrainState
@@ -104,9 +104,11 @@ def resolve(
     dataset = dataset or build_dataset(config.data, progress, flag="--data")
     spec, known = dataset.spec, settle(config, dataset.spec)
     train, test = take_parts(dataset, known.data)
+    require_enough_items(known.prior, len(train))
     digest, statistics = digest_splits(train, test), None
     if known.likelihood.name == "binarized":
         test = binarize(test)
+        train = binarize(train) if known.likelihood.binarization == "static" else train
     if not spec.is_image:
         statistics = column_statistics(train.items, train.rows)
         train, test = standardized(statistics, train, test)

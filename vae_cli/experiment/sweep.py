@@ -88,7 +88,7 @@ def require_same_settings(run: Run, config: Config) -> None:
         if entry.key not in MAY_DIFFER and found[entry.key] != wanted:
             raise UsageError(
                 f"run {run.name} exists with other settings: {entry.key} is {found[entry.key]}, "
-                f"not {wanted}: choose another --name"
+                f"not {wanted}: rename that run, or choose another name"
             )
 
 

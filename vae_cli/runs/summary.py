@@ -19,6 +19,7 @@ from vae_cli.config import entries
 from vae_cli.runs.directory import Run
 from vae_cli.runs.lock import is_locked
 
+EVALUATION = "evaluation.json"
 MAX_FILE_BYTES = 64 * 2**20  # of a file of settings or figures: larger ones are not ours
 NOT_FIGURES = ("epoch", "seconds")  # columns of metrics.csv
 
@@ -149,15 +150,29 @@ def held_out_part(columns: Iterable[str]) -> str:
 
 def read_evaluation(run: Run) -> dict[str, Figure]:
     """The figures in `evaluation.json` that are finite numbers, by name."""
-    try:
-        content = json.loads(_read_text(run.path / "evaluation.json"))
-    except (ValueError, RecursionError):
-        return {}
-    figures = content.get("figures") if isinstance(content, dict) else None
+    figures = read_evaluation_file(run).get("figures")
     if not isinstance(figures, dict):
         return {}
     found = {name: _to_figure(figure) for name, figure in figures.items()}
     return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def read_evaluation_file(run: Run) -> dict[str, Any]:
+    """The contents of `evaluation.json`, not validated; empty if there are none."""
+    try:
+        content = json.loads(_read_text(run.path / EVALUATION))
+    except (ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def is_evaluated(run: Run, samples: int) -> bool:
+    """Whether `evaluation.json` is of the weights that are kept, and of as many samples."""
+    try:
+        written = [(run.path / EVALUATION).stat().st_mtime_ns, run.best.stat().st_mtime_ns]
+    except OSError:
+        return False
+    return written[0] >= written[1] and read_evaluation_file(run).get("samples") == samples
 
 
 def _to_figure(figure: Any) -> Figure | None:

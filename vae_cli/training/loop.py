@@ -6,7 +6,6 @@ inside an epoch: the totals accumulate there and are read once, at the end.
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,8 +17,7 @@ from vae_cli.data.batches import chunk_length, permutation, steps_per_epoch
 from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Context, LatentModel, Objective
-from vae_cli.training.captured import CapturedEpoch
-from vae_cli.training.epoch import Epoch, TracedEpoch
+from vae_cli.training.captured import prepare_epoch
 from vae_cli.training.metrics import EpochReport, Metrics, Totals
 from vae_cli.training.schedules import Schedule, no_warmup
 from vae_cli.training.state import TrainState
@@ -76,25 +74,6 @@ def averaged_weights(state: TrainState) -> Iterator[None]:
         yield
     finally:
         state.model.load_state_dict(own)
-
-
-def prepare_epoch(
-    state: TrainState,
-    objective: Objective,
-    split: Split,
-    batch_size: int,
-    reduce: Reduce = identity,
-) -> Epoch:
-    """The fastest kind of epoch for a split: captured on CUDA if that is possible, else traced."""
-    if split.items.is_cuda and len(split) >= batch_size:
-        epoch = CapturedEpoch(state, objective, split, batch_size, reduce)
-        try:
-            epoch.capture()
-        except RuntimeError as error:
-            warnings.warn(f"training goes on without a CUDA graph: {error}", stacklevel=2)
-        else:
-            return epoch
-    return TracedEpoch(state, objective, split, batch_size, reduce)
 
 
 def fit(

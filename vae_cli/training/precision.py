@@ -17,8 +17,8 @@ from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
 from vae_cli.model import Objective
-from vae_cli.training.epoch import TracedEpoch
 from vae_cli.training.state import TrainState
+from vae_cli.training.traced import TracedEpoch
 
 MAX_TIME_RATIO = 0.85  # of float32's time; anything above may be noise of the measurement
 TURNS, STEPS = 5, 10

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # The extras of the package, the modules that each brings, and what they are for.
 EXTRAS = {
     "explore": (("starlette", "uvicorn", "websockets"), "vae explore"),
+    "evaluate": (("torchmetrics",), "the SSIM of vae evaluate"),
     "notebook": (("anywidget",), "the widget for notebooks"),
     "parquet": (("pyarrow",), "vae embed -o FILE.parquet"),
     "plot": (("sklearn", "umap"), "vae embed --method tsne or umap"),

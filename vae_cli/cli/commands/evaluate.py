@@ -64,7 +64,8 @@ def command(
     for model, subject in zip(models, subjects, strict=True):
         evaluation = evaluate(subject, count, seed, __version__, terminal.bar)
         write_evaluation(evaluation, evaluation_file(subject))
-        evaluations[model.name] = evaluation
+        is_unique = [other.name for other in models].count(model.name) == 1
+        evaluations[model.name if is_unique else str(model.folder)] = evaluation
         terminal.remark(f"{model.name}: {evaluation_file(subject)}")
     label_data(models, subjects, terminal)
     print_evaluations(terminal, evaluations, json=json)

@@ -1,6 +1,5 @@
 """`vae sweep`."""
 
-import time
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -11,14 +10,13 @@ from vae_cli.cli.console import Terminal
 from vae_cli.cli.options import Json, Quiet, with_settings
 from vae_cli.cli.records import group_record, run_record
 from vae_cli.cli.signals import StopSignals
-from vae_cli.cli.tables import format_cell, print_table
+from vae_cli.cli.tables import print_table
+from vae_cli.cli.variants import train_all
 from vae_cli.data.catalogue import find_source
-from vae_cli.errors import InterruptedRunError, UsageError, VAEError
+from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs.comparison import SEED, group_runs, tabulate_groups
 from vae_cli.runs.directory import ROOT, Run
-from vae_cli.runs.summary import RunSummary, held_out_part, summarize_run
-
-ENDINGS = {"finished": "finished before", "running": "left to another process"}
+from vae_cli.runs.summary import summarize_run
 
 
 @with_settings()
@@ -99,50 +97,3 @@ def parse_axes(
         if axis.entry.name in typed.get(axis.entry.section, {}):
             raise UsageError(f"{axis.entry.flag} and {axis.text}: give only one of them")
     return axes
-
-
-def train_all(
-    variants: Sequence[config.Variant], terminal: Terminal, signals: StopSignals
-) -> dict[str, VAEError]:
-    """Train the runs of a sweep, and print one line for each; returns what failed, by name.
-
-    Raises:
-        InterruptedRunError: there was a signal; the state of the run was saved first.
-        UsageError: a run is not possible; nothing was trained.
-    """
-    from vae_cli.device import describe_device, resolve_device
-    from vae_cli.experiment.sweep import SharedData, require_variants, train_variant
-
-    signals.raise_if_stopped()
-    device, data = resolve_device(variants[0].config.training.device), SharedData()
-    with terminal.bar("reading") as bar:
-        require_variants(variants, device, data, signals.raising(bar))
-    terminal.note(f"{len(variants)} runs in {ROOT}/, {describe_device(device)}")
-    width = max(len(variant.name) for variant in variants)
-    failures: dict[str, VAEError] = {}
-    for number, variant in enumerate(variants, 1):
-        place = f"{number:{len(str(len(variants)))}}/{len(variants)}"
-        start = time.monotonic()
-        try:
-            with terminal.bar(f"{place} {variant.name}") as progress:
-                dataset = data.open(variant.config.data)
-                outcome = train_variant(
-                    variant, dataset, device, progress=progress, stopped=signals.stopped
-                )
-        except InterruptedRunError as error:
-            said = f"stopped in run {place.strip()}, {variant.name}; the same command goes on"
-            raise InterruptedRunError(said, error.exit_code - 128) from error
-        except VAEError as error:
-            failures[variant.name] = error
-            terminal.advice(f"{place} {variant.name}: {error}")
-            continue
-        ending = ENDINGS.get(outcome) or f"{time.monotonic() - start:.1f} s"
-        summary = summarize_run(Run(ROOT / variant.name))
-        terminal.result(f"{place} {variant.name.ljust(width)}  {describe(summary)}  {ending}")
-    return failures
-
-
-def describe(run: RunSummary) -> str:
-    """The figures of a run in one line, such as `kl 8.140  mse 15.540`."""
-    prefix, figures = f"{held_out_part(run.metrics)}_", run.figures.items()
-    return "  ".join(f"{name.removeprefix(prefix)} {format_cell(v)}" for name, v in figures)

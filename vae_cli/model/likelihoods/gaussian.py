@@ -1,11 +1,12 @@
-"""A Gaussian with one scale for all pixels, learned or optimal: the σ-VAE.
+"""A Gaussian with one scale for all pixels, learned, optimal or fixed: the σ-VAE.
 
     −log p(x|z) = Σ ½ (x − mean)² / σ² + ½ log σ²  +  ½ D log 2π
 
 Rybkin, Daniilidis & Levine (2021, https://arxiv.org/abs/2006.13202). `learned` trains log σ² with
 the weights (eq. 5). `optimal` takes for each batch the σ² that minimizes its loss, which is the
 mean squared error of the batch (eq. 8). A batch must not choose the scale by which it is tested, so
-a parameter follows the optimal value during the training, and the evaluation uses it.
+a parameter follows the optimal value during the training, and the evaluation uses it. A fixed σ is
+what β stands for: with the squared error, the weight β of the KL is the scale σ² = β / 2.
 """
 
 import math
@@ -68,12 +69,18 @@ class SharedGaussian(Likelihood):
 
     Args:
         is_optimal: whether the training uses the optimal σ of each batch.
+        sigma: the σ that is fixed; None if it is learned.
     """
 
-    def __init__(self, *, is_optimal: bool) -> None:
+    log_variance: Tensor
+
+    def __init__(self, *, is_optimal: bool = False, sigma: float | None = None) -> None:
         super().__init__()
         self.is_optimal = is_optimal
-        self.log_variance = nn.Parameter(torch.zeros(()))
+        if sigma is None:
+            self.log_variance = nn.Parameter(torch.zeros(()))
+        else:
+            self.register_buffer("log_variance", torch.tensor(2 * math.log(sigma)))
 
     def forward(self, outputs: Tensor) -> SharedNormal:
         """The distribution for raw outputs `(..., C, H, W)`."""

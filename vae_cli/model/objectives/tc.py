@@ -62,23 +62,22 @@ def aggregated_log_prob(
     """
     each = DiagonalNormal(posterior.mean[None], posterior.log_variance[None])
     log_probs = each.log_prob_by_dim(z[:, None])  # (B, B, D): sample i under posterior j
-    log_weights = stratified_weights(len(z), data_size).log().to(z.device)
+    log_weights = stratified_weights(len(z), data_size, z.device).log()
     joint = (log_probs.sum(-1) + log_weights).logsumexp(1)
     marginals = (log_probs + log_weights[..., None]).logsumexp(1)
     return joint, marginals.sum(-1)
 
 
-def stratified_weights(batch: int, data_size: int) -> Tensor:
+def stratified_weights(batch: int, data_size: int, device: torch.device | None = None) -> Tensor:
     """How much posterior j counts for the sample of item i, `(batch, batch)`; rows sum to 1.
 
     With M = batch − 1 other items, the item itself has the weight 1/N that it has in the data set,
     the next item has (N − M) / (N M), and each of the others has 1/M (appendix C.2).
     """
     if batch == 1:
-        return torch.ones(1, 1)
+        return torch.ones(1, 1, device=device)
     others, size = batch - 1, max(data_size, batch)
-    weights = torch.full((batch, batch), 1 / others)
-    items = torch.arange(batch)
-    weights[items, items] = 1 / size
-    weights[items, (items + 1) % batch] = (size - others) / (size * others)
-    return weights
+    itself = torch.eye(batch, device=device)
+    following = itself.roll(1, 1)
+    rest = 1 - itself - following
+    return itself / size + following * (size - others) / (size * others) + rest / others

@@ -1,0 +1,157 @@
+"""`vae reproduce` as a user runs it, and the named experiments for one epoch."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support import VAE, Use, call
+
+from vae_cli.cli.app import main
+from vae_cli.config.experiments import list_experiments
+from vae_cli.config.named import named_configs
+
+BASE = """
+[data]
+name = "images.npy"
+[model]
+hidden = [16]
+latent_dim = 2
+[training]
+epochs = {epochs}
+precision = "float32"
+[published]
+source = "a paper"
+protocol = "as there"
+samples = {samples}
+seeds = {seeds}
+claims = [{claims}]
+"""
+NUMBER = '{ figure = "elbo", expected = -100, tolerance = 100 }'
+STAND_IN = ("--data", "fashion-mnist")  # for data that would have to be downloaded
+SLOW = {"vae-shapes", "beta-shapes", "tc-shapes"}  # over 3 seconds
+
+
+def write(
+    name: str,
+    claims: str,
+    *,
+    samples: int = 5,
+    seeds: str = "[]",
+    epochs: int = 1,
+    items: int = 300,
+) -> None:
+    """A config file, and the images that it is about."""
+    images = np.random.default_rng(0).integers(0, 256, (items, 12, 12), np.uint8)
+    np.save("images.npy", images)
+    text = BASE.format(claims=claims, samples=samples, seeds=seeds, epochs=epochs)
+    Path(f"{name}.toml").write_text(text)
+
+
+def test_a_number_is_trained_evaluated_and_judged_once(use: Use) -> None:
+    write("mine", NUMBER)
+    lines = use("reproduce", "mine.toml").out.splitlines()
+    assert lines[0].startswith("1/1 mine  kl ")
+    assert lines[1].startswith("mine: holds: elbo -")
+    assert " against -100.00 ± 100.00, difference " in lines[1]
+    files = [Path("runs/mine", name) for name in ("best.safetensors", "evaluation.json")]
+    times = [file.stat().st_mtime_ns for file in files]
+    again = use("reproduce", "mine.toml").out.splitlines()
+    assert again[0] == f"{lines[0].rpartition('  ')[0]}  finished before"
+    assert again[1] == lines[1]
+    assert [file.stat().st_mtime_ns for file in files] == times
+    write("mine", NUMBER, samples=6)
+    (verdict,) = json.loads(use("reproduce", "mine.toml", "--json").out)["mine"]
+    assert (verdict["expected"], verdict["tolerance"], verdict["holds"]) == (-100, 100, True)
+    assert json.loads(files[1].read_text())["samples"] == 6, "evaluated anew"
+    assert files[0].stat().st_mtime_ns == times[0], "but not trained"
+
+
+def test_a_number_that_does_not_hold_is_an_error(
+    use: Use, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write("mine", '{ figure = "elbo", expected = 0, tolerance = 1 }')
+    assert main(["reproduce", "mine.toml"]) == 1
+    out, err = capfd.readouterr()
+    assert "mine: does not hold: elbo -" in out
+    assert err.endswith("error: 1 of 1 do not hold: mine\n")
+
+
+def test_an_order_trains_what_it_needs_and_takes_means_over_seeds(use: Use) -> None:
+    write("low", "", seeds="[0, 1]")
+    write("high", '{ figure = "elbo", above = ["low.toml"], by = -100 }', seeds="[0, 1]")
+    lines = use("reproduce", "high.toml").out.splitlines()
+    assert [line.split()[1] for line in lines[:4]] == [
+        "low-seed-0",
+        "low-seed-1",
+        "high-seed-0",
+        "high-seed-1",
+    ]
+    assert lines[4].endswith(" of low.toml, difference +0.00, at least -100 expected")
+    assert len(lines) == 5
+    last = use("reproduce", "low.toml").out.splitlines()[-1]
+    assert last == "low: no number is expected; vae runs shows what it has"
+
+
+def test_a_run_with_other_settings_is_not_taken_for_the_experiment(
+    use: Use, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write("mine", NUMBER)
+    use("reproduce", "mine.toml")
+    write("mine", NUMBER, epochs=2)
+    assert main(["reproduce", "mine.toml"]) == 2
+    expected = "run mine exists with other settings: training.epochs is 1, not 2: rename that run"
+    assert expected in capfd.readouterr().err
+
+
+def test_the_list_has_every_experiment_and_what_is_here(use: Use) -> None:
+    use("train", "--config", "sigma-vae", "--limit", 64, "--epochs", 1, "--name", "sigma-vae")
+    lines = use("reproduce", "--list").out.splitlines()
+    names = [line.split()[0] for line in lines[1:]]
+    assert names == [one.name for one in list_experiments()]
+    (line,) = [line for line in lines if line.startswith("sigma-vae ")]
+    assert line.endswith("finished")
+    records = json.loads(use("reproduce", "--list", "--json").out)
+    assert {one["name"]: one["here"] for one in records}["sigma-vae"] == "finished"
+    assert all(one["source"] and one["protocol"] and one["time"] for one in records)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+        for name in named_configs()
+    ],
+)
+def test_every_experiment_trains_for_an_epoch(name: str, use: Use) -> None:
+    is_mnist = name.startswith(("burda-mnist", "tomczak-mnist"))
+    words = ["--limit", 64, "--epochs", 1, *(STAND_IN if is_mnist else ()), "--name", "a"]
+    few = ["--set", "prior.components=20"] if name.endswith("-vamp") else []
+    use("train", "--config", name, *words, *few)
+    assert len(Path("runs/a/metrics.csv").read_text().splitlines()) == 2
+
+
+@pytest.mark.slow
+def test_after_a_stop_the_same_command_goes_on(here: Path) -> None:
+    write("mine", NUMBER, seeds="[0, 1]", items=20_000, epochs=5)
+    with subprocess.Popen(
+        [VAE, "reproduce", "mine.toml"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("1/2 ")
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err.endswith("stopped in run 2/2, mine-seed-1; the same command goes on\n")
+    done = call("reproduce", "mine.toml", cwd=here)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].endswith("finished before")
+    assert lines[-1].startswith("mine: holds: elbo ")

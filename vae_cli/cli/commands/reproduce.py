@@ -1,0 +1,135 @@
+"""`vae reproduce`."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vae_cli import config
+from vae_cli.cli.console import Terminal
+from vae_cli.cli.options import Device, Json, Quiet, refuse_unused
+from vae_cli.cli.signals import StopSignals
+from vae_cli.cli.tables import print_table
+from vae_cli.cli.variants import train_all
+from vae_cli.cli.verdicts import describe_verdict, list_record, list_table, verdict_record
+from vae_cli.errors import UsageError, VAEError
+from vae_cli.runs.directory import ROOT, Run
+
+if TYPE_CHECKING:
+    from vae_cli.evaluation.verdict import Verdict
+    from vae_cli.runs.summary import Figure
+
+
+def command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="NAME...", help="Named experiments, or config files with a table [published]."
+        ),
+    ] = None,
+    show_list: Annotated[
+        bool, typer.Option("--list", help="List the experiments, with their time and status.")
+    ] = False,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train published experiments, and say whether their numbers hold.
+
+    A run that was stopped goes on, and a finished one is only evaluated.
+
+    Example: `vae reproduce examples-fashion-mnist`
+    """
+    terminal = Terminal(quiet=quiet or json, lasting=True)
+    if show_list:
+        refuse_unused("NAME", bool(names), "leave out --list")
+        show_experiments(terminal, json=json)
+        return
+    if not names:
+        raise UsageError("nothing to reproduce: name an experiment; --list shows them")
+    typed = {} if device == "auto" else {"training": {"device": device}}
+    wanted, needed = config.read_experiments(names, typed)
+    verdicts = reproduce(wanted, needed, terminal)
+    if json:
+        terminal.json({name: list(map(verdict_record, found)) for name, found in verdicts.items()})
+    failed = [name for name, found in verdicts.items() if not all(one.holds for one in found)]
+    if failed:
+        raise VAEError(f"{len(failed)} of {len(verdicts)} do not hold: {', '.join(failed)}")
+
+
+def show_experiments(terminal: Terminal, *, json: bool) -> None:
+    """Print all named experiments that can be reproduced."""
+    found = config.list_experiments()
+    if json:
+        terminal.json(list(map(list_record, found)))
+    else:
+        print_table(terminal, list_table(found))
+
+
+def reproduce(
+    wanted: list[config.Experiment], needed: Mapping[str, config.Experiment], terminal: Terminal
+) -> "dict[str, list[Verdict]]":
+    """Train and evaluate what is needed, and print a line for each number that is expected.
+
+    Returns:
+        The verdicts about each experiment that is wanted.
+
+    Raises:
+        InterruptedRunError: there was a signal; the same command goes on.
+        UsageError: a run is not possible, or lacks a figure.
+        VAEError: a training failed, or another process has not finished one.
+    """
+    train_needed(needed, terminal)
+    from vae_cli.evaluation.verdict import judge, pool_runs
+
+    measured = evaluate_needed(needed, terminal)
+    verdicts: dict[str, list[Verdict]] = {}
+    for experiment in wanted:
+        verdicts[experiment.name] = []
+        for claim in experiment.published.claims:
+            names = (experiment.name, *claim.above)
+            figures = {name: pool_runs(measured[name], claim.figure) for name in names}
+            verdicts[experiment.name] += judge(claim, figures, experiment.name)
+        for one in verdicts[experiment.name]:
+            terminal.result(describe_verdict(experiment.name, one))
+        if not experiment.published.claims:
+            terminal.result(f"{experiment.name}: no number is expected; vae runs shows what it has")
+    return verdicts
+
+
+def train_needed(needed: Mapping[str, config.Experiment], terminal: Terminal) -> None:
+    """Train the runs that are not finished.
+
+    Raises:
+        InterruptedRunError: there was a signal.
+        VAEError: a training failed, or another process has not finished one.
+    """
+    variants = [one for experiment in needed.values() for one in experiment.variants]
+    with StopSignals() as signals:
+        failures = train_all(variants, terminal, signals)
+    for name, error in failures.items():
+        raise VAEError(f"{name}: {error}") from error
+    for variant in variants:
+        if not Run(ROOT / variant.name).finished:
+            raise VAEError(f"another process is training {variant.name}: try again later")
+
+
+def evaluate_needed(
+    needed: Mapping[str, config.Experiment], terminal: Terminal
+) -> "dict[str, list[dict[str, Figure]]]":
+    """The figures of the runs of each experiment, by its name."""
+    from vae_cli.api.evaluation import evaluate_run
+    from vae_cli.device import resolve_device
+
+    return {
+        name: [
+            evaluate_run(
+                Run(ROOT / variant.name),
+                resolve_device(variant.config.training.device),
+                experiment.published.samples,
+                terminal.bar,
+            )
+            for variant in experiment.variants
+        ]
+        for name, experiment in needed.items()
+    }
