@@ -52,8 +52,7 @@ def test_a_folder_of_photographs_through_every_command(here: Path, use: Use) -> 
     use("traverse", "photos/flower/000-000.jpg", "--dim", 0, "--dim", 3, "--scale", 1)
     assert mode_and_size("traverse.png") == ("RGB", (13 * 25 + 1, 2 * 25 + 1))
     use("interpolate", "photos/china", "--steps", 3, "--scale", 1)
-    size = (5 * 25 + 1, (len(found) - 1) * 25 + 1)  # three steps between two originals
-    assert mode_and_size("interpolate.png") == ("RGB", size)
+    assert mode_and_size("interpolate.png") == ("RGB", (5 * 25 + 1, (len(found) - 1) * 25 + 1))
     out, _ = use("data", "--data", "photos")
     assert "china" in out
     assert "flower" in out

@@ -113,7 +113,7 @@ def test_the_list_has_every_experiment_and_what_is_here(use: Use) -> None:
     names = [line.split()[0] for line in lines[1:]]
     assert names == [one.name for one in list_experiments()]
     (line,) = [line for line in lines if line.startswith("sigma-vae ")]
-    assert line.endswith("finished")
+    assert "  finished  log_likelihood above sigma-vae-beta-0.001, " in line
     records = json.loads(use("reproduce", "--list", "--json").out)
     assert {one["name"]: one["here"] for one in records}["sigma-vae"] == "finished"
     assert all(one["source"] and one["protocol"] and one["time"] for one in records)

@@ -50,8 +50,14 @@ def format_rows(table: Table) -> list[list[str]]:
     ]
 
 
-def print_table(terminal: Terminal, table: Table) -> None:
-    """Print a table; on a terminal that is too narrow, some of the last columns are left out."""
+def print_table(terminal: Terminal, table: Table, remedy: str = "write -o FILE.csv") -> None:
+    """Print a table; on a terminal that is too narrow, some of the last columns are left out.
+
+    Args:
+        terminal: where to print it.
+        table: what to print.
+        remedy: how to see all columns without a wider terminal.
+    """
     lines = [[printable(cell) for cell in line] for line in (table.columns, *format_rows(table))]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
     shown = len(widths)
@@ -59,7 +65,7 @@ def print_table(terminal: Terminal, table: Table) -> None:
         shown -= 1
     if shown < len(widths):
         hidden = ", ".join(table.columns[shown:])
-        terminal.remark(f"too narrow for {hidden}: widen the terminal, or write -o FILE.csv")
+        terminal.remark(f"too narrow for {hidden}: widen the terminal, or {remedy}")
     header, *rows = (_align(line[:shown], widths, table.texts) for line in lines)
     terminal.columns(header, rows)
 

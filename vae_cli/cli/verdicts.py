@@ -11,7 +11,7 @@ from vae_cli.runs.summary import Figure, read_state
 if TYPE_CHECKING:
     from vae_cli.evaluation.verdict import Verdict
 
-COLUMNS = ["name", "expected", "time", "status", "here"]
+COLUMNS = ["name", "status", "time", "here", "expected"]  # the last is left out if it is too wide
 
 
 def describe_verdict(name: str, verdict: "Verdict") -> str:
@@ -44,8 +44,8 @@ def list_table(experiments: Sequence[config.Experiment]) -> Table:
     rows = []
     for one in experiments:
         expected = "; ".join(map(describe_claim, one.published.claims))
-        facts = [one.published.time, one.published.status, describe_runs(one)]
-        rows.append([one.name, expected, *facts])
+        facts = [one.published.status, one.published.time, describe_runs(one)]
+        rows.append([one.name, *facts, expected])
     return Table(COLUMNS, len(COLUMNS), rows)
 
 

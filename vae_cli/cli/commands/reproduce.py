@@ -63,7 +63,7 @@ def show_experiments(terminal: Terminal, *, json: bool) -> None:
     if json:
         terminal.json(list(map(list_record, found)))
     else:
-        print_table(terminal, list_table(found))
+        print_table(terminal, list_table(found), remedy="use --json")
 
 
 def reproduce(
