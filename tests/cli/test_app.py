@@ -118,18 +118,18 @@ def test_python_m_vae_cli_is_the_same_command(tmp_path: Path) -> None:
         return done.returncode, done.stdout, done.stderr
 
     assert run("--version") == (0, f"vae {__version__}\n", "")
-    code, out, err = run("sample", "-o", "x.jpg")
+    code, out, err = run("sample", "-o", "x.bmp")
     assert (code, out) == (2, "")
-    assert err.startswith("error: --output x.jpg")
+    assert err.startswith("error: --output x.bmp")
     assert err.count("\n") == 1
 
 
 def test_debug_prints_the_traceback_before_the_error(capfd: Capture) -> None:
-    assert main(["sample", "--debug", "-o", "x.jpg"]) == 2
+    assert main(["sample", "--debug", "-o", "x.bmp"]) == 2
     err = capfd.readouterr().err
     assert "Traceback" in err
     assert "require_writable_output" in err
-    assert err.splitlines()[-1].startswith("error: --output x.jpg")
+    assert err.splitlines()[-1].startswith("error: --output x.bmp")
 
 
 def test_an_unexpected_error_is_one_line_that_names_debug(
@@ -179,8 +179,8 @@ def test_a_size_of_the_terminal_that_is_impossible_is_ignored(
     capfd: Capture, monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
-    assert main(["sample", "-o", "x.jpg"]) == 2
-    assert capfd.readouterr().err.startswith("error: --output x.jpg")
+    assert main(["sample", "-o", "x.bmp"]) == 2
+    assert capfd.readouterr().err.startswith("error: --output x.bmp")
     monkeypatch.setenv(name, value)
     assert main(["sample", "--help"]) == 0
     assert "--temperature" in capfd.readouterr().out
