@@ -70,6 +70,7 @@ def test_both_precisions_are_compared_where_the_processor_has_them() -> None:
 # ------------------------------------------------------------------- the dry run
 
 
+@pytest.mark.slow
 def test_a_dry_run_says_what_a_training_needs_and_leaves_no_run(use: Use, here: Path) -> None:
     words = ("train", "--limit", 2048, "--epochs", 2, "--precision", "float32", "--dry-run")
     facts = json.loads(use(*words, "--json").out)

@@ -67,6 +67,7 @@ def test_the_table_and_the_file_agree(use: Use) -> None:
     assert "bits_per_dim" in document["absent"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_figures_and_another_seed_gives_others(use: Use) -> None:
     first, again, other = (
         json.loads(use(*WORDS, "--run", "a", "--json", "--seed", seed).out)["figures"]
@@ -78,6 +79,7 @@ def test_the_same_seed_gives_the_same_figures_and_another_seed_gives_others(use:
     assert abs(first["log_likelihood"]["value"] - other["log_likelihood"]["value"]) < 3 * error
 
 
+@pytest.mark.slow
 def test_several_runs_stand_side_by_side(use: Use) -> None:
     output = use(*WORDS, "--run", "a", "--run", "b")
     assert output.out.splitlines()[0].split() == ["K", "=", "20", "a", "b"]
@@ -87,6 +89,7 @@ def test_several_runs_stand_side_by_side(use: Use) -> None:
     assert set(documents) == {"a", "b"}
 
 
+@pytest.mark.slow
 def test_black_and_white_images_are_binarized_once(use: Use) -> None:
     first, again = (json.loads(use(*WORDS, "--run", "c", "--json").out) for _ in range(2))
     assert first["figures"] == again["figures"]
@@ -136,6 +139,7 @@ def test_a_mixture_is_fitted_once_and_sampled(use: Use, pixels: Any) -> None:
     assert (pixels("first.png") == pixels("fitted.png")).all()
 
 
+@pytest.mark.slow
 def test_a_reason_is_said_once_for_all_runs_and_with_the_names_of_some(use: Use) -> None:
     output = use(*WORDS, "--run", "a", "--run", "b")
     lines = output.err.splitlines()
@@ -145,11 +149,13 @@ def test_a_reason_is_said_once_for_all_runs_and_with_the_names_of_some(use: Use)
     assert "bits per dimension" in output.out
 
 
+@pytest.mark.slow
 def test_the_data_of_the_run_may_be_named(use: Use, stripes_home: Path) -> None:
     use(*WORDS, "--run", "a", "--data", stripes_home / "stripes.npz")
     assert evaluation_of("a")["data"] == "stripes"
 
 
+@pytest.mark.slow
 def test_runs_with_the_same_name_have_columns_of_their_own(use: Use) -> None:
     shutil.copytree("runs/a", "elsewhere/a")
     runs = ("--run", "a", "--run", "elsewhere/a")

@@ -121,7 +121,18 @@ def test_a_traversal_of_a_lower_level_leaves_the_others(
 def test_all_dimensions_of_a_lower_level_are_sorted_by_the_kl_of_the_item(
     model: TrainedModel, use: Use
 ) -> None:
-    words = ("traverse", *RUN, "--level", 1, "--dim", "all", "--offset", "0:2:1", "--json")
+    words = (
+        "traverse",
+        *RUN,
+        "--level",
+        1,
+        "--dim",
+        "all",
+        "--silent",
+        "--offset",
+        "0:2:1",
+        "--json",
+    )
     rows = json.loads(use(*words, "--scale", 1).out)["rows"]
     assert len(rows) == 98
     assert [row["kl"] for row in rows] == sorted((row["kl"] for row in rows), reverse=True)

@@ -115,6 +115,7 @@ def test_data_without_factors_have_a_reason_instead() -> None:
     assert all(isinstance(one, Absent) for one in found.values())
 
 
+@pytest.mark.slow
 def test_the_shapes_know_their_factors() -> None:
     dataset = Shapes(test_fraction=0.1)
     test = dataset.test()

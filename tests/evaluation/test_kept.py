@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -46,6 +47,7 @@ def test_digests_depend_on_every_weight_and_on_the_labels() -> None:
     assert first != second
 
 
+@pytest.mark.slow
 def test_the_classifier_learns_once_and_is_the_same_each_time(tmp_path: Path) -> None:
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(3, (300,), generator=generator)
