@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from vae_cli.errors import NonFiniteLossError
 from vae_cli.experiment import sweep
 from vae_cli.experiment.run import train_run
 from vae_cli.runs.directory import Run
+from vae_cli.runs.lock import is_locked
 
 SHORT = ("--limit", "512", "--epochs", "2", "--precision", "float32")
 
@@ -113,3 +115,29 @@ def test_two_processes_share_a_sweep(tmp_path: Path) -> None:
     trained = [line for out, _ in outputs for line in out.splitlines() if line.endswith(" s")]
     assert len(trained) == 4
     assert len({line.split()[1] for line in trained}) == 4
+
+
+@pytest.mark.slow
+def test_two_jobs_train_all_runs_and_end_in_one_table(tmp_path: Path) -> None:
+    words = [VAE, "sweep", "beta=0.5,1", "--seeds", "0:2", "--limit", "2048", "--epochs", "2"]
+    done = subprocess.run(
+        [*words, "--jobs", "2", "--json"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    records = json.loads(done.stdout)
+    assert [run["state"] for run in records["runs"]] == 4 * ["finished"]
+    assert [group["n"] for group in records["groups"]] == [2, 2]
+
+
+@pytest.mark.slow
+def test_a_signal_stops_all_jobs(tmp_path: Path) -> None:
+    words = [VAE, "sweep", "--seeds", "0:8", "--limit", "8192", "--epochs", "200", "--jobs", "2"]
+    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while len(list(tmp_path.glob("runs/*/last.safetensors"))) < 2:
+            assert process.poll() is None
+            time.sleep(0.2)
+        process.terminate()
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert "the same command goes on" in err
+    for run in (tmp_path / "runs").iterdir():
+        assert not is_locked(Run(run)), "no process is left"

@@ -7,6 +7,7 @@ import typer
 
 from vae_cli import config
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.jobs import more_jobs
 from vae_cli.cli.options import Json, Quiet, with_settings
 from vae_cli.cli.records import group_record, run_record
 from vae_cli.cli.signals import StopSignals
@@ -51,6 +52,9 @@ def command(
     name: Annotated[
         str, typer.Option("--name", help="Beginning of the names of all runs.")
     ] = "sweep",
+    jobs: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes that train runs at the same time.")
+    ] = 1,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -65,7 +69,10 @@ def command(
         find_source(source, "--data")  # a typo is answered before torch is imported
     terminal = Terminal(quiet=quiet or json, lasting=True)
     with StopSignals() as signals:
-        failures = train_all(variants, terminal, signals)
+        with more_jobs(jobs - 1, variants):
+            failures = train_all(variants, terminal, signals)
+        if jobs > 1:  # what another process left unfinished
+            failures = train_unfinished(variants, terminal, signals)
     runs = [summarize_run(Run(ROOT / variant.name)) for variant in variants]
     keys = [axis.entry.key for axis in parsed if axis.entry.key != SEED]
     groups = group_runs([run for run in runs if run.state == "finished"], keys)
@@ -78,6 +85,15 @@ def command(
     if failures:
         count = f"{len(failures)} of {len(variants)} runs failed"
         raise VAEError(f"{count}; the first: {next(iter(failures.values()))}")
+
+
+def train_unfinished(
+    variants: Sequence[config.Variant], terminal: Terminal, signals: StopSignals
+) -> dict[str, VAEError]:
+    """Train the runs that are not finished; returns what failed, by name."""
+    states = {variant.name: summarize_run(Run(ROOT / variant.name)).state for variant in variants}
+    left = [variant for variant in variants if states[variant.name] != "finished"]
+    return train_all(left, terminal, signals) if left else {}
 
 
 def parse_axes(
