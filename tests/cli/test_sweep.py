@@ -125,7 +125,7 @@ def test_two_jobs_train_all_runs_and_end_in_one_table(tmp_path: Path) -> None:
     )
     records = json.loads(done.stdout)
     assert [run["state"] for run in records["runs"]] == 4 * ["finished"]
-    assert [group["n"] for group in records["groups"]] == [2, 2]
+    assert [len(group["runs"]) for group in records["groups"]] == [2, 2]
 
 
 @pytest.mark.slow
