@@ -135,7 +135,7 @@ def fit_resolved(
     resolved: Resolved,
     report: Callable[[EpochReport], None],
     progress: Progress,
-    stop_early: Callable[[], bool],
+    stop_early: Callable[[], bool] = lambda: False,
 ) -> None:
     """Call `fit` with the numbers of the settings."""
     config, training = resolved.config, resolved.config.training
