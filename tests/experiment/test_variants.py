@@ -171,7 +171,8 @@ def test_every_combination_trains_a_traced_step_that_reaches_every_parameter(
     metrics = epoch.run(torch.arange(32), torch.full((2,), 1e-2), torch.ones(2))
     assert np.isfinite(metrics.loss)
     for name, parameter in state.model.named_parameters():
-        assert not parameter.equal(before[name]), name
+        has_no_cost = name.startswith("prior.") and objective == "free-bits-by-level"
+        assert has_no_cost or not parameter.equal(before[name]), name
         assert parameter.isfinite().all(), name
 
 

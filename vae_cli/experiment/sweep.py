@@ -5,6 +5,7 @@ finished runs are left as they are, and a stopped one goes on from its last save
 may work on the same sweep, because a run that is being trained is left to its process.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,11 +20,12 @@ from vae_cli.experiment.resolve import resolve, settle
 from vae_cli.experiment.run import never_stopped, train_run
 from vae_cli.runs.directory import ROOT, Run, create_run, require_run_name
 from vae_cli.runs.loading import load_for_resume
-from vae_cli.runs.summary import read_settings, read_state
+from vae_cli.runs.summary import State, read_settings, read_state
 from vae_cli.training.precision import require_supported
 
 MAY_DIFFER = {"training.device", "training.precision", "training.save_every"}
 
+LOCK_SECONDS = 2.0  # between the creation of a run and its lock, on a busy machine
 Outcome = Literal["finished", "running", "trained"]
 
 
@@ -126,7 +128,18 @@ def train_variant(
         run = run if run.exists else create_run(resolved.config, variant.name, root)
         train_run(run, resolved, saved=saved, progress=progress, stopped=stopped)
     except UsageError:
-        if read_state(run) == "running":  # another process was faster
-            return "running"
-        raise
+        if (state := await_other_process(run)) == "stopped":
+            raise
+        return state
     return "trained"
+
+
+def await_other_process(run: Run) -> State:
+    """The state of a run that could not be created or locked.
+
+    If another process was faster, the run may exist for a moment before it is locked.
+    """
+    end = time.monotonic() + LOCK_SECONDS
+    while (state := read_state(run)) == "stopped" and time.monotonic() < end:
+        time.sleep(0.05)
+    return state
