@@ -34,7 +34,7 @@ def load_pythae() -> tuple[ModuleType, ModuleType, ModuleType]:
 def ours() -> VAE:
     torch.manual_seed(0)
     networks = MLPEncoder(SHAPE, HIDDEN, DIMS), MLPDecoder(SHAPE, HIDDEN, DIMS)
-    return VAE(*networks, Bernoulli(is_binarized=False), StandardNormal(DIMS)).eval()
+    return VAE(*networks, Bernoulli(is_binary=False), StandardNormal(DIMS)).eval()
 
 
 def theirs(model: VAE) -> Any:

@@ -90,7 +90,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
     "kind",
     [
         SquaredError(),
-        Bernoulli(is_binarized=False),
+        Bernoulli(is_binary=False),
         SharedGaussian(is_optimal=True),
         Laplace(),
         DiscretizedLogistic(2),
@@ -118,7 +118,7 @@ def test_samples_of_any_model_with_latents_agree_with_the_fast_ones() -> None:
 
 def test_bits_are_given_for_discrete_pixels_only() -> None:
     found = {}
-    for kind in (DiscretizedLogistic(2), SquaredError(), Bernoulli(is_binarized=True)):
+    for kind in (DiscretizedLogistic(2), SquaredError(), Bernoulli(is_binary=True)):
         model = small_model(kind)
         scores = estimate_likelihoods(model, pictures(), 20, seed=0)
         found[type(kind)] = bits_per_dim(scores, model)
@@ -135,12 +135,12 @@ def test_the_check_of_convergence_tells_an_easy_model_from_a_hard_one(exact: Any
     easy = describe_rise(estimate_likelihoods(exact.model, exact.split, 20, seed=0))
     assert isinstance(easy, Figure)
     assert easy.definition.endswith("; converged")
-    scores = estimate_likelihoods(small_model(Bernoulli(is_binarized=True)), pictures(), 5, seed=0)
+    scores = estimate_likelihoods(small_model(Bernoulli(is_binary=True)), pictures(), 5, seed=0)
     assert isinstance(describe_rise(scores), Absent)
 
 
 def test_cross_entropy_on_grey_values_is_not_called_a_likelihood() -> None:
-    model = small_model(Bernoulli(is_binarized=False))
+    model = small_model(Bernoulli(is_binary=False))
     figures = likelihood_figures(estimate_likelihoods(model, pictures(), 20, seed=0), model)
     figure = figures["log_likelihood"]
     assert isinstance(figure, Figure)

@@ -128,7 +128,7 @@ def test_every_variant_resumes_bit_for_bit_and_can_be_used(
         assert expected.keys() == found.keys()
         for key, tensor in expected.items():
             assert tensor.equal(found[key]), key
-    assert rows[-1][f"{resolved.held_out_name}_loss"] == rows[-1][f"{resolved.held_out_name}_loss"]
+    assert np.isfinite(rows[-1][f"{resolved.held_out_name}_elbo"])
     use_everything(load_trained(whole, CPU))
 
 

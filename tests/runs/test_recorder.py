@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from vae_cli.config import SaveInterval
+from vae_cli.config import SaveInterval, merge
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -173,3 +173,19 @@ def test_a_checkpoint_without_a_necessary_fact_is_not_restored(
     save_checkpoint(recorder.run.last, Checkpoint(good.tensors, facts))
     with pytest.raises(VAEError, match=rf"last\.safetensors is damaged: {missing}: "):
         load_for_resume(recorder.run, [])
+
+
+def test_patience_begins_after_the_last_cycle_of_the_warm_up(
+    make_recorder: Callable[..., RunRecorder], finish_epoch: Callable[[RunRecorder, float], None]
+) -> None:
+    recorder = make_recorder()
+    tables = {
+        "objective": {"warmup_epochs": 2, "warmup_cycles": 2},  # rising, full, rising: 6 epochs
+        "training": {"patience": 1},
+    }
+    recorder.config = merge(("", tables))
+    over = []
+    for _ in range(7):
+        finish_epoch(recorder, 1.0)
+        over.append(recorder.is_patience_over())
+    assert over == [*(6 * [False]), True]

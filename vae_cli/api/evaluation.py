@@ -44,7 +44,7 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
         model.epoch,
         None if known is None else Factors(*known),
         is_own,
-        model.kind.samples_noise or is_binarized(model),
+        model.kind.samples_noise or model.model.likelihood.is_binary,
     )
 
 
@@ -61,14 +61,9 @@ def training_part(model: TrainedModel, train: Split) -> Split:
     return divide_for_validation(part, data.validation)[0] if data.validation else part
 
 
-def is_binarized(model: TrainedModel) -> bool:
-    """Whether its items are made black and white."""
-    return model.settings.likelihood.name == "binarized"
-
-
 def prepare(model: TrainedModel, split: Split) -> Split:
     """The items as the model takes them: rows standardized, and images black and white."""
-    if is_binarized(model):
+    if model.model.likelihood.is_binary:
         return binarize(split)
     if model.model.columns is None:
         return split

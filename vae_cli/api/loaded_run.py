@@ -79,8 +79,7 @@ class LoadedRun(ABC):
         with warnings.catch_warnings(action="ignore"):  # the training has warned already
             dataset = self.data()
             test = dataset.test()
-        binarized = self.settings.likelihood.name == "binarized"
-        return binarize(test) if binarized else test, dataset.spec
+        return binarize(test) if self.model.likelihood.is_binary else test, dataset.spec
 
     def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> Dataset:
         """The data of its run, or those that `load` was given; `flag` is what confirms them.

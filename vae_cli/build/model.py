@@ -105,7 +105,7 @@ def build_likelihood(config: LikelihoodConfig, columns: ColumnScaling | None) ->
             sigma = config.sigma if config.scale == "fixed" else None
             return SharedGaussian(is_optimal=config.scale == "optimal", sigma=sigma)
         case "bernoulli" | "binarized":
-            return Bernoulli(is_binarized=config.name == "binarized")
+            return Bernoulli(is_binary=config.name == "binarized")
         case "laplace":
             return Laplace()
         case "logistic":

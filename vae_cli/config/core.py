@@ -155,6 +155,11 @@ class ObjectiveConfig:
         Setting("Times that the warm-up is repeated, each after as many epochs at full weight."),
     ] = 1
 
+    @property
+    def epochs_of_warmup(self) -> int:
+        """After how many epochs the warm-up has ended, with all its cycles."""
+        return (2 * self.warmup_cycles - 1) * self.warmup_epochs
+
 
 @section
 class LikelihoodConfig:

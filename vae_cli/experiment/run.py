@@ -19,6 +19,7 @@ from vae_cli.runs.loading import SavedState
 from vae_cli.runs.lock import locked
 from vae_cli.runs.recorder import RunRecorder
 from vae_cli.training import EpochReport, TrainState, fit
+from vae_cli.training.loop import never
 from vae_cli.training.precision import apply_precision
 
 
@@ -135,7 +136,7 @@ def fit_resolved(
     resolved: Resolved,
     report: Callable[[EpochReport], None],
     progress: Progress,
-    stop_early: Callable[[], bool] = lambda: False,
+    stop_early: Callable[[], bool] = never,
 ) -> None:
     """Call `fit` with the numbers of the settings."""
     config, training = resolved.config, resolved.config.training

@@ -138,11 +138,11 @@ class RunRecorder:
         figure = -report.test.elbo if by_elbo else report.test.loss
         if figure < self.best_loss:
             self.best_loss, self.best_epoch = figure, report.epoch
-            self.best = self._copy_state({"kl_by_dim": report.test.kl_by_dim})
-            averages = {} if self.state.average is None else self.state.average.values
-            self.best.tensors.update(
-                {f"state.model.{name}": value.cpu().clone() for name, value in averages.items()}
-            )
+            weights = {
+                f"state.model.{name}": tensor.detach().cpu().clone()
+                for name, tensor in self.state.evaluation_weights().items()
+            }
+            self.best = self._copy_state({"kl_by_dim": report.test.kl_by_dim, **weights})
             self.best_is_written = False
         is_first = self.saved_epoch < 0
         if is_first or self.state.epoch - self.saved_epoch >= self.interval.epochs:
@@ -151,7 +151,7 @@ class RunRecorder:
     def is_patience_over(self) -> bool:
         """Whether the last epochs were no better than an earlier one, not counting the warm-up."""
         patience = self.config.training.patience
-        start = max(self.best_epoch, self.config.objective.warmup_epochs)
+        start = max(self.best_epoch, self.config.objective.epochs_of_warmup)
         return patience > 0 and self.state.epoch - start >= patience
 
     def save_or_stop(self, signal: int | None) -> None:

@@ -76,6 +76,11 @@ def averaged_weights(state: TrainState) -> Iterator[None]:
         state.model.load_state_dict(own)
 
 
+def never() -> bool:
+    """Do not end the training before its last epoch."""
+    return False
+
+
 def fit(
     state: TrainState,
     objective: Objective,
@@ -87,7 +92,7 @@ def fit(
     seed: int,
     learning_rate: Schedule,
     warmup: Schedule = no_warmup,
-    stop_early: Callable[[], bool] = lambda: False,
+    stop_early: Callable[[], bool] = never,
     report: Callable[[EpochReport], None],
     progress: Progress = ignore_progress,
     reduce: Reduce = identity,

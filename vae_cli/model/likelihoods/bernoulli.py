@@ -4,7 +4,7 @@
 
 On grey values this is the binary cross-entropy of many tutorials: it is not the likelihood of a
 grey image, but it equals the expected negative log-likelihood of the same image made black and
-white, because it is linear in x. With `is_binarized`, images are made black and white, each pixel
+white, because it is linear in x. With `is_binary`, images are made black and white, each pixel
 white with the probability of its grey value, anew at every step (dynamic binarization,
 Salakhutdinov & Murray, 2008): such figures can be compared with those of the literature.
 """
@@ -55,16 +55,16 @@ class Bernoulli(Likelihood):
     """Bernoulli pixels.
 
     Args:
-        is_binarized: whether images are made black and white at every step of the training.
+        is_binary: whether images are made black and white at every step of the training.
     """
 
-    def __init__(self, *, is_binarized: bool) -> None:
+    def __init__(self, *, is_binary: bool) -> None:
         super().__init__()
-        self.is_binarized = is_binarized
+        self.is_binary = is_binary
 
     def forward(self, outputs: Tensor) -> BernoulliPixels:
         """The distribution for raw outputs `(..., C, H, W)`."""
-        return BernoulliPixels(outputs.float(), "nll" if self.is_binarized else "bce")
+        return BernoulliPixels(outputs.float(), "nll" if self.is_binary else "bce")
 
     def outputs_for(self, mean: Tensor) -> Tensor:
         """The logits of the mean."""
@@ -72,4 +72,4 @@ class Bernoulli(Likelihood):
 
     def observe(self, x: Tensor, generator: Generator | None = None) -> Tensor:
         """The images made black and white, if the likelihood is of such images."""
-        return torch.bernoulli(x, generator=generator) if self.is_binarized else x
+        return torch.bernoulli(x, generator=generator) if self.is_binary else x

@@ -47,9 +47,11 @@ class Likelihood(nn.Module, ABC):
             so many times the channels of an image, or so many times the columns of a row.
         is_discrete: whether `log_prob` is of pixels with 256 values, so that bits per dimension are
             defined.
+        is_binary: whether items are black and white, drawn from their grey values.
     """
 
     outputs_per_value: int = 1
+    is_binary: bool = False
     is_discrete: ClassVar[bool] = False
 
     @abstractmethod
