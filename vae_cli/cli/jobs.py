@@ -1,6 +1,5 @@
 """Several processes that train the runs of one sweep, as if started in several terminals."""
 
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -22,6 +21,8 @@ def more_jobs(count: int, variants: Sequence[config.Variant]) -> Iterator[None]:
     if count == 0:
         yield
         return
+    import multiprocessing  # takes time that vae --help does not have
+
     threads = max(1, (os.cpu_count() or 1) // (count + 1))
     spawn = multiprocessing.get_context("spawn")
     jobs = [spawn.Process(target=train_quietly, args=(variants, threads)) for _ in range(count)]

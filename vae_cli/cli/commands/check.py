@@ -1,8 +1,7 @@
 """`vae check`."""
 
-import importlib.metadata
-import importlib.util
 import platform
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,6 +38,8 @@ def command(
 
     Example: `vae check`, or `vae check --device cuda --json`
     """
+    from importlib.metadata import version  # takes time that vae --help does not have
+
     terminal = Terminal(quiet=quiet)
     from vae_cli.device import available_devices, describe_device, resolve_device
 
@@ -49,7 +50,7 @@ def command(
         "vae": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+        "packages": {name: version(name) for name in PACKAGES},
         "device": describe_device(chosen),
         "devices": available_devices(),
         "step_milliseconds": times,
@@ -94,7 +95,7 @@ def describe_cache() -> dict[str, Any]:
 def missing_extras() -> dict[str, list[str]]:
     """The extras that are not complete, and the modules that they lack."""
     lacking = {
-        name: [module for module in modules if importlib.util.find_spec(module) is None]
+        name: [module for module in modules if find_spec(module) is None]
         for name, (modules, _) in EXTRAS.items()
     }
     return {name: modules for name, modules in lacking.items() if modules}

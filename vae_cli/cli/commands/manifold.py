@@ -40,7 +40,7 @@ def command(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Decode the plane of two latents, in steps of equal probability under the prior.
+    """Decode the plane of two latents, in steps of equal probability under N(0, 1).
 
     Example: `vae manifold`, or `vae manifold -n 12 --dim 2 --dim 5 -o plane.png`
     """
