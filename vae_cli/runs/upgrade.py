@@ -36,7 +36,6 @@ def upgrade_core(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         moved = name
         for part in ("changes", "log_variance"):
             moved = moved.replace(f".decoder.{part}", f".likelihood.{part}")
-            moved = moved.replace(f"optimizer.decoder.{part}", f"optimizer.likelihood.{part}")
         upgraded[moved] = tensor
     figure = "nll" if "state.model.columns.mean" in tensors else "mse"
     if (totals := upgraded.pop("state.totals", None)) is not None and totals.ndim == 1:

@@ -1,0 +1,76 @@
+"""Checkpoints of earlier versions: the names that they had, and what is made of them."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from vae_cli.build import build_state
+from vae_cli.config import merge
+from vae_cli.model import NegativeELBO
+from vae_cli.runs.checkpoint import matches
+from vae_cli.runs.upgrade import upgrade
+from vae_cli.training import TrainState, loss_and_gradients
+
+SHAPES = {"images": (1, 4, 4), "table": (5,)}
+LATENT_DIM = 2
+
+
+def trained_state(shape: tuple[int, ...]) -> TrainState:
+    """A state after one step, with totals."""
+    config = merge(("", {"model": {"hidden": [4], "latent_dim": LATENT_DIM}}))
+    state = build_state(config, shape, torch.device("cpu"))
+    x = torch.rand(6, *shape)
+    loss, gradients = loss_and_gradients(state, NegativeELBO(), 6, x, torch.ones(()))
+    state.optimizer.step(gradients, 0.1, loss.loss)
+    state.totals.add(loss)
+    return state
+
+
+def as_schema_2(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of a state as they were named when one Gaussian was all that there was."""
+    old = {}
+    for name, tensor in tensors.items():
+        if name.startswith("totals.") or name == "model.prior.mean":
+            continue
+        old[f"state.{name.replace('.likelihood.', '.decoder.')}"] = tensor
+    distortion = tensors.get("totals.mse", tensors.get("totals.nll"))
+    assert distortion is not None
+    by_dim = tensors["totals.kl"] * torch.tensor([0.25, 0.75])
+    old["state.totals"] = torch.stack([tensors["totals.loss"], distortion, *by_dim])
+    return old
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_a_state_of_schema_2_becomes_the_same_state(shape: tuple[int, ...]) -> None:
+    tensors = trained_state(shape).tensors()
+    upgraded = upgrade(as_schema_2(tensors), {"schema": 2})
+    assert upgraded.keys() == {f"state.{name}" for name in tensors}
+    for name, tensor in tensors.items():
+        torch.testing.assert_close(upgraded[f"state.{name}"], tensor)
+
+
+def test_a_table_of_schema_1_fits_the_model_of_today() -> None:
+    model = trained_state(SHAPES["table"]).model
+    old = {
+        "encoder.columns.mean": torch.zeros(5),
+        "encoder.columns.scale": torch.ones(5),
+        "decoder.columns.mean": torch.arange(5.0),
+        "decoder.columns.scale": torch.full((5,), 2.0),
+        "decoder.log_variance": torch.zeros(5),
+    }
+    for name, tensor in model.state_dict().items():
+        if name.startswith("encoder."):
+            old[name.replace("encoder.", "encoder.mlp.", 1)] = tensor
+        elif name.startswith("decoder."):
+            old[name] = tensor
+    tensors = {f"state.model.{name}": tensor for name, tensor in old.items()}
+    upgraded = upgrade(tensors, {"schema": 1})
+    weights = {name.removeprefix("state.model."): tensor for name, tensor in upgraded.items()}
+    assert matches(weights, model)
+    model.load_state_dict(weights)
+    assert model.restore(torch.zeros(1, 5)).tolist() == [[0, 1, 2, 3, 4]]
+
+
+def test_a_state_of_today_is_left_as_it_is() -> None:
+    tensors = {f"state.{name}": t for name, t in trained_state(SHAPES["images"]).tensors().items()}
+    assert upgrade(tensors, {"schema": 3}) is tensors
