@@ -1,5 +1,6 @@
 """Fixtures that several test modules use: `vae` as a user runs it, and a small trained run."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -85,6 +86,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    # The tests run in several processes, and start others. With several threads in each, these wait
+    # for each other's cores, and take many times as long as with one.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     if config.getoption("--full"):
         config.option.timeout = 0  # the limit is for the quick share
         config.option.markexpr = ""
