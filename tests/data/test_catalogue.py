@@ -126,7 +126,7 @@ def test_the_absolute_name_means_the_same_in_every_folder(
         ("photso/", "photso/: no such folder, file or data set; did you mean photos?"),
         ("./photso", "; did you mean photos?"),
         ("../her", "; did you mean ../here?"),
-        ("zzzzzz", "; data sets are fashion-mnist, shapes, mnist, "),
+        ("zzzzzz", "; data sets are fashion-mnist, shapes, shapes-32, mnist, "),
         ("n" * 5000, "no such folder, file or data set; "),
         ("a\0b", "no such folder, file or data set; "),
         ("photos/3.png", "photos/3.png is one picture: name the folder in which it lies"),

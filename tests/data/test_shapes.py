@@ -41,6 +41,17 @@ def test_each_factor_changes_what_its_name_says(images: Tensor) -> None:
     assert (rotated.max(1).values / rotated.min(1).values < 1.01).all()
 
 
+def test_the_small_images_are_means_of_four_pixels(
+    images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shapes, "render_images", lambda: images)
+    large, small = (Shapes(test_fraction=0.1, name=name) for name in ("shapes", "shapes-32"))
+    assert small.spec.shape == (1, 32, 32)
+    assert small.test().rows.equal(large.test().rows)
+    x, y = (one.test().items[one.test().rows[:64]].double() for one in (large, small))
+    assert torch.allclose(torch.nn.functional.avg_pool2d(x, 2), y, atol=0.5)
+
+
 def test_the_test_fraction_is_held_out_and_the_shape_is_the_class(
     images: Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,7 +20,7 @@ from vae_cli.files import exists, is_folder, require_file_or_folder
 if TYPE_CHECKING:
     from vae_cli.data.dataset import Dataset, Progress, Spec, TableRules
 
-BUILT_IN_NAMES = ("fashion-mnist", "shapes", *SOURCES)
+BUILT_IN_NAMES = ("fashion-mnist", "shapes", "shapes-32", *SOURCES)
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
 TABLE_SUFFIXES = (".csv", ".tsv")
 PICTURE_SUFFIXES = (
@@ -201,8 +201,8 @@ def _open_built_in(name: str, test_fraction: float, progress: "Progress") -> "Da
     match name:
         case "fashion-mnist":
             return FashionMNIST()
-        case "shapes":
-            return Shapes(test_fraction=test_fraction)
+        case "shapes" | "shapes-32":
+            return Shapes(test_fraction=test_fraction, name=name)
         case _:
             return Downloaded(name, progress=progress)
 

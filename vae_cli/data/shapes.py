@@ -9,6 +9,8 @@ every combination of shape, scale, rotation and position, here on a coarser grid
 | scale    | 4      | 0.5, 0.67, 0.83 and 1 of the largest, 22 pixels across |
 | rotation | 10     | multiples of 36 degrees                                |
 | x, y     | 16     | centres 2 pixels apart, from 17 to 47                  |
+
+`shapes-32` is the same at half the size, 32x32, for experiments of many trainings.
 """
 
 from typing import final
@@ -19,7 +21,8 @@ from torch import Tensor
 from vae_cli.data.dataset import Spec, Split, UndividedDataset
 from vae_cli.data.held_out import divide
 
-EDGE = 64  # pixels, height and width of an image
+EDGE = 64  # pixels, height and width of an image as it is rendered
+EDGES = {"shapes": EDGE, "shapes-32": 32}
 HALF_TILE = 16  # pixels from the centre of a sprite to the edge of its tile
 SUBSAMPLES = 8  # per pixel and direction, for smooth edges
 FACTORS = {"shape": 3, "scale": 4, "rotation": 10, "x": 16, "y": 16}
@@ -31,12 +34,12 @@ class Shapes(UndividedDataset):
 
     Args:
         test_fraction: the expected share of the images that is held out.
+        name: one of `EDGES`, which gives the height and width of an image.
     """
 
-    spec = Spec("shapes", (1, EDGE, EDGE), ("square", "ellipse", "heart"))
-
-    def __init__(self, *, test_fraction: float) -> None:
+    def __init__(self, *, test_fraction: float, name: str = "shapes") -> None:
         self.test_fraction = test_fraction
+        self.spec = Spec(name, (1, EDGES[name], EDGES[name]), ("square", "ellipse", "heart"))
 
     def divide(self) -> tuple[Split, Split]:
         """Render all images, and divide them by a hash of their factors.
@@ -44,7 +47,7 @@ class Shapes(UndividedDataset):
         Raises:
             UsageError: one of the parts would be empty.
         """
-        items, values = render_images(), factors()
+        items, values = shrink(render_images(), self.spec.shape[-1]), factors()
         keys = (bytes(row) for row in values.tolist())
         train, test = (
             Split(items, rows, values[rows, 0])
@@ -79,6 +82,12 @@ def render_images() -> Tensor:
             left, top = 17 + 2 * x - HALF_TILE, 17 + 2 * y - HALF_TILE
             canvas[:, x, y, top : top + 2 * HALF_TILE, left : left + 2 * HALF_TILE] = sprites
     return canvas.view(-1, 1, EDGE, EDGE)
+
+
+def shrink(images: Tensor, edge: int) -> Tensor:
+    """Images `(N, 1, H, W)` with squares of pixels averaged: uint8 `(N, 1, edge, edge)`."""
+    blocks = images.unflatten(3, (edge, -1)).unflatten(2, (edge, -1))
+    return blocks.to(torch.float32).mean((3, 5)).round().byte()
 
 
 def render_sprite(shape: int, scale: float, degrees: float) -> Tensor:
