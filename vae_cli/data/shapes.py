@@ -87,7 +87,8 @@ def render_images() -> Tensor:
 def shrink(images: Tensor, edge: int) -> Tensor:
     """Images `(N, 1, H, W)` with squares of pixels averaged: uint8 `(N, 1, edge, edge)`."""
     blocks = images.unflatten(3, (edge, -1)).unflatten(2, (edge, -1))
-    return blocks.to(torch.float32).mean((3, 5)).round().byte()
+    means: Tensor = blocks.to(torch.float32).mean((3, 5))
+    return means.round().byte()
 
 
 def render_sprite(shape: int, scale: float, degrees: float) -> Tensor:
