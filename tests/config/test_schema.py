@@ -78,7 +78,7 @@ def test_the_ends_of_a_range_are_allowed_and_what_is_beyond_them_is_refused(entr
     [
         ("training.epochs", "1 ≤ x ≤ 100,000"),
         ("optimizer.learning_rate", "0 < x ≤ 1"),
-        ("model.network", "auto, mlp, conv, hierarchical"),
+        ("model.network", "auto, mlp, conv, two-level, hierarchical"),
         ("training.save_every", "epochs (5), seconds (30s) or minutes (10m)"),
         ("data.name", ""),
     ],

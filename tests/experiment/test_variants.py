@@ -70,12 +70,17 @@ AROUND: dict[str, Tables] = {
 CONV: Tables = {"model": {"network": "conv", "latent_dim": 3}}
 MLP: Tables = {"model": {"network": "mlp", "latent_dim": 3, "hidden": [16]}}
 LADDER: Tables = {"model": {"network": "hierarchical", "latent_dim": 3, "level_channels": 2}}
+TWO_LEVEL: Tables = {"model": {"network": "two-level", "latent_dim": 3, "hidden": [16, 8]}}
 CASES = {
     **{f"{name}": (MLP, tables) for name, tables in (OBJECTIVES | LIKELIHOODS | PRIORS).items()},
     **{name: (MLP, tables) for name, tables in AROUND.items()},
     **{f"conv-{name}": (CONV, LIKELIHOODS[name]) for name in ("binarized", "logistic")},
     **{f"conv-{name}": (CONV, PRIORS[name]) for name in ("vamp", "realnvp")},
     **{f"conv-{name}": (CONV, OBJECTIVES[name]) for name in ("dreg", "tc")},
+    **{f"two-level-{name}": (TWO_LEVEL, LIKELIHOODS[name]) for name in ("mse", "binarized")},
+    **{f"two-level-{name}": (TWO_LEVEL, OBJECTIVES[name]) for name in ("free-bits", "miwae")},
+    **{f"two-level-{name}": (TWO_LEVEL, PRIORS[name]) for name in ("vamp", "realnvp")},
+    **{f"two-level-{name}": (TWO_LEVEL, AROUND[name]) for name in ("gated", "output-bias")},
     **{f"ladder-{name}": (LADDER, LIKELIHOODS[name]) for name in ("mse", "binarized", "logistic")},
     **{f"ladder-{name}": (LADDER, OBJECTIVES[name]) for name in ("free-bits", "miwae", "capacity")},
     **{f"ladder-{name}": (LADDER, PRIORS[name]) for name in ("mog", "realnvp")},

@@ -17,6 +17,8 @@ from vae_cli.model import (
     ConvDecoder,
     ConvEncoder,
     DiscretizedLogistic,
+    JointDecoder,
+    JointEncoder,
     LadderVAE,
     Laplace,
     LatentModel,
@@ -30,6 +32,7 @@ from vae_cli.model import (
     SharedGaussian,
     SquaredError,
     StandardNormal,
+    TwoLevelVAE,
     VampPrior,
     plan,
 )
@@ -55,6 +58,8 @@ def build_model(
     likelihood = build_likelihood(config.likelihood, columns)
     if config.model.network == "hierarchical":
         return build_ladder(config, shape, likelihood)
+    if config.model.network == "two-level":
+        return build_two_level(config, shape, likelihood, columns)
     encoder, decoder = build_networks(config.model, shape, likelihood.outputs_per_value)
     prior = build_prior(config.prior, shape, config.model.latent_dim, encoder)
     return VAE(encoder, decoder, likelihood, prior, columns)
@@ -70,6 +75,23 @@ def build_ladder(config: Config, shape: Sequence[int], likelihood: Likelihood) -
     rungs = [Rung(sizes, stage, model.level_channels) for stage in stages]
     prior = build_prior(config.prior, shape, model.latent_dim, encoder)
     return LadderVAE(encoder, decoder, rungs, likelihood, prior)
+
+
+def build_two_level(
+    config: Config, shape: Sequence[int], likelihood: Likelihood, columns: ColumnScaling | None
+) -> TwoLevelVAE:
+    """A fully connected model with two levels of latents."""
+    model = config.model
+    sizes = (model.hidden, model.latent_dim, ACTIVATIONS[model.activation])
+    top_down = (model.hidden[::-1], *sizes[1:])
+    gated, bounded = model.gated, model.bounded
+    encoder = MLPEncoder(shape, *sizes, gated=gated, bounded=bounded)
+    lower_encoder = JointEncoder(shape, *sizes, gated=gated, bounded=bounded)
+    lower_prior = MLPEncoder([model.latent_dim], *top_down, gated=gated, bounded=bounded)
+    outputs = (shape[0] * likelihood.outputs_per_value, *shape[1:])
+    decoder = JointDecoder(outputs, *sizes, gated=gated)
+    prior = build_prior(config.prior, shape, model.latent_dim, encoder)
+    return TwoLevelVAE(encoder, lower_encoder, lower_prior, decoder, likelihood, prior, columns)
 
 
 def divide_levels(levels: int, stages: int) -> list[int]:
@@ -147,8 +169,8 @@ def initialize_from_data(model: LatentModel, config: Config, train: Split) -> No
     order = torch.randperm(len(train), generator=generator).to(train.rows.device)
     if config.model.output_bias == "data":
         mean = mean_item(train, train.rows[order[:MAX_MEAN_ITEMS]])
-        assert isinstance(model, VAE | LadderVAE)
-        assert isinstance(model.decoder, MLPDecoder | ConvDecoder)
+        assert isinstance(model, VAE | LadderVAE | TwoLevelVAE)
+        assert isinstance(model.decoder, MLPDecoder | ConvDecoder | JointDecoder)
         model.decoder.set_output_bias(model.likelihood.outputs_for(mean))
     if isinstance(model.prior, VampPrior):
         inputs = model.prior.pseudo_inputs

@@ -12,10 +12,11 @@ class ModelConfig:
     """The network."""
 
     network: Annotated[
-        Literal["auto", "mlp", "conv", "hierarchical"],
+        Literal["auto", "mlp", "conv", "two-level", "hierarchical"],
         Setting(
-            "Fully connected, convolutional, or convolutional with several levels of latents; "
-            "auto is mlp for tables and 28x28 grey images, and conv for others.",
+            "Fully connected, convolutional, fully connected with two levels of latents, or "
+            "convolutional with several; auto is mlp for tables and 28x28 grey images, and conv "
+            "for others.",
             "--model",
         ),
     ] = "auto"
@@ -50,7 +51,7 @@ class ModelConfig:
             "Width of a hidden layer of the mlp's encoder; 400,200 makes two layers. "
             "The decoder has the same layers in reverse.",
             "--hidden",
-            only=("model.network", ("mlp",)),
+            only=("model.network", ("mlp", "two-level")),
         ),
     ] = (400,)
     latent_dim: Annotated[
@@ -63,7 +64,7 @@ class ModelConfig:
         bool,
         Setting(
             "Multiply each hidden layer of the mlp by gates instead of using the activation.",
-            only=("model.network", ("mlp",)),
+            only=("model.network", ("mlp", "two-level")),
         ),
     ] = False
     bounded: Annotated[

@@ -54,8 +54,8 @@ def require_sense(config: Config) -> None:
         UsageError: a combination is not defined.
     """
     objective, prior = config.objective, config.prior
-    if config.model.network == "hierarchical":
-        require_ladder_sense(objective.name, prior.name)
+    if config.model.network in {"two-level", "hierarchical"}:
+        require_levels_sense(config.model.network, objective.name, prior.name)
     if objective.free_bits and objective.free_bits_by == "dimension" and prior.name != "normal":
         raise UsageError(
             f"--prior {prior.name} has no KL by dimension: "
@@ -80,7 +80,7 @@ def require_enough_items(prior: PriorConfig, items: int) -> None:
         )
 
 
-def require_ladder_sense(objective: str, prior: str) -> None:
+def require_levels_sense(network: str, objective: str, prior: str) -> None:
     """Check that an objective and a prior are defined for several levels of latents.
 
     Raises:
@@ -89,9 +89,9 @@ def require_ladder_sense(objective: str, prior: str) -> None:
     if objective in {"dreg", "tc", "mmd"}:
         raise UsageError(
             f"--objective {objective} is for one level of latents: "
-            "--model hierarchical takes elbo, capacity, iwae or miwae"
+            f"--model {network} takes elbo, capacity, iwae or miwae"
         )
-    if prior == "vamp":
+    if network == "hierarchical" and prior == "vamp":
         raise UsageError(
             "--prior vamp is for one level of latents: "
             "--model hierarchical takes normal, mog or realnvp"
@@ -100,7 +100,7 @@ def require_ladder_sense(objective: str, prior: str) -> None:
 
 def choose_network(
     config: ModelConfig, shape: Sequence[int]
-) -> Literal["mlp", "conv", "hierarchical"]:
+) -> Literal["mlp", "conv", "two-level", "hierarchical"]:
     """The network for items of a shape; an mlp is never chosen for large images.
 
     Raises:

@@ -1,8 +1,8 @@
 """Networks, distributions and objectives, and the VAE that joins them."""
 
 from vae_cli.model.columns import ColumnScaling
-from vae_cli.model.inference import Inference, Level
-from vae_cli.model.ladder import ConditionalPrior, LadderVAE
+from vae_cli.model.inference import ConditionalPrior, Inference, Level
+from vae_cli.model.ladder import LadderVAE
 from vae_cli.model.likelihoods import (
     Bernoulli,
     ColumnGaussian,
@@ -18,6 +18,8 @@ from vae_cli.model.networks import (
     PRESETS,
     ConvDecoder,
     ConvEncoder,
+    JointDecoder,
+    JointEncoder,
     MLPDecoder,
     MLPEncoder,
     Rung,
@@ -37,6 +39,7 @@ from vae_cli.model.objectives import (
 )
 from vae_cli.model.priors import MixtureOfNormals, Prior, RealNVP, StandardNormal, VampPrior
 from vae_cli.model.size import Size, measure_size
+from vae_cli.model.two_level import TwoLevelVAE
 from vae_cli.model.vae import VAE, LatentModel
 
 __all__ = [
@@ -56,6 +59,8 @@ __all__ = [
     "HalfVarianceNormal",
     "Inference",
     "InfoVAE",
+    "JointDecoder",
+    "JointEncoder",
     "LadderVAE",
     "Laplace",
     "LatentModel",
@@ -77,6 +82,7 @@ __all__ = [
     "SquaredError",
     "StandardNormal",
     "TotalCorrelation",
+    "TwoLevelVAE",
     "VampPrior",
     "measure_size",
     "plan",

@@ -62,6 +62,25 @@ class Level:
 
 
 @dataclass(frozen=True)
+class ConditionalPrior:
+    """p(z | the levels above), for samples of these levels.
+
+    Attributes:
+        normal: parameters `(K, B, D)`.
+    """
+
+    normal: DiagonalNormal
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of `z` `(K, B, D)`, in nats: `(K, B)`."""
+        return self.normal.log_prob(z)
+
+    def kl(self, posterior: DiagonalNormal, z: Tensor) -> Tensor:  # noqa: ARG002  closed form
+        """KL(posterior ‖ prior) of each dimension, averaged over the K samples: `(B, D)`."""
+        return average_samples(self.normal.kl_from(posterior))
+
+
+@dataclass(frozen=True)
 class Inference:
     """One pass from items through K samples of their latents back to items.
 

@@ -19,13 +19,12 @@ of docs/objectives.md.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Generator, Tensor, nn
 
-from vae_cli.model.inference import Inference, Level, average_samples
+from vae_cli.model.inference import ConditionalPrior, Inference, Level
 from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.networks.conv import ConvDecoder, ConvEncoder
 from vae_cli.model.networks.rung import Rung
@@ -34,26 +33,6 @@ from vae_cli.model.priors import Prior
 from vae_cli.model.vae import LatentModel
 
 Choose = Callable[[int, Rung, Tensor], Tensor]
-
-
-@final
-@dataclass(frozen=True)
-class ConditionalPrior:
-    """p(z | the levels above), for samples of these levels.
-
-    Attributes:
-        normal: parameters `(K, B, D)`.
-    """
-
-    normal: DiagonalNormal
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """The log-density of `z` `(K, B, D)`, in nats: `(K, B)`."""
-        return self.normal.log_prob(z)
-
-    def kl(self, posterior: DiagonalNormal, z: Tensor) -> Tensor:  # noqa: ARG002  closed form
-        """KL(posterior ‖ prior) of each dimension, averaged over the K samples: `(B, D)`."""
-        return average_samples(self.normal.kl_from(posterior))
 
 
 @final
@@ -146,8 +125,7 @@ class LadderVAE(LatentModel):
     ) -> Inference:
         features, count = self.encoder.features(x), (samples, len(x))
         top = self.encoder.posterior_from(features[-1])
-        parameters = (top.mean, top.log_variance)
-        z = pick(DiagonalNormal(*(part.expand(samples, -1, -1) for part in parameters)))
+        z = pick(top.expand(samples))
         levels = [Level(top, self.prior, z)]
 
         def choose(_: int, rung: Rung, h: Tensor) -> Tensor:

@@ -35,6 +35,12 @@ class DiagonalNormal:
         """The standard deviation, `(..., D)`."""
         return (0.5 * self.log_variance).exp()
 
+    def expand(self, samples: int) -> "DiagonalNormal":
+        """The same distribution for each of K samples: parameters `(K, ..., D)`."""
+        mean, log_variance = self.mean, self.log_variance
+        shape = (samples, *mean.shape)
+        return DiagonalNormal(mean.expand(shape), log_variance.expand(shape))
+
     def rsample(self, generator: Generator | None = None, samples: int | None = None) -> Tensor:
         """Samples that gradients flow through (Kingma & Welling, 2014, sec. 2.4).
 
