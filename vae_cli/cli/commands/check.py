@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EXTRAS = {
     "explore": (("starlette", "uvicorn", "websockets"), "vae explore"),
     "evaluate": (("torchmetrics",), "the SSIM of vae evaluate"),
+    "inception": (("torch_fidelity",), "vae evaluate --features inception"),
     "notebook": (("anywidget",), "the widget for notebooks"),
     "parquet": (("pyarrow",), "vae embed -o FILE.parquet"),
     "plot": (("sklearn", "umap"), "vae embed --method tsne or umap"),
