@@ -20,6 +20,8 @@ import math
 import torch
 from torch import Tensor
 
+from vae_cli.evaluation.nearest import find_nearest
+
 NEIGHBOUR = 3
 CHUNK_ITEMS = 500
 MIN_SCALE = 1e-6  # of the largest standard deviation; what is smaller counts as zero
@@ -92,8 +94,5 @@ def precision_and_recall(items: Tensor, samples: Tensor) -> tuple[Tensor, Tensor
 def reach(points: Tensor) -> Tensor:
     """The distance of each point `(N, D)` to its third neighbour, `(N,)`."""
     count = min(NEIGHBOUR + 1, len(points))  # the nearest point is the point itself
-    nearest = [
-        torch.cdist(some, points).topk(count, largest=False).values[:, -1]
-        for some in points.split(CHUNK_ITEMS)
-    ]
-    return torch.cat(nearest)
+    last = find_nearest(points, points, count)[:, -1]
+    return (points - points[last]).square().sum(1).sqrt()

@@ -103,7 +103,7 @@ def evaluate(
         figures |= feature_figures(train.mean, labels[0], posterior.mean, labels[1])
         figures |= factor_figures(posterior, subject.factors, seed)
     with stage("samples"):
-        figures |= sample_figures(subject, seed, comparison)
+        figures |= sample_figures(subject, seed, comparison, train)
     return Evaluation(
         figures,
         dims,

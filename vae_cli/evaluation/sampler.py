@@ -9,7 +9,7 @@ from vae_cli.data.dataset import Split
 from vae_cli.evaluation.encoding import encode
 from vae_cli.evaluation.kept import digest_weights, keep, recall
 from vae_cli.latent.mixture import COMPONENTS, FittedMixture, fit_mixture
-from vae_cli.model import LatentModel
+from vae_cli.model import DiagonalNormal, LatentModel
 
 SEED = 0
 MAX_POINTS = 60_000  # of a larger training set, a random part is used
@@ -25,7 +25,12 @@ def find_mixture(model: LatentModel, folder: Path) -> FittedMixture | None:
     return None
 
 
-def fitted_mixture(model: LatentModel, train: Callable[[], Split], folder: Path) -> FittedMixture:
+def fitted_mixture(
+    model: LatentModel,
+    train: Callable[[], Split],
+    folder: Path,
+    posterior: DiagonalNormal | None = None,
+) -> FittedMixture:
     """The mixture of a run, which is fitted and kept in its folder if it is not there yet.
 
     It is fitted to one sample of the posterior of each training item. Fitted to the means, its
@@ -35,6 +40,7 @@ def fitted_mixture(model: LatentModel, train: Callable[[], Split], folder: Path)
         model: the model.
         train: opens the training set, which is needed only to fit.
         folder: of the run.
+        posterior: of all training items, if it is known already.
 
     Raises:
         VAEError: the file cannot be written.
@@ -44,7 +50,10 @@ def fitted_mixture(model: LatentModel, train: Callable[[], Split], folder: Path)
         split = train()
         generator = torch.Generator().manual_seed(SEED)
         order = torch.randperm(len(split), generator=generator)[:MAX_POINTS]
-        points = encode(model, split.take(order)).rsample(generator)
-        found = fit_mixture(points, SEED)
+        if posterior is None:
+            chosen = encode(model, split.take(order))
+        else:
+            chosen = DiagonalNormal(posterior.mean[order], posterior.log_variance[order])
+        found = fit_mixture(chosen.rsample(generator), SEED)
         keep(folder / "sampler-gmm.safetensors", found, digest_weights(model))
     return found.to(model.device)

@@ -18,7 +18,7 @@ from vae_cli.evaluation.quality import frechet_distance, precision_and_recall
 from vae_cli.evaluation.sampler import fitted_mixture
 from vae_cli.evaluation.subject import Subject
 from vae_cli.latent.sampling import sample
-from vae_cli.model import Prior
+from vae_cli.model import DiagonalNormal, Prior
 
 MAX_NEIGHBOURS = 5_000  # items and samples whose neighbourhoods are compared
 MIN_ITEMS = 100
@@ -33,13 +33,19 @@ NAMES: dict[FeatureName, tuple[str, ...]] = {
 
 
 @torch.no_grad()
-def sample_figures(subject: Subject, seed: int, comparison: Comparison = BY_CLASSIFIER) -> Figures:
+def sample_figures(
+    subject: Subject,
+    seed: int,
+    comparison: Comparison = BY_CLASSIFIER,
+    posterior: DiagonalNormal | None = None,
+) -> Figures:
     """All figures of samples; the classifier and the mixture are kept in the folder of the run.
 
     Args:
         subject: the model and the data.
         seed: of the samples, and of which items they are compared with.
         comparison: by which features, and of how many items.
+        posterior: of all training items, if it is known already.
     """
     names, needs_labels = NAMES[comparison.features], comparison.extractor is None
     reason = sample_absence(subject, needs_labels=needs_labels)
@@ -48,7 +54,7 @@ def sample_figures(subject: Subject, seed: int, comparison: Comparison = BY_CLAS
     extractor = comparison.extractor or classifier_extractor(subject)
     model, count = subject.model, min(comparison.images, len(subject.test))
     items, recon = item_features(subject, extractor, count, seed)
-    mixture = fitted_mixture(model, lambda: subject.train, subject.folder)
+    mixture = fitted_mixture(model, lambda: subject.train, subject.folder, posterior)
     drawn = sampled_features(subject, extractor, model.prior, count, seed)
     fitted = sampled_features(subject, extractor, mixture, count, seed)
     train = train_features(subject, extractor, count, seed)
