@@ -168,17 +168,19 @@ def test_weights_without_inception_are_refused(refused: Refused) -> None:
     assert "--inception-weights has no effect here" in line
 
 
-def test_a_mixture_is_fitted_once_and_sampled(use: Use, pixels: Any) -> None:
+@pytest.mark.parametrize("sampler", ["gmm", pytest.param("flow", marks=pytest.mark.slow)])
+def test_a_density_is_fitted_once_and_sampled(use: Use, pixels: Any, sampler: str) -> None:
     words = ("sample", "--run", "a", "-n", 8, "--seed", 1, "--scale", 1)
-    use(*words, "--sampler", "gmm", "-o", "first.png")
-    kept = Path("runs/a/sampler-gmm.safetensors").read_bytes()
-    use(*words, "--sampler", "gmm", "-o", "again.png")
+    kept_file = Path(f"runs/a/sampler-{sampler}.safetensors")
+    use(*words, "--sampler", sampler, "-o", "first.png")
+    kept = kept_file.read_bytes()
+    use(*words, "--sampler", sampler, "-o", "again.png")
     use(*words, "-o", "prior.png")
-    assert Path("runs/a/sampler-gmm.safetensors").read_bytes() == kept
+    assert kept_file.read_bytes() == kept
     assert (pixels("first.png") == pixels("again.png")).all()
     assert (pixels("first.png") != pixels("prior.png")).any()
-    Path("runs/a/sampler-gmm.safetensors").write_bytes(b"damaged")
-    use(*words, "--sampler", "gmm", "-o", "fitted.png")
+    kept_file.write_bytes(b"damaged")
+    use(*words, "--sampler", sampler, "-o", "fitted.png")
     assert (pixels("first.png") == pixels("fitted.png")).all()
 
 
