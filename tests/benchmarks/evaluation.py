@@ -90,7 +90,7 @@ def time_others(model: LatentModel) -> dict[str, float]:
             ),
             "reconstruction": seconds(lambda: reconstruction_figures(model, test)),
             "features": seconds(lambda: feature_figures(*means)),
-            "samples": seconds(lambda: sample_figures(subject, 0)),
+            "samples": seconds(lambda: sample_figures(subject, 0, posterior=posteriors[1])),
             "samples again": seconds(lambda: sample_figures(subject, 0)),
         }
 

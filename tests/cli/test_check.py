@@ -12,9 +12,9 @@ from support import Refused, Use
 from vae_cli import load
 from vae_cli.cli.commands import check
 from vae_cli.cli.dry_run import to_time
+from vae_cli.cli.explaining import PACKAGES
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
-PACKAGES = {"sklearn": "scikit-learn", "umap": "umap-learn"}
 
 
 def test_the_check_names_versions_device_cache_and_extras(use: Use, cache: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from support import Refused, Use
 
 from vae_cli.cli.app import main
@@ -60,6 +61,7 @@ def test_the_table_and_the_file_agree(use: Use) -> None:
     assert document["samples"] == 20
     assert {"seed", "version", "device", "seconds", "items", "data"} <= set(document)
     assert len(document["kl_by_dim"]) == 3
+    assert document["features"] == "classifier"
     assert f"{figures['elbo']['value']:.1f}"[:-1] in output.out
     assert figures["elbo"]["value"] < figures["log_likelihood"]["value"]
     assert not set(figures) & set(document["absent"])
@@ -125,17 +127,60 @@ def test_samples_are_compared_by_a_classifier_that_is_kept(use: Use) -> None:
     assert "not comparable" in first["figures"]["frechet_samples"]["definition"]
 
 
-def test_a_mixture_is_fitted_once_and_sampled(use: Use, pixels: Any) -> None:
+def test_inception_figures_have_names_of_their_own_and_say_whose_they_are(
+    use: Use, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch_fidelity")
+
+    class Means(torch.nn.Module):
+        """The means of 16 parts of an image of bytes, in place of a network that takes minutes."""
+
+        def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+            assert images.dtype == torch.uint8
+            assert images.shape[1:] == (3, 12, 12)
+            return [torch.nn.functional.avg_pool2d(images[:, 0].float(), 3).flatten(1)]
+
+    weights = tmp_path / "weights.pth"
+    weights.write_bytes(b"weights")
+    monkeypatch.setattr("vae_cli.evaluation.inception.load_network", lambda path: Means())
+    words = ("--features", "inception", "--inception-weights", weights, "--images", 120)
+    output = use(*WORDS, "--run", "a", *words)
+    document = evaluation_of("a")
+    assert document["features"] == "inception"
+    assert "FID (Inception), samples" in output.out
+    assert "features of Inception, but not the published weights: weights.pth" in output.err
+    assert "not comparable" not in output.err
+    figures = document["figures"]
+    assert not any(name.startswith("frechet") for name in figures)
+    assert figures["fid_train"]["value"] < figures["fid_samples"]["value"]
+    assert "(120) from test items (120)" in figures["fid_train"]["definition"]
+    assert {"inception_precision", "inception_recall"} <= set(figures)
+    assert not Path("runs/a/classifier.safetensors").exists()
+
+
+def test_inception_has_no_features_of_rows(refused: Refused, wine: Path) -> None:
+    line = refused(*WORDS, "--run", "wine", "--features", "inception")
+    assert line.startswith("--features inception is for images, not rows")
+
+
+def test_weights_without_inception_are_refused(refused: Refused) -> None:
+    line = refused(*WORDS, "--run", "a", "--inception-weights", "x.pth")
+    assert "--inception-weights has no effect here" in line
+
+
+@pytest.mark.parametrize("sampler", ["gmm", pytest.param("flow", marks=pytest.mark.slow)])
+def test_a_density_is_fitted_once_and_sampled(use: Use, pixels: Any, sampler: str) -> None:
     words = ("sample", "--run", "a", "-n", 8, "--seed", 1, "--scale", 1)
-    use(*words, "--sampler", "gmm", "-o", "first.png")
-    kept = Path("runs/a/sampler-gmm.safetensors").read_bytes()
-    use(*words, "--sampler", "gmm", "-o", "again.png")
+    kept_file = Path(f"runs/a/sampler-{sampler}.safetensors")
+    use(*words, "--sampler", sampler, "-o", "first.png")
+    kept = kept_file.read_bytes()
+    use(*words, "--sampler", sampler, "-o", "again.png")
     use(*words, "-o", "prior.png")
-    assert Path("runs/a/sampler-gmm.safetensors").read_bytes() == kept
+    assert kept_file.read_bytes() == kept
     assert (pixels("first.png") == pixels("again.png")).all()
     assert (pixels("first.png") != pixels("prior.png")).any()
-    Path("runs/a/sampler-gmm.safetensors").write_bytes(b"damaged")
-    use(*words, "--sampler", "gmm", "-o", "fitted.png")
+    kept_file.write_bytes(b"damaged")
+    use(*words, "--sampler", sampler, "-o", "fitted.png")
     assert (pixels("first.png") == pixels("fitted.png")).all()
 
 

@@ -16,6 +16,8 @@ from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.errors import UsageError
 from vae_cli.evaluation.budget import choose_samples, measure_sample
+from vae_cli.evaluation.extractor import MAX_IMAGES, Comparison, FeatureName
+from vae_cli.evaluation.inception import inception_extractor, require_colors
 from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage, write_evaluation
 from vae_cli.evaluation.subject import Factors, Subject
 from vae_cli.runs.directory import Run
@@ -76,8 +78,40 @@ def affordable_samples(subject: Subject) -> tuple[int, float]:
     return choose_samples(seconds, len(subject.test)), seconds * len(subject.test)
 
 
+def open_comparison(
+    subject: Subject,
+    features: FeatureName = "classifier",
+    inception_weights: Path | None = None,
+    images: int = MAX_IMAGES,
+) -> Comparison:
+    """How samples of a model are compared with items.
+
+    Args:
+        subject: the model and the data.
+        features: of a small classifier that is trained on the data, or of Inception.
+        inception_weights: the file of its weights; None downloads them, if need be.
+        images: the number of items, and of samples, whose features are compared.
+
+    Raises:
+        UsageError: the items have no such features, the extra `inception` is not installed, or the
+            file is not one of these weights.
+        VAEError: the weights cannot be downloaded.
+    """
+    if features == "classifier":
+        return Comparison(images=images)
+    require_colors(subject.spec.shape)
+    return Comparison(inception_extractor(inception_weights, subject.model.device), images)
+
+
 def evaluate_model(
-    model: TrainedModel, *, samples: int | None = None, seed: int = 0, stage: Stage = ignore_stage
+    model: TrainedModel,
+    *,
+    samples: int | None = None,
+    seed: int = 0,
+    features: FeatureName = "classifier",
+    inception_weights: Path | None = None,
+    images: int = MAX_IMAGES,
+    stage: Stage = ignore_stage,
 ) -> Evaluation:
     """All figures of a model on the data that are held out.
 
@@ -85,13 +119,19 @@ def evaluate_model(
         model: what to evaluate; `load` decides on which data.
         samples: importance samples of each item; None takes as many as fit into ten minutes.
         seed: of all random numbers.
+        features: as in `open_comparison`, like the next two.
+        inception_weights: the file of the weights of Inception.
+        images: the number of images of each set that are compared.
         stage: shows the progress of a part of the work with a name.
 
     Raises:
-        UsageError: as in `open_subject`.
+        UsageError: as in `open_subject` and `open_comparison`.
+        VAEError: as in `open_comparison`.
     """
     subject = open_subject(model)
-    return evaluate(subject, samples or affordable_samples(subject)[0], seed, __version__, stage)
+    comparison = open_comparison(subject, features, inception_weights, images)
+    count = samples or affordable_samples(subject)[0]
+    return evaluate(subject, count, seed, __version__, stage, comparison)
 
 
 def evaluate_run(

@@ -6,20 +6,21 @@ from typing import Literal
 from vae_cli.api.evaluation import prepare, training_part
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.dataset import Split
-from vae_cli.evaluation.sampler import fitted_mixture
+from vae_cli.evaluation.sampler import fitted_flow, fitted_mixture
 
-Sampler = Literal["prior", "gmm"]
+Sampler = Literal["prior", "gmm", "flow"]
 
 
 def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
-    """The same model, whose samples come from the prior or from a fitted mixture of normals.
+    """The same model, whose samples come from the prior, a fitted mixture, or a fitted flow.
 
-    The mixture is fitted to the training set when it is asked for first, and kept in the folder of
+    It is fitted to the training set when it is asked for first, and kept in the folder of
     the run.
 
     Raises:
-        UsageError: the mixture is to be fitted, but the data of the run are missing.
-        VAEError: the mixture cannot be written.
+        UsageError: it is to be fitted, but the data of the run are missing, or a flow is asked for
+            and there is one latent dimension.
+        VAEError: it cannot be written.
 
     Example:
         >>> from vae_cli import load
@@ -32,5 +33,5 @@ def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
     def open_training_set() -> Split:
         return prepare(model, training_part(model, model.data().train()))
 
-    mixture = fitted_mixture(model.model, open_training_set, model.folder)
-    return dataclasses.replace(model, source=mixture)
+    fit = fitted_mixture if sampler == "gmm" else fitted_flow
+    return dataclasses.replace(model, source=fit(model.model, open_training_set, model.folder))

@@ -9,7 +9,12 @@ from vae_cli.config import simplify
 from vae_cli.errors import VAEError, is_memory_full
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
-PACKAGES = {"sklearn": "scikit-learn", "umap": "umap-learn", "PIL": "pillow"}  # by their modules
+PACKAGES = {  # by their modules
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "torch_fidelity": "torch-fidelity",
+    "umap": "umap-learn",
+}
 
 
 def explain(error: BaseException, commands: Iterable[str] = ()) -> tuple[str, int]:

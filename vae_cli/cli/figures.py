@@ -35,9 +35,16 @@ LABELS = {
     "frechet_gmm": "Frechet distance, --sampler gmm",
     "frechet_reconstructions": "Frechet distance, reconstructions",
     "frechet_train": "Frechet distance, training items",
+    "fid_samples": "FID (Inception), samples",
+    "fid_gmm": "FID (Inception), --sampler gmm",
+    "fid_reconstructions": "FID (Inception), reconstructions",
+    "fid_train": "FID (Inception), training items",
+    "inception_precision": "precision of samples (Inception)",
+    "inception_recall": "recall of samples (Inception)",
     "precision": "precision of samples",
     "recall": "recall of samples",
 }
+REMARKS = ("; not ", "; features of ")  # begin what the table has to say about a figure too
 MAX_DECIMALS = 5
 MIN_ERROR = 1e-5  # a smaller one is not shown
 
@@ -113,7 +120,7 @@ def reasons_of(evaluation: "Evaluation") -> dict[str, list[str]]:
     for name, one in evaluation.figures.items():
         if isinstance(one, Absent):
             reasons.setdefault(one.reason, []).append(label(name))
-        elif "; not " in one.definition:
+        elif any(start in one.definition for start in REMARKS):
             remark = one.definition.rpartition("; ")[2]
             reasons.setdefault(remark, []).append(label(name))
     return reasons

@@ -7,14 +7,16 @@ have the scale that the model gave them.
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 from vae_cli.evaluation.figures import Figures, all_absent, share
+from vae_cli.evaluation.nearest import find_nearest
 
 NEIGHBOURS = 5
-CHUNK_ITEMS = 64
 PENALTY = 1e-4  # on the squared weights of the probe
 MAX_ITERATIONS = 100
+MIN_CHANGE = 1e-5  # of the loss in nats; the iterations end with a smaller one
+ITEMS_PER_PARAMETER = 100  # of the probe
 
 FEATURE_NAMES = ("knn_accuracy", "probe_accuracy")
 
@@ -48,30 +50,40 @@ def classify_by_neighbours(train: Tensor, labels: Tensor, test: Tensor) -> Tenso
     """The most frequent label among the nearest neighbours, `(M,)`; the nearest decides a tie."""
     count, classes = min(NEIGHBOURS, len(train)), int(labels.max()) + 1
     nearness = 0.4 * 0.5 ** torch.arange(count)  # less than one vote in all, the nearest most
-    found = []
-    for some in test.split(CHUNK_ITEMS):
-        nearest = torch.cdist(some, train).topk(count, largest=False).indices
-        votes = F.one_hot(labels[nearest], classes) * (1 + nearness[:, None])
-        found.append(votes.sum(1).argmax(1))
-    return torch.cat(found)
+    nearest = labels[find_nearest(test, train, count)]
+    return (F.one_hot(nearest, classes) * (1 + nearness[:, None])).sum(1).argmax(1)
 
 
 def classify_linearly(train: Tensor, labels: Tensor, test: Tensor) -> Tensor:
-    """The labels `(M,)` that a softmax regression gives, fitted by L-BFGS."""
+    """The labels `(M,)` that a softmax regression gives, fitted by L-BFGS.
+
+    A random part of the items is enough: many for each parameter.
+    """
     mean, scale = train.mean(0), train.std(0).clamp(min=1e-6)
     inputs, classes = (train - mean) / scale, int(labels.max()) + 1
     weight = torch.zeros(train.shape[1], classes, requires_grad=True)
     bias = torch.zeros(classes, requires_grad=True)
+    count = ITEMS_PER_PARAMETER * (weight.numel() + classes)
+    part = torch.randperm(len(train), generator=Generator().manual_seed(0))[:count]
+    fit_softmax(weight, bias, inputs[part], labels[part])
+    return (((test - mean) / scale) @ weight.detach() + bias.detach()).argmax(1)
+
+
+def fit_softmax(weight: Tensor, bias: Tensor, inputs: Tensor, labels: Tensor) -> None:
+    """Minimize the cross-entropy of labels `(N,)` from inputs `(N, D)`."""
     optimizer = torch.optim.LBFGS(
-        [weight, bias], max_iter=MAX_ITERATIONS, line_search_fn="strong_wolfe"
+        [weight, bias],
+        max_iter=MAX_ITERATIONS,
+        tolerance_change=MIN_CHANGE,
+        line_search_fn="strong_wolfe",
     )
 
     def loss() -> Tensor:
         optimizer.zero_grad()
-        value = F.cross_entropy(inputs @ weight + bias, labels) + PENALTY * weight.square().sum()
+        penalty = PENALTY * weight.square().sum()
+        value = F.cross_entropy(torch.addmm(bias, inputs, weight), labels) + penalty
         value.backward()
         return value
 
     with torch.enable_grad():
         optimizer.step(loss)
-    return (((test - mean) / scale) @ weight.detach() + bias.detach()).argmax(1)

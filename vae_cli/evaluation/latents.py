@@ -14,7 +14,6 @@ from torch import Generator, Tensor
 
 from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
 from vae_cli.model import DiagonalNormal, LatentModel, Level
-from vae_cli.model.priors.mixture import mixture_log_prob
 
 ACTIVE_VARIANCE = 0.01  # of the posterior means, of a unit that is in use
 MAX_ITEMS = 10_000  # whose posteriors make up q(z); the cost grows with the square of it
@@ -72,7 +71,7 @@ def aggregate_terms(
     mean, log_variance = posterior.mean[chosen].double(), posterior.log_variance[chosen].double()
     z = DiagonalNormal(mean, log_variance).rsample(generator)
     each = DiagonalNormal(mean, log_variance)
-    aggregate = torch.cat([mixture_log_prob(each, some) for some in z.split(CHUNK_ITEMS)])
+    aggregate = aggregate_log_prob(each, z)
     prior = torch.cat(
         [
             model.prior.log_prob(some.to(model.device, posterior.mean.dtype)).cpu().double()
@@ -80,6 +79,20 @@ def aggregate_terms(
         ]
     )
     return each.log_prob(z) - aggregate, aggregate - prior
+
+
+def aggregate_log_prob(posteriors: DiagonalNormal, z: Tensor) -> Tensor:
+    """Log q(z) under the average of all posteriors, in nats: `(N, D)` to `(N,)`.
+
+    One matrix product gives log q(z_n|x_m) for all m: the factors are made once for all n.
+    """
+    mean, log_variance = posteriors.mean, posteriors.log_variance
+    precision = (-log_variance).exp()
+    offset = (mean**2 * precision + log_variance + math.log(2 * math.pi)).sum(1, keepdim=True)
+    terms = torch.cat([z**2, z, torch.ones_like(z[:, :1])], 1)
+    factors = torch.cat([-0.5 * precision, mean * precision, -0.5 * offset], 1).T
+    sums = [(some @ factors).logsumexp(1) for some in terms.split(CHUNK_ITEMS)]
+    return torch.cat(sums) - math.log(len(mean))
 
 
 def describe_information(information: Tensor) -> Figure | Absent:

@@ -11,6 +11,7 @@ from typing import Any
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.device import describe_device
 from vae_cli.evaluation.encoding import encode
+from vae_cli.evaluation.extractor import BY_CLASSIFIER, Comparison, FeatureName
 from vae_cli.evaluation.factors import factor_figures
 from vae_cli.evaluation.features import feature_figures
 from vae_cli.evaluation.figures import Absent, Figure, Figures
@@ -43,6 +44,7 @@ class Evaluation:
         version: of this package.
         device: that it was computed on.
         seconds: that it took.
+        features: by which samples are compared with items: `classifier` or `inception`.
         epoch: after which the weights were saved.
     """
 
@@ -55,6 +57,7 @@ class Evaluation:
     version: str
     device: str
     seconds: float
+    features: FeatureName
     epoch: int
 
     def to_json(self) -> dict[str, Any]:
@@ -66,7 +69,12 @@ class Evaluation:
 
 
 def evaluate(
-    subject: Subject, samples: int, seed: int, version: str, stage: Stage = ignore_stage
+    subject: Subject,
+    samples: int,
+    seed: int,
+    version: str,
+    stage: Stage = ignore_stage,
+    comparison: Comparison = BY_CLASSIFIER,
 ) -> Evaluation:
     """Compute every figure that a model can have.
 
@@ -76,6 +84,7 @@ def evaluate(
         seed: of all random numbers.
         version: of the package.
         stage: shows the progress of a part of the work with a name.
+        comparison: how samples are compared with items.
     """
     start, model, test = time.perf_counter(), subject.model, subject.test
     with stage("likelihood") as progress:
@@ -94,7 +103,7 @@ def evaluate(
         figures |= feature_figures(train.mean, labels[0], posterior.mean, labels[1])
         figures |= factor_figures(posterior, subject.factors, seed)
     with stage("samples"):
-        figures |= sample_figures(subject, seed)
+        figures |= sample_figures(subject, seed, comparison, train)
     return Evaluation(
         figures,
         dims,
@@ -105,6 +114,7 @@ def evaluate(
         version,
         describe_device(model.device),
         round(time.perf_counter() - start, 3),
+        comparison.features,
         subject.epoch,
     )
 

@@ -1,15 +1,18 @@
-"""The mixture that is fitted to the latents of the training set, for samples after the training."""
+"""What is fitted to the latents of the training set, for samples after the training."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from vae_cli.data.dataset import Split
+from vae_cli.errors import UsageError
 from vae_cli.evaluation.encoding import encode
 from vae_cli.evaluation.kept import digest_weights, keep, recall
+from vae_cli.latent.flow import FittedFlow, fit_flow
 from vae_cli.latent.mixture import COMPONENTS, FittedMixture, fit_mixture
-from vae_cli.model import LatentModel
+from vae_cli.model import DiagonalNormal, LatentModel
 
 SEED = 0
 MAX_POINTS = 60_000  # of a larger training set, a random part is used
@@ -25,7 +28,12 @@ def find_mixture(model: LatentModel, folder: Path) -> FittedMixture | None:
     return None
 
 
-def fitted_mixture(model: LatentModel, train: Callable[[], Split], folder: Path) -> FittedMixture:
+def fitted_mixture(
+    model: LatentModel,
+    train: Callable[[], Split],
+    folder: Path,
+    posterior: DiagonalNormal | None = None,
+) -> FittedMixture:
     """The mixture of a run, which is fitted and kept in its folder if it is not there yet.
 
     It is fitted to one sample of the posterior of each training item. Fitted to the means, its
@@ -35,16 +43,46 @@ def fitted_mixture(model: LatentModel, train: Callable[[], Split], folder: Path)
         model: the model.
         train: opens the training set, which is needed only to fit.
         folder: of the run.
+        posterior: of all training items, if it is known already.
 
     Raises:
         VAEError: the file cannot be written.
     """
     found = find_mixture(model, folder)
     if found is None:
-        split = train()
-        generator = torch.Generator().manual_seed(SEED)
-        order = torch.randperm(len(split), generator=generator)[:MAX_POINTS]
-        points = encode(model, split.take(order)).rsample(generator)
-        found = fit_mixture(points, SEED)
+        found = fit_mixture(latents_to_fit(model, train(), posterior), SEED)
         keep(folder / "sampler-gmm.safetensors", found, digest_weights(model))
     return found.to(model.device)
+
+
+def fitted_flow(model: LatentModel, train: Callable[[], Split], folder: Path) -> FittedFlow:
+    """The flow of a run, which is fitted and kept like the mixture.
+
+    Raises:
+        UsageError: the model has one latent dimension.
+        VAEError: the file cannot be written.
+    """
+    if model.latent_dim == 1:
+        raise UsageError("a flow needs two latent dimensions or more: use --sampler gmm")
+    path, digest = folder / "sampler-flow.safetensors", digest_weights(model)
+    found = recall(path, FittedFlow(model.latent_dim), digest)
+    if found is None:
+        found = fit_flow(latents_to_fit(model, train(), None), SEED)
+        keep(path, found, digest)
+    return found.to(model.device)
+
+
+def latents_to_fit(model: LatentModel, split: Split, posterior: DiagonalNormal | None) -> Tensor:
+    """One sample of the posterior of each training item, `(N, D)` on the CPU.
+
+    Args:
+        model: the model.
+        split: the training set, of which a part is taken if it is large.
+        posterior: of all its items, if it is known already.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    order = torch.randperm(len(split), generator=generator)[:MAX_POINTS]
+    if posterior is None:
+        return encode(model, split.take(order)).rsample(generator)
+    chosen = DiagonalNormal(posterior.mean[order], posterior.log_variance[order])
+    return chosen.rsample(generator)

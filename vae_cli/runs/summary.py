@@ -167,12 +167,17 @@ def read_evaluation_file(run: Run) -> dict[str, Any]:
 
 
 def is_evaluated(run: Run, samples: int) -> bool:
-    """Whether `evaluation.json` is of the weights that are kept, and of as many samples."""
+    """Whether `evaluation.json` is of the weights that are kept, and of as many samples.
+
+    One with other features than those of the classifier lacks figures that are published here.
+    """
     try:
         written = [(run.path / EVALUATION).stat().st_mtime_ns, run.best.stat().st_mtime_ns]
     except OSError:
         return False
-    return written[0] >= written[1] and read_evaluation_file(run).get("samples") == samples
+    content = read_evaluation_file(run)
+    is_default = content.get("features", "classifier") == "classifier"
+    return written[0] >= written[1] and is_default and content.get("samples") == samples
 
 
 def _to_figure(figure: Any) -> Figure | None:

@@ -1,7 +1,8 @@
 """`vae evaluate`."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -9,10 +10,11 @@ from vae_cli import __version__
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.figures import print_evaluations
 from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import Data, Device, Json, Quiet
+from vae_cli.cli.options import Data, Device, Json, Quiet, refuse_unused
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
+    from vae_cli.evaluation.extractor import Comparison
     from vae_cli.evaluation.subject import Subject
 
 MINUTE = 60  # seconds
@@ -39,6 +41,28 @@ def command(
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Seed of the random numbers.")
     ] = 0,
+    features: Annotated[
+        Literal["classifier", "inception"],
+        typer.Option(
+            help="Features by which samples are compared with images: those of a small classifier "
+            "that is trained on the data, or those of Inception, as in papers.",
+        ),
+    ] = "classifier",
+    inception_weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights of Inception, as torch-fidelity has them. [default: downloaded once]",
+        ),
+    ] = None,
+    images: Annotated[
+        int,
+        typer.Option(
+            min=100,
+            max=1_000_000,
+            help="Images, or rows, of each set whose features are compared, if there are as many.",
+        ),
+    ] = 10_000,
     device: Device = "auto",
     data: Data = None,
     json: Json = False,
@@ -51,18 +75,25 @@ def command(
     Example: `vae evaluate --run a --run b`
     """
     terminal = Terminal(quiet=quiet)
+    if features != "inception":
+        refuse_unused(
+            "--inception-weights", inception_weights is not None, "add --features inception"
+        )
     models = [open_run(one, device, terminal, data) for one in run or (None,)]
-    from vae_cli.api.evaluation import evaluation_file, open_subject
+    from vae_cli.api.evaluation import evaluation_file, open_comparison, open_subject
     from vae_cli.evaluation.report import evaluate, write_evaluation
 
     subjects = []
     for model in models:
         with terminal.bar("reading") as bar:
             subjects.append(open_subject(model, bar))
+    comparisons = [open_comparison(one, features, inception_weights, images) for one in subjects]
     count = samples or fit_samples(subjects, terminal)
+    if features == "inception":
+        note_time(subjects, comparisons, terminal)
     evaluations = {}
-    for model, subject in zip(models, subjects, strict=True):
-        evaluation = evaluate(subject, count, seed, __version__, terminal.bar)
+    for model, subject, comparison in zip(models, subjects, comparisons, strict=True):
+        evaluation = evaluate(subject, count, seed, __version__, terminal.bar, comparison)
         write_evaluation(evaluation, evaluation_file(subject))
         is_unique = [other.name for other in models].count(model.name) == 1
         evaluations[model.name if is_unique else str(model.folder)] = evaluation
@@ -84,6 +115,21 @@ def fit_samples(subjects: "Sequence[Subject]", terminal: Terminal) -> int:
             "(10 a run is the limit; --samples sets the number)"
         )
     return count
+
+
+def note_time(
+    subjects: "Sequence[Subject]", comparisons: "Sequence[Comparison]", terminal: Terminal
+) -> None:
+    """A note about the time that the features will take, which can be hours without a GPU."""
+    from vae_cli.evaluation.samples import measure_features
+
+    pairs = zip(subjects, comparisons, strict=True)
+    minutes = sum(measure_features(subject, one) for subject, one in pairs) / MINUTE
+    if minutes > 1:
+        terminal.note(
+            f"the features of Inception will take about {minutes:.0f} minutes "
+            "(--images sets the number of images, --device cuda is faster)"
+        )
 
 
 def label_data(

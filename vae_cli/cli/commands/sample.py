@@ -50,10 +50,10 @@ def command(
         ),
     ] = 1.0,
     sampler: Annotated[
-        Literal["prior", "gmm"],
+        Literal["prior", "gmm", "flow"],
         typer.Option(
-            help="Source of the latents; gmm is a mixture of normal distributions that is fitted "
-            "to the training set, and kept in the run.",
+            help="Source of the latents; gmm is a mixture of normal distributions, and flow a "
+            "RealNVP, that is fitted to the training set, and kept in the run.",
         ),
     ] = "prior",
     noise: Noise = False,
@@ -66,7 +66,7 @@ def command(
     gap: Gap = None,
     quiet: Quiet = False,
 ) -> None:
-    """Generate images, or rows of a table, from the prior or a fitted mixture.
+    """Generate images, or rows of a table, from the prior, a fitted mixture or a flow.
 
     Example: `vae sample -n 64 --seed 7`, or `vae sample -n 8 -o sample.gif` for an animation
     """
