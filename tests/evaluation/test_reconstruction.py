@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from vae_cli.data.dataset import Split
 from vae_cli.evaluation.figures import Absent, Figure
 from vae_cli.evaluation.reconstruction import reconstruction_figures
-from vae_cli.evaluation.similarity import structural_similarity
 from vae_cli.model import VAE, DiagonalNormal, SquaredError, StandardNormal
 
 
@@ -55,14 +54,3 @@ def test_an_exact_reconstruction_has_an_infinite_psnr_which_is_said() -> None:
 
 def test_small_images_have_no_ssim() -> None:
     assert figures_of(8, 0.1)["ssim"] == Absent("its window is larger than images of 8x8")
-
-
-@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 11, 40), (1, 130, 70)])
-def test_the_structural_similarity_is_that_of_torchmetrics(shape: tuple[int, int, int]) -> None:
-    image = pytest.importorskip("torchmetrics.functional.image")
-    generator = torch.Generator().manual_seed(0)
-    x = torch.rand(70, *shape, generator=generator)
-    y = (x + 0.2 * torch.randn(x.shape, generator=generator)).clamp(0, 1)
-    y[:5], x[5], y[5] = x[:5], 0, 0
-    expected = image.structural_similarity_index_measure(x, y, data_range=1.0, reduction="none")
-    torch.testing.assert_close(structural_similarity(x, y), expected, rtol=1e-4, atol=1e-5)
