@@ -1,6 +1,7 @@
 """`vae evaluate`: the table, the file, several runs, and other data."""
 
 import json
+import math
 import shutil
 from contextlib import chdir
 from pathlib import Path
@@ -123,6 +124,7 @@ def test_samples_are_compared_by_a_classifier_that_is_kept(use: Use) -> None:
     assert first["figures"] == again["figures"]
     names = {"frechet_samples", "frechet_gmm", "frechet_reconstructions", "precision", "recall"}
     assert names <= set(first["figures"])
+    assert "`vae sample --sampler flow` fits one" in first["absent"]["frechet_flow"]
     assert first["figures"]["frechet_train"]["value"] < first["figures"]["frechet_samples"]["value"]
     assert "not comparable" in first["figures"]["frechet_samples"]["definition"]
 
@@ -182,6 +184,8 @@ def test_a_density_is_fitted_once_and_sampled(use: Use, pixels: Any, sampler: st
     kept_file.write_bytes(b"damaged")
     use(*words, "--sampler", sampler, "-o", "fitted.png")
     assert (pixels("first.png") == pixels("fitted.png")).all()
+    document = json.loads(use(*WORDS, "--run", "a", "--json").out)
+    assert 0 < document["figures"][f"frechet_{sampler}"]["value"] < math.inf
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from vae_cli.latent.mixture import COMPONENTS, FittedMixture, fit_mixture
 from vae_cli.model import DiagonalNormal, LatentModel
 
 SEED = 0
+FLOW_FILE = "sampler-flow.safetensors"
 MAX_POINTS = 60_000  # of a larger training set, a random part is used
 
 
@@ -64,12 +65,19 @@ def fitted_flow(model: LatentModel, train: Callable[[], Split], folder: Path) ->
     """
     if model.latent_dim == 1:
         raise UsageError("a flow needs two latent dimensions or more: use --sampler gmm")
-    path, digest = folder / "sampler-flow.safetensors", digest_weights(model)
-    found = recall(path, FittedFlow(model.latent_dim), digest)
+    found = find_flow(model, folder)
     if found is None:
         found = fit_flow(latents_to_fit(model, train(), None), SEED)
-        keep(path, found, digest)
+        keep(folder / FLOW_FILE, found, digest_weights(model))
     return found.to(model.device)
+
+
+def find_flow(model: LatentModel, folder: Path) -> FittedFlow | None:
+    """The flow that was kept in the folder of a run, if it was fitted to these weights."""
+    if model.latent_dim == 1:
+        return None
+    found = recall(folder / FLOW_FILE, FittedFlow(model.latent_dim), digest_weights(model))
+    return None if found is None else found.to(model.device)
 
 
 def latents_to_fit(model: LatentModel, split: Split, posterior: DiagonalNormal | None) -> Tensor:

@@ -15,7 +15,7 @@ from vae_cli.evaluation.extractor import (
 )
 from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, make_figure, share
 from vae_cli.evaluation.quality import frechet_distance, precision_and_recall
-from vae_cli.evaluation.sampler import fitted_mixture
+from vae_cli.evaluation.sampler import find_flow, fitted_mixture
 from vae_cli.evaluation.subject import Subject
 from vae_cli.latent.sampling import sample
 from vae_cli.model import DiagonalNormal, Prior
@@ -23,8 +23,15 @@ from vae_cli.model import DiagonalNormal, Prior
 MAX_NEIGHBOURS = 5_000  # items and samples whose neighbourhoods are compared
 MIN_ITEMS = 100
 MEASURED_IMAGES = 4
+NO_FLOW = Absent("no flow is fitted: `vae sample --sampler flow` fits one and keeps it")
 SETS = 5  # items, and the four that they are compared with
-DISTANCES = ("samples", "gmm", "reconstructions", "train")
+DISTANCES = {
+    "samples": "of samples from the prior",
+    "gmm": "of samples with --sampler gmm",
+    "flow": "of samples with --sampler flow",
+    "reconstructions": "of reconstructions",
+    "train": "of training items",
+}
 # Figures of other features have other names, so that no table has both in one column.
 NAMES: dict[FeatureName, tuple[str, ...]] = {
     "classifier": (*(f"frechet_{one}" for one in DISTANCES), "precision", "recall"),
@@ -54,18 +61,23 @@ def sample_figures(
     extractor = comparison.extractor or classifier_extractor(subject)
     model, count = subject.model, min(comparison.images, len(subject.test))
     items, recon = item_features(subject, extractor, count, seed)
-    mixture = fitted_mixture(model, lambda: subject.train, subject.folder, posterior)
-    drawn = sampled_features(subject, extractor, model.prior, count, seed)
-    fitted = sampled_features(subject, extractor, mixture, count, seed)
-    train = train_features(subject, extractor, count, seed)
+    sources = {
+        "samples": model.prior,
+        "gmm": fitted_mixture(model, lambda: subject.train, subject.folder, posterior),
+        "flow": find_flow(model, subject.folder),
+    }
+    others = {
+        name: sampled_features(subject, extractor, source, count, seed)
+        for name, source in sources.items()
+        if source is not None
+    }
+    others |= {"reconstructions": recon, "train": train_features(subject, extractor, count, seed)}
     label = extractor.label
     found = [
-        distance(items, drawn, "of samples from the prior", label),
-        distance(items, fitted, "of samples with --sampler gmm", label),
-        distance(items, recon, "of reconstructions", label),
-        distance(items, train, "of training items", label),
-        *neighbour_figures(items, drawn, label),
+        distance(items, others[name], what, label) if name in others else NO_FLOW
+        for name, what in DISTANCES.items()
     ]
+    found += neighbour_figures(items, others["samples"], label)
     return dict(zip(names, found, strict=True))
 
 
