@@ -17,6 +17,8 @@ VALUES = {  # two values of an option, where 1 and 2 are not allowed
     "--likelihood": ("mse", "laplace"),
     "--prior": ("normal", "mog"),
     "--sampler": ("prior", "gmm"),
+    "--features": ("classifier", "inception"),
+    "--images": ("100", "200"),
     "--preset": ("small", "base"),
     "--schedule": ("constant", "cosine"),
     "--precision": ("float32", "bfloat16"),
