@@ -33,7 +33,7 @@ def test_a_closed_terminal_or_a_time_limit_saves_first(tmp_path: Path, name: str
         first = load_checkpoint(tmp_path / "runs/run/last.safetensors").facts["position"]["step"]
         time.sleep(0.5)
         process.send_signal(number)
-        assert process.wait(timeout=240) == 128 + number
+        assert process.wait(timeout=60) == 128 + number
     last = load_checkpoint(tmp_path / "runs/run/last.safetensors").facts["position"]["step"]
     assert last > first
 

@@ -147,7 +147,7 @@ def test_after_a_stop_the_same_command_goes_on(here: Path) -> None:
         assert process.stdout
         assert process.stdout.readline().startswith("1/2 ")
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=240)
+        _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert err.endswith("stopped in run 2/2, mine-seed-1; the same command goes on\n")
     done = call("reproduce", "mine.toml", cwd=here)

@@ -113,7 +113,7 @@ def test_ctrl_c_stops_the_training_with_one_line_and_saves_what_was_learned(tmp_
         assert training.stdout.readline().split()[0] == "epoch"
         assert training.stdout.readline().split()[0] == "1"
         training.send_signal(signal.SIGINT)
-        _, err = training.communicate(timeout=240)
+        _, err = training.communicate(timeout=60)
     assert training.returncode == 130
     *notes, last = err.splitlines()
     assert re.fullmatch(r"stopped in epoch \d+; go on with: vae train --resume long", last)

@@ -90,7 +90,7 @@ def test_after_a_kill_the_same_command_goes_on(
         assert sweep.stdout
         assert sweep.stdout.readline().startswith("1/3 ")
         sweep.send_signal(number)
-        _, err = sweep.communicate(timeout=240)
+        _, err = sweep.communicate(timeout=60)
     assert sweep.returncode == code
     if number == signal.SIGINT:
         assert err.endswith("stopped in run 2/3, sweep-seed-1; the same command goes on\n")
@@ -109,7 +109,7 @@ def test_two_processes_share_a_sweep(tmp_path: Path) -> None:
         subprocess.Popen(words, cwd=tmp_path, text=True, **pipes) as first,
         subprocess.Popen(words, cwd=tmp_path, text=True, **pipes) as second,
     ):
-        outputs = [process.communicate(timeout=240) for process in (first, second)]
+        outputs = [process.communicate(timeout=120) for process in (first, second)]
     assert [first.returncode, second.returncode] == [0, 0], outputs
     trained = [line for out, _ in outputs for line in out.splitlines() if line.endswith(" s")]
     assert len(trained) == 4
@@ -135,7 +135,7 @@ def test_a_signal_stops_all_jobs(tmp_path: Path) -> None:
             assert process.poll() is None
             time.sleep(0.2)
         process.terminate()
-        _, err = process.communicate(timeout=240)
+        _, err = process.communicate(timeout=120)
     assert process.returncode == 143
     assert "the same command goes on" in err
     for run in (tmp_path / "runs").iterdir():

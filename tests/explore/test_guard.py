@@ -63,7 +63,7 @@ def site(home: Path) -> Iterator[Site]:
         address, _, token = process.stdout.readline().strip().partition("/?token=")
         yield Site(process, int(address.rpartition(":")[2]), token)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=240)
+        _, err = process.communicate(timeout=30)
     assert [line.split()[0] for line in err.splitlines()] == ["run", "Ctrl-C"]
 
 

@@ -75,7 +75,7 @@ def client(home: Path) -> Iterator[Client]:
         assert address.port
         yield Client(address.port, address.query.removeprefix("token="))
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "")
     assert [line.split()[0] for line in err.splitlines()] == ["run", "Ctrl-C"]
 

@@ -33,7 +33,7 @@ def test_sigterm_during_training_stops_it_with_the_command_to_resume(tmp_path: P
         for _ in range(3):
             process.stdout.readline()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=240) == 143
+        assert process.wait(timeout=30) == 143
         assert process.stderr.read().splitlines()[-1].endswith("vae train --resume long")
     assert not list(tmp_path.rglob("*tmp"))
     checkpoint = load_checkpoint(tmp_path / "runs/long/last.safetensors")
@@ -64,7 +64,7 @@ def test_a_signal_at_a_random_moment_stops_soon_and_leaves_files_that_load(
             time.sleep(draw.uniform(0.2, 8))  # from the imports to the previews
             process.send_signal(number)
             sent = time.monotonic()
-            returned = process.wait(timeout=240)
+            returned = process.wait(timeout=30)
             assert time.monotonic() - sent < 5 * processes_per_processor()
             assert process.stderr
             assert "Traceback" not in process.stderr.read()
@@ -86,7 +86,7 @@ def test_a_second_signal_stops_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         process.send_signal(signal.SIGTERM)
         sent = time.monotonic()
-        assert process.wait(timeout=240) in {130, 143}
+        assert process.wait(timeout=30) in {130, 143}
         assert time.monotonic() - sent < 1
         assert process.stderr
         assert "stopped at once" in process.stderr.read()
@@ -101,7 +101,7 @@ def test_a_signal_before_the_first_step_leaves_no_run(tmp_path: Path) -> None:
             assert process.poll() is None
             time.sleep(0.001)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=240)
+        _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert (tmp_path / "runs/run").exists() == ("before the first step" not in err)
 
