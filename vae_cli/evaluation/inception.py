@@ -5,6 +5,7 @@ et al., 2017) in another format. It resizes images to 299x299 pixels itself. The
 downloaded once to the folder where torch keeps such files.
 """
 
+import functools
 import hashlib
 from pathlib import Path
 from typing import cast
@@ -70,8 +71,9 @@ def published_weights() -> Path:
     return path
 
 
+@functools.cache
 def load_network(path: Path) -> nn.Module:
-    """The network with the weights in a file.
+    """The network with the weights in a file, which several runs share.
 
     The file is read without running any code in it first, which torch-fidelity would do.
 
