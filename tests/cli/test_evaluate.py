@@ -185,7 +185,9 @@ def test_a_density_is_fitted_once_and_sampled(use: Use, pixels: Any, sampler: st
     use(*words, "--sampler", sampler, "-o", "fitted.png")
     assert (pixels("first.png") == pixels("fitted.png")).all()
     document = json.loads(use(*WORDS, "--run", "a", "--json").out)
-    assert 0 < document["figures"][f"frechet_{sampler}"]["value"] < math.inf
+    distances = {name: document["figures"][f"frechet_{name}"]["value"] for name in ("gmm", sampler)}
+    assert all(0 < value < math.inf for value in distances.values())
+    assert len(set(distances.values())) == len(distances), "each sampler has its own"
 
 
 @pytest.mark.slow

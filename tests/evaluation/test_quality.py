@@ -31,9 +31,8 @@ def test_covariances_that_do_not_commute_agree_with_the_square_root_of_the_produ
     first, second = [[2.0, 1.0], [1.0, 1.0]], [[1.0, -0.5], [-0.5, 3.0]]
     product = torch.tensor(first).double() @ torch.tensor(second).double()
     root_trace = torch.linalg.eigvals(product).real.sqrt().sum().item()
-    found = frechet_distance(exactly_normal([0.0, 0.0], first), exactly_normal([0.0, 0.0], second))[
-        0
-    ]
+    sets = (exactly_normal([0.0, 0.0], one) for one in (first, second))
+    found, _ = frechet_distance(*sets)
     assert found == pytest.approx(2 + 1 + 1 + 3 - 2 * root_trace)
 
 

@@ -15,7 +15,7 @@ from vae_cli.api.model import TrainedModel
 from vae_cli.build import build_objective, build_state
 from vae_cli.config import merge
 from vae_cli.data.dataset import Split
-from vae_cli.errors import InterruptedRunError
+from vae_cli.errors import InterruptedRunError, UsageError
 from vae_cli.experiment.choices import choose_model
 from vae_cli.experiment.resolve import Resolved, resolve
 from vae_cli.explore.export import export_page
@@ -90,6 +90,7 @@ CASES = {
     ),
     **{f"table-{name}": (MLP, tables) for name, tables in PRIORS.items()},
     **{f"table-{name}": (MLP, OBJECTIVES[name]) for name in ("iwae", "tc", "mmd")},
+    "table-two-level": (TWO_LEVEL, PRIORS["normal"]),
 }
 
 
@@ -150,7 +151,12 @@ def use_everything(model: TrainedModel) -> None:
     assert model.interpolate(items[:2], 3).shape[:2] == (1, 3)
     if model.spec.is_image:
         assert 0 <= result.items.min() <= result.items.max() <= 1
-    page = export_page(model, build_scene(model, split))
+    scene = build_scene(model, split)
+    if len(model.model.latent_dims) > 1 and not model.spec.is_image:
+        with pytest.raises(UsageError, match="use vae explore without --export"):
+            export_page(model, scene)
+        return
+    page = export_page(model, scene)
     assert page.html.startswith("<!doctype html>") or page.html.startswith("<!DOCTYPE html>")
 
 
