@@ -34,8 +34,7 @@ class WeightAverage:
         self.t += 1
         weight = 1 - ((1 + self.t) / (10 + self.t)).clamp(max=self.decay)
         averages = list(self.values.values())
-        changes = torch._foreach_sub(self.parameters, averages)
-        torch._foreach_add_(averages, torch._foreach_mul(changes, weight))
+        torch._foreach_lerp_(averages, self.parameters, [weight] * len(averages))
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name: `average.NAME`, and the count of the steps, `average_t`."""
