@@ -1,7 +1,9 @@
 """Small untrained models."""
 
+from collections.abc import Sequence
+
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from vae_cli.model import (
     VAE,
@@ -9,12 +11,12 @@ from vae_cli.model import (
     Distribution,
     Inference,
     LatentModel,
-    Level,
     MLPDecoder,
     MLPEncoder,
     SquaredError,
     StandardNormal,
 )
+from vae_cli.model.vae import Pick
 
 
 def mlp_vae(
@@ -42,20 +44,15 @@ class WrappedVAE(LatentModel):
     def posterior(self, x: Tensor) -> DiagonalNormal:
         return self.vae.posterior(x)
 
-    def decode(self, z: Tensor) -> Distribution:
-        return self.vae.decode(z)
+    def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
+        return self.vae.decode_levels(latents)
 
-    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
-        return self.vae.infer(x, samples, generator)
-
-    def infer_mean(self, x: Tensor) -> Inference:
-        return self.vae.infer_mean(x)
+    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
+        return self.vae.infer_with(x, samples, pick)
 
 
 class NoiselessVAE(WrappedVAE):
     """A VAE that decodes the posterior mean, so that losses do not depend on random numbers."""
 
-    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
-        posterior = self.posterior(x)
-        z = posterior.mean[None]
-        return Inference((Level(posterior, self.prior, z),), self.decode(z))
+    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
+        return self.vae.infer_mean(x)

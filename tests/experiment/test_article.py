@@ -23,6 +23,7 @@ from vae_cli.model import (
     Objective,
 )
 from vae_cli.model.objectives.objective import AFTER_WARMUP
+from vae_cli.model.vae import Pick
 from vae_cli.training import Adam, EpochReport, TrainState, constant, fit
 
 TABLE = (479.2302, 478.3582, 477.6199, 477.0821, 476.5840)
@@ -32,10 +33,10 @@ TABLE += (476.1422, 475.7838, 475.4815, 475.2341, 474.9893)
 class MistakenVAE(WrappedVAE):
     """The network of the article with both mistakes."""
 
-    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
+    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
         posterior = self.vae.posterior(2 * x - 1)
         with_log_scale = DiagonalNormal(posterior.mean, 2 * posterior.log_variance)
-        z = with_log_scale.rsample(generator, samples)
+        z = pick(with_log_scale.expand(samples))
         return Inference((Level(posterior, self.prior, z),), self.decode(z))
 
 

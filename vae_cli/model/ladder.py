@@ -30,7 +30,7 @@ from vae_cli.model.networks.conv import ConvDecoder, ConvEncoder
 from vae_cli.model.networks.rung import Rung
 from vae_cli.model.normal import DiagonalNormal
 from vae_cli.model.priors import Prior
-from vae_cli.model.vae import LatentModel
+from vae_cli.model.vae import LatentModel, Pick
 
 Choose = Callable[[int, Rung, Tensor], Tensor]
 
@@ -84,10 +84,6 @@ class LadderVAE(LatentModel):
         posterior: DiagonalNormal = self.encoder(x)
         return posterior
 
-    def decode(self, z: Tensor) -> Distribution:
-        """p(x|z) for latents `(..., D)` of the top level, with the prior means of the others."""
-        return self.decode_levels((z,))
-
     def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
         """p(x|z) for the latents `(..., D)` of the first levels, the top one first.
 
@@ -112,17 +108,8 @@ class LadderVAE(LatentModel):
 
         return self._descend(z, choose)
 
-    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
-        """Encode images `(B, C, H, W)`, take K samples of all levels, and decode them."""
-        return self._infer(x, samples, lambda posterior: posterior.rsample(generator))
-
-    def infer_mean(self, x: Tensor) -> Inference:
-        """The same as `infer` with K = 1, but every latent is the mean of its posterior."""
-        return self._infer(x, 1, lambda posterior: posterior.mean)
-
-    def _infer(
-        self, x: Tensor, samples: int, pick: Callable[[DiagonalNormal], Tensor]
-    ) -> Inference:
+    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
+        """Encode images, and decode what is picked from the posteriors of all levels."""
         features, count = self.encoder.features(x), (samples, len(x))
         top = self.encoder.posterior_from(features[-1])
         z = pick(top.expand(samples))

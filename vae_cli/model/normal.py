@@ -39,7 +39,7 @@ class DiagonalNormal:
         """The same distribution for each of K samples: parameters `(K, ..., D)`."""
         mean, log_variance = self.mean, self.log_variance
         shape = (samples, *mean.shape)
-        return DiagonalNormal(mean.expand(shape), log_variance.expand(shape))
+        return DiagonalNormal(mean[None].expand(shape), log_variance[None].expand(shape))
 
     def rsample(self, generator: Generator | None = None, samples: int | None = None) -> Tensor:
         """Samples that gradients flow through (Kingma & Welling, 2014, sec. 2.4).

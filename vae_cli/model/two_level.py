@@ -8,7 +8,7 @@ et al. (2020) compare too. Where a network has two inputs, each has layers of it
 layer follows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import final
 
 from torch import Generator, Tensor
@@ -20,7 +20,7 @@ from vae_cli.model.networks.joint import JointDecoder, JointEncoder
 from vae_cli.model.networks.mlp import MLPEncoder
 from vae_cli.model.normal import DiagonalNormal
 from vae_cli.model.priors import Prior
-from vae_cli.model.vae import LatentModel
+from vae_cli.model.vae import LatentModel, Pick
 
 
 @final
@@ -62,10 +62,6 @@ class TwoLevelVAE(LatentModel):
         posterior: DiagonalNormal = self.encoder(x)
         return posterior
 
-    def decode(self, z: Tensor) -> Distribution:
-        """p(x|z) for latents `(..., D)` of the top level, with the prior mean of the other."""
-        return self.decode_levels((z,))
-
     def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
         """p(x|z) for the latents `(..., D)` of the top level, or of both.
 
@@ -81,17 +77,8 @@ class TwoLevelVAE(LatentModel):
         prior = self._lower_prior(z)
         return self._decode(z, prior.mean.lerp(prior.rsample(generator), temperature))
 
-    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
-        """Encode items `(B, ...)`, take K samples of both levels, and decode them."""
-        return self._infer(x, samples, lambda posterior: posterior.rsample(generator))
-
-    def infer_mean(self, x: Tensor) -> Inference:
-        """The same as `infer` with K = 1, but every latent is the mean of its posterior."""
-        return self._infer(x, 1, lambda posterior: posterior.mean)
-
-    def _infer(
-        self, x: Tensor, samples: int, pick: Callable[[DiagonalNormal], Tensor]
-    ) -> Inference:
+    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
+        """Encode items, and decode what is picked from the posteriors of all levels."""
         top = self.posterior(x)
         z_0 = pick(top.expand(samples))
         lower: DiagonalNormal = self.lower_encoder(x, z_0)

@@ -6,7 +6,7 @@ likelihood  p(x|z)                            the decoder, and what its outputs 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import final
 
 import torch
@@ -17,6 +17,8 @@ from vae_cli.model.inference import Inference, Level
 from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.normal import DiagonalNormal
 from vae_cli.model.priors import Prior
+
+Pick = Callable[[DiagonalNormal], Tensor]
 
 
 class LatentModel(nn.Module, ABC):
@@ -60,10 +62,26 @@ class LatentModel(nn.Module, ABC):
         """q(z|x) for images `(B, C, H, W)` in [0, 1], or standardized rows `(B, D)`."""
 
     @abstractmethod
+    def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
+        """p(x|z) for the latents `(..., D)` of the first levels, the top one first.
+
+        The latents of the levels that are not given are the means of their priors.
+        """
+
     def decode(self, z: Tensor) -> Distribution:
         """p(x|z) for latents `(..., latent_dim)`, with mean `(..., C, H, W)` or `(..., D)`."""
+        return self.decode_levels((z,))
 
     @abstractmethod
+    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
+        """Encode items `(B, ...)`, and decode the latents that are picked from their posteriors.
+
+        Args:
+            x: images in [0, 1], or standardized rows.
+            samples: K.
+            pick: latents `(K, B, D)` for a posterior whose parameters have this shape.
+        """
+
     def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
         """Encode items `(B, ...)`, take K samples of the latents of each, and decode them.
 
@@ -72,18 +90,11 @@ class LatentModel(nn.Module, ABC):
             samples: K.
             generator: the source of the samples; None is torch's global one.
         """
+        return self.infer_with(x, samples, lambda posterior: posterior.rsample(generator))
 
-    @abstractmethod
     def infer_mean(self, x: Tensor) -> Inference:
         """The same as `infer` with K = 1, but every latent is the mean of its posterior."""
-
-    def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
-        """p(x|z) for the latents `(..., D)` of the first levels, the top one first.
-
-        The latents of the levels that are not given are the means of their priors.
-        """
-        (z,) = latents
-        return self.decode(z)
+        return self.infer_with(x, 1, lambda posterior: posterior.mean)
 
     def generate(
         self,
@@ -147,20 +158,15 @@ class VAE(LatentModel):
         posterior: DiagonalNormal = self.encoder(x)
         return posterior
 
-    def decode(self, z: Tensor) -> Distribution:
-        """p(x|z) for latents `(..., D)`."""
+    def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
+        """p(x|z) for the latents `(..., D)` of the only level."""
+        (z,) = latents
         outputs = self.decoder(z.flatten(0, -2))
         distribution: Distribution = self.likelihood(outputs.unflatten(0, z.shape[:-1]))
         return distribution
 
-    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
-        """Encode items `(B, ...)`, take K samples of the latents of each, and decode them."""
+    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
+        """Encode items `(B, ...)`, and decode the latents that are picked from their posteriors."""
         posterior = self.posterior(x)
-        z = posterior.rsample(generator, samples)
-        return Inference((Level(posterior, self.prior, z),), self.decode(z))
-
-    def infer_mean(self, x: Tensor) -> Inference:
-        """The same as `infer` with K = 1, but the latent is the mean of its posterior."""
-        posterior = self.posterior(x)
-        z = posterior.mean[None]
+        z = pick(posterior.expand(samples))
         return Inference((Level(posterior, self.prior, z),), self.decode(z))
