@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import VAE, Use, call
+from support import VAE, Refused, Use, call
 
 from vae_cli.cli.app import main
 from vae_cli.config.experiments import list_experiments
@@ -155,3 +155,22 @@ def test_after_a_stop_the_same_command_goes_on(here: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0].endswith("finished before")
     assert lines[-1].startswith("mine: holds: elbo ")
+
+
+def test_what_an_experiment_starts_from_is_trained_first_and_not_evaluated(use: Use) -> None:
+    write("base", NUMBER)
+    write("mine", NUMBER)
+    text = Path("mine.toml").read_text()
+    Path("mine.toml").write_text(text.replace("[training]", '[training]\nstart = "base.toml"'))
+    lines = use("reproduce", "mine.toml").out.splitlines()
+    assert [line.split()[:2] for line in lines[:2]] == [["1/2", "base"], ["2/2", "mine"]]
+    assert not Path("runs/base/evaluation.json").exists()
+    assert lines[2].startswith("mine: holds")
+
+
+def test_an_experiment_that_starts_from_itself_is_refused(here: Path, refused: Refused) -> None:
+    write("mine", NUMBER)
+    text = Path("mine.toml").read_text()
+    Path("mine.toml").write_text(text.replace("[training]", '[training]\nstart = "mine.toml"'))
+    assert refused("reproduce", "mine.toml") == "mine starts from itself: change its training.start"
+    assert here

@@ -27,8 +27,9 @@ COMMANDS = [
     ("traverse", "--run", "x"),
     ("interpolate", "--run", "x"),
     ("train", "--resume", "x", "--epochs", 2),
+    ("train", "--start-from", "x", "--epochs", 1),
 ]
-IDS = [str(words[0]) for words in COMMANDS]
+IDS = ["-".join(map(str, words[:2])).replace("---", "-") for words in COMMANDS]
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
 """What trains a model: the objective, the schedules, the optimizer, and the first state."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import torch
-from torch import Generator, nn
+from torch import Generator, Tensor, nn
 
 from vae_cli.build.model import build_model, initialize_from_data
 from vae_cli.config import Config, ObjectiveConfig, OptimizerConfig
@@ -87,6 +87,7 @@ def build_state(
     device: torch.device,
     statistics: ColumnStatistics | None = None,
     train: Split | None = None,
+    weights: Mapping[str, Tensor] | None = None,
 ) -> TrainState:
     """A state before its first step, on the device; the seed decides every number in it.
 
@@ -96,12 +97,15 @@ def build_state(
         device: where to train.
         statistics: of the columns of a table.
         train: the training set on the device, for what starts from the data.
+        weights: of another run, to start from instead.
     """
     with torch.random.fork_rng(devices=[]):  # the weights are the same on every device
         torch.default_generator.manual_seed(config.training.seed)
         model = build_model(config, shape, statistics)
     model.to(device).to(memory_format=torch.channels_last)  # convolutions are 1.5 times as fast
-    if train is not None:
+    if weights is not None:
+        model.load_state_dict(weights, strict=False)  # the scaling of columns is that of the data
+    elif train is not None:
         initialize_from_data(model, config, train)
     optimizer, decay = build_optimizer(config.optimizer, model), config.optimizer.ema
     average = WeightAverage(optimizer.parameters, decay) if decay else None

@@ -152,6 +152,14 @@ class TrainingConfig:
     batch_size: Annotated[
         int, Interval(ge=1, le=1_000_000), Setting("Number of items per step.", "--batch-size")
     ] = 128
+    start: Annotated[
+        str,
+        Setting(
+            "Run whose weights the training starts from; its data and its model are the defaults.",
+            "--start-from",
+            metavar="RUN",
+        ),
+    ] = ""
     seed: Annotated[
         int,
         Interval(ge=0, le=2**63 - 1),

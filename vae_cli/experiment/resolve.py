@@ -2,11 +2,12 @@
 
 import dataclasses
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast
 
 import torch
+from torch import Tensor
 
 from vae_cli.build import build_dataset, build_objective, build_on_meta, build_state
 from vae_cli.config import (
@@ -27,6 +28,7 @@ from vae_cli.experiment.budget import require_affordable
 from vae_cli.experiment.choices import choose_model, require_enough_items
 from vae_cli.model import ColumnScaling, Size, measure_size
 from vae_cli.runs.facts import require_storable
+from vae_cli.runs.start import start_weights
 from vae_cli.training import TrainState
 from vae_cli.training.precision import (
     MIN_MEASURED_STEPS,
@@ -55,6 +57,7 @@ class Resolved:
         device: the device to train on.
         precision: of the matrix products.
         save_interval: the time between two saves.
+        weights: of another run, to start from; None starts with random ones.
     """
 
     config: Config
@@ -66,6 +69,7 @@ class Resolved:
     device: torch.device
     precision: Precision
     save_interval: SaveInterval
+    weights: Mapping[str, Tensor] | None
 
     @property
     def held_out_name(self) -> Literal["test", "validation"]:
@@ -74,7 +78,9 @@ class Resolved:
 
     def initial_state(self) -> TrainState:
         """The state before the first step."""
-        return build_state(self.config, self.spec.shape, self.device, self.statistics, self.train)
+        return build_state(
+            self.config, self.spec.shape, self.device, self.statistics, self.train, self.weights
+        )
 
     def model_size(self) -> Size:
         """The size of the network, measured without allocating it."""
@@ -87,6 +93,8 @@ def resolve(
     device: torch.device,
     progress: Progress = ignore_progress,
     dataset: Dataset | None = None,
+    *,
+    is_resumed: bool = False,
 ) -> Resolved:
     """Open the data, and make every choice that the settings leave open.
 
@@ -95,14 +103,17 @@ def resolve(
         device: the device to train on.
         progress: called with the number of pictures decoded so far and the total.
         dataset: the data of the settings, if they are open already.
+        is_resumed: whether the state is that of a run, so that nothing is needed to start from.
 
     Raises:
-        UsageError: the data cannot be used, or the settings do not fit the data or the device.
+        UsageError: the data or the weights to start from cannot be used, or the settings do not fit
+            the data or the device.
         VAEError: a download fails, or the cache cannot be written.
     """
     require_supported(config.training.precision, device)
     dataset = dataset or build_dataset(config.data, progress, flag="--data")
     spec, known = dataset.spec, settle(config, dataset.spec)
+    weights = None if is_resumed else start_weights(known, spec.shape)
     train, test = take_parts(dataset, known.data)
     require_enough_items(known.prior, len(train))
     digest, statistics = digest_splits(train, test), None
@@ -137,6 +148,7 @@ def resolve(
         device,
         precision,
         parse_save_interval(config.training.save_every),
+        weights,
     )
 
 

@@ -123,7 +123,7 @@ def train_variant(
     if state != "stopped":
         return state
     saved, config = load_for_resume(run, []) if run.last.is_file() else (None, variant.config)
-    resolved = resolve(config, device, dataset=dataset)
+    resolved = resolve(config, device, dataset=dataset, is_resumed=saved is not None)
     try:
         run = run if run.exists else create_run(resolved.config, variant.name, root)
         train_run(run, resolved, saved=saved, progress=progress, stopped=stopped)

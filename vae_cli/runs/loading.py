@@ -115,8 +115,7 @@ def load_for_resume(
     checkpoint = load_checkpoint(run.last)
     facts = parse_facts(checkpoint.facts, run.last)
     own = facts.config
-    if not (is_own(facts) or any("name" in tables.get("data", {}) for _, tables in typed)):
-        raise UsageError(explain_distrust(run.name, own.data.name, "--data"))
+    require_own(run, own, typed, is_own=is_own(facts))
     wanted = merge(("its config", to_dict(own)), *typed)
     name = find_source(wanted.data.name, "--data").absolute_name
     wanted = dataclasses.replace(wanted, data=dataclasses.replace(wanted.data, name=name))
@@ -131,6 +130,18 @@ def load_for_resume(
     build_matching(checkpoint, facts, run.last)
     require_finite(checkpoint, run.last)
     return SavedState(checkpoint.group("state"), facts), wanted
+
+
+def require_own(
+    run: Run, config: Config, typed: Sequence[tuple[str, Mapping[str, Any]]], *, is_own: bool
+) -> None:
+    """Check that the data which a run names may be opened, or that others were typed.
+
+    Raises:
+        UsageError: the run is a stranger's, and the path of its data was not typed.
+    """
+    if not (is_own or any("name" in tables.get("data", {}) for _, tables in typed)):
+        raise UsageError(explain_distrust(run.name, config.data.name, "--data"))
 
 
 def is_own(facts: Facts) -> bool:

@@ -82,7 +82,9 @@ def reproduce(
     train_needed(needed, terminal)
     from vae_cli.evaluation.verdict import judge, pool_runs
 
-    measured = evaluate_needed(needed, terminal)
+    judged = [one.name for one in wanted]
+    judged += [other for one in wanted for claim in one.published.claims for other in claim.above]
+    measured = evaluate_all({name: needed[name] for name in judged}, terminal)
     verdicts: dict[str, list[Verdict]] = {}
     for experiment in wanted:
         verdicts[experiment.name] = []
@@ -114,8 +116,8 @@ def train_needed(needed: Mapping[str, config.Experiment], terminal: Terminal) ->
             raise VAEError(f"another process is training {variant.name}: try again later")
 
 
-def evaluate_needed(
-    needed: Mapping[str, config.Experiment], terminal: Terminal
+def evaluate_all(
+    experiments: Mapping[str, config.Experiment], terminal: Terminal
 ) -> "dict[str, list[dict[str, Figure]]]":
     """The figures of the runs of each experiment, by its name."""
     from vae_cli.api.evaluation import evaluate_run
@@ -131,5 +133,5 @@ def evaluate_needed(
             )
             for variant in experiment.variants
         ]
-        for name, experiment in needed.items()
+        for name, experiment in experiments.items()
     }

@@ -65,6 +65,10 @@ def command(
     layers = config.read_layers(config_file, assignments or [], typed)
     settings = config.merge(*layers)
     find_source(settings.data.name, "--data")  # a typo is answered before torch is imported
+    if settings.training.start and not resume:
+        from vae_cli.runs.start import add_start
+
+        settings = config.merge(*add_start(layers))
     terminal = Terminal(quiet=quiet or json, lasting=True)
     if dry_run:
         show_estimate(settings, terminal, json=json)
@@ -103,7 +107,7 @@ def train(
 
     device = resolve_device(settings.training.device)
     with terminal.bar("reading") as bar:
-        resolved = resolve(settings, device, signals.raising(bar))
+        resolved = resolve(settings, device, signals.raising(bar), is_resumed=saved is not None)
     signals.raise_if_stopped()
     run = run or create_run(resolved.config, name)
     with TrainingView(terminal, run, resolved) as view:

@@ -1,0 +1,117 @@
+"""`vae train --start-from`: the weights of another run, with other settings or data."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support import Refused, Use
+from torch import Tensor
+
+import vae_cli
+from vae_cli.runs.checkpoint import load_checkpoint
+from vae_cli.runs.directory import Run
+
+STILL = ("--learning-rate", "1e-9")  # nothing is learned, so the weights stay as they start
+
+
+def weights(name: str, file: str = "best") -> dict[str, Tensor]:
+    """The weights of a run in the current folder."""
+    run = Run(Path("runs", name))
+    return load_checkpoint(run.best if file == "best" else run.last).group("state.model")
+
+
+def assert_same_weights(name: str, other: str) -> None:
+    """Check that two runs have the same weights, but for the scaling of columns."""
+    found, expected = weights(name, "last"), weights(other)
+    assert found.keys() == expected.keys()
+    for key in found:
+        if not key.startswith("columns."):
+            torch.testing.assert_close(found[key], expected[key], rtol=0, atol=1e-5)
+
+
+@pytest.fixture
+def base(use: Use) -> Use:
+    """A run named base, of drawn shapes."""
+    sizes = ("--data", "shapes-32", "--limit", 300, "--model", "mlp", "--hidden", 16)
+    use("train", *sizes, "--latent-dim", 3, "--epochs", 2, "--name", "base", "-q")
+    return use
+
+
+def test_a_training_starts_from_the_weights_and_has_the_data_and_the_model_of_the_run(
+    base: Use,
+) -> None:
+    base("train", "--start-from", "base", "--name", "fine", "--epochs", 1, *STILL, "-q")
+    assert_same_weights("fine", "base")
+    settings = vae_cli.load("fine").settings
+    assert (settings.data.name, settings.data.limit) == ("shapes-32", 300)
+    assert settings.model.hidden == (16,)
+    assert (settings.training.start, settings.training.epochs) == ("base", 1)
+
+
+def test_the_objective_and_the_moving_average_are_new(base: Use) -> None:
+    bound = ("--objective", "iwae", "--set", "objective.samples=3", "--set", "optimizer.ema=0.9")
+    base("train", "--start-from", "base", *bound, "--name", "fine", "--epochs", 1, *STILL, "-q")
+    assert_same_weights("fine", "base")
+    average = load_checkpoint(Run(Path("runs/fine")).last).group("state.average")
+    for name, tensor in average.items():
+        torch.testing.assert_close(tensor, weights("base")[name], rtol=0, atol=1e-5)
+
+
+def test_a_run_goes_on_without_the_run_that_it_started_from(base: Use) -> None:
+    for name in ("whole", "parts"):
+        epochs = 3 if name == "whole" else 2
+        base(
+            *("train", "--start-from", "base", "--name", name, "--epochs", epochs),
+            *("--schedule", "constant", "--set", "optimizer.warmup=0", "-q"),
+        )
+    shutil.rmtree("runs/base")
+    base("train", "--resume", "parts", "--epochs", 3, "-q")
+    for name, tensor in weights("whole", "last").items():
+        assert tensor.equal(weights("parts", "last")[name]), name
+
+
+def test_the_scaling_of_columns_is_that_of_the_new_table(use: Use) -> None:
+    rows = np.random.default_rng(0).normal(size=(200, 4)).astype(np.float32)
+    np.save("one.npy", rows)
+    np.save("other.npy", 10 * rows + 5)
+    use("train", "--data", "one.npy", "--latent-dim", 2, "--epochs", 1, "--name", "base", "-q")
+    use(
+        *("train", "--start-from", "base", "--data", "other.npy", "--name", "fine"),
+        *("--epochs", 1, *STILL, "-q"),
+    )
+    assert_same_weights("fine", "base")
+    assert weights("fine")["columns.mean"].sub(5).abs().max() < 3
+    assert weights("fine")["columns.std"].min() > 8
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--latent-dim", 4), "model.latent_dim is 3, not 4"),
+        (("--data", "fashion-mnist"), "they are for items of 1x32x32, not 1x28x28"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_before_there_is_a_run(
+    base: Use, refused: Refused, words: tuple[object, ...], reason: str
+) -> None:
+    before = set(Path("runs").iterdir())
+    error = refused("train", "--start-from", "base", *words)
+    assert error == f"--start-from base: its weights do not fit: {reason}"
+    assert set(Path("runs").iterdir()) == before
+    assert base
+
+
+def test_a_run_that_does_not_exist_is_refused(base: Use, refused: Refused) -> None:
+    assert refused("train", "--start-from", "bass") == "no run bass: did you mean base?"
+    assert base
+
+
+def test_python_starts_from_a_run_too(base: Use) -> None:
+    vae_cli.train(
+        {"training": {"start": "base", "epochs": 1}, "optimizer": {"learning_rate": 1e-9}},
+        name="fine",
+    )
+    assert_same_weights("fine", "base")
+    assert base

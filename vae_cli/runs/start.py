@@ -1,0 +1,75 @@
+"""Starting a training from the weights of another run.
+
+The new training has its own objective, optimizer and data, and keeps nothing of the old one but
+the weights: fine-tuning for a tighter bound, or for data of which there are few.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from vae_cli.build import build_on_meta
+from vae_cli.config import Config, differences, to_dict
+from vae_cli.errors import UsageError
+from vae_cli.runs.loading import load_model, require_own
+from vae_cli.runs.lookup import find_run
+
+Layers = Sequence[tuple[str, Mapping[str, Any]]]
+SHARED = ("data", "model", "likelihood", "prior")  # the sections that come from the other run
+
+
+def add_start(layers: Layers) -> Layers:
+    """The layers of settings above those of the run that the training starts from, if there is one.
+
+    Raises:
+        UsageError: there is no such run, or it is a stranger's and the path of its data was not
+            typed.
+        VAEError: its weights are missing or damaged.
+    """
+    training = [tables.get("training", {}) for _, tables in layers]
+    name = next((table["start"] for table in reversed(training) if "start" in table), "")
+    if not name:
+        return layers
+    run = find_run(str(name))
+    loaded = load_model(run)
+    require_own(run, loaded.config, layers, is_own=loaded.data_name is not None)
+    tables = to_dict(loaded.config)
+    return [(f"run {run.name}", {section: tables[section] for section in SHARED}), *layers]
+
+
+def start_weights(config: Config, shape: Sequence[int]) -> dict[str, Tensor] | None:
+    """The weights that a training starts from, by the names that they have in its model.
+
+    They are None if it starts from random ones.
+
+    The scaling of a table's columns is not one of them: it belongs to the data.
+
+    Args:
+        config: the settings of the training, without `auto`.
+        shape: of its items.
+
+    Raises:
+        UsageError: there is no such run, or its weights have other shapes.
+        VAEError: they are missing or damaged.
+    """
+    if not config.training.start:
+        return None
+    run = find_run(config.training.start)
+    loaded = load_model(run)
+    weights, expected = (
+        {name: tensor for name, tensor in tensors.items() if not name.startswith("columns.")}
+        for tensors in (loaded.model.state_dict(), build_on_meta(config, shape).state_dict())
+    )
+    if {name: t.shape for name, t in weights.items()} != {n: t.shape for n, t in expected.items()}:
+        changes = differences(loaded.config, config)
+        changed = [c for c in changes if c.key.partition(".")[0] in SHARED[1:]]
+        listed = ", ".join(f"{c.key} is {c.before}, not {c.after}" for c in changed)
+        reason = listed or f"they are for items of {sides(loaded.spec.shape)}, not {sides(shape)}"
+        raise UsageError(f"--start-from {run.name}: its weights do not fit: {reason}")
+    return weights
+
+
+def sides(shape: Sequence[int]) -> str:
+    """A shape as in `1x28x28`."""
+    return "x".join(map(str, shape))
