@@ -157,6 +157,16 @@ def test_after_a_stop_the_same_command_goes_on(here: Path) -> None:
     assert lines[-1].startswith("mine: holds: elbo ")
 
 
+def test_a_number_to_beat_is_said_to_be_one(use: Use) -> None:
+    write("mine", '{ figure = "elbo", beats = -500 }')
+    line = use("reproduce", "mine.toml").out.splitlines()[1]
+    assert line.startswith("mine: holds: elbo -")
+    assert " against -500.00, difference +" in line
+    assert line.endswith(", a higher one expected")
+    (verdict,) = json.loads(use("reproduce", "mine.toml", "--json").out)["mine"]
+    assert (verdict["beats"], verdict["holds"]) == (-500, True)
+
+
 def test_what_an_experiment_starts_from_is_trained_first_and_not_evaluated(use: Use) -> None:
     write("base", NUMBER)
     write("mine", NUMBER)

@@ -16,15 +16,17 @@ KNOWN = {"source": "a paper", "protocol": "as there"}
 NUMBER = {"figure": "elbo", "expected": -240, "tolerance": 0.5}
 
 
-def test_a_claim_is_a_number_or_an_order() -> None:
+def test_a_claim_is_a_number_to_reach_or_to_beat_or_an_order() -> None:
     order = {"figure": "mig_chen", "above": ["article"], "by": 0.1}
-    published = validate_published("file", {**KNOWN, "claims": [NUMBER, order]})
+    best = {"figure": "log_likelihood", "beats": -225.38}
+    published = validate_published("file", {**KNOWN, "claims": [NUMBER, order, best]})
     assert published == Published(
         source="a paper",
         protocol="as there",
         claims=(
             Claim(figure="elbo", expected=-240.0, tolerance=0.5),
             Claim(figure="mig_chen", above=("article",), by=0.1),
+            Claim(figure="log_likelihood", beats=-225.38),
         ),
     )
 
@@ -57,8 +59,9 @@ def test_a_wrong_table_is_refused_in_one_line(table: Any, line: str) -> None:
         ({"figure": "elbow"}, "published.claims.figure = "),
         ({"tolerance": 0}, "published.claims.tolerance = 0: must be greater than 0"),
         ({"expected": float("nan")}, "published.claims.expected = NaN: must be"),
-        ({"expected": None}, "published.claims: elbo: give expected and tolerance, or the"),
-        ({"above": ["a"]}, "published.claims: elbo: give expected and tolerance, or above, not"),
+        ({"expected": None}, "published.claims: elbo: give one of: expected with its"),
+        ({"above": ["a"]}, "published.claims: elbo: give one of: expected with its"),
+        ({"beats": -240}, "published.claims: elbo: give one of: expected with its"),
         ({"by": 1.0}, "published.claims: elbo: by has no effect without above"),
     ],
 )

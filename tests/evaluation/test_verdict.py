@@ -18,6 +18,14 @@ def test_a_number_holds_within_its_tolerance_on_both_sides(value: float, holds: 
     assert verdict.difference == pytest.approx(value + 228.7)
 
 
+@pytest.mark.parametrize(("value", "holds"), [(-225.3, True), (-225.38, False), (-226.0, False)])
+def test_a_number_is_beaten_by_a_higher_one(value: float, holds: bool) -> None:
+    claim = Claim(figure="log_likelihood", beats=-225.38)
+    (verdict,) = judge(claim, {"a": Figure(value, 0.1)}, "a")
+    assert verdict.holds == holds
+    assert verdict.difference == pytest.approx(value + 225.38)
+
+
 @pytest.mark.parametrize(
     ("by", "holds"), [(0.0, [True, True]), (0.5, [True, False]), (-0.5, [True, True])]
 )

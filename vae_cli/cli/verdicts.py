@@ -19,8 +19,9 @@ def describe_verdict(name: str, verdict: "Verdict") -> str:
     word = "holds" if verdict.holds else "does not hold"
     start = f"{name}: {word}: {verdict.figure} {_format(verdict.measured)}"
     if not verdict.compared_with:
+        wanted = ", a higher one expected" if verdict.reference.error is None else ""
         expected = _format(verdict.reference)
-        return f"{start} against {expected}, difference {verdict.difference:+.2f}"
+        return f"{start} against {expected}, difference {verdict.difference:+.2f}{wanted}"
     reference = f"{_format(verdict.reference)} of {verdict.compared_with}"
     wanted = f"at least {verdict.by:+g} expected" if verdict.by else "a higher one expected"
     return f"{start} against {reference}, difference {verdict.difference:+.2f}, {wanted}"
@@ -34,6 +35,8 @@ def verdict_record(verdict: "Verdict") -> dict[str, Any]:
         other, other_error = verdict.reference
         record |= {"above": verdict.compared_with, "other": other, "other_error": other_error}
         record["by"] = verdict.by
+    elif verdict.reference.error is None:
+        record["beats"] = verdict.reference.value
     else:
         record |= {"expected": verdict.reference.value, "tolerance": verdict.reference.error}
     return record | {"difference": verdict.difference, "holds": verdict.holds}
@@ -61,6 +64,8 @@ def describe_claim(claim: config.Claim) -> str:
     """What is expected of a figure, such as `elbo -244.4 ± 0.98`."""
     if claim.expected is not None:
         return f"{claim.figure} {claim.expected:g} ± {claim.tolerance:g}"
+    if claim.beats is not None:
+        return f"{claim.figure} above {claim.beats:g}"
     by = f" by {claim.by:g}" if claim.by else ""
     return f"{claim.figure} above {', '.join(claim.above)}{by}"
 

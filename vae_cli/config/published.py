@@ -26,7 +26,7 @@ FigureName = Literal["elbo", "log_likelihood", "active_units", "mig_chen", "psnr
 
 @section
 class Claim:
-    """One figure, and the number that it should reach, or the experiments that it should exceed."""
+    """One figure, and the number that it should reach or beat, or the experiments to exceed."""
 
     figure: Annotated[FigureName, Setting("Figure of the evaluation; a larger one is better.")]
     expected: Annotated[
@@ -36,6 +36,9 @@ class Claim:
         float | None,
         Interval(gt=0, le=1e9),
         Setting("Distance from the expected number at which the claim still holds."),
+    ] = None
+    beats: Annotated[
+        float | None, Interval(ge=-1e9, le=1e9), Setting("Published number that it should exceed.")
     ] = None
     above: Annotated[
         tuple[str, ...], Setting("Named experiments whose figure is expected to be lower.")
@@ -107,12 +110,10 @@ def _validator() -> "TypeAdapter[Published]":
 
 
 def _require_comparison(label: str, claim: Claim) -> None:
-    """Check that a claim is either about a number or about other experiments."""
-    is_number = (claim.expected is not None, claim.tolerance is not None)
-    if claim.above and any(is_number):
-        raise UsageError(f"{label}: give expected and tolerance, or above, not both")
-    if not claim.above and not all(is_number):
-        raise UsageError(f"{label}: give expected and tolerance, or the experiments it is above")
+    """Check that a claim is about a number to reach, a number to beat, or other experiments."""
+    pair = (claim.expected is not None, claim.tolerance is not None)
+    if any(pair) + (claim.beats is not None) + bool(claim.above) != 1 or any(pair) != all(pair):
+        raise UsageError(f"{label}: give one of: expected with its tolerance, beats, or above")
     if claim.by and not claim.above:
         raise UsageError(f"{label}: by has no effect without above")
 

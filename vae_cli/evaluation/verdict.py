@@ -16,8 +16,8 @@ class Verdict:
     Attributes:
         figure: the name of the figure.
         measured: the figure, with its standard error.
-        reference: the number that was published, with its tolerance, or the figure of another
-            experiment, with its standard error.
+        reference: the number that was published, with its tolerance if it is to be reached and
+            not beaten, or the figure of another experiment, with its standard error.
         compared_with: the name of the other experiment; empty for a number that was published.
         by: the smallest difference that is expected of another experiment.
         holds: whether it is as expected.
@@ -54,7 +54,7 @@ def pool_runs(runs: Sequence[Mapping[str, Figure]], name: str) -> Figure:
 
 
 def judge(claim: Claim, figures: Mapping[str, Figure], name: str) -> list[Verdict]:
-    """Compare a figure with the number that was published, or with those of other experiments.
+    """Compare a figure with a number that was published, or with those of other experiments.
 
     Args:
         claim: what is expected.
@@ -66,6 +66,9 @@ def judge(claim: Claim, figures: Mapping[str, Figure], name: str) -> list[Verdic
         holds = abs(measured.value - claim.expected) <= claim.tolerance
         expected = Figure(claim.expected, claim.tolerance)
         return [Verdict(claim.figure, measured, expected, "", 0.0, holds)]
+    if claim.beats is not None:
+        beaten = Figure(claim.beats, None)
+        return [Verdict(claim.figure, measured, beaten, "", 0.0, measured.value > claim.beats)]
     verdicts = []
     for other in claim.above:
         reference = figures[other]
