@@ -63,6 +63,16 @@ def test_samples_have_the_moments_of_the_density(make: Callable[[], Prior]) -> N
 
 
 @each_prior
+@torch.no_grad()
+def test_a_temperature_of_0_leaves_the_centres_of_the_density(make: Callable[[], Prior]) -> None:
+    prior = make()
+    cold, warm = (prior.sample(1000, Generator().manual_seed(0), t) for t in (0.0, 1.0))
+    assert len(cold.unique(dim=0)) <= 5, "one for each component"
+    assert prior.log_prob(cold).mean() > prior.log_prob(warm).mean() + 0.5
+    assert warm.equal(prior.sample(1000, Generator().manual_seed(0)))
+
+
+@each_prior
 def test_the_kl_agrees_with_an_estimate_from_samples(make: Callable[[], Prior]) -> None:
     prior = make()
     mean, log_variance = torch.randn(2, 4, 2, generator=Generator().manual_seed(0)).double()

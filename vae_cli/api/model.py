@@ -98,8 +98,9 @@ class TrainedModel(LoadedRun):
         noise: bool = False,
         seed: int | None = None,
     ) -> Array:
-        """Generate `count` items from the prior or `source`, its latents times `temperature`.
+        """Generate `count` items from the prior or `source`.
 
+        `temperature` is a factor for the standard deviation of the noise that latents are made of.
         Images are the mean of p(x|z), or samples from it with `noise`; rows are always samples:
         `(count, ...)`. Without a seed, every call gives other items.
         """

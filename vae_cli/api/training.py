@@ -10,12 +10,14 @@ from vae_cli.device import resolve_device
 from vae_cli.experiment.resolve import resolve
 from vae_cli.experiment.run import train_run
 from vae_cli.runs.directory import create_run
-from vae_cli.runs.start import add_start
+from vae_cli.runs.start import start_layer
 
 
 def train_model(settings: Mapping[str, Mapping[str, Any]], name: str | None) -> TrainedModel:
     """Train a new run, and load its best weights. `vae_cli.train` documents the arguments."""
-    config = merge(*add_start([("settings", settings)]))
+    config = merge(layer := ("settings", settings))
+    if config.training.start:
+        config = merge(start_layer(config.training.start, [layer]), layer)
     resolved = resolve(config, resolve_device(config.training.device))
     finished = train_run(create_run(resolved.config, name), resolved)
     return load_trained(finished.run, resolved.device)

@@ -35,9 +35,11 @@ class FittedFlow(Prior):
         self.register_buffer("mean", torch.zeros(latent_dim))
         self.register_buffer("scale", torch.ones(latent_dim))
 
-    def sample(self, count: int, generator: Generator | None = None) -> Tensor:
+    def sample(
+        self, count: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
         """`count` independent samples, `(count, D)`."""
-        return self.mean + self.scale * self.flow.sample(count, generator)
+        return self.mean + self.scale * self.flow.sample(count, generator, temperature)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., D)`, in nats: `(...)`."""

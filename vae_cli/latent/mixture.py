@@ -43,10 +43,13 @@ class FittedMixture(Prior):
         self.register_buffer("means", torch.zeros(components, latent_dim))
         self.register_buffer("scale_tril", torch.eye(latent_dim).repeat(components, 1, 1))
 
-    def sample(self, count: int, generator: Generator | None = None) -> Tensor:
+    def sample(
+        self, count: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
         """`count` independent samples, `(count, D)`."""
         chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
         noise = self.means.new_empty(count, self.latent_dim).normal_(generator=generator)
+        noise *= temperature
         z = torch.empty_like(noise)
         for k in range(len(self.weights)):  # a matrix for each sample would take count × D² values
             rows = chosen == k

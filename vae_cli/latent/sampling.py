@@ -16,8 +16,8 @@ def sample_latents(
     generator: Generator | None = None,
     source: Prior | None = None,
 ) -> Tensor:
-    """Latents `(count, D)` from the prior or another source, multiplied by `temperature`."""
-    return temperature * (source or model.prior).sample(count, generator)
+    """Latents `(count, D)` from the prior or another source; see `Prior.sample`."""
+    return (source or model.prior).sample(count, generator, temperature)
 
 
 @torch.no_grad()
@@ -30,14 +30,12 @@ def sample(
     generator: Generator | None = None,
     source: Prior | None = None,
 ) -> Tensor:
-    """Decode `count` latents, multiplied by `temperature`: `(count, ...)`.
-
-    The latents come from the prior, or from `source`.
+    """Decode `count` latents from the prior, or from `source`: `(count, ...)`.
 
     With `noise`, each item is a sample from p(x|z), as rows of a table should be. Without it, each
-    is the mean of p(x|z). The latents of lower levels, if there are any, are sampled too, with
-    standard deviations multiplied by `temperature`. A limited number of values is decoded at a
-    time.
+    is the mean of p(x|z). The latents of lower levels, if there are any, are sampled too, and
+    `temperature` is a factor for all standard deviations. A limited number of values is decoded at
+    a time.
     """
     latents = sample_latents(
         model, count, temperature=temperature, generator=generator, source=source

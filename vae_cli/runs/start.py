@@ -19,23 +19,23 @@ Layers = Sequence[tuple[str, Mapping[str, Any]]]
 SHARED = ("data", "model", "likelihood", "prior")  # the sections that come from the other run
 
 
-def add_start(layers: Layers) -> Layers:
-    """The layers of settings above those of the run that the training starts from, if there is one.
+def start_layer(name: str, layers: Layers) -> tuple[str, Mapping[str, Any]]:
+    """The settings of the run that a training starts from, as the layer below all others.
+
+    Args:
+        name: of the run.
+        layers: what was typed for the training.
 
     Raises:
         UsageError: there is no such run, or it is a stranger's and the path of its data was not
             typed.
         VAEError: its weights are missing or damaged.
     """
-    training = [tables.get("training", {}) for _, tables in layers]
-    name = next((table["start"] for table in reversed(training) if "start" in table), "")
-    if not name:
-        return layers
-    run = find_run(str(name))
+    run = find_run(name)
     loaded = load_model(run)
     require_own(run, loaded.config, layers, is_own=loaded.data_name is not None)
     tables = to_dict(loaded.config)
-    return [(f"run {run.name}", {section: tables[section] for section in SHARED}), *layers]
+    return f"run {run.name}", {section: tables[section] for section in SHARED}
 
 
 def start_weights(config: Config, shape: Sequence[int]) -> dict[str, Tensor] | None:

@@ -46,7 +46,8 @@ def command(
         typer.Option(
             min=0,
             max=100,
-            help="Factor for the latents: below 1 items are more typical, above 1 more varied.",
+            help="Factor for the spread of the latents: below 1 items are more typical, above 1 "
+            "more varied.",
         ),
     ] = 1.0,
     sampler: Annotated[

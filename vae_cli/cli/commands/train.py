@@ -66,9 +66,9 @@ def command(
     settings = config.merge(*layers)
     find_source(settings.data.name, "--data")  # a typo is answered before torch is imported
     if settings.training.start and not resume:
-        from vae_cli.runs.start import add_start
+        from vae_cli.runs.start import start_layer
 
-        settings = config.merge(*add_start(layers))
+        settings = config.merge(start_layer(settings.training.start, layers), *layers)
     terminal = Terminal(quiet=quiet or json, lasting=True)
     if dry_run:
         show_estimate(settings, terminal, json=json)

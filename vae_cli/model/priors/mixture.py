@@ -33,9 +33,12 @@ class MixtureOfNormals(Prior):
         self.mean = nn.Parameter(torch.randn(components, latent_dim))
         self.log_variance = nn.Parameter(torch.zeros(components, latent_dim))
 
-    def sample(self, count: int, generator: Generator | None = None) -> Tensor:
+    def sample(
+        self, count: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
         """`count` independent samples, `(count, D)`."""
-        return sample_mixture(DiagonalNormal(self.mean, self.log_variance), count, generator)
+        components = DiagonalNormal(self.mean, self.log_variance)
+        return sample_mixture(components, count, generator, temperature)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., D)`, in nats: `(...)`."""
@@ -70,9 +73,11 @@ class VampPrior(Prior):
         items = self.pseudo_inputs
         return self.encode(items.clamp(0, 1) if self.is_image else items)
 
-    def sample(self, count: int, generator: Generator | None = None) -> Tensor:
+    def sample(
+        self, count: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
         """`count` independent samples, `(count, D)`."""
-        return sample_mixture(self.components(), count, generator)
+        return sample_mixture(self.components(), count, generator, temperature)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., D)`, in nats: `(...)`."""
@@ -80,13 +85,13 @@ class VampPrior(Prior):
 
 
 def sample_mixture(
-    components: DiagonalNormal, count: int, generator: Generator | None = None
+    components: DiagonalNormal, count: int, generator: Generator | None, temperature: float
 ) -> Tensor:
-    """`count` independent samples `(count, D)` of a mixture with equal weights."""
+    """`count` independent samples `(count, D)` of a mixture; see `Prior.sample`."""
     mean = components.mean
     chosen = torch.randint(len(mean), (count,), device=mean.device, generator=generator)
     picked = DiagonalNormal(mean[chosen], components.log_variance[chosen])
-    return picked.rsample(generator)
+    return picked.mean.lerp(picked.rsample(generator), temperature)
 
 
 def mixture_log_prob(components: DiagonalNormal, z: Tensor) -> Tensor:

@@ -24,10 +24,12 @@ class StandardNormal(Prior):
         self.latent_dim = latent_dim
         self.register_buffer("mean", torch.zeros(latent_dim))
 
-    def sample(self, count: int, generator: Generator | None = None) -> Tensor:
+    def sample(
+        self, count: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
         """`count` independent samples, `(count, D)`."""
         shape = (count, self.latent_dim)
-        return self.mean.new_empty(shape).normal_(generator=generator)
+        return temperature * self.mean.new_empty(shape).normal_(generator=generator)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., D)`, in nats: `(...)`."""

@@ -17,8 +17,17 @@ class Prior(nn.Module, ABC):
     latent_dim: int
 
     @abstractmethod
-    def sample(self, count: int, generator: Generator | None = None) -> Tensor:
-        """`count` independent samples, `(count, D)`, on the device of the prior."""
+    def sample(
+        self, count: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """`count` independent samples, `(count, D)`, on the device of the prior.
+
+        Args:
+            count: their number.
+            generator: the source of the random numbers.
+            temperature: factor for the standard deviation of the normal noise that the samples are
+                made of; below 1 they are closer to the mean of the prior, or of its components.
+        """
 
     @abstractmethod
     def log_prob(self, z: Tensor) -> Tensor:

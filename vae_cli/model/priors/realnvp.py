@@ -89,10 +89,13 @@ class RealNVP(Prior):
         )
         self.register_buffer("mean", torch.zeros(latent_dim))
 
-    def sample(self, count: int, generator: Generator | None = None) -> Tensor:
+    def sample(
+        self, count: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
         """`count` independent samples, `(count, D)`."""
         shape = (count, self.latent_dim)
-        return self.from_noise(self.mean.new_empty(shape).normal_(generator=generator))
+        noise = self.mean.new_empty(shape).normal_(generator=generator)
+        return self.from_noise(temperature * noise)
 
     def from_noise(self, noise: Tensor) -> Tensor:
         """Noise `(..., D)` to latents of the same shape: the inverse of `to_noise`."""
