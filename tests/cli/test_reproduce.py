@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,9 @@ def test_every_experiment_trains_for_an_epoch(name: str, use: Use) -> None:
     is_mnist = name.startswith(("burda-mnist", "tomczak-mnist"))
     words = ["--limit", 64, "--epochs", 1, *(STAND_IN if is_mnist else ()), "--name", "a"]
     few = ["--set", "prior.components=20"] if name.endswith("-vamp") else []
+    start = tomllib.loads(named_configs()[name].read_text())["training"].get("start")
+    if start:
+        use("train", "--config", start, *words[:-1], start)
     use("train", "--config", name, *words, *few)
     assert len(Path("runs/a/metrics.csv").read_text().splitlines()) == 2
 
