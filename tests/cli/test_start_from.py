@@ -108,6 +108,12 @@ def test_a_run_that_does_not_exist_is_refused(base: Use, refused: Refused) -> No
     assert base
 
 
+def test_a_sweep_starts_from_a_run(base: Use) -> None:
+    base("sweep", "beta=1,2", "--start-from", "base", "--name", "s", "--epochs", 1, *STILL, "-q")
+    assert_same_weights("s-beta-1", "base")
+    assert_same_weights("s-beta-2", "base")
+
+
 def test_python_starts_from_a_run_too(base: Use) -> None:
     vae_cli.train(
         {"training": {"start": "base", "epochs": 1}, "optimizer": {"learning_rate": 1e-9}},

@@ -1,13 +1,32 @@
-"""What every command that uses a trained model does first."""
+"""What every command that uses a run does first."""
 
 import secrets
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from vae_cli.cli.console import Terminal
 from vae_cli.data.catalogue import find_source
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
+
+
+def add_start(
+    layers: list[tuple[str, Mapping[str, Any]]], name: str
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """The layers of settings above those of the run that the training starts from.
+
+    Raises:
+        UsageError: there is no such run, or it is a stranger's and the path of its data was not
+            typed.
+        VAEError: its weights are missing or damaged.
+    """
+    from vae_cli.runs.lookup import find_run
+
+    find_run(name)  # before torch is imported, so that a typo is answered at once
+    from vae_cli.runs.start import start_layer
+
+    return [start_layer(name, layers), *layers]
 
 
 def open_run(

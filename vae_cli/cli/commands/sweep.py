@@ -8,6 +8,7 @@ import typer
 from vae_cli import config
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.jobs import more_jobs
+from vae_cli.cli.opening import add_start
 from vae_cli.cli.options import Json, Quiet, with_settings
 from vae_cli.cli.records import group_record, run_record
 from vae_cli.cli.signals import StopSignals
@@ -64,6 +65,8 @@ def command(
     """
     parsed = parse_axes(axes or [], seeds, typed)
     layers = config.read_layers(config_file, assignments or [], typed)
+    if start := config.merge(*layers).training.start:
+        layers = add_start(layers, start)
     variants = config.expand_sweep(name, layers, parsed)
     for source in dict.fromkeys(variant.config.data.name for variant in variants):
         find_source(source, "--data")  # a typo is answered before torch is imported

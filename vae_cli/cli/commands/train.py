@@ -7,6 +7,7 @@ import typer
 from vae_cli import config
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.dry_run import show_estimate
+from vae_cli.cli.opening import add_start
 from vae_cli.cli.options import Json, Quiet, refuse_unused, with_settings
 from vae_cli.cli.signals import StopSignals
 from vae_cli.cli.training_view import TrainingView
@@ -66,9 +67,7 @@ def command(
     settings = config.merge(*layers)
     find_source(settings.data.name, "--data")  # a typo is answered before torch is imported
     if settings.training.start and not resume:
-        from vae_cli.runs.start import start_layer
-
-        settings = config.merge(start_layer(settings.training.start, layers), *layers)
+        settings = config.merge(*add_start(layers, settings.training.start))
     terminal = Terminal(quiet=quiet or json, lasting=True)
     if dry_run:
         show_estimate(settings, terminal, json=json)
