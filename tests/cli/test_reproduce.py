@@ -14,6 +14,8 @@ from support import VAE, Refused, Use, call
 from vae_cli.cli.app import main
 from vae_cli.config.experiments import list_experiments
 from vae_cli.config.named import named_configs
+from vae_cli.runs.directory import Run
+from vae_cli.runs.lock import locked
 
 BASE = """
 [data]
@@ -180,6 +182,24 @@ def test_what_an_experiment_starts_from_is_trained_first_and_not_evaluated(use: 
     assert [line.split()[:2] for line in lines[:2]] == [["1/2", "base"], ["2/2", "mine"]]
     assert not Path("runs/base/evaluation.json").exists()
     assert lines[2].startswith("mine: holds")
+
+
+def test_an_experiment_does_not_start_from_a_run_that_another_process_is_training(
+    use: Use, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write("base", NUMBER, epochs=2)
+    write("mine", NUMBER)
+    text = Path("mine.toml").read_text()
+    Path("mine.toml").write_text(text.replace("[training]", '[training]\nstart = "base.toml"'))
+    use("reproduce", "base.toml")
+    run = Run(Path("runs/base"))
+    run.reopen()
+    with locked(run):
+        assert main(["reproduce", "mine.toml"]) == 1
+    assert capfd.readouterr().err.endswith(
+        "error: mine: run base, from which it starts, is not finished: try again later\n"
+    )
+    assert not Path("runs/mine").exists()
 
 
 def test_an_experiment_that_starts_from_itself_is_refused(here: Path, refused: Refused) -> None:

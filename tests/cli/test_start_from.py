@@ -55,6 +55,7 @@ def test_the_objective_and_the_moving_average_are_new(base: Use) -> None:
     base("train", "--start-from", "base", *bound, "--name", "fine", "--epochs", 1, *STILL, "-q")
     assert_same_weights("fine", "base")
     average = load_checkpoint(Run(Path("runs/fine")).last).group("state.average")
+    assert average.keys() == weights("base").keys() - {"prior.mean"}
     for name, tensor in average.items():
         torch.testing.assert_close(tensor, weights("base")[name], rtol=0, atol=1e-5)
 

@@ -20,6 +20,7 @@ from vae_cli.experiment.resolve import resolve, settle
 from vae_cli.experiment.run import never_stopped, train_run
 from vae_cli.runs.directory import ROOT, Run, create_run, require_run_name
 from vae_cli.runs.loading import load_for_resume
+from vae_cli.runs.lookup import find_run
 from vae_cli.runs.summary import State, read_settings, read_state
 from vae_cli.training.precision import require_supported
 
@@ -123,6 +124,8 @@ def train_variant(
     if state != "stopped":
         return state
     saved, config = load_for_resume(run, []) if run.last.is_file() else (None, variant.config)
+    if saved is None and config.training.start:
+        require_finished(find_run(config.training.start, root))
     resolved = resolve(config, device, dataset=dataset, is_resumed=saved is not None)
     try:
         run = run if run.exists else create_run(resolved.config, variant.name, root)
@@ -132,6 +135,16 @@ def train_variant(
             raise
         return state
     return "trained"
+
+
+def require_finished(run: Run) -> None:
+    """Check that a run may be started from: another process may be training it at this moment.
+
+    Raises:
+        UsageError: it is not finished.
+    """
+    if not run.finished:
+        raise UsageError(f"run {run.name}, from which it starts, is not finished: try again later")
 
 
 def await_other_process(run: Run) -> State:

@@ -39,9 +39,7 @@ def start_layer(name: str, layers: Layers) -> tuple[str, Mapping[str, Any]]:
 
 
 def start_weights(config: Config, shape: Sequence[int]) -> dict[str, Tensor] | None:
-    """The weights that a training starts from, by the names that they have in its model.
-
-    They are None if it starts from random ones.
+    """The weights that a training starts from, by their names in its model; None for random ones.
 
     The scaling of a table's columns is not one of them: it belongs to the data.
 
