@@ -22,7 +22,7 @@ from vae_cli.errors import UsageError
 from vae_cli.explore import export
 from vae_cli.explore.export import export_page, pack
 from vae_cli.explore.layers import list_operations
-from vae_cli.explore.scene import Scene, build_scene
+from vae_cli.explore.scene import PRIOR_SAMPLES, Scene, build_scene
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +165,9 @@ def test_a_decoder_that_is_too_large_is_replaced_by_pictures(
 
     few = scene.with_fewer_items(500)
     points = (few.latents - few.center) @ few.axes.T
+    samples = np.frombuffer(base64.b64decode(facts["samples"]), "<f4").reshape(-1, 2)
+    expected = (model.sample_latents(PRIOR_SAMPLES, seed=0) - few.center) @ few.axes.T
+    np.testing.assert_allclose(samples, expected, rtol=1e-4, atol=1e-5)
     tiles = facts["tiles"]
     edges = [points[:, 0].min(), points[:, 0].max(), points[:, 1].min(), points[:, 1].max()]
     np.testing.assert_allclose(tiles["edge"], edges, rtol=1e-4)

@@ -15,6 +15,7 @@ from support import VAE, Use
 from vae_cli import load
 from vae_cli.api.model import TrainedModel
 from vae_cli.explore import export
+from vae_cli.explore.scene import PRIOR_SAMPLES
 from vae_cli.latent.interpolation import interpolate
 from vae_cli.latent.projections import pca
 
@@ -258,6 +259,20 @@ def test_an_exported_mlp_shows_the_same_pictures(
     page: Page, use: Use, here: Path, model: TrainedModel
 ) -> None:
     check_exported(page, export_file(use, here), model)
+
+
+def test_samples_of_a_learned_prior_have_no_temperature(page: Page, use: Use, here: Path) -> None:
+    sizes = ("--model", "mlp", "--hidden", 8, "--latent-dim", 3, "--epochs", 1)
+    use("train", "--data", "shapes-32", "--limit", 100, *sizes, "--prior", "mog", "--name", "m")
+    page.open(export_file(use, here, "--run", "m").as_uri())
+    samples = load("m").sample_latents(PRIOR_SAMPLES, seed=0)
+    for _ in range(3):
+        before = page.shown().tobytes()
+        page.click(".sample")
+        page.until(lambda before=before: page.shown().tobytes() != before)
+        assert (samples == page.shown()).all(1).any()
+    script = "return document.querySelector('label:has(.temperature)').offsetParent"
+    assert page.run(script) is None
 
 
 def test_an_exported_convolutional_network_shows_the_same_pictures(

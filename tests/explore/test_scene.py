@@ -12,7 +12,7 @@ from explore.browser import Array
 from vae_cli import train
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.dataset import Split
-from vae_cli.explore.scene import MAX_ITEMS, Scene, build_scene, evenly_spaced
+from vae_cli.explore.scene import MAX_ITEMS, PRIOR_SAMPLES, Scene, build_scene, evenly_spaced
 from vae_cli.latent.projections import pca
 from vae_cli.render.palette import class_colours
 from vae_cli.training import ACTIVE_THRESHOLD
@@ -94,6 +94,20 @@ def test_a_model_with_one_latent_dimension_has_no_map(
     facts = scene.facts()
     assert facts["columns"] == model.spec.columns
     assert len(facts["colours"]) == 1, "all items have the first colour"
+
+
+def test_only_a_learned_prior_is_sampled_for_the_page(scene: Scene, here: Path) -> None:
+    assert scene.samples.shape == (0, 20)
+    settings = {
+        "data": {"name": "shapes-32", "limit": 100},
+        "model": {"network": "mlp", "latent_dim": 3, "hidden": [8]},
+        "prior": {"name": "mog", "components": 5},
+        "training": {"epochs": 1, "device": "cpu"},
+    }
+    model = train(settings)
+    samples = build_scene(model, None).samples
+    np.testing.assert_array_equal(samples, model.sample_latents(PRIOR_SAMPLES, seed=0))
+    assert here
 
 
 def test_the_facts_are_json_with_little_endian_numbers(model: TrainedModel, scene: Scene) -> None:

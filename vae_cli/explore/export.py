@@ -22,7 +22,7 @@ from vae_cli.api.model import TrainedModel
 from vae_cli.errors import UsageError
 from vae_cli.explore.document import make_document
 from vae_cli.explore.layers import Operation, count_multiply_adds, list_decoding
-from vae_cli.explore.scene import Scene
+from vae_cli.explore.scene import PRIOR_SAMPLES, Scene
 from vae_cli.model import LatentModel
 from vae_cli.render.grid import tile, to_picture, to_pixels
 
@@ -93,10 +93,10 @@ def quantize(model: LatentModel, latents: np.ndarray) -> LatentModel:
     This is tested at `latents` and at 64 samples from the prior. The decoder of a table is not
     changed, because its columns may have any scale.
     """
-    samples = torch.randn(64, model.latent_dim, generator=Generator().manual_seed(0))
-    z = torch.cat([torch.from_numpy(latents), samples]).to(model.device)
     if model.columns is not None:
         return model
+    samples = model.prior.sample(64, Generator(model.device).manual_seed(0))
+    z = torch.cat([torch.from_numpy(latents).to(model.device), samples])
     rounded = copy.deepcopy(model)
     rounded.decoder.half().float()
     with torch.no_grad():
@@ -135,7 +135,10 @@ def decode_plane(model: TrainedModel, scene: Scene) -> tuple[Scene, dict[str, An
         "edge": [float(value) for value in (low[0], high[0], low[1], high[1])],
         "image": f"data:image/webp;base64,{_encode_tiles(items, count)}",
     }
-    start = ((scene.start - scene.center) @ axes.T).astype(np.float32)
+    start, samples = (
+        ((latents - scene.center) @ axes.T).astype(np.float32)
+        for latents in (scene.start, model.sample_latents(PRIOR_SAMPLES, seed=0))
+    )
     plane = dataclasses.replace(
         scene,
         dims=("PC 1", "PC 2"),
@@ -145,6 +148,7 @@ def decode_plane(model: TrainedModel, scene: Scene) -> tuple[Scene, dict[str, An
         axes=np.eye(2, dtype=np.float32),
         center=np.zeros(2, np.float32),
         start=start,
+        samples=samples,
     )
     return plane, tiles
 

@@ -13,10 +13,12 @@ from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather
 from vae_cli.data.dataset import Spec, Split
 from vae_cli.latent.projections import pca
+from vae_cli.model import StandardNormal
 from vae_cli.render.palette import class_colours
 from vae_cli.training import ACTIVE_THRESHOLD
 
 MAX_ITEMS = 5000  # test items on the map
+PRIOR_SAMPLES = 500  # from a learned prior, which a page cannot compute
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -40,6 +42,8 @@ class Scene:
         start: the latent at which the page starts, `(D,)`.
         item: the number of the test item with that latent, or -1.
         upload: the user's picture with that latent, as bytes; empty if there is none.
+        samples: latents from the prior, `(N, D)`; none if the prior is N(0, I), from which the page
+            takes its own.
     """
 
     title: str
@@ -56,6 +60,7 @@ class Scene:
     start: Array
     item: int
     upload: bytes
+    samples: Array
 
     def facts(self) -> dict[str, Any]:
         """The same as JSON values; arrays are little-endian float32 in base64."""
@@ -115,6 +120,7 @@ def build_scene(
         upload = model.kind.to_bytes(first_item)
     else:
         start, item, upload = (latents[0], 0, b"") if len(latents) else (center, -1, b"")
+    is_normal = isinstance(model.model.prior, StandardNormal)
     return Scene(
         model.name,
         model.spec if classes is None else dataclasses.replace(model.spec, classes=classes),
@@ -130,6 +136,7 @@ def build_scene(
         _float32(start),
         item,
         upload,
+        _float32(model.sample_latents(0 if is_normal else PRIOR_SAMPLES, seed=0)),
     )
 
 

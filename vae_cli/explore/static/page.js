@@ -22,6 +22,7 @@ class Page {
     this.labels = floats(facts.labels);
     this.items = floats(facts.items);
     this.latents = floats(facts.latents);
+    this.samples = floats(facts.samples);
     this.map = new LatentMap(this.find(".plane canvas"), facts, (i) => this.latent(i), this.items.length);
     this.state = new State({ start: floats(facts.start), offset: new Float32Array(this.latentDim), shift: 0,
       item: facts.item, upload: facts.upload ? bytes(facts.upload) : null, a: null, b: null, blend: 0,
@@ -40,9 +41,9 @@ class Page {
     return this.root.querySelector(selector);
   }
 
-  /** The latent of a test item on the map. */
-  latent(index) {
-    return this.latents.slice(index * this.latentDim, (index + 1) * this.latentDim);
+  /** The latent of a test item on the map, or another row of latents. */
+  latent(index, latents = this.latents) {
+    return latents.slice(index * this.latentDim, (index + 1) * this.latentDim);
   }
 
   say(text) {
@@ -154,6 +155,7 @@ class Page {
     hide(".picture", !channels);
     hide(".values", channels > 0);
     hide(".origin", true);
+    hide("label:has(.temperature)", this.samples.length > 0);
     hide(".map", !floats(facts.explained_variance_ratio)[1]);
     this.find("h1").textContent = facts.title;
     this.find(".class").replaceChildren(element("option", "any class", { value: -1 }),
@@ -291,8 +293,9 @@ class Page {
   }
 
   sampleFromPrior() {
-    const temperature = Number(this.find(".temperature").value);
-    this.state.startFrom(this.state.zeros().map(() => temperature * sampleNormal()));
+    const temperature = Number(this.find(".temperature").value), count = this.samples.length / this.latentDim;
+    if (count) this.state.startFrom(this.latent(Math.floor(Math.random() * count), this.samples));
+    else this.state.startFrom(this.state.zeros().map(() => temperature * sampleNormal()));
   }
 
   blend(t) {
