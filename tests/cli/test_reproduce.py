@@ -197,7 +197,8 @@ def test_an_experiment_does_not_start_from_a_run_that_another_process_is_trainin
     with locked(run):
         assert main(["reproduce", "mine.toml"]) == 1
     assert capfd.readouterr().err.endswith(
-        "error: mine: run base, from which it starts, is not finished: try again later\n"
+        "error: mine: run base, from which it starts, is not finished: wait for the process that "
+        "trains it, or go on with vae train --resume base\n"
     )
     assert not Path("runs/mine").exists()
 

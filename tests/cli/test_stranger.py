@@ -29,7 +29,7 @@ COMMANDS = [
     ("train", "--resume", "x", "--epochs", 2),
     ("train", "--start-from", "x", "--epochs", 1),
 ]
-IDS = ["-".join(map(str, words[:2])).replace("---", "-") for words in COMMANDS]
+IDS = ["".join(map(str, words[:2])) for words in COMMANDS]
 
 
 @pytest.fixture(scope="module")

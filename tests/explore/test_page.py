@@ -20,6 +20,7 @@ from vae_cli.latent.interpolation import interpolate
 from vae_cli.latent.projections import pca
 
 pytestmark = pytest.mark.slow
+TEMPERATURE = "return document.querySelector('label:has(.temperature)').offsetParent"  # if visible
 
 
 @pytest.fixture(scope="module")
@@ -213,6 +214,7 @@ def test_samples_from_the_prior_have_the_temperature_as_standard_deviation(
     page: Page, address: str
 ) -> None:
     page.open(address)
+    assert page.run(TEMPERATURE) is not None
     page.slide(".temperature", 0)
     page.click(".sample")
     page.wait_for(np.zeros(20))
@@ -271,8 +273,7 @@ def test_samples_of_a_learned_prior_have_no_temperature(page: Page, use: Use, he
         page.click(".sample")
         page.until(lambda before=before: page.shown().tobytes() != before)
         assert (samples == page.shown()).all(1).any()
-    script = "return document.querySelector('label:has(.temperature)').offsetParent"
-    assert page.run(script) is None
+    assert page.run(TEMPERATURE) is None
 
 
 def test_an_exported_convolutional_network_shows_the_same_pictures(

@@ -1,12 +1,18 @@
-"""Samples from the prior."""
+"""Samples from the prior, and from what is fitted in its place."""
 
+from collections.abc import Callable
+
+import pytest
 import torch
-from torch import Generator
+from torch import Generator, Tensor
 
 from vae_cli.build import build_model
 from vae_cli.config import merge
+from vae_cli.latent import flow
+from vae_cli.latent.flow import fit_flow
+from vae_cli.latent.mixture import fit_mixture
 from vae_cli.latent.sampling import sample, sample_latents
-from vae_cli.model import VAE
+from vae_cli.model import VAE, Prior
 
 
 def test_the_temperature_scales_the_latents(model: VAE) -> None:
@@ -32,3 +38,16 @@ def test_noise_gives_rows_the_deviation_of_the_likelihood() -> None:
     torch.testing.assert_close(rows.mean(0), likelihood.mean[0], rtol=0, atol=0.15)
     torch.testing.assert_close(rows.std(0), torch.ones(2), rtol=0.06, atol=0)
     assert sample(model, 2, temperature=0.0).equal(likelihood.mean.expand(2, 2))
+
+
+@pytest.mark.parametrize("fit", [fit_mixture, fit_flow], ids=["gmm", "flow"])
+def test_without_temperature_a_fitted_sampler_gives_its_centres(
+    fit: Callable[[Tensor, int], Prior], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "STEPS", 20)
+    points = 3 + torch.randn(400, 2, generator=Generator().manual_seed(0))
+    sampler = fit(points, 0)
+    with torch.no_grad():
+        cold, warm = (sampler.sample(500, Generator().manual_seed(1), t) for t in (0.0, 1.0))
+    assert len(cold.unique(dim=0)) <= 10 < len(warm.unique(dim=0))
+    assert (cold.mean(0) - 3).abs().max() < 0.5, "not at the origin"

@@ -15,7 +15,8 @@ from vae_cli.runs.start import start_layer
 
 def train_model(settings: Mapping[str, Mapping[str, Any]], name: str | None) -> TrainedModel:
     """Train a new run, and load its best weights. `vae_cli.train` documents the arguments."""
-    config = merge(layer := ("settings", settings))
+    layer = ("settings", settings)
+    config = merge(layer)
     if config.training.start:
         config = merge(start_layer(config.training.start, [layer]), layer)
     resolved = resolve(config, resolve_device(config.training.device))

@@ -144,7 +144,10 @@ def require_finished(run: Run) -> None:
         UsageError: it is not finished.
     """
     if not run.finished:
-        raise UsageError(f"run {run.name}, from which it starts, is not finished: try again later")
+        raise UsageError(
+            f"run {run.name}, from which it starts, is not finished: wait for the process that "
+            f"trains it, or go on with vae train --resume {run.name}"
+        )
 
 
 def await_other_process(run: Run) -> State:
