@@ -133,3 +133,18 @@ def test_the_encoder_gets_no_second_set_of_weights() -> None:
     model = mlp_vae()
     prior = VampPrior(model.encoder.forward, torch.rand(4, 1, 6, 5), 3, is_image=True)
     assert [*prior.state_dict()] == ["pseudo_inputs"]
+
+
+def test_pseudo_inputs_are_encoded_once_in_a_pass_and_in_its_precision() -> None:
+    model, passes = mlp_vae(), []
+
+    def encode(items: Tensor) -> DiagonalNormal:
+        passes.append((len(items), torch.is_autocast_enabled("cpu")))
+        return model.encoder.forward(items)
+
+    model.prior = VampPrior(encode, torch.rand(4, 1, 6, 5), 3, is_image=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        inference = model.infer(torch.rand(7, 1, 6, 5), samples=2)
+    assert inference.kl().isfinite().all()
+    assert inference.log_ratio().shape == (2, 7)
+    assert passes == [(4, True)]

@@ -9,25 +9,23 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vae_cli.model import VAE, Bernoulli, SquaredError
+from vae_cli.model import BernoulliPixels, Distribution, HalfVarianceNormal
 
 
-def distortion_from_outputs(model: VAE, outputs: Tensor, x: Tensor) -> Tensor:
-    """−log p(x|z) without its constant, in nats, for raw outputs of one item: `(K,)`.
+def distortion_of_samples(likelihood: Distribution, x: Tensor) -> Tensor:
+    """−log p(x|z) without its constant, in nats, for K samples of the latents of one item: `(K,)`.
 
     Args:
-        model: whose decoder made the outputs.
-        outputs: `(K, ...)`; they are overwritten.
+        likelihood: p(x|z), with mean `(K, 1, ...)`; its tensors may be overwritten.
         x: the item, `(1, ...)`.
     """
-    match model.likelihood:
-        case SquaredError():
-            errors = outputs.float().sigmoid_().sub_(x)
-            norms: Tensor = torch.linalg.vector_norm(errors.flatten(1), dim=1)
+    match likelihood:
+        case HalfVarianceNormal(mean):
+            norms: Tensor = torch.linalg.vector_norm(mean.sub_(x).flatten(1), dim=1)
             return norms.square_()
-        case Bernoulli():
-            logits = outputs.float().flatten(1)
-            return F.softplus(logits).sum(-1) - logits @ x.flatten()
-        case likelihood:
-            distortion: Tensor = likelihood(outputs[:, None]).distortion(x)
-            return distortion[:, 0]
+        case BernoulliPixels(logits):
+            flat = logits.flatten(1)
+            return F.softplus(flat).sum(-1) - flat @ x.flatten()
+        case _:
+            distortion: Tensor = likelihood.distortion(x)[:, 0]
+            return distortion

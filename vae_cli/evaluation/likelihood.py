@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from vae_cli.data.dataset import Progress, Split, ignore_progress
-from vae_cli.evaluation.distortion import distortion_from_outputs
+from vae_cli.evaluation.distortion import distortion_of_samples
 from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
 from vae_cli.model import VAE, LatentModel, Level
 
@@ -118,12 +118,10 @@ def _weigh_one_level(
 ) -> Weights:
     """As `weigh`; the item is encoded once, and its noise is the same for blocks of any size."""
     posterior = model.posterior(x)
-    level = Level(posterior, model.prior, posterior.rsample(generator, samples))
-    z = level.z.flatten(0, 1)
-    distortions = [
-        distortion_from_outputs(model, model.decoder(part), x) for part in z.split(block)
-    ]
-    constant = model.decode(z[:1]).constant
+    level = Level(posterior, model.prior.for_pass(), posterior.rsample(generator, samples))
+    parts = level.z.split(block)
+    distortions = [distortion_of_samples(model.decode(part), x) for part in parts]
+    constant = model.decode(level.z[:1]).constant
     return Weights(level.log_ratio()[:, 0], torch.cat(distortions), constant, level.kl().sum())
 
 
@@ -133,7 +131,7 @@ def _weigh_levels(model: LatentModel, x: Tensor, samples: int, generator: Genera
     likelihood = inference.likelihood
     return Weights(
         inference.log_ratio()[:, 0],
-        likelihood.distortion(x)[:, 0],
+        distortion_of_samples(likelihood, x),
         likelihood.constant,
         inference.kl().sum(),
     )

@@ -5,6 +5,7 @@ from vae_cli.model.inference import ConditionalPrior, Inference, Level
 from vae_cli.model.ladder import LadderVAE
 from vae_cli.model.likelihoods import (
     Bernoulli,
+    BernoulliPixels,
     ColumnGaussian,
     DiscretizedLogistic,
     Distribution,
@@ -46,6 +47,7 @@ __all__ = [
     "PRESETS",
     "VAE",
     "Bernoulli",
+    "BernoulliPixels",
     "Capacity",
     "ColumnGaussian",
     "ColumnScaling",

@@ -113,7 +113,7 @@ class LadderVAE(LatentModel):
         features, count = self.encoder.features(x), (samples, len(x))
         top = self.encoder.posterior_from(features[-1])
         z = pick(top.expand(samples))
-        levels = [Level(top, self.prior, z)]
+        levels = [Level(top, self.prior.for_pass(), z)]
 
         def choose(_: int, rung: Rung, h: Tensor) -> Tensor:
             prior, change = (unflatten(one, count) for one in rung.look_down(h))

@@ -84,7 +84,7 @@ class TwoLevelVAE(LatentModel):
         lower: DiagonalNormal = self.lower_encoder(x, z_0)
         z_1 = pick(lower)
         prior = ConditionalPrior(self._lower_prior(z_0))
-        levels = (Level(top, self.prior, z_0), Level(lower, prior, z_1))
+        levels = (Level(top, self.prior.for_pass(), z_0), Level(lower, prior, z_1))
         return Inference(levels, self._decode(z_0, z_1))
 
     def _lower_prior(self, z: Tensor) -> DiagonalNormal:

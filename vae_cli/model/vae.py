@@ -169,4 +169,4 @@ class VAE(LatentModel):
         """Encode items `(B, ...)`, and decode the latents that are picked from their posteriors."""
         posterior = self.posterior(x)
         z = pick(posterior.expand(samples))
-        return Inference((Level(posterior, self.prior, z),), self.decode(z))
+        return Inference((Level(posterior, self.prior.for_pass(), z),), self.decode(z))

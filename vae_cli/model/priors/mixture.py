@@ -46,6 +46,29 @@ class MixtureOfNormals(Prior):
 
 
 @final
+class FixedMixture(Prior):
+    """A mixture with equal weights whose components are given.
+
+    Args:
+        components: parameters `(K, D)`.
+    """
+
+    def __init__(self, components: DiagonalNormal) -> None:
+        super().__init__()
+        self.components, self.latent_dim = components, components.mean.shape[1]
+
+    def sample(
+        self, count: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """`count` independent samples, `(count, D)`."""
+        return sample_mixture(self.components, count, generator, temperature)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
+        return mixture_log_prob(self.components, z)
+
+
+@final
 class VampPrior(Prior):
     """The mixture of the posteriors of learned pseudo-inputs.
 
@@ -77,11 +100,15 @@ class VampPrior(Prior):
         self, count: int, generator: Generator | None = None, temperature: float = 1.0
     ) -> Tensor:
         """`count` independent samples, `(count, D)`."""
-        return sample_mixture(self.components(), count, generator, temperature)
+        return self.for_pass().sample(count, generator, temperature)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., D)`, in nats: `(...)`."""
-        return mixture_log_prob(self.components(), z)
+        return self.for_pass().log_prob(z)
+
+    def for_pass(self) -> FixedMixture:
+        """The same prior, with the pseudo-inputs encoded once."""
+        return FixedMixture(self.components())
 
 
 def sample_mixture(

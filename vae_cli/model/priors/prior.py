@@ -39,3 +39,11 @@ class Prior(nn.Module, ABC):
         A prior with a closed form overrides this, and returns the KL by dimension, `(B, D)`.
         """
         return (posterior.log_prob(z) - self.log_prob(z)).mean(0)[:, None]
+
+    def for_pass(self) -> "Prior":
+        """The same prior for one pass through a model.
+
+        A prior that is made of networks of the model overrides this, so that they run once in a
+        pass, and in its precision.
+        """
+        return self
