@@ -125,8 +125,9 @@ def test_pseudo_inputs_are_held_in_the_range_of_pixels() -> None:
     inputs = torch.tensor([[-1.0, 0.5], [2.0, 0.25]])
     prior = VampPrior(encode, inputs, 2, is_image=True)
     expected = encode(torch.tensor([[0.0, 0.5], [1.0, 0.25]]))
-    assert prior.components().mean.equal(expected.mean)
-    assert VampPrior(encode, inputs, 2, is_image=False).components().mean.equal(encode(inputs).mean)
+    assert prior.for_pass().components.mean.equal(expected.mean)
+    free = VampPrior(encode, inputs, 2, is_image=False)
+    assert free.for_pass().components.mean.equal(encode(inputs).mean)
 
 
 def test_the_encoder_gets_no_second_set_of_weights() -> None:
@@ -135,16 +136,21 @@ def test_the_encoder_gets_no_second_set_of_weights() -> None:
     assert [*prior.state_dict()] == ["pseudo_inputs"]
 
 
-def test_pseudo_inputs_are_encoded_once_in_a_pass_and_in_its_precision() -> None:
+def test_pseudo_inputs_are_encoded_beside_the_items_and_in_their_precision() -> None:
     model, passes = mlp_vae(), []
-
-    def encode(items: Tensor) -> DiagonalNormal:
-        passes.append((len(items), torch.is_autocast_enabled("cpu")))
-        return model.encoder.forward(items)
-
-    model.prior = VampPrior(encode, torch.rand(4, 1, 6, 5), 3, is_image=True)
+    model.prior = VampPrior(model.posterior, torch.rand(4, 1, 6, 5), 3, is_image=True)
+    model.encoder.register_forward_hook(
+        lambda _, items, __: passes.append((len(items[0]), torch.is_autocast_enabled("cpu")))
+    )
     with torch.autocast("cpu", torch.bfloat16):
         inference = model.infer(torch.rand(7, 1, 6, 5), samples=2)
-    assert inference.kl().isfinite().all()
-    assert inference.log_ratio().shape == (2, 7)
-    assert passes == [(4, True)]
+    inference.kl(), inference.log_ratio()
+    assert passes == [(7 + 4, True)]
+
+
+def test_one_batch_of_items_and_pseudo_inputs_changes_nothing() -> None:
+    model, x, z = mlp_vae(), torch.rand(7, 1, 6, 5), torch.randn(9, 3)
+    prior = VampPrior(model.posterior, torch.rand(4, 1, 6, 5), 3, is_image=True)
+    posterior, beside = prior.encode_with(model.posterior, x)
+    torch.testing.assert_close(posterior.mean, model.posterior(x).mean)
+    torch.testing.assert_close(beside.log_prob(z), prior.log_prob(z))

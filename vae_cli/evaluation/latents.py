@@ -13,7 +13,7 @@ import torch
 from torch import Generator, Tensor
 
 from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
-from vae_cli.model import DiagonalNormal, LatentModel, Level
+from vae_cli.model import DiagonalNormal, LatentModel, Level, log_sum_exp
 
 ACTIVE_VARIANCE = 0.01  # of the posterior means, of a unit that is in use
 MAX_ITEMS = 10_000  # whose posteriors make up q(z); the cost grows with the square of it
@@ -91,7 +91,7 @@ def aggregate_log_prob(posteriors: DiagonalNormal, z: Tensor) -> Tensor:
     offset = (mean**2 * precision + log_variance + math.log(2 * math.pi)).sum(1, keepdim=True)
     terms = torch.cat([z**2, z, torch.ones_like(z[:, :1])], 1)
     factors = torch.cat([-0.5 * precision, mean * precision, -0.5 * offset], 1).T
-    sums = [(some @ factors).logsumexp(1) for some in terms.split(CHUNK_ITEMS)]
+    sums = [log_sum_exp(some @ factors, 1) for some in terms.split(CHUNK_ITEMS)]
     return torch.cat(sums) - math.log(len(mean))
 
 

@@ -92,5 +92,5 @@ def latents_to_fit(model: LatentModel, split: Split, posterior: DiagonalNormal |
     order = torch.randperm(len(split), generator=generator)[:MAX_POINTS]
     if posterior is None:
         return encode(model, split.take(order)).rsample(generator)
-    chosen = DiagonalNormal(posterior.mean[order], posterior.log_variance[order])
+    chosen = posterior[order]
     return chosen.rsample(generator)

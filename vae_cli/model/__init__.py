@@ -15,6 +15,7 @@ from vae_cli.model.likelihoods import (
     SharedGaussian,
     SquaredError,
 )
+from vae_cli.model.logsumexp import log_sum_exp
 from vae_cli.model.networks import (
     PRESETS,
     ConvDecoder,
@@ -86,6 +87,7 @@ __all__ = [
     "TotalCorrelation",
     "TwoLevelVAE",
     "VampPrior",
+    "log_sum_exp",
     "measure_size",
     "plan",
 ]

@@ -35,6 +35,10 @@ class DiagonalNormal:
         """The standard deviation, `(..., D)`."""
         return (0.5 * self.log_variance).exp()
 
+    def __getitem__(self, items: slice | Tensor) -> "DiagonalNormal":
+        """The distribution of some items only."""
+        return DiagonalNormal(self.mean[items], self.log_variance[items])
+
     def expand(self, samples: int) -> "DiagonalNormal":
         """The same distribution for each of K samples: parameters `(K, ..., D)`."""
         mean, log_variance = self.mean, self.log_variance

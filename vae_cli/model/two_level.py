@@ -79,12 +79,12 @@ class TwoLevelVAE(LatentModel):
 
     def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
         """Encode items, and decode what is picked from the posteriors of all levels."""
-        top = self.posterior(x)
+        top, top_prior = self.prior.encode_with(self.posterior, x)
         z_0 = pick(top.expand(samples))
         lower: DiagonalNormal = self.lower_encoder(x, z_0)
         z_1 = pick(lower)
-        prior = ConditionalPrior(self._lower_prior(z_0))
-        levels = (Level(top, self.prior.for_pass(), z_0), Level(lower, prior, z_1))
+        lower_prior = ConditionalPrior(self._lower_prior(z_0))
+        levels = (Level(top, top_prior, z_0), Level(lower, lower_prior, z_1))
         return Inference(levels, self._decode(z_0, z_1))
 
     def _lower_prior(self, z: Tensor) -> DiagonalNormal:

@@ -167,6 +167,6 @@ class VAE(LatentModel):
 
     def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
         """Encode items `(B, ...)`, and decode the latents that are picked from their posteriors."""
-        posterior = self.posterior(x)
+        posterior, prior = self.prior.encode_with(self.posterior, x)
         z = pick(posterior.expand(samples))
-        return Inference((Level(posterior, self.prior.for_pass(), z),), self.decode(z))
+        return Inference((Level(posterior, prior, z),), self.decode(z))

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.model.inference import Inference
+from vae_cli.model.logsumexp import log_sum_exp
 from vae_cli.model.normal import DiagonalNormal
 from vae_cli.model.objectives.objective import AFTER_WARMUP, Context, Loss, Objective
 
@@ -63,7 +64,7 @@ def aggregated_log_prob(
     each = DiagonalNormal(posterior.mean[None], posterior.log_variance[None])
     log_probs = each.log_prob_by_dim(z[:, None])  # (B, B, D): sample i under posterior j
     log_weights = stratified_weights(len(z), data_size, z.device).log()
-    joint = (log_probs.sum(-1) + log_weights).logsumexp(1)
+    joint = log_sum_exp(log_probs.sum(-1) + log_weights, 1)
     marginals = (log_probs + log_weights[..., None]).logsumexp(1)
     return joint, marginals.sum(-1)
 

@@ -8,14 +8,14 @@ u_k that is learned like a weight (Tomczak & Welling, 2018, https://arxiv.org/ab
 """
 
 import math
-from collections.abc import Callable
 from typing import final
 
 import torch
 from torch import Generator, Tensor, nn
 
+from vae_cli.model.logsumexp import log_sum_exp
 from vae_cli.model.normal import DiagonalNormal
-from vae_cli.model.priors.prior import Prior
+from vae_cli.model.priors.prior import Encode, Prior
 
 
 @final
@@ -81,7 +81,7 @@ class VampPrior(Prior):
 
     def __init__(
         self,
-        encode: Callable[[Tensor], DiagonalNormal],
+        encode: Encode,
         pseudo_inputs: Tensor,
         latent_dim: int,
         *,
@@ -90,11 +90,6 @@ class VampPrior(Prior):
         super().__init__()
         self.encode, self.latent_dim, self.is_image = encode, latent_dim, is_image
         self.pseudo_inputs = nn.Parameter(pseudo_inputs)
-
-    def components(self) -> DiagonalNormal:
-        """The posteriors of the pseudo-inputs, parameters `(K, D)`."""
-        items = self.pseudo_inputs
-        return self.encode(items.clamp(0, 1) if self.is_image else items)
 
     def sample(
         self, count: int, generator: Generator | None = None, temperature: float = 1.0
@@ -108,7 +103,16 @@ class VampPrior(Prior):
 
     def for_pass(self) -> FixedMixture:
         """The same prior, with the pseudo-inputs encoded once."""
-        return FixedMixture(self.components())
+        return FixedMixture(self.encode(self.items()))
+
+    def encode_with(self, encode: Encode, x: Tensor) -> tuple[DiagonalNormal, FixedMixture]:
+        """The posterior of items `(B, ...)`, and the same prior: both are encoded in one batch."""
+        both, count = encode(torch.cat([x, self.items()])), len(x)
+        return both[:count], FixedMixture(both[count:])
+
+    def items(self) -> Tensor:
+        """The pseudo-inputs as the encoder takes them, `(K, ...)`."""
+        return self.pseudo_inputs.clamp(0, 1) if self.is_image else self.pseudo_inputs
 
 
 def sample_mixture(
@@ -116,8 +120,7 @@ def sample_mixture(
 ) -> Tensor:
     """`count` independent samples `(count, D)` of a mixture; see `Prior.sample`."""
     mean = components.mean
-    chosen = torch.randint(len(mean), (count,), device=mean.device, generator=generator)
-    picked = DiagonalNormal(mean[chosen], components.log_variance[chosen])
+    picked = components[torch.randint(len(mean), (count,), device=mean.device, generator=generator)]
     return picked.mean.lerp(picked.rsample(generator), temperature)
 
 
@@ -131,4 +134,4 @@ def mixture_log_prob(components: DiagonalNormal, z: Tensor) -> Tensor:
     distance = z**2 @ precision.T - 2 * z @ (components.mean * precision).T
     offset = components.mean**2 * precision + components.log_variance + math.log(2 * math.pi)
     log_probs = -0.5 * (distance + offset.sum(-1))
-    return log_probs.logsumexp(-1) - math.log(len(components.mean))
+    return log_sum_exp(log_probs, -1) - math.log(len(components.mean))

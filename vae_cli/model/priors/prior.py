@@ -1,10 +1,13 @@
 """What a prior p(z) is."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 from torch import Generator, Tensor, nn
 
 from vae_cli.model.normal import DiagonalNormal
+
+Encode = Callable[[Tensor], DiagonalNormal]
 
 
 class Prior(nn.Module, ABC):
@@ -43,7 +46,14 @@ class Prior(nn.Module, ABC):
     def for_pass(self) -> "Prior":
         """The same prior for one pass through a model.
 
-        A prior that is made of networks of the model overrides this, so that they run once in a
-        pass, and in its precision.
+        A prior that needs the encoder overrides this, so that it runs once in a pass, and in the
+        precision of the pass.
         """
         return self
+
+    def encode_with(self, encode: Encode, x: Tensor) -> tuple[DiagonalNormal, "Prior"]:
+        """The posterior of items `(B, ...)`, and the same prior for one pass.
+
+        A prior that needs the encoder overrides this to use it once for both.
+        """
+        return encode(x), self.for_pass()
