@@ -125,9 +125,8 @@ def test_pseudo_inputs_are_held_in_the_range_of_pixels() -> None:
     inputs = torch.tensor([[-1.0, 0.5], [2.0, 0.25]])
     prior = VampPrior(encode, inputs, 2, is_image=True)
     expected = encode(torch.tensor([[0.0, 0.5], [1.0, 0.25]]))
-    assert prior.for_pass().components.mean.equal(expected.mean)
-    free = VampPrior(encode, inputs, 2, is_image=False)
-    assert free.for_pass().components.mean.equal(encode(inputs).mean)
+    assert prior.components().mean.equal(expected.mean)
+    assert VampPrior(encode, inputs, 2, is_image=False).components().mean.equal(encode(inputs).mean)
 
 
 def test_the_encoder_gets_no_second_set_of_weights() -> None:

@@ -5,7 +5,7 @@ from torch import Tensor
 NEGLIGIBLE = 80.0  # nats below the largest term, where a term changes no sum, not even in float64
 
 
-def log_sum_exp(values: Tensor, dim: int, *, keepdim: bool = False) -> Tensor:
+def log_sum_exp(values: Tensor, dim: int) -> Tensor:
     """Log Σ exp(values) along one dimension.
 
     On a processor, exp takes a hundred times longer for values whose result is too small to be
@@ -13,4 +13,4 @@ def log_sum_exp(values: Tensor, dim: int, *, keepdim: bool = False) -> Tensor:
     negligible.
     """
     least = values.detach().amax(dim, keepdim=True) - NEGLIGIBLE
-    return values.clamp(min=least).logsumexp(dim, keepdim=keepdim)
+    return values.clamp(min=least).logsumexp(dim)

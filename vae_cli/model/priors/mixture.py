@@ -8,6 +8,7 @@ u_k that is learned like a weight (Tomczak & Welling, 2018, https://arxiv.org/ab
 """
 
 import math
+from abc import abstractmethod
 from typing import final
 
 import torch
@@ -18,8 +19,38 @@ from vae_cli.model.normal import DiagonalNormal
 from vae_cli.model.priors.prior import Encode, Prior
 
 
+class Mixture(Prior):
+    """A mixture with equal weights."""
+
+    @abstractmethod
+    def components(self) -> DiagonalNormal:
+        """The components, parameters `(K, D)`."""
+
+    def sample(
+        self, count: int, generator: Generator | None = None, temperature: float = 1.0
+    ) -> Tensor:
+        """`count` independent samples, `(count, D)`."""
+        components = self.components()
+        device, number = components.mean.device, len(components.mean)
+        chosen = components[torch.randint(number, (count,), device=device, generator=generator)]
+        return chosen.mean.lerp(chosen.rsample(generator), temperature)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of `z` `(..., D)`, in nats: `(...)`.
+
+        The squared distances to all components are three matrix products, so that no tensor of
+        `(..., K, D)` is needed.
+        """
+        components = self.components()
+        precision = (-components.log_variance).exp()
+        distance = z**2 @ precision.T - 2 * z @ (components.mean * precision).T
+        offset = components.mean**2 * precision + components.log_variance + math.log(2 * math.pi)
+        log_probs = -0.5 * (distance + offset.sum(-1))
+        return log_sum_exp(log_probs, -1) - math.log(len(components.mean))
+
+
 @final
-class MixtureOfNormals(Prior):
+class MixtureOfNormals(Mixture):
     """A mixture with equal weights whose means and variances are learned.
 
     Args:
@@ -33,21 +64,14 @@ class MixtureOfNormals(Prior):
         self.mean = nn.Parameter(torch.randn(components, latent_dim))
         self.log_variance = nn.Parameter(torch.zeros(components, latent_dim))
 
-    def sample(
-        self, count: int, generator: Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """`count` independent samples, `(count, D)`."""
-        components = DiagonalNormal(self.mean, self.log_variance)
-        return sample_mixture(components, count, generator, temperature)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
-        return mixture_log_prob(DiagonalNormal(self.mean, self.log_variance), z)
+    def components(self) -> DiagonalNormal:
+        """The components, parameters `(K, D)`."""
+        return DiagonalNormal(self.mean, self.log_variance)
 
 
 @final
-class FixedMixture(Prior):
-    """A mixture with equal weights whose components are given.
+class FixedMixture(Mixture):
+    """A mixture whose components are known.
 
     Args:
         components: parameters `(K, D)`.
@@ -55,21 +79,15 @@ class FixedMixture(Prior):
 
     def __init__(self, components: DiagonalNormal) -> None:
         super().__init__()
-        self.components, self.latent_dim = components, components.mean.shape[1]
+        self.latent_dim, self.known = components.mean.shape[1], components
 
-    def sample(
-        self, count: int, generator: Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """`count` independent samples, `(count, D)`."""
-        return sample_mixture(self.components, count, generator, temperature)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
-        return mixture_log_prob(self.components, z)
+    def components(self) -> DiagonalNormal:
+        """The components, parameters `(K, D)`."""
+        return self.known
 
 
 @final
-class VampPrior(Prior):
+class VampPrior(Mixture):
     """The mixture of the posteriors of learned pseudo-inputs.
 
     Args:
@@ -91,47 +109,19 @@ class VampPrior(Prior):
         self.encode, self.latent_dim, self.is_image = encode, latent_dim, is_image
         self.pseudo_inputs = nn.Parameter(pseudo_inputs)
 
-    def sample(
-        self, count: int, generator: Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """`count` independent samples, `(count, D)`."""
-        return self.for_pass().sample(count, generator, temperature)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
-        return self.for_pass().log_prob(z)
-
-    def for_pass(self) -> FixedMixture:
-        """The same prior, with the pseudo-inputs encoded once."""
-        return FixedMixture(self.encode(self.items()))
-
-    def encode_with(self, encode: Encode, x: Tensor) -> tuple[DiagonalNormal, FixedMixture]:
-        """The posterior of items `(B, ...)`, and the same prior: both are encoded in one batch."""
-        both, count = encode(torch.cat([x, self.items()])), len(x)
-        return both[:count], FixedMixture(both[count:])
+    def components(self) -> DiagonalNormal:
+        """The posteriors of the pseudo-inputs, parameters `(K, D)`."""
+        return self.encode(self.items())
 
     def items(self) -> Tensor:
         """The pseudo-inputs as the encoder takes them, `(K, ...)`."""
         return self.pseudo_inputs.clamp(0, 1) if self.is_image else self.pseudo_inputs
 
+    def for_pass(self) -> FixedMixture:
+        """The same prior, with the pseudo-inputs encoded once."""
+        return FixedMixture(self.components())
 
-def sample_mixture(
-    components: DiagonalNormal, count: int, generator: Generator | None, temperature: float
-) -> Tensor:
-    """`count` independent samples `(count, D)` of a mixture; see `Prior.sample`."""
-    mean = components.mean
-    picked = components[torch.randint(len(mean), (count,), device=mean.device, generator=generator)]
-    return picked.mean.lerp(picked.rsample(generator), temperature)
-
-
-def mixture_log_prob(components: DiagonalNormal, z: Tensor) -> Tensor:
-    """The log-density of `z` `(..., D)` under a mixture with equal weights, in nats: `(...)`.
-
-    The squared distances to all components are three matrix products, so that no tensor of
-    `(..., K, D)` is needed.
-    """
-    precision = (-components.log_variance).exp()
-    distance = z**2 @ precision.T - 2 * z @ (components.mean * precision).T
-    offset = components.mean**2 * precision + components.log_variance + math.log(2 * math.pi)
-    log_probs = -0.5 * (distance + offset.sum(-1))
-    return log_sum_exp(log_probs, -1) - math.log(len(components.mean))
+    def encode_with(self, encode: Encode, x: Tensor) -> tuple[DiagonalNormal, FixedMixture]:
+        """The posterior of items `(B, ...)`, and the same prior: both are encoded in one batch."""
+        both, count = encode(torch.cat([x, self.items()])), len(x)
+        return both[:count], FixedMixture(both[count:])
