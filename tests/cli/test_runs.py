@@ -176,6 +176,7 @@ def thousand(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     return tmp_path
 
 
+@pytest.mark.slow  # it measures time, so it runs when no other test does
 def test_a_thousand_runs_are_listed_without_torch_in_less_than_a_second(thousand: Path) -> None:
     script = (
         "import sys; from vae_cli.cli.app import main; code = main(['runs'])\n"

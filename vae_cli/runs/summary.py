@@ -77,12 +77,12 @@ class RunSummary:
 
 def summarize_run(run: Run) -> RunSummary:
     """Read what is known about a run."""
-    rows, settings = read_metrics(run), read_settings(run)
+    rows, settings = _read_rows(run), read_settings(run)
     return RunSummary(
         run,
         read_state(run),
         settings,
-        int(rows[-1].get("epoch", len(rows))) if rows else 0,
+        int(_to_numbers(rows[-1]).get("epoch", len(rows))) if rows else 0,
         find_best(rows, settings.get("training.best", "loss")),
         read_evaluation(run),
         _changed_at(run),
@@ -119,27 +119,23 @@ def read_settings(run: Run) -> dict[str, Any]:
 
 def read_metrics(run: Run) -> list[dict[str, Number]]:
     """The rows of `metrics.csv`, with the numbers that they have."""
-    try:
-        rows = list(csv.DictReader(io.StringIO(_read_text(run.metrics_file), newline="")))
-    except csv.Error:
-        return []
-    return [
-        {name: number for name, text in row.items() if (number := _to_number(text)) is not None}
-        for row in rows
-    ]
+    return list(map(_to_numbers, _read_rows(run)))
 
 
-def find_best(rows: Sequence[Mapping[str, Number]], best: str = "loss") -> Mapping[str, Number]:
-    """The row of the epoch whose weights are kept; empty if no row has a loss.
+def find_best(rows: Sequence[Mapping[str, str]], best: str = "loss") -> dict[str, Number]:
+    """The numbers of the epoch whose weights are kept; empty if no row has a loss.
 
     Args:
-        rows: of `metrics.csv`.
+        rows: of `metrics.csv`, with the texts that are in it.
         best: the figure that decides: the lowest `loss`, or the highest `elbo`.
     """
     part = held_out_part(rows[0]) if rows else ""
     column, sign = (f"{part}_elbo", -1) if best == "elbo" else (f"{part}_loss", 1)
-    comparable = [row for row in rows if column in row]
-    return min(comparable, key=lambda row: sign * row[column], default={})
+    figures = ((_to_number(row.get(column)), row) for row in rows)
+    comparable = [(sign * figure, row) for figure, row in figures if figure is not None]
+    if not comparable:
+        return {}
+    return _to_numbers(min(comparable, key=lambda pair: pair[0])[1])
 
 
 def held_out_part(columns: Iterable[str]) -> str:
@@ -178,6 +174,19 @@ def is_evaluated(run: Run, samples: int) -> bool:
     content = read_evaluation_file(run)
     is_default = content.get("features", "classifier") == "classifier"
     return written[0] >= written[1] and is_default and content.get("samples") == samples
+
+
+def _read_rows(run: Run) -> list[dict[str, str]]:
+    """The rows of `metrics.csv` as texts: a list of many runs needs the numbers of two of them."""
+    try:
+        return list(csv.DictReader(io.StringIO(_read_text(run.metrics_file), newline="")))
+    except csv.Error:
+        return []
+
+
+def _to_numbers(row: Mapping[str, str]) -> dict[str, Number]:
+    """The numbers of a row of `metrics.csv`."""
+    return {name: number for name, text in row.items() if (number := _to_number(text)) is not None}
 
 
 def _to_figure(figure: Any) -> Figure | None:
