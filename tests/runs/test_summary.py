@@ -78,7 +78,10 @@ def test_an_evaluation_without_finite_figures_has_none(run: Run, content: str) -
     assert summarize_run(run).evaluation == {}
 
 
-@pytest.mark.parametrize("content", ["", "a", "a,b\n\n1", 'test_loss\n"', "test_loss\nnan\n", "\0"])
+@pytest.mark.parametrize(
+    "content",
+    ["", "a", "a,b\n\n1", 'test_loss\n"', "test_loss\nnan\n", "train_loss\n3,4\n", "\0"],
+)
 def test_metrics_that_cannot_be_read_are_no_figures(run: Run, content: str) -> None:
     run.metrics_file.write_text(content)
     assert summarize_run(run).figures == {}

@@ -133,9 +133,7 @@ def find_best(rows: Sequence[Mapping[str, str]], best: str = "loss") -> dict[str
     column, sign = (f"{part}_elbo", -1) if best == "elbo" else (f"{part}_loss", 1)
     figures = ((_to_number(row.get(column)), row) for row in rows)
     comparable = [(sign * figure, row) for figure, row in figures if figure is not None]
-    if not comparable:
-        return {}
-    return _to_numbers(min(comparable, key=lambda pair: pair[0])[1])
+    return _to_numbers(min(comparable, key=lambda pair: pair[0], default=(0, {}))[1])
 
 
 def held_out_part(columns: Iterable[str]) -> str:
@@ -178,8 +176,9 @@ def is_evaluated(run: Run, samples: int) -> bool:
 
 def _read_rows(run: Run) -> list[dict[str, str]]:
     """The rows of `metrics.csv` as texts: a list of many runs needs the numbers of two of them."""
+    text = io.StringIO(_read_text(run.metrics_file), newline="")
     try:
-        return list(csv.DictReader(io.StringIO(_read_text(run.metrics_file), newline="")))
+        return list(csv.DictReader(text, restkey=""))  # cells beyond the header, if there are any
     except csv.Error:
         return []
 
