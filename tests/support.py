@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sysconfig
 import unicodedata
@@ -64,3 +65,22 @@ def run_refused(read_output: Callable[[], tuple[str, str]], *words: object, code
     assert not out
     assert sorted(Path.cwd().rglob("*")) == before
     return err.removeprefix("error: ").rstrip("\n")
+
+
+def make_pipe(path: Path) -> None:
+    """A named pipe: opening it waits for a writer."""
+    os.mkfifo(path)
+
+
+def make_socket(path: Path) -> None:
+    """A socket; the path must be short."""
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+
+
+def link_to_device(path: Path) -> None:
+    """A link to a device that never ends."""
+    path.symlink_to("/dev/zero")
+
+
+SPECIAL_FILES = [make_pipe, make_socket, link_to_device]

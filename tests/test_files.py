@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from vae_cli.errors import VAEError
+from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import (
     exists,
     is_folder,
     is_same_file,
     open_atomically,
+    open_file,
+    read_file,
     remove_leftovers,
     write_bytes,
     write_csv,
@@ -147,3 +149,32 @@ def test_a_table_has_unix_line_ends_and_is_written_row_by_row(tmp_path: Path) ->
     assert not list(tmp_path.iterdir()), "a table that fails half-way leaves no file"
     write_csv(tmp_path / "t.csv", ["x", "y"], [[1, 2.5]])
     assert (tmp_path / "t.csv").read_bytes() == b"x,y\n1,2.5\n"
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_before_it_is_opened_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    monkeypatch.setattr("vae_cli.files.require_file_or_folder", lambda path: None)
+    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0  # noqa: PTH112, PTH208
+    with pytest.raises(UsageError, match="is a pipe"):
+        open_file(tmp_path / "pipe")
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_a_folder_and_a_missing_file_are_errors_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError):
+        open_file(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        open_file(tmp_path / "none")
+
+
+@pytest.mark.parametrize(("limit", "shown"), [(3, "3 bytes"), (2048, "2 KiB"), (2**20, "1 MiB")])
+def test_a_file_is_read_up_to_a_limit(tmp_path: Path, limit: int, shown: str) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(limit))
+    assert read_file(path, limit) == bytes(limit)
+    path.write_bytes(bytes(limit + 1))
+    with pytest.raises(UsageError, match=f"a.bin is larger than {shown}"):
+        read_file(path, limit)

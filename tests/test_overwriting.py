@@ -2,14 +2,13 @@
 
 import csv
 import os
-import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from support import Refused, Use
+from support import SPECIAL_FILES, Refused, Use
 
 from vae_cli.api.embeddings import Embedding, write_embedding
 from vae_cli.data.table import write_table
@@ -83,23 +82,7 @@ def test_a_loop_of_links_is_refused(tmp_path: Path) -> None:
     assert names(tmp_path) == ["x.csv"]
 
 
-def make_pipe(path: Path) -> None:
-    os.mkfifo(path)
-
-
-def make_socket(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(path))
-
-
-def link_to_device(path: Path) -> None:
-    path.symlink_to("/dev/null")
-
-
-SPECIAL = [make_pipe, make_socket, link_to_device]
-
-
-@pytest.mark.parametrize("make", SPECIAL)
+@pytest.mark.parametrize("make", SPECIAL_FILES)
 def test_a_pipe_a_socket_or_a_device_is_neither_written_nor_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[Path], None]
 ) -> None:

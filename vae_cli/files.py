@@ -6,6 +6,7 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, final
 
@@ -40,6 +41,52 @@ def require_file_or_folder(path: Path | str) -> None:
     """
     if exists(path) and not (os.path.isfile(path) or is_folder(path)):  # noqa: PTH113
         raise UsageError(f"{path} is a pipe, a socket or a device, not a file or a folder")
+
+
+def open_file(path: Path | str) -> BufferedReader:
+    """Open a file for reading its bytes, and never wait for anybody to write it.
+
+    Every file that a user or another program has named is opened here. What is at a path is checked
+    before it is opened, because opening a device may do something, and after, because another file
+    may have taken its place.
+
+    Raises:
+        UsageError: it is a pipe, a socket or a device.
+        OSError: it is missing, a folder, or may not be read.
+    """
+    require_file_or_folder(path)
+    return open(path, "rb", opener=_open_at_once)
+
+
+def read_file(path: Path | str, limit: int) -> bytes:
+    """Read a file of at most `limit` bytes.
+
+    Raises:
+        UsageError: it is larger, or it is a pipe, a socket or a device.
+        OSError: it is missing, a folder, or cannot be read.
+    """
+    with open_file(path) as file:
+        is_small = os.fstat(file.fileno()).st_size <= limit  # nothing is read of a file too large
+        content = file.read(limit + 1) if is_small else b""
+    if not is_small or len(content) > limit:
+        raise UsageError(f"{path} is larger than {_describe_size(limit)}")
+    return content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open without waiting for the other end of a pipe, which Windows does not have."""
+    handle = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    kind = os.fstat(handle).st_mode
+    if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):  # `open` itself refuses a folder
+        os.close(handle)
+        raise UsageError(f"{path} is a pipe, a socket or a device, not a file")
+    return handle
+
+
+def _describe_size(size: int) -> str:
+    """A size in bytes as a person says it: `1 MiB`."""
+    power = min((size.bit_length() - 1) // 10, 3) if size else 0
+    return f"{size >> 10 * power:,} {('bytes', 'KiB', 'MiB', 'GiB')[power]}"
 
 
 def require_writable_file(path: Path) -> None:

@@ -26,7 +26,7 @@ def lock(path: Path, flags: int = os.O_RDONLY) -> int | None:
     """
     if fcntl is None:
         return None
-    handle = os.open(path, flags, 0o666)
+    handle = os.open(path, flags | os.O_NONBLOCK, 0o666)  # a pipe in its place never waits
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

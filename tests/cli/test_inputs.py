@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from support import Refused, Use
+from support import SPECIAL_FILES, Refused, Use
 
 from vae_cli.data.decoding import MAX_BYTES
 
@@ -105,7 +105,7 @@ def test_a_file_over_the_limit_is_refused_before_it_is_read(here: Path, refused:
     [
         ("missing.png", "does not exist"),
         ("folder.png", "no pictures"),
-        ("pipe.png", "not a file"),
+        ("pipe.png", "a pipe, a socket or a device, not a file"),
         ("loop.png", "symbolic links"),
         ("x" * 300 + ".png", "too long"),
     ],
@@ -119,6 +119,41 @@ def test_a_path_that_is_not_a_file_is_refused(
     message = refused(command, "-q", name, "-o", "out.png")
     assert name in message
     assert reason in message
+
+
+CONFIG_READERS = [
+    ("train", "--config", "x.toml"),
+    ("train", "--dry-run", "--config", "x.toml"),
+    ("sweep", "beta=1,2", "--config", "x.toml"),
+    ("config", "show", "x.toml"),
+    ("reproduce", "x.toml"),
+    ("train", "--data", "x.toml"),
+    ("data", "x.toml"),
+]
+
+
+@pytest.mark.parametrize("make", SPECIAL_FILES)
+def test_a_pipe_a_socket_or_a_device_in_place_of_settings_is_refused_and_not_waited_for(
+    here: Path, refused: Refused, make: Callable[[Path], None]
+) -> None:
+    make(Path("x.toml"))
+    (here / "runs/odd").mkdir()
+    (here / "runs/odd/best.safetensors").symlink_to(here / "runs/small/best.safetensors")
+    make(Path("runs/odd/config.toml"))
+    for words in CONFIG_READERS:
+        assert refused(*words).startswith("x.toml is a pipe, a socket or a device"), words
+    for command in ("config show odd", "config show runs/odd"):
+        message = refused(*command.split())
+        assert message.startswith("runs/odd/config.toml is a pipe, a socket or a device"), command
+
+
+def test_a_run_whose_settings_are_a_pipe_is_listed_and_used(here: Path, use: Use) -> None:
+    (here / "runs/odd").mkdir()
+    (here / "runs/odd/best.safetensors").symlink_to(here / "runs/small/best.safetensors")
+    for name in ("config.toml", "metrics.csv", "evaluation.json"):
+        os.mkfifo(here / "runs/odd" / name)
+    assert "odd" in use("runs").out
+    use("sample", "--run", "odd", "-n", 1, "-q", "-o", "out.png")
 
 
 def test_all_pictures_of_a_folder_are_read_in_the_order_of_their_names(

@@ -15,23 +15,22 @@ from vae_cli.config.messages import simplify
 from vae_cli.config.published import TABLE, split_published
 from vae_cli.config.schema import Config
 from vae_cli.errors import UsageError
+from vae_cli.files import read_file
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
+
+MAX_BYTES = 2**20  # of a config file
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read the tables of a TOML file, without validating them.
 
     Raises:
-        UsageError: the file is missing, unreadable, larger than 1 MiB, or not TOML.
+        UsageError: the file is missing, unreadable, larger than 1 MiB, not a file, or not TOML.
     """
     try:
-        with path.open("rb") as file:
-            content = file.read(2**20 + 1)
-        if len(content) > 2**20:
-            raise UsageError(f"{path} is larger than 1 MiB: not a config file")
-        return tomllib.loads(content.decode())
+        return tomllib.loads(read_file(path, MAX_BYTES).decode())
     except OSError as error:
         raise UsageError(f"cannot read config {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors

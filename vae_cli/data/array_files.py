@@ -14,6 +14,7 @@ from torch import Tensor
 from vae_cli.data.batches import wrap_array
 from vae_cli.data.budget import require_memory
 from vae_cli.errors import UsageError
+from vae_cli.files import open_file
 
 ITEM_NAMES = ("images", "x", "data", "arr_0")  # which array to take if a file has several
 LABEL_NAMES = ("labels", "y", "targets")
@@ -65,7 +66,7 @@ def _read(path: Path) -> list[Tensor]:
         case ".npy":
             return [to_native(np.lib.format.open_memmap(path, mode="r"), path)]
         case ".npz":
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            with open_file(path) as opened, np.load(opened, allow_pickle=False) as file:
                 names = _choose(file.files, path)
                 members = file.zip.infolist()
                 chosen = [m for m in members if m.filename.removesuffix(".npy") in names]

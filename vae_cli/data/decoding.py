@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vae_cli.errors import UsageError
+from vae_cli.files import open_file, read_file
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # Pillow's PPM is also PGM
 MAX_BYTES = 100 * 2**20  # of a picture file
@@ -63,7 +64,7 @@ def open_picture(path: Path, sufficient: tuple[int, int]) -> Iterator[Image.Imag
         try:
             if _size(path) > LARGE_BYTES:
                 stack.enter_context(_large_picture)
-            content = path.read_bytes()
+            content = read_file(path, MAX_BYTES)
         except FileNotFoundError as error:
             raise UnreadPictureError(f"{path} does not exist") from error
         except OSError as error:
@@ -83,7 +84,7 @@ def read_header(path: Path) -> tuple[int, int, str] | None:
     try:
         with (
             decoders_silenced(),
-            path.open("rb") as file,
+            open_file(path) as file,
             _explained(path),
             Image.open(file, formats=FORMATS) as image,
         ):

@@ -19,6 +19,7 @@ from vae_cli.data.table_columns import (
 )
 from vae_cli.data.table_rows import RowCollector, TableContents
 from vae_cli.errors import UsageError
+from vae_cli.files import open_file
 
 MAX_LINE = 2**24  # characters
 REPORTED_ROWS = 4096  # between two reports of the progress
@@ -42,7 +43,7 @@ def read_table(
             gives its place.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with TextIOWrapper(open_file(path), encoding="utf-8-sig", newline="") as file:
             return _read_rows(file, path, choose, progress)
     except FileNotFoundError as error:
         raise UsageError(f"{path} does not exist") from error

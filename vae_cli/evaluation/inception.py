@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.evaluation.extractor import Extractor
+from vae_cli.files import open_file
 
 LAYER = "2048"  # the last pooling layer
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
@@ -83,8 +84,11 @@ def load_network(path: Path) -> nn.Module:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
     try:
-        torch.load(path, map_location="cpu", weights_only=True)
+        with open_file(path) as file:
+            torch.load(file, map_location="cpu", weights_only=True)
         return cast("nn.Module", FeatureExtractorInceptionV3("inception", [LAYER], str(path)))
+    except UsageError:
+        raise
     except OSError as error:
         raise UsageError(f"the Inception weights {path}: {error.strerror or error}") from error
     except Exception as error:  # the bytes of another file can mean anything to the reader
@@ -96,7 +100,7 @@ def load_network(path: Path) -> nn.Module:
 
 def describe_weights(path: Path) -> str:
     """Whose features they are, for the definition of a figure."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest == SHA256:
         return "features of Inception, the published weights"

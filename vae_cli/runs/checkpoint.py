@@ -18,7 +18,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from vae_cli.errors import VAEError
-from vae_cli.files import require_file_or_folder, write_bytes
+from vae_cli.files import read_file, write_bytes
 from vae_cli.runs.upgrade import upgrade
 
 SCHEMA = 3
@@ -87,11 +87,8 @@ def matches(tensors: dict[str, Tensor], module: torch.nn.Module) -> bool:
 
 
 def _read(path: Path) -> bytes:
-    require_file_or_folder(path)  # reading a pipe from somebody else's run would never end
     try:
-        if path.stat().st_size > MAX_BYTES:
-            raise VAEError(f"{path} is larger than {MAX_BYTES >> 30} GiB: not a checkpoint of vae")
-        return path.read_bytes()
+        return read_file(path, MAX_BYTES)
     except FileNotFoundError as error:
         raise VAEError(f"{path} does not exist: the run has no weights yet") from error
     except OSError as error:

@@ -21,6 +21,8 @@ from pathlib import Path
 import platformdirs
 
 from vae_cli.data.catalogue import BUILT_IN_NAMES
+from vae_cli.errors import UsageError
+from vae_cli.files import read_file
 
 KEY_BYTES = 32
 
@@ -73,8 +75,8 @@ def _key_file() -> Path:
 def _read_key() -> bytes | None:
     """The key of this user; None if there is none."""
     try:
-        key = _key_file().read_bytes()
-    except OSError:
+        key = read_file(_key_file(), KEY_BYTES)
+    except (OSError, UsageError):
         return None
     return key if len(key) == KEY_BYTES else None
 
