@@ -89,9 +89,11 @@ def test_a_dry_run_says_what_a_training_needs_and_leaves_no_run(use: Use, here: 
 @pytest.mark.slow
 def test_the_estimate_is_the_time_of_an_epoch_within_a_factor_of_two(use: Use) -> None:
     words = ("train", "--epochs", 2, "--limit", 20_000, "--json")
-    expected = json.loads(use(*words, "--dry-run").out)["seconds_per_epoch"]
-    measured = json.loads(use(*words).out)["epochs"][-1]["seconds"]
-    assert 0.5 < expected / measured < 2
+    expected, measured = [], []
+    for _ in range(3):  # alternating, and the least of each counts, because other programs run too
+        expected.append(json.loads(use(*words, "--dry-run").out)["seconds_per_epoch"])
+        measured += [epoch["seconds"] for epoch in json.loads(use(*words).out)["epochs"]]
+    assert 0.5 < min(expected) / min(measured) < 2
 
 
 def test_a_dry_run_finds_what_a_training_would_refuse(refused: Refused) -> None:

@@ -155,8 +155,8 @@ def test_a_typo_is_answered_without_importing_torch(
     words: list[str], reason: str, tmp_path: Path
 ) -> None:
     code = (
-        "import sys, time; from vae_cli.cli.app import main; "
-        "code = main(sys.argv[1:]); print('torch' in sys.modules, time.process_time(), code)"
+        "import sys; from vae_cli.cli.app import main; "
+        "code = main(sys.argv[1:]); print({'numpy', 'torch'} & sys.modules.keys(), code)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *words],
@@ -166,9 +166,7 @@ def test_a_typo_is_answered_without_importing_torch(
         check=False,
     )
     assert reason in done.stderr
-    imported, seconds, exit_code = done.stdout.split()
-    assert (imported, exit_code) == ("False", "2")
-    assert float(seconds) < 0.5, "of the processor, also on a machine that is busy"
+    assert done.stdout == "set() 2\n"
 
 
 @pytest.mark.parametrize(("epochs", "measures"), [(1, False), (499, False), (500, True)])
