@@ -11,6 +11,7 @@ from torch import Tensor
 
 CPU = torch.device("cpu")
 MAX_CHUNK_VALUES = 2**22  # 16 MiB of float32
+ROW_DIMS = 2  # of a tensor of rows `(N, D)`
 CHUNK_ITEMS = 1024  # enough items that the cost of a call does not matter
 
 
@@ -29,16 +30,20 @@ def steps_per_epoch(count: int, batch_size: int) -> int:
 
 
 def gather(items: Tensor, rows: Tensor) -> Tensor:
-    """The items at `rows` in float32, with bytes scaled from 0..255 to [0, 1].
+    """The items at `rows`, as a trained model takes them.
+
+    Rows of a table keep their type of number: in float32, a large mean would hide the differences
+    before they are standardized.
 
     Args:
-        items: `(M, ...)`, uint8 or floating point.
+        items: images `(M, C, H, W)`, uint8 or floating point, or rows of a table `(M, D)`.
         rows: int64 `(B,)` on the same device.
 
     Returns:
-        float32 `(B, ...)`.
+        Images in float32 with bytes scaled from 0..255 to [0, 1], or rows as they are.
     """
-    return to_unit_interval(items.index_select(0, rows))
+    chosen = items.index_select(0, rows)
+    return chosen if chosen.ndim == ROW_DIMS else to_unit_interval(chosen)
 
 
 def to_unit_interval(items: Tensor) -> Tensor:
