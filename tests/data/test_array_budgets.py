@@ -12,7 +12,7 @@ import pytest
 import torch
 from support import ProcessorTime
 
-from vae_cli.data import arrays, budget
+from vae_cli.data import array_labels, budget
 from vae_cli.data.arrays import Arrays, read_arrays, with_supported_type
 from vae_cli.errors import UsageError
 
@@ -75,7 +75,7 @@ def test_absurd_shapes_are_refused_at_once(
     assert refused.mean < 20 * read.mean
 
 
-def test_labels_of_an_absurd_shape_are_ignored(tmp_path: Path) -> None:
+def test_labels_of_an_absurd_shape_are_refused(tmp_path: Path) -> None:
     facts = {
         "labels": {"dtype": "I64", "shape": [10**18, 0], "data_offsets": [0, 0]},
         "x": {"dtype": "U8", "shape": [4, 2], "data_offsets": [0, 8]},
@@ -83,7 +83,8 @@ def test_labels_of_an_absurd_shape_are_ignored(tmp_path: Path) -> None:
     header = json.dumps(facts).encode()
     path = tmp_path / "x.safetensors"
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(range(8)))
-    assert Arrays(path, test_fraction=0.5).spec.classes == ()
+    with pytest.raises(UsageError, match="1,000,000,000,000,000,000 labels for 4 items"):
+        Arrays(path, test_fraction=0.5)
 
 
 def test_an_archive_is_refused_by_its_unpacked_size(tmp_path: Path) -> None:
@@ -110,7 +111,7 @@ def test_only_the_arrays_that_are_used_count(
 ) -> None:
     monkeypatch.setattr(budget, "MAX_MEMORY", 1000)
     np.savez(tmp_path / "x.npz", images=np.zeros((4, 8, 8), np.uint8), other=np.zeros(10_000))
-    assert read_arrays(tmp_path / "x.npz")[0].shape == (4, 1, 8, 8)
+    assert read_arrays(tmp_path / "x.npz").shape == (4, 1, 8, 8)
     np.savez(tmp_path / "y.npz", images=np.zeros((16, 8, 8), np.uint8))
     with pytest.raises(UsageError, match=r"y\.npz would take"):
         read_arrays(tmp_path / "y.npz")
@@ -125,7 +126,7 @@ def test_numbers_that_must_be_converted_count(
 ) -> None:
     monkeypatch.setattr(budget, "MAX_MEMORY", 1000)
     np.save(tmp_path / "native.npy", np.zeros((100, 2)))
-    assert read_arrays(tmp_path / "native.npy")[0].shape == (100, 2), "it is memory-mapped"
+    assert read_arrays(tmp_path / "native.npy").shape == (100, 2), "it is memory-mapped"
     np.save(tmp_path / "swapped.npy", np.zeros((100, 2), ">f8"))
     with pytest.raises(UsageError, match=r"swapped\.npy would take"):
         read_arrays(tmp_path / "swapped.npy")
@@ -141,7 +142,7 @@ def test_the_number_of_items_is_limited(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_number_of_classes_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(arrays, "MAX_CLASSES", 3)
+    monkeypatch.setattr(array_labels, "MAX_CLASSES", 3)
     np.savez(tmp_path / "x.npz", x=np.zeros((5, 2)), y=np.array([0, 1, 2, 2, 3]))
     with pytest.raises(UsageError, match="labels must count from 0, up to at most 2"):
         Arrays(tmp_path / "x.npz", test_fraction=0.5)

@@ -46,7 +46,7 @@ def test_the_shape_of_the_array_decides_its_layout(
     rows = torch.cat([dataset.train().rows, dataset.test().rows]).sort().values
     assert rows.equal(torch.arange(30))
     if shape == (30, 20, 24, 3):
-        assert dataset.items[4, 2, 7, 9] == array[4, 7, 9, 2]
+        assert dataset.train().items[4, 2, 7, 9] == array[4, 7, 9, 2]
 
 
 def test_the_columns_of_rows_are_numbered_from_one(tmp_path: Path) -> None:
@@ -61,7 +61,7 @@ def test_the_three_formats_give_the_same_items_labels_and_parts(tmp_path: Path) 
     one = Arrays(saved(tmp_path / "x.npy", array), test_fraction=0.3)
     for name in ("x.npz", "x.safetensors"):
         other = Arrays(tmp_path / name, test_fraction=0.3)
-        assert other.items.equal(one.items)
+        assert other.train().items.equal(one.train().items)
         assert other.train().rows.equal(one.train().rows)
         assert other.spec.classes == ("0", "1", "2", "3")
         assert other.test().labels.equal(torch.from_numpy(labels)[other.test().rows])
@@ -69,30 +69,100 @@ def test_the_three_formats_give_the_same_items_labels_and_parts(tmp_path: Path) 
 
 def test_numbers_in_the_other_byte_order_are_read_correctly(tmp_path: Path) -> None:
     array = np.array([[1.5, -2.0], [3.0, 4.0]], np.dtype("float64").newbyteorder())
-    items, _ = read_arrays(saved(tmp_path / "x.npy", array))
+    items = read_arrays(saved(tmp_path / "x.npy", array))
     assert items.tolist() == array.tolist()
 
 
 @pytest.mark.parametrize("name", ["images", "x", "data"])
 def test_the_items_are_found_by_their_name_among_several_arrays(tmp_path: Path, name: str) -> None:
     np.savez(tmp_path / "x.npz", other=np.zeros(3), **{name: noise(4, 5)})
-    assert read_arrays(tmp_path / "x.npz")[0].shape == (4, 5)
+    assert read_arrays(tmp_path / "x.npz").shape == (4, 5)
 
 
 def test_several_arrays_without_a_known_name_are_refused_with_their_names(tmp_path: Path) -> None:
     np.savez(tmp_path / "x.npz", one=noise(4, 5), two=noise(4, 5))
-    with pytest.raises(UsageError, match=r"x\.npz holds one, two: name one array images"):
+    with pytest.raises(UsageError, match=r"x\.npz holds one, two: name one array images, or two"):
         read_arrays(tmp_path / "x.npz")
 
 
-@pytest.mark.parametrize("labels", [np.zeros(3, np.int64), np.zeros(4), np.zeros((4, 1), np.int64)])
-def test_labels_that_are_not_one_integer_per_item_are_ignored(
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x_train", "y_train", "x_test", "y_test"),  # Keras
+        ("X_train", "y_train", "X_test", "y_test"),  # scikit-learn
+        ("train_images", "train_labels", "test_images", "test_labels"),  # MedMNIST
+    ],
+)
+def test_a_file_with_two_parts_keeps_them(tmp_path: Path, names: tuple[str, ...]) -> None:
+    train, test = noise(30, 8, 8), noise(10, 8, 8)
+    arrays = (train, np.arange(30) % 3, test, np.arange(10)[:, None] % 4)
+    for save, name in ((np.savez, "x.npz"), (None, "x.safetensors")):
+        named = dict(zip(names, arrays, strict=True))
+        save(tmp_path / name, **named) if save else save_file(named, tmp_path / name)
+        dataset = Arrays(tmp_path / name, test_fraction=0.5)
+        assert dataset.spec.classes == ("0", "1", "2", "3"), "those of both parts"
+        for part, at in ((dataset.train(), 0), (dataset.test(), 2)):
+            assert part.items[part.rows].numpy()[:, 0].tolist() == arrays[at].tolist()
+            assert part.labels.tolist() == arrays[at + 1].ravel().tolist()
+        assert len(read_arrays(tmp_path / name)) == 40
+    np.savez(tmp_path / "x.npz", **{names[0]: train, names[2]: noise(5, 9, 9)})
+    with pytest.raises(UsageError, match="two parts, with items of 1x8x8 and of 1x9x9"):
+        Arrays(tmp_path / "x.npz", test_fraction=0.5)
+
+
+NUMBERS = [0, 2, 1, 2]
+LABELS = {
+    "integers": np.array(NUMBERS, np.uint8),
+    "big-endian": np.array(NUMBERS, ">i4"),
+    "a column": np.array(NUMBERS)[:, None],
+    "whole floats": np.array(NUMBERS, np.float32),
+    "one-hot": np.eye(3)[NUMBERS],
+    "one-hot bool": np.eye(3)[NUMBERS].astype(bool),
+}
+TEXTS = {
+    "texts": np.array(["cat", "owl", "dog", "owl"]),
+    "bytes": np.array([b"cat", b"owl", b"dog", b"owl"]),
+    "a column of texts": np.array([["cat"], ["owl"], ["dog"], ["owl"]]),
+}
+
+
+@pytest.mark.parametrize("name", [*LABELS, *TEXTS])
+def test_labels_in_every_common_form_are_read(tmp_path: Path, name: str) -> None:
+    np.savez(tmp_path / "x.npz", x=noise(4, 5), y=(LABELS | TEXTS)[name])
+    dataset = Arrays(tmp_path / "x.npz", test_fraction=0.0)
+    assert dataset.train().labels.tolist() == NUMBERS
+    assert dataset.spec.classes == (("0", "1", "2") if name in LABELS else ("cat", "dog", "owl"))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [np.full(4, 0.5), np.full(4, 1e6), np.full(4, np.nan), noise(4, 3), np.ones(4, "M8[s]")],
+)
+def test_labels_that_are_no_classes_are_left_out_with_a_warning(
     tmp_path: Path, labels: np.ndarray
 ) -> None:
     np.savez(tmp_path / "x.npz", x=noise(4, 5), y=labels)
-    dataset = Arrays(tmp_path / "x.npz", test_fraction=0.0)
+    with pytest.warns(UserWarning, match=r"x\.npz: its labels are .* so there are no classes"):
+        dataset = Arrays(tmp_path / "x.npz", test_fraction=0.0)
     assert dataset.spec.classes == ()
     assert dataset.train().labels.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (np.zeros(3, np.int64), "3 labels for 4 items"),
+        (np.zeros((5, 1)), "5 labels for 4 items"),
+        (np.int64(3), "one label for 4 items"),
+        (np.array(["cat", "dog", "cat", "dog"], object), r"never read: .* \.astype\(str\)"),
+    ],
+)
+def test_labels_that_cannot_be_those_of_the_items_are_refused(
+    tmp_path: Path, labels: np.ndarray, reason: str
+) -> None:
+    np.savez(tmp_path / "x.npz", x=noise(4, 5), y=labels)
+    with pytest.raises(UsageError, match=reason):
+        Arrays(tmp_path / "x.npz", test_fraction=0.0)
 
 
 @pytest.mark.parametrize("label", [-1, 4])
@@ -156,7 +226,7 @@ def test_a_file_in_another_format_than_its_extension_is_refused(tmp_path: Path, 
         path = tmp_path / f"x.{kind}"
         path.write_bytes(content)
         if other == kind:
-            assert read_arrays(path)[0].shape == (4, 5)
+            assert read_arrays(path).shape == (4, 5)
         else:
             with pytest.raises(UsageError, match=rf"cannot read .*x\.{kind}: ."):
                 read_arrays(path)

@@ -37,6 +37,7 @@ def test_a_test_fraction_of_zero_keeps_all_items_in_their_order() -> None:
         ([b"1", b"2"], 0.999, "it has 2 items, of which --test-fraction 0.999 holds out all"),
         ([b"1"], 0.001, "it has 1 item, of which"),
         ([], 0.5, "it has 0 items, of which"),
+        ([b"1"] * 9, 0.1, "holds out none: all of them are equal"),
     ],
 )
 def test_a_part_without_items_is_refused(keys: list[bytes], fraction: float, reason: str) -> None:

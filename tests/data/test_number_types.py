@@ -29,7 +29,7 @@ Read = Callable[[torch.Tensor, Path], torch.Tensor]
 def from_file(items: torch.Tensor, path: Path) -> torch.Tensor:
     """What is read from an array file."""
     save_file({"x": items}, path / "x.safetensors")
-    return read_arrays(path / "x.safetensors")[0]
+    return read_arrays(path / "x.safetensors")
 
 
 def from_caller(items: torch.Tensor, path: Path) -> torch.Tensor:
@@ -105,4 +105,4 @@ def test_long_doubles_are_taken_as_doubles(tmp_path: Path) -> None:
     array = np.array([[1.5, 2], [3, 4]], np.longdouble)
     np.save(tmp_path / "x.npy", array)
     assert to_tensor(array).dtype == torch.float64
-    assert read_arrays(tmp_path / "x.npy")[0].tolist() == [[1.5, 2], [3, 4]]
+    assert read_arrays(tmp_path / "x.npy").tolist() == [[1.5, 2], [3, 4]]

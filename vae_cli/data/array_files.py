@@ -6,6 +6,7 @@
 import warnings
 from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from safetensors import safe_open
@@ -13,28 +14,49 @@ from torch import Tensor
 
 from vae_cli.data.batches import wrap_array
 from vae_cli.data.budget import require_memory
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, list_some
 from vae_cli.files import open_file
 
 ITEM_NAMES = ("images", "x", "data", "arr_0")  # which array to take if a file has several
 LABEL_NAMES = ("labels", "y", "targets")
+WHOLE = ("{}",)
+TWO_PARTS = (("{}_train", "{}_test"), ("train_{}", "test_{}"))  # as Keras and MedMNIST name them
+MAX_NAMED = 10  # arrays in one message
+PICKLED = "it holds Python objects, which are never read: save numbers, or texts with .astype(str)"
 REASONS = {  # a part of the message of a library, and what to tell a user instead
-    "Python objects": "it holds Python objects, not numbers",
-    "allow_pickle": "it holds Python objects, not numbers",
+    "Python objects": PICKLED,
+    "allow_pickle": PICKLED,
     "mmap length": "it is cut short",
     "context manager": "it is not a .npz file",
 }
 
 
-def read_array_file(path: Path) -> tuple[Tensor, Tensor | None]:
-    """The array of the items in a file, and the array of their labels if there is one.
+class ArrayPart(NamedTuple):
+    """The arrays of one part of a data set.
+
+    Attributes:
+        items: of any shape and any type of number.
+        labels: what the file has under a name for labels; None if it has nothing.
+    """
+
+    items: Tensor
+    labels: np.ndarray | None
+
+
+class _Names(NamedTuple):
+    items: str
+    labels: str | None
+
+
+def read_array_file(path: Path) -> list[ArrayPart]:
+    """The items in a file and their labels: one part, or a training set and a test set.
 
     Raises:
         UsageError: the file is missing, damaged or too large, or does not tell which array to take.
     """
     try:
         with warnings.catch_warnings(action="ignore"):  # NumPy warns about shapes that overflow
-            arrays = _read(path)
+            return _read(path)
     except UsageError:
         raise
     except FileNotFoundError as error:
@@ -43,8 +65,6 @@ def read_array_file(path: Path) -> tuple[Tensor, Tensor | None]:
         message = str(error).splitlines()[0] if str(error) else "it is damaged"
         reason = next((ours for theirs, ours in REASONS.items() if theirs in message), message)
         raise UsageError(f"cannot read {path}: {reason}") from error
-    items, *labels = arrays
-    return items, labels[0] if labels else None
 
 
 def to_native(array: np.ndarray, source: object) -> Tensor:
@@ -61,32 +81,56 @@ def to_native(array: np.ndarray, source: object) -> Tensor:
     return wrap_array(np.asarray(array, dtype=dtype))
 
 
-def _read(path: Path) -> list[Tensor]:
+def _read(path: Path) -> list[ArrayPart]:
     match path.suffix.lower():
         case ".npy":
-            return [to_native(np.lib.format.open_memmap(path, mode="r"), path)]
+            return [ArrayPart(to_native(np.lib.format.open_memmap(path, mode="r"), path), None)]
         case ".npz":
             with open_file(path) as opened, np.load(opened, allow_pickle=False) as file:
-                names = _choose(file.files, path)
+                chosen = _choose(file.files, path)
+                names = {name for part in chosen for name in part}
                 members = file.zip.infolist()
-                chosen = [m for m in members if m.filename.removesuffix(".npy") in names]
-                require_memory(sum(member.file_size for member in chosen), path)
-                return [to_native(file[name], path) for name in names]
+                sizes = [m.file_size for m in members if m.filename.removesuffix(".npy") in names]
+                require_memory(sum(sizes), path)
+                return [
+                    ArrayPart(to_native(file[items], path), file[labels] if labels else None)
+                    for items, labels in chosen
+                ]
         case _:
             with safe_open(path, "pt") as file:
-                return [file.get_tensor(name) for name in _choose(file.keys(), path)]
+                return [
+                    ArrayPart(
+                        file.get_tensor(items),
+                        _to_numpy(file.get_tensor(labels)) if labels else None,
+                    )
+                    for items, labels in _choose(file.keys(), path)
+                ]
 
 
-def _choose(names: Collection[str], path: Path) -> list[str]:
-    """The names of the items and, if there are any, of the labels.
+def _to_numpy(tensor: Tensor) -> np.ndarray:
+    """The same numbers in a type that NumPy has, too."""
+    numbers: np.ndarray = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    return numbers
+
+
+def _choose(names: Collection[str], path: Path) -> list[_Names]:
+    """The names of the items and, if there are any, of the labels, in one part or in two.
 
     Raises:
         UsageError: several arrays may be the items, or none.
     """
-    known = [name for name in ITEM_NAMES if name in names]
-    if len(names) != 1 and not known:
+    spelled = {name.lower(): name for name in names}
+
+    def find(known: tuple[str, ...], form: str) -> str | None:
+        return next((spelled[n] for one in known if (n := form.format(one)) in spelled), None)
+
+    for forms in (WHOLE, *TWO_PARTS):
+        items = [(form, name) for form in forms if (name := find(ITEM_NAMES, form))]
+        if items:
+            return [_Names(name, find(LABEL_NAMES, form)) for form, name in items]
+    if len(names) != 1:
+        held = list_some(sorted(names), MAX_NAMED) or "nothing"
         raise UsageError(
-            f"{path} holds {', '.join(names) or 'nothing'}: name one array {ITEM_NAMES[0]}"
+            f"{path} holds {held}: name one array {ITEM_NAMES[0]}, or two x_train and x_test"
         )
-    items = next(iter(names)) if len(names) == 1 else known[0]
-    return [items, *[name for name in LABEL_NAMES if name in names and name != items][:1]]
+    return [_Names(next(iter(names)), None)]

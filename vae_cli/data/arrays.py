@@ -1,5 +1,6 @@
 """Arrays as data sets: `(N, H, W)`, `(N, H, W, C)` and `(N, C, H, W)` are images, `(N, D)` rows."""
 
+import collections
 from collections.abc import Iterator
 from pathlib import Path
 from typing import final
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.array_files import read_array_file
-from vae_cli.data.budget import MAX_CLASSES, require_items, require_memory
+from vae_cli.data.array_labels import read_labels
+from vae_cli.data.budget import require_items, require_memory
 from vae_cli.data.dataset import Spec, Split, UndividedDataset
 from vae_cli.data.held_out import divide
 from vae_cli.data.table_columns import default_columns
@@ -29,54 +31,69 @@ ROW_TYPES = {torch.int8, torch.int16, torch.int32, torch.int64} | IMAGE_TYPES | 
 
 @final
 class Arrays(UndividedDataset):
-    """The images or rows in an array file.
+    """The images or rows in an array file, in one part or in two.
 
     Args:
         path: ends in `.npy`, `.npz` or `.safetensors`.
-        test_fraction: the expected share of the items that is held out, by their contents.
+        test_fraction: the expected share of the items that is held out, by their contents, if the
+            file has no part for testing.
 
     Raises:
-        UsageError: the file is missing, damaged, or does not hold images or rows.
+        UsageError: the file is missing, damaged, or does not hold images or rows; or its labels do
+            not fit its items.
     """
 
     def __init__(self, path: Path, *, test_fraction: float) -> None:
-        self.items, labels = read_arrays(path)
-        numbered = not (labels.is_floating_point() or labels.is_complex())
-        known = numbered and labels.shape == (len(self.items),)
-        self.labels = labels.long() if known else torch.empty(0, dtype=torch.int64)
-        largest = min(len(self.items), MAX_CLASSES) - 1
-        if known and (self.labels.min() < 0 or self.labels.max() > largest):
-            raise UsageError(f"{path}: labels must count from 0, up to at most {largest:,}")
-        classes = [str(label) for label in range(int(self.labels.max()) + 1)] if known else []
-        shape = tuple(self.items.shape[1:])
+        parts = read_array_file(path)
+        self.items = _same_shape([_channels_first(part.items, path) for part in parts], path)
+        counts = [len(items) for items in self.items]
+        labels, classes = read_labels([part.labels for part in parts], counts, path)
+        self.labels = labels.split(counts) if len(labels) else (labels,) * len(parts)
+        shape = tuple(self.items[0].shape[1:])
         columns = default_columns(shape[0]) if len(shape) == 1 else ()
-        self.spec = Spec(path.stem, shape, tuple(classes), columns=columns, cropped=True)
+        self.spec = Spec(path.stem, shape, classes, columns=columns, cropped=True)
         self.path, self.test_fraction = path, test_fraction
 
     def divide(self) -> tuple[Split, Split]:
-        """Divide the items by a hash of their contents.
+        """The file's own two parts, or else those that a hash of each item's contents decides.
 
         Raises:
             UsageError: a value is out of range, or one of the parts would be empty.
         """
-        keys = read_validated(self.items, self.path)
-        train, test = (
-            Split(self.items, rows, self.labels[rows] if len(self.labels) else self.labels)
-            for rows in divide(keys, self.test_fraction, self.spec.name)
-        )
+        parts = [Split.whole(*part) for part in zip(self.items, self.labels, strict=True)]
+        chunks = [read_validated(items, self.path) for items in self.items]
+        if len(parts) == 1:
+            keys = (row.tobytes() for some in chunks[0] for row in some.contiguous().numpy())
+            halves = divide(keys, self.test_fraction, self.spec.name)
+            parts = [parts[0].take(rows) for rows in halves]
+        else:
+            for some in chunks:
+                collections.deque(some, maxlen=0)  # to validate its values
+        train, test = parts
         return train, test
 
 
-def read_arrays(path: Path) -> tuple[Tensor, Tensor]:
-    """The items `(N, C, H, W)` or `(N, D)` in a file, and its labels `(N,)` or `(0,)`.
+def read_arrays(path: Path) -> Tensor:
+    """All items in a file: `(N, C, H, W)` or `(N, D)`.
 
     Raises:
         UsageError: the file is missing, damaged, or does not hold images or rows.
     """
-    items, labels = read_array_file(path)
-    items = _channels_first(items, path)
-    require_items(len(items), path)
-    return items, torch.empty(0) if labels is None else labels
+    parts = [_channels_first(part.items, path) for part in read_array_file(path)]
+    return parts[0] if len(parts) == 1 else torch.cat(_same_shape(parts, path))
+
+
+def _same_shape(parts: list[Tensor], path: Path) -> list[Tensor]:
+    """The same parts.
+
+    Raises:
+        UsageError: their items have different shapes.
+    """
+    shapes = {tuple(items.shape[1:]) for items in parts}
+    if len(shapes) > 1:
+        named = " and of ".join("x".join(map(str, shape)) for shape in sorted(shapes))
+        raise UsageError(f"{path} has two parts, with items of {named}")
+    return parts
 
 
 def fit_to_spec(items: Tensor, spec: Spec) -> Tensor:
@@ -103,8 +120,8 @@ def fit_to_spec(items: Tensor, spec: Spec) -> Tensor:
     return items
 
 
-def read_validated(items: Tensor, path: Path) -> Iterator[bytes]:
-    """The bytes of each item, after its values were validated.
+def read_validated(items: Tensor, path: Path) -> Iterator[Tensor]:
+    """The items in chunks, after their values were validated.
 
     Raises:
         UsageError: a value is out of range.
@@ -112,7 +129,7 @@ def read_validated(items: Tensor, path: Path) -> Iterator[bytes]:
     for start in range(0, len(items), CHUNK_ITEMS):
         some = items[start : start + CHUNK_ITEMS]
         require_valid_values(some, path, start)
-        yield from (row.tobytes() for row in some.contiguous().numpy())
+        yield some
 
 
 def require_valid_values(items: Tensor, source: object, first_row: int = 0) -> None:
@@ -186,4 +203,5 @@ def _channels_first(items: Tensor, path: Path) -> Tensor:
                 f"{path} is {shape}: images are N x H x W, N x H x W x C or N x C x H x W with 1 "
                 "to 4 channels, vectors N x D"
             )
+    require_items(len(ordered), path)
     return with_supported_type(ordered, path, is_image=items.ndim > 2)  # noqa: PLR2004

@@ -70,6 +70,8 @@ def _remedy(hashes: Tensor, test_fraction: float) -> str:
     if len(hashes) <= 1:
         return "add items, because one is to train on and one to test on"
     lowest, highest = float(hashes.min()), float(hashes.max())
+    if lowest == highest:
+        return "all of them are equal, so there is nothing to divide or to learn"
     hundredths = range(1, MAX_HUNDREDTHS + 1)
     working = [n / 100 for n in hundredths if lowest < n / 100 <= highest]
     if not working:

@@ -85,7 +85,7 @@ class ItemKind(ItemWriter):
         return self.read(path, invert=invert)
 
     def _read_array(self, path: Path) -> NamedItems:
-        items = read_arrays(path)[0]
+        items = read_arrays(path)
         self.spec.require_shape(items.shape[1:], path)
         self.require_count(len(items), path)
         require_valid_values(items, path)
