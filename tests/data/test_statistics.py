@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from vae_cli.data import statistics
-from vae_cli.data.statistics import column_statistics
+from vae_cli.data.statistics import column_statistics, require_learnable
+from vae_cli.errors import UsageError
 
 
 @pytest.mark.parametrize("chunk", [1, 11, 65_536])
@@ -33,3 +34,33 @@ def test_a_small_deviation_from_a_large_mean_is_exact() -> None:
     mean, std = column_statistics(rows, torch.arange(2))
     assert mean.tolist() == [1e9 + 1]
     assert std.tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (
+            [1e154, -1e160, 0],
+            "not a finite number, because its values reach 1e\\+160: change its unit",
+        ),
+        ([1.7e308, 1.7e308, 1.6e308], "not a finite number, because its values reach 1.7e\\+308"),
+        ([1e308, -1e308, 0], "not a finite number"),
+        ([0, 5e-324, 0], "differ by less than float64 can square: change its unit"),
+        ([1e-170, 2e-170, 3e-170], "differ by less than float64 can square"),
+        ([1e150, -1e150, 0], None),
+        ([1e-150, 2e-150, 3e-150], None),
+        ([1e308] * 3, None),
+    ],
+)
+def test_a_column_needs_a_deviation_that_float64_can_hold(
+    values: list[float], reason: str | None
+) -> None:
+    items = torch.tensor([[1.0, value] for value in values], dtype=torch.float64)
+    rows = torch.arange(3)
+    found = column_statistics(items, rows)
+    if reason is None:
+        require_learnable(found, items, rows, ("a", "b"), "t")
+        assert found.std.isfinite().all()
+        return
+    with pytest.raises(UsageError, match=f"column b of t: its .*{reason}"):
+        require_learnable(found, items, rows, ("a", "b"), "t")

@@ -23,7 +23,7 @@ from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
 from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress, move_splits
 from vae_cli.data.digest import digest_splits
 from vae_cli.data.held_out import divide_for_validation
-from vae_cli.data.statistics import ColumnStatistics, column_statistics
+from vae_cli.data.statistics import ColumnStatistics, column_statistics, require_learnable
 from vae_cli.experiment.budget import require_affordable
 from vae_cli.experiment.choices import choose_model, require_enough_items
 from vae_cli.model import ColumnScaling, Size, measure_size
@@ -122,6 +122,7 @@ def resolve(
         train = binarize(train) if known.likelihood.binarization == "static" else train
     if not spec.is_image:
         statistics = column_statistics(train.items, train.rows)
+        require_learnable(statistics, train.items, train.rows, spec.columns, spec.name)
         train, test = standardized(statistics, train, test)
         warn_of_constants(statistics, spec.columns)
     train, test = move_splits(train, test, device)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vae_cli.data.catalogue import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.dataset import Split
-from vae_cli.data.statistics import column_statistics
+from vae_cli.data.statistics import column_statistics, require_learnable
 from vae_cli.data.table import read_table_like, write_table
 from vae_cli.errors import UsageError, list_some
 from vae_cli.items import TABLE_SUFFIXES
@@ -168,8 +168,14 @@ class Rows(ItemKind):
         write_table(path, self.spec.columns, item[None])
 
     def summarize(self, train: Split, test: Split) -> Summary:  # noqa: ARG002  of the training set
-        """Mean and standard deviation of each column over the training set."""
-        mean, std = (values.tolist() for values in column_statistics(train.items, train.rows))
+        """Mean and standard deviation of each column over the training set.
+
+        Raises:
+            UsageError: a column has no deviation that is a finite number.
+        """
+        statistics = column_statistics(train.items, train.rows)
+        require_learnable(statistics, train.items, train.rows, self.spec.columns, self.spec.name)
+        mean, std = (values.tolist() for values in statistics)
         figures = list(zip(self.spec.columns, mean, std, strict=True))
         return Summary(
             ("column", "mean", "standard deviation"),
