@@ -13,6 +13,8 @@ import torch
 from support import Refused, Use
 
 from vae_cli.cli.app import main
+from vae_cli.runs.directory import Run
+from vae_cli.runs.removal import foreign_names
 
 WORDS = ("evaluate", "--samples", 20)
 
@@ -188,6 +190,8 @@ def test_a_density_is_fitted_once_and_sampled(use: Use, pixels: Any, sampler: st
     distances = {name: document["figures"][f"frechet_{name}"]["value"] for name in ("gmm", sampler)}
     assert all(0 < value < math.inf for value in distances.values())
     assert len(set(distances.values())) == len(distances), "each sampler has its own"
+    use(*WORDS, "--run", "a", "--data", "others.npz")
+    assert foreign_names(Run(Path("runs/a"))) == [], "vae knows each file that it writes there"
 
 
 @pytest.mark.slow

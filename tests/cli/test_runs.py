@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,10 @@ def test_patterns_choose_runs(three: Path, use: Use, refused: Refused) -> None:
     assert sorted(names("b0")) == ["b0.5-s0", "b0.5-s1"]
     assert sorted(names("*-s0")) == ["b0.5-s0", "b2-s0"]
     assert names("b2-s0", "b2", "runs/b2-s0") == ["b2-s0"]
+    shutil.copytree("runs/b2-s0", "runs/b2-s01")
+    assert names("b2-s0") == ["b2-s0"], "a whole name is that run alone"
+    assert sorted(names("b2")) == ["b2-s0", "b2-s01"]
+    shutil.rmtree("runs/b2-s01")
     assert names("*", "--sort", "beta", "--reverse")[0] == "b2-s0"
     assert refused("runs", "x*").startswith("no run x*: ")
 
@@ -116,7 +121,10 @@ def test_the_table_is_written_as_csv_markdown_and_json(three: Path, use: Use) ->
         (["--yes"], "--yes has no effect here: leave it out, or use vae runs rm NAME --yes"),
         (["rm"], "vae runs rm: name the runs to remove"),
         (["rm", "b2-s0", "--sort", "loss"], "--sort has no effect here: leave it out, or leave"),
-        (["rm", "b"], "this would remove 3 runs: b0.5-s0, b0.5-s1, b2-s0; add --yes to do it"),
+        (["rm", "b*"], "this would remove 3 runs: b0.5-s0, b0.5-s1, b2-s0; add --yes to do it"),
+        (["rm", "b0", "--yes"], "no run b0: write the whole name of what to remove: b0.5-s0, b0"),
+        (["rm", "runs/b2-s0/best.safetensors", "--yes"], "no run runs/b2-s0/best.safetensors: "),
+        (["rm", " ", "--yes"], "no run  : "),
         (["-o", "t.txt"], "--output t.txt: end the name with .csv, .md or .json"),
     ],
 )
@@ -141,7 +149,8 @@ def test_runs_are_removed_after_a_question(
 
 
 def test_yes_answers_the_question(three: Path, use: Use) -> None:
-    assert json.loads(use("runs", "rm", "b2", "--yes", "--json").out) == {"removed": ["b2-s0"]}
+    said = use("runs", "rm", "b2-s0", "--yes", "--json")
+    assert json.loads(said.out) == {"removed": ["b2-s0"]}
     assert not Path("runs/b2-s0").exists()
 
 
@@ -155,6 +164,64 @@ def test_only_the_link_to_a_run_is_removed(use: Use, home: Path) -> None:
     use("runs", "rm", "small", "--yes")
     assert not Path("runs/small").is_symlink()
     assert (home / "runs/small/config.toml").is_file()
+
+
+def test_a_whole_name_removes_no_run_whose_name_begins_with_it(three: Path, use: Use) -> None:
+    shutil.copytree("runs/b2-s0", "runs/b2-s01")
+    use("runs", "rm", "b2-s0", "--yes")
+    assert not Path("runs/b2-s0").exists()
+    assert Path("runs/b2-s01/best.safetensors").is_file()
+
+
+def test_only_a_folder_that_is_a_run_is_removed(three: Path, refused: Refused, use: Use) -> None:
+    foreign = {
+        "elsewhere": "[data]\n",  # settings of ours, but not in the folder of the runs
+        "runs/other": "[tool]\na = 1\n",
+        "runs/text": "not settings",
+    }
+    for folder, text in foreign.items():
+        Path(folder).mkdir()
+        Path(folder, "config.toml").write_text(text)
+        Path(folder, "thesis.tex").touch()
+        line = refused("runs", "rm", folder, "--yes")
+        assert line == f"{folder} has no checkpoint of vae: it is not a run, and is not removed"
+    shutil.copytree("runs/b2-s0", "elsewhere/b2")
+    Path("runs/empty").mkdir()
+    Path("runs/torn").mkdir()
+    Path("runs/torn/config.toml").touch()
+    Path("runs/gone").symlink_to("nowhere")
+    use("runs", "rm", "elsewhere/b2", "empty", "torn", "gone", "--yes")
+    use("runs", "rm", "*", "--yes")
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["other", "text"]
+    assert all(Path(folder, "thesis.tex").is_file() for folder in foreign)
+
+
+def test_what_vae_did_not_write_is_named_before_it_is_removed(
+    three: Path, use: Use, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("runs/b2-s0/notes").mkdir()
+    Path("runs/b2-s0/plan.txt").touch()
+    line = refused("runs", "rm", "b2-s0", "--yes")
+    assert "hold b2-s0/notes/, b2-s0/plan.txt: move it elsewhere" in line
+    expected = "1 run: b2-s0, with what vae did not write: b2-s0/notes/, b2-s0/plan.txt"
+    assert refused("runs", "rm", "b2-s0") == f"this would remove {expected}; move that elsewhere"
+    terminal = io.StringIO("y\n")
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", terminal)
+    assert f"remove {expected}? [y/N]" in use("runs", "rm", "b2-s0").err
+    assert not Path("runs/b2-s0").exists()
+
+
+@pytest.mark.parametrize("years", [-60, 30])
+def test_times_that_cannot_be_true_change_no_state_and_are_not_the_newest(
+    three: Path, use: Use, years: int
+) -> None:
+    for path in Path("runs/b2-s0").iterdir():
+        at = max(0.0, time.time() + years * 365 * 24 * 3600)  # an archive without times, or a clock
+        os.utime(path, (at, at))
+    found = {run["name"]: run["state"] for run in json.loads(use("runs", "--json").out)}
+    assert set(found.values()) == {"finished"}
+    assert "run runs/b2-s0" not in use("sample", "-n", 1).err
 
 
 # ---------------------------------------------------------------- many, and fast

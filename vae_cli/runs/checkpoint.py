@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vae_cli.errors import VAEError
 from vae_cli.files import read_file, write_bytes
+from vae_cli.runs.header import LENGTH_BYTES, NOT_A_HEADER, parse_metadata
 from vae_cli.runs.upgrade import upgrade
 
 SCHEMA = 3
@@ -65,10 +66,11 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """
     content = _read(path)
     try:
-        metadata = _metadata(content)
+        length = int.from_bytes(content[:LENGTH_BYTES], "little")
+        metadata = parse_metadata(content[LENGTH_BYTES : LENGTH_BYTES + length])
         facts = json.loads(metadata["vae"])
         digest, schema = metadata["sha256"].encode(), facts["schema"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except NOT_A_HEADER as error:
         raise VAEError(f"{path} is damaged or not a checkpoint of vae") from error
     if type(schema) is not int or schema > SCHEMA:
         raise VAEError(f"{path} was written by a newer vae (schema {schema}): upgrade vae")
@@ -93,10 +95,3 @@ def _read(path: Path) -> bytes:
         raise VAEError(f"{path} does not exist: the run has no weights yet") from error
     except OSError as error:
         raise VAEError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _metadata(content: bytes) -> dict[str, str]:
-    """The texts in a safetensors header: 8 bytes of its length, then JSON."""
-    length = int.from_bytes(content[:8], "little")
-    metadata: dict[str, str] = json.loads(content[8 : 8 + length])["__metadata__"]
-    return metadata

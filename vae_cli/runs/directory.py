@@ -9,16 +9,24 @@ runs/NAME/samples.png            samples from the prior; .csv for a table
 """
 
 import re
+import time
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from vae_cli.config import Config, to_toml
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.files import write_bytes
+from vae_cli.files import TEMPORARY_FILE_SUFFIX, write_bytes
 from vae_cli.items import CSV, PNG
 
 ROOT = Path("runs")
+FILES = (  # all that is ever written into the directory of a run, as patterns
+    *("config.toml", "metrics.csv", "best.safetensors", "last.safetensors"),
+    *(f"{name}{suffix}" for name in ("reconstructions", "samples") for suffix in (PNG, CSV)),
+    *("evaluation.json", "evaluation-*.json", "classifier.safetensors", "sampler-*.safetensors"),
+    f".*{TEMPORARY_FILE_SUFFIX}",
+)
+DAY = 24 * 60 * 60  # seconds
 
 
 @dataclass(frozen=True)
@@ -72,13 +80,17 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the training reached its last epoch."""
-        return self.best.is_file() and self.ended_at > 0
+        return self.best.is_file() and any(path.is_file() for path in self._ends)
 
     @property
     def ended_at(self) -> float:
-        """When the training reached its last epoch, in seconds since 1970; 0 if it did not."""
-        ends = [self.previews(suffix)[-1] for suffix in (PNG, CSV)]
-        return max((path.stat().st_mtime for path in ends if path.is_file()), default=0)
+        """When the training reached its last epoch, as `changed_at` says; 0 if it did not."""
+        return max(map(changed_at, self._ends))
+
+    @property
+    def _ends(self) -> list[Path]:
+        """The files that are written last."""
+        return [self.previews(suffix)[-1] for suffix in (PNG, CSV)]
 
     @property
     def inode(self) -> int:
@@ -101,8 +113,21 @@ class Run:
 
     def reopen(self) -> None:
         """Mark the run as unfinished again."""
-        for suffix in (PNG, CSV):
-            self.previews(suffix)[-1].unlink(missing_ok=True)
+        for path in self._ends:
+            path.unlink(missing_ok=True)
+
+
+def changed_at(path: Path) -> float:
+    """When a file was changed, in seconds since 1970, to tell which of several is the newest.
+
+    It is 0 if there is no file, and also if its time cannot be true: many archives have the year
+    1970, and a clock that was wrong may have written a time that has not come yet.
+    """
+    try:
+        at = path.stat().st_mtime
+    except OSError:
+        return 0
+    return at if 0 < at < time.time() + DAY else 0
 
 
 def create_run(settings: Config, name: str | None, root: Path = ROOT) -> Run:

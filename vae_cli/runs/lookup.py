@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vae_cli.errors import UsageError, list_some
-from vae_cli.runs.directory import ROOT, Run
+from vae_cli.runs.directory import ROOT, Run, changed_at
 from vae_cli.runs.lock import is_locked
 
 TRAIN_FIRST = "train one first with: vae train"
@@ -23,12 +23,9 @@ def find_run(selector: str | None, root: Path = ROOT) -> Run:
         UsageError: there is none, or the beginning of a name does not tell which.
     """
     if selector is not None:
-        places = [root / selector, Path(selector)] if selector.strip() else []
-        places += [path.parent for path in places if path == Run(path.parent).best]
-        run = next((run for run in map(Run, places) if run.exists), None)
-        return run or _find_by_prefix(selector, root)
+        return _find_exactly(selector, root) or _find_by_prefix(selector, root)
     finished = finished_runs(root)
-    stopped = [run for run in _all_runs(root) if run.best.is_file() and not run.finished]
+    stopped = [run for run in all_folders(root) if run.best.is_file() and not run.finished]
     if stopped and not finished:
         name = stopped[-1].name
         raise UsageError(
@@ -43,20 +40,22 @@ def select_runs(patterns: Sequence[str], root: Path = ROOT) -> list[Run]:
     """The runs whose names match one of some patterns, in the order of their names.
 
     Args:
-        patterns: names with `*`, `?` and `[...]` as in a shell; a text without them is the path of
-            a run, or matches the names that begin with it. Without patterns, all runs match.
+        patterns: the name or the path of a run; names with `*`, `?` and `[...]` as in a shell; or
+            the beginning of names, if no run has it as its whole name. Without patterns, all runs
+            match.
         root: the folder of the runs.
 
     Raises:
         UsageError: there is no run, or a pattern matches none.
     """
-    runs = [run for run in _all_runs(root) if run.exists]
+    runs = [run for run in all_folders(root) if run.exists]
     if not runs and not patterns:
         raise UsageError(f"no run in {root}/: {TRAIN_FIRST}")
     chosen = runs if not patterns else []
     for pattern in patterns:
+        exact = _find_exactly(pattern, root)
         matching = [run for run in runs if _matches(run.name, pattern)]
-        chosen += matching or [find_run(pattern, root)]
+        chosen += [exact] if exact else matching or [find_run(pattern, root)]
     return list(dict.fromkeys(chosen))
 
 
@@ -68,10 +67,10 @@ def find_stopped(selector: str | None, root: Path = ROOT) -> Run:
     Raises:
         UsageError: there is none.
     """
-    stopped = [run for run in _all_runs(root) if run.last.is_file() and not run.finished]
+    stopped = [run for run in all_folders(root) if run.last.is_file() and not run.finished]
     stopped = [run for run in stopped if not is_locked(run)]
     if selector is None and stopped:
-        return max(stopped, key=lambda run: run.last.stat().st_mtime)
+        return max(stopped, key=lambda run: changed_at(run.last))
     if selector is None and not finished_runs(root):
         raise UsageError(f"no run in {root}/ was stopped: {TRAIN_FIRST}")
     return find_run(selector, root)
@@ -79,16 +78,29 @@ def find_stopped(selector: str | None, root: Path = ROOT) -> Run:
 
 def finished_runs(root: Path = ROOT) -> list[Run]:
     """All runs whose training reached its last epoch."""
-    return [run for run in _all_runs(root) if run.finished]
+    return [run for run in all_folders(root) if run.finished]
 
 
-def _all_runs(root: Path) -> list[Run]:
+def all_folders(root: Path) -> list[Run]:
+    """All folders in the folder of the runs, in the order of their names, runs or not."""
     return [Run(path) for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
+
+
+def has_wildcards(pattern: str) -> bool:
+    """Whether a pattern is more than a name or the beginning of names."""
+    return any(wildcard in pattern for wildcard in "*?[")
+
+
+def _find_exactly(selector: str, root: Path) -> Run | None:
+    """The run with this whole name, or with this path of its folder or of its weights."""
+    places = [root / selector, Path(selector)] if selector.strip() else []
+    places += [path.parent for path in places if path == Run(path.parent).best]
+    return next((run for run in map(Run, places) if run.exists), None)
 
 
 def _matches(name: str, pattern: str) -> bool:
     """Whether a name matches a pattern; without wildcards, it begins with it."""
-    if any(wildcard in pattern for wildcard in "*?["):
+    if has_wildcards(pattern):
         return fnmatchcase(name, pattern)
     return bool(pattern.strip()) and name.startswith(pattern)
 
@@ -99,20 +111,20 @@ def _find_by_prefix(prefix: str, root: Path) -> Run:
     Raises:
         UsageError: there is none, or there are several.
     """
-    runs = [run for run in _all_runs(root) if run.exists and prefix.strip()]
+    runs = [run for run in all_folders(root) if run.exists and prefix.strip()]
     found = [run for run in runs if run.name.startswith(prefix)]
     if len(found) > 1:
         names = list_some([run.name for run in found], MAX_SUGGESTIONS)
         raise UsageError(f"{prefix} is the beginning of several runs: {names}")
     if not found:
-        raise UsageError(f"no run {prefix}: {_suggest(root, prefix)}")
+        raise UsageError(f"no run {prefix}: {suggest_runs(root, prefix)}")
     return found[0]
 
 
-def _suggest(root: Path, selector: str) -> str:
+def suggest_runs(root: Path, selector: str) -> str:
     """The run with the nearest name, the newest runs, or what to do if there are none."""
-    usable = [run for run in _all_runs(root) if run.best.is_file()]
-    names = [run.name for run in sorted(usable, key=lambda run: -run.best.stat().st_mtime)]
+    usable = [run for run in all_folders(root) if run.best.is_file()]
+    names = [run.name for run in sorted(usable, key=lambda run: -changed_at(run.best))]
     if not names:
         return TRAIN_FIRST
     near = difflib.get_close_matches(selector, names, 1)

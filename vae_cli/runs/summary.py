@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from vae_cli.config import entries
-from vae_cli.runs.directory import Run
+from vae_cli.runs.directory import Run, changed_at
 from vae_cli.runs.lock import is_locked
 
 EVALUATION = "evaluation.json"
@@ -85,7 +85,7 @@ def summarize_run(run: Run) -> RunSummary:
         int(_to_numbers(rows[-1]).get("epoch", len(rows))) if rows else 0,
         find_best(rows, settings.get("training.best", "loss")),
         read_evaluation(run),
-        _changed_at(run),
+        changed_at(run.config_file) or run.ended_at,
     )
 
 
@@ -212,13 +212,6 @@ def _read_text(path: Path) -> str:
         return path.read_text("utf-8")
     except (OSError, ValueError):
         return ""
-
-
-def _changed_at(run: Run) -> float:
-    try:
-        return run.config_file.stat().st_mtime
-    except OSError:
-        return run.ended_at
 
 
 def _to_setting(value: Any) -> Any:

@@ -24,7 +24,7 @@ from vae_cli.runs.comparison import (
     varying_settings,
 )
 from vae_cli.runs.lookup import select_runs
-from vae_cli.runs.removal import remove_run, require_idle
+from vae_cli.runs.removal import foreign_names, remove_run, require_idle, select_removable
 from vae_cli.runs.summary import RunSummary, summarize_run
 
 REMOVE = "rm"
@@ -36,8 +36,8 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="PATTERN...",
-            help="Names, beginnings of names, or patterns such as 'beta-*'; rm before them "
-            "removes these runs. [default: all runs]",
+            help="Names, beginnings of names, or patterns such as 'beta-*'; rm before whole names "
+            "or patterns removes these runs. [default: all runs]",
         ),
     ] = None,
     sort: Annotated[
@@ -124,29 +124,47 @@ def remove(patterns: Sequence[str], terminal: Terminal, *, yes: bool, json: bool
     """
     if not patterns:
         raise UsageError(f"vae runs {REMOVE}: name the runs to remove")
-    runs = select_runs(patterns)
+    runs = select_removable(patterns)
+    foreign = {run: foreign_names(run) for run in runs}
     for run in runs:
         require_idle(run)
     names = [run.name for run in runs]
-    if not (yes or ask(names)):
+    others = [f"{run.name}/{name}" for run, found in foreign.items() for name in found]
+    if not (agree_to_yes(others) if yes else ask(names, others)):
         terminal.note("nothing was removed")
         return
     for run in runs:
-        remove_run(run)
+        remove_run(run, foreign[run])
     if json:
         terminal.json({"removed": names})
     else:
         terminal.result(f"removed {list_some(names, MAX_NAMES)}")
 
 
-def ask(names: Sequence[str]) -> bool:
-    """Whether a person at the terminal agrees that these runs are removed.
+def agree_to_yes(others: Sequence[str]) -> bool:
+    """Whether runs are removed without a question: never with what `vae` did not write.
+
+    Raises:
+        UsageError: there is something else in them.
+    """
+    if others:
+        raise UsageError(
+            f"--yes removes only what vae wrote, and these runs hold {list_some(others, MAX_NAMES)}"
+            ": move it elsewhere, or leave out --yes to be asked"
+        )
+    return True
+
+
+def ask(names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether a person at the terminal agrees that runs, and what else is in them, are removed.
 
     Raises:
         UsageError: there is no terminal.
     """
     count = "1 run" if len(names) == 1 else f"{len(names):,} runs"
-    what = f"{count}: {list_some(names, MAX_NAMES)}"
+    more = f", with what vae did not write: {list_some(others, MAX_NAMES)}" if others else ""
+    what = f"{count}: {list_some(names, MAX_NAMES)}{more}"
     if not sys.stdin.isatty():
-        raise UsageError(f"this would remove {what}; add --yes to do it without a question")
+        remedy = "move that elsewhere" if others else "add --yes to do it without a question"
+        raise UsageError(f"this would remove {what}; {remedy}")
     return typer.confirm(printable(f"remove {what}?"), err=True)
