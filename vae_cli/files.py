@@ -191,6 +191,11 @@ def escape_formula(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
 
 
+def to_utf8(text: str) -> str:
+    """A text that every format can store; the name of a file may not be UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
+
+
 def unescape_formula(text: str) -> str:
     """The text that `escape_formula` was given."""
     return text[1:] if text.startswith("'") and text[1:].startswith(_FORMULA_STARTS) else text

@@ -130,6 +130,38 @@ def test_a_folder_and_one_picture_are_scored_with_their_names(use: Use) -> None:
     assert one["distortion"] == pytest.approx(top[0]["distortion"], rel=0.02)
 
 
+def test_the_class_of_an_item_has_a_column_of_its_own(use: Use) -> None:
+    for name, image in zip(
+        ("a/odd one.png", "=b/x.png"), np.load("mixed.npy")[[0, 30]], strict=True
+    ):
+        Path("photos", name).parent.mkdir(parents=True)
+        Image.fromarray(image).save(Path("photos", name))
+    wanted = [("=b/x.png", "=b"), ("a/odd one.png", "a")]
+    top = json.loads(use("score", "photos", "--json").out)["top"]
+    assert [(row["name"], row["label"]) for row in top] == wanted
+    assert "a/odd one.png a  " in use("score", "photos").out
+    rows = read("score.csv")
+    assert list(rows[0])[:3] == ["name", "label", "percentile"]
+    assert [(row["name"], row["label"]) for row in rows] == [("'=b/x.png", "'=b"), wanted[1]]
+
+
+@pytest.mark.parametrize("value", ["1e30", "-1e200", "1.7e308"])
+def test_a_row_that_overflows_is_infinitely_strange(use: Use, wine: Path, value: str) -> None:
+    lines = (wine / "wine.csv").read_text().splitlines()
+    odd = ",".join([value, *lines[1].split(",")[1:]])
+    Path("odd.csv").write_text("\n".join([*lines[:4], odd, *lines[4:8]]) + "\n")
+    out, err = use("score", "odd.csv", "--run", "wine", "--json")
+    assert "1 item is so far from the training set that the score is infinite: 3" in err
+    assert json.loads(out)["top"][0]["name"] == "3"
+    first, *others = read("score.csv")
+    assert (first["score"], first["log_likelihood"], first["percentile"]) == ("inf", "-inf", "100")
+    assert not any(text in {"nan", "inf"} for row in others for text in row.values())
+    assert "nan" not in first.values()
+    for by in ("kl", "neighbours", "distortion"):
+        use("score", "odd.csv", "--run", "wine", "--by", by)
+        assert read("score.csv")[0]["name"] == "3"
+
+
 def test_an_impossible_row_of_a_table_comes_first(use: Use, wine: Path) -> None:
     lines = (wine / "wine.csv").read_text().splitlines()
     odd = [f"{3 * float(cell):.3f}" for cell in lines[1].split(",")]

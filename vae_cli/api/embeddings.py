@@ -18,7 +18,7 @@ from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import CHUNK_ITEMS, chunk_length
 from vae_cli.data.dataset import Dataset, Progress, Split, ignore_progress
 from vae_cli.errors import UsageError
-from vae_cli.files import escape_formula, open_atomically, write_csv
+from vae_cli.files import escape_formula, open_atomically, to_utf8, write_csv
 
 SUFFIXES = (".npz", ".csv", ".parquet")
 PARTS = ("train", "test")
@@ -167,8 +167,7 @@ def _csv_rows(embedding: Embedding) -> Iterator[list[str]]:
 
 
 def _to_texts(values: list[str] | tuple[str, ...]) -> Column:
-    """Texts that every format can store; the name of a file may not be UTF-8."""
-    return np.array([value.encode(errors="backslashreplace").decode() for value in values], str)
+    return np.array([to_utf8(value) for value in values], str)
 
 
 def _chunks(split: Split) -> Iterator[Tensor]:

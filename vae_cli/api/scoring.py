@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,11 +26,23 @@ from vae_cli.evaluation.scores import (
     percentiles,
 )
 from vae_cli.evaluation.subject import Subject
-from vae_cli.files import escape_formula
+from vae_cli.files import escape_formula, to_utf8
 
 MAX_HELD_OUT = 2000  # items that others are compared with
 
-Part = tuple[list[str], Split]  # names and items
+
+class Part(NamedTuple):
+    """Items with their names.
+
+    Attributes:
+        names: one per item.
+        labels: the name of the class of each item; empty if the classes are not known.
+        split: the items as the model takes them.
+    """
+
+    names: list[str]
+    labels: list[str]
+    split: Split
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,8 @@ class Scores:
     """The scores of N items.
 
     Attributes:
-        names: with their class, if it is known.
+        names: one per item, as in an `Embedding`.
+        labels: the name of the class of each item; empty if the classes are not known.
         by: the score that orders them.
         score: higher for stranger items, float64 `(N,)`.
         percentile: the percentage of held-out items that are less strange.
@@ -48,6 +62,7 @@ class Scores:
     """
 
     names: list[str]
+    labels: list[str]
     by: ScoreName
     score: Tensor
     percentile: Tensor
@@ -65,6 +80,14 @@ class Scores:
         places: list[int] = comparable.argsort(descending=True, stable=True).tolist()
         return places
 
+    def text_columns(self) -> dict[str, list[str]]:
+        """The columns of text that are known: name and label."""
+        return {"name": self.names} | ({"label": self.labels} if self.labels else {})
+
+    def title(self, place: int) -> str:
+        """The name of an item with its class, if it is known, for a person."""
+        return " ".join(column[place] for column in self.text_columns().values())
+
     def columns(self) -> dict[str, Tensor]:
         """Every number about the items, by name, `(N,)` each."""
         found = {
@@ -79,12 +102,13 @@ class Scores:
         return found | ({"code_length": self.measures.code} if len(self.measures.code) else {})
 
     def rows(self) -> Iterator[list[str]]:
-        """The rows of a table, the strangest item first; its columns are `name` and `columns`."""
-        columns = list(self.columns().values())
+        """The rows of a table, the strangest item first: `text_columns`, and then `columns`."""
+        texts, columns = self.text_columns().values(), self.columns().values()
         for place in self.order():
-            name = self.names[place].encode(errors="backslashreplace").decode()
-            numbers = [f"{column[place].item():.9g}" for column in columns]
-            yield [escape_formula(name), *numbers]
+            yield [
+                *(escape_formula(to_utf8(column[place])) for column in texts),
+                *(f"{column[place].item():.9g}" for column in columns),
+            ]
 
     def take(self, places: list[int]) -> Tensor:
         """Items as the data have them, `(M, ...)`."""
@@ -134,9 +158,9 @@ def score_items(
     with stage("encoding") as progress:
         train = encode(model.model, subject.train, progress).mean
     found = []
-    for _, split in parts:
+    for part in parts:
         with stage("scoring") as progress:
-            found.append(measure(model.model, split, train, samples, seed, progress))
+            found.append(measure(model.model, part.split, train, samples, seed, progress))
     items = held_out = join(found)
     if data is not None:
         with stage("held-out items") as progress:
@@ -145,13 +169,14 @@ def score_items(
     score = compute_score(chosen, items, held_out)
     usual = compute_score(chosen, held_out, held_out)
     return Scores(
-        [name for names, _ in parts for name in names],
+        [name for part in parts for name in part.names],
+        [label for part in parts for label in part.labels],
         chosen,
         score,
         percentiles(score, usual),
         items,
         len(usual),
-        [split for _, split in parts],
+        [part.split for part in parts],
         model.model.likelihood.is_discrete,
     )
 
@@ -166,7 +191,7 @@ def own_parts(model: TrainedModel, subject: Subject) -> list[Part]:
     """The test set of the run."""
     with warnings.catch_warnings(action="ignore"):  # the training has warned already
         names = model.data().names(subject.test)
-    return [(with_classes(names, subject.test, subject.spec.classes), subject.test)]
+    return [Part(names, name_classes(subject.test, subject.spec.classes), subject.test)]
 
 
 def read_parts(model: TrainedModel, data: str, progress: Progress = ignore_progress) -> list[Part]:
@@ -177,18 +202,17 @@ def read_parts(model: TrainedModel, data: str, progress: Progress = ignore_progr
     """
     if is_picture(data):
         names, items, _ = model.kind.read_files([Path(data)], invert=False)
-        return [(names, prepare(model, Split.whole(items)))]
+        return [Part(names, [], prepare(model, Split.whole(items)))]
     dataset = open_dataset_for(model.spec, data, progress)
     parts = [part for part in (dataset.train(), dataset.test()) if len(part)]
     return [
-        (with_classes(dataset.names(part), part, dataset.spec.classes), prepare(model, part))
+        Part(dataset.names(part), name_classes(part, dataset.spec.classes), prepare(model, part))
         for part in parts
     ]
 
 
-def with_classes(names: list[str], split: Split, classes: tuple[str, ...]) -> list[str]:
-    """The names of items with those of their classes, if they are known."""
-    if not classes or len(split.labels) != len(names):
-        return names
-    labels = split.labels.tolist()
-    return [f"{name} {classes[label]}" for name, label in zip(names, labels, strict=True)]
+def name_classes(split: Split, classes: tuple[str, ...]) -> list[str]:
+    """The name of the class of each item; empty if the classes are not known."""
+    if not classes or len(split.labels) != len(split):
+        return []
+    return [classes[label] for label in split.labels.tolist()]

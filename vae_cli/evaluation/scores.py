@@ -40,6 +40,8 @@ PERCENT = 100
 class Measures:
     """What is known about each item: float64 `(N,)` in nats, except for `distance`.
 
+    Values so far from the training set that a network overflows are infinitely unlikely and far.
+
     Attributes:
         bound: the importance-weighted bound of log p(x).
         distortion: −log p(x|z) with its constant, the mean over samples.
@@ -83,8 +85,17 @@ def measure(
     code = code_lengths(split)
     missing = torch.empty(0, dtype=torch.float64)
     return Measures(
-        found.bound, found.distortion, found.kl, distance, missing if code is None else code
+        or_limit(found.bound, -torch.inf),
+        or_limit(found.distortion, torch.inf),
+        or_limit(found.kl, torch.inf),
+        or_limit(distance, torch.inf),
+        missing if code is None else code,
     )
+
+
+def or_limit(values: Tensor, limit: float) -> Tensor:
+    """The values, with a limit in place of those that are not a number after an overflow."""
+    return torch.where(values.isnan(), limit, values)
 
 
 def join(parts: Sequence[Measures]) -> Measures:
@@ -142,7 +153,11 @@ def compute_score(name: ScoreName, items: Measures, held_out: Measures) -> Tenso
 
 
 def fit_line(x: Tensor, y: Tensor) -> tuple[float, float]:
-    """Slope and intercept of the least-squares line through points; it is flat if all x agree."""
+    """Slope and intercept of the least-squares line through points; it is flat if all x agree.
+
+    Points at infinity, from items that are infinitely unlikely, are left out.
+    """
+    x, y = x[y.isfinite()], y[y.isfinite()]
     centred = x - x.mean()
     variance = centred.square().sum().item()
     slope = (centred * y).sum().item() / variance if variance else 0.0

@@ -12,7 +12,7 @@ from vae_cli.cli.frames import frame_sheet
 from vae_cli.cli.inputs import require_outside
 from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import Data, Device, Gap, Json, Quiet, RunOption, Scale, refuse_unused
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, list_some
 from vae_cli.files import is_same_file, require_writable_file, write_csv
 from vae_cli.items import PICTURE_SUFFIXES
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from vae_cli.api.scoring import Scores
 
 PAIR = 2  # tiles
+MAX_NAMED = 5  # items in a remark
 FEW_HELD_OUT = 30  # with fewer, a line through them is uncertain
 By = Literal["adjusted", "likelihood", "complexity", "distortion", "kl", "neighbours"]
 
@@ -85,7 +86,7 @@ def command(
     from vae_cli.api.scoring import score_items
 
     scores = score_items(model, data, by=by, samples=samples, seed=seed, stage=terminal.bar)
-    write_csv(output, ["name", *scores.columns()], scores.rows())
+    write_csv(output, [*scores.text_columns(), *scores.columns()], scores.rows())
     places = scores.order()[:top]
     if plot:
         with terminal.spinner("decoding"):
@@ -163,9 +164,9 @@ def write_strange(
 
 
 def caption_scores(scores: "Scores", places: Sequence[int]) -> list[str]:
-    """The name of each item with its score and its percentile."""
+    """The name and class of each item with its score and its percentile."""
     return [
-        f"{scores.names[place]}\n{scores.score[place]:.1f} · {scores.percentile[place]:.2f} %"
+        f"{scores.title(place)}\n{scores.score[place]:.1f} · {scores.percentile[place]:.2f} %"
         for place in places
     ]
 
@@ -180,16 +181,16 @@ def print_scores(
 ) -> None:
     """Print the strangest items, and the paths of the files."""
     columns = scores.columns()
+    warn_of_limits(terminal, scores)
     if json:
         top = [
-            {"name": scores.names[place]}
+            {name: texts[place] for name, texts in scores.text_columns().items()}
             | {name: to_number(column[place].item()) for name, column in columns.items()}
             for place in places
         ]
         facts = {"by": scores.by, "items": len(scores), "held_out": scores.held_out}
         terminal.json({"output": list(map(str, paths)), **facts, "top": top})
         return
-    warn_of_limits(terminal, scores)
     terminal.remark(
         f"by {scores.by}; percentile among {scores.held_out:,} held-out items; in nats, except for "
         "the distance"
@@ -203,7 +204,7 @@ def print_scores(
         "neighbour_distance": "distance",
     }
     table = [
-        (scores.names[place], *(f"{columns[name][place].item():.2f}" for name in shown))
+        (scores.title(place), *(f"{columns[name][place].item():.2f}" for name in shown))
         for place in places
     ]
     terminal.table(("", *shown.values()), table)
@@ -213,6 +214,14 @@ def print_scores(
 
 def warn_of_limits(terminal: Terminal, scores: "Scores") -> None:
     """Say when a score means less than it seems to."""
+    endless = scores.score.isinf().nonzero()[:, 0].tolist()
+    if endless:
+        are = "1 item is" if len(endless) == 1 else f"{len(endless):,} items are"
+        named = list_some([scores.title(place) for place in endless], MAX_NAMED)
+        terminal.remark(
+            f"{are} so far from the training set that the score is infinite: {named}",
+            "yellow",
+        )
     if scores.by == "complexity" and not scores.is_coded:
         terminal.remark(
             "complexity misleads here: it needs the likelihood of pixels with 256 values, as of "
