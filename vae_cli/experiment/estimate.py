@@ -1,19 +1,14 @@
 """What a training will need, measured with a few of its real steps."""
 
-import time
 from dataclasses import dataclass
-
-import torch
 
 from vae_cli.build import build_objective
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.experiment.budget import training_bytes
 from vae_cli.experiment.resolve import Resolved
-from vae_cli.training import TrainState, prepare_epoch
+from vae_cli.training import Epoch, prepare_epoch
 from vae_cli.training.precision import Precision, apply_precision
-
-STEPS, TURNS = 10, 3  # measured steps in a turn, and turns, of which the fastest counts
-LEARNING_RATE = 1e-4
+from vae_cli.training.timing import time_steps
 
 
 @dataclass(frozen=True)
@@ -58,16 +53,12 @@ def estimate_training(resolved: Resolved) -> Estimate:
 
 def measure_step(resolved: Resolved, precision: Precision) -> float:
     """The seconds of one training step in a precision, after the first steps have been compiled."""
-    state: TrainState = resolved.initial_state()
+    state, batch_size = resolved.initial_state(), resolved.config.training.batch_size
     apply_precision(precision, state)
-    batch_size = resolved.config.training.batch_size
-    some = resolved.train.head(STEPS * batch_size)
-    epoch = prepare_epoch(state, build_objective(resolved.config.objective), some, batch_size)
-    order = torch.arange(len(some), device=resolved.device)
-    rates = torch.full((steps_per_epoch(len(some), batch_size),), LEARNING_RATE)
-    seconds = []
-    for _ in range(1 + TURNS):
-        start = time.perf_counter()
-        epoch.run(order, rates, torch.ones_like(rates))
-        seconds.append(time.perf_counter() - start)
-    return min(seconds[1:]) / len(rates)
+    objective = build_objective(resolved.config.objective)
+
+    def prepare(steps: int) -> list[Epoch]:
+        some = resolved.train.head(steps * batch_size)
+        return [prepare_epoch(state, objective, some, batch_size)]
+
+    return min(seconds for (seconds,) in time_steps(prepare))

@@ -6,22 +6,20 @@ it is measured with the network and batch size that will be trained.
 """
 
 import statistics
-import time
 from collections.abc import Callable
 from typing import Literal
 
 import torch
-from torch import Tensor
 
-from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
 from vae_cli.model import Objective
+from vae_cli.training.epoch import Epoch
 from vae_cli.training.state import TrainState
+from vae_cli.training.timing import time_steps
 from vae_cli.training.traced import TracedEpoch
 
 MAX_TIME_RATIO = 0.85  # of float32's time; anything above may be noise of the measurement
-TURNS, STEPS = 5, 10
 MIN_MEASURED_STEPS = 1000  # in a shorter training, measuring takes more time than it saves
 
 Precision = Literal["float32", "tf32", "bfloat16"]
@@ -82,22 +80,12 @@ def bfloat16_is_faster(
         split: the training set.
         batch_size: items per step.
     """
-    some = split.head(STEPS * batch_size)
-    order = torch.arange(len(some))
-    rates = torch.full((steps_per_epoch(len(some), batch_size),), 1e-4)
-    epochs = []
-    for dtype in (torch.float32, torch.bfloat16):
-        state = make_state()
-        state.dtype = dtype
-        epochs.append(TracedEpoch(state, objective, some, batch_size))
-    ratios = []
-    for _ in range(TURNS + 1):
-        float32, bfloat16 = (_seconds(epoch, order, rates) for epoch in epochs)
-        ratios.append(bfloat16 / float32)
-    return statistics.median(ratios[1:]) < MAX_TIME_RATIO
+    states = [make_state(), make_state()]
+    states[1].dtype = torch.bfloat16
 
+    def prepare(steps: int) -> list[Epoch]:
+        some = split.head(steps * batch_size)
+        return [TracedEpoch(state, objective, some, batch_size) for state in states]
 
-def _seconds(epoch: TracedEpoch, order: Tensor, rates: Tensor) -> float:
-    start = time.perf_counter()
-    epoch.run(order, rates, torch.ones_like(rates))
-    return time.perf_counter() - start
+    ratios = [bfloat16 / float32 for float32, bfloat16 in time_steps(prepare)]
+    return statistics.median(ratios) < MAX_TIME_RATIO
