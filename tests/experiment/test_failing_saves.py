@@ -1,5 +1,6 @@
 """A save that fails is tried again, and a run whose folder is renamed goes on in its new place."""
 
+import shutil
 import signal
 import warnings
 from collections.abc import Callable
@@ -9,11 +10,13 @@ import pytest
 import torch
 
 from vae_cli.config import merge
-from vae_cli.errors import InterruptedRunError, VAEError
+from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.experiment.resolve import resolve
 from vae_cli.experiment.run import FinishedRun, train_run
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run, create_run
+from vae_cli.runs.loading import load_for_resume
+from vae_cli.runs.lock import is_locked
 from vae_cli.training import EpochReport
 
 SETTINGS = {
@@ -77,7 +80,7 @@ def test_a_folder_that_is_renamed_is_followed(tmp_path: Path) -> None:
         if report.epoch == 2:
             (tmp_path / "run").rename(tmp_path / "renamed")
 
-    with pytest.warns(UserWarning, match="it is now .*renamed"):
+    with pytest.warns(UserWarning, match="was renamed; it is now .*renamed"):
         finished = train(tmp_path, rename)
     assert finished.run == Run(tmp_path / "renamed")
     assert finished.run.finished
@@ -86,17 +89,58 @@ def test_a_folder_that_is_renamed_is_followed(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_deleted_is_written_again(tmp_path: Path) -> None:
-    import shutil
-
     def delete(report: EpochReport) -> None:
         if report.epoch == 2:
             shutil.rmtree(tmp_path / "run")
 
-    with pytest.warns(UserWarning, match="it is now .*run"):
+    with pytest.warns(UserWarning, match="was deleted; it is now .*run"):
         finished = train(tmp_path, delete)
     assert finished.run.finished
     assert finished.run.config_file.is_file()
     assert finished.run.best.is_file()
+
+
+@pytest.mark.parametrize("state", ["begun", "finished"])
+def test_a_new_run_with_the_name_of_a_deleted_one_is_not_touched(
+    tmp_path: Path, state: str
+) -> None:
+    inside: list[bool] = []
+
+    def replace(report: EpochReport) -> None:
+        if report.epoch == 2:
+            shutil.rmtree(tmp_path / "run")
+            if state == "begun":
+                create_run(merge(("test", SETTINGS)), "run", tmp_path)
+            else:
+                train(tmp_path)
+            inside.append(is_locked(Run(tmp_path / "run")))
+        if report.epoch == 4:
+            inside.append(is_locked(Run(tmp_path / "run-2")))
+
+    with pytest.warns(UserWarning, match="was deleted; it is now .*run-2$"):
+        finished = train(tmp_path, replace)
+    assert finished.run == Run(tmp_path / "run-2")
+    assert finished.run.finished
+    assert load_checkpoint(finished.run.last).facts["epoch"] == 4
+    assert inside == [False, True], "the new place is locked, and the other run is not"
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"config.toml"} if state == "begun" else "samples.png" in names
+
+
+def test_a_run_that_another_process_has_changed_is_not_resumed_from_an_old_state(
+    tmp_path: Path,
+) -> None:
+    calls = iter(range(100))
+    with pytest.raises(InterruptedRunError):
+        train(tmp_path, stopped=lambda: signal.SIGTERM if next(calls) == 3 else None)
+    run = Run(tmp_path / "run")
+    saved, config = load_for_resume(run, [])
+    train_run(run, resolve(config, torch.device("cpu")), saved=saved)
+    before = run.last.read_bytes()
+    with pytest.raises(UsageError, match="another process has changed it in the meantime"):
+        train_run(run, resolve(config, torch.device("cpu")), saved=saved)
+    assert run.last.read_bytes() == before
+    assert run.finished
 
 
 def test_a_signal_when_nothing_can_be_saved_says_so(

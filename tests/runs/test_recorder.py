@@ -155,9 +155,9 @@ def test_a_checkpoint_without_a_digest_is_restored(
     recorder = make_recorder()
     finish_epoch(recorder, 1.0)
     recorder.save()
-    tensors, facts = read_saved(recorder.run)
+    saved = read_saved(recorder.run)
     recorder.rows = []
-    recorder.restore(SavedState(tensors, dataclasses.replace(facts, data_digest="")))
+    recorder.restore(saved._replace(facts=dataclasses.replace(saved.facts, data_digest="")))
     assert len(recorder.rows) == 1
 
 

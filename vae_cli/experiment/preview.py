@@ -20,6 +20,7 @@ def write_previews(recorder: RunRecorder, resolved: Resolved) -> None:
     kind, model = kind_of(resolved.spec), recorder.state.model
     model.load_state_dict(recorder.best_weights())
     model.eval()
+    recorder.find_place()
     reconstructions, samples = recorder.run.previews(kind.suffix)
     test = resolved.test
     originals = test.network_input(test.rows[: kind.preview_items])

@@ -1,7 +1,7 @@
 """Train one run, and leave everything in its directory."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from vae_cli.experiment.resolve import Resolved
 from vae_cli.files import remove_leftovers
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Row
-from vae_cli.runs.loading import SavedState
+from vae_cli.runs.loading import SavedState, require_unchanged
 from vae_cli.runs.lock import locked
 from vae_cli.runs.recorder import RunRecorder
 from vae_cli.training import EpochReport, TrainState, fit
@@ -73,9 +73,12 @@ def train_run(
         NonFiniteLossError: the loss is not finite; the last finite checkpoints remain.
         VAEError: memory is full, a file cannot be written, or the checkpoint does not fit.
     """
-    with locked(run):
+    with ExitStack() as locks:
+        locks.enter_context(locked(run))
+        if saved:
+            require_unchanged(run, saved)
         remove_leftovers(run.path)
-        return _train_locked(run, resolved, saved, report, progress, stopped)
+        return _train_locked(run, resolved, saved, report, progress, stopped, locks)
 
 
 def _train_locked(
@@ -85,10 +88,11 @@ def _train_locked(
     report: Callable[[EpochReport], None],
     progress: Progress,
     stopped: Callable[[], int | None],
+    locks: ExitStack,
 ) -> FinishedRun:
     state = resolved.initial_state()
     apply_precision(resolved.precision, state)
-    recorder = make_recorder(run, resolved, state)
+    recorder = make_recorder(run, resolved, state, locks)
     if signal := stopped():
         if saved is None:
             run.discard()
@@ -117,7 +121,7 @@ def _train_locked(
     return FinishedRun(recorder.run, recorder.rows)
 
 
-def make_recorder(run: Run, resolved: Resolved, state: TrainState) -> RunRecorder:
+def make_recorder(run: Run, resolved: Resolved, state: TrainState, locks: ExitStack) -> RunRecorder:
     """The recorder of a run before its first epoch."""
     return RunRecorder(
         run,
@@ -128,6 +132,7 @@ def make_recorder(run: Run, resolved: Resolved, state: TrainState) -> RunRecorde
         resolved.data_digest,
         state,
         resolved.save_interval,
+        locks,
     )
 
 

@@ -29,10 +29,17 @@ _EMPTY_DIGEST = b"0" * 64
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Tensors by name, and the JSON facts that belong to them."""
+    """Tensors by name, and the JSON facts that belong to them.
+
+    Attributes:
+        tensors: by name.
+        facts: JSON values.
+        digest: SHA-256 of the file that they were read from; empty before they are written.
+    """
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
+    digest: str = ""
 
     def group(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names start with `prefix.`, by the rest of their names."""
@@ -77,7 +84,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if hashlib.sha256(content.replace(digest, _EMPTY_DIGEST, 1)).hexdigest().encode() != digest:
         raise VAEError(f"{path} is damaged: its contents do not match their SHA-256")
     try:
-        return Checkpoint(upgrade(deserialize(content), facts), facts)
+        return Checkpoint(upgrade(deserialize(content), facts), facts, digest.decode())
     except (SafetensorError, ValueError, KeyError) as error:
         raise VAEError(f"{path} is damaged: {error}") from error
 

@@ -139,9 +139,20 @@ def create_run(settings: Config, name: str | None, root: Path = ROOT) -> Run:
     if name is None:
         data = re.sub(r"[^\w.-]", "-", Path(settings.data.name).stem)[:40].lstrip(".-") or "data"
         candidate = f"{data}-{settings.model.network}-{datetime.now():%Y%m%d-%H%M%S}"
-        name = _free_name(candidate, root)
+        name = free_name(candidate, root)
     require_run_name(name)
     run = Run(root / name)
+    make_directory(run, settings)
+    return run
+
+
+def make_directory(run: Run, settings: Config) -> None:
+    """Make a directory that is not there yet, with the config in it.
+
+    Raises:
+        UsageError: it is there already.
+        VAEError: it cannot be made or written.
+    """
     try:
         run.path.mkdir(parents=True)
     except FileExistsError as error:
@@ -153,7 +164,6 @@ def create_run(settings: Config, name: str | None, root: Path = ROOT) -> Run:
     except VAEError:
         run.path.rmdir()  # the name stays free
         raise
-    return run
 
 
 def require_run_name(name: str) -> None:
@@ -166,7 +176,7 @@ def require_run_name(name: str) -> None:
         raise UsageError(f"--name {name}: use letters, digits, dots and dashes")
 
 
-def _free_name(name: str, root: Path) -> str:
-    """The name, with a number if another run took it within the same second."""
+def free_name(name: str, root: Path = ROOT) -> str:
+    """The name, with a number if another run has it."""
     candidates = (f"{name}{suffix}" for suffix in ["", *(f"-{n}" for n in range(2, 100))])
     return next(candidate for candidate in candidates if not (root / candidate).exists())

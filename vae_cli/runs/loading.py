@@ -16,6 +16,7 @@ from vae_cli.model import LatentModel
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, parse_facts
+from vae_cli.runs.header import read_metadata
 from vae_cli.runs.origin import explain_distrust, is_trusted
 
 RESUME_MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}
@@ -49,10 +50,12 @@ class SavedState(NamedTuple):
     Attributes:
         tensors: of the training state, by name.
         facts: the position, the metrics, and what the data were.
+        digest: of the file that it was read from.
     """
 
     tensors: dict[str, Tensor]
     facts: Facts
+    digest: str
 
 
 def load_model(run: Run) -> LoadedModel:
@@ -129,7 +132,19 @@ def load_for_resume(
         )
     build_matching(checkpoint, facts, run.last)
     require_finite(checkpoint, run.last)
-    return SavedState(checkpoint.group("state"), facts), wanted
+    return SavedState(checkpoint.group("state"), facts, checkpoint.digest), wanted
+
+
+def require_unchanged(run: Run, saved: SavedState) -> None:
+    """Check that a run is as it was when its state was read, which was before its lock was taken.
+
+    Raises:
+        UsageError: another process has trained it, or has made it again, in the meantime.
+    """
+    if read_metadata(run.last).get("sha256") != saved.digest:
+        raise UsageError(
+            f"run {run.name} cannot go on: another process has changed it in the meantime"
+        )
 
 
 def require_own(

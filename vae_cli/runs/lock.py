@@ -17,12 +17,14 @@ def locked(run: Run) -> Iterator[None]:
     """Hold the lock of a run.
 
     Raises:
-        UsageError: another process is training the run.
+        UsageError: another process is training the run, or its directory is gone.
     """
     try:
         handle = lock(run.path)
     except BlockingIOError as error:
         raise UsageError(f"run {run.name} is being trained by another process") from error
+    except FileNotFoundError as error:
+        raise UsageError(f"{run.path} is not there any more: it was removed") from error
     try:
         yield
     finally:
@@ -36,4 +38,4 @@ def is_locked(run: Run) -> bool:
         with locked(run):
             return False
     except UsageError:
-        return True
+        return run.path.is_dir()

@@ -9,6 +9,7 @@ import math
 import time
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -18,9 +19,10 @@ from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from vae_cli.runs.directory import Run
+from vae_cli.runs.directory import Run, free_name, make_directory
 from vae_cli.runs.facts import Facts, Position, Row, facts_to_json
 from vae_cli.runs.loading import SavedState
+from vae_cli.runs.lock import locked
 from vae_cli.runs.origin import sign
 from vae_cli.runs.rows import make_row, write_rows
 from vae_cli.training import EpochReport, TrainState
@@ -49,6 +51,7 @@ class RunRecorder:
         best: the state with that figure, if it was reached in this process.
         best_is_written: whether `best.safetensors` is that state.
         inode: identifies the directory, so that it is found again if it is renamed.
+        locks: where the lock of a directory is held that takes the place of a deleted one.
         next_save: when to save next, in seconds of a monotonic clock.
         saved_epoch: the number of complete epochs at the last save; -1 before the first.
     """
@@ -61,6 +64,7 @@ class RunRecorder:
     data_digest: str
     state: TrainState
     interval: SaveInterval
+    locks: ExitStack = field(default_factory=ExitStack)
     rows: list[Row] = field(default_factory=list)
     best_loss: float = math.inf
     best_epoch: int = 0
@@ -185,22 +189,33 @@ class RunRecorder:
         Raises:
             VAEError: a file cannot be written; the file that was there before is unchanged.
         """
-        self._follow_rename()
+        self.find_place()
         self.save_best()
         save_checkpoint(self.run.last, self._copy_state({}))
         write_rows(self.run.metrics_file, self.rows)
         self.next_save = time.monotonic() + self.interval.seconds
         self.saved_epoch = self.state.epoch
 
-    def _follow_rename(self) -> None:
-        """Find the directory if it was renamed during the training, or create it if it is gone."""
+    def find_place(self) -> None:
+        """Find the directory if it was renamed during the training, or make another if it is gone.
+
+        The name of a directory that was deleted may be another run's by now. The inode tells: it
+        is not given to another directory as long as this process has the lock of the old one.
+
+        Raises:
+            VAEError: another directory cannot be made.
+        """
         if self.run.inode == self.inode:
             return
-        self.run = self.run.find_renamed(self.inode) or self.run
-        if self.run.inode != self.inode:
-            self.run.write_config(self.config)
-            self.inode, self.best_is_written = self.run.inode, self.best is None
-        warnings.warn(f"the run's folder has changed; it is now {self.run.path}", stacklevel=2)
+        renamed, root = self.run.find_renamed(self.inode), self.run.path.parent
+        run = renamed or Run(root / free_name(self.run.name, root))
+        if renamed is None:
+            make_directory(run, self.config)
+            self.locks.enter_context(locked(run))
+            self.inode, self.best_is_written = run.inode, self.best is None
+        self.run = run
+        change = "renamed" if renamed else "deleted"
+        warnings.warn(f"the run's folder was {change}; it is now {run.path}", stacklevel=2)
 
     def save_best(self) -> None:
         """Write the best checkpoint if it is new."""
