@@ -22,15 +22,15 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_each_class_is_counted_and_has_a_row_of_examples(use: Use, pixels: Read) -> None:
     found = json.loads(use("data", "--scale", 1, "--columns", 3, "--json").out)
     assert found["shape"] == [1, 28, 28]
-    assert (found["train"], found["test"]) == (60_000, 10_000)
+    assert (found["train"], found["test"], found["copies"]) == (60_000, 10_000, None)
     assert len({row["name"] for row in found["classes"]}) == 10
     assert {(row["train"], row["test"]) for row in found["classes"]} == {(6000, 1000)}
     height, width = pixels("data.png").shape
     assert height == 10 * 29 + 1
     assert width > 3 * 29 + 1, "the names are on the left of the rows"
     table = use("data").out.splitlines()
-    assert table[-2].split() == ["all", "60000", "10000"]
-    assert table[-1] == "data.png"
+    assert table[-3].split() == ["all", "60000", "10000"]
+    assert table[-2:] == ["fashion-mnist: images of 28x28 grey", "data.png"]
 
 
 def test_the_limit_holds_for_both_parts(use: Use) -> None:
@@ -40,10 +40,13 @@ def test_the_limit_holds_for_both_parts(use: Use) -> None:
 
 def test_a_class_with_few_pictures_does_not_shift_those_below_it(here: Path, use: Use) -> None:
     for name, grey, count in (("a", 10, 9), ("b", 120, 2), ("c", 250, 9)):
-        (here / "all" / name).mkdir(parents=True)
+        (here / "all/train" / name).mkdir(parents=True)
         for number in range(count):
-            Image.new("L", (16, 16), grey).save(here / "all" / name / f"{number}.png")
-    use("data", "--data", "all", "--scale", 1, "--columns", 4)
+            Image.new("L", (16, 16), grey).save(here / "all/train" / name / f"{number}.png")
+    (here / "all/test/a").mkdir(parents=True)
+    Image.new("L", (16, 16), 11).save(here / "all/test/a/0.png")
+    said = use("data", "--data", "all", "--scale", 1, "--columns", 4).out
+    assert "all: images of 16x16 grey\n17 of 21 items are copies of others\n" in said
     with Image.open("data.png") as picture:
         edge = picture.width - 4 * 17
         rows = [

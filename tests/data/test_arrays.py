@@ -94,7 +94,7 @@ def test_several_arrays_without_a_known_name_are_refused_with_their_names(tmp_pa
     ],
 )
 def test_a_file_with_two_parts_keeps_them(tmp_path: Path, names: tuple[str, ...]) -> None:
-    train, test = noise(30, 8, 8), noise(10, 8, 8)
+    train, test = np.split(noise(40, 8, 8), [30])
     arrays = (train, np.arange(30) % 3, test, np.arange(10)[:, None] % 4)
     for save, name in ((np.savez, "x.npz"), (None, "x.safetensors")):
         named = dict(zip(names, arrays, strict=True))

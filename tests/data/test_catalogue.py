@@ -19,7 +19,7 @@ from vae_cli.data.catalogue import (
     open_dataset,
     open_dataset_for,
 )
-from vae_cli.data.dataset import Dataset, Spec, ignore_progress
+from vae_cli.data.dataset import Dataset, PictureRules, Spec, ignore_progress
 from vae_cli.data.downloads import Downloaded
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.folder import PictureFolder
@@ -57,6 +57,10 @@ def make_pictures(folder: Path, count: int = 24) -> None:
 def open_name(name: str, **options: object) -> Dataset:
     settings = {"test_fraction": 0.61, "progress": ignore_progress} | options
     return open_dataset(find_source(name), **settings)  # type: ignore[arg-type]
+
+
+def open_pictures(name: str, **rules: int) -> Dataset:
+    return open_name(name, pictures=PictureRules(**rules))
 
 
 # ---------------------------------------------------------------------- what a name means
@@ -199,21 +203,21 @@ def test_there_is_no_warning_if_the_folder_is_named_by_its_path(here: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "options", [{"image_size": 32}, {"channels": "rgb"}, {"image_size": 32, "channels": "grey"}]
+    "options", [{"image_size": 32}, {"channels": 3}, {"image_size": 32, "channels": 1}]
 )
 @pytest.mark.parametrize("name", ["fashion-mnist", "mnist", "x.npy", "t.csv"])
 def test_size_and_channels_are_refused_for_anything_but_a_folder(
-    name: str, options: dict[str, object]
+    name: str, options: dict[str, int]
 ) -> None:
     with pytest.raises(
         UsageError, match=f"--image-size and --channels are for folders, not {name}"
     ):
-        open_name(name, **options)
+        open_pictures(name, **options)
 
 
 def test_size_and_channels_of_a_folder_are_used() -> None:
-    assert open_name("photos", image_size=20, channels="rgb").spec.shape == (3, 20, 20)
-    assert open_name("photos", channels="grey").spec.shape == (1, 16, 16)
+    assert open_pictures("photos", image_size=20, channels=3).spec.shape == (3, 20, 20)
+    assert open_pictures("photos", channels=1).spec.shape == (1, 16, 16)
 
 
 def test_the_test_fraction_is_used() -> None:

@@ -94,16 +94,16 @@ def raise_at(monkeypatch: pytest.MonkeyPatch, names: set[str], error: BaseExcept
     load = ImageFile.ImageFile.load
     last: dict[int, str] = {}  # the file that each thread has opened
 
-    def read_bytes(path: Path) -> bytes:
+    def read_file(path: Path, limit: int) -> bytes:
         last[threading.get_ident()] = path.name
-        return path.open("rb").read()
+        return path.read_bytes()
 
     def failing(self: ImageFile.ImageFile) -> object:
         if last.get(threading.get_ident()) in names:
             raise error
         return load(self)
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(decoding, "read_file", read_file)
     monkeypatch.setattr(ImageFile.ImageFile, "load", failing)
 
 

@@ -1,30 +1,38 @@
 """A folder of pictures: which are found, what is derived from them, and how often they are read."""
 
+import dataclasses
 import itertools
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from vae_cli.data import folder
-from vae_cli.data.dataset import Spec, ignore_progress
+from vae_cli.data.dataset import PictureRules, Spec, Split, ignore_progress
 from vae_cli.data.folder import PictureFolder
+from vae_cli.data.held_out import count_copies, hash_to_unit_interval
 from vae_cli.errors import UsageError
 
 ORANGE = (200, 100, 50)
 
 
-def open_folder(path: Path, **changes: object) -> PictureFolder:
-    settings = {"image_size": 0, "channels": 0, "test_fraction": 0.5, "progress": ignore_progress}
-    return PictureFolder(path, **(settings | changes))  # type: ignore[arg-type]
+RULES = {one.name for one in dataclasses.fields(PictureRules)}
 
 
-def make_pictures(path: Path, count: int, size: tuple[int, int] = (40, 30)) -> Path:
-    """Pictures of noise, the same in every call."""
+def open_folder(path: Path, **changes: Any) -> PictureFolder:
+    rules = PictureRules(**{name: value for name, value in changes.items() if name in RULES})
+    settings = {"test_fraction": 0.5, "progress": ignore_progress}
+    others = {name: value for name, value in changes.items() if name not in RULES}
+    return PictureFolder(path, rules=rules, **(settings | others))
+
+
+def make_pictures(path: Path, count: int, size: tuple[int, int] = (40, 30), first: int = 0) -> Path:
+    """Pictures of noise with the numbers from `first`, the same in every call."""
     path.mkdir(parents=True, exist_ok=True)
-    for number in range(count):
+    for number in range(first, first + count):
         random = np.random.default_rng(number)
         pixels = random.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
         Image.fromarray(pixels).save(path / f"{number:03}.png")
@@ -66,9 +74,9 @@ def test_a_single_sub_folder_is_no_class(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("test_folder", ["test", "val", "valid", "validation"])
 def test_folders_named_train_and_test_are_the_two_parts(tmp_path: Path, test_folder: str) -> None:
-    for part, count in (("train", 4), (test_folder, 2)):
+    for part, count, first in (("train", 4, 0), (test_folder, 2, 10)):
         for name in ("cat", "dog"):
-            make_pictures(tmp_path / part / name, count)
+            make_pictures(tmp_path / part / name, count, first=first)
     dataset = open_folder(tmp_path)
     assert dataset.spec.classes == ("cat", "dog")
     assert len(dataset.train()) == 8
@@ -92,6 +100,55 @@ def test_adding_pictures_moves_none_from_one_part_to_the_other(tmp_path: Path) -
     after = held_out_by_item()
     assert len(after) > len(before)
     assert all(after[item] == held_out for item, held_out in before.items())
+
+
+def values(split: Split) -> list[bytes]:
+    """The pixels of each item of a part."""
+    return [item.numpy().tobytes() for item in split.items[split.rows]]
+
+
+def test_equal_pictures_are_in_the_same_part_in_every_format_and_class(tmp_path: Path) -> None:
+    make_pictures(tmp_path / "a", 30, (16, 16))
+    make_pictures(tmp_path / "b/copies", 20, (16, 16))
+    for number in range(10):
+        with Image.open(tmp_path / f"a/{number:03}.png") as picture:
+            picture.save(tmp_path / f"b/{number:03}.bmp")
+    dataset = open_folder(tmp_path, image_size=16)
+    train, test = dataset.train(), dataset.test()
+    assert (len(train) + len(test), count_copies([train, test])) == (60, 30)
+    assert min(len(train), len(test)) > 0
+    assert not set(values(train)) & set(values(test))
+    again = open_folder(tmp_path, image_size=16)
+    assert again.test().rows.equal(test.rows), "the hashes come from the cache"
+
+
+def test_a_run_of_an_earlier_version_keeps_the_parts_that_the_names_decided(tmp_path: Path) -> None:
+    make_pictures(tmp_path, 40)
+    dataset = open_folder(tmp_path, version=1)
+    hashes = {name: hash_to_unit_interval(name.encode()) for name in dataset.names(dataset.test())}
+    assert all(value < 0.5 for value in hashes.values())
+    assert list(hashes) == sorted(hashes, key=lambda name: hashes[name])
+    assert all(hash_to_unit_interval(n.encode()) >= 0.5 for n in dataset.names(dataset.train()))
+    now = open_folder(tmp_path)
+    assert now.names(now.test()) != list(hashes)
+
+
+def test_test_pictures_that_are_in_the_training_folder_as_well_are_counted(tmp_path: Path) -> None:
+    make_pictures(tmp_path / "train", 6)
+    make_pictures(tmp_path / "test", 4)
+    make_pictures(tmp_path / "test", 2, (40, 40))
+    with pytest.warns(UserWarning, match=r"2 of 4 test items are in the training set as well"):
+        open_folder(tmp_path).train()
+
+
+def test_pictures_that_are_all_equal_are_refused_or_named(tmp_path: Path) -> None:
+    for name in ("train/a", "train/b", "test/a"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (16, 16), 255).save(tmp_path / f"{name}.png")
+    with pytest.warns(UserWarning, match="all items are equal"):
+        open_folder(tmp_path).train()
+    with pytest.raises(UsageError, match="all of them are equal"):
+        open_folder(tmp_path / "train").train()
 
 
 def test_an_empty_folder_is_refused_with_the_extensions_that_are_read(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vae_cli.data import scan
+from vae_cli.data import decoding, scan
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.data.folder import PictureFolder
 from vae_cli.data.scan import scan_pictures
@@ -41,19 +41,19 @@ def read(path: Path) -> tuple[list[str], list[str]]:
 @pytest.fixture
 def break_reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[set[str], int], None]]:
     """Let the system refuse to read the files with some names, until it is called with none."""
-    real, names, numbers = Path.read_bytes, set[str](), [0]
+    real, names, numbers = decoding.read_file, set[str](), [0]
 
-    def read_bytes(path: Path) -> bytes:
+    def read_file(path: Path, limit: int) -> bytes:
         if path.name in names:
             raise OSError(numbers[0], os.strerror(numbers[0]), str(path))
-        return real(path)
+        return real(path, limit)
 
     def break_them(broken: set[str], number: int = 0) -> None:
         names.clear()
         names.update(broken)
         numbers[0] = number
 
-    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    monkeypatch.setattr(decoding, "read_file", read_file)
     return break_them
 
 

@@ -1,13 +1,20 @@
 """Checkpoints of earlier versions: the names that they had, and what is made of them."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from support import Use
 from torch import Tensor
 
+from vae_cli import load
 from vae_cli.build import build_state
 from vae_cli.config import merge
 from vae_cli.model import NegativeELBO
-from vae_cli.runs.checkpoint import matches
+from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
+from vae_cli.runs.directory import Run
 from vae_cli.runs.upgrade import upgrade
 from vae_cli.training import TrainState, loss_and_gradients
 
@@ -74,3 +81,32 @@ def test_a_table_of_schema_1_fits_the_model_of_today() -> None:
 def test_a_state_of_today_is_left_as_it_is() -> None:
     tensors = {f"state.{name}": t for name, t in trained_state(SHAPES["images"]).tensors().items()}
     assert upgrade(tensors, {"schema": 3}) is tensors
+
+
+def make_pictures(folder: Path) -> None:
+    """Forty different pictures, and a copy of each of them."""
+    folder.mkdir()
+    for number in range(80):
+        pixels = np.random.default_rng(number % 40).integers(0, 256, (16, 16), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+
+
+def as_schema_3(run: Run) -> None:
+    """Take out of the files of a run what its version did not know."""
+    for path in (run.best, run.last):
+        saved = load_checkpoint(path)
+        del saved.facts["config"]["data"]["rules"]
+        save_checkpoint(path, Checkpoint(saved.tensors, saved.facts | {"schema": 3}))
+
+
+def test_a_run_of_schema_3_keeps_its_test_pictures_and_is_resumed(use: Use) -> None:
+    make_pictures(Path("photos"))
+    words = ("train", "--data", "photos", "--model", "mlp", "--hidden", 8, "--latent-dim", 2, "-q")
+    use(*words, "--set", "data.rules=1", "--epochs", 1, "--name", "old")
+    before = load("old").held_out()
+    as_schema_3(Run(Path("runs/old")))
+    assert load("old").held_out().rows.equal(before.rows)
+    use("train", "--resume", "old", "--epochs", 2, "-q")
+    assert load("old").settings.data.rules == 1
+    use(*words, "--epochs", 1, "--name", "new")
+    assert not load("new").held_out().rows.equal(before.rows)

@@ -60,7 +60,9 @@ def training_part(model: TrainedModel, train: Split) -> Split:
     """The part of its training set that a run was really trained on."""
     data = model.settings.data
     part = train.head(data.limit or None)
-    return divide_for_validation(part, data.validation)[0] if data.validation else part
+    if not data.validation:
+        return part
+    return divide_for_validation(part, data.validation, copies_together=data.rules > 1)[0]
 
 
 def prepare(model: TrainedModel, split: Split) -> Split:

@@ -12,7 +12,7 @@ from torch import Tensor
 from vae_cli.config import Config
 from vae_cli.data.binarization import binarize
 from vae_cli.data.catalogue import open_dataset_for, require_present
-from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress
+from vae_cli.data.dataset import Dataset, PictureRules, Progress, Spec, Split, ignore_progress
 from vae_cli.errors import UsageError
 from vae_cli.items.choice import kind_of
 from vae_cli.items.kind import ItemKind
@@ -91,4 +91,10 @@ class LoadedRun(ABC):
         if name is None:
             raise UsageError(explain_distrust(self.name, config.name, flag))
         require_present(name, f"run {self.name}: its data")
-        return open_dataset_for(self.spec, name, progress, test_fraction=config.test_fraction)
+        return open_dataset_for(
+            self.spec,
+            name,
+            progress,
+            test_fraction=config.test_fraction,
+            pictures=PictureRules(version=config.rules),
+        )

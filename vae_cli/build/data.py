@@ -1,8 +1,8 @@
 """The data set that a config names."""
 
 from vae_cli.config import DataConfig
-from vae_cli.data.catalogue import find_source, open_dataset
-from vae_cli.data.dataset import Dataset, Progress, TableRules
+from vae_cli.data.catalogue import CHANNELS, find_source, open_dataset
+from vae_cli.data.dataset import Dataset, PictureRules, Progress, TableRules
 
 
 def build_dataset(config: DataConfig, progress: Progress, flag: str) -> Dataset:
@@ -19,9 +19,12 @@ def build_dataset(config: DataConfig, progress: Progress, flag: str) -> Dataset:
     """
     return open_dataset(
         find_source(config.name, flag),
-        image_size=config.image_size,
-        channels=config.channels,
         test_fraction=config.test_fraction,
+        pictures=PictureRules(
+            image_size=config.image_size,
+            channels=CHANNELS[config.channels],
+            version=config.rules,
+        ),
         rules=TableRules(config.label, config.drop, config.missing),
         progress=progress,
     )

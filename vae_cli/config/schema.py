@@ -94,6 +94,14 @@ class DataConfig:
             "it, and the test set is not looked at."
         ),
     ] = 0.0
+    rules: Annotated[
+        int,
+        Interval(ge=1, le=2),
+        Setting(
+            "Version of the rules by which data are read and divided; runs of an earlier vae keep "
+            "theirs."
+        ),
+    ] = 2
 
 
 @section

@@ -1,7 +1,7 @@
 """Arrays as data sets: `(N, H, W)`, `(N, H, W, C)` and `(N, C, H, W)` are images, `(N, D)` rows."""
 
-import collections
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import final
 
@@ -12,7 +12,7 @@ from vae_cli.data.array_files import read_array_file
 from vae_cli.data.array_labels import read_labels
 from vae_cli.data.budget import require_items, require_memory
 from vae_cli.data.dataset import Spec, Split, UndividedDataset
-from vae_cli.data.held_out import divide
+from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
 from vae_cli.data.table_columns import default_columns
 from vae_cli.errors import UsageError
 
@@ -60,16 +60,18 @@ class Arrays(UndividedDataset):
         Raises:
             UsageError: a value is out of range, or one of the parts would be empty.
         """
-        parts = [Split.whole(*part) for part in zip(self.items, self.labels, strict=True)]
-        chunks = [read_validated(items, self.path) for items in self.items]
+        parts = [
+            replace(Split.whole(items, labels), hashes=hash_keys(read_keys(items, self.path)))
+            for items, labels in zip(self.items, self.labels, strict=True)
+        ]
         if len(parts) == 1:
-            keys = (row.tobytes() for some in chunks[0] for row in some.contiguous().numpy())
-            halves = divide(keys, self.test_fraction, self.spec.name)
-            parts = [parts[0].take(rows) for rows in halves]
-        else:
-            for some in chunks:
-                collections.deque(some, maxlen=0)  # to validate its values
+            (whole,) = parts
+            assert whole.hashes is not None
+            halves = divide(whole.hashes, self.test_fraction, self.spec.name)
+            parts = [whole.take(rows) for rows in halves]
         train, test = parts
+        if self.test_fraction:  # or else they are for a model that has learned already
+            warn_of_copies(train, test)
         return train, test
 
 
@@ -120,8 +122,8 @@ def fit_to_spec(items: Tensor, spec: Spec) -> Tensor:
     return items
 
 
-def read_validated(items: Tensor, path: Path) -> Iterator[Tensor]:
-    """The items in chunks, after their values were validated.
+def read_keys(items: Tensor, path: Path) -> Iterator[bytes]:
+    """The bytes of each item, after its values were validated.
 
     Raises:
         UsageError: a value is out of range.
@@ -129,7 +131,7 @@ def read_validated(items: Tensor, path: Path) -> Iterator[Tensor]:
     for start in range(0, len(items), CHUNK_ITEMS):
         some = items[start : start + CHUNK_ITEMS]
         require_valid_values(some, path, start)
-        yield some
+        yield from (row.tobytes() for row in some.contiguous().numpy())
 
 
 def require_valid_values(items: Tensor, source: object, first_row: int = 0) -> None:

@@ -18,7 +18,7 @@ from vae_cli.errors import UsageError
 from vae_cli.files import exists, is_folder, require_file_or_folder
 
 if TYPE_CHECKING:
-    from vae_cli.data.dataset import Dataset, Progress, Spec, TableRules
+    from vae_cli.data.dataset import Dataset, PictureRules, Progress, Spec, TableRules
 
 BUILT_IN_NAMES = ("fashion-mnist", "shapes", "shapes-32", *SOURCES)
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
@@ -109,9 +109,8 @@ def require_present(name: str, label: str) -> None:
 def open_dataset(
     source: DataSource,
     *,
-    image_size: int = 0,
-    channels: str = "auto",
     test_fraction: float,
+    pictures: "PictureRules | None" = None,
     rules: "TableRules | None" = None,
     like: "Spec | None" = None,
     progress: "Progress",
@@ -120,9 +119,8 @@ def open_dataset(
 
     Args:
         source: what to open.
-        image_size: height and width of a folder's pictures in pixels; 0 derives them.
-        channels: `auto`, `grey` or `rgb`, of a folder's pictures.
         test_fraction: the expected share of the items that is held out.
+        pictures: how the pictures of a folder are read and divided.
         rules: the columns of a table that are not learned, and what to do about missing values.
         like: what a model learned; pictures and columns are fitted to it.
         progress: called with what was read so far and the total, in pictures or in mebibytes.
@@ -132,25 +130,21 @@ def open_dataset(
         VAEError: the cache cannot be written, or a download fails.
     """
     path = Path(source.name)
-    from vae_cli.data.dataset import TableRules
+    from vae_cli.data.dataset import PictureRules, TableRules
 
+    pictures = pictures or PictureRules()
     if source.kind is not SourceKind.TABLE and (rules or TableRules()) != TableRules():
         raise UsageError(f"--label, --drop and --missing are for tables, not {source.name}")
     if source.kind is SourceKind.FOLDER:
         from vae_cli.data.folder import PictureFolder
 
         return PictureFolder(
-            path,
-            image_size=image_size,
-            channels=CHANNELS[channels],
-            like=like,
-            test_fraction=test_fraction,
-            progress=progress,
+            path, rules=pictures, like=like, test_fraction=test_fraction, progress=progress
         )
     if source.kind is SourceKind.BUILT_IN and exists(source.name):
         taken = f"{source.name} is the built-in data set"
         warnings.warn(f"{taken}; ./{source.name} names what is in this folder", stacklevel=2)
-    if image_size or channels != "auto":
+    if pictures.image_size or pictures.channels:
         raise UsageError(f"--image-size and --channels are for folders, not {source.name}")
     match source.kind:
         case SourceKind.TABLE:
@@ -168,7 +162,12 @@ def open_dataset(
 
 
 def open_dataset_for(
-    spec: "Spec", name: str, progress: "Progress", *, test_fraction: float = 0.0
+    spec: "Spec",
+    name: str,
+    progress: "Progress",
+    *,
+    test_fraction: float = 0.0,
+    pictures: "PictureRules | None" = None,
 ) -> "Dataset":
     """Open data for a trained model.
 
@@ -178,6 +177,7 @@ def open_dataset_for(
         progress: called with what was read so far and the total, in pictures or in mebibytes.
         test_fraction: the expected share of the items that is held out; with 0, all items are in
             one part, unless the data have two.
+        pictures: how the pictures of a folder are divided.
 
     Raises:
         UsageError: there is no such source, or its items do not fit the model.
@@ -188,7 +188,9 @@ def open_dataset_for(
         raise UsageError(f"{name} is a folder, but {spec.name} is of vectors")
     if source.kind is SourceKind.TABLE and spec.is_image:
         raise UsageError(f"{name} is a table, but {spec.name} is of images")
-    dataset = open_dataset(source, test_fraction=test_fraction, like=spec, progress=progress)
+    dataset = open_dataset(
+        source, test_fraction=test_fraction, pictures=pictures, like=spec, progress=progress
+    )
     spec.require_shape(dataset.spec.shape, name)
     return dataset
 

@@ -38,6 +38,22 @@ class TableRules:
 
 
 @dataclass(frozen=True)
+class PictureRules:
+    """How the pictures of a folder are read and divided.
+
+    Attributes:
+        image_size: height and width in pixels; 0 derives them.
+        channels: 1 for grey, 3 for RGB; 0 derives them.
+        version: of the rules. With 2, equal pictures are in the same part; with 1, as in runs of
+            earlier versions, the names decide.
+    """
+
+    image_size: int = 0
+    channels: int = 0
+    version: int = 2
+
+
+@dataclass(frozen=True)
 class Spec:
     """What the items of a data set are. A checkpoint keeps it, so it can be used without the data.
 
@@ -85,12 +101,14 @@ class Split:
         rows: int64 `(N,)`, the indices of the items that belong to this part, in its order.
         labels: int64 `(N,)`, indices into the data set's classes; `(0,)` if unknown.
         standardize: makes rows of a table `(B, D)` what the network takes; None for images.
+        hashes: float64 `(N,)` in [0, 1), the same for equal items; None if they are not known.
     """
 
     items: Tensor
     rows: Tensor
     labels: Tensor
     standardize: Callable[[Tensor], Tensor] | None = None
+    hashes: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -103,12 +121,14 @@ class Split:
 
     def head(self, count: int | None) -> "Split":
         """The first `count` items; None means all."""
-        return replace(self, rows=self.rows[:count], labels=self.labels[:count])
+        hashes = None if self.hashes is None else self.hashes[:count]
+        return replace(self, rows=self.rows[:count], labels=self.labels[:count], hashes=hashes)
 
     def take(self, order: Tensor) -> "Split":
         """The items at these places of the part, int64 `(M,)`, in their order."""
         labels = self.labels[order] if len(self.labels) else self.labels
-        return replace(self, rows=self.rows[order], labels=labels)
+        hashes = None if self.hashes is None else self.hashes[order]
+        return replace(self, rows=self.rows[order], labels=labels, hashes=hashes)
 
     def network_input(self, rows: Tensor) -> Tensor:
         """What a network takes for the items at `rows`, int64 indices into `items`: float32."""

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 
 from vae_cli.data.cache import Unfinished, cache_folder, cached_tensor
-from vae_cli.data.dataset import Progress, Spec, Split, UndividedDataset
+from vae_cli.data.dataset import PictureRules, Progress, Spec, Split, UndividedDataset
 from vae_cli.data.decoding import UnreadPictureError, decoders_silenced, read_header
-from vae_cli.data.held_out import divide
+from vae_cli.data.held_out import divide, hash_keys, hash_to_unit_interval, warn_of_copies
 from vae_cli.data.picture import GREY_MODES, decode_picture
 from vae_cli.data.scan import explain_left_out, scan_pictures
 from vae_cli.errors import UsageError
@@ -26,7 +26,8 @@ from vae_cli.files import write_bytes
 BACKGROUND = 255  # white behind transparent pixels: most such pictures are made for a white page
 MAX_HEADERS = 256  # pictures whose headers are read to choose size and channels
 SIZES = (16, 28, 32, 64)  # pixels; a larger size is for the user to choose
-VERSION = 2  # of the decoded pixels; a change makes every folder be decoded again
+DEFAULT_RULES = PictureRules()
+VERSION = 3  # of the decoded pixels and their facts; a change makes every folder be decoded again
 
 
 @final
@@ -34,13 +35,12 @@ class PictureFolder(UndividedDataset):
     """All pictures in a folder and its sub-folders.
 
     Size and channels are derived from the pictures unless they are given. Folders named `train` and
-    `test` are the two parts; without them, a hash of each item's name decides. If every picture is
-    in a sub-folder, the sub-folders are the classes.
+    `test` are the two parts; without them, a hash of each item's pixels decides. If every picture
+    is in a sub-folder, the sub-folders are the classes.
 
     Args:
         path: the folder.
-        image_size: height and width in pixels; 0 derives them.
-        channels: 1 for grey, 3 for RGB; 0 derives them.
+        rules: how the pictures are read and divided.
         like: a spec whose shape, background and cropping are used instead.
         test_fraction: the expected share of the pictures that is held out.
         progress: called with the number of pictures decoded so far and the total.
@@ -53,18 +53,19 @@ class PictureFolder(UndividedDataset):
         self,
         path: Path,
         *,
-        image_size: int = 0,
-        channels: int = 0,
+        rules: PictureRules = DEFAULT_RULES,
         like: Spec | None = None,
         test_fraction: float,
         progress: Progress,
     ) -> None:
         self.path, self.test_fraction, self.progress = path, test_fraction, progress
+        self.version = rules.version
         self.files, self.warning = scan_pictures(path)
-        if like is None and not (image_size and channels):
-            size, bands = derive_size([path / file.name for file in self.files])
-            image_size, channels = image_size or size, channels or bands
-        spec = like or Spec("", (channels, image_size, image_size), (), BACKGROUND, cropped=True)
+        size, channels = rules.image_size, rules.channels
+        if like is None and not (size and channels):
+            derived = derive_size([path / file.name for file in self.files])
+            size, channels = size or derived[0], channels or derived[1]
+        spec = like or Spec("", (channels, size, size), (), BACKGROUND, cropped=True)
         tops = {file.parts[:1] for file in self.files}
         classes = sorted(top[0] for top in tops if top)
         classes = [] if () in tops or len(classes) == 1 else classes
@@ -79,23 +80,24 @@ class PictureFolder(UndividedDataset):
         """
         key = self._cache_key()
         shape = (len(self.files), *self.spec.shape)
-        pixels, failures = cached_tensor(
+        pixels, facts = cached_tensor(
             key, shape, self._decode_all, self.progress, refill=self._decode_unread
         )
-        reasons: dict[str, str] = failures["damaged"] | failures["unread"]
+        reasons: dict[str, str] = facts["damaged"] | facts["unread"]
         if self.warning:
             warnings.warn(self.warning, stacklevel=2)
         if reasons:
             log = cache_folder() / f"{key}.log"
-            again = f"; the next start tries {len(failures['unread']):,} of them again"
-            where = f"{log} names them{again if failures['unread'] else ''}"
+            again = f"; the next start tries {len(facts['unread']):,} of them again"
+            where = f"{log} names them{again if facts['unread'] else ''}"
             lines = [reasons[row] for row in sorted(reasons, key=int)]
             warning = explain_left_out(self.path, len(self.files), lines, where)
             text = "".join(f"{line}\n" for line in lines)
             write_bytes(log, text.encode(errors="backslashreplace"))
             warnings.warn(warning, stacklevel=2)
         rows = [row for row in range(len(self.files)) if str(row) not in reasons]
-        return self._parts(pixels, rows)
+        hashes = torch.tensor([facts["hashes"][row] for row in rows], dtype=torch.float64)
+        return self._parts(Split(pixels, torch.tensor(rows), self._labels(rows), hashes=hashes))
 
     def _cache_key(self) -> str:
         """A name for the decoded pixels that changes with anything that decides about them."""
@@ -109,44 +111,52 @@ class PictureFolder(UndividedDataset):
         """The paths of a part's pictures, relative to the folder."""
         return [self.files[row].name for row in split.rows.tolist()]
 
-    def _parts(self, pixels: torch.Tensor, rows: list[int]) -> tuple[Split, Split]:
-        """The folder's own two parts if it has them, or else those that the names decide."""
-        files = [self.files[row] for row in rows]
+    def _labels(self, rows: list[int]) -> torch.Tensor:
+        """The class of each picture, int64 `(N,)`; `(0,)` if there are no classes."""
         numbers = {name: number for number, name in enumerate(self.spec.classes)}
-        known = [numbers[file.parts[0]] for file in files] if numbers else []
-        labels, where = torch.tensor(known, dtype=torch.int64), torch.tensor(rows)
+        known = [numbers[self.files[row].parts[0]] for row in rows] if numbers else []
+        return torch.tensor(known, dtype=torch.int64)
+
+    def _parts(self, whole: Split) -> tuple[Split, Split]:
+        """The folder's own two parts if it has them, or else those that the hashes decide."""
+        files = [self.files[row] for row in whole.rows.tolist()]
         held_out = torch.tensor([file.held_out for file in files])
         if held_out.any() and not held_out.all():
             parts = (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
+        elif self.version == 1:
+            names = hash_keys(file.name.encode(errors="surrogateescape") for file in files)
+            parts = divide(names, self.test_fraction, self.spec.name)
         else:
-            keys = [file.name.encode(errors="surrogateescape") for file in files]
-            parts = divide(keys, self.test_fraction, self.spec.name)
-        train, test = (
-            Split(pixels, where[part], labels[part] if numbers else labels) for part in parts
-        )
+            assert whole.hashes is not None
+            parts = divide(whole.hashes, self.test_fraction, self.spec.name)
+        train, test = map(whole.take, parts)
+        if self.test_fraction:  # or else they are for a model that has learned already
+            warn_of_copies(train, test)
         return train, test
 
     def _decode_all(self, pixels: np.ndarray) -> Any:
-        """Decode every picture into its row; returns the reasons why some failed, by row."""
-        return self._decode(pixels, range(len(self.files)), {})
+        """Decode every picture into its row; returns their hashes and why some failed."""
+        count = len(self.files)
+        return self._decode(pixels, range(count), {"damaged": {}, "hashes": [0.0] * count})
 
-    def _decode_unread(self, pixels: np.ndarray, failures: Any) -> Any:
+    def _decode_unread(self, pixels: np.ndarray, facts: Any) -> Any:
         """Decode those pictures that the system could not read before."""
-        return self._decode(pixels, list(map(int, failures["unread"])), failures["damaged"])
+        return self._decode(pixels, list(map(int, facts["unread"])), facts)
 
-    def _decode(self, pixels: np.ndarray, rows: Sequence[int], damaged: dict[str, str]) -> Any:
+    def _decode(self, pixels: np.ndarray, rows: Sequence[int], known: Any) -> Any:
         """Decode some pictures into their rows.
 
         Args:
             pixels: uint8 `(N, C, H, W)`.
             rows: the numbers of the pictures.
-            damaged: the reasons why other pictures failed, by row.
+            known: the facts about the other pictures.
 
         Returns:
-            The reasons why pictures failed, by row: in `damaged` those about their contents, which
-            are final, and in `unread` the others.
+            The hash of the pixels of each picture in `hashes`, and the reasons why pictures failed,
+            by row: in `damaged` those about their contents, which are final, and in `unread` the
+            others.
         """
-        failures: dict[str, dict[str, str]] = {"damaged": dict(damaged), "unread": {}}
+        damaged, unread, hashes = dict(known["damaged"]), {}, list(known["hashes"])
 
         def decode(number: int) -> None:
             row, spec = rows[number], self.spec
@@ -156,13 +166,15 @@ class PictureFolder(UndividedDataset):
                     path, spec.shape, background=spec.background, crop=spec.cropped
                 )
                 pixels[row] = picture.pixels.numpy()
+                hashes[row] = hash_to_unit_interval(pixels[row].tobytes())
             except UnreadPictureError as error:
-                failures["unread"][str(row)] = str(error)
+                unread[str(row)] = str(error)
             except UsageError as error:
-                failures["damaged"][str(row)] = str(error)
+                damaged[str(row)] = str(error)
 
         map_in_threads(decode, len(rows), self.progress)
-        return Unfinished(failures) if failures["unread"] else failures
+        facts = {"damaged": damaged, "unread": unread, "hashes": hashes}
+        return Unfinished(facts) if unread else facts
 
 
 def map_in_threads(work: Callable[[int], None], count: int, progress: Progress) -> None:

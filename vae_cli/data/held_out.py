@@ -6,7 +6,8 @@ fixed shuffle: the first hundred items are a random sample of the part.
 """
 
 import hashlib
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -23,18 +24,22 @@ def hash_to_unit_interval(key: bytes) -> float:
     return int.from_bytes(hashlib.blake2b(key, digest_size=6).digest(), "big") / 2**48
 
 
-def divide(keys: Iterable[bytes], test_fraction: float, name: str) -> tuple[Tensor, Tensor]:
+def hash_keys(keys: Iterable[bytes]) -> Tensor:
+    """The hash of each key: float64 `(N,)`."""
+    return torch.from_numpy(np.fromiter(map(hash_to_unit_interval, keys), np.float64))
+
+
+def divide(hashes: Tensor, test_fraction: float, name: str) -> tuple[Tensor, Tensor]:
     """The rows to train on and the rows held out, int64, each in the order of the hashes.
 
     Args:
-        keys: one per item.
+        hashes: one per item, float64 `(N,)` in [0, 1).
         test_fraction: the expected share of the second part; 0 keeps all items in their order.
         name: the name of the data set, for the error message.
 
     Raises:
         UsageError: one of the parts would be empty; the message says what would work.
     """
-    hashes = torch.from_numpy(np.fromiter(map(hash_to_unit_interval, keys), np.float64))
     if test_fraction == 0:
         return torch.arange(len(hashes)), torch.arange(0)
     order = hashes.argsort(stable=True)
@@ -48,21 +53,68 @@ def divide(keys: Iterable[bytes], test_fraction: float, name: str) -> tuple[Tens
     return order[count:], order[:count]
 
 
-def divide_for_validation(train: Split, fraction: float) -> tuple[Split, Split]:
+def are_equal(hashes: Tensor) -> bool:
+    """Whether there are several items, and all of them are equal."""
+    return len(hashes) > 1 and bool((hashes == hashes[0]).all())
+
+
+def count_copies(splits: Sequence[Split]) -> int | None:
+    """How many items are equal to another one before them; None if that is not known."""
+    hashes = [split.hashes for split in splits if split.hashes is not None]
+    if len(hashes) < len(splits):
+        return None
+    together = torch.cat(hashes)
+    return len(together) - len(together.unique())
+
+
+def warn_of_copies(train: Split, test: Split) -> None:
+    """Warn if test items are in the training set as well, or if all items are equal."""
+    if train.hashes is None or test.hashes is None:
+        return
+    if are_equal(torch.cat([train.hashes, test.hashes])):
+        warnings.warn("all items are equal: nothing can be learned", stacklevel=2)
+    elif count := int(torch.isin(test.hashes, train.hashes).sum()):
+        warnings.warn(
+            f"{count:,} of {len(test):,} test items are in the training set as well: the "
+            "figures of the test set are too good",
+            stacklevel=2,
+        )
+
+
+def divide_for_validation(
+    train: Split, fraction: float, *, copies_together: bool
+) -> tuple[Split, Split]:
     """Divide a training set after a shuffle: the items to train on, and those for validation.
+
+    Args:
+        train: the training set.
+        fraction: the share of it that is kept for validation.
+        copies_together: whether equal items are in the same part, if they are known.
 
     Raises:
         UsageError: one of the parts would be empty.
     """
-    count = round(fraction * len(train))
+    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
+    is_kept = torch.zeros(len(train), dtype=torch.bool)
+    is_kept[order[len(train) - round(fraction * len(train)) :]] = True
+    if copies_together and train.hashes is not None:
+        is_kept = is_kept[first_copies(train.hashes)]
+    count = int(is_kept.sum())
     if count in {0, len(train)}:
         raise UsageError(
             f"data.validation = {fraction} keeps {count} of {len(train)} training items: "
             "choose another fraction"
         )
-    order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
-    rest, kept = order[:-count], order[-count:]
-    return train.take(rest), train.take(kept)
+    kept = is_kept[order]
+    return train.take(order[~kept]), train.take(order[kept])
+
+
+def first_copies(hashes: Tensor) -> Tensor:
+    """The place of the first item that is equal to each item, int64 `(N,)`."""
+    values, groups = hashes.unique(return_inverse=True)
+    places = torch.arange(len(hashes))
+    first = torch.full((len(values),), len(hashes)).scatter_reduce(0, groups, places, "amin")
+    return first[groups]
 
 
 def _remedy(hashes: Tensor, test_fraction: float) -> str:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.dataset import Spec, Split, UndividedDataset
-from vae_cli.data.held_out import divide
+from vae_cli.data.held_out import divide, hash_keys
 
 EDGE = 64  # pixels, height and width of an image as it is rendered
 EDGES = {"shapes": EDGE, "shapes-32": 32}
@@ -48,10 +48,10 @@ class Shapes(UndividedDataset):
             UsageError: one of the parts would be empty.
         """
         items, values = shrink(render_images(), self.spec.shape[-1]), factors()
-        keys = (bytes(row) for row in values.tolist())
+        hashes = hash_keys(bytes(row) for row in values.tolist())
         train, test = (
             Split(items, rows, values[rows, 0])
-            for rows in divide(keys, self.test_fraction, self.spec.name)
+            for rows in divide(hashes, self.test_fraction, self.spec.name)
         )
         return train, test
 

@@ -20,7 +20,7 @@ from vae_cli.data.dataset import (
     TableRules,
     ignore_progress,
 )
-from vae_cli.data.held_out import divide
+from vae_cli.data.held_out import divide, hash_keys
 from vae_cli.data.table_columns import choose_for_model, choose_for_training
 from vae_cli.data.table_file import read_table
 from vae_cli.data.table_rows import TableContents
@@ -65,8 +65,8 @@ class Table(Dataset):
             else functools.partial(choose_for_training, rules)
         )
         contents = read_table(path, choose, progress)
-        keys = (row.tobytes() for row in contents.rows.numpy())
-        self.parts = divide(keys, test_fraction, path.stem)
+        self.hashes = hash_keys(row.tobytes() for row in contents.rows.numpy())
+        self.parts = divide(self.hashes, test_fraction, path.stem)
         if rules.missing == "mean" and like is None:
             rules = dataclasses.replace(rules, means=known_means(contents, self.parts[0]))
         filled = fill_in(contents, rules)
@@ -91,7 +91,8 @@ class Table(Dataset):
 
     def _part(self, rows: Tensor) -> Split:
         labels = self.contents.labels
-        return Split(self.contents.rows, rows, labels[rows] if len(labels) else labels)
+        known = labels[rows] if len(labels) else labels
+        return Split(self.contents.rows, rows, known, hashes=self.hashes[rows])
 
     def names(self, split: Split) -> list[str]:
         """The places of a part's rows in the file, from 0."""

@@ -156,7 +156,9 @@ def resolve(
 def take_parts(dataset: Dataset, config: DataConfig) -> tuple[Split, Split]:
     """The items to train on, and those held out: the test set, or a part kept for validation."""
     train, test = (part.head(config.limit or None) for part in (dataset.train(), dataset.test()))
-    return divide_for_validation(train, config.validation) if config.validation else (train, test)
+    if not config.validation:
+        return train, test
+    return divide_for_validation(train, config.validation, copies_together=config.rules > 1)
 
 
 def settle(config: Config, spec: Spec) -> Config:

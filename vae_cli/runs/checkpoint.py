@@ -20,9 +20,9 @@ from torch import Tensor
 from vae_cli.errors import VAEError
 from vae_cli.files import read_file, write_bytes
 from vae_cli.runs.header import LENGTH_BYTES, NOT_A_HEADER, parse_metadata
-from vae_cli.runs.upgrade import upgrade
+from vae_cli.runs.upgrade import upgrade, upgrade_facts
 
-SCHEMA = 3
+SCHEMA = 4
 MAX_BYTES = 8 * 2**30
 _EMPTY_DIGEST = b"0" * 64
 
@@ -84,7 +84,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if hashlib.sha256(content.replace(digest, _EMPTY_DIGEST, 1)).hexdigest().encode() != digest:
         raise VAEError(f"{path} is damaged: its contents do not match their SHA-256")
     try:
-        return Checkpoint(upgrade(deserialize(content), facts), facts, digest.decode())
+        tensors = upgrade(deserialize(content), facts)
+        return Checkpoint(tensors, upgrade_facts(facts), digest.decode())
     except (SafetensorError, ValueError, KeyError) as error:
         raise VAEError(f"{path} is damaged: {error}") from error
 

@@ -15,6 +15,18 @@ def upgrade(tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tens
     return upgrade_core(tensors) if facts["schema"] <= 2 else tensors  # noqa: PLR2004
 
 
+def upgrade_facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a checkpoint with the settings of the current schema.
+
+    Before schema 4, the rules by which data are read and divided were no setting.
+    """
+    config = facts.get("config")
+    data = config.get("data") if isinstance(config, dict) else None
+    if facts["schema"] <= 3 and isinstance(data, dict):  # noqa: PLR2004
+        data.setdefault("rules", 1)
+    return facts
+
+
 def upgrade_table(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """From schema 1 to 2: the model standardizes rows, not its networks."""
     upgraded = {}

@@ -58,6 +58,7 @@ def command(
     for flag, path in (("--output", output), ("--save-example", save_example)):
         require_outside(settings.name, flag, path)
     dataset, train, test = read_dataset(settings, terminal)
+    from vae_cli.data.held_out import count_copies
     from vae_cli.items.choice import kind_of
 
     kind = kind_of(dataset.spec)
@@ -72,13 +73,18 @@ def command(
     if save_example:
         kind.write_item(test.items[test.rows[0]], save_example)
     header, rows, key, records = kind.summarize(train, test)
+    copies = count_copies([train, test])
     if json:
-        counts = {"train": len(train), "test": len(test)}
+        counts = {"train": len(train), "test": len(test), "copies": copies}
         facts = {"name": dataset.spec.name, "shape": dataset.spec.shape}
         example = {"example": str(save_example)} if save_example else {}
         terminal.json({**facts, **counts, key: records, **example})
         return
     terminal.table(header, rows)
+    terminal.result(f"{dataset.spec.name}: {kind.describe()}")
+    if copies:
+        total = len(train) + len(test)
+        terminal.result(f"{copies:,} of {total:,} items are copies of others")
     terminal.result(result)
     if save_example:
         terminal.result(save_example)
