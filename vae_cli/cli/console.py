@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -30,10 +30,21 @@ def printable(text: object) -> str:
     Control, bidirectional and other invisible characters (Unicode's Cc, Cf, Cs, Zl, Zp) become
     escapes such as `\x1b`.
     """
+    text = str(text)
+    if text.isprintable():
+        return text
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode()
-        for char in str(text)
+        for char in text
     )
+
+
+def as_text(text: object, style: str = "") -> Text:
+    """The one way to the screen for a text, whoever wrote it.
+
+    What could control a terminal is escaped, and the markup of Rich, such as `[red]`, is no markup.
+    """
+    return Text(printable(text), style)
 
 
 def print_whole_words(console: Console, text: Text) -> None:
@@ -104,7 +115,7 @@ class Terminal:
 
     def remark(self, text: object, style: str = "dim") -> None:
         """A note that is printed with the result, so that an error is the only line on stderr."""
-        self.remarks.append(Text(printable(text), style))
+        self.remarks.append(as_text(text, style))
 
     def _print_remarks(self) -> None:
         for text in self.remarks:
@@ -114,16 +125,17 @@ class Terminal:
     @contextmanager
     def bar(self, description: str) -> Iterator[Callable[[int, int], None]]:
         """A progress bar; the context gives a callback that takes what is done and the total."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+        columns = (TextColumn("{task.description}", markup=False), BarColumn())
         with Progress(
             *columns,
+            MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=self.out,
             transient=True,
             refresh_per_second=4,
             disable=not self.can_overwrite,
         ) as progress:
-            task = progress.add_task(description, total=None, visible=False)
+            task = progress.add_task(printable(description), total=None, visible=False)
             yield lambda done, total: progress.update(
                 task, completed=done, total=total, visible=True
             )
@@ -131,29 +143,30 @@ class Terminal:
     @contextmanager
     def spinner(self, description: str) -> Iterator[None]:
         """The time that has passed, for work that cannot be counted."""
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        text = TextColumn("{task.description}", markup=False)
+        columns = (SpinnerColumn(), text, TimeElapsedColumn())
         with Progress(
             *columns, console=self.out, transient=True, disable=not self.can_overwrite
         ) as progress:
-            progress.add_task(description, total=None)
+            progress.add_task(printable(description), total=None)
             yield
 
     def result(self, text: object) -> None:
         """A line of the result."""
         self._print_remarks()
-        print_whole_words(self.out, Text(printable(text)))
+        print_whole_words(self.out, as_text(text))
 
     def note(self, text: object) -> None:
         """A line about how it was done, or what to do next."""
-        print_whole_words(self.err, Text(printable(text), "dim"))
+        print_whole_words(self.err, as_text(text, "dim"))
 
     def advice(self, text: object) -> None:
         """A line that the user should not overlook."""
-        print_whole_words(self.err, Text(printable(text), "yellow"))
+        print_whole_words(self.err, as_text(text, "yellow"))
 
     def error(self, text: object) -> None:
         """The one line about an error; it is printed even with `--quiet`."""
-        line = Text.assemble(("error: ", "bold red"), printable(text))
+        line = Text.assemble(("error: ", "bold red"), as_text(text))
         kind = type(self.err)
         print_whole_words(kind(stderr=True, highlight=False, soft_wrap=True), line)
 
@@ -162,9 +175,10 @@ class Terminal:
         self._print_remarks()
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, column in enumerate(columns):
-            table.add_column(column, justify="right" if index else "left", no_wrap=index > 0)
+            justify: Literal["left", "right"] = "right" if index else "left"
+            table.add_column(as_text(column), justify=justify, no_wrap=index > 0)
         for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
+            table.add_row(*map(as_text, row))
         self.out.print(table, soft_wrap=False)
 
     def facts(self, rows: Mapping[str, str]) -> None:
@@ -172,23 +186,23 @@ class Terminal:
         self._print_remarks()
         indent = max(map(cell_len, rows)) + 2
         for topic, sentence in rows.items():
-            text = Text(printable(sentence))
+            text = as_text(sentence)
             if self.out.is_terminal:
                 starts = line_starts(text.plain, self.out.width - indent)
                 text = Text("\n" + " " * indent).join(text.divide(starts))
-            self.out.print(Text.assemble((topic.ljust(indent), "bold"), text))
+            self.out.print(Text.assemble(as_text(topic.ljust(indent), "bold"), text))
 
     def lines(self, lines: Iterable[str]) -> None:
         """Lines that are never wrapped, such as those of a file."""
         self._print_remarks()
-        self.out.print(Text("\n".join(map(printable, lines))))
+        self.out.print(Text("\n").join(map(as_text, lines)))
 
     def columns(self, header: str, lines: Sequence[str]) -> None:
         """A table whose cells are already aligned, which is fast enough for a thousand lines."""
         self._print_remarks()
-        self.out.print(Text(header.rstrip(), "bold"))
+        self.out.print(as_text(header.rstrip(), "bold"))
         if lines:
-            self.out.print(Text("\n".join(line.rstrip() for line in lines)))
+            self.out.print(Text("\n").join(as_text(line.rstrip()) for line in lines))
 
     def json(self, value: Any) -> None:
         """One JSON document; it is printed even with `--quiet`."""

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from vae_cli.cli.console import Terminal
+from vae_cli.cli.console import Terminal, as_text
 
 if TYPE_CHECKING:
     from vae_cli.experiment.resolve import Resolved
@@ -145,7 +145,7 @@ class TrainingView:
         train = len(self.train_figures or ())
         widths = (FIGURE_WIDTH + (index == train) for index in range(len(cells)))
         padded = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-        self.terminal.out.print(Text(" ".join((epoch.rjust(EPOCH_WIDTH), *padded)), style))
+        self.terminal.out.print(as_text(" ".join((epoch.rjust(EPOCH_WIDTH), *padded)), style))
 
 
 def choose_train_figures(names: tuple[str, ...]) -> tuple[str, ...]:
