@@ -45,13 +45,12 @@ def load(
     return load_trained(found, resolve_device(device), None if data is None else str(data))
 
 
-def train(
-    settings: Mapping[str, Mapping[str, Any]] | None = None, *, name: str | None = None
-) -> "TrainedModel":
+def train(settings: Mapping[str, Any] | None = None, *, name: str | None = None) -> "TrainedModel":
     """Train a model and return it; everything that `vae train` leaves is in `runs/NAME/`.
 
     Args:
-        settings: by section and key, as in a config file; what is missing has its default.
+        settings: by section and key, as in a config file, or by the short names of `vae sweep`, as
+            in `{"epochs": 1}`; what is missing has its default.
         name: of the run; None makes one from data, network and time.
 
     Raises:
@@ -59,7 +58,7 @@ def train(
         VAEError: the training failed.
 
     Example:
-        >>> model = train({"data": {"limit": 256}, "training": {"epochs": 1}})
+        >>> model = train({"limit": 256, "epochs": 1})
         >>> model.reconstruct(model.sample(2, seed=0)).items.shape
         (2, 1, 28, 28)
     """

@@ -35,6 +35,15 @@ def list_some(names: Sequence[str], limit: int) -> str:
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written as UTF-8; the name of a file need not be."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 MEMORY_IS_FULL = (
     *("can't allocate memory", "out of memory"),  # torch
     *("Cannot allocate memory", "failed to map segment"),  # the system, also while it loads torch

@@ -26,6 +26,11 @@ def is_folder(path: Path | str) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def expand_home(path: str) -> str:
+    """A path with the home folder in place of `~/`, which a shell leaves in quotation marks."""
+    return os.path.expanduser(path) if path.startswith("~/") else path  # noqa: PTH111
+
+
 def is_same_file(first: Path, second: Path | str) -> bool:
     """Whether two paths lead to the same place, which need not exist."""
     return os.path.realpath(first) == os.path.realpath(second)

@@ -147,7 +147,7 @@ def test_tsne_shows_a_spinner(here: Path) -> None:
         (["train", "--data", "x.csv"], "--data x.csv: no such folder, file or data set"),
         (["data", "shape"], "did you mean shapes?"),
         (["embed", "mnits"], "did you mean mnist?"),
-        (["sample", "--run", "x"], "no run x: train one first"),
+        (["sample", "--run", "x"], "no run x: there is none in "),
         (["train", "--config", "artcle"], "did you mean article?"),
     ],
 )

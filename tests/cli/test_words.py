@@ -9,7 +9,10 @@ import pytest
 from support import Refused, Use
 
 from vae_cli import config, load
-from vae_cli.cli.inputs import find_class
+from vae_cli.cli.commands.evaluate import find_runs
+from vae_cli.cli.inputs import find_class, find_classes
+from vae_cli.cli.parsing import spell_number
+from vae_cli.data.catalogue import find_source
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import UsageError
 
@@ -140,7 +143,8 @@ def test_resuming_says_that_no_run_was_stopped(use: Use) -> None:
 
 def test_resuming_without_any_run_says_so(refused: Refused) -> None:
     line = refused("train", "--resume")
-    assert line == "no run in runs/ was stopped: train one first with: vae train"
+    folder = Path("runs").absolute()
+    assert line == f"no run in {folder} was stopped: train one first with: vae train"
 
 
 def test_data_that_have_moved_are_named(here: Path, use: Use, refused: Refused) -> None:
@@ -172,3 +176,73 @@ def test_five_rows_need_another_fraction(refused: Refused) -> None:
     fraction = line.split()[-1]
     line = refused("train", "--data", "rows.csv", "--test-fraction", fraction, "--model", "conv")
     assert line.startswith("--model conv takes images")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("train", "photos"), "photos: did you mean --data photos?"),
+        (("train", "shapes"), "shapes: did you mean --data shapes?"),
+        (("train", "small"), "small: did you mean --resume small?"),
+        (("sample", "small"), "small: did you mean --run small?"),
+        (("manifold", "runs/small"), "runs/small: did you mean --run runs/small?"),
+        (
+            ("data", "my", "photos"),
+            "photos: put a path with spaces in quotation marks: 'my photos'",
+        ),
+        (
+            ("sample", "four"),
+            "vae sample does not take four: vae sample --help shows what it takes",
+        ),
+        (("sample", "-n", "1,5"), "Invalid value for '--count' / '-n': must be a valid integer"),
+        (("train", "--name", "small"), "runs/small exists already: choose another --name"),
+        (("train", "--data", "shapez"), "--data shapez: no such folder, file or data set; did you"),
+    ],
+)
+def test_what_was_meant_is_said(
+    here: Path, refused: Refused, words: tuple[str, ...], line: str
+) -> None:
+    for name in ("photos", "my photos"):
+        Path(name).mkdir()
+    assert refused(*words).startswith(line)
+
+
+@pytest.mark.parametrize("number", ["1,000", "1_000", "1e3", "1000"])
+def test_a_thousand_is_spelled_in_several_ways(number: str) -> None:
+    assert spell_number(number) == "1000"
+
+
+@pytest.mark.parametrize("text", ["1,5", "10,00", "1e400", "1.5e3", "", "x", "-1", "1,000,", "0x1"])
+def test_other_texts_are_left_as_they_are(text: str) -> None:
+    assert spell_number(text) == text
+
+
+def test_numbers_are_spelled_only_where_a_number_is_asked_for(use: Use) -> None:
+    use("sample", "-n", "1e1", "--seed=1,000", "-o", "1e1.png")
+    assert Path("1e1.png").is_file()
+
+
+def test_the_home_folder_is_found_without_the_shell(
+    here: Path, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(here))
+    Path("x.csv").write_text("".join(f"{n},{n * n % 7}\n" for n in range(40)))
+    expected = use("data", "x.csv", "--json").out
+    assert use("data", "~/x.csv", "--json").out == expected
+    assert config.merge(("file", {"data": {"name": "~/x.csv"}})).data.name == "~/x.csv"
+    assert find_source("~/x.csv").absolute_name == str(here / "x.csv")
+    use("sample", "-n", 1, "--output=~/y.png")
+    assert Path("y.png").is_file()
+
+
+def test_several_classes_are_separated_by_commas(use: Use) -> None:
+    assert find_classes("sandal,t-shirt", SPEC) == [5, 0]
+    assert find_classes("a,b", Spec("commas", (4,), ("a", "a,b"))) == [1]
+    assert find_classes("1,7", Spec("digits", (4,), tuple(map(str, range(20))))) == [1, 7]
+
+
+def test_a_pattern_names_a_run(use: Use, here: Path) -> None:
+    (here / "runs/other").symlink_to((here / "runs/small").resolve())
+    use("sample", "--run", "sm*", "-n", 1)
+    assert find_runs(["*", "small"]) == ["runs/other", "runs/small", "small"]
+    assert find_runs([]) == [None]

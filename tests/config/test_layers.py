@@ -181,13 +181,31 @@ def test_an_unknown_key_is_refused_with_the_nearest_known_one(key: str, nearest:
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "x", "=", "=3", "model=3", "model.latent_dim", "latent_dim=3"),
+        *("", "x", "=", "=3", "model.latent_dim", "latent_dim"),
         *(".=3", "model.=3", ".latent_dim=3"),
     ],
 )
-def test_an_assignment_without_section_key_or_value_is_refused_with_the_form(text: str) -> None:
-    with pytest.raises(UsageError, match=r"section\.key=value"):
+def test_an_assignment_without_key_or_value_is_refused_with_the_form(text: str) -> None:
+    with pytest.raises(UsageError, match=r"write KEY=VALUE, as in beta=4"):
         config.parse_assignment(text)
+
+
+def test_a_setting_outside_of_its_section_has_its_short_name() -> None:
+    inside = ("inside", {"training": {"epochs": 3}, "model": {"hidden": [7], "network": "mlp"}})
+    outside = ("outside", {"epochs": 3, "hidden": [7], "model": "mlp"})
+    assert config.merge(outside) == config.merge(inside)
+    assert assigned("latent-dim=3").model.latent_dim == 3
+    with pytest.raises(UsageError, match=r"epochs and training\.epochs are the same setting"):
+        config.merge(("file", {"epochs": 3, "training": {"epochs": 4}}))
+    with pytest.raises(UsageError, match=r"epochs=3 and --set training\.epochs=4: give only"):
+        config.parse_assignments(["epochs=3", "training.epochs=4"])
+    with pytest.raises(UsageError, match="test: epoch is not a setting; the nearest is epochs"):
+        config.merge(("test", {"epoch": 3}))
+
+
+def test_a_text_that_cannot_be_written_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"test: data.name = .* is not UTF-8: rename it"):
+        config.merge(("test", {"data": {"name": "x\udcf6"}}))
 
 
 def test_an_assignment_cannot_set_a_second_key() -> None:

@@ -139,7 +139,7 @@ def test_the_beginning_of_a_name_is_enough_if_no_other_run_has_it(
     assert find_run("k", tmp_path) == find_stopped("k", tmp_path) == runs["kl"]
     assert find_run("beta", tmp_path) == runs["beta"], "a whole name is that run"
     assert find_run("beta-12", tmp_path) == runs["beta-12"]
-    expected = "bet is the beginning of several runs: beta, beta-1, beta-12"
+    expected = "bet: which of beta, beta-1, beta-12?"
     assert message_of(tmp_path, "bet") == expected
 
 

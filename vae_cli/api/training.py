@@ -9,12 +9,14 @@ from vae_cli.config import merge
 from vae_cli.device import resolve_device
 from vae_cli.experiment.resolve import resolve
 from vae_cli.experiment.run import train_run
-from vae_cli.runs.directory import create_run
+from vae_cli.runs.directory import create_run, require_free_name
 from vae_cli.runs.start import start_layer
 
 
-def train_model(settings: Mapping[str, Mapping[str, Any]], name: str | None) -> TrainedModel:
+def train_model(settings: Mapping[str, Any], name: str | None) -> TrainedModel:
     """Train a new run, and load its best weights. `vae_cli.train` documents the arguments."""
+    if name is not None:
+        require_free_name(name)
     layer = ("settings", settings)
     config = merge(layer)
     if config.training.start:

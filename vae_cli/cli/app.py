@@ -1,10 +1,13 @@
 """The Typer app, and how errors become one line."""
 
+import ast
+import inspect
 import io
 import itertools
 import os
 import re
 import sys
+import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
@@ -36,12 +39,22 @@ from vae_cli.cli.commands import (
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.explaining import INTERRUPTED, explain
 from vae_cli.cli.options import accepted_words
-from vae_cli.cli.repeats import Command
+from vae_cli.cli.parsing import Command
 from vae_cli.errors import InterruptedRunError, UsageError
 
 SIZES = {"COLUMNS": range(20, 10_001), "LINES": range(1, 10_001)}  # of a terminal, in characters
 
 WORDS = accepted_words()
+
+
+def help_of(command: Callable[..., None]) -> str:
+    """The docstring of a command; `python -OO` removes it, and then it is read from the source."""
+    if not command.__doc__:
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(command))).body
+        assert isinstance(function, ast.FunctionDef)
+        command.__doc__ = ast.get_docstring(function)
+    return inspect.getdoc(command) or ""
+
 
 app = typer.Typer(
     rich_markup_mode="markdown",
@@ -72,7 +85,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check.command,
 }
 for name, command in COMMANDS.items():
-    app.command(name, cls=Command)(command)
+    app.command(name, cls=Command, help=help_of(command))(command)
 
 
 def _print_version(requested: bool) -> None:
@@ -99,7 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"] or ["--help"]
-    for stream in (sys.stdout, sys.stderr):  # characters that the terminal lacks are escaped
+    for stream in (sys.stdin, sys.stdout, sys.stderr):  # what is no text there is escaped
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     forget_impossible_sizes()

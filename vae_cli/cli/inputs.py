@@ -74,7 +74,7 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Chosen
     from vae_cli.data.batches import gather
 
     test, spec = model.test_set()
-    labels = [find_class(name, spec) for name in names]
+    labels = [label for name in names for label in find_classes(name, spec)]
     known = test.labels.unique().tolist() if spec.classes else []
     if not names and len(known) > 1:
         labels = [known[0], known[-1]]
@@ -92,6 +92,17 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Chosen
     suffixes = [f" {spec.classes[label]}" for label in labels] or ["", ""]
     shown = [f"{row}{suffix}" for row, suffix in zip(rows, suffixes, strict=True)]
     return Chosen(shown, gather(test.items, test.rows[rows]))
+
+
+def find_classes(text: str, spec: "Spec") -> list[int]:
+    """The labels of a class, or of several as in `1,7`; a class may have a comma in its name.
+
+    Raises:
+        UsageError: there is no class with one of these names or several, or there are no classes.
+    """
+    if text in spec.classes or "," not in text:
+        return [find_class(text, spec)]
+    return [find_class(part.strip(), spec) for part in text.split(",")]
 
 
 def find_class(name: str, spec: "Spec") -> int:

@@ -4,6 +4,7 @@ import dataclasses
 import difflib
 import functools
 import json
+import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from vae_cli.config.entries import entries
 from vae_cli.config.messages import simplify
 from vae_cli.config.published import TABLE, split_published
 from vae_cli.config.schema import Config
-from vae_cli.errors import UsageError
+from vae_cli.config.words import find_setting
+from vae_cli.errors import UsageError, is_utf8
 from vae_cli.files import read_file
 
 if TYPE_CHECKING:
@@ -38,22 +40,22 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def parse_assignment(text: str) -> dict[str, Any]:
-    """Parse `section.key=value`; a value that is not TOML is taken as text.
+    """Parse `section.key=value` or `key=value`; a value that is not TOML is taken as text.
 
     Raises:
-        UsageError: there is no `=` or no section.
+        UsageError: there is no `=` or no key.
     """
     key, equals, value = text.partition("=")
     part, dot, name = key.strip().partition(".")
-    if not (equals and dot and part and name):
-        raise UsageError(f"--set {text}: write section.key=value, as in model.latent_dim=10")
+    if not (equals and part) or bool(dot) != bool(name):
+        raise UsageError(f"--set {text}: write KEY=VALUE, as in beta=4 or model.latent_dim=10")
     try:
         parsed = tomllib.loads(f"value = {value}")
     except (tomllib.TOMLDecodeError, RecursionError):
-        return {part: {name: value}}
+        parsed = {"value": value}
     if len(parsed) > 1:
         raise UsageError(f"--set {text}: one setting at a time; repeat --set for more")
-    return {part: {name: parsed["value"]}}
+    return {part: {name: parsed["value"]} if name else parsed["value"]}
 
 
 def parse_assignments(texts: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
@@ -76,7 +78,8 @@ def parse_assignments(texts: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
 def merge(*layers: tuple[str, Mapping[str, Any]]) -> Config:
     """Merge several layers of settings and validate them; later layers override earlier ones.
 
-    Each layer is `(source, tables)`; errors name the source. The table `[published]` of a named
+    Each layer is `(source, tables)`; errors name the source. A setting may stand outside of its
+    section under its short name, as in `{"epochs": 5}`. The table `[published]` of a named
     experiment is checked and left out, because it is no setting.
 
     Raises:
@@ -125,13 +128,9 @@ def to_toml(config: Config) -> str:
 
 def _with_own_names(source: str, tables: Mapping[str, Any]) -> dict[str, Any]:
     """The tables with the schema's own names and values for those that it accepts as well."""
-    own = {
-        part: dict(table) if isinstance(table, dict) else table for part, table in tables.items()
-    }
+    own = _with_sections(source, tables)
     for entry in entries():
-        table = own.get(entry.section)
-        if not isinstance(table, dict):
-            continue
+        table = own.get(entry.section, {})
         if entry.alias and entry.alias in table:
             if entry.name in table:
                 raise UsageError(f"{source}: {entry.alias} and {entry.name} are the same setting")
@@ -142,13 +141,40 @@ def _with_own_names(source: str, tables: Mapping[str, Any]) -> dict[str, Any]:
     return own
 
 
+def _with_sections(source: str, tables: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """The settings in their sections, also those with short names that stand outside of one."""
+    own = {part: dict(table) for part, table in tables.items() if isinstance(table, Mapping)}
+    for word, value in tables.items():
+        if isinstance(value, Mapping):
+            continue
+        entry = find_setting(word, source)
+        table = own.setdefault(entry.section, {})
+        if entry.name in table:
+            raise UsageError(f"{source}: {word} and {entry.key} are the same setting")
+        table[entry.name] = value
+    return own
+
+
 def _validate(source: str, tables: Mapping[str, Any]) -> Config:
     from pydantic import ValidationError
 
+    _require_utf8(source, tables)
     try:  # strict JSON accepts a list for a tuple, but not "20" for 20 or true for 1
         return _validator().validate_json(json.dumps(tables, default=str), strict=True)
     except ValidationError as error:
         raise UsageError(f"{source}: {_explain(error.errors()[0])}") from error
+
+
+def _require_utf8(source: str, tables: Mapping[str, Any]) -> None:
+    """Check that each text can be written to a file.
+
+    The names of files need not be UTF-8, and Python cannot read them where the locale is ASCII.
+    """
+    remedy = "rename it" if sys.getfilesystemencoding() == "utf-8" else "set PYTHONUTF8=1"
+    for part, table in tables.items():
+        for name, value in table.items():
+            if not is_utf8(f"{part}.{name} {value}"):
+                raise UsageError(f"{source}: {part}.{name} = {value} is not UTF-8: {remedy}")
 
 
 @functools.cache

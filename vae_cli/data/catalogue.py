@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vae_cli.data.torchvision_sets import SOURCES
 from vae_cli.errors import UsageError
-from vae_cli.files import exists, is_folder, require_file_or_folder
+from vae_cli.files import exists, expand_home, is_folder, require_file_or_folder
 
 if TYPE_CHECKING:
     from vae_cli.data.dataset import Dataset, PictureRules, Progress, Spec, TableRules
@@ -73,6 +73,7 @@ def find_source(name: str, flag: str = "") -> DataSource:
         raise UsageError(f'{flag or "the name of the data"} "": name a folder, file or data set')
     if name in BUILT_IN_NAMES:
         return DataSource(name, SourceKind.BUILT_IN)
+    name = expand_home(name)
     require_file_or_folder(name)
     suffix = Path(name).suffix.lower()
     if is_folder(name):
@@ -88,6 +89,11 @@ def find_source(name: str, flag: str = "") -> DataSource:
         raise UsageError(f"{label} is one picture: name the folder in which it lies")
     kinds = ", ".join((*ARRAY_SUFFIXES, *TABLE_SUFFIXES))
     raise UsageError(f"{label} is no folder, and no file that can be read: {kinds}")
+
+
+def is_data(name: str) -> bool:
+    """Whether a name is that of a built-in data set, or of a file or a folder."""
+    return name in BUILT_IN_NAMES or exists(name)
 
 
 def is_picture(name: str) -> bool:
@@ -211,9 +217,10 @@ def _open_built_in(name: str, test_fraction: float, progress: "Progress") -> "Da
 
 def _suggest(name: str) -> str:
     """The nearest name among the built-in data sets and the files in the same folder."""
-    neighbours: list[str] = []
+    neighbours: dict[str, str] = {}
     path = Path(name)
     with suppress(OSError, ValueError):
-        neighbours = [str(path.with_name(other)) for other in os.listdir(path.parent)]  # noqa: PTH208
-    near = difflib.get_close_matches(name.rstrip("/"), [*BUILT_IN_NAMES, *neighbours], 1)
+        neighbours = {other: str(path.with_name(other)) for other in os.listdir(path.parent)}  # noqa: PTH208
+    known = {one: one for one in BUILT_IN_NAMES} | neighbours
+    near = [known[one] for one in difflib.get_close_matches(path.name, known, 1)]
     return f"did you mean {near[0]}?" if near else f"data sets are {', '.join(BUILT_IN_NAMES)}"

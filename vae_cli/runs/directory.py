@@ -16,7 +16,7 @@ from pathlib import Path
 
 from vae_cli.config import Config, to_toml
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.files import TEMPORARY_FILE_SUFFIX, write_bytes
+from vae_cli.files import TEMPORARY_FILE_SUFFIX, exists, write_bytes
 from vae_cli.items import CSV, PNG
 
 ROOT = Path("runs")
@@ -140,7 +140,7 @@ def create_run(settings: Config, name: str | None, root: Path = ROOT) -> Run:
         data = re.sub(r"[^\w.-]", "-", Path(settings.data.name).stem)[:40].lstrip(".-") or "data"
         candidate = f"{data}-{settings.model.network}-{datetime.now():%Y%m%d-%H%M%S}"
         name = free_name(candidate, root)
-    require_run_name(name)
+    require_free_name(name, root)
     run = Run(root / name)
     make_directory(run, settings)
     return run
@@ -155,8 +155,8 @@ def make_directory(run: Run, settings: Config) -> None:
     """
     try:
         run.path.mkdir(parents=True)
-    except FileExistsError as error:
-        raise UsageError(f"{run.path} exists already: choose another --name") from error
+    except FileExistsError as error:  # another process was faster
+        raise UsageError(explain_taken(run.path)) from error
     except OSError as error:
         raise VAEError(f"cannot create {run.path}: {error.strerror}") from error
     try:
@@ -164,6 +164,22 @@ def make_directory(run: Run, settings: Config) -> None:
     except VAEError:
         run.path.rmdir()  # the name stays free
         raise
+
+
+def require_free_name(name: str, root: Path = ROOT) -> None:
+    """Check that a new run can have this name, before anything is read or computed.
+
+    Raises:
+        UsageError: it is not a plain folder name, or is taken.
+    """
+    require_run_name(name)
+    if exists(root / name):
+        raise UsageError(explain_taken(root / name))
+
+
+def explain_taken(path: Path) -> str:
+    """Why a run cannot have this folder."""
+    return f"{path} exists already: choose another --name"
 
 
 def require_run_name(name: str) -> None:

@@ -23,7 +23,7 @@ def find_run(selector: str | None, root: Path = ROOT) -> Run:
         UsageError: there is none, or the beginning of a name does not tell which.
     """
     if selector is not None:
-        return _find_exactly(selector, root) or _find_by_prefix(selector, root)
+        return _find_exactly(selector, root) or _find_by_pattern(selector, root)
     finished = finished_runs(root)
     stopped = [run for run in all_folders(root) if run.best.is_file() and not run.finished]
     if stopped and not finished:
@@ -32,7 +32,7 @@ def find_run(selector: str | None, root: Path = ROOT) -> Run:
             f"{name} is not finished: vae train --resume goes on, --run {name} takes it"
         )
     if not finished:
-        raise UsageError(f"no finished run in {root}/: {TRAIN_FIRST}")
+        raise UsageError(f"no finished run in {root.absolute()}: {TRAIN_FIRST}")
     return max(finished, key=lambda run: run.ended_at)
 
 
@@ -50,7 +50,7 @@ def select_runs(patterns: Sequence[str], root: Path = ROOT) -> list[Run]:
     """
     runs = [run for run in all_folders(root) if run.exists]
     if not runs and not patterns:
-        raise UsageError(f"no run in {root}/: {TRAIN_FIRST}")
+        raise UsageError(f"no run in {root.absolute()}: {TRAIN_FIRST}")
     chosen = runs if not patterns else []
     for pattern in patterns:
         exact = _find_exactly(pattern, root)
@@ -72,7 +72,7 @@ def find_stopped(selector: str | None, root: Path = ROOT) -> Run:
     if selector is None and stopped:
         return max(stopped, key=lambda run: changed_at(run.last))
     if selector is None and not finished_runs(root):
-        raise UsageError(f"no run in {root}/ was stopped: {TRAIN_FIRST}")
+        raise UsageError(f"no run in {root.absolute()} was stopped: {TRAIN_FIRST}")
     return find_run(selector, root)
 
 
@@ -105,19 +105,18 @@ def _matches(name: str, pattern: str) -> bool:
     return bool(pattern.strip()) and name.startswith(pattern)
 
 
-def _find_by_prefix(prefix: str, root: Path) -> Run:
-    """The only run whose name begins with a text.
+def _find_by_pattern(pattern: str, root: Path) -> Run:
+    """The only run whose name matches a pattern, or begins with it.
 
     Raises:
         UsageError: there is none, or there are several.
     """
-    runs = [run for run in all_folders(root) if run.exists and prefix.strip()]
-    found = [run for run in runs if run.name.startswith(prefix)]
+    found = [run for run in all_folders(root) if run.exists and _matches(run.name, pattern)]
     if len(found) > 1:
         names = list_some([run.name for run in found], MAX_SUGGESTIONS)
-        raise UsageError(f"{prefix} is the beginning of several runs: {names}")
+        raise UsageError(f"{pattern}: which of {names}?")
     if not found:
-        raise UsageError(f"no run {prefix}: {suggest_runs(root, prefix)}")
+        raise UsageError(f"no run {pattern}: {suggest_runs(root, pattern)}")
     return found[0]
 
 
@@ -126,6 +125,6 @@ def suggest_runs(root: Path, selector: str) -> str:
     usable = [run for run in all_folders(root) if run.best.is_file()]
     names = [run.name for run in sorted(usable, key=lambda run: -changed_at(run.best))]
     if not names:
-        return TRAIN_FIRST
+        return f"there is none in {root.absolute()}; {TRAIN_FIRST}"
     near = difflib.get_close_matches(selector, names, 1)
     return f"did you mean {near[0]}?" if near else f"there is {list_some(names, MAX_SUGGESTIONS)}"

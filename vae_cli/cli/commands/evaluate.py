@@ -11,6 +11,7 @@ from vae_cli.cli.console import Terminal
 from vae_cli.cli.figures import print_evaluations
 from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import Data, Device, Json, Quiet, refuse_unused
+from vae_cli.runs.lookup import has_wildcards, select_runs
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
@@ -25,7 +26,8 @@ def command(
         list[str] | None,
         typer.Option(
             "--run",
-            help="Name or path of a run; repeat it to compare several. "
+            help="Name or path of a run, or a pattern such as 'beta-*'; repeat it to compare "
+            "several. "
             "[default: the newest finished run]",
             rich_help_panel="Model",
         ),
@@ -79,7 +81,7 @@ def command(
         refuse_unused(
             "--inception-weights", inception_weights is not None, "add --features inception"
         )
-    models = [open_run(one, device, terminal, data) for one in run or (None,)]
+    models = [open_run(one, device, terminal, data) for one in find_runs(run or [])]
     from vae_cli.api.evaluation import evaluation_file, open_comparison, open_subject
     from vae_cli.evaluation.report import evaluate, write_evaluation
 
@@ -100,6 +102,19 @@ def command(
         terminal.remark(f"{model.name}: {evaluation_file(subject)}")
     label_data(models, subjects, terminal)
     print_evaluations(terminal, evaluations, json=json)
+
+
+def find_runs(selectors: Sequence[str]) -> list[str | None]:
+    """The runs to open: each that matches a pattern such as 'beta-*'; None is the newest.
+
+    Raises:
+        UsageError: a pattern matches none.
+    """
+    found: list[str | None] = []
+    for selector in selectors:
+        is_pattern = has_wildcards(selector)
+        found += [str(run.path) for run in select_runs([selector])] if is_pattern else [selector]
+    return found or [None]
 
 
 def fit_samples(subjects: "Sequence[Subject]", terminal: Terminal) -> int:

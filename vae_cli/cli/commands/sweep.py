@@ -48,7 +48,7 @@ def command(
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting; can be repeated."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as beta=4; repeatable."),
     ] = None,
     name: Annotated[
         str, typer.Option("--name", help="Beginning of the names of all runs.")

@@ -11,7 +11,9 @@ from vae_cli.cli.opening import add_start
 from vae_cli.cli.options import Json, Quiet, refuse_unused, with_settings
 from vae_cli.cli.signals import StopSignals
 from vae_cli.cli.training_view import TrainingView
-from vae_cli.data.catalogue import find_source
+from vae_cli.data.catalogue import find_source, is_data
+from vae_cli.errors import UsageError
+from vae_cli.runs.directory import require_free_name
 
 if TYPE_CHECKING:
     from vae_cli.experiment.run import FinishedRun
@@ -41,7 +43,7 @@ def command(
     ] = None,
     assignments: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Any setting; can be repeated."),
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as beta=4; repeatable."),
     ] = None,
     name: Annotated[
         str | None,
@@ -60,9 +62,12 @@ def command(
 
     Example: `vae train --epochs 20 --device cuda`
     """
-    refuse_unused(f"RUN {run_name}", bool(run_name) and not resume, "add --resume")
+    if run_name and not resume:
+        raise UsageError(suggest_use(run_name))
     refuse_unused("--name", bool(name) and resume, "leave out --resume")
     refuse_unused("--dry-run", dry_run and resume, "leave out --resume")
+    if name is not None:
+        require_free_name(name)
     layers = config.read_layers(config_file, assignments or [], typed)
     settings = config.merge(*layers)
     find_source(settings.data.name, "--data")  # a typo is answered before torch is imported
@@ -88,6 +93,12 @@ def command(
         run, rows = train(settings, name, run, saved, terminal, signals)
     if json:
         terminal.json({"run": str(run.path), "epochs": rows})
+
+
+def suggest_use(word: str) -> str:
+    """What was perhaps meant by a word without an option."""
+    option = "--data" if is_data(word) else "--resume"
+    return f"{word}: did you mean {option} {word}?"
 
 
 def train(
