@@ -4,7 +4,10 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from vae_cli.cli.app import main
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.experiment import sweep
 from vae_cli.experiment.run import train_run
+from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.lock import is_locked
 
@@ -127,16 +131,124 @@ def test_two_jobs_train_all_runs_and_end_in_one_table(tmp_path: Path) -> None:
     assert [len(group["runs"]) for group in records["groups"]] == [2, 2]
 
 
+JOBS = ("sweep", "--seeds", "0:9", "--limit", "512", "--epochs", "100000", "--jobs", "2")
+
+
+@contextmanager
+def two_jobs(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """A sweep in a process group of its own, as a shell starts it; nothing is left at the end.
+
+    Each run is saved after its first epoch, and then not for a long time.
+    """
+    with subprocess.Popen(
+        [VAE, *JOBS, "--save-every", "1000m"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_for_two_saves(folder: Path, process: subprocess.Popen[str]) -> dict[Path, int]:
+    """The two runs that are trained at the same time, and the steps that are saved of each."""
+    while len(runs := sorted(folder.glob("runs/*/last.safetensors"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    return {run: load_checkpoint(run).facts["position"]["step"] for run in runs}
+
+
+def require_saved(before: dict[Path, int]) -> None:
+    """No process trains any more, and each run was saved after what was saved before."""
+    for path, step in before.items():
+        assert not is_locked(Run(path.parent)), "no process is left"
+        assert load_checkpoint(path).facts["position"]["step"] > step
+
+
 @pytest.mark.slow
-def test_a_signal_stops_all_jobs(tmp_path: Path) -> None:
-    words = [VAE, "sweep", "--seeds", "0:8", "--limit", "8192", "--epochs", "200", "--jobs", "2"]
-    with subprocess.Popen(words, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        while len(list(tmp_path.glob("runs/*/last.safetensors"))) < 2:
-            assert process.poll() is None
-            time.sleep(0.2)
-        process.terminate()
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGHUP, 129)])
+def test_a_signal_of_the_terminal_saves_every_job(
+    tmp_path: Path, number: signal.Signals, code: int
+) -> None:
+    """A terminal sends it to all processes, and the first one tells the others as well."""
+    with two_jobs(tmp_path) as process:
+        before = wait_for_two_saves(tmp_path, process)
+        os.killpg(process.pid, number)
         _, err = process.communicate(timeout=120)
-    assert process.returncode == 143
+    assert process.returncode == code
+    assert [line for line in err.splitlines() if "stopped" in line] == err.splitlines()[-1:]
     assert "the same command goes on" in err
-    for run in (tmp_path / "runs").iterdir():
-        assert not is_locked(Run(run)), "no process is left"
+    assert len(err.splitlines()) == 2, err
+    require_saved(before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_signal_to_the_first_process_alone_saves_every_other_job(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with two_jobs(tmp_path) as process:
+        before = wait_for_two_saves(tmp_path, process)
+        locked = before if number == signal.SIGTERM else runs_of_others(process.pid, before)
+        process.send_signal(number)
+        process.communicate(timeout=60)  # until no process holds the pipes
+    require_saved(locked)
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_jobs_start_is_one_line(tmp_path: Path) -> None:
+    with two_jobs(tmp_path) as process:
+        while len(children_of(process.pid)) < 2:  # one watches the resources of the others
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=120)
+    assert (process.returncode, out, err) == (130, "", "stopped before the first step\n")
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_second_signal_ends_every_job_at_once(tmp_path: Path) -> None:
+    with two_jobs(tmp_path) as process:
+        wait_for_two_saves(tmp_path, process)
+        process.send_signal(signal.SIGSTOP)  # so that both signals are there before it goes on
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCONT):
+            process.send_signal(number)
+        _, err = process.communicate(timeout=60)  # until no process holds the pipes
+    assert process.returncode in {130, 143}
+    assert err.endswith("stopped at once: what was learned since the last save is lost\n")
+
+
+def children_of(pid: int) -> list[int]:
+    tasks = Path(f"/proc/{pid}/task/{pid}/children")
+    if not tasks.exists():
+        pytest.skip("this system does not list the children of a process")
+    return [int(child) for child in tasks.read_text().split()]
+
+
+def runs_of_others(pid: int, saved: dict[Path, int]) -> dict[Path, int]:
+    """The runs that are trained by another process than `pid`."""
+    handles = {handle.readlink() for handle in Path(f"/proc/{pid}/fd").iterdir()}
+    return {path: step for path, step in saved.items() if path.parent not in handles}
+
+
+TRAP = "open({path!r}, 'w').close(); raise SystemExit('imported')"
+
+
+@pytest.mark.slow
+def test_no_process_imports_from_the_current_folder(tmp_path: Path) -> None:
+    """Modules of the standard library that are imported while a process starts, and by `vae`."""
+    trapped = tmp_path / "imported"
+    for name in (*sys.stdlib_module_names, "torch", "numpy", "typer", "rich"):
+        if name not in sys.builtin_module_names and name.isidentifier():
+            (tmp_path / f"{name}.py").write_text(TRAP.format(path=str(trapped)))
+    words = ["--seeds", "0:2", "--limit", "64", "--epochs", "1", "--jobs", "2"]
+    done = call("sweep", *words, cwd=tmp_path)
+    assert not trapped.exists()
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr

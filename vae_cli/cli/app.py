@@ -36,7 +36,7 @@ from vae_cli.cli.commands import (
     train,
     traverse,
 )
-from vae_cli.cli.console import Terminal
+from vae_cli.cli.console import Terminal, show_warning
 from vae_cli.cli.explaining import INTERRUPTED, explain
 from vae_cli.cli.options import accepted_words
 from vae_cli.cli.parsing import Command
@@ -116,11 +116,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     forget_impossible_sizes()
+    os.environ["PYTHONSAFEPATH"] = "1"  # no child process imports from the current folder
     try:
         with warnings.catch_warnings():
             if {"-q", "--quiet"} & set(words):
                 warnings.simplefilter("ignore")
-            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            warnings.showwarning = show_warning  # type: ignore[assignment]
             refuse_empty(words)
             code = app(words, prog_name="vae", standalone_mode=False) or 0
         if code == INTERRUPTED:
@@ -170,7 +171,3 @@ def _report(error: BaseException, debug: bool) -> int:
     else:
         Terminal(lasting=True).error(message)
     return code
-
-
-def _show_warning(message: Warning | str, *_location: object) -> None:
-    Terminal(lasting=True).advice(message)

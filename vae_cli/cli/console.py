@@ -210,3 +210,8 @@ class Terminal:
         Console(highlight=False, soft_wrap=True).print(
             Text(json.dumps(value, indent=2, allow_nan=False))
         )
+
+
+def show_warning(message: Warning | str, *_location: object) -> None:
+    """A warning of Python as a line that the user should not overlook."""
+    Terminal(lasting=True).advice(message)

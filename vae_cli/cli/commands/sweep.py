@@ -15,10 +15,10 @@ from vae_cli.cli.signals import StopSignals
 from vae_cli.cli.tables import print_table
 from vae_cli.cli.variants import train_all
 from vae_cli.data.catalogue import find_source
-from vae_cli.errors import UsageError, VAEError
+from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.runs.comparison import SEED, group_runs, tabulate_groups
 from vae_cli.runs.directory import ROOT, Run
-from vae_cli.runs.summary import summarize_run
+from vae_cli.runs.summary import read_state, summarize_run
 
 
 @with_settings()
@@ -72,7 +72,7 @@ def command(
         find_source(source, "--data")  # a typo is answered before torch is imported
     terminal = Terminal(quiet=quiet or json, lasting=True)
     with StopSignals() as signals:
-        with more_jobs(jobs - 1, variants):
+        with more_jobs(jobs - 1, variants, signals, quiet=terminal.quiet):
             failures = train_all(variants, terminal, signals)
         if jobs > 1:  # what another process left unfinished
             failures = train_unfinished(variants, terminal, signals)
@@ -93,9 +93,14 @@ def command(
 def train_unfinished(
     variants: Sequence[config.Variant], terminal: Terminal, signals: StopSignals
 ) -> dict[str, VAEError]:
-    """Train the runs that are not finished; returns what failed, by name."""
-    states = {variant.name: summarize_run(Run(ROOT / variant.name)).state for variant in variants}
-    left = [variant for variant in variants if states[variant.name] != "finished"]
+    """Train the runs that are not finished; returns what failed, by name.
+
+    Raises:
+        InterruptedRunError: there was a signal, and the other processes have saved.
+    """
+    left = [variant for variant in variants if read_state(Run(ROOT / variant.name)) != "finished"]
+    if left and (number := signals.stopped()):
+        raise InterruptedRunError("stopped; the same command goes on", number)
     return train_all(left, terminal, signals) if left else {}
 
 
