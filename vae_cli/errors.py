@@ -29,9 +29,17 @@ class NonFiniteLossError(VAEError):
     exit_code = 3
 
 
+MAX_SHOWN = 80  # characters of a name or a cell in a message
+
+
+def shorten(text: str, length: int = MAX_SHOWN) -> str:
+    """A text for a message, which is one line: its beginning, if it is long."""
+    return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
 def list_some(names: Sequence[str], limit: int) -> str:
     """Names for a message: all of them, or the first `limit` and the number of the others."""
-    shown, more = ", ".join(names[:limit]), len(names) - limit
+    shown, more = ", ".join(map(shorten, names[:limit])), len(names) - limit
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 

@@ -46,8 +46,8 @@ def test_a_tsv_file_has_tabs_between_its_cells(tmp_path: Path) -> None:
         ("a,b\n1,x\n", "row 2, column b: 'x' is not a number"),
         ("a,b\n1,2\n3,\n", "row 3, column b: a value is missing"),
         ("a,b\n1,nan\n", "row 2, column b: a value is missing"),
-        ("a,b\n1,inf\n", "row 2, column b: 'inf' is not a number"),
-        ("a,b\n1,1e400\n", "row 2, column b: '1e400' is not a number"),
+        ("a,b\n1,inf\n", "row 2, column b: 'inf' is not a finite number"),
+        ("a,b\n1,1e400\n", "row 2, column b: '1e400' is not a finite number"),
         ('a,b\n1,"1,5"\n', "row 2, column b: '1,5' is not a number"),
         ("1,\n3,4\n", "row 1, column column 2: a value is missing"),
         ("x,x,y\n1,2,3\n", "several columns with the same name: x; rename them"),
@@ -68,11 +68,13 @@ def test_a_cell_that_is_not_a_number_is_refused_with_its_row_and_column(
 
 def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
-    (tmp_path / "latin1.csv").write_bytes("größe\n1\n".encode("latin-1"))
+    (tmp_path / "sheet.csv").write_bytes(b"PK\x03\x04 a spreadsheet")
+    (tmp_path / "picture.csv").write_bytes(b"\x89PNG\r\n\x1a\n\0\xff")
     for name, reason in (
         ("missing.csv", r"missing\.csv does not exist"),
         ("folder.csv", r"cannot read .*folder\.csv: Is a directory"),
-        ("latin1.csv", r"cannot read .*latin1\.csv: no UTF-8"),
+        ("sheet.csv", r"sheet\.csv is an archive or a spreadsheet, not a text: save it as CSV"),
+        ("picture.csv", r"picture\.csv is not a text: save the table as CSV in UTF-8"),
     ):
         with pytest.raises(UsageError, match=reason):
             read_table(tmp_path / name)

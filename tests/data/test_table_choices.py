@@ -1,6 +1,7 @@
 """Columns that are not learned, missing values, decimal commas: what a user may say of a table."""
 
 import math
+import tracemalloc
 from functools import partial
 from pathlib import Path
 
@@ -139,7 +140,7 @@ def test_a_table_for_a_model_is_filled_in_with_what_the_model_knows(tmp_path: Pa
     spec = Spec("t", (2,), columns=("x", "y"), table=rules)
     found = read_table_like(path, spec)
     assert found.rows.tolist() == [[100, 2.5]]
-    assert found.note == "1 missing value is replaced by the mean of the column"
+    assert found.notes == ("1 missing value is replaced by the mean of the column",)
     with pytest.raises(UsageError, match=r"row 2, column y: a value is missing$"):
         read_table_like(path, SPEC)
 
@@ -160,7 +161,7 @@ def test_decimal_commas_are_found_where_the_cells_are_separated_by_something_els
     assert read_table(written(tmp_path / name, text)).rows.tolist() == [[1.5, 2], [-32.5, 4]]
 
 
-@pytest.mark.parametrize("cells", ["1,5;1.500", "1.5;1,500", "1.234,5;1", "1;1.234,5"])
+@pytest.mark.parametrize("cells", ["1,5;1.500", "1.5;1,500", "1.234,5;1.5", "1,234.5;1,5"])
 def test_two_decimal_signs_in_one_table_are_refused(tmp_path: Path, cells: str) -> None:
     with pytest.raises(UsageError, match=r"row 2, column [ab]: '.*' is not a number"):
         read_table(written(tmp_path / "t.csv", f"a;b\n{cells}\n"))
@@ -169,9 +170,73 @@ def test_two_decimal_signs_in_one_table_are_refused(tmp_path: Path, cells: str) 
         read_table(written(tmp_path / "t.csv", "\n".join(["a;b", *lines])))
 
 
-def test_an_index_without_a_name_can_be_dropped(tmp_path: Path) -> None:
-    path = written(tmp_path / "t.csv", ",x\nr1,1\nr2,2\n")
-    assert read(path, TableRules("", ("column 1",))).rows.tolist() == [[1], [2]]
+INDEX = "is taken for an index and left out; rename it to learn it"
+EMPTY = "1 column is left out at the end, without a name and without values"
+
+
+@pytest.mark.parametrize(
+    ("text", "notes"),
+    [
+        ("a,b\n1,2\n3,4\n", []),
+        (",a,b\n7,1,2\n9,3,4\n", [f"column 1 {INDEX}"]),
+        (",a,b\nr1,1,2\nr2,3,4\n", [f"column 1 {INDEX}"]),
+        ("Unnamed: 0,a,b\n0,1,2\n1,3,4\n", [f"Unnamed: 0 {INDEX}"]),
+        ('"a","b"\n"r1",1,2\n"r2",3,4\n', [f"column 1 {INDEX}"]),  # as R writes it
+        ("a,b,\n1,2,\n3,4,\n", [EMPTY]),
+        ("a,b,,\n1,2,,\n3,4\n", [EMPTY.replace("1 column is", "2 columns are")]),
+        ("a,b\n1,2,\n3,4,\n", []),
+        (",a,b,\n0,1,2,\n1,3,4,\n", [f"column 1 {INDEX}", EMPTY]),
+    ],
+)
+def test_columns_without_a_name_that_hold_no_data_are_left_out_with_a_line(
+    tmp_path: Path, text: str, notes: list[str]
+) -> None:
+    path = written(tmp_path / "t.csv", text)
+    found = read_table(path)
+    assert (found.columns, found.rows.tolist()) == (("a", "b"), [[1, 2], [3, 4]])
+    assert list(found.notes) == notes
+    model = read_table_like(path, Spec("m", (2,), columns=("b", "a")))
+    assert model.rows.tolist() == [[2, 1], [4, 3]]
+    assert list(model.notes) == notes
+    if notes:
+        with pytest.warns(UserWarning, match="left out"):
+            Table(path, test_fraction=0)
+
+
+def test_a_column_without_a_name_is_no_index_if_it_is_asked_for_or_stands_elsewhere(
+    tmp_path: Path,
+) -> None:
+    path = written(tmp_path / "t.csv", ",x,\n1,2,3\n4,5,6\n")
+    assert read_table(path).columns == ("x", "column 3")
+    assert read(path, TableRules("column 1")).classes == ("1", "4")
+    assert read(path, TableRules("", ("column 1",))).rows.tolist() == [[2, 3], [5, 6]]
+    learned = Spec("m", (3,), columns=("column 1", "x", "column 3"))
+    assert read_table_like(path, learned).rows.tolist() == [[1, 2, 3], [4, 5, 6]], "an older run"
+    assert read_table(written(path, '""\n1\n2\n')).columns == ("column 1",), "the only column"
+    written(path, "a,b,\n" + "1,2,\n" * 30 + "3,4,5\n")
+    with pytest.raises(UsageError, match="row 32 has 3 cells, not 2"):
+        read_table(path)
+
+
+def test_an_error_about_a_long_cell_or_name_is_short(tmp_path: Path) -> None:
+    long = "x" * 5000
+    for text in (f"{long},{long}\n1,2\n", f"a,b\n1,{long}\n", f"{long},b\ny,2\n"):
+        with pytest.raises(UsageError) as caught:
+            read_table(written(tmp_path / "t.csv", text))
+        assert len(str(caught.value).replace(str(tmp_path), "")) < 300
+
+
+def test_lines_of_many_cells_are_refused_in_bounded_time_and_memory(tmp_path: Path) -> None:
+    wide = ",".join("1" * 200_000)
+    for text in (f"{wide}\n{wide}\n", f"a,b\n{wide}\n"):
+        path = written(tmp_path / "t.csv", text)
+        tracemalloc.start()
+        with pytest.raises(
+            UsageError, match=r"200,000 columns: at most 100,000|200000 cells, not 2"
+        ):
+            read_table(path)
+        assert tracemalloc.get_traced_memory()[1] < 20 * len(text)
+        tracemalloc.stop()
 
 
 def test_a_row_that_is_taken_for_names_is_not_lost_in_silence(tmp_path: Path) -> None:

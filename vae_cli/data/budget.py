@@ -4,6 +4,7 @@ from vae_cli.errors import UsageError
 
 MAX_MEMORY = 4 * 2**30  # bytes of the values of a data set that is not memory-mapped
 MAX_ITEMS = 100_000_000  # of a data set; each takes 24 bytes while they are divided
+MAX_COLUMNS = 100_000  # of a table; a checkpoint keeps their names
 MAX_CLASSES = 100_000  # their names are kept in every checkpoint
 
 

@@ -69,9 +69,8 @@ class Table(Dataset):
         self.parts = divide(self.hashes, test_fraction, path.stem)
         if rules.missing == "mean" and like is None:
             rules = dataclasses.replace(rules, means=known_means(contents, self.parts[0]))
-        filled = fill_in(contents, rules)
-        if filled.note:
-            warnings.warn(f"{path.name}: {filled.note}", stacklevel=2)
+        for note in fill_in(contents, rules).notes:
+            warnings.warn(f"{path.name}: {note}", stacklevel=2)
         self.contents = contents
         self.spec = Spec(
             path.stem,
@@ -105,12 +104,12 @@ class FilledTable(NamedTuple):
     Attributes:
         rows: float64 `(N, D)`.
         numbers: int64 `(N,)`, which row of the file each of them is, from 0.
-        note: what was left out or filled in, for the user; empty if nothing was.
+        notes: what was assumed, left out or filled in, for the user.
     """
 
     rows: Tensor
     numbers: Tensor
-    note: str
+    notes: tuple[str, ...]
 
 
 def read_table_like(path: Path, spec: Spec) -> FilledTable:
@@ -146,14 +145,15 @@ def fill_in(contents: TableContents, rules: TableRules) -> FilledTable:
         is_missing = column.isnan()
         count += int(is_missing.sum())
         column[is_missing] = mean
-    note = ""
+    notes = list(contents.notes)
     if contents.left_out:
         total = len(rows) + contents.left_out
-        note = f"a value is missing in {contents.left_out:,} of {total:,} rows; they are left out"
+        missing = f"a value is missing in {contents.left_out:,} of {total:,} rows"
+        notes.append(f"{missing}; they are left out")
     if count:
         values = "1 missing value is" if count == 1 else f"{count:,} missing values are"
-        note = f"{values} replaced by the mean of the column"
-    return FilledTable(rows, numbers, note)
+        notes.append(f"{values} replaced by the mean of the column")
+    return FilledTable(rows, numbers, tuple(notes))
 
 
 def write_table(path: Path, columns: Sequence[str], rows: ArrayLike) -> None:

@@ -1,18 +1,21 @@
 """The columns of a table: their names, and which of them are read."""
 
 import difflib
+import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vae_cli.data.cells import is_missing, is_number
+from vae_cli.data.budget import MAX_COLUMNS
+from vae_cli.data.cells import is_missing, to_number
 from vae_cli.data.dataset import Missing, Spec, TableRules
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import unescape_formula
 
 MAX_NAMED = 5  # columns in a message
+PANDAS_INDEX = re.compile(r"Unnamed: 0(\.[0-9]+)?")  # an index that was read as a column
 
 
 class Choice(NamedTuple):
@@ -31,30 +34,57 @@ class Choice(NamedTuple):
     for_training: bool
 
 
-Choose = Callable[[tuple[str, ...], Path], Choice]  # (names of all columns, file) to the choice
+class Layout(NamedTuple):
+    """The columns of a file, from its first rows.
+
+    Attributes:
+        names: of the columns.
+        index_name: of a column that only numbers the rows; empty if there is none.
+        is_header: whether the first row holds the names.
+        empty: the number of columns after them that have neither a name nor values.
+    """
+
+    names: tuple[str, ...]
+    index_name: str = ""
+    is_header: bool = False
+    empty: int = 0
+
+    def describe(self, choice: Choice) -> Iterator[str]:
+        """What was assumed about the columns, for the user who chose some of them."""
+        places = [*choice.columns, *([] if choice.label is None else [choice.label])]
+        read = {self.names[place] for place in places}
+        if self.index_name and self.index_name not in read:
+            yield f"{self.index_name} is taken for an index and left out; rename it to learn it"
+        if self.empty:
+            columns = "1 column is" if self.empty == 1 else f"{self.empty:,} columns are"
+            yield f"{columns} left out at the end, without a name and without values"
 
 
-def choose_for_training(rules: TableRules, columns: tuple[str, ...], path: Path) -> Choice:
-    """All columns but those that the settings take out.
+Choose = Callable[[Layout, Path], Choice]
+
+
+def choose_for_training(rules: TableRules, layout: Layout, path: Path) -> Choice:
+    """All columns but the index, and those that the settings take out.
 
     Raises:
         UsageError: there is no such column, or none is left to learn.
     """
-    label, dropped = rules.label, rules.dropped
+    label, dropped, columns = rules.label, rules.dropped, layout.names
     for name in [label] if label else []:
         _require_column("--label", name, columns, path)
     for name in dropped:
         _require_column("--drop", name, columns, path)
     if label in dropped:
         raise UsageError(f"--label {label} and --drop {label}: give only one of them")
-    kept = [place for place, name in enumerate(columns) if name not in {label, *dropped}]
+    ignored = {label, layout.index_name, *dropped}
+    kept = [place for place, name in enumerate(columns) if name not in ignored]
     if not kept:
         raise UsageError(f"no column of {path} is left to learn: leave out --label or --drop")
     place = columns.index(label) if label else None
     return Choice(kept, place, rules.missing, for_training=True)
 
 
-def choose_for_model(spec: Spec, columns: tuple[str, ...], path: Path) -> Choice:
+def choose_for_model(spec: Spec, layout: Layout, path: Path) -> Choice:
     """The columns that a model learned, in its order, and its column of classes if it is there.
 
     A table may have the other columns of the model's own table, and need not have them.
@@ -62,39 +92,77 @@ def choose_for_model(spec: Spec, columns: tuple[str, ...], path: Path) -> Choice
     Raises:
         UsageError: the columns are not those of the model.
     """
-    rules, count = spec.table, len(spec.columns)
-    ignored = {rules.label, *rules.dropped}
+    rules, columns = spec.table, layout.names
+    ignored = {rules.label, *rules.dropped} - {""}
+    label = columns.index(rules.label) if rules.label in columns else None
     learned = [name for name in columns if name not in ignored]
+    if layout.index_name in learned and layout.index_name not in spec.columns:
+        learned.remove(layout.index_name)
     if sorted(learned) == sorted(spec.columns):
         places = [columns.index(name) for name in spec.columns]
-        label = columns.index(rules.label) if rules.label in columns else None
         return Choice(places, label, rules.missing, for_training=False)
-    unnamed = default_columns(len(columns))
-    if unnamed not in {columns, spec.columns} or len(columns) != count:
+    unnamed = default_columns(len(spec.columns))
+    if unnamed not in {columns, spec.columns} or len(columns) != len(unnamed):
         lacking = [name for name in spec.columns if name not in columns]
         more = [name for name in learned if name not in spec.columns]
         problem = f"lacks {lacking[0]}" if lacking else f"has {more[0]}, which is not among them"
+        count = len(spec.columns)
         raise UsageError(f"{path} {problem}: the model learned {count} columns of {spec.name}")
-    return Choice(range(count), None, rules.missing, for_training=False)
+    return Choice(range(len(columns)), None, rules.missing, for_training=False)
 
 
-def name_columns(first: Sequence[str], delimiter: str, path: Path) -> tuple[str, ...] | None:
-    """The names of the columns in the first row of a file; None if it is a row of data.
+def lay_out(rows: Sequence[Sequence[str]], delimiter: str, path: Path) -> Layout:
+    """The columns of a file with these first rows.
 
-    A column without a name gets the name that it would have without a header.
+    A column without a name gets the name that it would have without a header. The first one is the
+    index that pandas and R write, unless it is the only one. Empty cells at the end of all rows,
+    also of the header, are no column.
+
+    Raises:
+        UsageError: there are too many columns, or several of them have the same name.
+    """
+    first, *others = rows
+    if len(first) > MAX_COLUMNS:
+        raise UsageError(f"{path} has {len(first):,} columns: at most {MAX_COLUMNS:,} are possible")
+    is_header = not is_data(first, delimiter)
+    if is_header and others and all(len(row) == len(first) + 1 and row[-1] for row in others):
+        first = ["", *first]  # R leaves out the name of its index
+    width = min(len(first), max(map(_last_place, (first, *others))))
+    names = name_columns(first[:width], path) if is_header else default_columns(width)
+    index = names[0] if is_header and width > 1 and _is_index(first[0]) else ""
+    return Layout(names, index, is_header, len(first) - width)
+
+
+def _last_place(row: Sequence[str]) -> int:
+    """The number of cells up to the last one that is not empty."""
+    return next((place for place in range(len(row), 0, -1) if row[place - 1].strip()), 0)
+
+
+def _is_index(name: str) -> bool:
+    return not name.strip() or PANDAS_INDEX.fullmatch(name.strip()) is not None
+
+
+def is_data(first: Sequence[str], delimiter: str) -> bool:
+    """Whether the first row of a file is a row of numbers, and not the names of the columns."""
+    numbers = [to_number(cell, delimiter) is not None for cell in first]
+    return any(numbers) and all(
+        is_number or is_missing(cell) for is_number, cell in zip(numbers, first, strict=True)
+    )
+
+
+def name_columns(first: Sequence[str], path: Path) -> tuple[str, ...]:
+    """The names of the columns in the first row of a file.
 
     Raises:
         UsageError: several columns have the same name.
     """
-    numbers = [cell.strip() for cell in first if is_number(cell, delimiter)]
-    if numbers and all(is_number(cell, delimiter) or is_missing(cell) for cell in first):
-        return None
     cells = zip(first, default_columns(len(first)), strict=True)
     names = tuple(unescape_formula(cell.strip()) or default for cell, default in cells)
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
         listed = list_some(repeated, MAX_NAMED)
         raise UsageError(f"{path} has several columns with the same name: {listed}; rename them")
+    numbers = [cell.strip() for cell in first if to_number(cell, ";") is not None]
     if any(not number.isdigit() for number in numbers):  # the name of a column may be a year
         warnings.warn(
             f"the first line of {path.name} is taken for the names of the columns, although it has "

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.budget import MAX_CLASSES, require_items, require_memory
-from vae_cli.data.cells import CellParser, is_number, spell_name
+from vae_cli.data.cells import CellParser, TextCellError, spell_name, to_number
 from vae_cli.data.table_columns import Choice
-from vae_cli.errors import UsageError
+from vae_cli.errors import MAX_SHOWN, UsageError, shorten
 
 NO_CLASS = "(none)"  # of a row whose cell in the column of the classes is empty
 MAX_CLASS_NAME = 1000  # characters
@@ -29,6 +29,7 @@ class TableContents(NamedTuple):
         labels: int64 `(N,)`, indices into the classes; `(0,)` if there is no such column.
         classes: the texts in the column of the classes, in their order.
         left_out: the number of rows that were left out, because a value is missing.
+        notes: what was assumed about the file, for the user.
     """
 
     columns: tuple[str, ...]
@@ -37,6 +38,7 @@ class TableContents(NamedTuple):
     labels: Tensor
     classes: tuple[str, ...]
     left_out: int
+    notes: tuple[str, ...] = ()
 
 
 @final
@@ -68,7 +70,7 @@ class RowCollector:
                 too many or too large.
         """
         if len(row) != len(self.columns):
-            raise UsageError(f"{self._name(number)} has {len(row)} cells, not {len(self.columns)}")
+            row = self._cut(number, row)
         cells = row if self.reads_all else [row[place] for place in self.choice.columns]
         values = self.parser.parse_row(cells)
         if values is None:
@@ -80,6 +82,13 @@ class RowCollector:
         self.seen += 1
         if self.seen % CHECKED_ROWS == 0:
             self._require_affordable()
+
+    def _cut(self, number: int, row: Sequence[str]) -> Sequence[str]:
+        """A row without the empty cells after its last column."""
+        count = len(self.columns)
+        if len(row) < count or any(map(str.strip, row[count:])):
+            raise UsageError(f"{self._name(number)} has {len(row)} cells, not {count}")
+        return row[:count]
 
     def _keep(self, values: Sequence[float], row: Sequence[str]) -> None:
         self.values.extend(values)
@@ -102,27 +111,31 @@ class RowCollector:
             UsageError: a cell is not a number, or has no value and that is an error.
         """
         for place, cell in zip(self.choice.columns, cells, strict=True):
-            where = f"{self._name(number)}, column {self.columns[place]}"
             try:
-                value = self.parser.parse(cell)
+                value = self.parser.parse(cell, place)
             except ValueError as error:
-                raise UsageError(f"{where}: {error}{self._advise_text(place)}") from error
+                advice = self._advise_text(place) if isinstance(error, TextCellError) else ""
+                raise UsageError(f"{self._name(number, place)}: {error}{advice}") from error
             if isnan(value) and self.choice.missing == "error":
                 advice = ": --missing drop leaves out such rows, --missing mean fills them in"
                 shown = advice if self.choice.for_training else ""
-                raise UsageError(f"{where}: a value is missing{shown}")
+                raise UsageError(f"{self._name(number, place)}: a value is missing{shown}")
             yield value
 
     def _advise_text(self, place: int) -> str:
         """What to do about a column of texts."""
+        name = self.columns[place]
         if not self.choice.for_training:
             return ""
-        name = self.columns[place]
+        if len(name) > MAX_SHOWN:
+            return ": give the column a short name, and name it with --label or --drop"
         label, drop = spell_name(name), spell_name(name, in_list=True)
         return f": try --label {label} if its texts are classes, or --drop {drop}"
 
-    def _name(self, number: int) -> str:
-        return f"{self.path}, row {number}"
+    def _name(self, number: int, place: int | None = None) -> str:
+        """A row, or a cell, for messages."""
+        row = f"{self.path}, row {number}"
+        return row if place is None else f"{row}, column {shorten(self.columns[place])}"
 
     def _require_affordable(self) -> None:
         require_memory(self.values.itemsize * len(self.values), self.path)
@@ -148,7 +161,9 @@ class RowCollector:
         if self.choice.missing == "drop":
             numbers = torch.frombuffer(self.numbers, dtype=torch.int64)
         labels, classes = sort_classes(self.labels, self.codes)
-        return TableContents(columns, rows, numbers, labels, classes, self.seen - len(rows))
+        left_out, note = self.seen - len(rows), self.parser.note(self.columns)
+        notes = (note,) if note else ()
+        return TableContents(columns, rows, numbers, labels, classes, left_out, notes)
 
 
 def sort_classes(labels: "array[int]", codes: dict[str, int]) -> tuple[Tensor, tuple[str, ...]]:
@@ -169,5 +184,5 @@ def sort_classes(labels: "array[int]", codes: dict[str, int]) -> tuple[Tensor, t
 
 def _number_or_name(name: str) -> tuple[bool, float, str]:
     """A key that sorts numbers before names, and 2 before 10."""
-    is_name = not is_number(name, ",")
-    return is_name, 0.0 if is_name else float(name), name
+    number = to_number(name, ",")
+    return number is None, number or 0.0, name

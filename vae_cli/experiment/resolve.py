@@ -121,10 +121,8 @@ def resolve(
         test = binarize(test)
         train = binarize(train) if known.likelihood.binarization == "static" else train
     if not spec.is_image:
-        statistics = column_statistics(train.items, train.rows)
-        require_learnable(statistics, train.items, train.rows, spec.columns, spec.name)
+        statistics = measure_columns(train, spec)
         train, test = standardized(statistics, train, test)
-        warn_of_constants(statistics, spec.columns)
     train, test = move_splits(train, test, device)
 
     def measure_bfloat16() -> bool:
@@ -172,6 +170,18 @@ def settle(config: Config, spec: Spec) -> Config:
     require_storable(known, spec)
     require_affordable(known, spec.shape, resizable=data.image_size > 0)
     return known
+
+
+def measure_columns(train: Split, spec: Spec) -> ColumnStatistics:
+    """The statistics of the columns of a table; a warning names those that never change.
+
+    Raises:
+        UsageError: a column cannot be standardized.
+    """
+    statistics = column_statistics(train.items, train.rows)
+    require_learnable(statistics, train.items, train.rows, spec.columns, spec.name)
+    warn_of_constants(statistics, spec.columns)
+    return statistics
 
 
 def standardized(statistics: ColumnStatistics, train: Split, test: Split) -> tuple[Split, Split]:

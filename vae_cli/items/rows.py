@@ -35,9 +35,9 @@ class Rows(ItemKind):
         if path.suffix.lower() not in READABLE_SUFFIXES:
             name = self.spec.name
             raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")
-        rows, numbers, note = read_table_like(path, self.spec)
+        rows, numbers, notes = read_table_like(path, self.spec)
         names = [f"{path.name} row {number + 1}" for number in numbers.tolist()]
-        return NamedItems(names, rows, [f"{path.name}: {note}"] if note else [])
+        return NamedItems(names, rows, [f"{path.name}: {note}" for note in notes])
 
     def require_count(self, count: int, path: Path) -> None:
         """A table may have any number of rows."""
