@@ -11,6 +11,7 @@ from pictures import digits, patches, table
 from PIL import Image
 from support import Refused, Use
 
+from vae_cli import load
 from vae_cli.cli.app import main
 
 QUICK = ["--epochs", 2, "--batch-size", 32, "--precision", "float32"]
@@ -56,6 +57,30 @@ def test_a_folder_of_photographs_through_every_command(here: Path, use: Use) -> 
     out, _ = use("data", "--data", "photos")
     assert "china" in out
     assert "flower" in out
+
+
+def test_a_validation_folder_chooses_the_best_epoch_and_the_test_folder_is_only_reported(
+    here: Path, use: Use, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for name, count, first in (("Train", 12, 0), ("val", 5, 40), ("TEST", 3, 80)):
+        (here / "photos" / name).mkdir(parents=True)
+        for number in range(first, first + count):
+            Image.new("L", (16, 16), number).save(here / f"photos/{name}/{number}.png")
+    found = json.loads(use("data", "photos", "--json").out)
+    assert [found[name] for name in ("train", "validation", "test", "copies")] == [12, 5, 3, 0]
+    assert use("data", "photos").out.splitlines()[1].split() == ["all", "12", "5", "3"]
+    words = ("train", "--data", "photos", "--model", "mlp", *QUICK, "--name", "p")
+    assert main([*map(str, words), "--set", "data.validation=0.1"]) == 2
+    assert "photos has a validation set of its own" in capfd.readouterr().err
+    assert "best validation loss" in use(*words).err
+    columns, _ = read(here / "runs/p/metrics.csv")
+    assert {"validation_loss", "test_loss"} & set(columns) == {"validation_loss"}
+    run = load("p")
+    names = run.data().names(run.held_out())
+    assert sorted(names) == ["TEST/80.png", "TEST/81.png", "TEST/82.png"]
+    use("embed", "--run", "p")
+    parts = np.load("embed.npz")["part"].tolist()
+    assert parts == ["train"] * 12 + ["validation"] * 5 + ["test"] * 3
 
 
 def test_the_config_of_a_run_on_pictures_has_every_choice_that_was_made(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vae_cli.data.dataset import Spec, Split, UndividedDataset, move_splits
+from vae_cli.data.dataset import Parts, Spec, Split, UndividedDataset, move_splits
 from vae_cli.errors import UsageError
 
 IMAGES = Spec("pets", (3, 20, 24))
@@ -77,10 +77,10 @@ def test_a_data_set_is_divided_once() -> None:
     class Numbers(UndividedDataset):
         spec = Spec("numbers", (1,))
 
-        def divide(self) -> tuple[Split, Split]:
+        def divide(self) -> Parts:
             calls.append("divide")
             items = torch.arange(3.0)[:, None]
-            return Split.whole(items[:2]), Split.whole(items[2:])
+            return Parts(Split.whole(items[:2]), Split.whole(items[2:]))
 
     dataset = Numbers()
     assert not calls

@@ -11,16 +11,18 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, TgaImagePlugin, features
 
 from vae_cli.data import decoding, picture
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.data.decoding import UnreadPictureError, decoders_silenced, read_header
 from vae_cli.data.folder import PictureFolder
 from vae_cli.data.picture import decode_picture, read_picture
+from vae_cli.data.scan import scan_pictures
 from vae_cli.errors import UsageError
 
 GREY = (1, 8, 8)
@@ -177,11 +179,49 @@ def test_no_program_is_started_for_a_picture(
     assert not (tmp_path / "started").exists()
 
 
-@pytest.mark.parametrize("format_name", ["ICO", "TGA", "PCX", "SGI", "DDS", "JPEG2000"])
+@pytest.mark.parametrize("format_name", ["ICO", "TGA", "PCX", "SGI", "DDS"])
 def test_a_format_that_is_not_documented_is_refused(tmp_path: Path, format_name: str) -> None:
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png", format_name)
     with pytest.raises(UsageError, match=r"a\.png is not a picture of a known format"):
         read_picture(tmp_path / "a.png", GREY)
+
+
+def test_pictures_of_other_formats_are_counted_with_what_would_open_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_pictures(tmp_path / "all", 2)
+    for name in ("a.heic", "b.HEIC", "c.svg", "d.avif", "notes.txt"):
+        (folder / name).touch()
+    monkeypatch.setattr(decoding, "known_formats", lambda: decoding.FORMATS)
+    files, (warning,) = scan_pictures(folder)
+    assert [file.name for file in files] == ["00.png", "01.png", "d.avif"]
+    assert warning.endswith(
+        "in formats that are not read, and left out: "
+        "2 .heic (pip install pillow-heif), 1 .svg (convert to PNG)"
+    )
+    monkeypatch.setattr(features, "check", lambda _: False)
+    files, (warning,) = scan_pictures(folder)
+    assert len(files) == 2
+    assert "1 .avif (pip install -U pillow)" in warning
+    assert scan_pictures(folder, version=1).warnings == []
+
+
+def test_heic_is_read_if_pillow_heif_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plug-in of another format stands for that of HEIC."""
+
+    def register() -> None:
+        Image.register_open("HEIF", TgaImagePlugin.TgaImageFile)
+
+    Image.new("L", (16, 16), 99).save(tmp_path / "a.heic", "TGA")
+    plugin = SimpleNamespace(register_heif_opener=register)
+    monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
+    monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
+    monkeypatch.setattr(Image, "ID", list(Image.ID))
+    monkeypatch.setattr(decoding, "known_formats", decoding.known_formats.__wrapped__)
+    (file,) = scan_pictures(tmp_path).files
+    assert read_picture(tmp_path / file.name, GREY).pixels.unique().tolist() == [99]
 
 
 # ---------------------------------------------------------------------- silence

@@ -72,17 +72,85 @@ def test_a_single_sub_folder_is_no_class(tmp_path: Path) -> None:
     assert open_folder(tmp_path).spec.classes == ()
 
 
-@pytest.mark.parametrize("test_folder", ["test", "val", "valid", "validation"])
-def test_folders_named_train_and_test_are_the_two_parts(tmp_path: Path, test_folder: str) -> None:
-    for part, count, first in (("train", 4, 0), (test_folder, 2, 10)):
-        for name in ("cat", "dog"):
-            make_pictures(tmp_path / part / name, count, first=first)
+def make_parts(path: Path, *names: str) -> None:
+    """Two classes of different pictures in each of some folders, fewer from folder to folder."""
+    for number, name in enumerate(names):
+        for place, kind in enumerate(("cat", "dog")):
+            first = 20 * number + 10 * place
+            make_pictures(path / name / kind, 5 - number, (16, 16), first)
+
+
+@pytest.mark.parametrize(
+    ("names", "validation"),
+    [
+        (("train", "test"), ""),
+        (("Train", "Test"), ""),
+        (("training", "TESTING"), ""),
+        (("train", "valid"), ""),
+        (("train", "test", "val"), "val"),
+        (("Training", "Testing", "Validation"), "Validation"),
+    ],
+)
+def test_the_names_of_folders_tell_the_parts(
+    tmp_path: Path, names: tuple[str, ...], validation: str
+) -> None:
+    make_parts(tmp_path, *names)
     dataset = open_folder(tmp_path)
     assert dataset.spec.classes == ("cat", "dog")
-    assert len(dataset.train()) == 8
-    assert len(dataset.test()) == 4
-    assert dataset.test().labels.tolist() == [0, 0, 1, 1]
-    assert {name.split("/")[0] for name in dataset.names(dataset.test())} == {test_folder}
+    splits = dataset.splits()
+    held_out = (splits["test"], splits.get("validation"))
+    assert list(splits) == ["train", *["validation"] * bool(validation), "test"]
+    for name, part in zip(names, filter(None, (splits["train"], *held_out)), strict=True):
+        assert {one.split("/")[0] for one in dataset.names(part)} == {name}
+        assert part.labels.bincount().tolist() == [5 - names.index(name)] * 2
+
+
+def test_a_class_called_train_is_no_part(tmp_path: Path) -> None:
+    make_parts(tmp_path, "plane", "train")
+    assert open_folder(tmp_path).spec.classes == ("plane", "train")
+    assert open_folder(tmp_path / "train").spec.classes == ("cat", "dog")
+    (tmp_path / "plane").rename(tmp_path / "Train")
+    assert open_folder(tmp_path).spec.classes == ("cat", "dog"), "all pictures are to train on"
+
+
+def test_earlier_runs_keep_the_parts_that_they_had(tmp_path: Path) -> None:
+    make_parts(tmp_path / "three", "train", "test", "val")
+    assert list(map(len, open_folder(tmp_path / "three", version=1).splits().values())) == [10, 14]
+    make_parts(tmp_path / "capitals", "Train", "Test")
+    assert open_folder(tmp_path / "capitals", version=1).spec.classes == ("Test", "Train")
+    (tmp_path / "capitals/more").symlink_to(tmp_path / "three")
+    assert open_folder(tmp_path / "capitals", version=1).spec.classes == ("Test", "Train")
+
+
+def test_linked_folders_are_followed_and_every_folder_is_read_once(tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    make_pictures(photos / "a", 3, first=0)
+    make_pictures(tmp_path / "elsewhere/deep", 4, first=10)
+    (tmp_path / "elsewhere/back").symlink_to(photos)
+    (tmp_path / "elsewhere/deep/again").symlink_to(tmp_path / "elsewhere")
+    (photos / "a/loop").symlink_to(photos)
+    (photos / "again").symlink_to(photos / "a")
+    (photos / "more").symlink_to(tmp_path / "elsewhere")
+    (photos / "twice").symlink_to(tmp_path / "elsewhere/deep")
+    (photos / ".hidden").symlink_to(tmp_path)
+    (photos / "gone").symlink_to(tmp_path / "nowhere")
+    dataset = open_folder(photos)
+    with pytest.warns(UserWarning, match=r"1 path .* left out: gone \(No such file"):
+        splits = dataset.splits()
+    names = sorted(name for part in splits.values() for name in dataset.names(part))
+    assert names == [
+        *(f"a/{number:03}.png" for number in range(3)),
+        *(f"more/deep/{number:03}.png" for number in range(10, 14)),
+    ]
+    assert dataset.spec.classes == ("a", "more")
+
+
+def test_a_folder_has_the_same_name_from_inside(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_pictures(tmp_path / "photos", 3)
+    monkeypatch.chdir(tmp_path / "photos")
+    assert open_folder(Path()).spec == open_folder(tmp_path / "photos").spec
 
 
 def test_adding_pictures_moves_none_from_one_part_to_the_other(tmp_path: Path) -> None:

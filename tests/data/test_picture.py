@@ -43,7 +43,7 @@ def with_orientation(orientation: int) -> Image.Exif:
 # ---------------------------------------------------------------------- pixels
 
 
-@pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "webp", "tif"])
+@pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "webp", "tif", "jp2"])
 def test_a_picture_that_has_the_models_size_is_not_changed(tmp_path: Path, suffix: str) -> None:
     options = {"lossless": True} if suffix == "webp" else {}
     path = saved(gradient(), tmp_path / f"a.{suffix}", **options)
@@ -118,6 +118,8 @@ FORMATS: dict[str, Callable[[Image.Image, Path], None]] = {
     "palette.gif": lambda image, path: image.quantize(16).save(path),
     "cmyk.jpg": lambda image, path: image.convert("CMYK").save(path, quality=95),
     "rotated.jpg": save_rotated,
+    "rotated.avif": save_rotated,
+    "plain.jp2": lambda image, path: image.save(path),
     "alpha.webp": lambda image, path: image.convert("RGBA").save(path, lossless=True),
     "plain.bmp": lambda image, path: image.save(path),
     "PLAIN.TIFF": lambda image, path: image.save(path),
@@ -301,7 +303,7 @@ def test_a_truncated_picture_is_refused_by_name(tmp_path: Path) -> None:
         read_picture(path, GREY)
 
 
-@pytest.mark.parametrize("suffix", ["png", "gif", "bmp", "tif", "webp", "jpg"])
+@pytest.mark.parametrize("suffix", ["png", "gif", "bmp", "tif", "webp", "jpg", "jp2", "avif"])
 def test_a_changed_byte_gives_a_picture_or_a_refusal_and_no_other_error(
     tmp_path: Path, suffix: str
 ) -> None:

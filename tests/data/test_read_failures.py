@@ -151,7 +151,7 @@ def test_pictures_whose_facts_are_refused_and_broken_links_are_counted(
     make_pictures(tmp_path / "all", 2)
     for number in range(7):
         (tmp_path / "all" / f"gone-{number}.png").symlink_to("nowhere.png")
-    files, warning = scan_pictures(tmp_path / "all")
+    files, (warning,) = scan_pictures(tmp_path / "all")
     assert [file.name for file in files] == ["00.png", "01.png"]
     assert f"7 paths in {tmp_path}/all cannot be read" in warning
     assert "gone-4.png (No such file or directory), 2 more" in warning

@@ -259,7 +259,7 @@ def test_an_animation_of_examples_is_refused() -> None:
 
 
 def test_the_summary_counts_the_images_of_each_class() -> None:
-    header, rows, key, records = PICTURES.summarize(split(0, 0, 0), split(1))
+    header, rows, key, records = PICTURES.summarize({"train": split(0, 0, 0), "test": split(1)})
     assert header == ("class", "train", "test")
     assert rows == [("cat", 3, 0), ("dog", 0, 1), ("all", 3, 1)]
     assert key == "classes"
@@ -272,7 +272,7 @@ def test_the_summary_counts_the_images_of_each_class() -> None:
 def test_the_summary_of_images_without_classes_has_one_row() -> None:
     items = torch.from_numpy(flat(1, 2, 3))
     _, rows, _, records = Pictures(Spec("x", (1, 4, 4))).summarize(
-        Split.whole(items), Split.whole(items[:1])
+        {"train": Split.whole(items), "test": Split.whole(items[:1])}
     )
     assert rows == [("all", 3, 1)]
     assert records == []

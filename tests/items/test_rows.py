@@ -136,7 +136,7 @@ def test_a_table_has_no_picture_of_examples() -> None:
 def test_the_summary_has_mean_and_standard_deviation_of_the_training_rows() -> None:
     train = Split.whole(torch.tensor([[1.0, 7], [3, 7]]))
     test = Split.whole(torch.tensor([[100.0, 200]]))
-    header, rows, key, records = ROWS.summarize(train, test)
+    header, rows, key, records = ROWS.summarize({"train": train, "test": test})
     assert header == ("column", "mean", "standard deviation")
     assert rows == [("a", "2", "1"), ("b, c", "7", "0")]
     assert key == "columns"

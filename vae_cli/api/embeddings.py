@@ -21,7 +21,6 @@ from vae_cli.errors import UsageError
 from vae_cli.files import escape_formula, open_atomically, to_utf8, write_csv
 
 SUFFIXES = (".npz", ".csv", ".parquet")
-PARTS = ("train", "test")
 
 Column = np.ndarray[Any, np.dtype[Any]]
 
@@ -36,7 +35,7 @@ class Embedding:
         log_variance: `(N, D)`, the logarithm of the variance.
         labels: int64 `(N,)`, indices into `classes`; None if unknown.
         classes: the names of the classes.
-        parts: `train` or `test`, one per item; None if all items are in one part.
+        parts: `train`, `validation` or `test`, one per item; None if all items are in one part.
     """
 
     names: list[str]
@@ -85,8 +84,7 @@ def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_pro
         >>> embedding.mean.shape
         (70000, 20)
     """
-    both = zip(PARTS, (dataset.train(), dataset.test()), strict=True)
-    splits = {name: split for name, split in both if len(split)}
+    splits = dataset.splits()
     total = sum(map(len, splits.values()))
     mean, log_variance = (np.empty((total, model.model.latent_dim), np.float32) for _ in range(2))
     done = 0

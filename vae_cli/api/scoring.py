@@ -204,7 +204,7 @@ def read_parts(model: TrainedModel, data: str, progress: Progress = ignore_progr
         names, items, _ = model.kind.read_files([Path(data)], invert=False)
         return [Part(names, [], prepare(model, Split.whole(items)))]
     dataset = open_dataset_for(model.spec, data, progress)
-    parts = [part for part in (dataset.train(), dataset.test()) if len(part)]
+    parts = dataset.splits().values()
     return [
         Part(dataset.names(part), name_classes(part, dataset.spec.classes), prepare(model, part))
         for part in parts

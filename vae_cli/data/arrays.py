@@ -11,7 +11,7 @@ from torch import Tensor
 from vae_cli.data.array_files import read_array_file
 from vae_cli.data.array_labels import read_labels
 from vae_cli.data.budget import require_items, require_memory
-from vae_cli.data.dataset import Spec, Split, UndividedDataset
+from vae_cli.data.dataset import Parts, Spec, Split, UndividedDataset
 from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
 from vae_cli.data.table_columns import default_columns
 from vae_cli.errors import UsageError
@@ -54,7 +54,7 @@ class Arrays(UndividedDataset):
         self.spec = Spec(path.stem, shape, classes, columns=columns, cropped=True)
         self.path, self.test_fraction = path, test_fraction
 
-    def divide(self) -> tuple[Split, Split]:
+    def divide(self) -> Parts:
         """The file's own two parts, or else those that a hash of each item's contents decides.
 
         Raises:
@@ -69,10 +69,10 @@ class Arrays(UndividedDataset):
             assert whole.hashes is not None
             halves = divide(whole.hashes, self.test_fraction, self.spec.name)
             parts = [whole.take(rows) for rows in halves]
-        train, test = parts
+        both = Parts(*parts)
         if self.test_fraction:  # or else they are for a model that has learned already
-            warn_of_copies(train, test)
-        return train, test
+            warn_of_copies(both)
+        return both
 
 
 def read_arrays(path: Path) -> Tensor:

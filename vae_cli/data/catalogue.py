@@ -25,7 +25,8 @@ ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
 TABLE_SUFFIXES = (".csv", ".tsv")
 PICTURE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp"),
-    *(".gif", ".tif", ".tiff", ".ppm", ".pgm"),
+    *(".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jfif"),
+    *(".avif", ".jp2", ".j2k", ".heic", ".heif"),
 )
 CHANNELS = {"auto": 0, "grey": 1, "rgb": 3}
 CHANNEL_NAMES: dict[int, Literal["grey", "rgb"]] = {1: "grey", 3: "rgb"}

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, final
+from typing import Literal, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -44,8 +44,8 @@ class PictureRules:
     Attributes:
         image_size: height and width in pixels; 0 derives them.
         channels: 1 for grey, 3 for RGB; 0 derives them.
-        version: of the rules. With 2, equal pictures are in the same part; with 1, as in runs of
-            earlier versions, the names decide.
+        version: of the rules. With 2, equal pictures are in the same part, and links to folders
+            are followed; with 1, as in runs of earlier versions, the names decide.
     """
 
     image_size: int = 0
@@ -157,6 +157,14 @@ def move_splits(train: Split, test: Split, device: torch.device) -> tuple[Split,
     return moved, replace(moved, rows=test.rows.to(device), labels=test.labels)
 
 
+class Parts(NamedTuple):
+    """The parts of a data set; a validation set only if it has its own."""
+
+    train: Split
+    test: Split
+    validation: Split | None = None
+
+
 class Dataset(ABC):
     """Training items and test items.
 
@@ -174,6 +182,16 @@ class Dataset(ABC):
     def test(self) -> Split:
         """The items that are held out for testing."""
 
+    def validation(self) -> Split | None:
+        """The items by which the best epoch is chosen, if the data set has such a part."""
+        return None
+
+    def splits(self) -> dict[str, Split]:
+        """The parts that have items by their names: `train`, `validation` and `test`."""
+        parts = Parts(self.train(), self.test(), self.validation())
+        ordered = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+        return {name: part for name, part in ordered.items() if part is not None and len(part)}
+
     def names(self, split: Split) -> list[str]:
         """The names of a part's items: their indices, unless the data set has better names."""
         return [str(row) for row in split.rows.tolist()]
@@ -190,21 +208,25 @@ class Dataset(ABC):
 class UndividedDataset(Dataset):
     """Items that come in one part; they are divided when the first part is asked for."""
 
-    parts: tuple[Split, Split] | None = None
+    parts: Parts | None = None
 
     @abstractmethod
-    def divide(self) -> tuple[Split, Split]:
-        """The items to train on, and those held out."""
+    def divide(self) -> Parts:
+        """The items to train on, those held out, and those for validation, if there are any."""
 
     def train(self) -> Split:
         """The items to train on."""
-        return self._divide_once()[0]
+        return self._divide_once().train
 
     def test(self) -> Split:
         """The items that are held out."""
-        return self._divide_once()[1]
+        return self._divide_once().test
 
-    def _divide_once(self) -> tuple[Split, Split]:
+    def validation(self) -> Split | None:
+        """The items by which the best epoch is chosen, if the data set has such a part."""
+        return self._divide_once().validation
+
+    def _divide_once(self) -> Parts:
         self.parts = self.parts or self.divide()
         return self.parts
 
@@ -216,9 +238,9 @@ class LoadedDataset(UndividedDataset):
     def __init__(self, dataset: Dataset) -> None:
         self.dataset, self.spec = dataset, dataset.spec
 
-    def divide(self) -> tuple[Split, Split]:
-        """Both parts of the other data set."""
-        return self.dataset.train(), self.dataset.test()
+    def divide(self) -> Parts:
+        """The parts of the other data set."""
+        return Parts(self.dataset.train(), self.dataset.test(), self.dataset.validation())
 
     def names(self, split: Split) -> list[str]:
         """The names of the other data set."""

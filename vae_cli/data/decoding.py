@@ -4,6 +4,8 @@ Only the documented formats are opened: Pillow knows others, and one of them (EP
 Whatever Pillow raises about a file is that file's failure, and one line.
 """
 
+import functools
+import importlib
 import io
 import logging
 import os
@@ -14,12 +16,17 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError, features
 
 from vae_cli.errors import UsageError
 from vae_cli.files import open_file, read_file
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # Pillow's PPM is also PGM
+FORMATS = (  # Pillow's PPM is also PGM and PBM
+    *("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"),
+    *("AVIF", "JPEG2000"),
+)
+HEIF = "HEIF"  # the format that pillow-heif adds
+FEATURES = {"avif": (".avif",), "jpg_2000": (".jp2", ".j2k")}  # that a Pillow may lack
 MAX_BYTES = 100 * 2**20  # of a picture file
 MAX_PIXELS = 100_000_000  # of a decoded picture: Pillow needs 400 MB for them in RGB
 MAX_SIDE = 1_000_000  # pixels; the filter that resizes a picture takes 48 bytes for each of them
@@ -43,6 +50,30 @@ _large_picture = threading.RLock()  # held by the thread that decodes a large pi
 
 class UnreadPictureError(UsageError):
     """The system could not deliver a picture now, which says nothing about its contents."""
+
+
+@functools.cache
+def known_formats() -> tuple[str, ...]:
+    """The formats that are opened; HEIF is one of them if pillow-heif is installed."""
+    try:
+        plugin = importlib.import_module("pillow_heif")
+    except ImportError:
+        return FORMATS
+    plugin.register_heif_opener()
+    return (*FORMATS, HEIF)
+
+
+def missing_decoders() -> dict[str, str]:
+    """The suffixes of pictures that could be read, and what has to be installed for it."""
+    missing = {
+        suffix: "pip install -U pillow"
+        for feature, suffixes in FEATURES.items()
+        if not features.check(feature)
+        for suffix in suffixes
+    }
+    if HEIF not in known_formats():
+        missing |= dict.fromkeys((".heic", ".heif"), "pip install pillow-heif")
+    return missing
 
 
 @contextmanager
@@ -69,7 +100,7 @@ def open_picture(path: Path, sufficient: tuple[int, int]) -> Iterator[Image.Imag
             raise UnreadPictureError(f"{path} does not exist") from error
         except OSError as error:
             raise UnreadPictureError(f"cannot read {path}: {error.strerror or error}") from error
-        with _explained(path), Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        with _explained(path), Image.open(io.BytesIO(content), formats=known_formats()) as image:
             if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
                 raise Image.DecompressionBombError
             image.draft(None, sufficient)
@@ -86,7 +117,7 @@ def read_header(path: Path) -> tuple[int, int, str] | None:
             decoders_silenced(),
             open_file(path) as file,
             _explained(path),
-            Image.open(file, formats=FORMATS) as image,
+            Image.open(file, formats=known_formats()) as image,
         ):
             rotated = orientation_of(image) in SIDEWAYS and image.format != "TIFF"
             width, height = image.size[::-1] if rotated else image.size
@@ -156,7 +187,8 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
     except UnidentifiedImageError as error:
         raise UsageError(
-            f"{path} is not a picture of a known format (PNG, JPEG, WebP, BMP, GIF, TIFF, PPM, PGM)"
+            f"{path} is not a picture of a known format (PNG, JPEG, WebP, BMP, GIF, TIFF, PPM, "
+            "PGM, AVIF, JPEG 2000, and HEIC with pillow-heif)"
         ) from error
     except Exception as error:
         raise UsageError(f"{path} is damaged or truncated: Pillow cannot decode it") from error

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from vae_cli.data.cache import Unfinished, cache_folder, cached_tensor
-from vae_cli.data.dataset import PictureRules, Progress, Spec, Split, UndividedDataset
+from vae_cli.data.dataset import Parts, PictureRules, Progress, Spec, Split, UndividedDataset
 from vae_cli.data.decoding import UnreadPictureError, decoders_silenced, read_header
 from vae_cli.data.held_out import divide, hash_keys, hash_to_unit_interval, warn_of_copies
 from vae_cli.data.picture import GREY_MODES, decode_picture
-from vae_cli.data.scan import explain_left_out, scan_pictures
+from vae_cli.data.scan import Part, explain_left_out, scan_pictures
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
 
@@ -34,9 +34,9 @@ VERSION = 3  # of the decoded pixels and their facts; a change makes every folde
 class PictureFolder(UndividedDataset):
     """All pictures in a folder and its sub-folders.
 
-    Size and channels are derived from the pictures unless they are given. Folders named `train` and
-    `test` are the two parts; without them, a hash of each item's pixels decides. If every picture
-    is in a sub-folder, the sub-folders are the classes.
+    Size and channels are derived from the pictures unless they are given. Folders named `train`,
+    `test` and `val` are the parts; without them, a hash of each item's pixels decides. If every
+    picture is in a sub-folder, the sub-folders are the classes.
 
     Args:
         path: the folder.
@@ -60,18 +60,18 @@ class PictureFolder(UndividedDataset):
     ) -> None:
         self.path, self.test_fraction, self.progress = path, test_fraction, progress
         self.version = rules.version
-        self.files, self.warning = scan_pictures(path)
+        self.files, self.warnings = scan_pictures(path, rules.version)
         size, channels = rules.image_size, rules.channels
         if like is None and not (size and channels):
             derived = derive_size([path / file.name for file in self.files])
             size, channels = size or derived[0], channels or derived[1]
         spec = like or Spec("", (channels, size, size), (), BACKGROUND, cropped=True)
-        tops = {file.parts[:1] for file in self.files}
+        tops = {file.folders[:1] for file in self.files}
         classes = sorted(top[0] for top in tops if top)
         classes = [] if () in tops or len(classes) == 1 else classes
-        self.spec = dataclasses.replace(spec, name=path.name, classes=tuple(classes))
+        self.spec = dataclasses.replace(spec, name=path.resolve().name, classes=tuple(classes))
 
-    def divide(self) -> tuple[Split, Split]:
+    def divide(self) -> Parts:
         """Decode the pictures unless they are in the cache, then divide them.
 
         Raises:
@@ -84,8 +84,8 @@ class PictureFolder(UndividedDataset):
             key, shape, self._decode_all, self.progress, refill=self._decode_unread
         )
         reasons: dict[str, str] = facts["damaged"] | facts["unread"]
-        if self.warning:
-            warnings.warn(self.warning, stacklevel=2)
+        for sentence in self.warnings:
+            warnings.warn(sentence, stacklevel=2)
         if reasons:
             log = cache_folder() / f"{key}.log"
             again = f"; the next start tries {len(facts['unread']):,} of them again"
@@ -114,25 +114,34 @@ class PictureFolder(UndividedDataset):
     def _labels(self, rows: list[int]) -> torch.Tensor:
         """The class of each picture, int64 `(N,)`; `(0,)` if there are no classes."""
         numbers = {name: number for number, name in enumerate(self.spec.classes)}
-        known = [numbers[self.files[row].parts[0]] for row in rows] if numbers else []
+        known = [numbers[self.files[row].folders[0]] for row in rows] if numbers else []
         return torch.tensor(known, dtype=torch.int64)
 
-    def _parts(self, whole: Split) -> tuple[Split, Split]:
-        """The folder's own two parts if it has them, or else those that the hashes decide."""
-        files = [self.files[row] for row in whole.rows.tolist()]
-        held_out = torch.tensor([file.held_out for file in files])
-        if held_out.any() and not held_out.all():
-            parts = (~held_out).nonzero()[:, 0], held_out.nonzero()[:, 0]
-        elif self.version == 1:
-            names = hash_keys(file.name.encode(errors="surrogateescape") for file in files)
-            parts = divide(names, self.test_fraction, self.spec.name)
-        else:
-            assert whole.hashes is not None
-            parts = divide(whole.hashes, self.test_fraction, self.spec.name)
-        train, test = map(whole.take, parts)
+    def _parts(self, whole: Split) -> Parts:
+        """The folder's own parts if it has them, or else those that the hashes decide."""
+        found = self._own_parts(whole) or self._divided(whole)
         if self.test_fraction:  # or else they are for a model that has learned already
-            warn_of_copies(train, test)
-        return train, test
+            warn_of_copies(found)
+        return found
+
+    def _own_parts(self, whole: Split) -> Parts | None:
+        """The parts that the names of folders tell; a validation set alone is the test set."""
+        places: dict[Part, list[int]] = {"train": [], "validation": [], "test": []}
+        for place, row in enumerate(whole.rows.tolist()):
+            places[self.files[row].part or "train"].append(place)
+        found = {part: whole.take(torch.tensor(one)) for part, one in places.items() if one}
+        train, test, validation = (found.get(part) for part in ("train", "test", "validation"))
+        if test is None:
+            test, validation = validation, None
+        return None if train is None or test is None else Parts(train, test, validation)
+
+    def _divided(self, whole: Split) -> Parts:
+        assert whole.hashes is not None
+        hashes = whole.hashes
+        if self.version == 1:
+            names = [self.files[row].name for row in whole.rows.tolist()]
+            hashes = hash_keys(name.encode(errors="surrogateescape") for name in names)
+        return Parts(*map(whole.take, divide(hashes, self.test_fraction, self.spec.name)))
 
     def _decode_all(self, pixels: np.ndarray) -> Any:
         """Decode every picture into its row; returns their hashes and why some failed."""

@@ -7,13 +7,13 @@ fixed shuffle: the first hundred items are a random sample of the part.
 
 import hashlib
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.dataset import Parts, Split
 from vae_cli.errors import UsageError
 
 MAX_HUNDREDTHS = 90  # of the test fraction, the limit of the settings
@@ -58,7 +58,7 @@ def are_equal(hashes: Tensor) -> bool:
     return len(hashes) > 1 and bool((hashes == hashes[0]).all())
 
 
-def count_copies(splits: Sequence[Split]) -> int | None:
+def count_copies(splits: Collection[Split]) -> int | None:
     """How many items are equal to another one before them; None if that is not known."""
     hashes = [split.hashes for split in splits if split.hashes is not None]
     if len(hashes) < len(splits):
@@ -67,18 +67,21 @@ def count_copies(splits: Sequence[Split]) -> int | None:
     return len(together) - len(together.unique())
 
 
-def warn_of_copies(train: Split, test: Split) -> None:
-    """Warn if test items are in the training set as well, or if all items are equal."""
-    if train.hashes is None or test.hashes is None:
+def warn_of_copies(parts: Parts) -> None:
+    """Warn if held-out items are in the training set as well, or if all items are equal."""
+    train, test, validation = (None if part is None else part.hashes for part in parts)
+    if train is None or test is None:
         return
-    if are_equal(torch.cat([train.hashes, test.hashes])):
+    if are_equal(torch.cat([train, test])):
         warnings.warn("all items are equal: nothing can be learned", stacklevel=2)
-    elif count := int(torch.isin(test.hashes, train.hashes).sum()):
-        warnings.warn(
-            f"{count:,} of {len(test):,} test items are in the training set as well: the "
-            "figures of the test set are too good",
-            stacklevel=2,
-        )
+        return
+    for name, hashes in (("test", test), ("validation", validation)):
+        if hashes is not None and (count := int(torch.isin(hashes, train).sum())):
+            warnings.warn(
+                f"{count:,} of {len(hashes):,} {name} items are in the training set as well: the "
+                f"figures of the {name} set are too good",
+                stacklevel=2,
+            )
 
 
 def divide_for_validation(

@@ -2,16 +2,35 @@
 
 import os
 import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from vae_cli.data.catalogue import PICTURE_SUFFIXES
+from vae_cli.data.decoding import missing_decoders
 from vae_cli.errors import UsageError
 
-TRAIN_FOLDER = "train"
-TEST_FOLDERS = ("test", "val", "valid", "validation")
+Part = Literal["train", "validation", "test"]
+
+PART_NAMES: dict[str, Part] = {  # of top-level folders; upper and lower case are the same
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+EARLIER_PART_NAMES: dict[str, Part] = {  # of version 1 of the rules; the case has to fit
+    "train": "train",
+    **dict.fromkeys(("test", "val", "valid", "validation"), "test"),
+}
+EARLIER_SUFFIXES = (  # of version 1 of the rules
+    *(".png", ".jpg", ".jpeg", ".webp", ".bmp"),
+    *(".gif", ".tif", ".tiff", ".ppm", ".pgm"),
+)
+OTHER_SUFFIXES = (  # of pictures that are never read
+    *(".svg", ".psd", ".xcf", ".tga", ".ico", ".jxl", ".exr", ".hdr", ".dcm", ".pdf", ".eps"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"),
+)
 MAX_NAMED = 5  # paths in one message
 
 
@@ -23,22 +42,15 @@ class PictureFile:
         name: the path relative to the folder, with `/` between its parts.
         size: in bytes.
         changed: time of the last change, in nanoseconds.
+        part: in which of the folder's own parts it is; None if it has none.
+        folders: its sub-folders, from the top, without that of its part.
     """
 
     name: str
     size: int
     changed: int
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """Its sub-folders, from the top, without a leading `train` or `test`."""
-        parts = tuple(self.name.split("/")[:-1])
-        return parts[1:] if parts and parts[0] in {TRAIN_FOLDER, *TEST_FOLDERS} else parts
-
-    @property
-    def held_out(self) -> bool:
-        """Whether it is in the folder's own test part."""
-        return self.name.split("/")[0] in TEST_FOLDERS
+    part: Part | None = None
+    folders: tuple[str, ...] = ()
 
 
 class Scan(NamedTuple):
@@ -46,39 +58,117 @@ class Scan(NamedTuple):
 
     Attributes:
         files: the pictures, sorted by name; at least one.
-        warning: names the sub-folders and files that the system refused; empty if there are none.
+        warnings: sentences that count what is left out.
     """
 
     files: list[PictureFile]
-    warning: str
+    warnings: list[str]
 
 
-def scan_pictures(folder: Path) -> Scan:
+def scan_pictures(folder: Path, version: int = 2) -> Scan:
     """Find the picture files in a folder and its sub-folders, by suffix, without hidden ones.
+
+    Args:
+        folder: where to look. Links to other folders are followed, and no folder is read twice.
+        version: of the rules. With 1, as in runs of earlier versions, links to folders are not
+            followed, fewer formats are read, and the parts have fewer names.
 
     Raises:
         UsageError: there is none, or the folder cannot be read.
     """
+    missing = missing_decoders()
+    known = PICTURE_SUFFIXES if version > 1 else EARLIER_SUFFIXES
+    suffixes = [suffix for suffix in known if suffix not in missing]
     files: list[PictureFile] = []
     failures: list[OSError] = []
-    for top, folders, names in os.walk(folder, onerror=failures.append):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        for name in names:
-            if name.lower().endswith(PICTURE_SUFFIXES) and not name.startswith("."):
-                path = Path(top, name)
-                try:
-                    facts = path.stat()
-                except OSError as error:
-                    failures.append(error)
-                    continue
-                if stat.S_ISREG(facts.st_mode):
-                    relative = path.relative_to(folder).as_posix()
-                    files.append(PictureFile(relative, facts.st_size, facts.st_mtime_ns))
-    warning = _explain(folder, failures)
+    others: Counter[str] = Counter()
+    for path in _find_files(folder, failures, follow_links=version > 1):
+        suffix = path.suffix.lower()
+        if suffix in suffixes:
+            try:
+                facts = path.stat()
+            except OSError as error:
+                failures.append(error)
+                continue
+            if stat.S_ISREG(facts.st_mode):
+                relative = path.relative_to(folder).as_posix()
+                files.append(PictureFile(relative, facts.st_size, facts.st_mtime_ns))
+        elif version > 1 and (suffix in missing or suffix in OTHER_SUFFIXES):
+            others[suffix] += 1
+    explanations = (_explain_failures(folder, failures), _explain_others(folder, others, missing))
+    found = [sentence for sentence in explanations if sentence]
     if not files:
-        looked = f"no pictures in {folder}: looked for {', '.join(PICTURE_SUFFIXES)}"
-        raise UsageError(f"{looked}; {warning}" if warning else looked)
-    return Scan(sorted(files, key=lambda file: file.name), warning)
+        looked = f"no pictures in {folder}: looked for {', '.join(suffixes)}"
+        raise UsageError("; ".join([looked, *found]))
+    ordered = sorted(files, key=lambda file: file.name)
+    return Scan(_with_parts(ordered, version), found)
+
+
+def _find_files(folder: Path, failures: list[OSError], *, follow_links: bool) -> Iterator[Path]:
+    """All files in a folder and its sub-folders, without hidden ones.
+
+    Linked folders come after all others, so that a picture in the folder itself has no second
+    name. No folder is read twice, so that a link to a folder above it ends.
+    """
+    seen: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        start = waiting.pop(0)
+        if _is_known(start, seen):
+            continue
+        for top, folders, names in os.walk(start, onerror=failures.append):
+            here = Path(top)
+            shown = [here / name for name in sorted(folders) if not name.startswith(".")]
+            if follow_links:
+                waiting += [path for path in shown if path.is_symlink()]
+            failures += [error for name in names if (error := _explain_link(here / name))]
+            folders[:] = [p.name for p in shown if not (p.is_symlink() or _is_known(p, seen))]
+            yield from (here / name for name in names if not name.startswith("."))
+
+
+def _explain_link(path: Path) -> OSError | None:
+    """Why a link that may have led to a folder leads nowhere, as it has no extension."""
+    if path.suffix or not path.is_symlink():
+        return None
+    try:
+        path.stat()
+    except OSError as error:
+        return error
+    return None
+
+
+def _is_known(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    """Whether a folder is in a set of folders, to which it is added."""
+    try:
+        facts = folder.stat()
+    except OSError:
+        return False  # it cannot be read, which the walk finds out
+    identity = facts.st_dev, facts.st_ino
+    is_known = identity in seen
+    seen.add(identity)
+    return is_known
+
+
+def _with_parts(files: list[PictureFile], version: int) -> list[PictureFile]:
+    """The files with their part and their other folders.
+
+    A folder called `train` among others is a part only if one is called `test` or `val`; it may as
+    well be a class.
+    """
+    folders = [tuple(file.name.split("/")[:-1]) for file in files]
+    parts = [_part_of(names[0], version) if names else None for names in folders]
+    if version > 1 and not {"test", "validation"} & set(parts) and set(parts) != {"train"}:
+        parts = [None] * len(files)
+    return [
+        replace(file, part=part, folders=names[1:] if part else names)
+        for file, part, names in zip(files, parts, folders, strict=True)
+    ]
+
+
+def _part_of(name: str, version: int) -> Part | None:
+    if version == 1:
+        return EARLIER_PART_NAMES.get(name)
+    return PART_NAMES.get(name.casefold())
 
 
 def explain_left_out(folder: Path, count: int, reasons: Sequence[str], where: str) -> str:
@@ -100,7 +190,7 @@ def explain_left_out(folder: Path, count: int, reasons: Sequence[str], where: st
     return f"{len(reasons):,} of {count:,} pictures cannot be read and are left out; {where}"
 
 
-def _explain(folder: Path, failures: list[OSError]) -> str:
+def _explain_failures(folder: Path, failures: list[OSError]) -> str:
     """One sentence that counts and names the paths that cannot be read.
 
     Raises:
@@ -118,3 +208,16 @@ def _explain(folder: Path, failures: list[OSError]) -> str:
         f"{paths} in {folder} cannot be read, and the pictures there are left out: "
         f"{', '.join(named[:MAX_NAMED] + more)}"
     )
+
+
+def _explain_others(folder: Path, counts: Counter[str], missing: dict[str, str]) -> str:
+    """One sentence that counts the pictures of other formats; empty if there are none."""
+    if not counts:
+        return ""
+    total = counts.total()
+    files = "1 picture is" if total == 1 else f"{total:,} pictures are"
+    listed = ", ".join(
+        f"{count:,} {suffix} ({missing.get(suffix, 'convert to PNG')})"
+        for suffix, count in counts.most_common()
+    )
+    return f"{files} in {folder} in formats that are not read, and left out: {listed}"

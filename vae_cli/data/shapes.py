@@ -18,7 +18,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Spec, Split, UndividedDataset
+from vae_cli.data.dataset import Parts, Spec, Split, UndividedDataset
 from vae_cli.data.held_out import divide, hash_keys
 
 EDGE = 64  # pixels, height and width of an image as it is rendered
@@ -41,7 +41,7 @@ class Shapes(UndividedDataset):
         self.test_fraction = test_fraction
         self.spec = Spec(name, (1, EDGES[name], EDGES[name]), ("square", "ellipse", "heart"))
 
-    def divide(self) -> tuple[Split, Split]:
+    def divide(self) -> Parts:
         """Render all images, and divide them by a hash of their factors.
 
         Raises:
@@ -53,7 +53,7 @@ class Shapes(UndividedDataset):
             Split(items, rows, values[rows, 0])
             for rows in divide(hashes, self.test_fraction, self.spec.name)
         )
-        return train, test
+        return Parts(train, test)
 
     def factors(self, split: Split) -> tuple[tuple[str, ...], Tensor]:
         """The names of the factors, and their values `(N, 5)` for the items of a part."""

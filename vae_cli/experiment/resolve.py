@@ -4,7 +4,7 @@ import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress
 from vae_cli.data.digest import digest_splits
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.statistics import ColumnStatistics, column_statistics, require_learnable
+from vae_cli.errors import UsageError
 from vae_cli.experiment.budget import require_affordable
 from vae_cli.experiment.choices import choose_model, require_enough_items
 from vae_cli.model import ColumnScaling, Size, measure_size
@@ -38,6 +39,7 @@ from vae_cli.training.precision import (
     require_supported,
 )
 
+HeldOutName = Literal["test", "validation"]
 MAX_NAMED_COLUMNS = 5  # in a warning
 
 
@@ -53,6 +55,7 @@ class Resolved:
         test: the items that are held out, on the device: the test set, or the validation set if
             there is one.
         statistics: of the columns of a table over the training set; None for images.
+        held_out_name: what the items that are held out are called in tables and files.
         data_digest: SHA-256 of the items and labels of both sets.
         device: the device to train on.
         precision: of the matrix products.
@@ -64,17 +67,13 @@ class Resolved:
     spec: Spec
     train: Split
     test: Split
+    held_out_name: HeldOutName
     statistics: ColumnStatistics | None
     data_digest: str
     device: torch.device
     precision: Precision
     save_interval: SaveInterval
     weights: Mapping[str, Tensor] | None
-
-    @property
-    def held_out_name(self) -> Literal["test", "validation"]:
-        """What the items that are held out are called in tables and files."""
-        return "validation" if self.config.data.validation else "test"
 
     def initial_state(self) -> TrainState:
         """The state before the first step."""
@@ -114,7 +113,7 @@ def resolve(
     dataset = dataset or build_dataset(config.data, progress, flag="--data")
     spec, known = dataset.spec, settle(config, dataset.spec)
     weights = None if is_resumed else start_weights(known, spec.shape)
-    train, test = take_parts(dataset, known.data)
+    train, test, held_out_name = take_parts(dataset, known.data)
     require_enough_items(known.prior, len(train))
     digest, statistics = digest_splits(train, test), None
     if known.likelihood.name == "binarized":
@@ -142,6 +141,7 @@ def resolve(
         spec,
         train,
         test,
+        held_out_name,
         statistics,
         digest,
         device,
@@ -151,12 +151,30 @@ def resolve(
     )
 
 
-def take_parts(dataset: Dataset, config: DataConfig) -> tuple[Split, Split]:
-    """The items to train on, and those held out: the test set, or a part kept for validation."""
-    train, test = (part.head(config.limit or None) for part in (dataset.train(), dataset.test()))
+class TakenParts(NamedTuple):
+    """The items that a training uses, and what those that are held out are called."""
+
+    train: Split
+    held_out: Split
+    held_out_name: HeldOutName
+
+
+def take_parts(dataset: Dataset, config: DataConfig) -> TakenParts:
+    """The items to train on, and those held out: for validation if there are any, or for testing.
+
+    Raises:
+        UsageError: a part of the training set is asked for, but the data have a validation set.
+    """
+    limit = config.limit or None
+    train, own = dataset.train().head(limit), dataset.validation()
     if not config.validation:
-        return train, test
-    return divide_for_validation(train, config.validation, copies_together=config.rules > 1)
+        test = dataset.test() if own is None else own
+        return TakenParts(train, test.head(limit), "test" if own is None else "validation")
+    if own is not None:
+        name = dataset.spec.name
+        raise UsageError(f"data.validation: {name} has a validation set of its own: leave it out")
+    both = divide_for_validation(train, config.validation, copies_together=config.rules > 1)
+    return TakenParts(*both, "validation")
 
 
 def settle(config: Config, spec: Spec) -> Config:

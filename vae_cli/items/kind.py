@@ -1,7 +1,7 @@
 """What every kind of item can do."""
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -117,5 +117,5 @@ class ItemKind(ItemWriter):
         """The kind and shape of the items, for a person."""
 
     @abstractmethod
-    def summarize(self, train: Split, test: Split) -> Summary:
-        """The classes of images, or the statistics of columns."""
+    def summarize(self, splits: Mapping[str, Split]) -> Summary:
+        """The classes of images, or the statistics of columns; `splits` are the parts by name."""

@@ -68,8 +68,8 @@ class Pictures(ItemKind):
         )
 
     def _read_folder(self, folder: Path, *, invert: bool) -> tuple[dict[str, Picture], list[str]]:
-        """The pictures by their path relative to a folder, and a hint about those left out."""
-        files, warning = scan_pictures(folder)
+        """The pictures by their path relative to a folder, and hints about those left out."""
+        files, hints = scan_pictures(folder)
         self.require_count(len(files), folder)
         pictures: dict[str, Picture] = {}
         reasons: list[str] = []
@@ -78,7 +78,6 @@ class Pictures(ItemKind):
                 pictures[file.name] = self._read_picture(folder / file.name, invert=invert)
             except UsageError as error:
                 reasons.append(str(error))
-        hints = [warning] if warning else []
         if reasons:
             first = f"the first: {reasons[0]}"
             hints.append(explain_left_out(folder, len(files), reasons, first))
@@ -226,14 +225,13 @@ class Pictures(ItemKind):
         """Write one image as PNG, without enlarging it."""
         write_picture(to_picture(to_pixels(to_unit_interval(item))), path)
 
-    def summarize(self, train: Split, test: Split) -> Summary:
-        """The number of images of each class."""
-        classes = self.spec.classes
-        counts = [part.labels.bincount(minlength=len(classes)).tolist() for part in (train, test)]
+    def summarize(self, splits: Mapping[str, Split]) -> Summary:
+        """The number of images of each class in each part."""
+        classes, parts = self.spec.classes, splits.values()
+        counts = [part.labels.bincount(minlength=len(classes)).tolist() for part in parts]
         rows = list(zip(classes, *counts, strict=True)) if classes else []
-        records = [{"name": name, "train": a, "test": b} for name, a, b in rows]
-        header = ("class", "train", "test")
-        return Summary(header, [*rows, ("all", len(train), len(test))], "classes", records)
+        records = [dict(zip(("name", *splits), row, strict=True)) for row in rows]
+        return Summary(("class", *splits), [*rows, ("all", *map(len, parts))], "classes", records)
 
 
 def is_animation(path: Path) -> bool:

@@ -167,12 +167,13 @@ class Rows(ItemKind):
         """Write one row under the names of its columns."""
         write_table(path, self.spec.columns, item[None])
 
-    def summarize(self, train: Split, test: Split) -> Summary:  # noqa: ARG002  of the training set
+    def summarize(self, splits: Mapping[str, Split]) -> Summary:
         """Mean and standard deviation of each column over the training set.
 
         Raises:
             UsageError: a column has no deviation that is a finite number.
         """
+        train = splits["train"]
         statistics = column_statistics(train.items, train.rows)
         require_learnable(statistics, train.items, train.rows, self.spec.columns, self.spec.name)
         mean, std = (values.tolist() for values in statistics)

@@ -57,11 +57,11 @@ def command(
     find_source(settings.name, "--data")  # a typo is answered before torch is imported
     for flag, path in (("--output", output), ("--save-example", save_example)):
         require_outside(settings.name, flag, path)
-    dataset, train, test = read_dataset(settings, terminal)
+    dataset, splits = read_dataset(settings, terminal)
     from vae_cli.data.held_out import count_copies
     from vae_cli.items.choice import kind_of
 
-    kind = kind_of(dataset.spec)
+    kind, train, test = kind_of(dataset.spec), splits["train"], splits["test"]
     if save_example and save_example.suffix.lower() != kind.suffix:
         raise UsageError(
             f"--save-example {save_example}: {dataset.spec.name} is of {kind.items_name}; "
@@ -72,10 +72,10 @@ def command(
     )
     if save_example:
         kind.write_item(test.items[test.rows[0]], save_example)
-    header, rows, key, records = kind.summarize(train, test)
-    copies = count_copies([train, test])
+    header, rows, key, records = kind.summarize(splits)
+    copies = count_copies(splits.values())
     if json:
-        counts = {"train": len(train), "test": len(test), "copies": copies}
+        counts = {**{name: len(part) for name, part in splits.items()}, "copies": copies}
         facts = {"name": dataset.spec.name, "shape": dataset.spec.shape}
         example = {"example": str(save_example)} if save_example else {}
         terminal.json({**facts, **counts, key: records, **example})
@@ -83,15 +83,17 @@ def command(
     terminal.table(header, rows)
     terminal.result(f"{dataset.spec.name}: {kind.describe()}")
     if copies:
-        total = len(train) + len(test)
+        total = sum(map(len, splits.values()))
         terminal.result(f"{copies:,} of {total:,} items are copies of others")
     terminal.result(result)
     if save_example:
         terminal.result(save_example)
 
 
-def read_dataset(settings: config.DataConfig, terminal: Terminal) -> "tuple[Dataset, Split, Split]":
-    """Open the data, and read both parts.
+def read_dataset(
+    settings: config.DataConfig, terminal: Terminal
+) -> "tuple[Dataset, dict[str, Split]]":
+    """Open the data, and read their parts.
 
     Raises:
         UsageError: the data cannot be used.
@@ -102,4 +104,4 @@ def read_dataset(settings: config.DataConfig, terminal: Terminal) -> "tuple[Data
     with terminal.bar("reading") as progress:
         dataset = build_dataset(settings, progress, flag="--data")
         limit = settings.limit or None
-        return dataset, dataset.train().head(limit), dataset.test().head(limit)
+        return dataset, {name: part.head(limit) for name, part in dataset.splits().items()}
