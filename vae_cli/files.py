@@ -106,6 +106,20 @@ def require_writable_file(path: Path) -> None:
         raise VAEError(f"cannot write {path}: it is a pipe, a socket or a device, not a file")
 
 
+def require_writable_folder(folder: Path) -> None:
+    """Check that files can be written into a folder, which only trying it tells for sure.
+
+    Raises:
+        VAEError: they cannot.
+    """
+    try:
+        handle, name = tempfile.mkstemp(TEMPORARY_FILE_SUFFIX, ".", folder)
+        os.close(handle)
+        os.unlink(name)  # noqa: PTH108
+    except OSError as error:
+        raise VAEError(f"cannot write into {folder}: {error.strerror or error}") from error
+
+
 def write_bytes(path: Path, content: bytes) -> None:
     """Write `content` to `path`, as `open_atomically` does.
 

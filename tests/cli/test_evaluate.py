@@ -1,8 +1,12 @@
 """`vae evaluate`: the table, the file, several runs, and other data."""
 
+import errno
 import json
 import math
+import os
 import shutil
+import tempfile
+import warnings
 from contextlib import chdir
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,7 @@ import torch
 from support import Refused, Use
 
 from vae_cli.cli.app import main
+from vae_cli.evaluation.report import evaluate
 from vae_cli.runs.directory import Run
 from vae_cli.runs.removal import foreign_names
 
@@ -216,3 +221,55 @@ def test_runs_with_the_same_name_have_columns_of_their_own(use: Use) -> None:
     runs = ("--run", "a", "--run", "elsewhere/a")
     documents = json.loads(use(*WORDS, *runs, "--json").out)
     assert len(documents) == 2
+
+
+def test_figures_are_printed_if_the_folder_cannot_be_written(
+    use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = tempfile.mkstemp
+
+    def refuse(suffix: str, prefix: str, folder: Path) -> tuple[int, str]:
+        if Path(folder).name == "a":
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+        return real(suffix, prefix, folder)
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    warnings.simplefilter("default")  # not an error, as the tests have it
+    expected = "runs/a cannot be written: Read-only file system; what is computed is used, but"
+    said = use(*WORDS, "--run", "a")
+    assert said.err.count(expected) == 1
+    assert said.err.startswith(expected), "before the work"
+    assert "ELBO (nats)" in said.out
+    assert "evaluation.json" not in said.err
+    said = use("sample", "--run", "a", "-n", 8, "--sampler", "gmm", "-o", "a.png")
+    assert said.err.count(expected) == 1
+    assert Path("a.png").is_file()
+    assert foreign_names(Run(Path("runs/a"))) == []
+    assert not Path("runs/a/evaluation.json").exists()
+
+
+def test_figures_belong_to_the_weights_that_were_evaluated(
+    use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training that goes on during an evaluation, and one that goes on after it."""
+
+    def train(epochs: int) -> None:
+        best = Path("runs/a/best.safetensors").read_bytes()
+        use("train", "--resume", "a", "--epochs", epochs, "-q")
+        assert Path("runs/a/best.safetensors").read_bytes() != best, "a better epoch is needed here"
+
+    def evaluate_and_train(*words: Any, **options: Any) -> Any:
+        found = evaluate(*words, **options)
+        train(6)
+        return found
+
+    warnings.simplefilter("default")
+    with monkeypatch.context() as patch:
+        patch.setattr("vae_cli.evaluation.report.evaluate", evaluate_and_train)
+        said = use(*WORDS, "--run", "a")
+    assert "runs/a has other weights by now: the figures of the earlier ones are not" in said.err
+    assert not Path("runs/a/evaluation.json").exists()
+    use(*WORDS, "--run", "a")
+    assert json.loads(use("runs", "a", "--json").out)[0]["evaluation"]
+    train(9)
+    assert not json.loads(use("runs", "a", "--json").out)[0]["evaluation"]

@@ -73,6 +73,20 @@ def test_a_number_is_trained_evaluated_and_judged_once(use: Use) -> None:
     assert files[0].stat().st_mtime_ns == times[0], "but not trained"
 
 
+def test_an_evaluation_of_other_weights_data_or_seed_is_not_taken(use: Use) -> None:
+    write("mine", NUMBER)
+    use("reproduce", "mine.toml")
+    file = Path("runs/mine/evaluation.json")
+    right = json.loads(file.read_text())
+    for key, value in [("weights", "0"), ("data_digest", "0"), ("seed", 1), ("images", 100)]:
+        wrong = {**right, key: value}
+        wrong["figures"]["elbo"]["value"] = 0.0
+        file.write_text(json.dumps(wrong))
+        use("reproduce", "mine.toml")
+        assert json.loads(file.read_text())[key] == right[key], "evaluated anew"
+        assert json.loads(file.read_text())["figures"]["elbo"]["value"] < 0
+
+
 def test_a_number_that_does_not_hold_is_an_error(
     use: Use, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,6 +15,7 @@ from support import Refused, Use
 
 from vae_cli.cli.app import main
 from vae_cli.runs.directory import Run
+from vae_cli.runs.header import read_weights_digest
 from vae_cli.runs.lock import locked
 
 EVALUATION = {"figures": {"nll": {"value": 24.0, "error": 0.25}}}
@@ -98,7 +99,8 @@ def test_a_stopped_run_shows_how_far_it_came(three: Path, use: Use) -> None:
 
 
 def test_the_table_is_written_as_csv_markdown_and_json(three: Path, use: Use) -> None:
-    Path("runs/b2-s0/evaluation.json").write_text(json.dumps(EVALUATION))
+    weights = read_weights_digest(Path("runs/b2-s0/best.safetensors"))
+    Path("runs/b2-s0/evaluation.json").write_text(json.dumps(EVALUATION | {"weights": weights}))
     assert use("runs", "-o", "t.csv").out == "t.csv\n"
     rows = {row["name"]: row for row in csv.DictReader(io.StringIO(Path("t.csv").read_text()))}
     assert (rows["b2-s0"]["nll"], rows["b2-s0"]["nll_error"]) == ("24.0", "0.25")
@@ -132,6 +134,13 @@ def test_what_cannot_be_done_is_one_line(
     three: Path, refused: Refused, words: list[str], line: str
 ) -> None:
     assert refused("runs", *words).startswith(line)
+
+
+def test_an_evaluation_of_other_weights_is_left_out_and_said_to_be(three: Path, use: Use) -> None:
+    Path("runs/b2-s0/evaluation.json").write_text(json.dumps(EVALUATION | {"weights": "0" * 64}))
+    said = use("runs", "--json")
+    assert "left out: the evaluation of b2-s0, which is not of the weights there are" in said.err
+    assert not any(run["evaluation"] for run in json.loads(said.out))
 
 
 # ------------------------------------------------------------------- removing

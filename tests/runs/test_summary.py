@@ -5,9 +5,12 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 from vae_cli.config import entries, merge
+from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run, create_run
+from vae_cli.runs.header import read_weights_digest
 from vae_cli.runs.lock import locked
 from vae_cli.runs.summary import Figure, summarize_run
 
@@ -57,12 +60,41 @@ def test_the_settings_have_every_key_and_those_of_another_version(run: Run) -> N
     assert settings["model.latent_dim"] == 20, "what is missing is the default"
 
 
-def test_the_figures_of_an_evaluation_are_shown(run: Run) -> None:
+def save_weights(run: Run, value: float) -> str:
+    """Write a checkpoint with one weight, and return the digest of its weights."""
+    tensors = {"state.model.w": torch.full((2, 3), value), "state.step": torch.ones(())}
+    save_checkpoint(run.best, Checkpoint(tensors, {}))
+    return load_checkpoint(run.best).weights_digest
+
+
+def test_the_figures_of_an_evaluation_are_shown_for_its_weights_only(run: Run) -> None:
     figures = {"nll": {"value": 228.5, "error": 0.15, "samples": 5000}, "mig": {"value": 1}}
-    (run.path / "evaluation.json").write_text(json.dumps({"figures": figures, "seed": 0}))
+    content = {"figures": figures, "seed": 0, "weights": save_weights(run, 1.0)}
+    (run.path / "evaluation.json").write_text(json.dumps(content))
     summary = summarize_run(run)
     assert summary.evaluation == {"nll": Figure(228.5, 0.15), "mig": Figure(1, None)}
     assert summary.figures["nll"] == 228.5
+    assert not summary.has_old_evaluation
+    save_weights(run, 2.0)
+    summary = summarize_run(run)
+    assert summary.evaluation == {}
+    assert summary.has_old_evaluation
+    assert save_weights(run, 1.0) == content["weights"], "they are those of the weights alone"
+    del content["weights"]  # of an earlier version, which does not say whose figures they are
+    (run.path / "evaluation.json").write_text(json.dumps(content))
+    assert summarize_run(run).has_old_evaluation
+
+
+def test_the_digest_of_weights_is_the_same_from_a_checkpoint_that_does_not_say_it(run: Run) -> None:
+    digest = save_weights(run, 1.0)
+    assert read_weights_digest(run.best) == digest
+    content = run.best.read_bytes()
+    older = content.replace(b'"weights":', b'"xeights":')
+    run.best.write_bytes(older)
+    assert read_weights_digest(run.best) == digest
+    for torn in (b"", content[:5], content[:100], b"\xff" * 100, b"\2" + b"\0" * 7 + b"[]"):
+        run.best.write_bytes(torn)
+        assert read_weights_digest(run.best) == ""
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,13 @@ from vae_cli.data.held_out import divide_for_validation
 from vae_cli.errors import UsageError
 from vae_cli.evaluation.budget import choose_samples, measure_sample
 from vae_cli.evaluation.extractor import MAX_IMAGES, Comparison, FeatureName
+from vae_cli.evaluation.figures import Absent
 from vae_cli.evaluation.inception import inception_extractor, require_colors
+from vae_cli.evaluation.kept import keep_if_possible
 from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage, write_evaluation
 from vae_cli.evaluation.subject import Factors, Subject
 from vae_cli.runs.directory import Run
+from vae_cli.runs.header import read_weights_digest
 from vae_cli.runs.summary import Figure, is_evaluated, read_evaluation
 
 
@@ -44,6 +47,8 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
         prepare(model, test),
         model.folder,
         model.epoch,
+        model.weights_digest,
+        model.data_digest if is_own else "",
         None if known is None else Factors(*known),
         is_own,
         model.kind.samples_noise or model.model.likelihood.is_binary,
@@ -151,15 +156,40 @@ def evaluate_run(
 
     Raises:
         UsageError: as in `open_subject`.
-        VAEError: the weights are missing or damaged, or the file cannot be written.
+        VAEError: the weights are missing or damaged.
     """
-    if not is_evaluated(run, samples):
-        model = load_trained(run, device)
-        with stage("reading") as progress:
-            subject = open_subject(model, progress)
-        evaluation = evaluate(subject, samples, 0, __version__, stage)
-        write_evaluation(evaluation, evaluation_file(subject))
-    return read_evaluation(run)
+    how = {"samples": samples, "seed": 0, "features": "classifier", "images": MAX_IMAGES}
+    if is_evaluated(run, how):
+        return read_evaluation(run)
+    model = load_trained(run, device)
+    with stage("reading") as progress:
+        subject = open_subject(model, progress)
+    evaluation = evaluate(subject, samples, 0, __version__, stage)
+    keep_evaluation(evaluation, subject)
+    return {
+        name: Figure(one.value, one.error)
+        for name, one in evaluation.figures.items()
+        if not isinstance(one, Absent)
+    }
+
+
+def keep_evaluation(evaluation: Evaluation, subject: Subject) -> Path | None:
+    """Keep an evaluation in the folder of its run, with a warning if that is not possible.
+
+    It is not kept if the run has other weights by now, because a training went on meanwhile.
+
+    Returns:
+        The file; None if it is not kept.
+    """
+    path = evaluation_file(subject)
+    if read_weights_digest(Run(subject.folder).best) != evaluation.weights:
+        warnings.warn(
+            f"{subject.folder} has other weights by now: the figures of the earlier ones are not "
+            "kept",
+            stacklevel=2,
+        )
+        return None
+    return path if keep_if_possible(path, lambda: write_evaluation(evaluation, path)) else None
 
 
 def evaluation_file(subject: Subject) -> Path:

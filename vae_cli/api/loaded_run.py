@@ -32,6 +32,8 @@ class LoadedRun(ABC):
         epoch: the epoch after which the weights were saved.
         data_name: of the data that `data` opens; None if its run is a stranger's and has a path.
         train_items: the number of items that it was trained on.
+        data_digest: SHA-256 of the items that it was trained and tested on; empty if not known.
+        weights_digest: SHA-256 of the weights.
         name: of its run.
         folder: of its run.
         source: of the latents of samples; None is the prior.
@@ -44,6 +46,8 @@ class LoadedRun(ABC):
     epoch: int
     data_name: str | None
     train_items: int
+    data_digest: str
+    weights_digest: str
     name: str
     folder: Path
     source: Prior | None = None

@@ -20,7 +20,6 @@ def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
     Raises:
         UsageError: it is to be fitted, but the data of the run are missing, or a flow is asked for
             and there is one latent dimension.
-        VAEError: it cannot be written.
 
     Example:
         >>> from vae_cli import load

@@ -36,7 +36,7 @@ from vae_cli.cli.commands import (
     train,
     traverse,
 )
-from vae_cli.cli.console import Terminal, show_warning
+from vae_cli.cli.console import Terminal, warnings_shown_once
 from vae_cli.cli.explaining import INTERRUPTED, explain
 from vae_cli.cli.options import accepted_words
 from vae_cli.cli.parsing import Command
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             if {"-q", "--quiet"} & set(words):
                 warnings.simplefilter("ignore")
-            warnings.showwarning = show_warning  # type: ignore[assignment]
+            warnings.showwarning = warnings_shown_once()
             refuse_empty(words)
             code = app(words, prog_name="vae", standalone_mode=False) or 0
         if code == INTERRUPTED:

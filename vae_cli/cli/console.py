@@ -212,6 +212,13 @@ class Terminal:
         )
 
 
-def show_warning(message: Warning | str, *_location: object) -> None:
-    """A warning of Python as a line that the user should not overlook."""
-    Terminal(lasting=True).advice(message)
+def warnings_shown_once() -> Callable[..., None]:
+    """What shows a warning of Python as a line that stands out, and each text once."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_location: object) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            Terminal(lasting=True).advice(message)
+
+    return show

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from vae_cli import config
-from vae_cli.cli.console import Terminal, show_warning
+from vae_cli.cli.console import Terminal, warnings_shown_once
 from vae_cli.cli.explaining import explain
 from vae_cli.cli.signals import StopSignals, held_back, let_through
 from vae_cli.cli.variants import train_all
@@ -99,7 +99,7 @@ def train_quietly(
     variants: Sequence[config.Variant], threads: int, quiet: bool, receiver: "Connection"
 ) -> None:
     """Train the runs that no other process is training; what fails is tried by the first one."""
-    warnings.showwarning = show_warning  # type: ignore[assignment]
+    warnings.showwarning = warnings_shown_once()
     if quiet:
         warnings.simplefilter("ignore")
     with StopSignals(partial(ask_first_process, receiver)) as signals:

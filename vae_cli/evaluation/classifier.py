@@ -63,11 +63,7 @@ class Classifier(nn.Module):
 
 
 def fitted_classifier(train: Split, classes: int, device: torch.device, folder: Path) -> Classifier:
-    """The classifier of a run's data, trained and kept in its folder if it is not there yet.
-
-    Raises:
-        VAEError: the file cannot be written.
-    """
+    """The classifier of a run's data, trained and kept in its folder if it is not there yet."""
     path, digest = folder / "classifier.safetensors", digest_split(train)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(SEED)

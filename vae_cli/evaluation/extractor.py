@@ -53,11 +53,7 @@ BY_CLASSIFIER = Comparison()
 
 
 def classifier_extractor(subject: Subject) -> Extractor:
-    """The features of a classifier of the training set, which is kept in the folder of the run.
-
-    Raises:
-        VAEError: the file of the classifier cannot be written.
-    """
+    """The features of a classifier of the training set, which is kept in the folder of the run."""
     classes = int(subject.train.labels.max()) + 1
     classifier = fitted_classifier(subject.train, classes, subject.model.device, subject.folder)
     return Extractor("classifier", CLASSIFIER_LABEL, classifier.features)

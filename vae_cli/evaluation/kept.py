@@ -1,6 +1,8 @@
 """What is fitted once for a run, and kept in its folder: the mixture, and a classifier."""
 
 import hashlib
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -9,7 +11,7 @@ from torch import Tensor, nn
 
 from vae_cli.data.dataset import Split
 from vae_cli.errors import VAEError
-from vae_cli.files import exists
+from vae_cli.files import exists, require_writable_folder
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -36,13 +38,33 @@ def recall(path: Path, module: ModuleT, digest: str) -> ModuleT | None:
 
 
 def keep(path: Path, module: nn.Module, digest: str) -> None:
-    """Keep the tensors of a module that was fitted to what the digest is of.
-
-    Raises:
-        VAEError: the file cannot be written.
-    """
+    """Keep the tensors of a module that was fitted to what the digest is of, if it is possible."""
     tensors = {name: tensor.cpu() for name, tensor in module.state_dict().items()}
-    save_checkpoint(path, Checkpoint(tensors, {"made_from": digest}))
+    checkpoint = Checkpoint(tensors, {"made_from": digest})
+    keep_if_possible(path, lambda: save_checkpoint(path, checkpoint))
+
+
+def keep_if_possible(path: Path, write: Callable[[], None]) -> bool:
+    """Write a file of the folder of a run that can be made again; if it fails, a warning says so.
+
+    What was computed is of use all the same. The warning does not name the file, so that the same
+    one about several files of a folder is shown once.
+    """
+    try:
+        write()
+    except VAEError as error:
+        reason = getattr(error.__cause__, "strerror", None) or error
+        warnings.warn(
+            f"{path.parent} cannot be written: {reason}; what is computed is used, but not kept",
+            stacklevel=1,
+        )
+        return False
+    return True
+
+
+def check_folder(folder: Path) -> None:
+    """Warn at once, and not after a long computation, if a folder cannot be written."""
+    keep_if_possible(folder / "new", lambda: require_writable_folder(folder))
 
 
 def digest_weights(model: nn.Module) -> str:

@@ -46,6 +46,9 @@ class Evaluation:
         seconds: that it took.
         features: by which samples are compared with items: `classifier` or `inception`.
         epoch: after which the weights were saved.
+        images: the largest number of items of each set whose features are compared.
+        weights: SHA-256 of the weights.
+        data_digest: SHA-256 of the items of the run; empty for other data.
     """
 
     figures: Figures
@@ -59,6 +62,9 @@ class Evaluation:
     seconds: float
     features: FeatureName
     epoch: int
+    images: int
+    weights: str
+    data_digest: str
 
     def to_json(self) -> dict[str, Any]:
         """The figures, the reasons for those that are absent, and how they were computed."""
@@ -116,6 +122,9 @@ def evaluate(
         round(time.perf_counter() - start, 3),
         comparison.features,
         subject.epoch,
+        comparison.images,
+        subject.weights_digest,
+        subject.data_digest,
     )
 
 

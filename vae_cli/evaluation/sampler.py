@@ -9,7 +9,7 @@ from torch import Tensor
 from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
 from vae_cli.evaluation.encoding import encode
-from vae_cli.evaluation.kept import digest_weights, keep, recall
+from vae_cli.evaluation.kept import check_folder, digest_weights, keep, recall
 from vae_cli.latent.flow import FittedFlow, fit_flow
 from vae_cli.latent.mixture import COMPONENTS, FittedMixture, fit_mixture
 from vae_cli.model import DiagonalNormal, LatentModel
@@ -45,12 +45,10 @@ def fitted_mixture(
         train: opens the training set, which is needed only to fit.
         folder: of the run.
         posterior: of all training items, if it is known already.
-
-    Raises:
-        VAEError: the file cannot be written.
     """
     found = find_mixture(model, folder)
     if found is None:
+        check_folder(folder)
         found = fit_mixture(latents_to_fit(model, train(), posterior), SEED)
         keep(folder / "sampler-gmm.safetensors", found, digest_weights(model))
     return found.to(model.device)
@@ -61,12 +59,12 @@ def fitted_flow(model: LatentModel, train: Callable[[], Split], folder: Path) ->
 
     Raises:
         UsageError: the model has one latent dimension.
-        VAEError: the file cannot be written.
     """
     if model.latent_dim == 1:
         raise UsageError("a flow needs two latent dimensions or more: use --sampler gmm")
     found = find_flow(model, folder)
     if found is None:
+        check_folder(folder)
         found = fit_flow(latents_to_fit(model, train(), None), SEED)
         keep(folder / FLOW_FILE, found, digest_weights(model))
     return found.to(model.device)

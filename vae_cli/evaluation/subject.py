@@ -32,7 +32,9 @@ class Subject:
         train: the items that it was trained on, or the training part of other data.
         test: the items that are scored, as the model takes them.
         folder: of the run; what is fitted for the evaluation is kept there.
-        epoch: after which the weights were saved; what was fitted to other weights is not used.
+        epoch: after which the weights were saved.
+        weights_digest: SHA-256 of the weights, to which the figures belong.
+        data_digest: SHA-256 of the items of the run, if the data are its own; else empty.
         factors: of the test items; None if they are not known.
         is_own: whether the data are those of the run.
         samples_noise: whether a sample is drawn from p(x|z), or is its mean.
@@ -44,6 +46,8 @@ class Subject:
     test: Split
     folder: Path
     epoch: int
+    weights_digest: str = ""
+    data_digest: str = ""
     factors: Factors | None = None
     is_own: bool = True
     samples_noise: bool = False

@@ -2,11 +2,13 @@
 
 The JSON is in the header of the file under `vae`. It has the schema version and everything that is
 needed to build the model again, so no other file is necessary. The header also has the SHA-256 of
-the file, computed with 64 zeros in place of the digest, so a single flipped bit is detected.
+the file, computed with 64 zeros in place of the digest, so a single flipped bit is detected, and
+that of the weights alone, by which the figures of an evaluation are kept.
 """
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,13 @@ from torch import Tensor
 
 from vae_cli.errors import VAEError
 from vae_cli.files import read_file, write_bytes
-from vae_cli.runs.header import LENGTH_BYTES, NOT_A_HEADER, parse_metadata
+from vae_cli.runs.header import (
+    LENGTH_BYTES,
+    NOT_A_HEADER,
+    WEIGHTS,
+    digest_weights,
+    parse_metadata,
+)
 from vae_cli.runs.upgrade import upgrade, upgrade_facts
 
 SCHEMA = 4
@@ -35,11 +43,13 @@ class Checkpoint:
         tensors: by name.
         facts: JSON values.
         digest: SHA-256 of the file that they were read from; empty before they are written.
+        weights_digest: the same of the weights of the model in it.
     """
 
     tensors: dict[str, Tensor]
     facts: dict[str, Any]
     digest: str = ""
+    weights_digest: str = ""
 
     def group(self, prefix: str) -> dict[str, Tensor]:
         """The tensors whose names start with `prefix.`, by the rest of their names."""
@@ -59,7 +69,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     facts = json.dumps({"schema": SCHEMA, **checkpoint.facts})
     tensors = {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}
-    undigested = serialize(tensors, {"sha256": _EMPTY_DIGEST.decode(), "vae": facts})
+    metadata = {"sha256": _EMPTY_DIGEST.decode(), "weights": digest_of(tensors), "vae": facts}
+    undigested = serialize(tensors, metadata)
     digest = hashlib.sha256(undigested).hexdigest().encode()
     field = b'"sha256":"'  # quotes are escaped in the facts, which may contain 64 zeros themselves
     write_bytes(path, undigested.replace(field + _EMPTY_DIGEST, field + digest, 1))
@@ -84,10 +95,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
     if hashlib.sha256(content.replace(digest, _EMPTY_DIGEST, 1)).hexdigest().encode() != digest:
         raise VAEError(f"{path} is damaged: its contents do not match their SHA-256")
     try:
-        tensors = upgrade(deserialize(content), facts)
-        return Checkpoint(tensors, upgrade_facts(facts), digest.decode())
+        tensors = deserialize(content)
+        weights = metadata.get("weights") or digest_of(tensors)
+        return Checkpoint(upgrade(tensors, facts), upgrade_facts(facts), digest.decode(), weights)
     except (SafetensorError, ValueError, KeyError) as error:
         raise VAEError(f"{path} is damaged: {error}") from error
+
+
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """The digest of the weights among the tensors of a checkpoint."""
+    return digest_weights(
+        (name, tensor.shape, tensor.cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+        for name, tensor in tensors.items()
+        if name.startswith(WEIGHTS)
+    )
 
 
 def matches(tensors: dict[str, Tensor], module: torch.nn.Module) -> bool:

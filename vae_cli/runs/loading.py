@@ -33,6 +33,8 @@ class LoadedModel(NamedTuple):
         epoch: the epoch after which the weights were saved.
         data_name: of its data; None if it is a path that this user has not chosen.
         train_items: the number of items that it was trained on.
+        data_digest: SHA-256 of the items that it was trained and tested on; empty if not known.
+        weights_digest: SHA-256 of the weights.
     """
 
     model: LatentModel
@@ -42,6 +44,8 @@ class LoadedModel(NamedTuple):
     epoch: int
     data_name: str | None
     train_items: int
+    data_digest: str
+    weights_digest: str
 
 
 class SavedState(NamedTuple):
@@ -74,7 +78,15 @@ def load_model(run: Run) -> LoadedModel:
     model.load_state_dict(checkpoint.group("state.model"), assign=True)
     name = facts.config.data.name if is_own(facts) else None
     return LoadedModel(
-        model, facts.data, facts.config, kl_by_dim, facts.epoch, name, facts.counts[0]
+        model,
+        facts.data,
+        facts.config,
+        kl_by_dim,
+        facts.epoch,
+        name,
+        facts.counts[0],
+        facts.data_digest,
+        checkpoint.weights_digest,
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal, NamedTuple
 
 from vae_cli.config import entries
 from vae_cli.runs.directory import Run, changed_at
+from vae_cli.runs.header import read_facts, read_weights_digest
 from vae_cli.runs.lock import is_locked
 
 EVALUATION = "evaluation.json"
@@ -49,8 +50,10 @@ class RunSummary:
         settings: by key, such as `model.latent_dim`; empty if they cannot be read.
         epochs: the number of complete epochs that are saved.
         metrics: the row of `metrics.csv` of the epoch whose weights are kept; empty if none is.
-        evaluation: the figures of `evaluation.json` by name; empty if there are none.
+        evaluation: the figures of `evaluation.json` by name; empty if there are none of the weights
+            that it has now.
         changed_at: when its settings were written, in seconds since 1970.
+        has_old_evaluation: whether there is an evaluation of other weights instead.
     """
 
     run: Run
@@ -60,6 +63,7 @@ class RunSummary:
     metrics: Mapping[str, Number]
     evaluation: Mapping[str, Figure]
     changed_at: float
+    has_old_evaluation: bool = False
 
     @property
     def figures(self) -> dict[str, Number]:
@@ -77,15 +81,16 @@ class RunSummary:
 
 def summarize_run(run: Run) -> RunSummary:
     """Read what is known about a run."""
-    rows, settings = _read_rows(run), read_settings(run)
+    rows, settings, evaluation = _read_rows(run), read_settings(run), read_evaluation(run)
     return RunSummary(
         run,
         read_state(run),
         settings,
         int(_to_numbers(rows[-1]).get("epoch", len(rows))) if rows else 0,
         find_best(rows, settings.get("training.best", "loss")),
-        read_evaluation(run),
+        evaluation,
         changed_at(run.config_file) or run.ended_at,
+        not evaluation and has_old_evaluation(run),
     )
 
 
@@ -143,9 +148,13 @@ def held_out_part(columns: Iterable[str]) -> str:
 
 
 def read_evaluation(run: Run) -> dict[str, Figure]:
-    """The figures in `evaluation.json` that are finite numbers, by name."""
-    figures = read_evaluation_file(run).get("figures")
-    if not isinstance(figures, dict):
+    """The figures in `evaluation.json` that are finite numbers, by name.
+
+    They are empty if the evaluation is not of the weights that the run has now.
+    """
+    content = read_evaluation_file(run)
+    figures = content.get("figures")
+    if not isinstance(figures, dict) or not is_of_weights(run, content):
         return {}
     found = {name: _to_figure(figure) for name, figure in figures.items()}
     return {name: figure for name, figure in found.items() if figure is not None}
@@ -160,18 +169,29 @@ def read_evaluation_file(run: Run) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def is_evaluated(run: Run, samples: int) -> bool:
-    """Whether `evaluation.json` is of the weights that are kept, and of as many samples.
+def is_of_weights(run: Run, evaluation: Mapping[str, Any]) -> bool:
+    """Whether an evaluation says that it is of the weights that a run has now."""
+    weights = evaluation.get("weights")
+    return bool(weights) and weights == read_weights_digest(run.best)
 
-    One with other features than those of the classifier lacks figures that are published here.
-    """
-    try:
-        written = [(run.path / EVALUATION).stat().st_mtime_ns, run.best.stat().st_mtime_ns]
-    except OSError:
-        return False
+
+def has_old_evaluation(run: Run) -> bool:
+    """Whether there is an evaluation of other weights than those that a run has now."""
     content = read_evaluation_file(run)
-    is_default = content.get("features", "classifier") == "classifier"
-    return written[0] >= written[1] and is_default and content.get("samples") == samples
+    return bool(content) and not is_of_weights(run, content)
+
+
+def is_evaluated(run: Run, how: Mapping[str, Any]) -> bool:
+    """Whether there is an evaluation of the weights that a run has now, on its own data.
+
+    Args:
+        run: the run.
+        how: facts that the evaluation must have, such as the number of samples.
+    """
+    content = read_evaluation_file(run)
+    data = read_facts(run.best).get("data_digest")
+    is_own = not data or content.get("data_digest") == data
+    return is_own and is_of_weights(run, content) and how.items() <= content.items()
 
 
 def _read_rows(run: Run) -> list[dict[str, str]]:

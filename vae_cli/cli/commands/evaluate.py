@@ -82,13 +82,15 @@ def command(
             "--inception-weights", inception_weights is not None, "add --features inception"
         )
     models = [open_run(one, device, terminal, data) for one in find_runs(run or [])]
-    from vae_cli.api.evaluation import evaluation_file, open_comparison, open_subject
-    from vae_cli.evaluation.report import evaluate, write_evaluation
+    from vae_cli.api.evaluation import keep_evaluation, open_comparison, open_subject
+    from vae_cli.evaluation.kept import check_folder
+    from vae_cli.evaluation.report import evaluate
 
     subjects = []
     for model in models:
         with terminal.bar("reading") as bar:
             subjects.append(open_subject(model, bar))
+        check_folder(model.folder)
     comparisons = [open_comparison(one, features, inception_weights, images) for one in subjects]
     count = samples or fit_samples(subjects, terminal)
     if features == "inception":
@@ -96,10 +98,11 @@ def command(
     evaluations = {}
     for model, subject, comparison in zip(models, subjects, comparisons, strict=True):
         evaluation = evaluate(subject, count, seed, __version__, terminal.bar, comparison)
-        write_evaluation(evaluation, evaluation_file(subject))
+        path = keep_evaluation(evaluation, subject)
         is_unique = [other.name for other in models].count(model.name) == 1
         evaluations[model.name if is_unique else str(model.folder)] = evaluation
-        terminal.remark(f"{model.name}: {evaluation_file(subject)}")
+        if path:
+            terminal.remark(f"{model.name}: {path}")
     label_data(models, subjects, terminal)
     print_evaluations(terminal, evaluations, json=json)
 

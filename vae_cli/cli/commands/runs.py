@@ -28,7 +28,7 @@ from vae_cli.runs.removal import foreign_names, remove_run, require_idle, select
 from vae_cli.runs.summary import RunSummary, summarize_run
 
 REMOVE = "rm"
-MAX_NAMES = 20  # in the question before runs are removed
+MAX_NAMES = 20  # in a question or a remark
 
 
 def command(
@@ -87,12 +87,23 @@ def command(
     keys = [find_setting(word, "--group").key for word in group.split(",")] if group else []
     runs = sort_runs([summarize_run(run) for run in select_runs(words)], sort)
     runs = runs[::-1] if reverse else runs
+    note_old_evaluations(runs, terminal)
     if group:
         groups = group_finished(runs, keys, terminal)
         table, records = tabulate_groups(groups), [group_record(one) for one in groups]
     else:
         table, records = tabulate_runs(runs), [run_record(run) for run in runs]
     show_table(terminal, table, records, output, json=json)
+
+
+def note_old_evaluations(runs: Sequence[RunSummary], terminal: Terminal) -> None:
+    """Say whose evaluations are not shown, because they are of other weights."""
+    if old := [run.run.name for run in runs if run.has_old_evaluation]:
+        terminal.remark(
+            f"left out: the evaluation of {list_some(old, MAX_NAMES)}, which is not of the weights "
+            "there are now; vae evaluate makes another",
+            "yellow",
+        )
 
 
 def group_finished(
