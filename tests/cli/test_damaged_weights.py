@@ -92,29 +92,29 @@ def without(values: dict[str, Any], name: str) -> dict[str, Any]:
 
 Change = Callable[[Tensors, Facts], tuple[Tensors, Facts]]
 MISFITS: dict[str, tuple[Change, str]] = {
-    "other_latent_dim": (lambda t, f: (t, with_model(f, latent_dim=10)), "do not fit the config"),
-    "other_hidden": (lambda t, f: (t, with_model(f, hidden=[400, 400])), "do not fit the config"),
+    "other_latent_dim": (lambda t, f: (t, with_model(f, latent_dim=10)), "is float32 of "),
+    "other_hidden": (lambda t, f: (t, with_model(f, hidden=[400, 400])), "state.model."),
     "a_tensor_of_another_shape": (
         lambda t, f: ({**t, BIAS: torch.zeros(10)}, f),
-        "do not fit the config",
+        f"{BIAS} is float32 of 10, but float32 of 784 fits its config",
     ),
     "a_tensor_too_many": (
         lambda t, f: ({**t, "state.model.extra": torch.zeros(1)}, f),
-        "do not fit the config",
+        "state.model.extra does not fit its config",
     ),
-    "a_tensor_too_few": (lambda t, f: (without(t, BIAS), f), "do not fit the config"),
+    "a_tensor_too_few": (lambda t, f: (without(t, BIAS), f), f"{BIAS} is missing"),
     "a_tensor_not_finite": (
         lambda t, f: ({**t, BIAS: torch.full_like(t[BIAS], float("nan"))}, f),
-        "not finite",
+        "not finite numbers",
     ),
-    "no_kl": (lambda t, f: (without(t, "kl_by_dim"), f), "does not fit its 20 dimensions"),
+    "no_kl": (lambda t, f: (without(t, "kl_by_dim"), f), "kl_by_dim is missing"),
     "too_little_kl": (
         lambda t, f: ({**t, "kl_by_dim": torch.zeros(3)}, f),
-        "does not fit its 20 dimensions",
+        "kl_by_dim is float32 of 3, but float32 of 20 fits its config",
     ),
     "too_much_kl": (
         lambda t, f: ({**t, "kl_by_dim": torch.zeros(30)}, f),
-        "does not fit its 20 dimensions",
+        "kl_by_dim is float32 of 30, but float32 of 20 fits its config",
     ),
     "no_config": (lambda t, f: (t, without(f, "config")), "config: is missing"),
     "no_epoch": (lambda t, f: (t, without(f, "epoch")), "epoch: is missing"),

@@ -15,7 +15,10 @@ from vae_cli.training import EpochReport, Metrics, TrainState
 
 SPEC = Spec("spots", (1, 4, 4), ("small", "large"))
 DIGEST = "0123456789abcdef" * 4
-TABLES = {"model": {"network": "mlp", "hidden": [4], "latent_dim": 2}}
+TABLES = {
+    "model": {"network": "mlp", "hidden": [4], "latent_dim": 2},
+    "training": {"device": "cpu"},
+}
 
 
 @pytest.fixture

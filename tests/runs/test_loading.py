@@ -98,5 +98,5 @@ def test_a_resumed_run_whose_weights_do_not_fit_is_refused(saved: RunRecorder) -
     good = load_checkpoint(saved.run.last)
     misfit = {"state.model.decoder.project.bias": torch.zeros(15)}
     save_checkpoint(saved.run.last, Checkpoint(good.tensors | misfit, good.facts))
-    with pytest.raises(VAEError, match="do not fit the config"):
+    with pytest.raises(VAEError, match="float32 of 15, but float32 of 16 fits its config"):
         load_for_resume(saved.run, [])

@@ -49,3 +49,16 @@ def test_tensors_that_are_missing_or_have_another_shape_are_refused(make_state: 
     del tensors[name]
     with pytest.raises(KeyError, match=name):
         state.restore(tensors, state.position())
+
+
+def test_a_state_from_another_kind_of_device_goes_on_with_new_random_numbers(
+    make_state: MakeState,
+) -> None:
+    states = []
+    for step in (5, 5, 10):
+        state = make_state()
+        saved = dict(state.tensors()) | {"generator": torch.zeros(16, dtype=torch.uint8)}  # CUDA's
+        state.restore(saved, {**state.position(), "step": step})
+        states.append(state.generator.get_state())
+    assert states[0].equal(states[1])
+    assert not states[0].equal(states[2])

@@ -8,6 +8,7 @@ from vae_cli.build.training import (
     build_schedule,
     build_state,
     build_warmup,
+    plan_state,
 )
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "build_schedule",
     "build_state",
     "build_warmup",
+    "plan_state",
 ]

@@ -6,13 +6,14 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
-from vae_cli.build.model import build_model, initialize_from_data
+from vae_cli.build.model import build_model, build_on_meta, initialize_from_data
 from vae_cli.config import Config, ObjectiveConfig, OptimizerConfig
 from vae_cli.data.dataset import Split
 from vae_cli.data.statistics import ColumnStatistics
 from vae_cli.model import (
     Capacity,
     InfoVAE,
+    LatentModel,
     NegativeDReG,
     NegativeELBO,
     NegativeIWAE,
@@ -107,7 +108,15 @@ def build_state(
         model.load_state_dict(weights, strict=False)  # the scaling of columns is that of the data
     elif train is not None:
         initialize_from_data(model, config, train)
-    optimizer, decay = build_optimizer(config.optimizer, model), config.optimizer.ema
-    average = WeightAverage(optimizer.parameters, decay) if decay else None
-    generator = Generator(device).manual_seed(config.training.seed)
+    return _state_of(model, config.optimizer, Generator(device).manual_seed(config.training.seed))
+
+
+def plan_state(config: Config, shape: Sequence[int]) -> TrainState:
+    """The same state without memory for its tensors, to know their names, shapes and types."""
+    return _state_of(build_on_meta(config, shape), config.optimizer, Generator())
+
+
+def _state_of(model: LatentModel, config: OptimizerConfig, generator: Generator) -> TrainState:
+    optimizer = build_optimizer(config, model)
+    average = WeightAverage(optimizer.parameters, config.ema) if config.ema else None
     return TrainState(model, optimizer, generator, average=average)

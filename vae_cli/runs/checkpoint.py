@@ -31,6 +31,7 @@ from vae_cli.runs.header import (
 from vae_cli.runs.upgrade import upgrade, upgrade_facts
 
 SCHEMA = 4
+IMPOSSIBLE_SCHEMA = 1000  # no version of vae will ever write it
 MAX_BYTES = 8 * 2**30
 _EMPTY_DIGEST = b"0" * 64
 
@@ -90,7 +91,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         digest, schema = metadata["sha256"].encode(), facts["schema"]
     except NOT_A_HEADER as error:
         raise VAEError(f"{path} is damaged or not a checkpoint of vae") from error
-    if type(schema) is not int or schema > SCHEMA:
+    if type(schema) is not int or not 0 < schema < IMPOSSIBLE_SCHEMA:
+        raise VAEError(f"{path} is damaged or not a checkpoint of vae")
+    if schema > SCHEMA:
         raise VAEError(f"{path} was written by a newer vae (schema {schema}): upgrade vae")
     if hashlib.sha256(content.replace(digest, _EMPTY_DIGEST, 1)).hexdigest().encode() != digest:
         raise VAEError(f"{path} is damaged: its contents do not match their SHA-256")
@@ -98,8 +101,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         tensors = deserialize(content)
         weights = metadata.get("weights") or digest_of(tensors)
         return Checkpoint(upgrade(tensors, facts), upgrade_facts(facts), digest.decode(), weights)
-    except (SafetensorError, ValueError, KeyError) as error:
-        raise VAEError(f"{path} is damaged: {error}") from error
+    except (SafetensorError, ValueError, LookupError, TypeError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise VAEError(f"{path} is damaged: {reason}") from error
 
 
 def digest_of(tensors: Mapping[str, Tensor]) -> str:

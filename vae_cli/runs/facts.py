@@ -10,6 +10,7 @@ from annotated_types import Ge, Le, Len
 from pydantic import TypeAdapter, ValidationError
 
 from vae_cli.config import Config, simplify
+from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.budget import MAX_COLUMNS
 from vae_cli.data.dataset import Spec
 from vae_cli.data.fashion_mnist import FashionMNIST
@@ -18,8 +19,10 @@ from vae_cli.errors import UsageError, VAEError
 MAX_SIDE = MAX_COLUMNS  # of a row, or pixels of an edge
 MAX_NAMES = 32 * 2**20  # bytes in a header, for which safetensors allows 100 MB
 IMAGE_DIMS, ROW_DIMS = 3, 1
+HELD_OUT_NAMES = ("test", "validation")  # of the columns of metrics
 Count = Annotated[int, Ge(0), Le(2**53)]
-Row = dict[str, int | float]
+Whole = Annotated[int, Ge(-(2**53)), Le(2**53)]
+Row = dict[str, Whole | float]
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,12 @@ class Facts:
     data_digest: str = ""
     origin: str = ""
 
+    @property
+    def held_out_name(self) -> str:
+        """What the metrics call the items that are held out; empty before the first epoch."""
+        columns = self.rows[0] if self.rows else {}
+        return next((part for part in HELD_OUT_NAMES if f"{part}_loss" in columns), "")
+
 
 _FACTS = TypeAdapter(Facts)
 
@@ -91,11 +100,25 @@ def parse_facts(values: dict[str, Any], source: object) -> Facts:
         raise VAEError(f"{source} is damaged: {place}: {simplify(first['msg'])}") from error
     except (ValueError, RecursionError) as error:
         raise VAEError(f"{source} is damaged: {error}") from error
-    if not has_valid_shape(facts.data):
-        raise VAEError(f"{source} is damaged: data.shape = {facts.data.shape}")
-    if not has_valid_columns(facts.data):
-        raise VAEError(f"{source} is damaged: data.columns do not fit data.shape")
+    problem = find_problem(facts)
+    if problem:
+        raise VAEError(f"{source} is damaged: {problem}")
     return facts
+
+
+def find_problem(facts: Facts) -> str | None:
+    """What is wrong with facts that have the right types; None if nothing is."""
+    if not has_valid_shape(facts.data):
+        return f"data.shape is of no image and no row with sides from 1 to {MAX_SIDE:,}"
+    if not has_valid_columns(facts.data):
+        return "data.columns do not fit data.shape and data.table"
+    if not has_valid_rows(facts):
+        return "rows are not those of its epochs"
+    if not has_valid_position(facts):
+        return "its position is none that a training of its data reaches"
+    if not has_valid_best(facts):
+        return "best_epoch and best_loss are not of its epochs"
+    return None
 
 
 def has_valid_shape(spec: Spec) -> bool:
@@ -109,10 +132,39 @@ def has_valid_columns(spec: Spec) -> bool:
     if spec.is_image:
         return not (spec.columns or spec.table.means)
     count = spec.shape[0]
-    names, means = spec.columns, spec.table.means
+    names, rules = spec.columns, spec.table
     is_named = len(names) == len(set(names)) == count
-    needed = count if spec.table.missing == "mean" else 0
-    return is_named and len(means) == needed and all(map(math.isfinite, means))
+    is_apart = set(names).isdisjoint({rules.label, *rules.dropped})
+    needed = count if rules.missing == "mean" else 0
+    has_means = len(rules.means) == needed and all(map(math.isfinite, rules.means))
+    return is_named and is_apart and has_means
+
+
+def has_valid_rows(facts: Facts) -> bool:
+    """Whether there is a row of metrics for each epoch, with what a training reads of it."""
+    part, by_elbo = facts.held_out_name, facts.config.training.best == "elbo"
+    needed = {f"{part}_loss", "active_dims", *([f"{part}_elbo"] if by_elbo else [])}
+    epochs = [row.get("epoch") for row in facts.rows]
+    is_counted = epochs == list(range(1, len(epochs) + 1)) and len(epochs) == facts.epoch
+    return is_counted and all(needed <= row.keys() for row in facts.rows)
+
+
+def has_valid_position(facts: Facts) -> bool:
+    """Whether a training of as many items, in batches of this size, comes to the position."""
+    position, items = facts.position, facts.counts[0]
+    batch_size = facts.config.training.batch_size
+    steps = steps_per_epoch(items, batch_size)
+    return (
+        position.epoch == facts.epoch
+        and position.done <= steps
+        and position.step == position.epoch * steps + position.done
+        and position.count == min(position.done * batch_size, items)
+    )
+
+
+def has_valid_best(facts: Facts) -> bool:
+    """Whether the best epoch is one of the epochs, and its figure can be compared with others."""
+    return facts.best_epoch <= facts.epoch and facts.best_loss > -math.inf  # NaN is not
 
 
 def require_storable(config: Config, spec: Spec) -> None:

@@ -2,22 +2,21 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from vae_cli.build import build_on_meta
 from vae_cli.config import Config, differences, merge, to_dict
 from vae_cli.data.catalogue import find_source
 from vae_cli.data.dataset import Spec
-from vae_cli.errors import UsageError, VAEError
+from vae_cli.errors import UsageError
 from vae_cli.model import LatentModel
-from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches
+from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, parse_facts
 from vae_cli.runs.header import read_metadata
 from vae_cli.runs.origin import explain_distrust, is_trusted
+from vae_cli.runs.soundness import KL, require_sound
 
 RESUME_MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}
 
@@ -66,15 +65,12 @@ def load_model(run: Run) -> LoadedModel:
     """Load the best weights of a run.
 
     Raises:
-        VAEError: there are no weights, they are damaged, or they do not fit their config.
+        VAEError: there are no weights, or they are damaged.
     """
     checkpoint = load_checkpoint(run.best)
     facts = parse_facts(checkpoint.facts, run.best)
-    model = build_matching(checkpoint, facts, run.best)
-    kl_by_dim = checkpoint.tensors.get("kl_by_dim")
-    if kl_by_dim is None or kl_by_dim.shape != (model.latent_dim,):
-        raise VAEError(f"the KL in {run.best} does not fit its {model.latent_dim} dimensions")
-    require_finite(checkpoint, run.best)
+    model = require_sound(checkpoint, facts, run.best, with_kl=True)
+    kl_by_dim = checkpoint.tensors[KL]
     model.load_state_dict(checkpoint.group("state.model"), assign=True)
     name = facts.config.data.name if is_own(facts) else None
     return LoadedModel(
@@ -88,33 +84,6 @@ def load_model(run: Run) -> LoadedModel:
         facts.data_digest,
         checkpoint.weights_digest,
     )
-
-
-def build_matching(checkpoint: Checkpoint, facts: Facts, source: Path) -> LatentModel:
-    """The model of a checkpoint's config, without memory; its weights fit into it.
-
-    Raises:
-        VAEError: they do not.
-    """
-    try:
-        model = build_on_meta(facts.config, facts.data.shape)
-    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).partition("\n")[0]
-        raise VAEError(f"{source} is damaged: {reason}") from error
-    if not matches(checkpoint.group("state.model"), model):
-        raise VAEError(f"the weights in {source} do not fit the config in it")
-    return model
-
-
-def require_finite(checkpoint: Checkpoint, source: Path) -> None:
-    """Check that the weights, the moments and the other floats are finite numbers.
-
-    Raises:
-        VAEError: one of them is not.
-    """
-    tensors = checkpoint.tensors.values()
-    if not all(tensor.isfinite().all() for tensor in tensors if tensor.is_floating_point()):
-        raise VAEError(f"the weights in {source} are not finite numbers")
 
 
 def load_for_resume(
@@ -142,8 +111,7 @@ def load_for_resume(
         raise UsageError(
             f"--epochs: run {run.name} has {own.training.epochs}; it can only be raised"
         )
-    build_matching(checkpoint, facts, run.last)
-    require_finite(checkpoint, run.last)
+    require_sound(checkpoint, facts, run.last, with_kl=False)
     return SavedState(checkpoint.group("state"), facts, checkpoint.digest), wanted
 
 

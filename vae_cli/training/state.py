@@ -73,12 +73,12 @@ class TrainState:
 
         Raises:
             KeyError: a tensor or number is missing.
-            RuntimeError: a tensor has another shape.
+            RuntimeError: a tensor has another shape, or is not the state of a generator.
         """
         for name, tensor in self.tensors().items():
             if name != "generator" and not name.startswith(TOTALS):
                 tensor.copy_(tensors[name])
-        self.generator.set_state(tensors["generator"].cpu())
+        self._restore_generator(tensors["generator"].cpu(), position["step"])
         totals = {
             name.removeprefix(TOTALS): total
             for name, total in tensors.items()
@@ -86,6 +86,17 @@ class TrainState:
         }
         self.totals.restore(totals, position["count"])
         self.step, self.epoch, self.done = (position[key] for key in ("step", "epoch", "done"))
+
+    def _restore_generator(self, saved: Tensor, step: int) -> None:
+        """Go on with the random numbers that were saved; on another kind of device, with new ones.
+
+        Raises:
+            RuntimeError: the bytes are not the state of a generator.
+        """
+        if len(saved) == len(self.generator.get_state()):
+            self.generator.set_state(saved)
+        else:
+            self.generator.manual_seed(self.generator.initial_seed() + step)
 
     def count_step(self, items: int) -> None:
         """Count a step that trained on so many items."""

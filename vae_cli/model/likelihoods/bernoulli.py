@@ -60,11 +60,11 @@ class Bernoulli(Likelihood):
 
     def __init__(self, *, is_binary: bool) -> None:
         super().__init__()
-        self.is_binary = is_binary
+        self.is_binary, self.figure = is_binary, "nll" if is_binary else "bce"
 
     def forward(self, outputs: Tensor) -> BernoulliPixels:
         """The distribution for raw outputs `(..., C, H, W)`."""
-        return BernoulliPixels(outputs.float(), "nll" if self.is_binary else "bce")
+        return BernoulliPixels(outputs.float(), self.figure)
 
     def outputs_for(self, mean: Tensor) -> Tensor:
         """The logits of the mean."""

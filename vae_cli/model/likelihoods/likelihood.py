@@ -45,12 +45,14 @@ class Likelihood(nn.Module, ABC):
     Attributes:
         outputs_per_value: how many raw outputs a pixel or a column needs. A decoder returns them as
             so many times the channels of an image, or so many times the columns of a row.
+        figure: the name of `distortion` of its distributions.
         is_discrete: whether `log_prob` is of pixels with 256 values, so that bits per dimension are
             defined.
         is_binary: whether items are black and white, drawn from their grey values.
     """
 
     outputs_per_value: int = 1
+    figure: str = "nll"
     is_binary: bool = False
     is_discrete: ClassVar[bool] = False
 

@@ -51,6 +51,8 @@ class HalfVarianceNormal(Distribution):
 class SquaredError(Likelihood):
     """Pixels N(mean, ½), with the mean from a sigmoid."""
 
+    figure = "mse"
+
     def forward(self, outputs: Tensor) -> HalfVarianceNormal:
         """The distribution for raw outputs `(..., C, H, W)`."""
         return HalfVarianceNormal(torch.sigmoid(outputs.float()))

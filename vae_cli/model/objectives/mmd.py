@@ -28,6 +28,7 @@ class InfoVAE(Objective):
         scale: λ.
     """
 
+    terms = ("kl", "mmd")
     alpha: float
     scale: float
 

@@ -7,6 +7,7 @@ compared. The sign flips only in the objectives.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Generator, Tensor
 
@@ -51,9 +52,11 @@ class Objective(ABC):
 
     Attributes:
         samples: the number of posterior samples per item that the inference must have.
+        terms: the names of the terms of its losses, without that of the likelihood's figure.
     """
 
     samples: int = 1
+    terms: ClassVar[tuple[str, ...]] = ("kl",)
 
     @abstractmethod
     def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:

@@ -25,6 +25,7 @@ from vae_cli.model.objectives.objective import AFTER_WARMUP, Context, Loss, Obje
 class TotalCorrelation(Objective):
     """The negative ELBO whose total correlation is weighted by `beta`; for one stochastic layer."""
 
+    terms = ("kl", "mi", "tc", "dwkl")
     beta: float
 
     def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:
