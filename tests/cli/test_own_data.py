@@ -78,9 +78,32 @@ def test_a_validation_folder_chooses_the_best_epoch_and_the_test_folder_is_only_
     run = load("p")
     names = run.data().names(run.held_out())
     assert sorted(names) == ["TEST/80.png", "TEST/81.png", "TEST/82.png"]
+    shown = json.loads(use("reconstruct", "-n", 3, "--run", "p", "--json").out)["images"]
+    assert [record["image"] for record in shown] == names
     use("embed", "--run", "p")
     parts = np.load("embed.npz")["part"].tolist()
     assert parts == ["train"] * 12 + ["validation"] * 5 + ["test"] * 3
+
+
+def test_test_pictures_are_named_by_their_paths_whatever_the_likelihood_is(
+    here: Path, use: Use, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(24):
+        (here / f"photos/{number % 2}").mkdir(parents=True, exist_ok=True)
+        Image.new("L", (16, 16), 10 * number).save(here / f"photos/{number % 2}/{number}.png")
+    words = ("--data", "photos", "--test-fraction", 0.4, "--likelihood", "binarized")
+    use("train", *words, "--model", "mlp", *QUICK, "--name", "p", "-q")
+    run = load("p")
+    names = run.data().names(run.data().test())
+    assert names == run.test_set().paths
+    shown = json.loads(use("reconstruct", "-n", 3, "--json").out)["images"]
+    assert [record["image"] for record in shown] == names[:3]
+    classes = [name[0] for name in names]
+    found = json.loads(use("swap", "--class", "1", "--class", "0", "--dim", 0, "--json").out)
+    assert found["items"] == [names[classes.index("1")], names[classes.index("0")]]
+    use("score", "-o", "score.csv", "-q")
+    with Path("score.csv").open(newline="") as file:
+        assert {row["name"] for row in csv.DictReader(file)} == set(names)
 
 
 def test_the_config_of_a_run_on_pictures_has_every_choice_that_was_made(

@@ -2,9 +2,11 @@
 
 import warnings
 from abc import ABC
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,6 +20,30 @@ from vae_cli.items.choice import kind_of
 from vae_cli.items.kind import ItemKind
 from vae_cli.model import LatentModel, Prior
 from vae_cli.runs.origin import explain_distrust
+
+
+class TestSet(NamedTuple):
+    """The items that are held out.
+
+    Attributes:
+        split: the items as the model has seen them: black and white if it is a model of such.
+        spec: what they are; only other data have other classes than the model.
+        paths: of pictures in a folder, one per item; empty if the items are no files.
+    """
+
+    split: Split
+    spec: Spec
+    paths: list[str]
+
+    def names(self, places: Sequence[int]) -> list[str]:
+        """The names of the items at some places: their paths, or their places and classes."""
+        if self.paths:
+            return [self.paths[place] for place in places]
+        if not self.spec.classes:
+            return list(map(str, places))
+        labels = self.split.labels[list(places)].tolist()
+        classes = [self.spec.classes[label] for label in labels]
+        return [f"{place} {name}" for place, name in zip(places, classes, strict=True)]
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,14 +102,20 @@ class LoadedRun(ABC):
         Raises:
             UsageError: as in `data`.
         """
-        return self.test_set()[0]
+        return self.test_set().split
 
-    def test_set(self) -> tuple[Split, Spec]:
-        """The test set as in `held_out`, and its spec: only other data have other classes."""
+    def test_set(self) -> TestSet:
+        """The test set as in `held_out`, and what is known about it.
+
+        Raises:
+            UsageError: as in `data`.
+        """
         with warnings.catch_warnings(action="ignore"):  # the training has warned already
             dataset = self.data()
             test = dataset.test()
-        return binarize(test) if self.model.likelihood.is_binary else test, dataset.spec
+        paths = dataset.names(test) if dataset.has_files else []
+        split = binarize(test) if self.model.likelihood.is_binary else test
+        return TestSet(split, dataset.spec, paths)
 
     def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> Dataset:
         """The data of its run, or those that `load` was given; `flag` is what confirms them.

@@ -190,7 +190,8 @@ def choose_held_out(test: Split) -> Split:
 def own_parts(model: TrainedModel, subject: Subject) -> list[Part]:
     """The test set of the run."""
     with warnings.catch_warnings(action="ignore"):  # the training has warned already
-        names = model.data().names(subject.test)
+        dataset = model.data()
+        names = dataset.names(dataset.test())  # items that were made black and white have no names
     return [Part(names, name_classes(subject.test, subject.spec.classes), subject.test)]
 
 

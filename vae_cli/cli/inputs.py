@@ -50,16 +50,12 @@ def take_test_items(model: "TrainedModel", start: int, count: int) -> Chosen:
     """
     from vae_cli.data.batches import gather
 
-    test, spec = model.test_set()
+    found = model.test_set()
+    test = found.split
     if start >= len(test):
         raise UsageError(f"--index {start}: the test set has items 0 to {len(test) - 1}")
-    items = gather(test.items, test.rows[start : start + count])
-    numbers = range(start, start + len(items))
-    if not spec.classes:
-        return Chosen(list(map(str, numbers)), items)
-    labels = test.labels[start : start + count].tolist()
-    names = [f"{row} {spec.classes[label]}" for row, label in zip(numbers, labels, strict=True)]
-    return Chosen(names, items)
+    places = range(start, min(start + count, len(test)))
+    return Chosen(found.names(places), gather(test.items, test.rows[start : start + count]))
 
 
 def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Chosen:
@@ -73,7 +69,8 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Chosen
     """
     from vae_cli.data.batches import gather
 
-    test, spec = model.test_set()
+    found = model.test_set()
+    test, spec = found.split, found.spec
     labels = [label for name in names for label in find_classes(name, spec)]
     known = test.labels.unique().tolist() if spec.classes else []
     if not names and len(known) > 1:
@@ -89,9 +86,7 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Chosen
     rows = rows or [0, 1]
     if max(rows) >= len(test):
         raise UsageError("the test set has one item: name two files")
-    suffixes = [f" {spec.classes[label]}" for label in labels] or ["", ""]
-    shown = [f"{row}{suffix}" for row, suffix in zip(rows, suffixes, strict=True)]
-    return Chosen(shown, gather(test.items, test.rows[rows]))
+    return Chosen(found.names(rows), gather(test.items, test.rows[rows]))
 
 
 def find_classes(text: str, spec: "Spec") -> list[int]:

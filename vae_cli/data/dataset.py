@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple, final
+from typing import ClassVar, Literal, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -170,9 +170,11 @@ class Dataset(ABC):
 
     Attributes:
         spec: what the items are.
+        has_files: whether each item is a file, whose path is its name.
     """
 
     spec: Spec
+    has_files: ClassVar[bool] = False
 
     @abstractmethod
     def train(self) -> Split:

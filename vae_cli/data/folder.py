@@ -49,6 +49,8 @@ class PictureFolder(UndividedDataset):
         UsageError: there are no pictures in the folder, or it cannot be read.
     """
 
+    has_files = True
+
     def __init__(
         self,
         path: Path,

@@ -64,7 +64,7 @@ def command(
     from vae_cli.explore.scene import build_scene
 
     with terminal.spinner("encoding"):
-        split, spec = find_test_set(model, terminal) if data is None else model.test_set()
+        split, spec = find_test_set(model, terminal) if data is None else model.test_set()[:2]
         scene = build_scene(model, split, first, classes=spec.classes)
     if len(model.model.latent_dims) > 1:
         terminal.remark(TOP_LEVEL_ONLY, "yellow")
@@ -77,7 +77,7 @@ def command(
 def find_test_set(model: "TrainedModel", terminal: Terminal) -> "tuple[Split | None, Spec]":
     """The test set of a run; if it is not available, a remark says that there is no map."""
     try:
-        return model.test_set()
+        return model.test_set()[:2]
     except UsageError as error:
         terminal.remark(f"no test items and no map: {error}", "yellow")
         return None, model.spec
