@@ -2,29 +2,13 @@
 
 import numpy as np
 import pytest
-from pictures import table
 
-from vae_cli import train
 from vae_cli.api import model as module
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather
 from vae_cli.errors import UsageError
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}  # the order of float32 sums may change this much
-
-
-@pytest.fixture(scope="module")
-def wine(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    """A model of a table."""
-    data = table(tmp_path_factory.mktemp("wine") / "wine.csv", "wine")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(data.parent)
-        settings = {
-            "data": {"name": str(data)},
-            "model": {"latent_dim": 3},
-            "training": {"epochs": 20, "device": "cpu"},
-        }
-        return train(settings)
 
 
 @pytest.fixture(scope="module")

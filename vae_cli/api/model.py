@@ -2,9 +2,12 @@
 
 Images are float32 `(N, C, H, W)` with pixels in [0, 1]; rows of a table are `(N, D)` in the units
 of the data. Input may also be uint8, a single item, or images with their channels last or without
-channels. If a `seed` is given, the posterior is sampled; otherwise its mean is used.
+channels. Rows may also be a frame of pandas, polars or Arrow, or a mapping: columns are found by
+their names. Missing values are treated as in the training. If a `seed` is given, the posterior is
+sampled; otherwise its mean is used.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, final
@@ -15,9 +18,11 @@ from numpy.typing import ArrayLike
 from torch import Generator, Tensor
 
 from vae_cli.api.arrays import Array, Posterior, to_array, to_latents, to_tensor
+from vae_cli.api.frames import frame_names, read_frame
 from vae_cli.api.loaded_run import LoadedRun
 from vae_cli.data.arrays import fit_to_spec
 from vae_cli.data.batches import chunk_length, to_unit_interval
+from vae_cli.data.table import complete_rows
 from vae_cli.errors import UsageError
 from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.reconstruction import Reconstruction, reconstruct
@@ -195,9 +200,22 @@ class TrainedModel(LoadedRun):
 
     def _chunks(self, items: ArrayLike) -> Iterator[Tensor]:
         """Float32 items on the model's device, a limited number at a time."""
-        fitted = fit_to_spec(to_tensor(items), self.spec)
+        fitted = fit_to_spec(self._to_tensor(items), self.spec)
         for some in fitted.split(chunk_length(self.spec.shape)):
             yield to_unit_interval(self.model.standardize(some)).to(self.model.device)
+
+    def _to_tensor(self, items: ArrayLike) -> Tensor:
+        """Arrays as they are, and frames by the names of their columns, without missing values."""
+        if self.spec.is_image:
+            return to_tensor(items)
+        names = frame_names(items)
+        rows = to_tensor(items) if names is None else read_frame(items, names, self.spec)
+        if rows.shape[-1:] != self.spec.shape:
+            return rows  # an error says so
+        complete = complete_rows(rows.reshape(-1, *self.spec.shape), self.spec, "the rows")
+        for note in complete.notes:
+            warnings.warn(note, stacklevel=2)
+        return complete.rows
 
     def _to_items(self, *outputs: Tensor) -> Array:
         """Outputs of the network in the units of the data: images float32, rows float64."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple, final
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
@@ -147,13 +148,46 @@ def fill_in(contents: TableContents, rules: TableRules) -> FilledTable:
         column[is_missing] = mean
     notes = list(contents.notes)
     if contents.left_out:
-        total = len(rows) + contents.left_out
-        missing = f"a value is missing in {contents.left_out:,} of {total:,} rows"
-        notes.append(f"{missing}; they are left out")
+        notes.append(_say_left_out(contents.left_out, len(rows) + contents.left_out))
     if count:
-        values = "1 missing value is" if count == 1 else f"{count:,} missing values are"
-        notes.append(f"{values} replaced by the mean of the column")
+        notes.append(_say_filled(count))
     return FilledTable(rows, numbers, tuple(notes))
+
+
+def complete_rows(rows: Tensor, spec: Spec, source: object) -> FilledTable:
+    """Rows `(N, D)` with the columns of a spec, without missing values, as `fill_in` makes them.
+
+    Raises:
+        UsageError: a value is missing, and that is an error, or no row is left.
+    """
+    rules, numbers = spec.table, torch.arange(len(rows))
+    missing = rows.isnan() if rows.is_floating_point() else torch.zeros(1, 1, dtype=torch.bool)
+    if not missing.any():
+        return FilledTable(rows, numbers, ())
+    if rules.missing == "mean":
+        means = torch.tensor(rules.means, dtype=torch.float64)
+        return FilledTable(
+            torch.where(missing, means, rows), numbers, (_say_filled(int(missing.sum())),)
+        )
+    row, column = missing.nonzero()[0].tolist()
+    if rules.missing == "error":
+        raise UsageError(
+            f"{source}: a value is missing in row {row}, column {spec.columns[column]}"
+        )
+    kept = numbers[~missing.any(1)]
+    if not len(kept):
+        raise UsageError(f"{source}: a value is missing in every row, so none is left")
+    note = _say_left_out(len(rows) - len(kept), len(rows))
+    return FilledTable(rows[kept], kept, (note,))
+
+
+def _say_left_out(count: int, total: int) -> str:
+    return f"a value is missing in {count:,} of {total:,} rows; they are left out"
+
+
+def _say_filled(count: int) -> str:
+    values = "1 missing value is" if count == 1 else f"{count:,} missing values are"
+    return f"{values} replaced by the mean of the column"
 
 
 def write_table(path: Path, columns: Sequence[str], rows: ArrayLike) -> None:

@@ -84,7 +84,7 @@ def choose_for_training(rules: TableRules, layout: Layout, path: Path) -> Choice
     return Choice(kept, place, rules.missing, for_training=True)
 
 
-def choose_for_model(spec: Spec, layout: Layout, path: Path) -> Choice:
+def choose_for_model(spec: Spec, layout: Layout, source: object) -> Choice:
     """The columns that a model learned, in its order, and its column of classes if it is there.
 
     A table may have the other columns of the model's own table, and need not have them.
@@ -107,7 +107,7 @@ def choose_for_model(spec: Spec, layout: Layout, path: Path) -> Choice:
         more = [name for name in learned if name not in spec.columns]
         problem = f"lacks {lacking[0]}" if lacking else f"has {more[0]}, which is not among them"
         count = len(spec.columns)
-        raise UsageError(f"{path} {problem}: the model learned {count} columns of {spec.name}")
+        raise UsageError(f"{source} {problem}: the model learned {count} columns of {spec.name}")
     return Choice(range(len(columns)), None, rules.missing, for_training=False)
 
 
@@ -129,7 +129,7 @@ def lay_out(rows: Sequence[Sequence[str]], delimiter: str, path: Path) -> Layout
         first = ["", *first]  # R leaves out the name of its index
     width = min(len(first), max(map(_last_place, (first, *others))))
     names = name_columns(first[:width], path) if is_header else default_columns(width)
-    index = names[0] if is_header and width > 1 and _is_index(first[0]) else ""
+    index = names[0] if is_header and width > 1 and is_index(first[0]) else ""
     return Layout(names, index, is_header, len(first) - width)
 
 
@@ -138,7 +138,8 @@ def _last_place(row: Sequence[str]) -> int:
     return next((place for place in range(len(row), 0, -1) if row[place - 1].strip()), 0)
 
 
-def _is_index(name: str) -> bool:
+def is_index(name: str) -> bool:
+    """Whether the first column, if this is its name, only numbers the rows."""
     return not name.strip() or PANDAS_INDEX.fullmatch(name.strip()) is not None
 
 
@@ -158,10 +159,7 @@ def name_columns(first: Sequence[str], path: Path) -> tuple[str, ...]:
     """
     cells = zip(first, default_columns(len(first)), strict=True)
     names = tuple(unescape_formula(cell.strip()) or default for cell, default in cells)
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        listed = list_some(repeated, MAX_NAMED)
-        raise UsageError(f"{path} has several columns with the same name: {listed}; rename them")
+    require_distinct(names, path)
     numbers = [cell.strip() for cell in first if to_number(cell, ";") is not None]
     if any(not number.isdigit() for number in numbers):  # the name of a column may be a year
         warnings.warn(
@@ -170,6 +168,18 @@ def name_columns(first: Sequence[str], path: Path) -> tuple[str, ...]:
             stacklevel=2,
         )
     return names
+
+
+def require_distinct(names: Sequence[str], source: object) -> None:
+    """Check that all columns have different names.
+
+    Raises:
+        UsageError: some have the same.
+    """
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        listed = list_some(repeated, MAX_NAMED)
+        raise UsageError(f"{source} has several columns with the same name: {listed}; rename them")
 
 
 def default_columns(count: int) -> tuple[str, ...]:
