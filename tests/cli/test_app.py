@@ -236,3 +236,17 @@ def test_a_reader_that_closes_the_pipe_causes_no_error_message(
     assert command.returncode == 1
     for word in ("Traceback", "Exception", "error"):
         assert word not in err
+
+
+def test_help_is_there_when_python_removes_docstrings() -> None:
+    script = "import sys; from vae_cli.cli.app import main; sys.exit(main(sys.argv[1:]))"
+    for words in ([], ["sample"], ["train"]):
+        pages = [
+            subprocess.run(
+                [sys.executable, *flags, "-c", script, *words, "--help"],
+                capture_output=True,
+                check=True,
+            ).stdout
+            for flags in ([], ["-OO"])
+        ]
+        assert pages[0] == pages[1]

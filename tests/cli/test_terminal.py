@@ -137,6 +137,22 @@ def test_tsne_shows_a_spinner(here: Path) -> None:
     assert re.search(r"projecting 0:00:0\d", see(here, 80, *words))
 
 
+def test_bytes_that_are_no_text_are_no_answer_to_a_question(here: Path) -> None:
+    outer, inner = os.openpty()
+    with subprocess.Popen(
+        [VAE, "runs", "rm", "small"], cwd=here, stdin=inner, stdout=inner, stderr=inner
+    ) as process:
+        os.write(outer, b"\xff\xfe\n\x04")  # and the end of the input
+        assert process.wait(timeout=60) == 130
+    seen = os.read(outer, 65536).decode(errors="replace")
+    assert "remove 1 run: small? [y/N]" in seen
+    assert "Traceback" not in seen
+    assert "unexpected" not in seen
+    assert (here / "runs/small").exists()
+    os.close(outer)
+    os.close(inner)
+
+
 # ------------------------------------------------------------------ quick answers
 
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
+from vae_cli.render import map as maps
 from vae_cli.render.map import OTHERS_GREY, colour_points, render_map
 
 Array = np.ndarray[Any, Any]
@@ -95,3 +97,28 @@ def test_a_name_that_is_a_formula_to_matplotlib_is_drawn_as_text() -> None:
     coordinates = np.eye(12, 2, dtype=np.float32)
     content = render_map(coordinates, AXIS_LABELS, "$run_$: 12", np.arange(12) % 4, names)
     assert open_png(content).width == 1280
+
+
+@pytest.mark.parametrize("classes", [1, 20, 40])
+@pytest.mark.parametrize("stretch", [(5e4, 1), (1, 5e4), (1e-6, 1e-6), (1, 1)])
+def test_every_text_of_a_map_is_within_the_picture(
+    stretch: tuple[float, float], classes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Equal scales change the ticks after the layout, and many classes need a higher picture."""
+    outside: list[str] = []
+
+    def find_texts_outside(figure: Figure, suffix: str) -> bytes:
+        figure.canvas.draw()
+        (legend,), (axes,) = figure.legends, figure.axes
+        texts = [*legend.get_texts(), axes.title, axes.xaxis.label, axes.yaxis.label]
+        area = figure.bbox.padded(1)
+        boxes = {one.get_text(): one.get_window_extent() for one in texts if one.get_text()}
+        corners = {text: box.corners() for text, box in boxes.items() if box.width}
+        outside.extend(t for t, found in corners.items() if area.count_contains(found) < 4)
+        return b""
+
+    monkeypatch.setattr(maps, "encode_figure", find_texts_outside)
+    names = [f"class number {number}" for number in range(classes)]
+    points = np.random.default_rng(0).normal(size=(200, 2)) * stretch
+    render_map(points, AXIS_LABELS, "run: 200 items", np.arange(200) % classes, names)
+    assert outside == []

@@ -94,7 +94,6 @@ def _print_version(requested: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(epilog="Errors are one line; add --debug anywhere to see the traceback.")
 def root(
     version: Annotated[
         bool,
@@ -105,6 +104,11 @@ def root(
 
     Example: `vae train --epochs 20`, then `vae sample`
     """
+
+
+app.callback(
+    help=help_of(root), epilog="Errors are one line; add --debug anywhere to see the traceback."
+)(root)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -27,7 +27,7 @@ def explain(error: BaseException, commands: Iterable[str] = ()) -> tuple[str, in
             if message.startswith("No such command") and "mean" not in message:
                 message += f"; there is {', '.join(commands)}"
             return message, error.exit_code
-        case KeyboardInterrupt():
+        case KeyboardInterrupt() | typer.Abort():  # Ctrl-D at a question
             return "stopped", INTERRUPTED
         case _:
             return explain_computer(error), 1

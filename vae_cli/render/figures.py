@@ -1,11 +1,15 @@
 """What all figures of matplotlib have in common: their style, their colours, and their bytes."""
 
+import importlib
 import io
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+
+from vae_cli.errors import VAEError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,13 +22,35 @@ SAFE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
 DARKEST, LIGHTEST = 0.0, 0.8  # of viridis; its lightest part cannot be read on white
 
 
+def load_matplotlib() -> None:
+    """Import matplotlib without the backend that the environment names: nothing is shown here.
+
+    Raises:
+        VAEError: the user's `matplotlibrc`, which matplotlib reads although nothing here uses it,
+            cannot be read.
+    """
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # hides messages about its font cache
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        importlib.import_module("matplotlib")
+    except (OSError, ValueError) as error:
+        raise VAEError(
+            f"mend or remove the file matplotlibrc, which matplotlib reads: {error}"
+        ) from error
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+
+
+load_matplotlib()  # here, so that every module that draws has it
+
+
 @contextmanager
 def new_figure(width: float, height: float) -> "Iterator[Figure]":
     """An empty figure of some inches in the default style, whatever the user's matplotlibrc says.
 
     It must be encoded within the context.
     """
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # hides messages about its font cache
     import matplotlib as mpl
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure

@@ -16,6 +16,8 @@ UNIT_AXES = ("PC", "z")  # the beginnings of labels of axes whose numbers mean s
 MANY_POINTS = 5000  # with more, points are more transparent
 OTHERS_GREY = 0.75  # grey value of the classes that have no colour of their own
 MAX_CLASS_LENGTH = 28  # characters of a class in the legend
+MAX_TICKS = 8
+MIN_HEIGHT, MAX_HEIGHT, LEGEND_ROW = 4.0, 7.5, 0.23  # inches
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -38,10 +40,10 @@ def render_map(
         classes: their names, for the legend; of more than 20, only the 20 largest have colours.
         suffix: `.png` or `.svg`.
     """
-    with new_figure(8, _figure_height(coordinates)) as figure:
+    count = len(coordinates)
+    colours, legend = colour_points(labels, count, classes)
+    with new_figure(8, _figure_height(coordinates, len(legend))) as figure:
         axes = figure.add_subplot()
-        count = len(coordinates)
-        colours, legend = colour_points(labels, count, classes)
         order = np.random.default_rng(0).permutation(count)  # so that no class hides another
         axes.scatter(
             coordinates[order, 0],
@@ -55,6 +57,7 @@ def render_map(
         axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
         _style_axes(axes, has_units=axis_labels[0].startswith(UNIT_AXES))
         _add_class_legend(figure, legend)
+        figure.draw_without_rendering()  # equal scales change the ticks, which need other margins
         return encode_figure(figure, suffix)
 
 
@@ -83,15 +86,18 @@ def colour_points(
     )
 
 
-def _figure_height(coordinates: Array) -> float:
-    """Inches, for a figure 8 inches wide with the same scale on both axes."""
+def _figure_height(coordinates: Array, classes: int) -> float:
+    """Inches, for a figure 8 inches wide with the same scale on both axes, and with a legend."""
     wide, tall = np.maximum(np.ptp(coordinates, axis=0), 1e-12)
-    return float(np.clip(1.2 + 6 * tall / wide, 4, 7.5))
+    lowest = max(MIN_HEIGHT, LEGEND_ROW * (classes + 1))
+    return float(np.clip(1.2 + 6 * tall / wide, lowest, max(lowest, MAX_HEIGHT)))
 
 
 def _style_axes(axes: "Axes", *, has_units: bool) -> None:
     style_axes(axes)
     axes.set_aspect("equal", adjustable="datalim")
+    axes.locator_params(nbins=MAX_TICKS)
+    axes.ticklabel_format(scilimits=(-3, 4))  # other numbers have a power of ten at the end
     if not has_units:
         axes.set(xticks=[], yticks=[])
 
