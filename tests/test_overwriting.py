@@ -132,7 +132,7 @@ def test_a_pipe_is_not_read_as_data(here: Path, refused: Refused, name: str) -> 
 def test_a_link_as_output_stays_a_link(here: Path, use: Use) -> None:
     (here / "there.png").touch(0o600)
     (here / "x.png").symlink_to("there.png")
-    use("sample", "-n", 1, "-o", "x.png", "-q")
+    use("sample", "-n", 1, "-o", "x.png", "-q", "--force")
     assert (here / "x.png").is_symlink()
     assert (here / "there.png").read_bytes().startswith(b"\x89PNG")
     assert mode(here / "there.png") == 0o600

@@ -1,11 +1,13 @@
 """Reading the file system safely, and writing files completely or not at all."""
 
 import csv
+import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, final
@@ -13,6 +15,9 @@ from typing import BinaryIO, final
 from vae_cli.errors import UsageError, VAEError
 
 TEMPORARY_FILE_SUFFIX = ".vae-tmp"
+_LEFT_OF_NAME = (
+    16  # characters in a temporary name, so that it is never longer than the name may be
+)
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes such a cell
 
 
@@ -31,9 +36,17 @@ def expand_home(path: str) -> str:
     return os.path.expanduser(path) if path.startswith("~/") else path  # noqa: PTH111
 
 
-def is_same_file(first: Path, second: Path | str) -> bool:
-    """Whether two paths lead to the same place, which need not exist."""
-    return os.path.realpath(first) == os.path.realpath(second)
+def is_same_file(first: Path | str, second: Path | str) -> bool:
+    """Whether two paths lead to the same place, which need not exist.
+
+    Links, other spellings, and other capitals where the file system ignores them are the same.
+    """
+    if os.path.realpath(first) == os.path.realpath(second):
+        return True
+    try:
+        return os.path.samefile(first, second)  # noqa: PTH121  Path.samefile is the same
+    except OSError:
+        return False
 
 
 def require_file_or_folder(path: Path | str) -> None:
@@ -98,8 +111,14 @@ def require_writable_file(path: Path) -> None:
     """Check that what is to be overwritten is a file, or that nothing is there.
 
     Raises:
+        UsageError: the system allows no name of this length.
         VAEError: it is something else, such as a folder, a pipe or a device.
     """
+    try:
+        path.lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UsageError(f"cannot write {path}: the name is too long") from error
     if is_folder(path):
         raise VAEError(f"cannot write {path}: it is a folder")
     if exists(path) and not os.path.isfile(path):  # noqa: PTH113
@@ -120,18 +139,48 @@ def require_writable_folder(folder: Path) -> None:
         raise VAEError(f"cannot write into {folder}: {error.strerror or error}") from error
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, as `open_atomically` does.
+class Output(ABC):
+    """What a command writes: a file with a rule about what it may replace, or another stream.
+
+    Its text is the path, or the word that stands for the stream.
+    """
+
+    @property
+    @abstractmethod
+    def suffix(self) -> str:
+        """The extension, which says the format."""
+
+    @abstractmethod
+    def open(self) -> AbstractContextManager[BinaryIO]:
+        """Open it for writing; what is written takes effect only if the context ends well.
+
+        Raises:
+            VAEError: it cannot be written, or may not be.
+        """
+
+
+Writable = Path | Output
+
+
+def open_output(output: Writable) -> AbstractContextManager[BinaryIO]:
+    """Open an output by its own rule, or a path as `open_atomically` does."""
+    return output.open() if isinstance(output, Output) else open_atomically(output)
+
+
+def write_bytes(output: Writable, content: bytes) -> None:
+    """Write `content`, as `open_output` does.
 
     Raises:
         VAEError: the folder is missing, cannot be written, or the disk is full.
     """
-    with open_atomically(path) as file:
+    with open_output(output) as file:
         file.write(content)
 
 
 @contextmanager
-def open_atomically(path: Path) -> Iterator[BinaryIO]:
+def open_atomically(
+    path: Path, choose_target: Callable[[Path, Path], Path] | None = None
+) -> Iterator[BinaryIO]:
     """Open a file for writing that replaces `path` only when it is complete.
 
     The bytes are written to the disk under a temporary name in the same folder and then take the
@@ -140,6 +189,12 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
 
     The new file has the permissions of the old one. If `path` is a symbolic link, the file that it
     leads to is replaced, and the link stays.
+
+    Args:
+        path: the file.
+        choose_target: called at the last moment with the complete temporary file and the file that
+            it would replace; it returns the file to replace, which must be in the same folder, or
+            raises an error.
 
     Raises:
         VAEError: the folder is missing, cannot be written, the disk is full, or `path` is not a
@@ -150,7 +205,7 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
         target, mode = _find_target(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
-            TEMPORARY_FILE_SUFFIX, f".{target.name[:64]}.", target.parent
+            TEMPORARY_FILE_SUFFIX, f".{target.name[:_LEFT_OF_NAME]}.", target.parent
         )
         temporary = Path(name)
         try:
@@ -159,7 +214,7 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             temporary.chmod(mode)
-            temporary.replace(target)
+            temporary.replace(choose_target(temporary, target) if choose_target else target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -190,16 +245,17 @@ def remove_leftovers(folder: Path) -> None:
 
 
 def write_csv(
-    path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = ","
+    output: Writable, columns: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = ","
 ) -> None:
     """Write a table with a header, one row at a time.
 
     Texts in the rows are written as they are; texts from elsewhere need `escape_formula` first.
+    Bytes of a name that are not UTF-8 become escapes.
 
     Raises:
         VAEError: the file cannot be written.
     """
-    with open_atomically(path) as file:
+    with open_output(output) as file:
         writer = csv.writer(_UnixLines(file), delimiter=delimiter, lineterminator="\r\n")
         writer.writerow(map(escape_formula, columns))
         writer.writerows(rows)
@@ -228,7 +284,7 @@ class _UnixLines:
         self.file = file
 
     def write(self, line: str) -> None:
-        self.file.write(line.removesuffix("\r\n").encode() + b"\n")
+        self.file.write(line.removesuffix("\r\n").encode(errors="backslashreplace") + b"\n")
 
 
 def _sync_folder(folder: Path) -> None:

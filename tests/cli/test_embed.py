@@ -225,7 +225,7 @@ def test_the_old_file_stays_if_the_new_one_cannot_be_written_completely(
     path.write_bytes(b"old")
     use("embed", "in", "--run", "small", "-o", "first.csv")  # fills the cache of pictures
     with file_size_limit(5000):
-        line = refused("embed", "in", "--run", "small", "-o", path.name, code=1)
+        line = refused("embed", "in", "--run", "small", "-o", path.name, "--force", code=1)
     assert line.startswith(f"cannot write {path.name}")
     assert path.read_bytes() == b"old"
 
@@ -255,7 +255,7 @@ def test_the_map_is_a_png_and_the_same_every_time(use: Use, method: str) -> None
     ("words", "reason"),
     [
         (["-o", "z.txt"], "--output z.txt: end the name with .npz, .csv or .parquet"),
-        (["--plot", "map.jpg"], "--plot map.jpg: the map is a PNG or SVG"),
+        (["--plot", "map.jpg"], "--plot map.jpg: end the name with .png, .svg or .pdf"),
         (["--method", "pca"], "--method has no effect here"),
         (["--method", "mds", "--plot", "map.png"], "--method"),
         (["missing"], "missing: no such folder, file or data set"),

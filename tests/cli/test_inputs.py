@@ -198,7 +198,7 @@ def test_an_output_that_would_overwrite_the_input_is_refused(
     (here / "link.png").symlink_to("in.png")
     before = picture.read_bytes()
     message = refused(command, "in.png", "-o", output)
-    assert message == f"--output {Path(output)} would overwrite what is read"
+    assert message == f"--output {Path(output)} would overwrite what is read: write it elsewhere"
     assert picture.read_bytes() == before
 
 
@@ -226,7 +226,7 @@ def test_a_full_disk_leaves_the_old_picture(
 
     (here / "old.png").write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", full)
-    message = refused(command, "-q", "-o", "old.png", code=1)
+    message = refused(command, "-q", "-o", "old.png", "--force", code=1)
     assert "old.png" in message
     assert "No space left" in message
     assert (here / "old.png").read_bytes() == b"old"

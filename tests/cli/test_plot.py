@@ -48,7 +48,7 @@ def test_the_plane_of_rate_and_distortion(two: Path, use: Use) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
-        (["-o", "a.pdf"], "--output a.pdf: end the name with .png or .svg"),
+        (["-o", "a.eps"], "--output a.eps: end the name with .png, .svg or .pdf"),
         (["--from", "3"], "--from 3: these runs have 2 epochs"),
         (["--from", "2", "--rate-distortion"], "--from has no effect here"),
         (["smell"], "no run smell: did you mean small?"),

@@ -127,7 +127,7 @@ def test_the_table_is_written_as_csv_markdown_and_json(three: Path, use: Use) ->
         (["rm", "b0", "--yes"], "no run b0: write the whole name of what to remove: b0.5-s0, b0"),
         (["rm", "runs/b2-s0/best.safetensors", "--yes"], "no run runs/b2-s0/best.safetensors: "),
         (["rm", " ", "--yes"], "no run  : "),
-        (["-o", "t.txt"], "--output t.txt: end the name with .csv, .md or .json"),
+        (["-o", "t.txt"], "--output t.txt: end the name with .csv, .md, .tex or .json"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(

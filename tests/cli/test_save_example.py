@@ -56,7 +56,7 @@ def test_the_data_are_not_overwritten_or_changed(
     (tmp_path / "photos").mkdir()
     (tmp_path / "x.csv").write_text("1,2\n3,4\n")
     line = refused("data", "x.csv", flag, "x.csv")
-    assert line == f"{flag} x.csv would overwrite what is read"
+    assert line == f"{flag} x.csv would overwrite what is read: write it elsewhere"
     line = refused("data", "photos", flag, "photos/a/b.png")
     place = "would lie among the pictures of photos: write it elsewhere"
     assert line == f"{flag} photos/a/b.png {place}"

@@ -191,7 +191,7 @@ def test_every_score_has_its_place_in_the_options(use: Use, refused: Refused) ->
     ("words", "line"),
     [
         (["-o", "a.json"], "--output a.json: end the name with .csv"),
-        (["--plot", "a.gif"], "--plot a.gif: end the name with .png or .jpg"),
+        (["--plot", "a.gif"], "--plot a.gif: end the name with .png, .jpg or .jpeg"),
         (["nothing"], "nothing: no such folder, file or data set"),
         (["nothing.png"], "nothing.png: no such folder, file or data set"),
         (["--scale", "2"], "--scale has no effect here: leave it out, or add --plot strange.png"),

@@ -1,6 +1,7 @@
 """Figures of several runs: their colours, their files, and what cannot be taken for mathematics."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_every_line_has_a_colour_of_its_own(count: int, ordered: bool) -> None:
     assert len({str(colour) for colour in colours}) == len(colours) == count
 
 
-@pytest.mark.parametrize("suffix", [".png", ".svg"])
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_the_same_curves_are_the_same_file(suffix: str) -> None:
     curves = {
         "a $x": {("held out", "kl"): LINE, ("train", "kl"): LINE},
@@ -45,11 +46,15 @@ def test_the_same_curves_are_the_same_file(suffix: str) -> None:
     }
     one, two = (render_curves(curves, ["kl", "mse"], "t$", suffix=suffix) for _ in range(2))
     assert one == two
-    if suffix == ".png":
-        assert Image.open(io.BytesIO(one)).format == "PNG"
-    else:
-        assert b"<svg" in one
-        assert b"<dc:date>" not in one
+    match suffix:
+        case ".png":
+            assert Image.open(io.BytesIO(one)).format == "PNG"
+        case ".svg":
+            assert b"<svg" in one
+            assert b"<dc:date>" not in one
+        case ".pdf":
+            assert one.startswith(b"%PDF-")
+            assert not re.search(b"/CreationDate|/Type3", one), "journals refuse fonts of type 3"
 
 
 @pytest.mark.parametrize("terms", [1, 2, 3, 4, 7])

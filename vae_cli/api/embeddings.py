@@ -5,8 +5,8 @@ columns `name`, `part` and `label` if they are known, `mean_0`, ... and `log_var
 """
 
 import importlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,7 +18,8 @@ from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import CHUNK_ITEMS, chunk_length
 from vae_cli.data.dataset import Dataset, Progress, Split, ignore_progress
 from vae_cli.errors import UsageError
-from vae_cli.files import escape_formula, open_atomically, to_utf8, write_csv
+from vae_cli.files import Output, Writable, escape_formula, open_output, to_utf8, write_csv
+from vae_cli.runs.outputs import OutputFile, describe_data, explain_refusal
 
 SUFFIXES = (".npz", ".csv", ".parquet")
 
@@ -36,6 +37,8 @@ class Embedding:
         labels: int64 `(N,)`, indices into `classes`; None if unknown.
         classes: the names of the classes.
         parts: `train`, `validation` or `test`, one per item; None if all items are in one part.
+        sources: what `write_embedding` never replaces: the paths of the data of the run and of the
+            items, and what they are.
     """
 
     names: list[str]
@@ -44,6 +47,7 @@ class Embedding:
     labels: Column | None = None
     classes: tuple[str, ...] = ()
     parts: list[str] | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -102,10 +106,17 @@ def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_pro
         labels if dataset.spec.classes and len(labels) == total else None,
         dataset.spec.classes,
         parts if len(splits) > 1 else None,
+        _describe_sources(model, dataset),
     )
 
 
-def require_writable_format(path: Path) -> None:
+def _describe_sources(model: TrainedModel, dataset: Dataset) -> dict[str, str]:
+    """The paths of the items and of the data of the run, and what they are."""
+    items = {} if dataset.path is None else {str(dataset.path): "the data"}
+    return items | describe_data(model.settings.data.name, model.name)
+
+
+def require_writable_format(path: Writable) -> None:
     """Check the extension of a file before anything is computed.
 
     Raises:
@@ -123,24 +134,39 @@ def require_writable_format(path: Path) -> None:
             ) from error
 
 
-def write_embedding(embedding: Embedding, path: Path) -> None:
+def write_embedding(embedding: Embedding, path: Writable) -> None:
     """Write an embedding in the format of the extension.
 
+    A file that has this path is replaced, unless it belongs to the data of the run or to a run.
+
     Raises:
-        UsageError: the extension is not known, or its library is not installed.
+        UsageError: the extension is not known, its library is not installed, or the file would
+            replace data or a file of a run.
         VAEError: the file cannot be written.
     """
     require_writable_format(path)
+    output = _refusing_data(path, embedding.sources) if isinstance(path, Path) else path
     suffix, texts = path.suffix.lower(), embedding.text_columns()
     if suffix == ".csv":
-        write_csv(path, [*texts, *embedding.number_names()], _csv_rows(embedding))
+        write_csv(output, [*texts, *embedding.number_names()], _csv_rows(embedding))
         return
-    with open_atomically(path) as file:
+    with open_output(output) as file:
         if suffix == ".npz":
             values = {"mean": embedding.mean, "log_variance": embedding.log_variance}
             np.savez(file, **texts, **values)  # type: ignore[arg-type]
         else:
             _write_parquet(embedding, file)
+
+
+def _refusing_data(path: Path, sources: Mapping[str, str]) -> Output:
+    """A file that replaces any other, but nothing that must stay."""
+
+    def choose() -> Path:
+        if reason := explain_refusal(path, sources):
+            raise UsageError(f"{path} {reason}: choose another path")
+        return path
+
+    return OutputFile(path, choose)
 
 
 def _write_parquet(embedding: Embedding, file: BinaryIO) -> None:

@@ -1,16 +1,12 @@
-"""The items that a command works on: from files, or from the test set. And its output file."""
+"""The items that a command works on: from files, or from the test set."""
 
 import difflib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vae_cli.cli.console import Terminal
-from vae_cli.data.catalogue import BUILT_IN_NAMES
 from vae_cli.errors import UsageError, list_some
-from vae_cli.files import is_same_file, require_writable_file
-from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, TABLE_SUFFIXES
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -130,46 +126,3 @@ def find_class(name: str, spec: "Spec") -> int:
 def _letters(name: str) -> str:
     """The letters and digits of a name in lower case."""
     return "".join(filter(str.isalnum, name.casefold()))
-
-
-def require_outside(data: str, flag: str, path: Path | None) -> None:
-    """Check that a file to write is not read as data now, and not as one of its pictures later.
-
-    Raises:
-        UsageError: it is.
-    """
-    if path is None or data in BUILT_IN_NAMES:
-        return
-    if is_same_file(path, data):
-        raise UsageError(f"{flag} {path} would overwrite what is read")
-    if Path(os.path.realpath(data)) in Path(os.path.realpath(path)).parents:
-        raise UsageError(
-            f"{flag} {path} would lie among the pictures of {data}: write it elsewhere"
-        )
-
-
-def require_writable_output(
-    path: Path | None, inputs: Sequence[Path] = (), *, animated: bool = False
-) -> None:
-    """Check the name of an output file before the model is loaded.
-
-    Args:
-        path: the file that was asked for, if any.
-        inputs: the files that are read.
-        animated: whether the command can write an animation.
-
-    Raises:
-        UsageError: the extension cannot be written, or the file is one of the inputs.
-        VAEError: it is not a file, such as a folder, a pipe or a device.
-    """
-    if path is None:
-        return
-    allowed = PICTURE_SUFFIXES + TABLE_SUFFIXES + (ANIMATION_SUFFIXES if animated else ())
-    if path.suffix.lower() not in allowed:
-        animations = ", .gif or .webp for an animation" if animated else ""
-        raise UsageError(
-            f"--output {path}: end it with .png for pictures{animations}, .csv for rows"
-        )
-    if any(is_same_file(path, source) for source in inputs):
-        raise UsageError(f"--output {path} would overwrite what is read")
-    require_writable_file(path)

@@ -1,11 +1,13 @@
 """What every command that uses a run does first."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.outputs import Request
 from vae_cli.data.catalogue import find_source
+from vae_cli.runs.outputs import data_of, describe_data
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
@@ -30,7 +32,12 @@ def add_start(
 
 
 def open_run(
-    selector: str | None, device_name: str, terminal: Terminal, data: str | None = None
+    selector: str | None,
+    device_name: str,
+    terminal: Terminal,
+    data: str | None = None,
+    *,
+    outputs: Iterable[Request] = (),
 ) -> "TrainedModel":
     """Load the model of a run on a device, and say which run and device were chosen.
 
@@ -39,9 +46,11 @@ def open_run(
         device_name: of the device, or `auto`.
         terminal: prints the remark.
         data: the name or path of the data to take test items from; None means those of the run.
+        outputs: what the command will write; they are checked before the model is loaded.
 
     Raises:
-        UsageError: there is no such run or device, or there are no such data.
+        UsageError: there is no such run or device, there are no such data, or an output would
+            replace the data of the run or a file of a run.
         VAEError: the weights of the run are missing or damaged.
     """
     if data is not None:
@@ -49,12 +58,16 @@ def open_run(
     from vae_cli.runs.lookup import find_run, finished_runs
 
     run = find_run(selector)  # before torch is imported, so that a typo is answered at once
+    for output in outputs:
+        output.check(data_of(run))
     with terminal.spinner("loading"):
         from vae_cli.api.loading import load_trained
         from vae_cli.device import describe_device, resolve_device
 
         device = resolve_device(device_name)
         model = load_trained(run, device, data)
+    for output in outputs:  # the checkpoint knows the data of a run whose settings are lost
+        output.check(describe_data(model.settings.data.name, run.name))
     choice = f"newest of {len(finished_runs())}; " if selector is None else ""
     terminal.remark(f"run {run.path}: {choice}{describe_run(model)}; {describe_device(device)}")
     return model

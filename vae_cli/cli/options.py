@@ -37,7 +37,7 @@ Data = Annotated[
         rich_help_panel="Model",
     ),
 ]
-Output = Annotated[
+OutputPath = Annotated[
     Path | None,
     typer.Option(
         "--output",
@@ -46,13 +46,21 @@ Output = Annotated[
         rich_help_panel="Output",
     ),
 ]
-AnimatedOutput = Annotated[
+AnimatedOutputPath = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
         help="File to write: .png or .jpg, .gif or .webp for an animation, or .csv for rows. "
         "[default: the command's name]",
+        rich_help_panel="Output",
+    ),
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force",
+        help="Replace a file that vae did not write; never data or files of a run.",
         rich_help_panel="Output",
     ),
 ]

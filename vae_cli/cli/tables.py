@@ -1,21 +1,33 @@
 """Tables of runs: on the terminal, and as files."""
 
 import json
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich.cells import cell_len
 
 from vae_cli.cli.console import Terminal, printable
-from vae_cli.errors import UsageError
-from vae_cli.files import escape_formula, require_writable_file, write_bytes, write_csv
+from vae_cli.files import Output, escape_formula, write_bytes, write_csv
 from vae_cli.runs.comparison import ALWAYS_SHOWN, Spread, Table, title_of
 from vae_cli.runs.summary import Figure
 
-SUFFIXES = (".csv", ".md", ".json")
+SUFFIXES = (".csv", ".md", ".tex", ".json")
 MAX_PLAIN = 1e7  # larger figures are shown as powers of ten
 GAP = "  "  # between two columns of a table
+LATEX = {
+    **{char: rf"\{char}" for char in "&%$#_{}"},
+    **{char: f"{{{char}}}" for char in "[*"},  # where a line begins, they are not text
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    "β": r"$\beta$",
+}
 
 
 def format_cell(cell: Any) -> str:
@@ -81,7 +93,7 @@ def show_table(
     terminal: Terminal,
     table: Table,
     records: list[dict[str, Any]],
-    output: Path | None,
+    output: Output | None,
     *,
     json: bool,
 ) -> None:
@@ -116,22 +128,8 @@ def without_constants(table: Table, terminal: Terminal) -> Table:
     return Table([table.columns[index] for index in kept], texts, rows)
 
 
-def require_table_file(path: Path | None) -> None:
-    """Check the name of a file for a table before anything is read.
-
-    Raises:
-        UsageError: the extension is not known.
-        VAEError: it is not a file, such as a folder, a pipe or a device.
-    """
-    if path is None:
-        return
-    if path.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--output {path}: end the name with .csv, .md or .json")
-    require_writable_file(path)
-
-
-def write_table_file(path: Path, table: Table, records: list[dict[str, Any]]) -> None:
-    """Write a table as CSV or Markdown, or its records as JSON, by the extension.
+def write_table_file(path: Output, table: Table, records: list[dict[str, Any]]) -> None:
+    """Write a table as CSV, Markdown or LaTeX, or its records as JSON, by the extension.
 
     Raises:
         VAEError: the file cannot be written.
@@ -142,6 +140,8 @@ def write_table_file(path: Path, table: Table, records: list[dict[str, Any]]) ->
             write_csv(path, columns, rows)
         case ".md":
             write_bytes(path, to_markdown(table).encode())
+        case ".tex":
+            write_bytes(path, to_latex(table).encode())
         case _:
             text = json.dumps(records, indent=2, allow_nan=False)
             write_bytes(path, f"{text}\n".encode())
@@ -156,6 +156,38 @@ def to_markdown(table: Table) -> str:
         for line in lines
     )
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
+
+
+def to_latex(table: Table) -> str:
+    """A table for LaTeX, with the lines of the package booktabs."""
+    alignment = "l" * table.texts + "r" * (len(table.columns) - table.texts)
+    header = _join_latex(map(escape_latex, table.columns))
+    rows = [
+        _join_latex([*map(escape_latex, row[: table.texts]), *map(to_math, row[table.texts :])])
+        for row in format_rows(table)
+    ]
+    lines = [
+        r"% In the preamble: \usepackage{booktabs}",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        *(r"\toprule", header, r"\midrule", *rows, r"\bottomrule"),
+        r"\end{tabular}",
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def escape_latex(text: str) -> str:
+    """A text that LaTeX prints as it is, also after the end of a line of a table."""
+    escaped = "".join(LATEX.get(char, char) for char in printable(text))
+    return re.sub(r"([-`'])(?=\1)", r"\1{}", escaped)  # two of them would become one character
+
+
+def to_math(number: str) -> str:
+    """A number with its real minus signs."""
+    return escape_latex(number).replace("-", "$-$")
+
+
+def _join_latex(cells: Iterable[str]) -> str:
+    return " & ".join(cells) + r" \\"
 
 
 def _flatten(table: Table) -> tuple[list[str], Iterator[list[object]]]:

@@ -43,6 +43,8 @@ class Arrays(UndividedDataset):
             not fit its items.
     """
 
+    path: Path
+
     def __init__(self, path: Path, *, test_fraction: float) -> None:
         parts = read_array_file(path)
         self.items = _same_shape([_channels_first(part.items, path) for part in parts], path)

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import ClassVar, Literal, NamedTuple, final
 
 import torch
@@ -171,10 +172,12 @@ class Dataset(ABC):
     Attributes:
         spec: what the items are.
         has_files: whether each item is a file, whose path is its name.
+        path: the file or folder that they come from; None if they are built in.
     """
 
     spec: Spec
     has_files: ClassVar[bool] = False
+    path: Path | None = None
 
     @abstractmethod
     def train(self) -> Split:

@@ -50,6 +50,7 @@ class PictureFolder(UndividedDataset):
     """
 
     has_files = True
+    path: Path
 
     def __init__(
         self,

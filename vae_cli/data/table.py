@@ -26,7 +26,7 @@ from vae_cli.data.table_columns import choose_for_model, choose_for_training
 from vae_cli.data.table_file import read_table
 from vae_cli.data.table_rows import TableContents
 from vae_cli.errors import UsageError
-from vae_cli.files import write_csv
+from vae_cli.files import Writable, write_csv
 
 FLOAT32_DIGITS, CONSTANT_DIGITS, FLOAT64_DIGITS = 7, 12, 17  # significant digits of a number
 
@@ -190,7 +190,7 @@ def _say_filled(count: int) -> str:
     return f"{values} replaced by the mean of the column"
 
 
-def write_table(path: Path, columns: Sequence[str], rows: ArrayLike) -> None:
+def write_table(path: Writable, columns: Sequence[str], rows: ArrayLike) -> None:
     """Write numbers `(N, D)` under the names of their columns.
 
     Each number has the digits that tell the values of its column apart: seven significant digits

@@ -8,3 +8,4 @@ PNG, CSV = ".png", ".csv"
 PICTURE_SUFFIXES = (PNG, ".jpg", ".jpeg")
 ANIMATION_SUFFIXES = (".gif", ".webp")
 TABLE_SUFFIXES = (CSV, ".tsv")
+PLOT_SUFFIXES = (PNG, ".svg", ".pdf")  # of matplotlib

@@ -16,7 +16,7 @@ from vae_cli.data.dataset import Split
 from vae_cli.data.picture import Picture, read_picture
 from vae_cli.data.scan import explain_left_out, scan_pictures
 from vae_cli.errors import UsageError
-from vae_cli.files import is_folder
+from vae_cli.files import Writable, is_folder
 from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
 from vae_cli.items.examples import take_examples
 from vae_cli.items.kind import ItemKind, NamedItems, Summary
@@ -103,7 +103,7 @@ class Pictures(ItemKind):
         return plan_sheet(self.spec.shape, count, page=page, group=group, scale=scale, gap=gap)
 
     def require_writable(
-        self, count: int, path: Path, *, columns: int, scale: int | None, frame: Frame = BARE
+        self, count: int, path: Writable, *, columns: int, scale: int | None, frame: Frame = BARE
     ) -> None:
         """Check the size of the grid, or of all frames of an animation."""
         shown = 1 if is_animation(path) else scale
@@ -112,7 +112,7 @@ class Pictures(ItemKind):
     def write(
         self,
         items: ArrayLike,
-        path: Path,
+        path: Writable,
         *,
         columns: int,
         scale: int | None = None,
@@ -125,7 +125,7 @@ class Pictures(ItemKind):
         self,
         originals: ArrayLike,
         reconstructions: ArrayLike,
-        path: Path,
+        path: Writable,
         *,
         columns: int,
         scale: int | None = None,
@@ -140,7 +140,7 @@ class Pictures(ItemKind):
         tiles: ArrayLike,
         dims: Sequence[int] | None,  # noqa: ARG002  a picture has no place for it
         offsets: Sequence[float],
-        path: Path,
+        path: Writable,
         scale: int | None,
         frame: Frame = BARE,
     ) -> None:
@@ -157,7 +157,7 @@ class Pictures(ItemKind):
     def write_interpolation(
         self,
         paths: ArrayLike,
-        path: Path,
+        path: Writable,
         scale: int | None,
         frame: Frame = BARE,
         originals: ArrayLike | None = None,
@@ -178,7 +178,7 @@ class Pictures(ItemKind):
         self,
         items: ArrayLike,
         index: Mapping[str, ArrayLike],  # noqa: ARG002  a picture has no place for it
-        path: Path,
+        path: Writable,
         scale: int | None,
         frame: Frame = BARE,
     ) -> None:
@@ -188,7 +188,9 @@ class Pictures(ItemKind):
             raise UsageError(f"--output {path}: end the name with .png")
         self._write_rows(images, path, scale, frame)
 
-    def _write_rows(self, images: np.ndarray, path: Path, scale: int | None, frame: Frame) -> None:
+    def _write_rows(
+        self, images: np.ndarray, path: Writable, scale: int | None, frame: Frame
+    ) -> None:
         flat = images.reshape(-1, *images.shape[2:])
         self.write(flat, path, columns=images.shape[1], scale=scale, frame=frame)
 
@@ -205,14 +207,14 @@ class Pictures(ItemKind):
         self,
         train: Split,
         test: Split,  # noqa: ARG002  the examples are of the training set
-        output: Path | None,
+        output: Writable | None,
         *,
         columns: int,
         scale: int | None,
         frame: Frame = BARE,
     ) -> str:
         """Write examples of each class, and return the path."""
-        path = self.output_path(output, "data")
+        path = output or Path(f"data{self.suffix}")
         if is_animation(path):
             raise UsageError(f"--output {path}: end the name with .png")
         classes = self.spec.classes
@@ -221,7 +223,7 @@ class Pictures(ItemKind):
         write_picture(grid, path)
         return str(path)
 
-    def write_item(self, item: Tensor, path: Path) -> None:
+    def write_item(self, item: Tensor, path: Writable) -> None:
         """Write one image as PNG, without enlarging it."""
         write_picture(to_picture(to_pixels(to_unit_interval(item))), path)
 
@@ -234,6 +236,6 @@ class Pictures(ItemKind):
         return Summary(("class", *splits), [*rows, ("all", *map(len, parts))], "classes", records)
 
 
-def is_animation(path: Path) -> bool:
+def is_animation(path: Writable) -> bool:
     """Whether the file is an animation."""
     return path.suffix.lower() in ANIMATION_SUFFIXES

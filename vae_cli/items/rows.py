@@ -13,6 +13,7 @@ from vae_cli.data.dataset import Split
 from vae_cli.data.statistics import column_statistics, require_learnable
 from vae_cli.data.table import read_table_like, write_table
 from vae_cli.errors import UsageError, list_some
+from vae_cli.files import Writable
 from vae_cli.items import TABLE_SUFFIXES
 from vae_cli.items.kind import ItemKind, NamedItems, Summary
 from vae_cli.render.grid import BARE, Frame
@@ -56,7 +57,7 @@ class Rows(ItemKind):
     def require_writable(
         self,
         count: int,
-        path: Path,
+        path: Writable,
         *,
         columns: int,  # noqa: ARG002  of a picture
         scale: int | None,  # noqa: ARG002  of a picture
@@ -70,7 +71,7 @@ class Rows(ItemKind):
     def write(
         self,
         items: ArrayLike,
-        path: Path,
+        path: Writable,
         *,
         columns: int,  # noqa: ARG002  of a picture
         scale: int | None = None,  # noqa: ARG002  of a picture
@@ -83,7 +84,7 @@ class Rows(ItemKind):
         self,
         originals: ArrayLike,  # noqa: ARG002  the user has them in a file
         reconstructions: ArrayLike,
-        path: Path,
+        path: Writable,
         *,
         columns: int,
         scale: int | None = None,
@@ -97,7 +98,7 @@ class Rows(ItemKind):
         tiles: ArrayLike,
         dims: Sequence[int] | None,
         offsets: Sequence[float],
-        path: Path,
+        path: Writable,
         scale: int | None,  # noqa: ARG002  of a picture
         frame: Frame = BARE,  # noqa: ARG002  of a picture
     ) -> None:
@@ -112,7 +113,7 @@ class Rows(ItemKind):
     def write_interpolation(
         self,
         paths: ArrayLike,
-        path: Path,
+        path: Writable,
         scale: int | None,  # noqa: ARG002  of a picture
         frame: Frame = BARE,  # noqa: ARG002  of a picture
         originals: ArrayLike | None = None,  # noqa: ARG002  the user has them in a file
@@ -126,14 +127,16 @@ class Rows(ItemKind):
         self,
         items: ArrayLike,
         index: Mapping[str, ArrayLike],
-        path: Path,
+        path: Writable,
         scale: int | None,  # noqa: ARG002  of a picture
         frame: Frame = BARE,  # noqa: ARG002  of a picture
     ) -> None:
         """Write the rows after their numbers in the index, in the order of the grid."""
         self._write_indexed(index, np.asarray(items), path)
 
-    def _write_indexed(self, index: Mapping[str, ArrayLike], rows: np.ndarray, path: Path) -> None:
+    def _write_indexed(
+        self, index: Mapping[str, ArrayLike], rows: np.ndarray, path: Writable
+    ) -> None:
         table = np.concatenate([np.stack([np.asarray(n) for n in index.values()], -1), rows], -1)
         columns = (*index, *self.spec.columns)
         write_table(path, columns, table.reshape(-1, table.shape[-1]))
@@ -150,7 +153,7 @@ class Rows(ItemKind):
         self,
         train: Split,
         test: Split,
-        output: Path | None,
+        output: Writable | None,
         *,
         columns: int,  # noqa: ARG002  of a picture
         scale: int | None,  # noqa: ARG002  of a picture
@@ -163,7 +166,7 @@ class Rows(ItemKind):
         named = f"; {len(self.spec.classes):,} classes: {classes}" if classes else ""
         return f"{len(train):,} training rows, {len(test):,} test rows{named}"
 
-    def write_item(self, item: Tensor, path: Path) -> None:
+    def write_item(self, item: Tensor, path: Writable) -> None:
         """Write one row under the names of its columns."""
         write_table(path, self.spec.columns, item[None])
 

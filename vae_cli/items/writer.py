@@ -10,6 +10,7 @@ from torch import Tensor
 
 from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
+from vae_cli.files import Writable
 from vae_cli.render.grid import BARE, Frame
 from vae_cli.render.sheets import Sheet
 
@@ -62,7 +63,7 @@ class ItemWriter(ABC):
 
     @abstractmethod
     def require_writable(
-        self, count: int, path: Path, *, columns: int, scale: int | None, frame: Frame = BARE
+        self, count: int, path: Writable, *, columns: int, scale: int | None, frame: Frame = BARE
     ) -> None:
         """Check that so many items can be written to a file, before they are computed.
 
@@ -74,7 +75,7 @@ class ItemWriter(ABC):
     def write(
         self,
         items: ArrayLike,
-        path: Path,
+        path: Writable,
         *,
         columns: int,
         scale: int | None = None,
@@ -95,7 +96,7 @@ class ItemWriter(ABC):
         self,
         originals: ArrayLike,
         reconstructions: ArrayLike,
-        path: Path,
+        path: Writable,
         *,
         columns: int,
         scale: int | None = None,
@@ -109,7 +110,7 @@ class ItemWriter(ABC):
         tiles: ArrayLike,
         dims: Sequence[int] | None,
         offsets: Sequence[float],
-        path: Path,
+        path: Writable,
         scale: int | None,
         frame: Frame = BARE,
     ) -> None:
@@ -128,7 +129,7 @@ class ItemWriter(ABC):
     def write_interpolation(
         self,
         paths: ArrayLike,
-        path: Path,
+        path: Writable,
         scale: int | None,
         frame: Frame = BARE,
         originals: ArrayLike | None = None,
@@ -143,7 +144,7 @@ class ItemWriter(ABC):
         self,
         items: ArrayLike,
         index: Mapping[str, ArrayLike],
-        path: Path,
+        path: Writable,
         scale: int | None,
         frame: Frame = BARE,
     ) -> None:
@@ -162,7 +163,7 @@ class ItemWriter(ABC):
         self,
         train: Split,
         test: Split,
-        output: Path | None,
+        output: Writable | None,
         *,
         columns: int,
         scale: int | None,
@@ -184,7 +185,7 @@ class ItemWriter(ABC):
         """
 
     @abstractmethod
-    def write_item(self, item: Tensor, path: Path) -> None:
+    def write_item(self, item: Tensor, path: Writable) -> None:
         """Write one item in its own size, as a file that `read` reads.
 
         Raises:

@@ -2,14 +2,13 @@
 
 import io
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
 from vae_cli.errors import UsageError
-from vae_cli.files import write_bytes
+from vae_cli.files import Writable, write_bytes
 from vae_cli.render.grid import BARE, MAX_GRID_PIXELS, Frame, lay_out, make_grid
 
 FRAME_MILLISECONDS = 100
@@ -25,7 +24,7 @@ def append_reverse(frames: np.ndarray) -> np.ndarray:
 
 def write_animation(
     frames: ArrayLike,
-    path: Path,
+    path: Writable,
     *,
     columns: int,
     scale: int | None = None,

@@ -59,7 +59,7 @@ def render_curves(
         title: written above them.
         held_out: the name of the set that is held out.
         ordered: whether the curves have an order, as the values of a number have.
-        suffix: `.png` or `.svg`.
+        suffix: `.png`, `.svg` or `.pdf`.
 
     Returns:
         The bytes of the file.
@@ -113,7 +113,7 @@ def render_rates(
         lines: the points of each line in their order; an empty label has no legend.
         axis_labels: of rate and distortion.
         title: written above.
-        suffix: `.png` or `.svg`.
+        suffix: `.png`, `.svg` or `.pdf`.
 
     Returns:
         The bytes of the file.

@@ -2,7 +2,6 @@
 
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ from numpy.typing import ArrayLike
 from PIL import Image
 
 from vae_cli.errors import UsageError
-from vae_cli.files import write_bytes
+from vae_cli.files import Writable, write_bytes
 from vae_cli.render.captions import NO_CAPTIONS, Captions, add_captions, have_room
 
 MAX_GRID_PIXELS = 200_000_000
@@ -157,7 +156,7 @@ def interleave(originals: ArrayLike, reconstructions: ArrayLike) -> np.ndarray:
     return pairs.reshape(-1, *pairs.shape[2:])
 
 
-def write_picture(image: Image.Image, path: Path) -> None:
+def write_picture(image: Image.Image, path: Writable) -> None:
     """Write a picture as PNG, or as JPEG if the name ends in `.jpg` or `.jpeg`.
 
     Raises:

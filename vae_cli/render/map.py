@@ -38,7 +38,7 @@ def render_map(
         title: written above the map.
         labels: `(M,)`, indices into `classes`; None is one colour for all points.
         classes: their names, for the legend; of more than 20, only the 20 largest have colours.
-        suffix: `.png` or `.svg`.
+        suffix: `.png`, `.svg` or `.pdf`.
     """
     count = len(coordinates)
     colours, legend = colour_points(labels, count, classes)

@@ -67,9 +67,14 @@ def explain_distrust(run: str, name: str, flag: str) -> str:
     )
 
 
+def user_folder() -> Path:
+    """`VAE_HOME`, or else the platform's folder for the data of a user's programs."""
+    return Path(os.environ.get("VAE_HOME") or platformdirs.user_data_dir("vae"))
+
+
 def _key_file() -> Path:
-    """The key, in `VAE_HOME` or else in the platform's folder for the data of a user's programs."""
-    return Path(os.environ.get("VAE_HOME") or platformdirs.user_data_dir("vae"), "origin.key")
+    """The key of this user."""
+    return user_folder() / "origin.key"
 
 
 def _read_key() -> bytes | None:

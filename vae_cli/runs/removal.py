@@ -52,10 +52,17 @@ def require_run(run: Run, root: Path = ROOT) -> None:
 
 def is_run(run: Run, root: Path = ROOT) -> bool:
     """Whether a folder is a run; a link to a folder is one if the folder is."""
+    return is_marked(run, root) or (_is_in(run, root) and not foreign_names(run))
+
+
+def is_marked(run: Run, root: Path = ROOT) -> bool:
+    """Whether a folder has a checkpoint of `vae`, or lies in the folder of the runs with settings.
+
+    This is what proves a run. A folder of the runs that is empty was perhaps going to be one.
+    """
     if read_metadata(run.best) or read_metadata(run.last):
         return True
-    in_root = os.path.realpath(run.path.parent) == os.path.realpath(root)
-    return in_root and (_has_settings(run) or not foreign_names(run))
+    return _is_in(run, root) and _has_settings(run)
 
 
 def foreign_names(run: Run) -> list[str]:
@@ -112,6 +119,10 @@ def remove_run(run: Run, foreign: Collection[str] = ()) -> None:
             shutil.rmtree(run.path)
     except OSError as error:
         raise VAEError(f"cannot remove {run.path}: {error.strerror or error}") from error
+
+
+def _is_in(run: Run, root: Path) -> bool:
+    return os.path.realpath(run.path.parent) == os.path.realpath(root)
 
 
 def _has_settings(run: Run) -> bool:

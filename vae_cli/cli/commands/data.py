@@ -8,17 +8,18 @@ import typer
 from vae_cli import config
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.frames import make_frame
-from vae_cli.cli.inputs import require_outside, require_writable_output
 from vae_cli.cli.options import (
     Columns,
+    Force,
     Gap,
     Json,
-    Output,
+    OutputPath,
     Quiet,
     Scale,
     refuse_unused,
     with_settings,
 )
+from vae_cli.cli.outputs import Request, require_items_name
 from vae_cli.data.catalogue import find_source
 from vae_cli.errors import UsageError
 
@@ -31,7 +32,7 @@ def command(
     typed: dict[str, dict[str, Any]],
     name: Annotated[str | None, typer.Argument(metavar="DATA", help="The same as --data.")] = None,
     columns: Columns = 6,
-    output: Output = None,
+    output: OutputPath = None,
     save_example: Annotated[
         Path | None,
         typer.Option(
@@ -40,6 +41,7 @@ def command(
             rich_help_panel="Output",
         ),
     ] = None,
+    force: Force = False,
     scale: Scale = None,
     gap: Gap = None,
     json: Json = False,
@@ -50,13 +52,18 @@ def command(
     Example: `vae data photos/`
     """
     terminal = Terminal(quiet=quiet)
-    require_writable_output(output)
+    require_items_name(output)
     refuse_unused("--data", bool(name) and "name" in typed.get("data", {}), f"leave out {name}")
     named = {"data": {"name": name}} if name else {}
     settings = config.merge(("command line", typed), ("DATA", named)).data
     find_source(settings.name, "--data")  # a typo is answered before torch is imported
-    for flag, path in (("--output", output), ("--save-example", save_example)):
-        require_outside(settings.name, flag, path)
+    inputs = [settings.name]
+    shown = Request(output, terminal, inputs=inputs, force=force, json=json)
+    example = Request(save_example, terminal, flag="--save-example", inputs=inputs, force=force)
+    shown.check()
+    example.check({str(output): "the picture of --output"} if output else {})
+    for one in (shown, example):
+        one.refuse_standard_output("data.png")
     dataset, splits = read_dataset(settings, terminal)
     from vae_cli.data.held_out import count_copies
     from vae_cli.items.choice import kind_of
@@ -67,18 +74,19 @@ def command(
             f"--save-example {save_example}: {dataset.spec.name} is of {kind.items_name}; "
             f"end it with {kind.suffix}"
         )
+    picture = shown.open_items(kind, "data") if dataset.spec.is_image else output
     result = kind.write_examples(
-        train, test, output, columns=columns, scale=scale, frame=make_frame(gap, bare=True)
+        train, test, picture, columns=columns, scale=scale, frame=make_frame(gap, bare=True)
     )
     if save_example:
-        kind.write_item(test.items[test.rows[0]], save_example)
+        kind.write_item(test.items[test.rows[0]], example.open_file(save_example))
     header, rows, key, records = kind.summarize(splits)
     copies = count_copies(splits.values())
     if json:
         counts = {**{name: len(part) for name, part in splits.items()}, "copies": copies}
         facts = {"name": dataset.spec.name, "shape": dataset.spec.shape}
-        example = {"example": str(save_example)} if save_example else {}
-        terminal.json({**facts, **counts, key: records, **example})
+        more = {"example": str(save_example)} if save_example else {}
+        terminal.json({**facts, **counts, key: records, **more})
         return
     terminal.table(header, rows)
     terminal.result(f"{dataset.spec.name}: {kind.describe()}")

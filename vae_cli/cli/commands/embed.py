@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vae_cli.cli.console import Terminal
-from vae_cli.cli.inputs import require_outside
 from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import Device, Json, Quiet, RunOption, refuse_unused
+from vae_cli.cli.options import Device, Force, Json, Quiet, RunOption, refuse_unused
+from vae_cli.cli.outputs import STANDARD_OUTPUT, Request, require_suffix
 from vae_cli.data.catalogue import find_source
-from vae_cli.errors import UsageError
-from vae_cli.files import is_same_file, require_writable_file, write_bytes
+from vae_cli.files import write_bytes
+from vae_cli.items import PLOT_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.embeddings import Embedding
     from vae_cli.api.model import TrainedModel
 
 Method = Literal["pca", "umap", "tsne"]
-PLOT_SUFFIXES = (".png", ".svg")
 
 
 def command(
@@ -49,14 +48,16 @@ def command(
     run: RunOption = None,
     device: Device = "auto",
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "--output",
             "-o",
-            help="File to write: .npz, .csv or .parquet.",
+            help="File to write: .npz, .csv or .parquet, or - for CSV on standard output. "
+            "[default: embed.npz]",
             rich_help_panel="Output",
         ),
-    ] = Path("embed.npz"),
+    ] = None,
+    force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -68,26 +69,31 @@ def command(
     refuse_unused("--method", bool(method and not plot), "add --plot map.png")
     if data is not None:
         find_source(data)  # a typo is answered before torch is imported
-    require_outputs(output, plot, data, method or "pca")
+    table = Request(output, terminal, inputs=[data], force=force, json=json)
+    figure = Request(plot, terminal, flag="--plot", inputs=[data], force=force)
+    require_outputs(output, plot, method or "pca")
+    figure.refuse_standard_output("map.png")
     from vae_cli.api.embeddings import write_embedding
 
-    model = open_run(run, device, terminal)
+    model = open_run(run, device, terminal, outputs=[table, figure])
+    paths = [table.open_table(Path("embed.npz"))]
+    if plot:
+        paths.append(figure.open_file(plot))
     embedding = embed_data(model, data, terminal)
     picture = render(embedding, model.name, method, plot, terminal) if plot else b""
-    write_embedding(embedding, output)
+    write_embedding(embedding, paths[0])
     if plot:
-        write_bytes(plot, picture)
+        write_bytes(paths[1], picture)
     if json:
         facts = {
-            "output": str(output),
+            "output": str(paths[0]),
             "items": len(embedding),
             "dimensions": embedding.mean.shape[1],
         }
-        terminal.json(facts | ({"plot": str(plot)} if plot else {}))
+        terminal.json(facts | ({"plot": str(paths[1])} if plot else {}))
         return
-    for path in (output, plot):
-        if path:
-            terminal.result(path)
+    for path in paths:
+        terminal.result(path)
 
 
 def embed_data(model: "TrainedModel", data: str | None, terminal: Terminal) -> "Embedding":
@@ -142,25 +148,16 @@ def render(
     )
 
 
-def require_outputs(output: Path, plot: Path | None, data: str | None, method: Method) -> None:
-    """Check the output files and the libraries before the model is loaded.
+def require_outputs(output: Path | None, plot: Path | None, method: Method) -> None:
+    """Check the formats of the output files, and their libraries, before the model is loaded.
 
     Raises:
-        UsageError: a file cannot be written, would overwrite the data, or would be taken for one of
-            its pictures; or a library is missing.
-        VAEError: an output file is not a file, such as a folder, a pipe or a device.
+        UsageError: a format is not known, or a library is missing.
     """
     from vae_cli.api.embeddings import require_writable_format
     from vae_cli.latent.projections import require_library
 
-    require_writable_format(output)
+    if output and output != STANDARD_OUTPUT:
+        require_writable_format(output)
     require_library(method)
-    if data and is_same_file(output, data):
-        raise UsageError(f"--output {output} would overwrite what is read")
-    if plot and plot.suffix.lower() not in PLOT_SUFFIXES:
-        raise UsageError(f"--plot {plot}: the map is a PNG or SVG; end the name with .png or .svg")
-    if data:
-        require_outside(data, "--plot", plot)
-    for path in (output, plot):
-        if path:
-            require_writable_file(path)
+    require_suffix(plot, PLOT_SUFFIXES, "--plot")

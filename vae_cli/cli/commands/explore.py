@@ -10,9 +10,10 @@ from vae_cli.cli.browser import has_browser, open_in_browser
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.inputs import read_items
 from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import Data, Device, Invert, Quiet, RunOption, refuse_unused
+from vae_cli.cli.options import Data, Device, Force, Invert, Quiet, RunOption, refuse_unused
+from vae_cli.cli.outputs import Request, require_suffix
 from vae_cli.errors import UsageError
-from vae_cli.files import require_writable_file, write_bytes
+from vae_cli.files import Output, write_bytes
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
@@ -36,6 +37,7 @@ def command(
             metavar="FILE.html", help="Write a page that contains the decoder, and needs no server."
         ),
     ] = None,
+    force: Force = False,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port to listen on; 0 is any free port.")
     ] = 0,
@@ -55,11 +57,11 @@ def command(
     terminal = Terminal(quiet=quiet)
     refuse_unused("--invert", invert and not image, "add --image FILE")
     refuse_unused("--port", bool(export and port), "leave out --export")
-    if export and export.suffix.lower() not in {".html", ".htm"}:
-        raise UsageError(f"--export {export}: end the name with .html")
-    if export:
-        require_writable_file(export)
-    model = open_run(run, device, terminal, data)
+    refuse_unused("--force", force and not export, "add --export FILE.html")
+    require_suffix(export, (".html", ".htm"), "--export")
+    page = Request(export, terminal, flag="--export", inputs=[image, data], force=force)
+    page.refuse_standard_output("page.html")
+    model = open_run(run, device, terminal, data, outputs=[page])
     first = read_items(model, [image], terminal, invert=invert).items[:1] if image else None
     from vae_cli.explore.scene import build_scene
 
@@ -69,7 +71,7 @@ def command(
     if len(model.model.latent_dims) > 1:
         terminal.remark(TOP_LEVEL_ONLY, "yellow")
     if export:
-        write_page(model, scene, export, terminal)
+        write_page(model, scene, page.open_file(export), terminal)
     else:
         serve(model, scene, split, port, terminal, open_browser=browser)
 
@@ -83,7 +85,7 @@ def find_test_set(model: "TrainedModel", terminal: Terminal) -> "tuple[Split | N
         return None, model.spec
 
 
-def write_page(model: "TrainedModel", scene: "Scene", path: Path, terminal: Terminal) -> None:
+def write_page(model: "TrainedModel", scene: "Scene", path: Output, terminal: Terminal) -> None:
     """Write the page that needs no server."""
     from vae_cli.explore.export import export_page
 

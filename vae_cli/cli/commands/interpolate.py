@@ -7,13 +7,14 @@ import typer
 
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.frames import make_frame
-from vae_cli.cli.inputs import read_items, require_writable_output, take_items_of_classes
+from vae_cli.cli.inputs import read_items, take_items_of_classes
 from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import (
-    AnimatedOutput,
+    AnimatedOutputPath,
     Bare,
     Data,
     Device,
+    Force,
     Gap,
     Invert,
     Quiet,
@@ -21,6 +22,7 @@ from vae_cli.cli.options import (
     Scale,
     refuse_unused,
 )
+from vae_cli.cli.outputs import Request, require_items_name
 from vae_cli.errors import UsageError
 
 
@@ -53,7 +55,8 @@ def command(
     run: RunOption = None,
     device: Device = "auto",
     data: Data = None,
-    output: AnimatedOutput = None,
+    output: AnimatedOutputPath = None,
+    force: Force = False,
     scale: Scale = None,
     gap: Gap = None,
     bare: Bare = False,
@@ -66,14 +69,16 @@ def command(
     Example: `vae interpolate a.png b.png --steps 10`, or `vae interpolate --class bag --class coat`
     """
     terminal = Terminal(quiet=quiet)
-    require_writable_output(output, files or [], animated=True)
+    require_items_name(output, animated=True)
+    inputs = [*(files or []), data]
+    wanted = Request(output, terminal, inputs=inputs, force=force)
     refuse_unused("--class", bool(classes and files), "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
     refuse_unused("--invert", invert and not files, "name a FILE")
     if classes and len(classes) == 1:
         raise UsageError(f"--class {classes[0]}: name two classes or more, each with --class")
-    model = open_run(run, device, terminal, data)
-    path = model.kind.output_path(output, "interpolate")
+    model = open_run(run, device, terminal, data, outputs=[wanted])
+    path = wanted.open_items(model.kind, "interpolate")
     with terminal.spinner("reading"):
         names, items = (
             read_items(model, files, terminal, invert=invert)

@@ -8,9 +8,9 @@ import typer
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.dims import parse_dims
 from vae_cli.cli.frames import make_frame, two_decimals
-from vae_cli.cli.inputs import require_writable_output
 from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import Bare, Device, Gap, Json, Output, Quiet, RunOption, Scale
+from vae_cli.cli.options import Bare, Device, Force, Gap, Json, OutputPath, Quiet, RunOption, Scale
+from vae_cli.cli.outputs import Request, require_items_name
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ def command(
     ] = None,
     run: RunOption = None,
     device: Device = "auto",
-    output: Output = None,
+    output: OutputPath = None,
+    force: Force = False,
     scale: Scale = None,
     gap: Gap = None,
     bare: Bare = False,
@@ -45,9 +46,10 @@ def command(
     Example: `vae manifold`, or `vae manifold -n 12 --dim 2 --dim 5 -o plane.png`
     """
     terminal = Terminal(quiet=quiet)
-    require_writable_output(output)
-    model = open_run(run, device, terminal)
-    path = model.kind.output_path(output, "manifold")
+    require_items_name(output)
+    wanted = Request(output, terminal, force=force, json=json)
+    model = open_run(run, device, terminal, outputs=[wanted])
+    path = wanted.open_items(model.kind, "manifold")
     dims = choose_plane(dim, model.kl_by_dim)
     from vae_cli.latent.plane import quantile_plane
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vae_cli.cli.console import Terminal
-from vae_cli.cli.options import Json, Quiet, refuse_unused
+from vae_cli.cli.options import Force, Json, Quiet, refuse_unused
+from vae_cli.cli.outputs import Request, require_suffix
 from vae_cli.errors import UsageError
-from vae_cli.files import require_writable_file, write_bytes
+from vae_cli.files import write_bytes
+from vae_cli.items import PLOT_SUFFIXES
 from vae_cli.runs.comparison import Spread, shown_value
 from vae_cli.runs.curves import (
     Curve,
@@ -27,7 +29,6 @@ from vae_cli.runs.summary import RunSummary, summarize_run
 if TYPE_CHECKING:
     from vae_cli.render.curves import Line
 
-SUFFIXES = (".png", ".svg")
 MAX_LINES = 20  # of a figure; its legend has no place for more
 
 
@@ -51,11 +52,15 @@ def command(
         int, typer.Option("--from", min=1, help="First epoch of the learning curves.")
     ] = 1,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "--output", "-o", help="File to write: .png or .svg.", rich_help_panel="Output"
+            "--output",
+            "-o",
+            help="File to write: .png, .svg or .pdf. [default: curves.png]",
+            rich_help_panel="Output",
         ),
-    ] = Path("curves.png"),
+    ] = None,
+    force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -65,19 +70,21 @@ def command(
     """
     terminal = Terminal(quiet=quiet)
     refuse_unused("--from", first > 1 and rate_distortion, "leave out --rate-distortion")
-    if output.suffix.lower() not in SUFFIXES:
-        raise UsageError(f"--output {output}: end the name with .png or .svg")
-    require_writable_file(output)
+    require_suffix(output, PLOT_SUFFIXES)
+    wanted = Request(output, terminal, force=force)
+    wanted.refuse_standard_output("curves.png")
     chosen = select_runs(patterns) if patterns else [find_run(None)]
     runs = [summarize_run(run) for run in chosen]
+    wanted.check_data_of(runs)
+    path = wanted.open_file(Path("curves.png"))
     with terminal.spinner("drawing"):
         draw = draw_rates if rate_distortion else draw_curves
-        picture, records = draw(runs, first, output.suffix.lower())
-        write_bytes(output, picture)
+        picture, records = draw(runs, first, path.suffix.lower())
+        write_bytes(path, picture)
     if json:
-        terminal.json({"output": str(output), "lines": records})
+        terminal.json({"output": str(path), "lines": records})
     else:
-        terminal.result(output)
+        terminal.result(path)
 
 
 def draw_curves(

@@ -7,17 +7,18 @@ import typer
 
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.frames import describe_page, frame_sheet, make_frame
-from vae_cli.cli.inputs import read_items, require_writable_output, take_test_items
+from vae_cli.cli.inputs import read_items, take_test_items
 from vae_cli.cli.opening import choose_seed, open_run
 from vae_cli.cli.options import (
     Bare,
     Data,
     Device,
+    Force,
     Gap,
     Invert,
     Json,
     Noise,
-    Output,
+    OutputPath,
     Page,
     Quiet,
     RunOption,
@@ -26,6 +27,8 @@ from vae_cli.cli.options import (
     Seed,
     refuse_unused,
 )
+from vae_cli.cli.outputs import Request, require_items_name
+from vae_cli.files import Output
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -64,7 +67,8 @@ def command(
     run: RunOption = None,
     device: Device = "auto",
     data: Data = None,
-    output: Output = None,
+    output: OutputPath = None,
+    force: Force = False,
     scale: Scale = None,
     gap: Gap = None,
     page: Page = None,
@@ -79,14 +83,16 @@ def command(
     Example: `vae reconstruct img.png`
     """
     terminal = Terminal(quiet=quiet)
-    require_writable_output(output, files or [])
+    require_items_name(output)
+    inputs = [*(files or []), data]
+    wanted = Request(output, terminal, inputs=inputs, force=force, json=json)
     refuse_unused("--count", bool(count and files), "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
     is_random = sample or noise
     refuse_unused("--seed", seed is not None and not is_random, "add --sample or --noise")
     refuse_unused("--page", page is not None and bare, "leave out --no-captions")
-    model = open_run(run, device, terminal, data)
-    path = model.kind.output_path(output, "reconstruct")
+    model = open_run(run, device, terminal, data, outputs=[wanted])
+    path = wanted.open_items(model.kind, "reconstruct")
     seed = choose_seed(seed, terminal) if is_random else None
     with terminal.spinner("reading"):
         names, items = (
@@ -117,7 +123,7 @@ class Shown(NamedTuple):
 def write_pairs(
     model: "TrainedModel",
     shown: Shown,
-    path: Path,
+    path: Output,
     *,
     scale: int | None,
     gap: int | None,
@@ -157,7 +163,7 @@ def caption_items(shown: Shown, *, in_list: bool) -> list[str]:
 
 def print_figures(
     terminal: Terminal,
-    path: Path,
+    path: Output,
     names: list[str],
     result: "Reconstruction[Array]",
     figure: str,

@@ -8,9 +8,10 @@ from typing import Annotated
 import typer
 
 from vae_cli.cli.console import Terminal, printable
-from vae_cli.cli.options import Json, Quiet, refuse_unused
+from vae_cli.cli.options import Force, Json, Quiet, refuse_unused
+from vae_cli.cli.outputs import Request, require_suffix
 from vae_cli.cli.records import group_record, run_record
-from vae_cli.cli.tables import require_table_file, show_table
+from vae_cli.cli.tables import SUFFIXES, show_table
 from vae_cli.config import find_setting
 from vae_cli.errors import UsageError, list_some
 from vae_cli.runs.comparison import (
@@ -62,10 +63,12 @@ def command(
         typer.Option(
             "--output",
             "-o",
-            help="Write the whole table to a file: .csv, .md or .json.",
+            help="Write the whole table to a file: .csv, .md, .tex or .json; - is CSV on standard "
+            "output.",
             rich_help_panel="Output",
         ),
     ] = None,
+    force: Force = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -76,24 +79,33 @@ def command(
     terminal = Terminal(quiet=quiet)
     words = patterns or []
     if words[:1] == [REMOVE]:
-        for flag, used in (("--sort", sort), ("--group", group), ("--output", output)):
+        for flag, used in (
+            ("--sort", sort),
+            ("--group", group),
+            ("--output", output),
+            ("--force", force),
+        ):
             refuse_unused(flag, bool(used), f"leave out {REMOVE}")
         remove(words[1:], terminal, yes=yes, json=json)
         return
     refuse_unused("--yes", yes, f"use vae runs {REMOVE} NAME --yes")
     refuse_unused("--reverse", reverse and not sort, "add --sort KEY")
     refuse_unused("--sort", bool(sort and group), "leave out --group")
-    require_table_file(output)
+    refuse_unused("--force", force and not output, "add -o FILE.csv")
+    require_suffix(output, SUFFIXES)
+    wanted = Request(output, terminal, force=force, json=json)
     keys = [find_setting(word, "--group").key for word in group.split(",")] if group else []
     runs = sort_runs([summarize_run(run) for run in select_runs(words)], sort)
     runs = runs[::-1] if reverse else runs
     note_old_evaluations(runs, terminal)
+    wanted.check_data_of(runs)
     if group:
         groups = group_finished(runs, keys, terminal)
         table, records = tabulate_groups(groups), [group_record(one) for one in groups]
     else:
         table, records = tabulate_runs(runs), [run_record(run) for run in runs]
-    show_table(terminal, table, records, output, json=json)
+    path = wanted.open_table(output) if output else None
+    show_table(terminal, table, records, path, json=json)
 
 
 def note_old_evaluations(runs: Sequence[RunSummary], terminal: Terminal) -> None:

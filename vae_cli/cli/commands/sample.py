@@ -1,18 +1,17 @@
 """`vae sample`."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.frames import make_frame
-from vae_cli.cli.inputs import require_writable_output
 from vae_cli.cli.opening import choose_seed, open_run
 from vae_cli.cli.options import (
-    AnimatedOutput,
+    AnimatedOutputPath,
     Columns,
     Device,
+    Force,
     Gap,
     Noise,
     Quiet,
@@ -21,6 +20,8 @@ from vae_cli.cli.options import (
     Seed,
     refuse_unused,
 )
+from vae_cli.cli.outputs import Request, require_items_name
+from vae_cli.files import Output
 from vae_cli.items import ANIMATION_SUFFIXES
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def command(
     seed: Seed = None,
     run: RunOption = None,
     device: Device = "auto",
-    output: AnimatedOutput = None,
+    output: AnimatedOutputPath = None,
+    force: Force = False,
     columns: Columns = 8,
     scale: Scale = None,
     gap: Gap = None,
@@ -72,9 +74,10 @@ def command(
     Example: `vae sample -n 64 --seed 7`, or `vae sample -n 8 -o sample.gif` for an animation
     """
     terminal = Terminal(quiet=quiet)
-    require_writable_output(output, animated=True)
-    model = open_run(run, device, terminal)
-    path = model.kind.output_path(output, "sample")
+    require_items_name(output, animated=True)
+    wanted = Request(output, terminal, force=force)
+    model = open_run(run, device, terminal, outputs=[wanted])
+    path = wanted.open_items(model.kind, "sample")
     seed, frame = choose_seed(seed, terminal), make_frame(gap, bare=True)
     if sampler != "prior":
         from vae_cli.api.samplers import with_sampler
@@ -95,7 +98,7 @@ def command(
 
 def animate(
     model: "TrainedModel",
-    path: Path,
+    path: Output,
     count: int,
     temperature: float,
     seed: int,

@@ -9,12 +9,22 @@ import typer
 
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.frames import frame_sheet
-from vae_cli.cli.inputs import require_outside
 from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import Data, Device, Gap, Json, Quiet, RunOption, Scale, refuse_unused
+from vae_cli.cli.options import (
+    Data,
+    Device,
+    Force,
+    Gap,
+    Json,
+    Quiet,
+    RunOption,
+    Scale,
+    refuse_unused,
+)
+from vae_cli.cli.outputs import Request, require_suffix
 from vae_cli.errors import UsageError, list_some
-from vae_cli.files import is_same_file, require_writable_file, write_csv
-from vae_cli.items import PICTURE_SUFFIXES
+from vae_cli.files import Output, write_csv
+from vae_cli.items import CSV, PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
@@ -52,11 +62,14 @@ def command(
     device: Device = "auto",
     held_out: Data = None,
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
-            "--output", "-o", help="File to write: .csv of all items.", rich_help_panel="Output"
+            "--output",
+            "-o",
+            help="File to write: .csv of all items, or - for standard output. [default: score.csv]",
+            rich_help_panel="Output",
         ),
-    ] = Path("score.csv"),
+    ] = None,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -65,6 +78,7 @@ def command(
             rich_help_panel="Output",
         ),
     ] = None,
+    force: Force = False,
     scale: Scale = None,
     gap: Gap = None,
     json: Json = False,
@@ -75,23 +89,31 @@ def command(
     Example: `vae score --plot strange.png`, or `vae score photos/ --top 50 -o scores.csv`
     """
     terminal = Terminal(quiet=quiet)
-    require_outputs(output, plot, data)
+    require_suffix(output, [CSV])
+    require_suffix(plot, PICTURE_SUFFIXES, "--plot")
+    inputs = [data, held_out]
+    table = Request(output, terminal, inputs=inputs, force=force, json=json)
+    picture = Request(plot, terminal, flag="--plot", inputs=inputs, force=force)
+    picture.refuse_standard_output("strange.png")
     refuse_unused("--scale", scale is not None and plot is None, "add --plot strange.png")
     refuse_unused("--gap", gap is not None and plot is None, "add --plot strange.png")
     if data is not None:
         require_data(data)
-    model = open_run(run, device, terminal, held_out)
+    model = open_run(run, device, terminal, held_out, outputs=[table, picture])
     if plot and not model.spec.is_image:
         raise UsageError(f"--plot {plot}: a table of numbers has no picture")
+    outputs = [table.open_table(Path("score.csv"))]
+    if plot:
+        outputs.append(picture.open_file(plot))
     from vae_cli.api.scoring import score_items
 
     scores = score_items(model, data, by=by, samples=samples, seed=seed, stage=terminal.bar)
-    write_csv(output, [*scores.text_columns(), *scores.columns()], scores.rows())
+    write_csv(outputs[0], [*scores.text_columns(), *scores.columns()], scores.rows())
     places = scores.order()[:top]
     if plot:
         with terminal.spinner("decoding"):
-            write_strange(model, scores, places, plot, terminal, scale=scale, gap=gap)
-    print_scores(terminal, scores, places, [output, *([plot] if plot else [])], json=json)
+            write_strange(model, scores, places, outputs[1], terminal, scale=scale, gap=gap)
+    print_scores(terminal, scores, places, outputs, json=json)
 
 
 def require_data(data: str) -> None:
@@ -106,32 +128,11 @@ def require_data(data: str) -> None:
         find_source(data)
 
 
-def require_outputs(output: Path, plot: Path | None, data: str | None) -> None:
-    """Check the output files before the model is loaded.
-
-    Raises:
-        UsageError: an extension cannot be written, or a file would overwrite the data, or be taken
-            for one of its pictures.
-        VAEError: an output file is not a file, such as a folder, a pipe or a device.
-    """
-    if output.suffix.lower() != ".csv":
-        raise UsageError(f"--output {output}: end the name with .csv")
-    if plot and plot.suffix.lower() not in PICTURE_SUFFIXES:
-        raise UsageError(f"--plot {plot}: end the name with .png or .jpg")
-    if data and is_same_file(output, data):
-        raise UsageError(f"--output {output} would overwrite what is read")
-    if data:
-        require_outside(data, "--plot", plot)
-    for path in (output, plot):
-        if path:
-            require_writable_file(path)
-
-
 def write_strange(
     model: "TrainedModel",
     scores: "Scores",
     places: Sequence[int],
-    path: Path,
+    path: Output,
     terminal: Terminal,
     *,
     scale: int | None,
@@ -175,7 +176,7 @@ def print_scores(
     terminal: Terminal,
     scores: "Scores",
     places: Sequence[int],
-    paths: Sequence[Path],
+    paths: Sequence[Output],
     *,
     json: bool,
 ) -> None:

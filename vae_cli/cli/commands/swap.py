@@ -9,22 +9,25 @@ import typer
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.dims import parse_dims
 from vae_cli.cli.frames import make_frame
-from vae_cli.cli.inputs import Chosen, read_items, require_writable_output, take_items_of_classes
+from vae_cli.cli.inputs import Chosen, read_items, take_items_of_classes
 from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import (
     Bare,
     Data,
     Device,
+    Force,
     Gap,
     Invert,
     Json,
-    Output,
+    OutputPath,
     Quiet,
     RunOption,
     Scale,
     refuse_unused,
 )
+from vae_cli.cli.outputs import Request, require_items_name
 from vae_cli.errors import UsageError
+from vae_cli.files import Output
 
 if TYPE_CHECKING:
     from vae_cli.api.arrays import Array
@@ -63,7 +66,8 @@ def command(
     run: RunOption = None,
     device: Device = "auto",
     data: Data = None,
-    output: Output = None,
+    output: OutputPath = None,
+    force: Force = False,
     scale: Scale = None,
     gap: Gap = None,
     bare: Bare = False,
@@ -78,12 +82,14 @@ def command(
     Example: `vae swap a.png b.png --dim 3`, or `vae swap --class bag --class coat --dim 3`
     """
     terminal = Terminal(quiet=quiet)
-    require_writable_output(output, files or [])
+    require_items_name(output)
+    inputs = [*(files or []), data]
+    wanted = Request(output, terminal, inputs=inputs, force=force, json=json)
     refuse_unused("--class", bool(classes and files), "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
     refuse_unused("--invert", invert and not files, "name a FILE")
-    model = open_run(run, device, terminal, data)
-    path = model.kind.output_path(output, "swap")
+    model = open_run(run, device, terminal, data, outputs=[wanted])
+    path = wanted.open_items(model.kind, "swap")
     largest = [str(int(model.kl_by_dim.argmax()))]
     dims = parse_dims(dim or largest, model.kl_by_dim)
     with terminal.spinner("reading"):
@@ -120,7 +126,7 @@ def write_swap(
     model: "TrainedModel",
     chosen: Chosen,
     dims: Sequence[int],
-    path: Path,
+    path: Output,
     scale: int | None,
     frame: "Frame",
 ) -> "Array":
@@ -140,7 +146,7 @@ def write_swap(
 
 def print_means(
     terminal: Terminal,
-    path: Path,
+    path: Output,
     names: Sequence[str],
     dims: Sequence[int],
     means: "Array",

@@ -9,14 +9,15 @@ import typer
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.dims import active_dims, parse_dims
 from vae_cli.cli.frames import make_frame, name_latent, signed
-from vae_cli.cli.inputs import read_items, require_writable_output, take_test_items
+from vae_cli.cli.inputs import read_items, take_test_items
 from vae_cli.cli.offsets import parse_offsets
 from vae_cli.cli.opening import choose_seed, open_run
 from vae_cli.cli.options import (
-    AnimatedOutput,
+    AnimatedOutputPath,
     Bare,
     Data,
     Device,
+    Force,
     Gap,
     Invert,
     Json,
@@ -27,7 +28,9 @@ from vae_cli.cli.options import (
     Seed,
     refuse_unused,
 )
+from vae_cli.cli.outputs import Request, require_items_name
 from vae_cli.errors import UsageError
+from vae_cli.files import Output
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,7 +81,8 @@ def command(
     run: RunOption = None,
     device: Device = "auto",
     data: Data = None,
-    output: AnimatedOutput = None,
+    output: AnimatedOutputPath = None,
+    force: Force = False,
     scale: Scale = None,
     gap: Gap = None,
     bare: Bare = False,
@@ -90,14 +94,16 @@ def command(
     Example: `vae traverse --offset -0.5:3:0.25`, or `vae traverse --dim active -o traverse.gif`
     """
     terminal = Terminal(quiet=quiet)
-    require_writable_output(output, [file] if file else [], animated=True)
+    require_items_name(output, animated=True)
+    inputs = [file, data]
+    wanted = Request(output, terminal, inputs=inputs, force=force, json=json)
     refuse_unused("--index", index is not None and file is not None, "leave out FILE")
     refuse_unused("--data", data is not None and file is not None, "leave out FILE")
     refuse_unused("--seed", seed is not None and not sample, "add --sample")
     refuse_unused("--silent", silent and dim != ["all"], "add --dim all")
     offsets = parse_offsets(("-3:3.5:0.5" if dim else "-0.5:3:0.25") if offset is None else offset)
-    model = open_run(run, device, terminal, data)
-    path = model.kind.output_path(output, "traverse")
+    model = open_run(run, device, terminal, data, outputs=[wanted])
+    path = wanted.open_items(model.kind, "traverse")
     require_level(model, level)
     seed = choose_seed(seed, terminal) if sample else None
     with terminal.spinner("reading"):
@@ -157,7 +163,7 @@ def choose_rows(
 
 def print_rows(
     terminal: Terminal,
-    path: Path,
+    path: Output,
     offsets: Sequence[float],
     dims: list[int] | None,
     kl_by_dim: "Tensor",

@@ -1,0 +1,58 @@
+"""Which output files `vae` wrote, so that it replaces those and no others without being told to.
+
+The folder `outputs` in the user's folder has one small file for each output. Its name is a digest
+of the path of the output, and its content a digest of what was written there. A file that somebody
+has changed since, or put in the place of the output, has another digest.
+"""
+
+import hashlib
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from vae_cli.errors import UsageError
+from vae_cli.files import exists, open_file, read_file
+from vae_cli.runs.origin import user_folder
+
+_ALGORITHM = "sha256"
+_DIGEST_BYTES = 2 * hashlib.new(_ALGORITHM).digest_size  # in hexadecimal
+
+
+def record(target: Path, written: Path) -> None:
+    """Remember that `vae` wrote a file.
+
+    If that is not possible, the file is unknown later, and nothing else fails.
+
+    Args:
+        target: the path of the file, without symbolic links.
+        written: where its contents are now.
+    """
+    entry = _entry(target)
+    with suppress(OSError):
+        entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        entry.write_text(_digest(written))
+
+
+def is_recorded(target: Path) -> bool:
+    """Whether there is a file that `vae` wrote, and that nobody has changed since.
+
+    Args:
+        target: the path of the file, without symbolic links.
+    """
+    entry = _entry(target)
+    if not exists(entry):
+        return False
+    try:
+        return read_file(entry, _DIGEST_BYTES).decode() == _digest(target)
+    except (OSError, UsageError, UnicodeDecodeError):
+        return False
+
+
+def _entry(target: Path) -> Path:
+    name = hashlib.new(_ALGORITHM, os.fsencode(target)).hexdigest()
+    return user_folder() / "outputs" / name
+
+
+def _digest(path: Path) -> str:
+    with open_file(path) as file:
+        return hashlib.file_digest(file, _ALGORITHM).hexdigest()
