@@ -25,6 +25,7 @@ from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from vae_cli.data.dataset import Dataset, Split
+    from vae_cli.items.kind import ItemKind
 
 
 @with_settings("data")
@@ -61,11 +62,10 @@ def command(
     shown = Request(output, terminal, inputs=inputs, force=force, json=json)
     example = Request(save_example, terminal, flag="--save-example", inputs=inputs, force=force)
     shown.check()
-    example.check({str(output): "the picture of --output"} if output else {})
+    example.check({str(output or "data.png"): "the picture of --output"})
     for one in (shown, example):
         one.refuse_standard_output("data.png")
     dataset, splits = read_dataset(settings, terminal)
-    from vae_cli.data.held_out import count_copies
     from vae_cli.items.choice import kind_of
 
     kind, train, test = kind_of(dataset.spec), splits["train"], splits["test"]
@@ -80,22 +80,37 @@ def command(
     )
     if save_example:
         kind.write_item(test.items[test.rows[0]], example.open_file(save_example))
+    print_facts(terminal, kind, splits, result, save_example, json=json)
+
+
+def print_facts(
+    terminal: Terminal,
+    kind: "ItemKind",
+    splits: "dict[str, Split]",
+    result: str,
+    example: Path | None,
+    *,
+    json: bool,
+) -> None:
+    """Print what is in the data, and the paths of the files."""
+    from vae_cli.data.held_out import count_copies
+
     header, rows, key, records = kind.summarize(splits)
     copies = count_copies(splits.values())
     if json:
         counts = {**{name: len(part) for name, part in splits.items()}, "copies": copies}
-        facts = {"name": dataset.spec.name, "shape": dataset.spec.shape}
-        more = {"example": str(save_example)} if save_example else {}
-        terminal.json({**facts, **counts, key: records, **more})
+        facts = {"name": kind.spec.name, "shape": kind.spec.shape}
+        written = {"example": str(example)} if example else {}
+        terminal.json({**facts, **counts, key: records, **written})
         return
     terminal.table(header, rows)
-    terminal.result(f"{dataset.spec.name}: {kind.describe()}")
+    terminal.result(f"{kind.spec.name}: {kind.describe()}")
     if copies:
         total = sum(map(len, splits.values()))
         terminal.result(f"{copies:,} of {total:,} items are copies of others")
-    terminal.result(result)
-    if save_example:
-        terminal.result(save_example)
+    for line in (result, example):
+        if line:
+            terminal.result(line)
 
 
 def read_dataset(
