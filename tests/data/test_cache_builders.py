@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from support import SPECIAL_FILES
 
 from vae_cli import locks
 from vae_cli.data import cache_locks
@@ -183,10 +185,46 @@ def test_a_tensor_that_is_not_whole_is_filled_again(cache: Path, damage: object)
     assert cached_tensor("key", (2, 3), pytest.fail)[1] == {"value": 7}
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
-def test_a_tensor_whose_facts_are_damaged_is_filled_again(cache: Path, content: bytes) -> None:
+def change_facts(content: bytes) -> bytes:
+    return content.replace(b'"value": 7', b'"value": 8')
+
+
+def of_another_key(content: bytes) -> bytes:
+    return content.replace(b'"key"', b'"yek"', 1)
+
+
+STRANGE_FACTS = [b"", b"{", b"\xff", b"[]", b"null", b"7", b'"x"', b"{}", b"[" * 10**5]
+STRANGE_FACTS += [b'{"key": "key", "shape": [2, 3], "facts": {}}', b"9" * 10**4]
+
+
+@pytest.mark.parametrize("damage", [*STRANGE_FACTS, change_facts, of_another_key])
+def test_a_tensor_whose_facts_are_not_its_own_is_filled_again(
+    cache: Path, damage: bytes | Callable[[bytes], bytes]
+) -> None:
     cached_tensor("key", (2, 3), fill_with_sevens)
-    (cache / "key.json").write_bytes(content)
+    facts = cache / "key.json"
+    facts.write_bytes(damage if isinstance(damage, bytes) else damage(facts.read_bytes()))
+    assert cached_tensor("key", (2, 3), fill_with_sevens)[1] == {"value": 7}
+    assert cached_tensor("key", (2, 3), pytest.fail)[1] == {"value": 7}
+
+
+@pytest.mark.parametrize("make", SPECIAL_FILES)
+@pytest.mark.parametrize("name", ["key.npy", "key.json", "key.partial.npy", "key.partial.json"])
+def test_a_pipe_a_socket_or_a_device_in_place_of_an_entry_is_replaced_and_not_waited_for(
+    cache: Path, make: Callable[[Path], None], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cached_tensor("key", (2, 3), fill_with_sevens)
+    monkeypatch.chdir(cache)  # the path of a socket must be short
+    Path(name).unlink(missing_ok=True)
+    make(Path(name))
+    for fill in (fill_with_sevens, pytest.fail):
+        tensor, facts = cached_tensor("key", (2, 3), fill, refill=refill_next_row)
+        assert (tensor.tolist(), facts) == ([[7] * 3] * 2, {"value": 7})
+
+
+def test_a_pipe_in_place_of_a_lock_is_not_waited_for(cache: Path) -> None:
+    cache.mkdir()
+    os.mkfifo(cache / "key.lock")
     assert cached_tensor("key", (2, 3), fill_with_sevens)[1] == {"value": 7}
 
 
@@ -222,12 +260,31 @@ def test_only_the_missing_rows_of_an_unfinished_tensor_are_filled_later(cache: P
 
 
 def test_what_a_killed_process_left_is_removed_when_something_is_filled(cache: Path) -> None:
-    cache.mkdir()
-    for name in (".key.json.abc.vae-tmp", "key.partial.json", "key.abc.tmp", "key.lock"):
+    cached_tensor("key", (3, 2), fill_first_row, refill=refill_next_row)
+    (cache / "key.partial.npy").unlink()
+    for name in (".key.json.a_b9xyz0.vae-tmp", "key.0123456789abcdef.tmp", "key.lock"):
         (cache / name).write_text("{}")
-    (cache / ".key.log.abc.vae-tmp").write_text("it may still be written")
+    (cache / ".key.log.a_b9xyz0.vae-tmp").write_text("it may still be written")
     cached_tensor("other", (2, 3), fill_with_sevens)
-    assert names(cache) == [".key.log.abc.vae-tmp", "other.json", "other.npy"]
+    assert names(cache) == [".key.log.a_b9xyz0.vae-tmp", "other.json", "other.npy"]
+
+
+OTHERS = [
+    *("thesis.tmp", "thesis.lock", "thesis.json", "thesis.npy", "key.tmp", "key.abc.tmp"),
+    *("thesis.partial.json", "my.thesis.0123456789abcdef.tmp", ".thesis.json.vae-tmp"),
+]
+
+
+def test_files_that_the_cache_did_not_make_are_never_removed_or_changed(cache: Path) -> None:
+    cache.mkdir()
+    for number, name in enumerate(OTHERS):
+        (cache / name).write_text(str(number))
+    cached_tensor("key", (3, 2), fill_first_row, refill=refill_next_row)
+    cached_tensor("key", (3, 2), pytest.fail, refill=refill_next_row)
+    (cache / "key.partial.npy").write_bytes(b"")
+    cached_tensor("key", (3, 2), fill_with_sevens)
+    for number, name in enumerate(OTHERS):
+        assert (cache / name).read_text() == str(number), name
 
 
 FINISHED = ["key.json", "key.npy"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,24 @@ def test_pictures_are_decoded_once_until_one_of_them_changes(
     Image.new("RGB", (40, 30), ORANGE).save(tmp_path / "all/004.png")
     open_folder(tmp_path / "all").train()
     assert len(decoded) == 10
+
+
+def test_a_picture_that_is_replaced_with_the_same_size_and_time_is_decoded_again(
+    tmp_path: Path,
+) -> None:
+    make_pictures(tmp_path / "all", 4)
+    picture = tmp_path / "all/002.bmp"
+    Image.new("RGB", (40, 30), ORANGE).save(picture)
+    before = picture.stat()
+    assert open_folder(tmp_path / "all", image_size=16).train()
+    while picture.stat().st_ctime_ns == before.st_ctime_ns:  # the clock of the system has ticks
+        Image.new("RGB", (40, 30), "black").save(picture)
+        os.utime(picture, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = picture.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    again = open_folder(tmp_path / "all", image_size=16)
+    rows = [row for row, file in enumerate(again.files) if file.name == picture.name]
+    assert not again.train().items[rows].any()
 
 
 def test_pictures_are_decoded_again_for_another_size_or_background(

@@ -1,17 +1,22 @@
 """The folder for downloads and decoded pictures, and large tensors stored in it.
 
 KEY.npy          a finished tensor
-KEY.json         the facts that belong to it
+KEY.json         the facts that belong to it, with the key, the shape and a SHA-256 of all three
 KEY.partial.*    the same two for a tensor that lacks some rows
 KEY.RANDOM.tmp   a tensor that is being filled, or that a killed process left behind
 KEY.lock         held by the process that fills the tensor
+
+The folder may hold other files too. Only what has one of these names, with 16 random digits or with
+the key in its facts, was made here, and is ever removed.
 """
 
+import hashlib
 import json
 import os
+import re
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,11 +29,18 @@ from torch import Tensor
 from vae_cli.data.batches import wrap_array
 from vae_cli.data.cache_locks import locked, try_lock, unlock
 from vae_cli.data.dataset import Progress, ignore_progress
-from vae_cli.errors import VAEError
-from vae_cli.files import TEMPORARY_FILE_SUFFIX, write_bytes
+from vae_cli.data.mapping import map_array
+from vae_cli.errors import UsageError, VAEError
+from vae_cli.files import TEMPORARY_FILE_SUFFIX, read_file, write_bytes
 
 TEMPORARY_SUFFIX = ".tmp"
 PARTIAL_SUFFIX = ".partial.npy"
+PARTIAL_FACTS = ".partial.json"
+MAX_FACTS = 2**30  # bytes of the facts of a tensor; one of 100 million rows has none so large
+LEFTOVERS = re.compile(  # the names of temporary files, of tensors and of facts
+    rf"(?P<tensor>[^.]+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}"
+    rf"|\.(?P<facts>[^.]+)(\.partial)?\.json\.\w{{8}}{re.escape(TEMPORARY_FILE_SUFFIX)}"
+)
 
 Refill = Callable[[np.ndarray, Any], Any]
 
@@ -65,7 +77,8 @@ def cached_tensor(
     """A uint8 tensor in a memory-mapped file, and the facts that belong to it.
 
     If another process fills the same tensor, this one waits for it. A file that is not whole, for
-    example on a disk that was full, is filled again.
+    example on a disk that was full, is filled again, and so is one whose facts were not written for
+    it, or were changed.
 
     Args:
         key: the name of the file, without dots.
@@ -100,15 +113,55 @@ def cached_tensor(
 def _read_entry(path: Path, shape: tuple[int, ...]) -> tuple[Tensor, Any] | None:
     """A finished tensor and its facts; None if one of its files is missing or not whole."""
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
-        facts = json.loads(path.with_suffix(".json").read_bytes())
+        array = map_array(path)
+        known = _read_facts(path)
         length = path.stat().st_size
-    except (OSError, ValueError):
+    except (UsageError, OSError, ValueError):
         return None
     expected = array.shape == shape and array.dtype == np.uint8 and array.flags.c_contiguous
     if not expected or length != array.offset + array.nbytes:
         return None
-    return wrap_array(array), facts
+    if known is None or known["shape"] != list(shape):
+        return None
+    return wrap_array(array), known["facts"]
+
+
+def _read_facts(path: Path) -> dict[str, Any] | None:
+    """The key, the shape and the facts of a tensor; None if they were not written for this path.
+
+    Raises:
+        UsageError: the file is not a file, or far too large.
+        OSError: it cannot be read.
+    """
+    content = read_file(path.with_suffix(".json"), MAX_FACTS)
+    try:
+        known = json.loads(content)
+        is_own = known["key"] == _key_of(path) and known.pop("sha256") == _digest(known)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return None
+    return known if is_own else None
+
+
+def _write_facts(path: Path, shape: Sequence[int], facts: Any) -> None:
+    """Store the facts of a tensor beside it, over whatever has their name.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    known = {"key": _key_of(path), "shape": list(shape), "facts": facts}
+    target = path.with_suffix(".json")
+    if target.exists() and not target.is_file():
+        target.unlink()  # a pipe; a folder is an error
+    write_bytes(target, json.dumps(known | {"sha256": _digest(known)}).encode())
+
+
+def _digest(known: Mapping[str, Any]) -> str:
+    """SHA-256 of the key, the shape and the facts of a tensor."""
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+
+def _key_of(path: Path) -> str:
+    return path.name.partition(".")[0]
 
 
 def _fill_entry(
@@ -157,13 +210,13 @@ def _name_entry(filled: Path, path: Path, facts: Any) -> tuple[Tensor, Any]:
     is_finished = not isinstance(facts, Unfinished)
     partial = path.with_suffix(PARTIAL_SUFFIX)
     target, known = (path, facts) if is_finished else (partial, facts.facts)
-    tensor = wrap_array(np.lib.format.open_memmap(filled, mode="r"))
+    array = map_array(filled)
     filled.replace(target)
-    write_bytes(target.with_suffix(".json"), json.dumps(known).encode())
+    _write_facts(target, array.shape, known)
     if is_finished:
         for one in (partial, partial.with_suffix(".json")):
             one.unlink(missing_ok=True)
-    return tensor, known
+    return wrap_array(array), known
 
 
 def _remove_leftovers(folder: Path) -> None:
@@ -171,8 +224,8 @@ def _remove_leftovers(folder: Path) -> None:
 
     That of another user, which this one may not remove, stays.
     """
-    for leftover in _find_leftovers(folder):
-        lock_file = folder / f"{leftover.name.lstrip('.').partition('.')[0]}.lock"
+    for key, leftover in _find_leftovers(folder):
+        lock_file = folder / f"{key}.lock"
         with suppress(BlockingIOError, PermissionError):
             handle = try_lock(lock_file)
             try:
@@ -182,13 +235,18 @@ def _remove_leftovers(folder: Path) -> None:
                 unlock(lock_file, handle)
 
 
-def _find_leftovers(folder: Path) -> Iterator[Path]:
-    """Temporary files of tensors and facts, and the facts of an unfinished tensor that is gone."""
-    yield from folder.glob(f"*{TEMPORARY_SUFFIX}")
-    yield from folder.glob(f".*.json.*{TEMPORARY_FILE_SUFFIX}")
-    for facts in folder.glob("*.partial.json"):
-        if not facts.with_suffix(".npy").exists():
-            yield facts
+def _find_leftovers(folder: Path) -> Iterator[tuple[str, Path]]:
+    """The keys and paths of temporary files, and of the facts of unfinished tensors that are gone.
+
+    A file that only looks like these facts is not among them.
+    """
+    for path in folder.iterdir():
+        if match := LEFTOVERS.fullmatch(path.name):
+            yield match["tensor"] or match["facts"], path
+        elif path.name.endswith(PARTIAL_FACTS) and not path.with_suffix(".npy").exists():
+            with suppress(UsageError, OSError):
+                if _read_facts(path):
+                    yield _key_of(path), path
 
 
 def _allocate(path: Path) -> None:

@@ -41,14 +41,16 @@ class PictureFile:
     Attributes:
         name: the path relative to the folder, with `/` between its parts.
         size: in bytes.
-        changed: time of the last change, in nanoseconds.
+        changed: times of the last change of its contents and of any fact about it, in nanoseconds.
+            The second one, which a copy or `touch` cannot set, tells that another file has come in
+            its place with the first one's size and time.
         part: in which of the folder's own parts it is; None if it has none.
         folders: its sub-folders, from the top, without that of its part.
     """
 
     name: str
     size: int
-    changed: int
+    changed: tuple[int, int]
     part: Part | None = None
     folders: tuple[str, ...] = ()
 
@@ -92,7 +94,8 @@ def scan_pictures(folder: Path, version: int = 2) -> Scan:
                 continue
             if stat.S_ISREG(facts.st_mode):
                 relative = path.relative_to(folder).as_posix()
-                files.append(PictureFile(relative, facts.st_size, facts.st_mtime_ns))
+                times = facts.st_mtime_ns, facts.st_ctime_ns
+                files.append(PictureFile(relative, facts.st_size, times))
         elif version > 1 and (suffix in missing or suffix in OTHER_SUFFIXES):
             others[suffix] += 1
     explanations = (_explain_failures(folder, failures), _explain_others(folder, others, missing))
