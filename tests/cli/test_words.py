@@ -1,11 +1,13 @@
 """The words that people type: other names, other spellings, lists with commas, parts of names."""
 
+import json
 import shutil
 import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from support import Refused, Use
 
 from vae_cli import config, load
@@ -215,6 +217,20 @@ def test_a_thousand_is_spelled_in_several_ways(number: str) -> None:
 @pytest.mark.parametrize("text", ["1,5", "10,00", "1e400", "1.5e3", "", "x", "-1", "1,000,", "0x1"])
 def test_other_texts_are_left_as_they_are(text: str) -> None:
     assert spell_number(text) == text
+
+
+def test_a_square_is_typed_as_its_edge_or_as_width_and_height(
+    here: Path, use: Use, refused: Refused
+) -> None:
+    (here / "all").mkdir()
+    for number in range(30):
+        Image.new("L", (20, 20), number).save(here / f"all/{number}.png")
+    for size in ("24x24", "24X24", " 24 × 24 "):
+        found = json.loads(use("data", "all", "--image-size", size, "--json").out)
+        assert found["shape"] == [1, 24, 24]
+        assert config.merge(("", {"data": {"image_size": size}})).data.image_size == 24
+    assert refused("data", "all", "--image-size", "24x32").startswith("24x32 is not square")
+    assert "24x32 is not square" in refused("train", "--set", "data.image_size=24x32")
 
 
 def test_numbers_are_spelled_only_where_a_number_is_asked_for(use: Use) -> None:

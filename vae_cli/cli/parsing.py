@@ -4,15 +4,17 @@ An option that is not a list may be typed once, `100,000` and `1e5` are whole nu
 home folder also where the shell leaves it alone, and a word too many is explained.
 """
 
+import functools
 import inspect
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, final, get_args
 
 from typer.core import TyperCommand, TyperOption
 
+from vae_cli.config import entries
 from vae_cli.errors import UsageError
 from vae_cli.files import exists, expand_home
 from vae_cli.runs.directory import ROOT, Run
@@ -42,15 +44,21 @@ class Command(TyperCommand):
     def _options(self) -> list[TyperOption]:
         return [one for one in self.params if isinstance(one, TyperOption)]
 
-    def _options_of_numbers(self) -> set[str]:
-        """The options that take one whole number, as they are typed."""
+    def _options_of_numbers(self) -> dict[str, Callable[[str], str]]:
+        """The options that take one whole number, as they are typed, and how these are spelled."""
         assert self.callback
         hints = {
             name: get_args(parameter.annotation)[:1]
             for name, parameter in inspect.signature(self.callback).parameters.items()
         }
         numbers = {name for name, hint in hints.items() if hint in {(int,), (int | None,)}}
-        return {spelled for one in self._options() if one.name in numbers for spelled in one.opts}
+        found = [option for option in self._options() if option.name in numbers]
+        special = {entry.flag: entry.spell for entry in entries() if entry.spell}
+        return {
+            spelled: functools.partial(spell_number, special=special.get(spelled))
+            for option in found
+            for spelled in option.opts
+        }
 
     def _refuse_repeats(self, ctx: Any, words: Sequence[str]) -> None:
         options = [one for one in self._options() if not one.multiple]
@@ -86,22 +94,28 @@ def expand_homes(word: str) -> str:
     return expand_home(word)
 
 
-def spell_numbers(words: Sequence[str], options: set[str]) -> list[str]:
+def spell_numbers(words: Sequence[str], options: Mapping[str, Callable[[str], str]]) -> list[str]:
     """The words, where the numbers of some options are spelled as Typer reads them."""
     spelled = []
     for before, word in itertools.pairwise(["", *words]):
         option, equals, value = word.partition("=")
         if before in options:
-            spelled.append(spell_number(word))
+            spelled.append(options[before](word))
         elif equals and option in options:
-            spelled.append(f"{option}={spell_number(value)}")
+            spelled.append(f"{option}={options[option](value)}")
         else:
             spelled.append(word)
     return spelled
 
 
-def spell_number(text: str) -> str:
-    """`100,000`, `100_000` or `1e5` as `100000`; everything else as it is."""
+def spell_number(text: str, special: Callable[[str], int | str] | None = None) -> str:
+    """`100,000`, `100_000` or `1e5` as `100000`; everything else as it is.
+
+    Args:
+        text: as it is typed.
+        special: spells other forms of a setting's value.
+    """
+    text = str(special(text)) if special else text
     if re.fullmatch(r"\d{1,3}([,_]\d{3})+", text, re.ASCII):
         return re.sub("[,_]", "", text)
     if power := re.fullmatch(r"(\d{1,3})[eE]\+?(\d{1,2})", text, re.ASCII):

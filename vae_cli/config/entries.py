@@ -1,6 +1,6 @@
 """Every setting of the schema, as one list for flags, files, error messages and documents."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, cast, get_args, get_type_hints
 
@@ -26,6 +26,7 @@ class Entry:
     format: str
     alias: str
     spellings: Mapping[str, str]
+    spell: Callable[[str], int | str] | None
     only: tuple[str, tuple[str, ...]] | None
     metavar: str | None
 
@@ -68,6 +69,7 @@ def entries() -> Iterator[Entry]:
                 format=setting.format,
                 alias=setting.alias,
                 spellings=setting.spellings,
+                spell=setting.spell,
                 only=setting.only,
                 metavar=setting.metavar,
             )

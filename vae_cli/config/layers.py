@@ -137,7 +137,8 @@ def _with_own_names(source: str, tables: Mapping[str, Any]) -> dict[str, Any]:
             table[entry.name] = table.pop(entry.alias)
         value = table.get(entry.name)
         if isinstance(value, str):
-            table[entry.name] = entry.spellings.get(value, value)
+            spelled = entry.spell(value) if entry.spell else value
+            table[entry.name] = entry.spellings.get(value, spelled)
     return own
 
 

@@ -16,6 +16,7 @@ from annotated_types import Interval, Predicate
 from vae_cli.config.core import LikelihoodConfig, ModelConfig, ObjectiveConfig, PriorConfig
 from vae_cli.config.interval import is_save_interval
 from vae_cli.config.setting import Setting, section
+from vae_cli.config.square import spell_square
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -44,7 +45,9 @@ class DataConfig:
         int,
         Interval(ge=0, le=1024),
         Setting(
-            "Height and width in pixels of a folder's pictures; 0 derives them.", "--image-size"
+            "Height and width in pixels of a folder's pictures; 0 derives them.",
+            "--image-size",
+            spell=spell_square,
         ),
     ] = 0
     channels: Annotated[

@@ -1,6 +1,6 @@
 """How a setting is declared: what a user reads about it, and the sections that hold settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar, dataclass_transform
 
@@ -17,6 +17,7 @@ class Setting:
         format: how a text must be written, if not every text is allowed.
         alias: a shorter name that many people type; it is accepted in every place.
         spellings: other spellings of an allowed value.
+        spell: makes a value of another form in which people type it; others stay as they are.
         metavar: what stands for the value in `--help`, if it is the name of something.
         only: another setting, and the values of it with which this one has an effect.
     """
@@ -26,6 +27,7 @@ class Setting:
     format: str = ""
     alias: str = ""
     spellings: Mapping[str, str] = field(default_factory=dict)
+    spell: Callable[[str], int | str] | None = None
     metavar: str | None = None
     only: tuple[str, tuple[str, ...]] | None = None
 
