@@ -244,6 +244,15 @@ def remove_leftovers(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
+def is_left_over(folder: Path) -> bool:
+    """Whether a folder is what a killed write leaves: it is empty but for temporary files."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except OSError:  # it is a file, or may not be read
+        return False
+    return all(name.startswith(".") and name.endswith(TEMPORARY_FILE_SUFFIX) for name in names)
+
+
 def write_csv(
     output: Writable, columns: Sequence[str], rows: Iterable[Sequence[object]], delimiter: str = ","
 ) -> None:

@@ -27,7 +27,9 @@ SHORT = ("--limit", "512", "--epochs", "2", "--precision", "float32")
 
 def test_a_sweep_prints_one_line_a_run_and_the_means_over_seeds(use: Use) -> None:
     words = ("sweep", "beta=0.5,2", *SHORT)
-    lines = use(*words, "--seeds", "0:1").out.splitlines()
+    said = use(*words, "--seeds", "0:1")
+    assert "seed" not in said.err
+    lines = said.out.splitlines()
     assert [line.split()[:2] for line in lines[:2]] == [
         ["1/2", "sweep-beta-0.5-seed-0"],
         ["2/2", "sweep-beta-2-seed-0"],
@@ -65,6 +67,7 @@ def test_a_run_that_fails_does_not_end_the_sweep(
         (["beta=0.5,-1"], "beta=0.5,-1: objective.beta = -1: must be greater than or equal to 0"),
         (["beta=1", "--beta", "2"], "--beta and beta=1: give only one of them"),
         (["seed=1,2", "--seeds", "0:3"], "seed=1,2 and --seeds 0:3: give only one of them"),
+        (["device=cpu,tpu"], 'device=cpu,tpu: training.device = "tpu"'),
         (["data=fashion-mnits"], "--data fashion-mnits: no such"),
         (["model=mlp,conv", "preset=small,base"], "--preset is for --model conv"),
         (["beta=1", "--name", "a/b"], "--name a/b-beta-1: use letters, digits, dots and dashes"),
@@ -74,6 +77,15 @@ def test_what_cannot_be_trained_is_refused_before_the_first_run(
     refused: Refused, words: list[str], line: str
 ) -> None:
     assert refused("sweep", *words, "--limit", "64").startswith(line)
+
+
+def test_one_number_of_a_seed_is_named_as_one_seed(use: Use) -> None:
+    said = use("sweep", "--seeds", "3", "--limit", "64", "--epochs", "1")
+    assert said.out.startswith("1/1 sweep-seed-3 ")
+    assert said.err.splitlines()[:2] == [
+        "--seeds 3 is one seed; for 3 seeds: --seeds 0:3",
+        "1 run in runs/, cpu (1 thread)",
+    ]
 
 
 @pytest.mark.slow

@@ -208,9 +208,12 @@ def test_a_text_that_cannot_be_written_is_refused() -> None:
         config.merge(("test", {"data": {"name": "x\udcf6"}}))
 
 
-def test_an_assignment_cannot_set_a_second_key() -> None:
-    with pytest.raises(UsageError, match="one setting at a time"):
-        config.parse_assignment("training.seed=1\nepochs=3")
+@pytest.mark.parametrize("value", ["1\nepochs=3", "1]\nx=[2", "1 # half", "1] #", "[1,\n2]", "1]"])
+def test_a_text_that_is_more_than_one_value_of_toml_is_a_text(value: str) -> None:
+    assert config.parse_assignment(f"data.name={value}") == {"data": {"name": value}}
+    assert list(config.parse_axis(f"data={value}").values) == [
+        part.strip() for part in value.split(",")
+    ]
 
 
 def test_the_message_names_the_layer_of_a_wrong_value() -> None:

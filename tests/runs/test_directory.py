@@ -9,6 +9,7 @@ from vae_cli.config import merge, read_config
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs import directory
 from vae_cli.runs.directory import Run, create_run
+from vae_cli.runs.lock import locked
 
 CONFIG = merge(("", {"model": {"network": "conv"}}))
 
@@ -48,6 +49,24 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     create_run(CONFIG, "run", tmp_path)
     with pytest.raises(UsageError, match="run exists already: choose another --name"):
         create_run(CONFIG, "run", tmp_path)
+
+
+def test_a_folder_in_which_nothing_was_written_is_taken_and_every_other_is_refused(
+    tmp_path: Path,
+) -> None:
+    """It is what a process leaves that was killed before it wrote the config."""
+    for name in ("empty", "half", "full", "locked"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "half/.config.toml.x.vae-tmp").write_text("half")
+    (tmp_path / "full/notes.txt").write_text("mine")
+    (tmp_path / "file").touch()
+    for name in ("empty", "half"):
+        run = create_run(CONFIG, name, tmp_path)
+        assert [path.name for path in run.path.iterdir()] == ["config.toml"]
+    with locked(Run(tmp_path / "locked")):
+        for name in ("full", "file", "locked", "empty"):
+            with pytest.raises(UsageError, match=f"{name} exists already"):
+                create_run(CONFIG, name, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "a/b", "../x", "a b", "-x", "x" * 101])

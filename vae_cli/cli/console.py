@@ -117,7 +117,8 @@ class Terminal:
         """A note that is printed with the result, so that an error is the only line on stderr."""
         self.remarks.append(as_text(text, style))
 
-    def _print_remarks(self) -> None:
+    def print_remarks(self) -> None:
+        """Print the remarks now, because the result will be long in coming."""
         for text in self.remarks:
             print_whole_words(self.err, text)
         self.remarks.clear()
@@ -153,7 +154,7 @@ class Terminal:
 
     def result(self, text: object) -> None:
         """A line of the result."""
-        self._print_remarks()
+        self.print_remarks()
         print_whole_words(self.out, as_text(text))
 
     def note(self, text: object) -> None:
@@ -172,7 +173,7 @@ class Terminal:
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
         """A small table; the first column is text, the others are numbers."""
-        self._print_remarks()
+        self.print_remarks()
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, column in enumerate(columns):
             justify: Literal["left", "right"] = "right" if index else "left"
@@ -183,7 +184,7 @@ class Terminal:
 
     def facts(self, rows: Mapping[str, str]) -> None:
         """A topic and a sentence in each row; a terminal gets line ends between words."""
-        self._print_remarks()
+        self.print_remarks()
         indent = max(map(cell_len, rows)) + 2
         for topic, sentence in rows.items():
             text = as_text(sentence)
@@ -194,19 +195,19 @@ class Terminal:
 
     def lines(self, lines: Iterable[str]) -> None:
         """Lines that are never wrapped, such as those of a file."""
-        self._print_remarks()
+        self.print_remarks()
         self.out.print(Text("\n").join(map(as_text, lines)))
 
     def columns(self, header: str, lines: Sequence[str]) -> None:
         """A table whose cells are already aligned, which is fast enough for a thousand lines."""
-        self._print_remarks()
+        self.print_remarks()
         self.out.print(as_text(header.rstrip(), "bold"))
         if lines:
             self.out.print(Text("\n").join(as_text(line.rstrip()) for line in lines))
 
     def json(self, value: Any) -> None:
         """One JSON document; it is printed even with `--quiet`."""
-        self._print_remarks()
+        self.print_remarks()
         Console(highlight=False, soft_wrap=True).print(
             Text(json.dumps(value, indent=2, allow_nan=False))
         )

@@ -23,18 +23,20 @@ def train_all(
         InterruptedRunError: there was a signal; the state of the run was saved first.
         UsageError: a run is not possible; nothing was trained.
     """
-    from vae_cli.device import describe_device, resolve_device
+    from vae_cli.device import describe_device
     from vae_cli.experiment.sweep import SharedData, require_variants, train_variant
 
     signals.raise_if_stopped()
-    device, data = resolve_device(variants[0].config.training.device), SharedData()
+    data = SharedData()
     with terminal.bar("reading") as bar:
-        require_variants(variants, device, data, signals.raising(bar))
+        devices = require_variants(variants, data, signals.raising(bar))
     count = "1 run" if len(variants) == 1 else f"{len(variants)} runs"
-    terminal.note(f"{count} in {ROOT}/, {describe_device(device)}")
+    terminal.print_remarks()
+    described = dict.fromkeys(map(describe_device, devices))
+    terminal.note(f"{count} in {ROOT}/, {', '.join(described)}")
     width = max(len(variant.name) for variant in variants)
     failures: dict[str, VAEError] = {}
-    for number, variant in enumerate(variants, 1):
+    for number, (variant, device) in enumerate(zip(variants, devices, strict=True), 1):
         place = f"{number:{len(str(len(variants)))}}/{len(variants)}"
         start = time.monotonic()
         try:

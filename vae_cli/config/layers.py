@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 MAX_BYTES = 2**20  # of a config file
+LINE_BREAKS = "\n\r"
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -49,13 +50,29 @@ def parse_assignment(text: str) -> dict[str, Any]:
     part, dot, name = key.strip().partition(".")
     if not (equals and part) or bool(dot) != bool(name):
         raise UsageError(f"--set {text}: write KEY=VALUE, as in beta=4 or model.latent_dim=10")
+    parsed = parse_value(value)
+    return {part: {name: parsed} if name else parsed}
+
+
+def parse_value(text: str) -> Any:
+    """A value of TOML, or the text itself if it is none."""
+    values = parse_values(text)
+    return values[0] if values is not None and len(values) == 1 else text
+
+
+def parse_values(text: str) -> list[Any] | None:
+    """Values of TOML between commas; None if a text is something else.
+
+    A text with a line break or with the beginning of a comment is no value, although it would be a
+    part of a TOML file: a whole line of that file could be in it.
+    """
     try:
-        parsed = tomllib.loads(f"value = {value}")
+        parsed = tomllib.loads(f"values = [[{text}], 0]")["values"]  # a comment would hide the end
     except (tomllib.TOMLDecodeError, RecursionError):
-        parsed = {"value": value}
-    if len(parsed) > 1:
-        raise UsageError(f"--set {text}: one setting at a time; repeat --set for more")
-    return {part: {name: parsed["value"]} if name else parsed["value"]}
+        return None
+    is_whole = len(parsed) == 2 and not set(text.strip()) & set(LINE_BREAKS)  # noqa: PLR2004
+    values: list[Any] | None = parsed[0] if is_whole else None
+    return values
 
 
 def parse_assignments(texts: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:

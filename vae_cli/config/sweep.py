@@ -3,14 +3,13 @@
 import itertools
 import json
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vae_cli.config.entries import Entry
-from vae_cli.config.layers import merge, to_dict
+from vae_cli.config.layers import merge, parse_value, parse_values, to_dict
 from vae_cli.config.schema import Config
 from vae_cli.config.words import find_setting, short_name
 from vae_cli.errors import UsageError
@@ -56,10 +55,9 @@ def parse_axis(text: str) -> Axis:
     if not (equals and word.strip() and listed.strip()):
         raise UsageError(f"{text}: write setting=value,value, as in beta=0.5,1,4")
     entry = find_setting(word, text)
-    try:
-        values = tomllib.loads(f"values = [{listed}]")["values"]
-    except (tomllib.TOMLDecodeError, RecursionError):
-        values = [_parse_value(part.strip()) for part in listed.split(",")]
+    values = parse_values(listed)
+    if values is None:
+        values = [parse_value(part.strip()) for part in listed.split(",")]
     return Axis(text, entry, _without_repeats(values, text))
 
 
@@ -124,13 +122,6 @@ def _make_variant(
     tables = to_dict(config)
     parts = [_spell(axis.entry, tables) for axis, _ in choices]
     return Variant("-".join([name, *parts]), config)
-
-
-def _parse_value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return text
 
 
 def _layer(axis: Axis, value: Any) -> tuple[str, dict[str, Any]]:

@@ -6,25 +6,30 @@ may work on the same sweep, because a run that is being trained is left to its p
 """
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
 from vae_cli.build import build_dataset
-from vae_cli.config import Config, DataConfig, Variant, entries, to_dict
+from vae_cli.config import Config, DataConfig, Variant, entries, read_config, to_dict
 from vae_cli.data.dataset import Dataset, LoadedDataset, Progress, ignore_progress
+from vae_cli.data.digest import digest_splits
+from vae_cli.device import resolve_device
 from vae_cli.errors import UsageError
-from vae_cli.experiment.resolve import resolve, settle
+from vae_cli.experiment.resolve import resolve, settle, take_parts
 from vae_cli.experiment.run import never_stopped, train_run
 from vae_cli.runs.directory import ROOT, Run, create_run, require_run_name
-from vae_cli.runs.loading import load_for_resume
+from vae_cli.runs.loading import load_for_resume, read_facts
 from vae_cli.runs.lookup import find_run
 from vae_cli.runs.summary import State, read_settings, read_state
 from vae_cli.training.precision import require_supported
 
-MAY_DIFFER = {"training.device", "training.precision", "training.save_every"}
+# Results do not depend on the first three; the digest of the data tells about the last one.
+MAY_DIFFER = {"training.device", "training.precision", "training.save_every", "data.rules"}
+OTHER_NAME = "rename that run, or choose another --name"
 
 LOCK_SECONDS = 2.0  # between the creation of a run and its lock, on a busy machine
 Outcome = Literal["finished", "running", "trained"]
@@ -36,6 +41,7 @@ class SharedData:
     def __init__(self) -> None:
         self.dataset: Dataset | None = None
         self.config: DataConfig | None = None
+        self.digests: dict[DataConfig, str] = {}
 
     def open(self, config: DataConfig, progress: Progress = ignore_progress) -> Dataset:
         """The data set of some settings, whose items are read once.
@@ -49,50 +55,98 @@ class SharedData:
             self.config = config
         return self.dataset
 
+    def digest(self, config: DataConfig) -> str:
+        """The digest of the contents of the data set that is open, as checkpoints have it.
+
+        Args:
+            config: its settings, with all choices made.
+        """
+        if config not in self.digests and self.dataset is not None:
+            train, held_out, _ = take_parts(self.dataset, config)
+            self.digests[config] = digest_splits(train, held_out)
+        return self.digests[config]
+
 
 def require_variants(
     variants: Sequence[Variant],
-    device: torch.device,
     data: SharedData,
     progress: Progress = ignore_progress,
     root: Path = ROOT,
-) -> None:
+) -> list[torch.device]:
     """Check every run of a sweep before the first one starts.
 
     Args:
         variants: the runs.
-        device: the device to train on.
         data: opens their data.
         progress: called with the number of pictures decoded so far and the total.
         root: the folder of the runs.
 
+    Returns:
+        The device of each run.
+
     Raises:
-        UsageError: a name is not possible or belongs to a run with other settings, the data cannot
-            be used, or the settings do not fit the data or the device.
-        VAEError: a download fails, or the cache cannot be written.
+        UsageError: a name is not possible or belongs to a run with other settings or other data,
+            the data cannot be used, or the settings do not fit the data or the device.
+        VAEError: a download fails, the cache cannot be written, or a checkpoint is damaged.
     """
+    devices = []
     for variant in variants:
         require_run_name(variant.name)
-        require_supported(variant.config.training.precision, device)
+        devices.append(resolve_device(variant.config.training.device))
+        require_supported(variant.config.training.precision, devices[-1])
         settled = settle(variant.config, data.open(variant.config.data, progress).spec)
-        require_same_settings(Run(root / variant.name), settled)
+        require_same_run(Run(root / variant.name), settled, data)
+    return devices
 
 
-def require_same_settings(run: Run, config: Config) -> None:
-    """Check that a run, if it exists, has the settings with which it would be trained now.
+def require_same_run(run: Run, config: Config, data: SharedData) -> None:
+    """Check that a run, if it exists, is the one that would be trained now.
+
+    Its checkpoint tells, which has a digest of itself. A `config.toml` that says something else is
+    damaged, and is written anew. Before the first save, there is only that file.
 
     Raises:
-        UsageError: it has others.
+        UsageError: it has other settings or other data.
+        VAEError: its checkpoint is damaged.
     """
-    found, tables = read_settings(run) if run.exists else {}, to_dict(config)
-    for entry in entries() if found else ():
-        value = tables[entry.section][entry.name]
-        wanted = tuple(value) if isinstance(value, list) else value
-        if entry.key not in MAY_DIFFER and found[entry.key] != wanted:
+    facts = read_facts(run)
+    found = to_settings(facts.config) if facts else read_own_settings(run)
+    for key, value in to_settings(config).items():
+        if key not in MAY_DIFFER and found.get(key, value) != value:
             raise UsageError(
-                f"run {run.name} exists with other settings: {entry.key} is {found[entry.key]}, "
-                f"not {wanted}: rename that run, or choose another name"
+                f"run {run.name} exists with other settings: {key} is {found[key]}, "
+                f"not {value}: {OTHER_NAME}"
             )
+    if facts and facts.data_digest not in {"", data.digest(config.data)}:
+        raise UsageError(
+            f"run {run.name} exists with other data: the contents of {facts.data.name} have "
+            f"changed since: {OTHER_NAME}"
+        )
+    written = read_settings(run)
+    if facts and any(written.get(key) != found[key] for key in found.keys() - MAY_DIFFER):
+        run.write_config(facts.config)
+        warnings.warn(
+            f"{run.config_file} did not say how the run was trained: written anew from its "
+            "checkpoint",
+            stacklevel=2,
+        )
+
+
+def to_settings(config: Config) -> dict[str, Any]:
+    """All settings by key, as `read_settings` gives them."""
+    tables = to_dict(config)
+    values = {entry.key: tables[entry.section][entry.name] for entry in entries()}
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+
+
+def read_own_settings(run: Run) -> dict[str, Any]:
+    """The settings that `config.toml` has, by key; those that a torn file lacks are left out."""
+    try:
+        tables = read_config(run.config_file)
+    except UsageError:
+        return {}
+    own = {f"{section}.{name}" for section, table in tables.items() for name in table}
+    return {key: value for key, value in read_settings(run).items() if key in own}
 
 
 def train_variant(
@@ -128,6 +182,8 @@ def train_variant(
         require_finished(find_run(config.training.start, root))
     resolved = resolve(config, device, dataset=dataset, is_resumed=saved is not None)
     try:
+        if saved is None and run.exists:
+            run.write_config(resolved.config)  # nothing was learned, and the file may be torn
         run = run if run.exists else create_run(resolved.config, variant.name, root)
         train_run(run, resolved, saved=saved, progress=progress, stopped=stopped)
     except UsageError:

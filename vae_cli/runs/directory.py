@@ -8,6 +8,7 @@ runs/NAME/reconstructions.png    test images and their reconstructions; .csv for
 runs/NAME/samples.png            samples from the prior; .csv for a table
 """
 
+import os
 import re
 import time
 from dataclasses import dataclass
@@ -16,8 +17,15 @@ from pathlib import Path
 
 from vae_cli.config import Config, to_toml
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.files import TEMPORARY_FILE_SUFFIX, exists, write_bytes
+from vae_cli.files import (
+    TEMPORARY_FILE_SUFFIX,
+    exists,
+    is_left_over,
+    remove_leftovers,
+    write_bytes,
+)
 from vae_cli.items import CSV, PNG
+from vae_cli.locks import lock
 
 ROOT = Path("runs")
 FILES = (  # all that is ever written into the directory of a run, as patterns
@@ -149,16 +157,31 @@ def create_run(settings: Config, name: str | None, root: Path = ROOT) -> Run:
 def make_directory(run: Run, settings: Config) -> None:
     """Make a directory that is not there yet, with the config in it.
 
+    A process that is killed here leaves an empty directory, which the next one takes. The lock
+    decides between two processes.
+
     Raises:
         UsageError: it is there already.
         VAEError: it cannot be made or written.
     """
     try:
-        run.path.mkdir(parents=True)
-    except FileExistsError as error:  # another process was faster
+        run.path.mkdir(parents=True, exist_ok=True)
+        handle = lock(run.path)
+    except (FileExistsError, BlockingIOError) as error:  # a file, or another process was faster
         raise UsageError(explain_taken(run.path)) from error
     except OSError as error:
         raise VAEError(f"cannot create {run.path}: {error.strerror}") from error
+    try:
+        if not is_left_over(run.path):
+            raise UsageError(explain_taken(run.path))
+        remove_leftovers(run.path)
+        _write_first(run, settings)
+    finally:
+        if handle is not None:
+            os.close(handle)
+
+
+def _write_first(run: Run, settings: Config) -> None:
     try:
         run.write_config(settings)
     except VAEError:
@@ -173,7 +196,7 @@ def require_free_name(name: str, root: Path = ROOT) -> None:
         UsageError: it is not a plain folder name, or is taken.
     """
     require_run_name(name)
-    if exists(root / name):
+    if exists(root / name) and not is_left_over(root / name):
         raise UsageError(explain_taken(root / name))
 
 

@@ -1,6 +1,7 @@
 """Reading a checkpoint: a model to use, or a state to resume. Everything is checked first."""
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,14 +10,15 @@ from torch import Tensor
 from vae_cli.config import Config, differences, merge, to_dict
 from vae_cli.data.catalogue import find_source
 from vae_cli.data.dataset import Spec
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, VAEError
 from vae_cli.model import LatentModel
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, parse_facts
-from vae_cli.runs.header import read_metadata
+from vae_cli.runs.header import NOT_A_HEADER, read_metadata
 from vae_cli.runs.origin import explain_distrust, is_trusted
 from vae_cli.runs.soundness import KL, require_sound
+from vae_cli.runs.upgrade import upgrade_facts
 
 RESUME_MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}
 
@@ -84,6 +86,22 @@ def load_model(run: Run) -> LoadedModel:
         facts.data_digest,
         checkpoint.weights_digest,
     )
+
+
+def read_facts(run: Run) -> Facts | None:
+    """What the last checkpoint of a run says, without reading its tensors; None if there is none.
+
+    Raises:
+        VAEError: the checkpoint is damaged.
+    """
+    path = run.last if run.last.is_file() else run.best
+    if not path.is_file():
+        return None
+    try:
+        facts = upgrade_facts(json.loads(read_metadata(path)["vae"]))
+    except NOT_A_HEADER as error:
+        raise VAEError(f"{path} is damaged or not a checkpoint of vae") from error
+    return parse_facts(facts, path)
 
 
 def load_for_resume(

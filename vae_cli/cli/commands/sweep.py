@@ -1,5 +1,6 @@
 """`vae sweep`."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -71,6 +72,8 @@ def command(
     for source in dict.fromkeys(variant.config.data.name for variant in variants):
         find_source(source, "--data")  # a typo is answered before torch is imported
     terminal = Terminal(quiet=quiet or json, lasting=True)
+    if seeds is not None and re.fullmatch("[0-9]+", seeds) and int(seeds) > 1:
+        terminal.remark(f"--seeds {seeds} is one seed; for {seeds} seeds: --seeds 0:{seeds}")
     with StopSignals() as signals:
         with more_jobs(jobs - 1, variants, signals, quiet=terminal.quiet):
             failures = train_all(variants, terminal, signals)
