@@ -44,7 +44,7 @@ def test_gray_is_grey() -> None:
 
 @pytest.mark.parametrize("name", ["grey", "gray"])
 def test_gray_is_grey_on_the_command_line(name: str, refused: Refused) -> None:
-    expected = "--image-size and --channels are for folders, not fashion-mnist"
+    expected = "--channels is for folders of pictures, not fashion-mnist"
     assert refused("data", "--channels", name) == expected
 
 

@@ -203,15 +203,17 @@ def test_there_is_no_warning_if_the_folder_is_named_by_its_path(here: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "options", [{"image_size": 32}, {"channels": 3}, {"image_size": 32, "channels": 1}]
+    ("options", "flags"),
+    [
+        ({"image_size": 32}, "--image-size is"),
+        ({"channels": 3, "background": 0}, "--channels and --background are"),
+    ],
 )
 @pytest.mark.parametrize("name", ["fashion-mnist", "mnist", "x.npy", "t.csv"])
-def test_size_and_channels_are_refused_for_anything_but_a_folder(
-    name: str, options: dict[str, int]
+def test_options_of_pictures_are_refused_for_anything_but_a_folder(
+    name: str, options: dict[str, int], flags: str
 ) -> None:
-    with pytest.raises(
-        UsageError, match=f"--image-size and --channels are for folders, not {name}"
-    ):
+    with pytest.raises(UsageError, match=f"{flags} for folders of pictures, not {name}"):
         open_pictures(name, **options)
 
 

@@ -82,7 +82,7 @@ def test_a_tiff_is_turned_once_and_its_header_gives_the_displayed_size(tmp_path:
     exif = Image.Exif()
     exif[0x0112] = 6
     image.save(tmp_path / "a.tif", exif=exif)
-    assert read_header(tmp_path / "a.tif") == (20, 40, "L")
+    assert read_header(tmp_path / "a.tif") == (20, 40, "L", False)
     pixels = read_picture(tmp_path / "a.tif", (1, 8, 4)).pixels[0]
     assert pixels[:3].min() > 200
     assert pixels[5:].max() < 55

@@ -220,6 +220,21 @@ def test_pictures_that_are_all_equal_are_refused_or_named(tmp_path: Path) -> Non
         open_folder(tmp_path / "train").train()
 
 
+def test_white_ink_needs_another_background(tmp_path: Path) -> None:
+    """White on transparent, which is invisible on white."""
+    for number in range(8):
+        ink = Image.new("RGBA", (16, 16), (255, 255, 255, 0))
+        ink.paste((255, 255, 255, 255), (0, 0, 2 + number, 16))
+        ink.save(tmp_path / f"{number}.png")
+    with pytest.raises(UsageError, match=r"all 8 pictures .* are equal.*: try --background black"):
+        open_folder(tmp_path).train()
+    dataset = open_folder(tmp_path, background=0)
+    assert dataset.spec.background == 0
+    train = dataset.train()
+    assert train.items[train.rows].amin((1, 2, 3)).unique().tolist() == [0]
+    assert train.items[train.rows].amax((1, 2, 3)).unique().tolist() == [255]
+
+
 def test_an_empty_folder_is_refused_with_the_extensions_that_are_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no pictures in .*\.png, \.jpg"):
         open_folder(tmp_path)

@@ -260,8 +260,8 @@ def test_a_border_that_is_far_from_the_background_looks_inverted(
 
 def test_the_header_gives_the_displayed_size_and_the_mode(tmp_path: Path) -> None:
     path = saved(filled("L", 0, (30, 20)), tmp_path / "a.jpg", exif=with_orientation(6))
-    assert read_header(path) == (20, 30, "L")
-    assert read_header(saved(filled("RGBA", 0, (5, 4)), tmp_path / "a.png")) == (5, 4, "RGBA")
+    assert read_header(path) == (20, 30, "L", False)
+    assert read_header(saved(filled("RGBA", 0, (5, 4)), tmp_path / "a.png")) == (5, 4, "RGBA", True)
     (tmp_path / "bad.png").write_bytes(b"not a picture")
     assert read_header(tmp_path / "bad.png") is None
 

@@ -1,7 +1,7 @@
 """The data set that a config names."""
 
 from vae_cli.config import DataConfig
-from vae_cli.data.catalogue import CHANNELS, find_source, open_dataset
+from vae_cli.data.catalogue import BACKGROUNDS, CHANNELS, find_source, open_dataset
 from vae_cli.data.dataset import Dataset, PictureRules, Progress, TableRules
 
 
@@ -23,6 +23,7 @@ def build_dataset(config: DataConfig, progress: Progress, flag: str) -> Dataset:
         pictures=PictureRules(
             image_size=config.image_size,
             channels=CHANNELS[config.channels],
+            background=BACKGROUNDS[config.background],
             version=config.rules,
         ),
         rules=TableRules(config.label, config.drop, config.missing),

@@ -58,6 +58,14 @@ class DataConfig:
             spellings={"gray": "grey"},
         ),
     ] = "auto"
+    background: Annotated[
+        Literal["white", "black", "grey"],
+        Setting(
+            "Colour behind transparent pixels of a folder's pictures.",
+            "--background",
+            spellings={"gray": "grey"},
+        ),
+    ] = "white"
     test_fraction: Annotated[
         float,
         Interval(ge=0.001, le=0.9),

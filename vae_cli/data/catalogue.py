@@ -4,6 +4,7 @@ One rule for every command: the name of a built-in data set means that data set,
 is a path. `./shapes` is a path, because no built-in name has a slash.
 """
 
+import dataclasses
 import difflib
 import os
 import warnings
@@ -28,7 +29,9 @@ PICTURE_SUFFIXES = (
     *(".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jfif"),
     *(".avif", ".jp2", ".j2k", ".heic", ".heif"),
 )
+FOLDER_KEYS = ("image_size", "channels", "background")  # of PictureRules, for folders alone
 CHANNELS = {"auto": 0, "grey": 1, "rgb": 3}
+BACKGROUNDS = {"white": 255, "black": 0, "grey": 128}
 CHANNEL_NAMES: dict[int, Literal["grey", "rgb"]] = {1: "grey", 3: "rgb"}
 
 
@@ -151,8 +154,7 @@ def open_dataset(
     if source.kind is SourceKind.BUILT_IN and exists(source.name):
         taken = f"{source.name} is the built-in data set"
         warnings.warn(f"{taken}; ./{source.name} names what is in this folder", stacklevel=2)
-    if pictures.image_size or pictures.channels:
-        raise UsageError(f"--image-size and --channels are for folders, not {source.name}")
+    _refuse_folder_flags(pictures, source.name)
     match source.kind:
         case SourceKind.TABLE:
             from vae_cli.data.table import Table
@@ -200,6 +202,19 @@ def open_dataset_for(
     )
     spec.require_shape(dataset.spec.shape, name)
     return dataset
+
+
+def _refuse_folder_flags(pictures: "PictureRules", name: str) -> None:
+    """Refuse what is only possible with a folder of pictures.
+
+    Raises:
+        UsageError: one of its options was used; the message names it.
+    """
+    given, default = dataclasses.asdict(pictures), dataclasses.asdict(type(pictures)())
+    flags = [f"--{key.replace('_', '-')}" for key in FOLDER_KEYS if given[key] != default[key]]
+    if flags:
+        are = "is" if len(flags) == 1 else "are"
+        raise UsageError(f"{' and '.join(flags)} {are} for folders of pictures, not {name}")
 
 
 def _open_built_in(name: str, test_fraction: float, progress: "Progress") -> "Dataset":

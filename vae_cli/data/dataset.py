@@ -45,12 +45,14 @@ class PictureRules:
     Attributes:
         image_size: height and width in pixels; 0 derives them.
         channels: 1 for grey, 3 for RGB; 0 derives them.
+        background: the pixel value, 0 to 255, behind transparent pixels.
         version: of the rules. With 2, equal pictures are in the same part, and links to folders
             are followed; with 1, as in runs of earlier versions, the names decide.
     """
 
     image_size: int = 0
     channels: int = 0
+    background: int = 255  # white: most such pictures are made for a white page
     version: int = 2
 
 

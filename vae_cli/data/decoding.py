@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import ExifTags, Image, UnidentifiedImageError, features
 
@@ -110,8 +111,24 @@ def open_picture(path: Path, sufficient: tuple[int, int]) -> Iterator[Image.Imag
             yield image
 
 
-def read_header(path: Path) -> tuple[int, int, str] | None:
-    """Width and height as displayed, and Pillow's mode; None if the file has no readable header."""
+class Header(NamedTuple):
+    """What a picture file says about itself.
+
+    Attributes:
+        width: as displayed, in pixels.
+        height: as displayed, in pixels.
+        mode: Pillow's word for its channels and their type.
+        is_transparent: whether pixels can be transparent.
+    """
+
+    width: int
+    height: int
+    mode: str
+    is_transparent: bool
+
+
+def read_header(path: Path) -> Header | None:
+    """What a picture file says about itself; None if it has no readable header."""
     try:
         with (
             decoders_silenced(),
@@ -121,7 +138,7 @@ def read_header(path: Path) -> tuple[int, int, str] | None:
         ):
             rotated = orientation_of(image) in SIDEWAYS and image.format != "TIFF"
             width, height = image.size[::-1] if rotated else image.size
-            return width, height, image.mode
+            return Header(width, height, image.mode, image.has_transparency_data)
     except (OSError, UsageError):
         return None
 

@@ -17,14 +17,20 @@ import torch
 from vae_cli.data.cache import Unfinished, cache_folder, cached_tensor
 from vae_cli.data.dataset import Parts, PictureRules, Progress, Spec, Split, UndividedDataset
 from vae_cli.data.decoding import UnreadPictureError, decoders_silenced, read_header
-from vae_cli.data.held_out import divide, hash_keys, hash_to_unit_interval, warn_of_copies
+from vae_cli.data.held_out import (
+    are_equal,
+    divide,
+    hash_keys,
+    hash_to_unit_interval,
+    warn_of_copies,
+)
 from vae_cli.data.picture import GREY_MODES, decode_picture
 from vae_cli.data.scan import Part, explain_left_out, scan_pictures
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
 
-BACKGROUND = 255  # white behind transparent pixels: most such pictures are made for a white page
 MAX_HEADERS = 256  # pictures whose headers are read to choose size and channels
+HALF = 127  # of the largest pixel value
 SIZES = (16, 28, 32, 64)  # pixels; a larger size is for the user to choose
 DEFAULT_RULES = PictureRules()
 VERSION = 3  # of the decoded pixels and their facts; a change makes every folder be decoded again
@@ -62,13 +68,13 @@ class PictureFolder(UndividedDataset):
         progress: Progress,
     ) -> None:
         self.path, self.test_fraction, self.progress = path, test_fraction, progress
-        self.version = rules.version
+        self.version, self.is_new = rules.version, like is None and rules.version > 1
         self.files, self.warnings = scan_pictures(path, rules.version)
         size, channels = rules.image_size, rules.channels
         if like is None and not (size and channels):
             derived = derive_size([path / file.name for file in self.files])
             size, channels = size or derived[0], channels or derived[1]
-        spec = like or Spec("", (channels, size, size), (), BACKGROUND, cropped=True)
+        spec = like or Spec("", (channels, size, size), (), rules.background, cropped=True)
         tops = {file.folders[:1] for file in self.files}
         classes = sorted(top[0] for top in tops if top)
         classes = [] if () in tops or len(classes) == 1 else classes
@@ -106,7 +112,7 @@ class PictureFolder(UndividedDataset):
         """A name for the decoded pixels that changes with anything that decides about them."""
         files = [[file.name, file.size, file.changed] for file in self.files]
         parts: list[object] = [VERSION, str(self.path.resolve()), self.spec.shape, files]
-        if (self.spec.background, self.spec.cropped) != (BACKGROUND, True):
+        if (self.spec.background, self.spec.cropped) != (DEFAULT_RULES.background, True):
             parts += [self.spec.background, self.spec.cropped]
         return f"pictures-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
 
@@ -122,10 +128,28 @@ class PictureFolder(UndividedDataset):
 
     def _parts(self, whole: Split) -> Parts:
         """The folder's own parts if it has them, or else those that the hashes decide."""
+        self._refuse_hidden_ink(whole)
         found = self._own_parts(whole) or self._divided(whole)
         if self.test_fraction:  # or else they are for a model that has learned already
             warn_of_copies(found)
         return found
+
+    def _refuse_hidden_ink(self, whole: Split) -> None:
+        """Refuse pictures whose colour is that of the background behind them.
+
+        Raises:
+            UsageError: the first one is transparent, and all of them are equal.
+        """
+        assert whole.hashes is not None
+        if not (self.is_new and are_equal(whole.hashes)):
+            return
+        first = read_header(self.path / self.files[int(whole.rows[0])].name)
+        if first and first.is_transparent:
+            other = "black" if self.spec.background > HALF else "white"
+            raise UsageError(
+                f"all {len(whole):,} pictures in {self.path} are equal, because what they show has "
+                f"the colour of the background: try --background {other}"
+            )
 
     def _own_parts(self, whole: Split) -> Parts | None:
         """The parts that the names of folders tell; a validation set alone is the test set."""
@@ -211,8 +235,8 @@ def derive_size(paths: Sequence[Path]) -> tuple[int, int]:
     headers = [header for path in paths[::step] if (header := read_header(path))]
     if not headers:
         return SIZES[-1], 3
-    edges = [min(width, height) for width, height, _ in headers]
-    channels = 1 if all(mode in GREY_MODES for _, _, mode in headers) else 3
+    edges = [min(header.width, header.height) for header in headers]
+    channels = 1 if all(header.mode in GREY_MODES for header in headers) else 3
     if len(set(edges)) == 1 and SIZES[0] <= edges[0] <= SIZES[-1]:
         return edges[0], channels
     filled = [size for size in SIZES if size <= median(edges)]
