@@ -31,6 +31,11 @@ def is_folder(path: Path | str) -> bool:
     return os.path.isdir(path)  # noqa: PTH112
 
 
+def is_file(path: Path | str) -> bool:
+    """Whether this is a file; `Path.is_file` raises an error if the name is too long."""
+    return os.path.isfile(path)  # noqa: PTH113
+
+
 def expand_home(path: str) -> str:
     """A path with the home folder in place of `~/`, which a shell leaves in quotation marks."""
     return os.path.expanduser(path) if path.startswith("~/") else path  # noqa: PTH111
@@ -57,7 +62,7 @@ def require_file_or_folder(path: Path | str) -> None:
     Raises:
         UsageError: it is something else.
     """
-    if exists(path) and not (os.path.isfile(path) or is_folder(path)):  # noqa: PTH113
+    if exists(path) and not (is_file(path) or is_folder(path)):
         raise UsageError(f"{path} is a pipe, a socket or a device, not a file or a folder")
 
 
@@ -121,7 +126,7 @@ def require_writable_file(path: Path) -> None:
             raise UsageError(f"cannot write {path}: the name is too long") from error
     if is_folder(path):
         raise VAEError(f"cannot write {path}: it is a folder")
-    if exists(path) and not os.path.isfile(path):  # noqa: PTH113
+    if exists(path) and not is_file(path):
         raise VAEError(f"cannot write {path}: it is a pipe, a socket or a device, not a file")
 
 

@@ -1,6 +1,7 @@
 """What a user reads about an error: one line, and an exit code."""
 
 import errno
+import re
 from collections.abc import Iterable
 
 import typer
@@ -9,6 +10,8 @@ from vae_cli.config import simplify
 from vae_cli.errors import VAEError, is_memory_full
 
 INTERRUPTED = 130  # the exit code after Ctrl-C
+MAX_WORD = 400  # characters of a name in a message: the longest name of a file has 255
+ENDS = (150, 50)  # characters that are shown of the beginning and the end of a longer one
 PACKAGES = {  # by their modules
     "PIL": "pillow",
     "sklearn": "scikit-learn",
@@ -19,6 +22,18 @@ PACKAGES = {  # by their modules
 
 def explain(error: BaseException, commands: Iterable[str] = ()) -> tuple[str, int]:
     """The message to print for an error, and the exit code; `commands` are those that exist."""
+    message, code = _explain(error, commands)
+    return shorten_words(message), code
+
+
+def shorten_words(message: str) -> str:
+    """A message without the middle of names that no file can have, such as one of 5,000 letters."""
+    start, end = ENDS
+    long_word = rf"\S{{{MAX_WORD + 1},}}"
+    return re.sub(long_word, lambda found: f"{found[0][:start]}…{found[0][-end:]}", message)
+
+
+def _explain(error: BaseException, commands: Iterable[str]) -> tuple[str, int]:
     match error:
         case VAEError():
             return str(error), error.exit_code

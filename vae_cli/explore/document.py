@@ -7,6 +7,8 @@ import json
 from importlib.resources import files
 from typing import Any
 
+from vae_cli.files import to_utf8
+
 PAGE = ("markup.js", "numbers.js", "state.js", "map.js", "page.js")
 TEMPLATE = """<!doctype html>
 <html lang="en">
@@ -52,7 +54,7 @@ def make_document(title: str, facts: dict[str, Any], link: str) -> str:
     }
     return TEMPLATE.format(
         policy="; ".join(f"{what} {where}" for what, where in allowed.items()),
-        title=html.escape(title),
+        title=html.escape(to_utf8(title)),
         style=style,
         facts=json.dumps(facts, allow_nan=False).replace("<", "\\u003c"),
         script=script,

@@ -20,6 +20,7 @@ from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import (
     TEMPORARY_FILE_SUFFIX,
     exists,
+    is_file,
     is_left_over,
     remove_leftovers,
     write_bytes,
@@ -83,12 +84,12 @@ class Run:
     @property
     def exists(self) -> bool:
         """Whether this is the directory of a run."""
-        return self.config_file.is_file() or self.best.is_file()
+        return is_file(self.config_file) or is_file(self.best)
 
     @property
     def finished(self) -> bool:
         """Whether the training reached its last epoch."""
-        return self.best.is_file() and any(path.is_file() for path in self._ends)
+        return is_file(self.best) and any(map(is_file, self._ends))
 
     @property
     def ended_at(self) -> float:
