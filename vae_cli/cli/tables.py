@@ -1,5 +1,6 @@
 """Tables of runs: on the terminal, and as files."""
 
+import itertools
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,12 +9,14 @@ from typing import Any
 from rich.cells import cell_len
 
 from vae_cli.cli.console import Terminal, printable
+from vae_cli.errors import list_some
 from vae_cli.files import Output, escape_formula, write_bytes, write_csv
 from vae_cli.runs.comparison import ALWAYS_SHOWN, Spread, Table, title_of
 from vae_cli.runs.summary import Figure
 
 SUFFIXES = (".csv", ".md", ".tex", ".json")
 MAX_PLAIN = 1e7  # larger figures are shown as powers of ten
+MAX_HIDDEN = 20  # columns in a remark
 GAP = "  "  # between two columns of a table
 LATEX = {
     **{char: rf"\{char}" for char in "&%$#_{}"},
@@ -72,11 +75,10 @@ def print_table(terminal: Terminal, table: Table, remedy: str = "write -o FILE.c
     """
     lines = [[printable(cell) for cell in line] for line in (table.columns, *format_rows(table))]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-    shown = len(widths)
-    while shown > 1 and sum(widths[:shown]) + len(GAP) * (shown - 1) > terminal.out.width:
-        shown -= 1
+    ends = itertools.accumulate(width + len(GAP) for width in widths)
+    shown = max(1, sum(end - len(GAP) <= terminal.out.width for end in ends))
     if shown < len(widths):
-        hidden = ", ".join(table.columns[shown:])
+        hidden = list_some(table.columns[shown:], MAX_HIDDEN)
         terminal.remark(f"too narrow for {hidden}: widen the terminal, or {remedy}")
     header, *rows = (_align(line[:shown], widths, table.texts) for line in lines)
     terminal.columns(header, rows)

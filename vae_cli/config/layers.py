@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vae_cli.config.entries import entries
-from vae_cli.config.messages import simplify
+from vae_cli.config.messages import shorten, show_value, simplify
 from vae_cli.config.published import TABLE, split_published
 from vae_cli.config.schema import Config
 from vae_cli.config.words import find_setting
@@ -204,12 +204,12 @@ def _validator() -> "TypeAdapter[Config]":
 
 def _explain(error: Any) -> str:
     """One line for an error of pydantic: the key, the value, and what is allowed."""
-    key = ".".join(map(str, error["loc"]))
+    key = shorten(".".join(map(str, error["loc"])))
     if error["type"] == "predicate_failed":
         (entry,) = (entry for entry in entries() if entry.key == key)
-        return f"{key} = {json.dumps(error['input'])}: must be {entry.format}"
+        return f"{key} = {show_value(error['input'])}: must be {entry.format}"
     if error["type"] != "unexpected_keyword_argument":
-        return f"{key} = {json.dumps(error['input'])}: {simplify(error['msg'])}"
+        return f"{key} = {show_value(error['input'])}: {simplify(error['msg'])}"
     known = [entry.key for entry in entries()]
     siblings = [other for other in known if other.startswith(f"{error['loc'][0]}.")]
     sections = [*(part.name for part in dataclasses.fields(Config)), TABLE]

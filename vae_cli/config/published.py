@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Interval, Len
 
-from vae_cli.config.messages import simplify
+from vae_cli.config.messages import show_value, simplify
 from vae_cli.config.setting import Setting, section
 from vae_cli.errors import UsageError
 
@@ -129,4 +129,4 @@ def _explain(error: Any) -> str:
         return f"{key} is not known; the nearest is {near}"
     if error["type"] == "missing":
         return f"{key} is missing"
-    return f"{key} = {json.dumps(error['input'])}: {simplify(error['msg'])}"
+    return f"{key} = {show_value(error['input'])}: {simplify(error['msg'])}"

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from vae_cli.config import entries, find_setting, short_name
 from vae_cli.errors import UsageError, list_some
-from vae_cli.runs.summary import Number, RunSummary
+from vae_cli.runs.reading import Number
+from vae_cli.runs.summary import RunSummary
 
 SEED, EPOCHS = "training.seed", "training.epochs"
 ALWAYS_SHOWN = ("data.name", "model.network", SEED)

@@ -15,7 +15,8 @@ from vae_cli.runs.comparison import (
     title_of,
     varying_settings,
 )
-from vae_cli.runs.summary import Number, RunSummary, held_out_part, read_metrics
+from vae_cli.runs.reading import Number, to_epoch
+from vae_cli.runs.summary import RunSummary, held_out_part, read_metrics
 
 TRAIN, HELD_OUT = "train", "held out"
 RATES = ("kl", "rate")
@@ -76,7 +77,7 @@ def collect_curves(runs: Sequence[RunSummary]) -> list[Curve]:
     """
     groups = group_runs(runs, compared_settings(runs))
     curves = [_average(group) for group in groups]
-    found = [curve for curve in curves if curve.epochs]
+    found = [curve for curve in curves if part_columns(curve)]
     if not found:
         raise UsageError(
             f"run {runs[0].run.name} has no metrics yet: they come with its first save"
@@ -147,8 +148,8 @@ def _average(group: Group) -> Curve:
     by_epoch: dict[int, dict[str, list[Number]]] = {}
     for run in group.runs:
         for row in read_metrics(run.run):
-            if "epoch" in row:
-                values = by_epoch.setdefault(int(row["epoch"]), {})
+            if epoch := to_epoch(row.get("epoch")):
+                values = by_epoch.setdefault(epoch, {})
                 for column, value in row.items():
                     values.setdefault(column, []).append(value)
     epochs = sorted(by_epoch)

@@ -4,28 +4,29 @@ Nothing here imports torch, so that a thousand runs are listed in less than a se
 read defensively: a run may be from another version, from somebody else, or being written.
 """
 
-import csv
 import functools
-import io
-import json
-import math
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from vae_cli.config import entries
 from vae_cli.runs.directory import Run, changed_at
 from vae_cli.runs.header import read_facts, read_weights_digest
 from vae_cli.runs.lock import is_locked
+from vae_cli.runs.reading import (
+    Number,
+    first_figures,
+    read_json,
+    read_table,
+    read_toml,
+    to_epoch,
+    to_number,
+)
 
 EVALUATION = "evaluation.json"
-MAX_FILE_BYTES = 64 * 2**20  # of a file of settings or figures: larger ones are not ours
 NOT_FIGURES = ("epoch", "seconds")  # columns of metrics.csv
 
 State = Literal["finished", "running", "stopped"]
-Number = int | float
 
 
 class Figure(NamedTuple):
@@ -65,7 +66,7 @@ class RunSummary:
     changed_at: float
     has_old_evaluation: bool = False
 
-    @property
+    @functools.cached_property
     def figures(self) -> dict[str, Number]:
         """The figures of the held-out items, by name: those of the training, then the evaluation.
 
@@ -81,12 +82,16 @@ class RunSummary:
 
 def summarize_run(run: Run) -> RunSummary:
     """Read what is known about a run."""
-    rows, settings, evaluation = _read_rows(run), read_settings(run), read_evaluation(run)
+    rows, settings, evaluation = (
+        read_table(run.metrics_file),
+        read_settings(run),
+        read_evaluation(run),
+    )
     return RunSummary(
         run,
         read_state(run),
         settings,
-        int(_to_numbers(rows[-1]).get("epoch", len(rows))) if rows else 0,
+        (to_epoch(rows[-1].get("epoch")) or len(rows)) if rows else 0,
         find_best(rows, settings.get("training.best", "loss")),
         evaluation,
         changed_at(run.config_file) or run.ended_at,
@@ -109,14 +114,9 @@ def read_settings(run: Run) -> dict[str, Any]:
 
     They are not validated, because a run of another version may have settings that this one lacks.
     """
-    try:
-        tables = tomllib.loads(_read_text(run.config_file))
-    except (ValueError, RecursionError):
-        return {}
     found = {
-        f"{section}.{name}": _to_setting(value)
-        for section, table in tables.items()
-        if isinstance(table, dict)
+        f"{section}.{name}": value
+        for section, table in read_toml(run.config_file).items()
         for name, value in table.items()
     }
     return {**_defaults(), **found} if found else {}
@@ -124,7 +124,7 @@ def read_settings(run: Run) -> dict[str, Any]:
 
 def read_metrics(run: Run) -> list[dict[str, Number]]:
     """The rows of `metrics.csv`, with the numbers that they have."""
-    return list(map(_to_numbers, _read_rows(run)))
+    return list(map(_to_numbers, read_table(run.metrics_file)))
 
 
 def find_best(rows: Sequence[Mapping[str, str]], best: str = "loss") -> dict[str, Number]:
@@ -136,7 +136,7 @@ def find_best(rows: Sequence[Mapping[str, str]], best: str = "loss") -> dict[str
     """
     part = held_out_part(rows[0]) if rows else ""
     column, sign = (f"{part}_elbo", -1) if best == "elbo" else (f"{part}_loss", 1)
-    figures = ((_to_number(row.get(column)), row) for row in rows)
+    figures = ((to_number(row.get(column)), row) for row in rows)
     comparable = [(sign * figure, row) for figure, row in figures if figure is not None]
     return _to_numbers(min(comparable, key=lambda pair: pair[0], default=(0, {}))[1])
 
@@ -156,17 +156,13 @@ def read_evaluation(run: Run) -> dict[str, Figure]:
     figures = content.get("figures")
     if not isinstance(figures, dict) or not is_of_weights(run, content):
         return {}
-    found = {name: _to_figure(figure) for name, figure in figures.items()}
+    found = {name: _to_figure(figures[name]) for name in first_figures(figures)}
     return {name: figure for name, figure in found.items() if figure is not None}
 
 
 def read_evaluation_file(run: Run) -> dict[str, Any]:
     """The contents of `evaluation.json`, not validated; empty if there are none."""
-    try:
-        content = json.loads(_read_text(run.path / EVALUATION))
-    except (ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    return read_json(run.path / EVALUATION)
 
 
 def is_of_weights(run: Run, evaluation: Mapping[str, Any]) -> bool:
@@ -194,52 +190,14 @@ def is_evaluated(run: Run, how: Mapping[str, Any]) -> bool:
     return is_own and is_of_weights(run, content) and how.items() <= content.items()
 
 
-def _read_rows(run: Run) -> list[dict[str, str]]:
-    """The rows of `metrics.csv` as texts: a list of many runs needs the numbers of two of them."""
-    text = io.StringIO(_read_text(run.metrics_file), newline="")
-    try:
-        return list(csv.DictReader(text, restkey=""))  # cells beyond the header, if there are any
-    except csv.Error:
-        return []
-
-
 def _to_numbers(row: Mapping[str, str]) -> dict[str, Number]:
     """The numbers of a row of `metrics.csv`."""
-    return {name: number for name, text in row.items() if (number := _to_number(text)) is not None}
+    return {name: number for name, text in row.items() if (number := to_number(text)) is not None}
 
 
 def _to_figure(figure: Any) -> Figure | None:
-    value = _to_number(figure.get("value")) if isinstance(figure, dict) else None
-    return None if value is None else Figure(value, _to_number(figure.get("error")))
-
-
-def _to_number(value: Any) -> Number | None:
-    """A finite number, from a number or a text; None if it is none."""
-    if isinstance(value, str):
-        try:
-            value = int(value) if value.isdecimal() else float(value)
-        except ValueError:
-            return None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and math.isfinite(value) else None
-
-
-def _read_text(path: Path) -> str:
-    """The contents of a small file; empty if there is none, or if it cannot be read."""
-    try:
-        if not path.is_file() or path.stat().st_size > MAX_FILE_BYTES:  # a pipe would never end
-            return ""
-        return path.read_text("utf-8")
-    except (OSError, ValueError):
-        return ""
-
-
-def _to_setting(value: Any) -> Any:
-    """A value of TOML that can be compared and written as JSON; what our files lack is a text."""
-    if isinstance(value, list):
-        return tuple(map(_to_setting, value))
-    is_plain = isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
-    return value if is_plain else str(value)
+    value = to_number(figure.get("value")) if isinstance(figure, dict) else None
+    return None if value is None else Figure(value, to_number(figure.get("error")))
 
 
 @functools.cache

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from vae_cli.render.curves import Line
 
 MAX_LINES = 20  # of a figure; its legend has no place for more
+MAX_PANELS = 20  # of a figure, one for each term; an objective has up to 6
 
 
 def command(
@@ -93,7 +94,7 @@ def draw_curves(
     """The learning curves as a picture, and what each of them shows.
 
     Raises:
-        UsageError: there is no such epoch.
+        UsageError: there is no such epoch, or there are too many lines or terms.
     """
     from vae_cli.render.curves import render_curves
 
@@ -103,6 +104,8 @@ def draw_curves(
     if first > last:
         raise UsageError(f"--from {first}: these runs have {last} epochs")
     terms = terms_of(curves)
+    if len(terms) > MAX_PANELS:
+        raise UsageError(f"{len(terms)} terms are too many for one figure: {MAX_PANELS} fit in it")
     picture = render_curves(
         {curve.label: lines_of(curve, first) for curve in curves},
         terms,
