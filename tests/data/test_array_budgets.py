@@ -13,7 +13,8 @@ import torch
 from support import ProcessorTime
 
 from vae_cli.data import array_labels, budget
-from vae_cli.data.arrays import Arrays, read_arrays, with_supported_type
+from vae_cli.data.array_values import with_supported_type
+from vae_cli.data.arrays import Arrays, read_arrays
 from vae_cli.errors import UsageError
 
 

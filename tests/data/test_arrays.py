@@ -11,7 +11,8 @@ import torch
 from safetensors.numpy import save_file
 
 from vae_cli.data.arrays import Arrays, fit_to_spec, read_arrays
-from vae_cli.data.dataset import Spec
+from vae_cli.data.dataset import PictureRules, Spec
+from vae_cli.data.value_range import Limits, format_limits
 from vae_cli.errors import UsageError
 
 
@@ -170,6 +171,118 @@ def test_labels_that_do_not_count_from_0_are_refused(tmp_path: Path, label: int)
     np.savez(tmp_path / "x.npz", x=noise(4, 5), y=np.array([0, 1, 2, label]))
     with pytest.raises(UsageError, match=r"x\.npz: labels must count from 0"):
         Arrays(tmp_path / "x.npz", test_fraction=0.5)
+
+
+# ---------------------------------------------------------------------- ranges of values
+
+
+def blobs(count: int = 40) -> np.ndarray:
+    """Grey dots from 0 to 1, float64, with a black and a white pixel in each image."""
+    images = np.random.default_rng(0).random((count, 8, 8))
+    images[:, 0, :2] = (0, 1)
+    return images
+
+
+def network_input(dataset: Arrays) -> np.ndarray:
+    """All items of both parts in their order, as a network takes them."""
+    train, test = dataset.train(), dataset.test()
+    items = torch.cat([part.network_input(part.rows) for part in (train, test)])
+    return items[torch.cat([train.rows, test.rows]).argsort()].numpy()[:, 0]
+
+
+RANGES: dict[str, tuple[np.ndarray, Limits]] = {
+    "times 255": (blobs() * 255, (0, 255)),
+    "signed": ((blobs() * 2 - 1).astype("f2"), (-1, 1)),
+    "sixteen bits": ((blobs() * 65535).astype("u2"), (0, 65535)),
+    "twelve bits": ((blobs() * 4095).astype("i4"), (0, 4095)),
+    "big-endian": ((blobs() * 4095).astype(">u4"), (0, 4095)),
+    "whole numbers": (np.round(blobs() * 16), (0, 16)),
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_the_error_about_a_range_names_the_one_that_works(tmp_path: Path, name: str) -> None:
+    array, limits = RANGES[name]
+    path = saved(tmp_path / "x.npy", array)
+    with pytest.raises(UsageError, match=r"x\.npy.*in \[0, 1\]") as refusal:
+        Arrays(path, test_fraction=0.2).train()
+    assert str(refusal.value).endswith(f": try --range {format_limits(limits)}")
+    dataset = Arrays(path, rules=PictureRules(value_range=limits), test_fraction=0.2)
+    low, high = limits
+    expected = (array.astype(float) - low) / (high - low)
+    assert np.abs(network_input(dataset) - expected).max() < 1e-6
+    assert dataset.spec.range == limits
+    measured = Arrays(path, rules=PictureRules(value_range="data"), test_fraction=0.2)
+    assert np.abs(network_input(measured) - network_input(dataset)).max() < 0.01
+    assert measured.spec.range == (array.min(), array.max())
+    like = Arrays(path, like=measured.spec, test_fraction=0.0)
+    assert np.array_equal(network_input(like), network_input(measured))
+
+
+@pytest.mark.parametrize("kind", ["?", "u1", "i8"])
+def test_masks_are_black_and_white(
+    tmp_path: Path, kind: str, recwarn: pytest.WarningsRecorder
+) -> None:
+    masks = (blobs() > 0.5).astype(kind)
+    dataset = Arrays(saved(tmp_path / "x.npy", masks), test_fraction=0.2)
+    assert np.array_equal(network_input(dataset), masks.astype(float))
+    assert dataset.spec.range == (0, 1)
+    said = [str(warning.message) for warning in recwarn]
+    assert (said == []) == (kind == "?")
+    assert all("all values are 0 and 1, so 1 is taken as white" in text for text in said)
+
+
+def test_masks_of_earlier_runs_and_for_other_models_stay_as_they_were(tmp_path: Path) -> None:
+    masks = (blobs() > 0.5).astype(np.uint8)
+    path = saved(tmp_path / "x.npy", masks)
+    for dataset in (
+        Arrays(path, rules=PictureRules(version=1), test_fraction=0.2),
+        Arrays(path, like=Spec("x", (1, 8, 8)), test_fraction=0.2),
+    ):
+        assert network_input(dataset).max() == np.float32(1 / 255)
+
+
+def test_values_beyond_a_range_are_cut_off_and_counted(tmp_path: Path) -> None:
+    array = np.zeros((30, 4, 4), np.float32)
+    array[:, 0, 0] = np.linspace(0, 0.9, 30)
+    array[3, 1, 1], array[4, 2, 2] = -2, 7
+    dataset = Arrays(
+        saved(tmp_path / "x.npy", array),
+        rules=PictureRules(value_range=(0, 0.5)),
+        test_fraction=0.3,
+    )
+    with pytest.warns(UserWarning, match=r"15 of 30 items have values beyond 0:0\.5"):
+        assert np.allclose(network_input(dataset), (array / 0.5).clip(0, 1))
+    array[5, 0, 0] = np.inf
+    for limits in ((0, 1), "data"):
+        rules = PictureRules(value_range=limits)
+        with pytest.raises(UsageError, match=r"inf at row .* is not finite"):
+            Arrays(saved(tmp_path / "y.npy", array), rules=rules, test_fraction=0.0).train()
+
+
+def test_a_range_is_measured_on_the_training_set(tmp_path: Path) -> None:
+    train, test = blobs(20) * 100, blobs(20) * 300
+    np.savez(tmp_path / "x.npz", x_train=train, x_test=test)
+    rules = PictureRules(value_range="data")
+    dataset = Arrays(tmp_path / "x.npz", rules=rules, test_fraction=0.2)
+    with pytest.warns(UserWarning, match="20 of 20 items have values beyond 0:100"):
+        assert dataset.train().items.max() == 1
+    assert dataset.spec.range == (0, 100)
+
+
+def test_a_range_is_for_images_and_needs_two_values(tmp_path: Path) -> None:
+    rules = PictureRules(value_range="data")
+    with pytest.raises(UsageError, match=r"--range is for images, and .*x\.npy holds vectors"):
+        Arrays(saved(tmp_path / "x.npy", noise(9, 3)), rules=rules, test_fraction=0.2)
+    path = saved(tmp_path / "y.npy", np.full((9, 3, 3), 3))
+    with pytest.raises(UsageError, match=r"all values are 3, so .*: write --range LOW:HIGH"):
+        Arrays(path, rules=rules, test_fraction=0.0).train()
+
+
+def test_bytes_far_below_white_are_mentioned(tmp_path: Path) -> None:
+    path = saved(tmp_path / "x.npy", noise(30, 8, 8) // 16)
+    with pytest.warns(UserWarning, match=r"x\.npy: the brightest value is 15 of 255: --range 0:15"):
+        Arrays(path, test_fraction=0.2).train()
 
 
 # ---------------------------------------------------------------------- what is refused

@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from vae_cli.data import folder
+from vae_cli.data import folder_decoding
 from vae_cli.data.dataset import PictureRules, Spec, Split, ignore_progress
 from vae_cli.data.folder import PictureFolder
 from vae_cli.data.held_out import count_copies, hash_to_unit_interval
+from vae_cli.data.value_range import Range
 from vae_cli.errors import UsageError
 
 ORANGE = (200, 100, 50)
@@ -317,13 +319,13 @@ def test_pictures_are_decoded_once_until_one_of_them_changes(
     make_pictures(tmp_path / "all", 10)
     first = open_folder(tmp_path / "all").train()
     decoded: list[str] = []
-    decode = folder.decode_picture
+    decode = folder_decoding.decode_picture
 
     def counted(path: Path, *arguments: object, **options: object) -> object:
         decoded.append(path.name)
         return decode(path, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(folder, "decode_picture", counted)
+    monkeypatch.setattr(folder_decoding, "decode_picture", counted)
     again = open_folder(tmp_path / "all").train()
     assert not decoded
     assert again.items[again.rows].equal(first.items[first.rows])
@@ -358,6 +360,51 @@ def test_pictures_are_decoded_again_for_another_size_or_background(
     open_folder(tmp_path / "all", image_size=16).train()
     open_folder(tmp_path / "all", like=Spec("", (3, 16, 16), background=9)).train()
     assert len(list(cache.glob("*.npy"))) == 3
+
+
+def test_a_range_of_values_is_part_of_the_cache_and_is_measured_on_the_training_part(
+    tmp_path: Path,
+) -> None:
+    for part, tops in (("train", (100, 1000, 4000)), ("test", (4000, 5000))):
+        (tmp_path / "all" / part).mkdir(parents=True)
+        for number, top in enumerate(tops):
+            pixels = np.full((16, 16), top, np.uint16)
+            pixels[0, 0] = 100 * number
+            Image.fromarray(pixels).save(tmp_path / "all" / part / f"{number}.png")
+    (tmp_path / "all/train/no.png").write_bytes(b"no picture")
+
+    def brightest(value_range: Range) -> list[int]:
+        dataset = open_folder(tmp_path / "all", value_range=value_range)
+        with warnings.catch_warnings(record=True, action="always") as said:
+            train, test = dataset.train(), dataset.test()
+        known = [str(warning.message) for warning in said if "cannot be read" not in str(warning)]
+        for text, start in zip(known, expected.get(value_range, []), strict=True):
+            assert text.startswith(start)
+        items = [part.items[part.rows] for part in (train, test)]
+        return torch.cat(items).amax((1, 2, 3)).tolist()
+
+    cut = f"{tmp_path / 'all'}: 1 of 5 items have values beyond"
+    dark = f"{tmp_path / 'all'}: the brightest value is 5000 of 65535: --range 0:16383 makes"
+    expected: dict[Range, list[str]] = {
+        None: [dark],
+        "data": [f"{cut} 0:4000"],
+    }
+    for _ in range(2):
+        assert brightest(None) == [0, 4, 16, 16, 19]
+        assert brightest((0, 5000)) == [5, 51, 204, 204, 255]
+        assert brightest("data") == [6, 64, 255, 255, 255]
+
+
+def test_a_value_beyond_white_is_refused_by_the_name_of_its_picture(tmp_path: Path) -> None:
+    for number in range(5):
+        Image.fromarray(np.full((16, 16), number, np.float32)).save(tmp_path / f"{number}.tif")
+    with pytest.raises(UsageError, match=r"2\.tif: 2 is not in \[0, 1\]$"):
+        open_folder(tmp_path, like=Spec("x", (1, 16, 16))).train()
+    with pytest.raises(UsageError, match=r"2\.tif: 2 is not in \[0, 1\]$"):
+        open_folder(tmp_path).train()
+    Image.fromarray(np.full((16, 16), np.nan, np.float32)).save(tmp_path / "3.tif")
+    with pytest.raises(UsageError, match=r"3\.tif: nan is not a finite number$"):
+        open_folder(tmp_path, value_range="data").train()
 
 
 def test_decoding_that_is_interrupted_leaves_no_file(tmp_path: Path, cache: Path) -> None:

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from vae_cli.api.arrays import to_tensor
 from vae_cli.data.arrays import Arrays, fit_to_spec, read_arrays
-from vae_cli.data.dataset import Spec
+from vae_cli.data.dataset import PictureRules, Spec
 from vae_cli.errors import UsageError
 
 IMAGES, ROWS = Spec("images", (1, 4, 4)), Spec("rows", (2,), columns=("a", "b"))
@@ -37,14 +37,35 @@ def from_caller(items: torch.Tensor, path: Path) -> torch.Tensor:
     return fit_to_spec(items, ROWS if items.ndim == 2 else IMAGES)
 
 
-@pytest.mark.parametrize("read", [from_file, from_caller])
 @pytest.mark.parametrize("name", REFUSED_IMAGES)
-def test_images_of_other_types_are_refused_by_the_name_of_the_type(
-    tmp_path: Path, read: Read, name: str
-) -> None:
+def test_images_of_other_types_are_refused_by_the_name_of_the_type(name: str) -> None:
     reason = f"holds {name}: images are uint8, or floats in .0, 1.; convert it first"
     with pytest.raises(UsageError, match=reason):
-        read(torch.ones(3, 4, 4).to(getattr(torch, name)), tmp_path)
+        fit_to_spec(torch.ones(3, 4, 4).to(getattr(torch, name)), IMAGES)
+
+
+@pytest.mark.parametrize("name", REFUSED_IMAGES)
+def test_images_in_files_need_a_range_if_they_have_another_type(tmp_path: Path, name: str) -> None:
+    """Each number from 0 to 127 in one image, so that every type has them all, but bool."""
+    images = torch.arange(128).view(128, 1, 1).expand(-1, 4, 4).to(getattr(torch, name))
+    save_file({"x": images.contiguous()}, tmp_path / "x.safetensors")
+    if name == "bool":
+        assert unit_values(Arrays(tmp_path / "x.safetensors", test_fraction=0.5)) == {0, 1}
+    elif name in {"complex64", "float8_e4m3fn"}:
+        with pytest.raises(UsageError, match=f"holds {name}: .*; convert it first"):
+            Arrays(tmp_path / "x.safetensors", test_fraction=0.5)
+    else:
+        with pytest.raises(UsageError, match=rf"holds {name}: .*: try --range 0:255"):
+            Arrays(tmp_path / "x.safetensors", test_fraction=0.5).train()
+        rules = PictureRules(value_range=(0, 127))
+        found = unit_values(Arrays(tmp_path / "x.safetensors", rules=rules, test_fraction=0.5))
+        assert sorted(found) == (torch.arange(128) / 127).tolist()
+
+
+def unit_values(dataset: Arrays) -> set[float]:
+    """What a network takes."""
+    parts = (dataset.train(), dataset.test())
+    return {value for part in parts for value in part.network_input(part.rows).unique().tolist()}
 
 
 @pytest.mark.parametrize("read", [from_file, from_caller])

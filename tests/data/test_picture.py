@@ -1,5 +1,6 @@
 """Reading a picture file, and fitting it to the shape of a model's images."""
 
+import re
 import warnings
 import zlib
 from collections.abc import Callable
@@ -13,7 +14,8 @@ from PIL import ExifTags, Image
 from torch import Tensor
 
 from vae_cli.data.decoding import MAX_BYTES, decoders_silenced, read_header
-from vae_cli.data.picture import read_picture
+from vae_cli.data.picture import measure_values, read_picture
+from vae_cli.data.value_range import OutsideRangeError
 from vae_cli.errors import UsageError
 
 GREY = (1, 8, 8)
@@ -167,11 +169,54 @@ def test_inversion_replaces_each_value_by_255_minus_the_value(tmp_path: Path) ->
     assert torch.equal(255 - plain, inverted)
 
 
-def test_floating_point_values_are_clipped_to_the_unit_interval(tmp_path: Path) -> None:
-    values = np.full((8, 8), 0.5, dtype=np.float32)
-    values[0, :4] = [0.0, 1.0, 7.0, np.nan]
-    path = saved(Image.fromarray(values), tmp_path / "a.tif")
-    assert read_picture(path, GREY).pixels[0, 0, :5].tolist() == [0, 255, 255, 0, 128]
+def deep(values: Any, kind: str) -> Image.Image:
+    return Image.fromarray(np.asarray(values, kind))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "reason"),
+    [
+        ([[0.0, 254.5]], "f4", r"a\.tif: 254\.5 is not in \[0, 1\]: try --range 0:255"),
+        ([[-0.9, 0.8]], "f4", r"a\.tif: -0\.9 is not in \[0, 1\]: try --range -1:1"),
+        ([[0.3, 1735.2]], "f4", r"a\.tif: 1735\.2 is not in \[0, 1\]: try --range data"),
+        ([[0, 80_000]], "i4", r"a\.tif: 80000 is not in \[0, 65535\]: try --range 0:80000"),
+        ([[0.5, np.nan]], "f4", r"a\.tif: nan is not a finite number$"),
+        ([[0.5, np.inf]], "f4", r"a\.tif: inf is not a finite number$"),
+    ],
+)
+def test_values_that_are_neither_black_nor_white_are_refused_and_not_clipped(
+    tmp_path: Path, values: list[list[float]], kind: str, reason: str
+) -> None:
+    path = saved(deep(values, kind), tmp_path / "a.tif")
+    with pytest.raises(OutsideRangeError) as refusal:
+        read_picture(path, (1, 1, 2))
+    assert re.search(reason, str(refusal.value.with_remedy()))
+
+
+@pytest.mark.parametrize(
+    ("picture", "limits", "expected"),
+    [
+        (deep([[0, 4095, 2000, 60000]], "u2"), (0, 4095), [0, 255, 125, 255]),
+        (deep([[-1, 1, 0, 0.5]], "f4"), (-1, 1), [0, 255, 128, 191]),
+        (deep([[1000, 3000, 2000, 0]], "i4"), (1000, 3000), [0, 255, 128, 0]),
+        (deep([[0, 1, 1, 0]], "u1"), (0, 1), [0, 255, 255, 0]),
+        (deep([[0, 255, 255, 0]], "u1").convert("1"), (0, 1), [0, 255, 255, 0]),
+        (deep([[[9] * 3, [0] * 3, [3] * 3, [6] * 3]], "u1"), (0, 9), [255, 0, 85, 170]),
+        (deep([[[9, 255], [0, 255], [3, 0], [6, 255]]], "u1"), (0, 9), [255, 0, 7, 170]),
+    ],
+)
+def test_the_limits_of_a_range_are_black_and_white_in_every_mode(
+    tmp_path: Path, picture: Image.Image, limits: tuple[float, float], expected: list[int]
+) -> None:
+    path = saved(picture, tmp_path / "a.tif")
+    read = read_picture(path, (1, 1, 4), background=7, limits=limits)
+    assert read.pixels.flatten().tolist() == expected
+    pixels = np.asarray(picture, float)
+    if picture.mode == "LA":
+        assert read.values is None
+    elif picture.mode != "1":
+        assert read.values == (pixels.min(), pixels.max())
+        assert measure_values(path) == read.values
 
 
 def test_the_first_frame_of_an_animation_is_used(tmp_path: Path) -> None:

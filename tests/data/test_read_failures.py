@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def make_pictures(path: Path, count: int) -> Path:
     path.mkdir(parents=True)
     for number in range(count):
-        Image.new("L", (20, 20), number).save(path / f"{number:02}.png")
+        Image.new("L", (20, 20), 255 - number).save(path / f"{number:02}.png")
     return path
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from vae_cli.config import DataConfig, Variant, merge, to_dict
-from vae_cli.data.dataset import Dataset, LoadedDataset
+from vae_cli.data.dataset import Dataset
+from vae_cli.data.loaded_dataset import LoadedDataset
 from vae_cli.errors import InterruptedRunError, UsageError
 from vae_cli.experiment import sweep
 from vae_cli.experiment.resolve import Resolved

@@ -3,6 +3,7 @@
 from vae_cli.config import DataConfig
 from vae_cli.data.catalogue import BACKGROUNDS, CHANNELS, find_source, open_dataset
 from vae_cli.data.dataset import Dataset, PictureRules, Progress, TableRules
+from vae_cli.data.value_range import parse_range
 
 
 def build_dataset(config: DataConfig, progress: Progress, flag: str) -> Dataset:
@@ -24,6 +25,7 @@ def build_dataset(config: DataConfig, progress: Progress, flag: str) -> Dataset:
             image_size=config.image_size,
             channels=CHANNELS[config.channels],
             background=BACKGROUNDS[config.background],
+            value_range=parse_range(config.range),
             version=config.rules,
         ),
         rules=TableRules(config.label, config.drop, config.missing),

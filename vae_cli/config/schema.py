@@ -17,6 +17,7 @@ from vae_cli.config.core import LikelihoodConfig, ModelConfig, ObjectiveConfig, 
 from vae_cli.config.interval import is_save_interval
 from vae_cli.config.setting import Setting, section
 from vae_cli.config.square import spell_square
+from vae_cli.data.value_range import is_range
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 
@@ -66,6 +67,16 @@ class DataConfig:
             spellings={"gray": "grey"},
         ),
     ] = "white"
+    range: Annotated[
+        str,
+        Predicate(is_range),
+        Setting(
+            "Values of pictures and arrays that are black and white, beyond which they are cut off",
+            "--range",
+            "low:high (0:4095), data (measured on the training set), or empty (by the type)",
+            metavar="LOW:HIGH",
+        ),
+    ] = ""
     test_fraction: Annotated[
         float,
         Interval(ge=0.001, le=0.9),

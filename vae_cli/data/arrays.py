@@ -1,7 +1,7 @@
 """Arrays as data sets: `(N, H, W)`, `(N, H, W, C)` and `(N, C, H, W)` are images, `(N, D)` rows."""
 
+import dataclasses
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import final
 
@@ -10,23 +10,28 @@ from torch import Tensor
 
 from vae_cli.data.array_files import read_array_file
 from vae_cli.data.array_labels import read_labels
-from vae_cli.data.budget import require_items, require_memory
-from vae_cli.data.dataset import Parts, Spec, Split, UndividedDataset
+from vae_cli.data.array_values import (
+    SCALED_TYPES,
+    choose_limits,
+    measure_limits,
+    read_chunks,
+    require_valid,
+    require_valid_values,
+    scale_images,
+    type_name,
+    widen,
+    with_supported_type,
+)
+from vae_cli.data.batches import to_unit_interval
+from vae_cli.data.budget import require_items
+from vae_cli.data.dataset import Parts, PictureRules, Spec, Split, UndividedDataset
 from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
 from vae_cli.data.table_columns import default_columns
+from vae_cli.data.value_range import Limits, Range, Values, join_values
 from vae_cli.errors import UsageError
 
 CHANNELS = range(1, 5)
-CHUNK_ITEMS = 4096  # items that are read together
-WIDER = {  # types for which torch lacks operations, and types that have them
-    torch.uint16: torch.int32,
-    torch.uint32: torch.int64,
-    torch.uint64: torch.float64,
-    torch.bfloat16: torch.float32,
-}
-FLOAT_TYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
-IMAGE_TYPES = {torch.uint8} | FLOAT_TYPES
-ROW_TYPES = {torch.int8, torch.int16, torch.int32, torch.int64} | IMAGE_TYPES | WIDER.keys()
+DEFAULT_RULES = PictureRules()
 
 
 @final
@@ -35,26 +40,39 @@ class Arrays(UndividedDataset):
 
     Args:
         path: ends in `.npy`, `.npz` or `.safetensors`.
+        rules: the range of images; `data` measures it on the training set.
+        like: a spec whose range is used instead.
         test_fraction: the expected share of the items that is held out, by their contents, if the
             file has no part for testing.
 
     Raises:
-        UsageError: the file is missing, damaged, or does not hold images or rows; or its labels do
-            not fit its items.
+        UsageError: the file is missing, damaged, or does not hold images or rows; its labels do not
+            fit its items; or rows have a range.
     """
 
     path: Path
 
-    def __init__(self, path: Path, *, test_fraction: float) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        rules: PictureRules = DEFAULT_RULES,
+        like: Spec | None = None,
+        test_fraction: float,
+    ) -> None:
         parts = read_array_file(path)
-        self.items = _same_shape([_channels_first(part.items, path) for part in parts], path)
+        self.items = _require_alike([_channels_first(part.items, path) for part in parts], path)
         counts = [len(items) for items in self.items]
         labels, classes = read_labels([part.labels for part in parts], counts, path)
         self.labels = labels.split(counts) if len(labels) else (labels,) * len(parts)
         shape = tuple(self.items[0].shape[1:])
         columns = default_columns(shape[0]) if len(shape) == 1 else ()
         self.spec = Spec(path.stem, shape, classes, columns=columns, cropped=True)
+        if rules.value_range and not self.spec.is_image:
+            raise UsageError(f"--range is for images, and {path} holds vectors")
         self.path, self.test_fraction = path, test_fraction
+        self.limits: Range = like.range if like else rules.value_range
+        self.is_new = like is None and rules.version > 1
 
     def divide(self) -> Parts:
         """The file's own two parts, or else those that a hash of each item's contents decides.
@@ -62,10 +80,14 @@ class Arrays(UndividedDataset):
         Raises:
             UsageError: a value is out of range, or one of the parts would be empty.
         """
+        found: list[Values] = []
         parts = [
-            replace(Split.whole(items, labels), hashes=hash_keys(read_keys(items, self.path)))
+            dataclasses.replace(
+                Split.whole(items, labels), hashes=hash_keys(read_keys(items, found))
+            )
             for items, labels in zip(self.items, self.labels, strict=True)
         ]
+        limits = self._choose_limits(join_values(found))
         if len(parts) == 1:
             (whole,) = parts
             assert whole.hashes is not None
@@ -74,7 +96,36 @@ class Arrays(UndividedDataset):
         both = Parts(*parts)
         if self.test_fraction:  # or else they are for a model that has learned already
             warn_of_copies(both)
+        if limits == "data":
+            limits = measure_limits(both.train.items, both.train.rows, self.path)
+        if limits is not None:
+            self.spec = dataclasses.replace(self.spec, range=limits)
+            both = self._scale(both, limits)
         return both
+
+    def _choose_limits(self, values: Values) -> Range:
+        """The range of the items, after their values were validated.
+
+        Args:
+            values: the smallest and the largest one of all items.
+
+        Raises:
+            UsageError: a value or the type of number is neither that of images nor that of rows.
+        """
+        if self.limits is not None:
+            return self.limits
+        if self.is_new and self.spec.is_image:
+            return choose_limits(self.items, values, self.path)
+        require_valid(self.items, values, self.path)
+        return None
+
+    def _scale(self, both: Parts, limits: Limits) -> Parts:
+        """Both parts of images with their values scaled to [0, 1]."""
+        first, *rest = (scale_images(items, limits, self.path) for items in self.items)
+        return Parts(
+            dataclasses.replace(both.train, items=first),
+            dataclasses.replace(both.test, items=rest[0] if rest else first),
+        )
 
 
 def read_arrays(path: Path) -> Tensor:
@@ -84,19 +135,21 @@ def read_arrays(path: Path) -> Tensor:
         UsageError: the file is missing, damaged, or does not hold images or rows.
     """
     parts = [_channels_first(part.items, path) for part in read_array_file(path)]
-    return parts[0] if len(parts) == 1 else torch.cat(_same_shape(parts, path))
+    return parts[0] if len(parts) == 1 else torch.cat(_require_alike(parts, path))
 
 
-def _same_shape(parts: list[Tensor], path: Path) -> list[Tensor]:
+def _require_alike(parts: list[Tensor], path: Path) -> list[Tensor]:
     """The same parts.
 
     Raises:
-        UsageError: their items have different shapes.
+        UsageError: their items have different shapes or types of number.
     """
-    shapes = {tuple(items.shape[1:]) for items in parts}
-    if len(shapes) > 1:
-        named = " and of ".join("x".join(map(str, shape)) for shape in sorted(shapes))
-        raise UsageError(f"{path} has two parts, with items of {named}")
+    shapes = ["x".join(map(str, items.shape[1:])) for items in parts]
+    if len(set(shapes)) > 1:
+        raise UsageError(f"{path} has two parts, with items of {' and of '.join(shapes)}")
+    types = [type_name(items) for items in parts]
+    if len(set(types)) > 1:
+        raise UsageError(f"{path} has two parts, with numbers of {' and of '.join(types)}")
     return parts
 
 
@@ -124,64 +177,21 @@ def fit_to_spec(items: Tensor, spec: Spec) -> Tensor:
     return items
 
 
-def read_keys(items: Tensor, path: Path) -> Iterator[bytes]:
-    """The bytes of each item, after its values were validated.
+def to_unit_images(items: Tensor, limits: Limits | None, source: object) -> Tensor:
+    """Images of a file as a model takes them: float32 in [0, 1].
 
     Raises:
-        UsageError: a value is out of range.
+        UsageError: a type of number or a value is not that of the model's images.
     """
-    for start in range(0, len(items), CHUNK_ITEMS):
-        some = items[start : start + CHUNK_ITEMS]
-        require_valid_values(some, path, start)
-        yield from (row.tobytes() for row in some.contiguous().numpy())
+    if limits is not None:
+        return scale_images(items, limits, source)
+    require_valid_values(items, source)
+    return to_unit_interval(items)
 
 
-def require_valid_values(items: Tensor, source: object, first_row: int = 0) -> None:
-    """Check that pixels are in [0, 1] if they are floats, and that all other values are finite.
-
-    Args:
-        items: images `(N, C, H, W)`, or rows `(N, D)`.
-        source: where they come from, for the error message.
-        first_row: the row of the first item in the source.
-
-    Raises:
-        UsageError: a value is out of range; the message gives its place.
-    """
-    if not items.is_floating_point():
-        return
-    is_image = items.ndim > 2  # noqa: PLR2004
-    wrong = ~items.isfinite()
-    if is_image:
-        wrong |= (items < 0) | (items > 1)
-    if wrong.any():
-        row, *place = wrong.nonzero()[0].tolist()
-        value, wanted = float(items[row, *place]), "in [0, 1]" if is_image else "finite"
-        where = f"row {first_row + row}, {'pixel' if is_image else 'column'} {place}"
-        raise UsageError(f"{source}: {value} at {where} is not {wanted}")
-
-
-def with_supported_type(items: Tensor, source: object, *, is_image: bool) -> Tensor:
-    """Items with a type of number that this package computes with.
-
-    This is the one rule for files and for the API: images are uint8 from 0 to 255, or floats in
-    [0, 1]; rows of a table are any real numbers except bool. Types for which torch lacks
-    operations become wider ones with the same values.
-
-    Raises:
-        UsageError: the items have another type, or the wider ones would be too large.
-    """
-    name = str(items.dtype).removeprefix("torch.")
-    if is_image and items.dtype not in IMAGE_TYPES:
-        raise UsageError(
-            f"{source} holds {name}: images are uint8, or floats in [0, 1]; convert it first"
-        )
-    if items.dtype not in ROW_TYPES:
-        raise UsageError(f"{source} holds {name}: vectors are of real numbers; convert it first")
-    wider = WIDER.get(items.dtype)
-    if wider is None:
-        return items
-    require_memory(items.numel() * wider.itemsize, source)
-    return items.to(wider)
+def read_keys(items: Tensor, found: list[Values]) -> Iterator[bytes]:
+    """The bytes of each item; the smallest and largest values are appended, as in `read_chunks`."""
+    return (row.tobytes() for some in read_chunks(items, found) for row in some)
 
 
 def _channels_first(items: Tensor, path: Path) -> Tensor:
@@ -208,4 +218,6 @@ def _channels_first(items: Tensor, path: Path) -> Tensor:
                 "to 4 channels, vectors N x D"
             )
     require_items(len(ordered), path)
+    if items.ndim > 2 and items.dtype in SCALED_TYPES:  # noqa: PLR2004
+        return ordered if items.dtype != torch.bfloat16 else widen(ordered, path)
     return with_supported_type(ordered, path, is_image=items.ndim > 2)  # noqa: PLR2004

@@ -130,9 +130,9 @@ def open_dataset(
     Args:
         source: what to open.
         test_fraction: the expected share of the items that is held out.
-        pictures: how the pictures of a folder are read and divided.
+        pictures: how the pictures of a folder, or the images of an array, are read and divided.
         rules: the columns of a table that are not learned, and what to do about missing values.
-        like: what a model learned; pictures and columns are fitted to it.
+        like: what a model learned; pictures and columns are fitted to it, and its range is used.
         progress: called with what was read so far and the total, in pictures or in mebibytes.
 
     Raises:
@@ -149,12 +149,18 @@ def open_dataset(
         from vae_cli.data.folder import PictureFolder
 
         return PictureFolder(
-            path, rules=pictures, like=like, test_fraction=test_fraction, progress=progress
+            path,
+            rules=pictures,
+            like=like,
+            test_fraction=test_fraction,
+            progress=progress,
         )
     if source.kind is SourceKind.BUILT_IN and exists(source.name):
         taken = f"{source.name} is the built-in data set"
         warnings.warn(f"{taken}; ./{source.name} names what is in this folder", stacklevel=2)
     _refuse_folder_flags(pictures, source.name)
+    if pictures.value_range and source.kind is not SourceKind.ARRAY:
+        raise UsageError(f"--range is for pictures and arrays, not {source.name}")
     match source.kind:
         case SourceKind.TABLE:
             from vae_cli.data.table import Table
@@ -165,7 +171,7 @@ def open_dataset(
         case SourceKind.ARRAY:
             from vae_cli.data.arrays import Arrays
 
-            return Arrays(path, test_fraction=test_fraction)
+            return Arrays(path, rules=pictures, like=like, test_fraction=test_fraction)
         case _:
             return _open_built_in(source.name, test_fraction, progress)
 
@@ -186,7 +192,7 @@ def open_dataset_for(
         progress: called with what was read so far and the total, in pictures or in mebibytes.
         test_fraction: the expected share of the items that is held out; with 0, all items are in
             one part, unless the data have two.
-        pictures: how the pictures of a folder are divided.
+        pictures: how the pictures of a folder, or the images of an array, are divided.
 
     Raises:
         UsageError: there is no such source, or its items do not fit the model.

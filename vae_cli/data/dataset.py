@@ -4,12 +4,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, final
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from vae_cli.data.batches import chunk_length, to_unit_interval
+from vae_cli.data.value_range import Limits, Range
 from vae_cli.errors import UsageError
 
 Progress = Callable[[int, int], None]
@@ -40,19 +41,22 @@ class TableRules:
 
 @dataclass(frozen=True)
 class PictureRules:
-    """How the pictures of a folder are read and divided.
+    """How the pictures of a folder, or the images of an array, are read and divided.
 
     Attributes:
-        image_size: height and width in pixels; 0 derives them.
-        channels: 1 for grey, 3 for RGB; 0 derives them.
-        background: the pixel value, 0 to 255, behind transparent pixels.
-        version: of the rules. With 2, equal pictures are in the same part, and links to folders
-            are followed; with 1, as in runs of earlier versions, the names decide.
+        image_size: height and width in pixels of a folder's pictures; 0 derives them.
+        channels: of a folder's pictures, 1 for grey, 3 for RGB; 0 derives them.
+        background: the pixel value, 0 to 255, behind transparent pixels of a folder's pictures.
+        value_range: the values of black and of white.
+        version: of the rules. With 2, equal pictures are in the same part, links to folders are
+            followed, and pictures that have only the values 0 and 1 are black and white; with 1, as
+            in runs of earlier versions, the names decide.
     """
 
     image_size: int = 0
     channels: int = 0
     background: int = 255  # white: most such pictures are made for a white page
+    value_range: Range = None
     version: int = 2
 
 
@@ -69,6 +73,7 @@ class Spec:
             picture is fitted into it.
         columns: the names of a table's columns that are learned.
         table: what is done with its other columns, and with missing values.
+        range: the values of black and of white in files; None means those of the type of number.
     """
 
     name: str
@@ -78,6 +83,7 @@ class Spec:
     cropped: bool = False
     columns: tuple[str, ...] = ()
     table: TableRules = field(default_factory=TableRules)
+    range: Limits | None = None
 
     @property
     def is_image(self) -> bool:
@@ -172,7 +178,7 @@ class Dataset(ABC):
     """Training items and test items.
 
     Attributes:
-        spec: what the items are.
+        spec: what the items are; their range is known when one of the parts has been read.
         has_files: whether each item is a file, whose path is its name.
         path: the file or folder that they come from; None if they are built in.
     """
@@ -236,19 +242,3 @@ class UndividedDataset(Dataset):
     def _divide_once(self) -> Parts:
         self.parts = self.parts or self.divide()
         return self.parts
-
-
-@final
-class LoadedDataset(UndividedDataset):
-    """Another data set that is read once, for several trainings on it."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset, self.spec = dataset, dataset.spec
-
-    def divide(self) -> Parts:
-        """The parts of the other data set."""
-        return Parts(self.dataset.train(), self.dataset.test(), self.dataset.validation())
-
-    def names(self, split: Split) -> list[str]:
-        """The names of the other data set."""
-        return self.dataset.names(split)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vae_cli.data.cache import cache_folder, cached_tensor
 from vae_cli.data.dataset import Dataset, Progress, Spec, Split
-from vae_cli.data.folder import map_in_threads
+from vae_cli.data.folder_decoding import map_in_threads
 from vae_cli.data.picture import decode_picture
 from vae_cli.data.torchvision_sets import CELEBA_SIZE, SOURCES
 from vae_cli.errors import VAEError

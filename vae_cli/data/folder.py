@@ -3,37 +3,39 @@
 import dataclasses
 import hashlib
 import json
-import os
 import warnings
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any, final
 
 import numpy as np
 import torch
 
-from vae_cli.data.cache import Unfinished, cache_folder, cached_tensor
+from vae_cli.data.cache import cache_folder, cached_tensor
 from vae_cli.data.dataset import Parts, PictureRules, Progress, Spec, Split, UndividedDataset
-from vae_cli.data.decoding import UnreadPictureError, decoders_silenced, read_header
-from vae_cli.data.held_out import (
-    are_equal,
-    divide,
-    hash_keys,
-    hash_to_unit_interval,
-    warn_of_copies,
-)
-from vae_cli.data.picture import GREY_MODES, decode_picture
+from vae_cli.data.decoding import read_header
+from vae_cli.data.folder_decoding import MASKS, NOTHING, decode_files, measure_files
+from vae_cli.data.folder_size import derive_size
+from vae_cli.data.held_out import are_equal, divide, hash_keys, warn_of_copies
 from vae_cli.data.scan import Part, explain_left_out, scan_pictures
+from vae_cli.data.value_range import (
+    UNIT,
+    Limits,
+    OutsideRangeError,
+    Range,
+    Values,
+    advise_on_darkness,
+    explain_masks,
+    explain_outside,
+    join_values,
+    require_span,
+)
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
 
-MAX_HEADERS = 256  # pictures whose headers are read to choose size and channels
 HALF = 127  # of the largest pixel value
-SIZES = (16, 28, 32, 64)  # pixels; a larger size is for the user to choose
 DEFAULT_RULES = PictureRules()
-VERSION = 3  # of the decoded pixels and their facts; a change makes every folder be decoded again
+VERSION = 4  # of the decoded pixels and their facts; a change makes every folder be decoded again
 
 
 @final
@@ -46,8 +48,10 @@ class PictureFolder(UndividedDataset):
 
     Args:
         path: the folder.
-        rules: how the pictures are read and divided.
-        like: a spec whose shape, background and cropping are used instead.
+        rules: how the pictures are read and divided. The range `data` is measured on the pictures
+            in `train`, if there are two parts, and otherwise on all, because the parts depend on
+            the pixels.
+        like: a spec whose shape, background, cropping and range are used instead.
         test_fraction: the expected share of the pictures that is held out.
         progress: called with the number of pictures decoded so far and the total.
 
@@ -69,6 +73,7 @@ class PictureFolder(UndividedDataset):
     ) -> None:
         self.path, self.test_fraction, self.progress = path, test_fraction, progress
         self.version, self.is_new = rules.version, like is None and rules.version > 1
+        self.limits: Range = like.range if like else rules.value_range
         self.files, self.warnings = scan_pictures(path, rules.version)
         size, channels = rules.image_size, rules.channels
         if like is None and not (size and channels):
@@ -87,26 +92,79 @@ class PictureFolder(UndividedDataset):
             UsageError: no picture can be read, or one of the parts would be empty.
             VAEError: the cache cannot be written.
         """
-        key = self._cache_key()
-        shape = (len(self.files), *self.spec.shape)
-        pixels, facts = cached_tensor(
-            key, shape, self._decode_all, self.progress, refill=self._decode_unread
-        )
+        limits = self._measure() if self.limits == "data" else self.limits
+        pixels, facts = self._read_pixels(limits)
+        if self.is_new and limits is None and facts["values"] == MASKS:
+            warnings.warn(explain_masks(self.path), stacklevel=2)
+            pixels, facts = self._read_pixels(UNIT)
         reasons: dict[str, str] = facts["damaged"] | facts["unread"]
-        for sentence in self.warnings:
-            warnings.warn(sentence, stacklevel=2)
-        if reasons:
-            log = cache_folder() / f"{key}.log"
-            again = f"; the next start tries {len(facts['unread']):,} of them again"
-            where = f"{log} names them{again if facts['unread'] else ''}"
-            lines = [reasons[row] for row in sorted(reasons, key=int)]
-            warning = explain_left_out(self.path, len(self.files), lines, where)
-            text = "".join(f"{line}\n" for line in lines)
-            write_bytes(log, text.encode(errors="backslashreplace"))
-            warnings.warn(warning, stacklevel=2)
+        self._warn(facts, [reasons[row] for row in sorted(reasons, key=int)])
         rows = [row for row in range(len(self.files)) if str(row) not in reasons]
         hashes = torch.tensor([facts["hashes"][row] for row in rows], dtype=torch.float64)
         return self._parts(Split(pixels, torch.tensor(rows), self._labels(rows), hashes=hashes))
+
+    def _read_pixels(self, limits: Limits | None) -> tuple[torch.Tensor, Any]:
+        """The pixels with a range of values, and the facts about them, from the cache if possible.
+
+        Raises:
+            UsageError: a value is beyond what is black and white without a range.
+            VAEError: the cache cannot be written.
+        """
+        self.spec = dataclasses.replace(self.spec, range=limits)
+        shape = (len(self.files), *self.spec.shape)
+        try:
+            return cached_tensor(
+                self._cache_key(),
+                shape,
+                self._decode_all,
+                self.progress,
+                refill=self._decode_unread,
+            )
+        except OutsideRangeError as error:
+            raise error.with_remedy() if self.is_new else error from error
+
+    def _measure(self) -> Limits:
+        """The smallest and the largest value in the pictures of the training set.
+
+        Raises:
+            UsageError: there are no two values, or one is no finite number.
+        """
+        kept = [file for file in self.files if (file.part or "train") == "train"] or self.files
+        found = measure_files([self.path / file.name for file in kept], self.progress)
+        return require_span(found, self.path)
+
+    def _warn(self, facts: Any, reasons: Sequence[str]) -> None:
+        """Say what is unusual about the pictures.
+
+        Args:
+            facts: those that the cache has.
+            reasons: why some pictures are left out.
+
+        Raises:
+            UsageError: all of them are.
+        """
+        found = list(self.warnings)
+        if reasons:
+            log, unread = cache_folder() / f"{self._cache_key()}.log", len(facts["unread"])
+            again = f"; the next start tries {unread:,} of them again" if unread else ""
+            where = f"{log} names them{again}"
+            found.append(explain_left_out(self.path, len(self.files), reasons, where))
+            text = "".join(f"{line}\n" for line in reasons)
+            write_bytes(log, text.encode(errors="backslashreplace"))
+        if self.spec.range and facts["outside"]:
+            count = len(self.files) - len(reasons)
+            found.append(explain_outside(facts["outside"], count, self.spec.range, self.path))
+        found += self._find_darkness(facts["values"]) if self.is_new else []
+        for text in filter(None, found):
+            warnings.warn(text, stacklevel=3)
+
+    def _find_darkness(self, known: dict[str, list[float]]) -> list[str]:
+        """A hint for each type of number whose values are far below white."""
+        found = {float(white): Values(*values) for white, values in known.items()}
+        if self.spec.range and found:
+            found = {self.spec.range[1]: join_values(found.values())}
+        hints = [advise_on_darkness(values, white) for white, values in found.items()]
+        return [f"{self.path}: {hint}" for hint in hints if hint]
 
     def _cache_key(self) -> str:
         """A name for the decoded pixels that changes with anything that decides about them."""
@@ -114,6 +172,8 @@ class PictureFolder(UndividedDataset):
         parts: list[object] = [VERSION, str(self.path.resolve()), self.spec.shape, files]
         if (self.spec.background, self.spec.cropped) != (DEFAULT_RULES.background, True):
             parts += [self.spec.background, self.spec.cropped]
+        if self.spec.range:
+            parts += [self.spec.range]
         return f"pictures-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
 
     def names(self, split: Split) -> list[str]:
@@ -171,73 +231,12 @@ class PictureFolder(UndividedDataset):
         return Parts(*map(whole.take, divide(hashes, self.test_fraction, self.spec.name)))
 
     def _decode_all(self, pixels: np.ndarray) -> Any:
-        """Decode every picture into its row; returns their hashes and why some failed."""
-        count = len(self.files)
-        return self._decode(pixels, range(count), {"damaged": {}, "hashes": [0.0] * count})
+        """Decode every picture into its row; returns the facts about them."""
+        return decode_files(self._paths(), pixels, self.spec, NOTHING, self.progress)
 
     def _decode_unread(self, pixels: np.ndarray, facts: Any) -> Any:
         """Decode those pictures that the system could not read before."""
-        return self._decode(pixels, list(map(int, facts["unread"])), facts)
+        return decode_files(self._paths(), pixels, self.spec, facts, self.progress)
 
-    def _decode(self, pixels: np.ndarray, rows: Sequence[int], known: Any) -> Any:
-        """Decode some pictures into their rows.
-
-        Args:
-            pixels: uint8 `(N, C, H, W)`.
-            rows: the numbers of the pictures.
-            known: the facts about the other pictures.
-
-        Returns:
-            The hash of the pixels of each picture in `hashes`, and the reasons why pictures failed,
-            by row: in `damaged` those about their contents, which are final, and in `unread` the
-            others.
-        """
-        damaged, unread, hashes = dict(known["damaged"]), {}, list(known["hashes"])
-
-        def decode(number: int) -> None:
-            row, spec = rows[number], self.spec
-            path = self.path / self.files[row].name
-            try:
-                picture = decode_picture(
-                    path, spec.shape, background=spec.background, crop=spec.cropped
-                )
-                pixels[row] = picture.pixels.numpy()
-                hashes[row] = hash_to_unit_interval(pixels[row].tobytes())
-            except UnreadPictureError as error:
-                unread[str(row)] = str(error)
-            except UsageError as error:
-                damaged[str(row)] = str(error)
-
-        map_in_threads(decode, len(rows), self.progress)
-        facts = {"damaged": damaged, "unread": unread, "hashes": hashes}
-        return Unfinished(facts) if unread else facts
-
-
-def map_in_threads(work: Callable[[int], None], count: int, progress: Progress) -> None:
-    """Call `work` with each number below `count`, in as many threads as there are processors."""
-    with decoders_silenced(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        try:
-            for done, _ in enumerate(pool.map(work, range(count)), 1):
-                progress(done, count)
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def derive_size(paths: Sequence[Path]) -> tuple[int, int]:
-    """A size in pixels and a number of channels that suit some pictures.
-
-    They are chosen from the headers of at most 256 pictures. The size is the largest of 16, 28, 32
-    and 64 that half of them can fill. If all have the same edge, and it is between 16 and 64, that
-    edge is the size. The channels are grey only if all pictures are grey.
-    """
-    step = max(1, len(paths) // MAX_HEADERS)
-    headers = [header for path in paths[::step] if (header := read_header(path))]
-    if not headers:
-        return SIZES[-1], 3
-    edges = [min(header.width, header.height) for header in headers]
-    channels = 1 if all(header.mode in GREY_MODES for header in headers) else 3
-    if len(set(edges)) == 1 and SIZES[0] <= edges[0] <= SIZES[-1]:
-        return edges[0], channels
-    filled = [size for size in SIZES if size <= median(edges)]
-    return filled[-1] if filled else SIZES[0], channels
+    def _paths(self) -> list[Path]:
+        return [self.path / file.name for file in self.files]

@@ -9,10 +9,12 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from vae_cli.data.decoding import decoders_silenced, open_picture, orientation_of
+from vae_cli.data.decoding import MAX_SIDE, decoders_silenced, open_picture, orientation_of
+from vae_cli.data.value_range import UNIT, Limits, OutsideRangeError, Values, scale_to_unit
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's mode for a number of channels
 GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
+BYTE_WHITE = 255
 HALF_RANGE = 127  # half of 0..255
 STRIP_VALUES = 2**20  # values of 16 bits and more that are converted together
 
@@ -24,10 +26,15 @@ class Picture:
     Attributes:
         pixels: uint8 `(C, H, W)`.
         border: median brightness of the picture's edge, 0 to 255, before any padding.
+        white: the value of white in the file: 255, 65535 for pictures of 16 bits, 1 for floats.
+        values: the smallest and the largest value in the file; None if it is partly transparent,
+            because the values of pixels that nobody sees mean nothing.
     """
 
     pixels: Tensor
     border: int
+    white: float
+    values: Values | None
 
     def looks_inverted(self, background: int) -> bool:
         """Whether the edge is closer to the opposite of a data set's background."""
@@ -41,36 +48,50 @@ def read_picture(
     background: int = 0,
     invert: bool = False,
     crop: bool = False,
+    limits: Limits | None = None,
 ) -> Picture:
     """Read a picture in one of the documented formats as an image of `(C, H, W)`.
 
-    The picture is rotated as its EXIF data say, placed on the background where it is transparent,
-    inverted if asked for, and converted to grey or RGB. Then the whole picture is fitted into the
-    shape, with the background around it; or, with `crop`, it fills the shape and is cut off equally
-    on both sides.
+    Its values are scaled so that the limits are black and white, and those beyond are cut off.
+    Without limits, its type of number says what is white. Then the picture is rotated as its EXIF
+    data say, placed on the background where it is transparent, inverted if asked for, and converted
+    to grey or RGB. At the end the whole picture is fitted into the shape, with the background
+    around it; or, with `crop`, it fills the shape and is cut off equally on both sides.
 
     Raises:
         UnreadPictureError: the file is missing or cannot be read now, or memory is full.
+        OutsideRangeError: without limits, a value is beyond black or white; or it is no number.
         UsageError: the file is empty, too large, damaged or not a picture.
     """
     with decoders_silenced():
-        return decode_picture(path, shape, background=background, invert=invert, crop=crop)
+        return decode_picture(
+            path, shape, background=background, invert=invert, crop=crop, limits=limits
+        )
 
 
 def decode_picture(
-    path: Path, shape: Sequence[int], *, background: int, invert: bool = False, crop: bool = False
+    path: Path,
+    shape: Sequence[int],
+    *,
+    background: int,
+    invert: bool = False,
+    crop: bool = False,
+    limits: Limits | None = None,
 ) -> Picture:
     """The same as `read_picture`, for many threads inside one `decoders_silenced()`."""
     channels, height, width = shape
     with open_picture(path, (2 * width, 2 * height)) as opened:
-        image = _upright(opened, background, invert).convert(MODES[channels])
+        values, scaled = _scale(opened, limits, path)
+        image = _upright(scaled, orientation_of(opened), background, invert)
+        image = image.convert(MODES[channels])
         fit = ImageOps.fit if crop else _fit_inside
         image = fit(image, (width, height), Image.Resampling.LANCZOS)
         canvas = Image.new(image.mode, (width, height), (background,) * channels)
         canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
         pixels = torch.from_numpy(np.array(canvas)).view(height, width, channels)
         grey = np.array(ImageOps.grayscale(image))
-    return Picture(pixels.permute(2, 0, 1).contiguous(), _border_brightness(grey))
+    border, white = _border_brightness(grey), _own_limits(opened.mode)[1]
+    return Picture(pixels.permute(2, 0, 1).contiguous(), border, white, values)
 
 
 def _fit_inside(image: Image.Image, size: tuple[int, int], method: Image.Resampling) -> Image.Image:
@@ -80,15 +101,77 @@ def _fit_inside(image: Image.Image, size: tuple[int, int], method: Image.Resampl
     return image.resize((max(1, width), max(1, height)), method)
 
 
-def _upright(image: Image.Image, background: int, invert: bool) -> Image.Image:
+def measure_values(path: Path) -> Values | None:
+    """The smallest and the largest value in a picture; None if it is partly transparent.
+
+    Raises:
+        UnreadPictureError: the file is missing or cannot be read now, or memory is full.
+        OutsideRangeError: a value is no finite number.
+        UsageError: the file is empty, too large, damaged or not a picture.
+    """
+    with open_picture(path, (MAX_SIDE, MAX_SIDE)) as image:
+        return _values_of(image, path)
+
+
+def _own_limits(mode: str) -> Limits:
+    """What black and white are in a picture of a mode."""
+    if mode == "F":
+        return UNIT
+    return (0, 65535) if mode.startswith("I") else (0, BYTE_WHITE)
+
+
+def _scale(
+    image: Image.Image, limits: Limits | None, path: Path
+) -> tuple[Values | None, Image.Image]:
+    """The values of a picture, and the picture with 8 bits a channel, in which they are scaled."""
+    values, own = _values_of(image, path), _own_limits(image.mode)
+    if _is_deep(image):
+        if values and not limits and not values.lie_in(own):
+            wrong = values.highest if values.highest > own[1] else values.lowest
+            raise OutsideRangeError(f"{path}: {wrong:.6g} is not in [0, {own[1]:g}]", values)
+        return values, _to_eight_bits(image, limits or own)
+    if limits is None or image.mode == "1":  # a bit is black or white in every range
+        return values, image
+    scaled = (255 * scale_to_unit(np.arange(256), limits)).round().astype(int).tolist()
+    colour = _to_colour(image)
+    colour = colour.point(scaled * len(colour.getbands()))
+    if image.has_transparency_data:
+        colour.putalpha(_alpha(image))
+    return values, colour
+
+
+def _values_of(image: Image.Image, path: Path) -> Values | None:
+    """The smallest and the largest value in a picture; None if it is partly transparent.
+
+    Raises:
+        OutsideRangeError: a value is no finite number.
+    """
+    if not _is_deep(image):
+        if image.has_transparency_data:
+            return None
+        bands = np.array(_to_colour(image).getextrema())
+        return Values(int(bands.min()), int(bands.max()))
+    strips = (np.asarray(image.crop(box)) for box in _strips(*image.size))
+    lowest, highest = zip(*((strip.min(), strip.max()) for strip in strips), strict=True)
+    values = Values(float(np.min(lowest)), float(np.max(highest)))
+    if not np.isfinite(values).all():
+        raise OutsideRangeError(f"{path}: {values.highest} is not a finite number", values)
+    return values
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Whether a picture has more than 8 bits a value; then it is grey."""
+    return image.mode.startswith(("I", "F"))
+
+
+def _upright(
+    image: Image.Image, orientation: Image.Transpose | None, background: int, invert: bool
+) -> Image.Image:
     """The picture as displayed, in mode L or RGB, on the background where it is transparent."""
-    orientation = orientation_of(image)
-    if image.mode.startswith(("I", "F")):
-        image = _to_eight_bits(image)
     if orientation is not None:
         image = image.transpose(orientation)
     alpha = _alpha(image) if image.has_transparency_data else None
-    colour = image.convert("L" if image.mode in {"1", "L", "LA"} else "RGB")
+    colour = _to_colour(image)
     if invert:
         colour = ImageOps.invert(colour)
     if alpha is None:
@@ -98,20 +181,24 @@ def _upright(image: Image.Image, background: int, invert: bool) -> Image.Image:
     return backdrop
 
 
+def _to_colour(image: Image.Image) -> Image.Image:
+    """A picture of 8 bits a channel in mode L or RGB, without its opacity."""
+    mode = "L" if image.mode in {"1", "L", "LA"} else "RGB"
+    return image if image.mode == mode else image.convert(mode)
+
+
 def _alpha(image: Image.Image) -> Image.Image:
     """The opacity of each pixel, without a copy of the colours if that is possible."""
     image = image if "A" in image.getbands() else image.convert("RGBA")
     return image.getchannel("A")
 
 
-def _to_eight_bits(image: Image.Image) -> Image.Image:
-    """Convert grey values of 16 or 32 bits, or floats in [0, 1], to 8 bits, strip by strip."""
-    top = 1.0 if image.mode == "F" else 65535.0
+def _to_eight_bits(image: Image.Image, limits: Limits) -> Image.Image:
+    """Convert grey values of 16 or 32 bits, or floats, to 8 bits, strip by strip."""
     grey = Image.new("L", image.size)
     for box in _strips(*image.size):
-        values = np.asarray(image.crop(box)).astype(np.float64) / top
-        scaled = (np.nan_to_num(values).clip(0, 1) * 255).round().astype(np.uint8)
-        grey.paste(Image.fromarray(scaled), box)
+        scaled = scale_to_unit(np.asarray(image.crop(box)), limits)
+        grey.paste(Image.fromarray((scaled * 255).round().astype(np.uint8)), box)
     return grey
 
 

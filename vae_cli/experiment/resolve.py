@@ -14,6 +14,7 @@ from vae_cli.config import (
     Config,
     DataConfig,
     DeviceName,
+    LikelihoodConfig,
     SaveInterval,
     parse_save_interval,
 )
@@ -24,6 +25,7 @@ from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress
 from vae_cli.data.digest import digest_splits
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.statistics import ColumnStatistics, column_statistics, require_learnable
+from vae_cli.data.value_range import format_limits
 from vae_cli.errors import UsageError
 from vae_cli.experiment.budget import require_affordable
 from vae_cli.experiment.choices import choose_model, require_enough_items
@@ -49,7 +51,7 @@ class Resolved:
 
     Attributes:
         config: all settings as they are written to disk, with an absolute path, and with the
-            network, the precision, the device, and the size of pictures that were chosen.
+            network, the precision, the device, and the size and range of pictures that were chosen.
         spec: what the items are.
         train: the training set, on the device.
         test: the items that are held out, on the device: the test set, or the validation set if
@@ -111,14 +113,14 @@ def resolve(
     """
     require_supported(config.training.precision, device)
     dataset = dataset or build_dataset(config.data, progress, flag="--data")
-    spec, known = dataset.spec, settle(config, dataset.spec)
-    weights = None if is_resumed else start_weights(known, spec.shape)
+    known = settle(config, dataset.spec)
+    weights = None if is_resumed else start_weights(known, dataset.spec.shape)
     train, test, held_out_name = take_parts(dataset, known.data)
+    spec = dataset.spec  # with the range, which may have been measured
+    known = dataclasses.replace(known, data=resolve_data(known.data, spec))
     require_enough_items(known.prior, len(train))
     digest, statistics = digest_splits(train, test), None
-    if known.likelihood.name == "binarized":
-        test = binarize(test)
-        train = binarize(train) if known.likelihood.binarization == "static" else train
+    train, test = binarized(known.likelihood, train, test)
     if not spec.is_image:
         statistics = measure_columns(train, spec)
         train, test = standardized(statistics, train, test)
@@ -177,6 +179,13 @@ def take_parts(dataset: Dataset, config: DataConfig) -> TakenParts:
     return TakenParts(*both, "validation")
 
 
+def binarized(config: LikelihoodConfig, train: Split, test: Split) -> tuple[Split, Split]:
+    """Both sets, black and white if the likelihood is; a training set that is drawn anew is not."""
+    if config.name != "binarized":
+        return train, test
+    return (binarize(train) if config.binarization == "static" else train), binarize(test)
+
+
 def settle(config: Config, spec: Spec) -> Config:
     """The settings with the choices that depend on what the items are, and not on their values.
 
@@ -225,9 +234,10 @@ def warn_of_constants(statistics: ColumnStatistics, columns: Sequence[str]) -> N
 
 
 def resolve_data(config: DataConfig, spec: Spec) -> DataConfig:
-    """The data settings with an absolute path, and with the size and channels of pictures."""
+    """The data settings with an absolute path, a range, and the size and channels of pictures."""
     source = find_source(config.name)
-    named = dataclasses.replace(config, name=source.absolute_name)
+    range_ = format_limits(spec.range) if spec.range else config.range
+    named = dataclasses.replace(config, name=source.absolute_name, range=range_)
     if source.kind is not SourceKind.FOLDER:
         return named
     channels, size, _ = spec.shape

@@ -15,8 +15,9 @@ import torch
 
 from vae_cli.build import build_dataset
 from vae_cli.config import Config, DataConfig, Variant, entries, read_config, to_dict
-from vae_cli.data.dataset import Dataset, LoadedDataset, Progress, ignore_progress
+from vae_cli.data.dataset import Dataset, Progress, ignore_progress
 from vae_cli.data.digest import digest_splits
+from vae_cli.data.loaded_dataset import LoadedDataset
 from vae_cli.device import resolve_device
 from vae_cli.errors import UsageError
 from vae_cli.experiment.resolve import resolve, settle, take_parts
@@ -94,8 +95,10 @@ def require_variants(
         require_run_name(variant.name)
         devices.append(resolve_device(variant.config.training.device))
         require_supported(variant.config.training.precision, devices[-1])
-        settled = settle(variant.config, data.open(variant.config.data, progress).spec)
-        require_same_run(Run(root / variant.name), settled, data)
+        run, dataset = Run(root / variant.name), data.open(variant.config.data, progress)
+        if run.exists:
+            dataset.train()  # after which a range that is measured is known
+        require_same_run(run, settle(variant.config, dataset.spec), data)
     return devices
 
 

@@ -209,7 +209,12 @@ def encode_upload(model: TrainedModel, content: bytes, invert: bool) -> dict[str
         path.write_bytes(content)
         try:
             picture = read_picture(
-                path, spec.shape, background=spec.background, invert=invert, crop=spec.cropped
+                path,
+                spec.shape,
+                background=spec.background,
+                invert=invert,
+                crop=spec.cropped,
+                limits=spec.range,
             )
         except UsageError as error:
             raise UsageError(str(error).replace(str(path), "The picture")) from error

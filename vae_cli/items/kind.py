@@ -8,8 +8,8 @@ from typing import Any, ClassVar, NamedTuple
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.data.arrays import read_arrays, require_valid_values
-from vae_cli.data.batches import to_unit_interval
+from vae_cli.data.array_values import require_valid_values
+from vae_cli.data.arrays import read_arrays, to_unit_images
 from vae_cli.data.catalogue import ARRAY_SUFFIXES
 from vae_cli.data.dataset import Spec, Split
 from vae_cli.files import require_file_or_folder
@@ -88,9 +88,11 @@ class ItemKind(ItemWriter):
         items = read_arrays(path)
         self.spec.require_shape(items.shape[1:], path)
         self.require_count(len(items), path)
-        require_valid_values(items, path)
-        names = [f"{path.name} {number}" for number in range(len(items))]
-        return NamedItems(names, to_unit_interval(items) if self.spec.is_image else items, [])
+        if self.spec.is_image:
+            items = to_unit_images(items, self.spec.range, path)
+        else:
+            require_valid_values(items, path)
+        return NamedItems([f"{path.name} {row}" for row in range(len(items))], items, [])
 
     @abstractmethod
     def require_count(self, count: int, path: Path) -> None:

@@ -13,13 +13,12 @@ from torch import Tensor
 from vae_cli.data.batches import to_unit_interval
 from vae_cli.data.catalogue import TABLE_SUFFIXES
 from vae_cli.data.dataset import Split
-from vae_cli.data.picture import Picture, read_picture
-from vae_cli.data.scan import explain_left_out, scan_pictures
 from vae_cli.errors import UsageError
-from vae_cli.files import Writable, is_folder
+from vae_cli.files import Writable
 from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
 from vae_cli.items.examples import take_examples
 from vae_cli.items.kind import ItemKind, NamedItems, Summary
+from vae_cli.items.picture_files import read_pictures
 from vae_cli.render.animation import append_reverse, write_animation
 from vae_cli.render.grid import (
     BARE,
@@ -51,45 +50,9 @@ class Pictures(ItemKind):
         """Read a picture, or all pictures of a folder; in a folder, some may be unreadable."""
         if path.suffix.lower() in TABLE_SUFFIXES:
             raise UsageError(f"{path}: {self.spec.name} is of images; give pictures")
-        if is_folder(path):
-            pictures, hints = self._read_folder(path, invert=invert)
-        else:
-            pictures, hints = {path.name: self._read_picture(path, invert=invert)}, []
-        background = self.spec.background
-        if not self.spec.cropped and any(p.looks_inverted(background) for p in pictures.values()):
-            hints.append(self._inversion_hint(path, inverted=invert))
+        pictures, hints = read_pictures(path, self.spec, self.require_count, invert=invert)
         pixels = torch.stack([picture.pixels for picture in pictures.values()])
         return NamedItems(list(pictures), to_unit_interval(pixels), hints)
-
-    def _read_picture(self, path: Path, *, invert: bool) -> Picture:
-        spec = self.spec
-        return read_picture(
-            path, spec.shape, background=spec.background, invert=invert, crop=spec.cropped
-        )
-
-    def _read_folder(self, folder: Path, *, invert: bool) -> tuple[dict[str, Picture], list[str]]:
-        """The pictures by their path relative to a folder, and hints about those left out."""
-        files, hints = scan_pictures(folder)
-        self.require_count(len(files), folder)
-        pictures: dict[str, Picture] = {}
-        reasons: list[str] = []
-        for file in files:
-            try:
-                pictures[file.name] = self._read_picture(folder / file.name, invert=invert)
-            except UsageError as error:
-                reasons.append(str(error))
-        if reasons:
-            first = f"the first: {reasons[0]}"
-            hints.append(explain_left_out(folder, len(files), reasons, first))
-        return pictures, hints
-
-    def _inversion_hint(self, path: Path, *, inverted: bool) -> str:
-        expected, given = ("dark", "light") if self.spec.background == 0 else ("light", "dark")
-        when, remedy = ("once inverted, ", "leave out") if inverted else ("", "try")
-        return (
-            f"{path.name}: {when}the background is {given}, but that of {self.spec.name} is "
-            f"{expected}: {remedy} --invert"
-        )
 
     def require_count(self, count: int, path: Path) -> None:
         """Check that so many pictures fit into one grid."""

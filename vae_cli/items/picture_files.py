@@ -1,0 +1,98 @@
+"""Reading pictures for a trained model, and hints about those that look unlike its training set."""
+
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from vae_cli.data.dataset import Spec
+from vae_cli.data.picture import BYTE_WHITE, Picture, read_picture
+from vae_cli.data.scan import explain_left_out, scan_pictures
+from vae_cli.data.value_range import explain_darkness, explain_outside, join_values
+from vae_cli.errors import UsageError
+from vae_cli.files import is_folder
+
+
+class NamedPictures(NamedTuple):
+    """Pictures by their names, and hints for the user."""
+
+    pictures: dict[str, Picture]
+    hints: list[str]
+
+
+def read_pictures(
+    path: Path, spec: Spec, require_count: Callable[[int, Path], None], *, invert: bool
+) -> NamedPictures:
+    """Read a picture, or all pictures of a folder, of which some may be unreadable.
+
+    Args:
+        path: of the picture or the folder.
+        spec: what the model's items are.
+        require_count: refuses a folder of too many pictures.
+        invert: whether dark and light are exchanged.
+
+    Raises:
+        UsageError: the picture cannot be read, or none of the folder can.
+    """
+    if is_folder(path):
+        pictures, hints = _read_folder(path, spec, require_count, invert=invert)
+    else:
+        pictures, hints = {path.name: _read(path, spec, invert=invert)}, []
+    hints += find_range_hints(path, spec, pictures.values())
+    if not spec.cropped and any(p.looks_inverted(spec.background) for p in pictures.values()):
+        hints.append(explain_inversion(path, spec, inverted=invert))
+    return NamedPictures(pictures, hints)
+
+
+def _read(path: Path, spec: Spec, *, invert: bool) -> Picture:
+    return read_picture(
+        path,
+        spec.shape,
+        background=spec.background,
+        invert=invert,
+        crop=spec.cropped,
+        limits=spec.range,
+    )
+
+
+def _read_folder(
+    folder: Path, spec: Spec, require_count: Callable[[int, Path], None], *, invert: bool
+) -> NamedPictures:
+    """The pictures by their path relative to a folder, and hints about those left out."""
+    files, hints = scan_pictures(folder)
+    require_count(len(files), folder)
+    pictures: dict[str, Picture] = {}
+    reasons: list[str] = []
+    for file in files:
+        try:
+            pictures[file.name] = _read(folder / file.name, spec, invert=invert)
+        except UsageError as error:
+            reasons.append(str(error))
+    if reasons:
+        first = f"the first: {reasons[0]}"
+        hints.append(explain_left_out(folder, len(files), reasons, first))
+    return NamedPictures(pictures, hints)
+
+
+def find_range_hints(path: Path, spec: Spec, pictures: Collection[Picture]) -> list[str]:
+    """Hints about values that are cut off, or that are far below white."""
+    values = [picture.values for picture in pictures if picture.values]
+    white = max((picture.white for picture in pictures), default=BYTE_WHITE)
+    hints = []
+    if spec.range:
+        white = spec.range[1]
+        outside = sum(not one.lie_in(spec.range) for one in values)
+        hints += [explain_outside(outside, len(values), spec.range, path.name)] if outside else []
+    is_known = bool(values) and (spec.range is not None or white != BYTE_WHITE)
+    if is_known and (darkness := explain_darkness(join_values(values), white)):
+        hints.append(f"{path.name}: {darkness}")
+    return hints
+
+
+def explain_inversion(path: Path, spec: Spec, *, inverted: bool) -> str:
+    """A hint that a picture looks like a negative of the training set."""
+    expected, given = ("dark", "light") if spec.background == 0 else ("light", "dark")
+    when, remedy = ("once inverted, ", "leave out") if inverted else ("", "try")
+    return (
+        f"{path.name}: {when}the background is {given}, but that of {spec.name} is {expected}: "
+        f"{remedy} --invert"
+    )
