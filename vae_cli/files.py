@@ -15,9 +15,7 @@ from typing import BinaryIO, final
 from vae_cli.errors import UsageError, VAEError
 
 TEMPORARY_FILE_SUFFIX = ".vae-tmp"
-_LEFT_OF_NAME = (
-    16  # characters in a temporary name, so that it is never longer than the name may be
-)
+_LEFT_OF_NAME = 16  # characters that a temporary name has of it, so that it is not too long
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes such a cell
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from support import Refused, Use
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.cli.app import main
+from vae_cli.errors import UsageError
 
 ON_TABLES = {  # what each writes without -o
     "sample": "sample.csv",
@@ -231,3 +233,48 @@ def test_a_table_on_a_terminal_cannot_control_it(
         assert ("\x1b" in text) != is_terminal
         assert text.splitlines()[0] == "x,y"
         assert text.splitlines()[-1] == "c,d"
+
+
+# ------------------------------------------------------------------ from Python
+
+
+def test_an_embedding_takes_the_place_of_any_file_but_data_and_files_of_a_run(
+    own_wine: Path,
+) -> None:
+    from vae_cli import load
+    from vae_cli.api.embeddings import embed, write_embedding
+    from vae_cli.data.catalogue import open_dataset_for
+    from vae_cli.data.dataset import ignore_progress
+
+    shutil.copy("wine.csv", "other.csv")
+    model = load("wine")
+    other = embed(model, open_dataset_for(model.spec, "other.csv", ignore_progress))
+    Path("mine.csv").write_bytes(MINE)
+    for name in ("wine.csv", "other.csv", "runs/wine/metrics.csv"):
+        before = Path(name).read_bytes()
+        with pytest.raises(UsageError, match=f"{name} would overwrite .*: choose another path"):
+            write_embedding(other, Path(name))
+        assert Path(name).read_bytes() == before
+    write_embedding(other, Path("mine.csv"))
+    assert Path("mine.csv").read_bytes() != MINE
+    assert main(["embed", "--run", "wine", "-o", "mine.csv", "-q"]) == 0, "vae wrote it"
+
+
+# ------------------------------------------------- data in the current folder
+
+
+def test_pictures_of_the_current_folder_are_data_and_outputs_are_not(
+    use: Use, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos").mkdir()
+    monkeypatch.chdir(tmp_path / "photos")
+    noise = np.random.default_rng(0).integers(0, 256, (40, 16, 16), dtype=np.uint8)
+    for number, pixels in enumerate(noise):
+        Image.fromarray(pixels).save(f"{number}.png")
+    use("train", "--data", ".", "--epochs", 1, "--model", "mlp", "--name", "own")
+    for words in (["sample"], ["traverse"], ["sample", "-o", "a/b.jpg"], ["data", "."]):
+        assert "would lie among the pictures of" in refused(*words)
+    assert use("sample", "-o", "../sample.png").out == "../sample.png\n"
+    assert use("sample", "-o", "runs/own/more.png").out == "runs/own/more.png\n"
+    use("embed", "-o", "z.npz")
+    use("train", "--resume", "own", "--epochs", 2)  # the data are the same

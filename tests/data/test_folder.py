@@ -16,6 +16,7 @@ from vae_cli.data import folder_decoding
 from vae_cli.data.dataset import PictureRules, Spec, Split, ignore_progress
 from vae_cli.data.folder import PictureFolder
 from vae_cli.data.held_out import count_copies, hash_to_unit_interval
+from vae_cli.data.scan import scan_pictures
 from vae_cli.data.value_range import Range
 from vae_cli.errors import UsageError
 
@@ -61,6 +62,17 @@ def test_pictures_are_found_in_all_sub_folders_except_hidden_ones(tmp_path: Path
         assert [dataset.spec.classes[label] for label in part.labels] == [n[0] for n in names]
     found = sorted(dataset.names(train) + dataset.names(test))
     assert found == [f"{name}/{n:03}.png" for name in ("a", "a/b/c", "d") for n in range(3)]
+
+
+def test_the_folders_of_runs_are_no_data(tmp_path: Path) -> None:
+    """In the current folder as data, the previews of a run would otherwise be pictures."""
+    for name in ("a", "b", "runs/x", "runs/x/more", "runs/y"):
+        make_pictures(tmp_path / name, 1)
+    (tmp_path / "runs/x/last.safetensors").touch()
+    names = [file.name for file in scan_pictures(tmp_path).files]
+    assert names == ["a/000.png", "b/000.png", "runs/y/000.png"]
+    assert len(scan_pictures(tmp_path, version=1).files) == 5, "earlier runs keep their pictures"
+    assert len(scan_pictures(tmp_path / "runs/x").files) == 2, "one that is named is data"
 
 
 def test_sub_folders_are_no_classes_if_a_picture_is_beside_them(tmp_path: Path) -> None:

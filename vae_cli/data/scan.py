@@ -31,6 +31,7 @@ OTHER_SUFFIXES = (  # of pictures that are never read
     *(".svg", ".psd", ".xcf", ".tga", ".ico", ".jxl", ".exr", ".hdr", ".dcm", ".pdf", ".eps"),
     *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"),
 )
+CHECKPOINTS = {"best.safetensors", "last.safetensors"}  # in the folder of a run
 MAX_NAMED = 5  # paths in one message
 
 
@@ -84,7 +85,7 @@ def scan_pictures(folder: Path, version: int = 2) -> Scan:
     files: list[PictureFile] = []
     failures: list[OSError] = []
     others: Counter[str] = Counter()
-    for path in _find_files(folder, failures, follow_links=version > 1):
+    for path in _find_files(folder, failures, version):
         suffix = path.suffix.lower()
         if suffix in suffixes:
             try:
@@ -107,9 +108,11 @@ def scan_pictures(folder: Path, version: int = 2) -> Scan:
     return Scan(_with_parts(ordered, version), found)
 
 
-def _find_files(folder: Path, failures: list[OSError], *, follow_links: bool) -> Iterator[Path]:
+def _find_files(folder: Path, failures: list[OSError], version: int) -> Iterator[Path]:
     """All files in a folder and its sub-folders, without hidden ones.
 
+    The folder of a run is left out: where the data are the current folder, the pictures that a
+    training writes would otherwise be data of the next.
     Linked folders come after all others, so that a picture in the folder itself has no second
     name. No folder is read twice, so that a link to a folder above it ends.
     """
@@ -122,7 +125,10 @@ def _find_files(folder: Path, failures: list[OSError], *, follow_links: bool) ->
         for top, folders, names in os.walk(start, onerror=failures.append):
             here = Path(top)
             shown = [here / name for name in sorted(folders) if not name.startswith(".")]
-            if follow_links:
+            if version > 1 and here != folder and not CHECKPOINTS.isdisjoint(names):
+                folders.clear()
+                continue
+            if version > 1:
                 waiting += [path for path in shown if path.is_symlink()]
             failures += [error for name in names if (error := _explain_link(here / name))]
             folders[:] = [p.name for p in shown if not (p.is_symlink() or _is_known(p, seen))]

@@ -65,6 +65,7 @@ class Table(Dataset):
             if like
             else functools.partial(choose_for_training, rules)
         )
+        self.path = path
         contents = read_table(path, choose, progress)
         self.hashes = hash_keys(row.tobytes() for row in contents.rows.numpy())
         self.parts = divide(self.hashes, test_fraction, path.stem)

@@ -76,20 +76,23 @@ def explain_refusal(path: Path, sources: Mapping[str, str]) -> str:
             read`.
     """
     target = Path(os.path.realpath(path))
-    for source, what in sources.items():
-        if reason := _explain_source(target, source, what):
-            return reason
     run = next((run for run in map(Run, target.parents) if is_marked(run)), None)
+    for source, what in sources.items():
+        if reason := _explain_source(target, source, what, run):
+            return reason
     is_taken = any(fnmatchcase(target.name, own) for own in FILES)
     if run and (is_taken or (exists(target) and not is_own(target))):
         return f"would overwrite what is in the folder of run {run.name}"
     return ""
 
 
-def _explain_source(target: Path, source: str, what: str) -> str:
+def _explain_source(target: Path, source: str, what: str, run: Run | None) -> str:
     if not is_folder(source):
         return f"would overwrite {what}" if is_same_file(target, source) else ""
-    if any(is_same_file(parent, source) for parent in target.parents):
+    around = list(target.parents)
+    if run:  # a folder of data around a run has no pictures in it
+        around = around[: around.index(run.path) + 1]
+    if any(is_same_file(folder, source) for folder in around):
         if target.suffix.lower() in PICTURE_SUFFIXES:
             return f"would lie among the pictures of {source}"
         return f"would overwrite {what}" if exists(target) and not is_own(target) else ""
