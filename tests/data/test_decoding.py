@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, TgaImagePlugin, features
+from PIL import Image, ImageFile, PngImagePlugin, TgaImagePlugin, features
 
 from vae_cli.data import decoding, picture
 from vae_cli.data.dataset import ignore_progress
@@ -184,6 +184,17 @@ def test_a_format_that_is_not_documented_is_refused(tmp_path: Path, format_name:
     Image.new("RGB", (16, 16)).save(tmp_path / "a.png", format_name)
     with pytest.raises(UsageError, match=r"a\.png is not a picture of a known format"):
         read_picture(tmp_path / "a.png", GREY)
+
+
+def test_a_png_may_have_a_large_profile_and_a_long_text(tmp_path: Path) -> None:
+    limit, noise = PngImagePlugin.MAX_TEXT_CHUNK, np.random.default_rng(0).bytes(3 * 2**20)
+    text = PngImagePlugin.PngInfo()
+    text.add_text("prompt", "x" * 3 * 2**20, zip=True)
+    text.add_itxt("workflow", "x" * 3 * 2**20, zip=True)
+    picture = Image.new("L", (16, 16), 99)
+    picture.save(tmp_path / "a.png", icc_profile=noise, pnginfo=text)
+    assert read_picture(tmp_path / "a.png", GREY).pixels.unique().tolist() == [99]
+    assert limit == PngImagePlugin.MAX_TEXT_CHUNK
 
 
 def test_pictures_of_other_formats_are_counted_with_what_would_open_them(

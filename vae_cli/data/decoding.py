@@ -17,7 +17,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import ExifTags, Image, UnidentifiedImageError, features
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError, features
 
 from vae_cli.errors import UsageError
 from vae_cli.files import open_file, read_file
@@ -31,6 +31,7 @@ FEATURES = {"avif": (".avif",), "jpg_2000": (".jp2", ".j2k")}  # that a Pillow m
 MAX_BYTES = 100 * 2**20  # of a picture file
 MAX_PIXELS = 100_000_000  # of a decoded picture: Pillow needs 400 MB for them in RGB
 MAX_SIDE = 1_000_000  # pixels; the filter that resizes a picture takes 48 bytes for each of them
+MAX_TEXT = 32 * 2**20  # bytes of a text or a colour profile in a PNG
 LARGE_BYTES = 16 * 2**20  # of a file, above which pictures are decoded one at a time
 LARGE_PIXELS = 16_000_000  # the same, of a decoded picture
 
@@ -159,16 +160,20 @@ def decoders_silenced() -> Iterator[None]:
     """Keep off the terminal what Pillow, its loggers and libtiff say about pictures.
 
     Pillow warns about sizes, which are checked here, and about repaired damage; libtiff writes to
-    file descriptor 2. Warning filters, loggers and that descriptor belong to the whole process, so
-    this is used around all threads and not inside one.
+    file descriptor 2. And Pillow takes a PNG for damaged if its colour profile, or a text such as
+    the prompt of a generator, has more than a mebibyte. Warning filters, loggers, that descriptor
+    and that limit belong to the whole process, so this is used around all threads and not inside
+    one.
     """
     logger = logging.getLogger("PIL")
     with _silence, warnings.catch_warnings(action="ignore"), _stderr_discarded():
-        level = logger.level
+        level, limit = logger.level, PngImagePlugin.MAX_TEXT_CHUNK
         logger.setLevel(logging.CRITICAL + 1)
+        PngImagePlugin.MAX_TEXT_CHUNK = max(limit, MAX_TEXT)
         try:
             yield
         finally:
+            PngImagePlugin.MAX_TEXT_CHUNK = limit
             logger.setLevel(level)
 
 
