@@ -238,6 +238,43 @@ def test_heic_is_read_if_pillow_heif_is_installed(
 # ---------------------------------------------------------------------- silence
 
 
+def rgb_tiff(pixels: np.ndarray, order: str) -> bytes:
+    """A TIFF without compression of `(H, W, 3)`, which Pillow writes for bytes only."""
+    height, width, channels = pixels.shape
+    kind = {"u": 1, "i": 2, "f": 3}[pixels.dtype.kind]
+    bits, places = 8 * pixels.itemsize, 8 + 2 + 10 * 12 + 4
+    entries = [
+        *((256, 1, width), (257, 1, height), (258, channels, places), (259, 1, 1), (262, 1, 2)),
+        *((273, 1, places + 12), (277, 1, channels), (278, 1, height), (279, 1, pixels.nbytes)),
+        (339, channels, places + 6),
+    ]
+    long = order + "I"
+    header = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(long, 8)
+    table = struct.pack(order + "H", len(entries))
+    for tag, count, value in entries:
+        form = "HHII" if count > 1 or tag in {273, 279} else "HHIHxx"
+        table += struct.pack(order + form, tag, 4 if tag in {273, 279} else 3, count, value)
+    facts = struct.pack(order + "6H", *[bits] * 3, *[kind] * 3)
+    data = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
+    return header + table + struct.pack(long, 0) + facts + data
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_that_pillow_cannot_open_is_named_as_what_it_is(tmp_path: Path, order: str) -> None:
+    pixels = np.random.default_rng(0).random((8, 8, 3))
+    path = tmp_path / "a.tif"
+    path.write_bytes(rgb_tiff((pixels * 255).astype("u1"), order))
+    expected = (pixels[..., 0] * 255).astype("u1").tolist()
+    assert read_picture(path, (3, 8, 8)).pixels[0].tolist() == expected, "the writer is right"
+    for kind, name in (("f4", "32-bit floats"), ("f8", "64-bit floats"), ("i4", "32-bit whole")):
+        path.write_bytes(rgb_tiff(pixels.astype(kind), order))
+        with pytest.raises(UsageError, match=f"a.tif is a TIFF of 3 channels of {name}"):
+            read_picture(path, (3, 8, 8))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(UsageError, match=r"a\.tif is (not a picture|damaged)"):
+        read_picture(path, (3, 8, 8))
+
+
 def make_noisy_tiff(path: Path) -> Path:
     """A picture at which libtiff writes lines to file descriptor 2."""
     pixels = np.random.default_rng(0).integers(0, 256, (40, 40), dtype=np.uint8)

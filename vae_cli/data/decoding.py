@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError, features
 
+from vae_cli.data.tiff import describe_tiff
 from vae_cli.errors import UsageError
 from vae_cli.files import open_file, read_file
 
@@ -208,6 +209,11 @@ def _explained(path: Path) -> Iterator[None]:
             f"{MAX_SIDE // 10**6} million on a side: make it smaller first"
         ) from error
     except UnidentifiedImageError as error:
+        if kind := describe_tiff(path):
+            raise UsageError(
+                f"{path} is {kind}, which Pillow cannot read: save it with 8 bits a channel, or "
+                "all pictures as one .npy"
+            ) from error
         raise UsageError(
             f"{path} is not a picture of a known format (PNG, JPEG, WebP, BMP, GIF, TIFF, PPM, "
             "PGM, AVIF, JPEG 2000, and HEIC with pillow-heif)"
