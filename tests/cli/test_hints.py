@@ -56,7 +56,13 @@ def test_one_step_is_singular(data: Path) -> None:
     assert "1 step is too few for Adam: try --epochs 500\n" in text
 
 
-@pytest.mark.parametrize("active", [0, 1, 5])
+def test_no_active_dimension_is_said_however_short_the_training(data: Path) -> None:
+    for epochs in (1, 71, 72):
+        text = summarize(resolve_table(data, epochs), 0)
+        assert text.count("0 of 20 latent dimensions are active: try a lower --beta or more") == 1
+
+
+@pytest.mark.parametrize("active", [1, 5])
 def test_few_steps_say_nothing_about_latent_dimensions(data: Path, active: int) -> None:
     assert "latent dimensions" not in summarize(resolve_table(data, 71), active)
     assert "latent dimensions" in summarize(resolve_table(data, 72), active)

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
 from vae_cli.experiment import run as experiment
+from vae_cli.experiment.failures import explain_full_memory
 from vae_cli.experiment.resolve import Resolved
-from vae_cli.experiment.run import explain_full_memory, train_run
+from vae_cli.experiment.run import train_run
 from vae_cli.model import Loss, NegativeELBO
 from vae_cli.runs import recorder
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint

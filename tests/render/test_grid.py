@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from vae_cli.errors import UsageError
-from vae_cli.render.grid import GAP_GREY, interleave, make_grid, write_picture
+from vae_cli.render.grid import GAP_GREY, interleave, lay_out, make_grid, write_picture
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -64,6 +64,16 @@ def test_labels_are_written_to_the_left_of_the_unchanged_grid() -> None:
 def test_a_grid_that_is_too_large_is_refused_before_memory_is_allocated() -> None:
     with pytest.raises(UsageError, match="fewer tiles"):
         make_grid(torch.zeros(1, 1, 1, 1).expand(1000, 1, 1000, 1000), columns=10, scale=1)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 300), (3, 2, 4000), (1, 300, 1), (1, 1, 8)])
+def test_the_grid_of_a_preview_is_not_too_large_whatever_the_shape_of_an_image(
+    shape: tuple[int, int, int],
+) -> None:
+    for count in (64, 1000):
+        width, height = lay_out((count, *shape), columns=8).size
+        assert width <= 8 * (max(840, shape[2]) + 420)
+        assert width * height < 100_000_000
 
 
 def test_each_original_is_followed_by_its_reconstruction() -> None:

@@ -60,6 +60,7 @@ class LoadedRun(ABC):
         train_items: the number of items that it was trained on.
         data_digest: SHA-256 of the items that it was trained and tested on; empty if not known.
         weights_digest: SHA-256 of the weights.
+        diverged: the epoch in which the training ended, because its loss was not finite; 0 if none.
         name: of its run.
         folder: of its run.
         source: of the latents of samples; None is the prior.
@@ -74,6 +75,7 @@ class LoadedRun(ABC):
     train_items: int
     data_digest: str
     weights_digest: str
+    diverged: int
     name: str
     folder: Path
     source: Prior | None = None

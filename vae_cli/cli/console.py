@@ -1,6 +1,7 @@
 """The console. Results go to stdout, and everything about them to stderr."""
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -67,6 +68,15 @@ def line_starts(text: str, width: int) -> list[int]:
         if word.start() > starts[-1] and cell_len(text[starts[-1] : word.end()]) > width:
             starts.append(word.start())
     return starts[1:]
+
+
+def with_finite_numbers(value: Any) -> Any:
+    """The same value for JSON, with None in place of numbers that are infinite or not a number."""
+    if isinstance(value, Mapping):
+        return {key: with_finite_numbers(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [with_finite_numbers(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class LastingConsole(Console):
@@ -206,11 +216,13 @@ class Terminal:
             self.out.print(Text("\n").join(as_text(line.rstrip()) for line in lines))
 
     def json(self, value: Any) -> None:
-        """One JSON document; it is printed even with `--quiet`."""
+        """One JSON document; it is printed even with `--quiet`.
+
+        JSON has no number that is infinite or not a number: such a one is null.
+        """
         self.print_remarks()
-        Console(highlight=False, soft_wrap=True).print(
-            Text(json.dumps(value, indent=2, allow_nan=False))
-        )
+        text = json.dumps(with_finite_numbers(value), indent=2, allow_nan=False)
+        Console(highlight=False, soft_wrap=True).print(Text(text))
 
 
 def warnings_shown_once() -> Callable[..., None]:

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.dims import active_dims
 from vae_cli.cli.outputs import Request
+from vae_cli.cli.training_view import COLLAPSE_PAGE
 from vae_cli.data.catalogue import find_source
 from vae_cli.runs.outputs import data_of, describe_data
 
@@ -70,7 +72,25 @@ def open_run(
         output.check(describe_data(model.settings.data.name, run.name))
     choice = f"newest of {len(finished_runs())}; " if selector is None else ""
     terminal.remark(f"run {run.path}: {choice}{describe_run(model)}; {describe_device(device)}")
+    for trouble in find_troubles(model):
+        terminal.remark(trouble, "yellow")
     return model
+
+
+def find_troubles(model: "TrainedModel") -> list[str]:
+    """What makes the weights of a run a bad choice, one sentence each."""
+    troubles = []
+    if model.diverged:
+        troubles.append(
+            f"the training of {model.name} ended in epoch {model.diverged}, because its loss was "
+            f"not finite; these are the weights of epoch {model.epoch}"
+        )
+    if not active_dims(model.kl_by_dim):
+        troubles.append(
+            f"0 of {model.model.latent_dim} latent dimensions are active, so that items hardly "
+            f"differ; see {COLLAPSE_PAGE}"
+        )
+    return troubles
 
 
 def describe_run(model: "TrainedModel") -> str:

@@ -19,6 +19,7 @@ from rich.text import Text
 from vae_cli.cli.console import Terminal, as_text
 
 if TYPE_CHECKING:
+    from vae_cli.experiment.mean_item import Errors
     from vae_cli.experiment.resolve import Resolved
     from vae_cli.runs.directory import Run
     from vae_cli.runs.facts import Row
@@ -93,7 +94,7 @@ class TrainingView:
         cells = (*(f"{value:.3f}" for value in figures), active, f"{report.seconds:.2f}")
         self._print_row(str(report.epoch), cells)
 
-    def summarize(self, run: "Run", rows: "list[Row]") -> None:
+    def summarize(self, run: "Run", rows: "list[Row]", errors: "Errors | None" = None) -> None:
         """Print the best result, the files, and what to try next."""
         from vae_cli.data.batches import steps_per_epoch
 
@@ -107,12 +108,21 @@ class TrainingView:
             self.terminal.advice(f"{few} for Adam: try --epochs {more}")
         part, by_elbo = self.resolved.held_out_name, training.best == "elbo"
         figure, sign = (f"{part}_elbo", -1) if by_elbo else (f"{part}_loss", 1)
-        best = min(rows, key=lambda row: sign * row[figure])
-        title = f"{part} {'ELBO' if by_elbo else 'loss'}"
-        self.terminal.note(f"best {title} {best[figure]:.3f}, epoch {best['epoch']}")
-        if total >= ENOUGH_STEPS:
-            self._comment_on_latents(int(best["active_dims"]), config.model.latent_dim)
-        for path in run.previews(self.kind.suffix):
+        finite = [row for row in rows if math.isfinite(row[figure])]
+        best = min(finite, key=lambda row: sign * row[figure], default=rows[-1])
+        if finite:  # if not, a warning has said so
+            title = f"{part} {'ELBO' if by_elbo else 'loss'}"
+            self.terminal.note(f"best {title} {best[figure]:.3f}, epoch {best['epoch']}")
+        active = int(best["active_dims"])
+        if total >= ENOUGH_STEPS or active == 0:
+            self._comment_on_latents(active, config.model.latent_dim)
+        if active and errors and errors.is_worse:
+            self.terminal.advice(
+                "reconstructions are worse than the mean item: their squared error is "
+                f"{errors.reconstruction:.3f}, and that of the mean item {errors.mean_item:.3f}: "
+                "try a lower --learning-rate or more --epochs"
+            )
+        for path in () if run.no_previews.is_file() else run.previews(self.kind.suffix):
             self.terminal.result(path)
         for command in ("reconstruct", "sample", "traverse --dim all"):
             self.terminal.note(f"try: vae {command} --run {run.name}")

@@ -1,14 +1,16 @@
-"""Mean and standard deviation of the columns of a table."""
+"""Mean and standard deviation of the columns of a table, and the rows that are far from them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
 
 CHUNK_ROWS = 65_536
+FAR = 100.0  # standard deviations; a row that is further away alone decides the loss of its set
 
 
 class ColumnStatistics(NamedTuple):
@@ -21,6 +23,29 @@ class ColumnStatistics(NamedTuple):
 
     mean: Tensor
     std: Tensor
+
+
+class Outlier(NamedTuple):
+    """The row of a set that is the furthest from the mean, in standard deviations of a column.
+
+    Attributes:
+        name: of the row.
+        column: in which it is the furthest.
+        deviations: how far.
+        others: how many other rows of the set are far away as well.
+    """
+
+    name: str
+    column: str
+    deviations: float
+    others: int
+
+    def __str__(self) -> str:
+        size = self.deviations
+        far = f"{size:,.0f}" if size < 1e9 else f"{size:.0e}"  # noqa: PLR2004
+        more = f" (and {self.others:,} more are far away)" if self.others else ""
+        column = self.column.removeprefix("column ")  # those without a name are called "column 1"
+        return f"row {self.name} is {far} deviations from the mean in column {column}{more}"
 
 
 def column_statistics(items: Tensor, rows: Tensor) -> ColumnStatistics:
@@ -73,3 +98,36 @@ def require_learnable(
                 f"column {columns[place]} of {name}: its values differ by less than float64 can "
                 f"square: {remedy}"
             )
+
+
+def find_outlier(
+    statistics: ColumnStatistics,
+    split: Split,
+    columns: Sequence[str],
+    names: Callable[[Split], Sequence[str]],
+) -> Outlier | None:
+    """The row of a set that is the furthest away, if it is far away.
+
+    Columns that never change in the training set are not learned, and do not count.
+
+    Args:
+        statistics: of the columns over the training set.
+        split: the set.
+        columns: their names.
+        names: gives the names of the rows of a set.
+    """
+    learned = statistics.std > 0
+    divisor = torch.where(learned, statistics.std, 1.0)
+    furthest, count = (0.0, 0, 0), 0  # the distance, and its place and column
+    for start, rows in enumerate(split.rows.split(CHUNK_ROWS)):
+        distances = (split.items[rows].double() - statistics.mean).abs() / divisor
+        by_row, worst = (distances * learned).max(1)
+        count += int((by_row > FAR).sum())
+        place = int(by_row.argmax())
+        found = float(by_row[place]), start * CHUNK_ROWS + place, int(worst[place])
+        furthest = max(furthest, found)
+    if not count:
+        return None
+    distance, place, column = furthest
+    (name,) = names(split.take(torch.tensor([place])))
+    return Outlier(name, columns[column], distance, count - 1)

@@ -211,7 +211,10 @@ def write_table(path: Writable, columns: Sequence[str], rows: ArrayLike) -> None
 
 def significant_digits(column: np.ndarray) -> int:
     """How many digits tell the values of a column apart: 7, or more if its mean is large."""
-    largest, spread = float(np.abs(column).max()), float(np.ptp(column))
+    column = column[np.isfinite(column)]
+    largest, spread = (
+        (float(np.abs(column).max()), float(np.ptp(column))) if len(column) else (0, 0)
+    )
     if spread == 0:
         return CONSTANT_DIGITS
     return min(FLOAT32_DIGITS + int(math.log10(max(largest / spread, 1))), FLOAT64_DIGITS)

@@ -6,22 +6,20 @@ from vae_cli.experiment.resolve import Resolved
 from vae_cli.items.choice import kind_of
 from vae_cli.latent.reconstruction import reconstruct
 from vae_cli.latent.sampling import sample
-from vae_cli.runs.recorder import RunRecorder
+from vae_cli.model import LatentModel
+from vae_cli.runs.directory import Run
 
 COLUMNS = 8  # tiles per row
 
 
-def write_previews(recorder: RunRecorder, resolved: Resolved) -> None:
-    """Write the previews with the best weights, which replace the last ones in the state.
+def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
+    """Write the previews of a run with its best weights, which are in a model in evaluation mode.
 
     Raises:
         VAEError: a file cannot be written.
     """
-    kind, model = kind_of(resolved.spec), recorder.state.model
-    model.load_state_dict(recorder.best_weights())
-    model.eval()
-    recorder.find_place()
-    reconstructions, samples = recorder.run.previews(kind.suffix)
+    kind = kind_of(resolved.spec)
+    reconstructions, samples = run.previews(kind.suffix)
     test = resolved.test
     originals = test.network_input(test.rows[: kind.preview_items])
     decoded = reconstruct(model, originals).items

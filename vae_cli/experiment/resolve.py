@@ -24,7 +24,13 @@ from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
 from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress, move_splits
 from vae_cli.data.digest import digest_splits
 from vae_cli.data.held_out import divide_for_validation
-from vae_cli.data.statistics import ColumnStatistics, column_statistics, require_learnable
+from vae_cli.data.statistics import (
+    ColumnStatistics,
+    Outlier,
+    column_statistics,
+    find_outlier,
+    require_learnable,
+)
 from vae_cli.data.value_range import format_limits
 from vae_cli.errors import UsageError
 from vae_cli.experiment.budget import require_affordable
@@ -58,6 +64,7 @@ class Resolved:
             there is one.
         statistics: of the columns of a table over the training set; None for images.
         held_out_name: what the items that are held out are called in tables and files.
+        outlier: the row of a table's training set that is the furthest away, if it is far away.
         data_digest: SHA-256 of the items and labels of both sets.
         device: the device to train on.
         precision: of the matrix products.
@@ -71,6 +78,7 @@ class Resolved:
     test: Split
     held_out_name: HeldOutName
     statistics: ColumnStatistics | None
+    outlier: Outlier | None
     data_digest: str
     device: torch.device
     precision: Precision
@@ -119,11 +127,10 @@ def resolve(
     spec = dataset.spec  # with the range, which may have been measured
     known = dataclasses.replace(known, data=resolve_data(known.data, spec))
     require_enough_items(known.prior, len(train))
-    digest, statistics = digest_splits(train, test), None
+    digest, statistics, outlier = digest_splits(train, test), None, None
     train, test = binarized(known.likelihood, train, test)
     if not spec.is_image:
-        statistics = measure_columns(train, spec)
-        train, test = standardized(statistics, train, test)
+        statistics, outlier, train, test = prepare_rows(dataset, train, test)
     train, test = move_splits(train, test, device)
 
     def measure_bfloat16() -> bool:
@@ -145,6 +152,7 @@ def resolve(
         test,
         held_out_name,
         statistics,
+        outlier,
         digest,
         device,
         precision,
@@ -199,6 +207,19 @@ def settle(config: Config, spec: Spec) -> Config:
     return known
 
 
+def prepare_rows(
+    dataset: Dataset, train: Split, test: Split
+) -> tuple[ColumnStatistics, Outlier | None, Split, Split]:
+    """What `Resolved` knows about a table, and both sets, whose rows are then standardized.
+
+    Raises:
+        UsageError: a column cannot be standardized.
+    """
+    statistics = measure_columns(train, dataset.spec)
+    outlier = find_outliers(statistics, train, test, dataset)
+    return statistics, outlier, *standardized(statistics, train, test)
+
+
 def measure_columns(train: Split, spec: Spec) -> ColumnStatistics:
     """The statistics of the columns of a table; a warning names those that never change.
 
@@ -231,6 +252,26 @@ def warn_of_constants(statistics: ColumnStatistics, columns: Sequence[str]) -> N
         warnings.warn(
             f"these columns never change and are left out of the loss: {names}{more}", stacklevel=2
         )
+
+
+def find_outliers(
+    statistics: ColumnStatistics, train: Split, test: Split, dataset: Dataset
+) -> Outlier | None:
+    """The furthest row of the training set, if it is far away; warns about one that is held out.
+
+    A single row that is far away decides the loss of the rows that are held out.
+    """
+    found, held_out = (
+        find_outlier(statistics, part, dataset.spec.columns, dataset.names)
+        for part in (train, test)
+    )
+    if held_out:
+        warnings.warn(
+            f"of the rows that are held out, {held_out}: their loss is mostly that of this row; "
+            "correct it, or leave it out",
+            stacklevel=2,
+        )
+    return found
 
 
 def resolve_data(config: DataConfig, spec: Spec) -> DataConfig:

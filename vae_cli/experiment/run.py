@@ -1,18 +1,20 @@
 """Train one run, and leave everything in its directory."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+import math
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import NamedTuple
-
-import torch
 
 from vae_cli.build import build_objective, build_schedule, build_warmup
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Progress, ignore_progress
-from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, is_memory_full
+from vae_cli.errors import InterruptedRunError, VAEError
+from vae_cli.experiment.failures import explained_failures
+from vae_cli.experiment.mean_item import Errors, compare_with_mean
 from vae_cli.experiment.preview import write_previews
 from vae_cli.experiment.resolve import Resolved
-from vae_cli.files import remove_leftovers
+from vae_cli.files import remove_leftovers, write_bytes
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Row
 from vae_cli.runs.loading import SavedState, require_unchanged
@@ -29,10 +31,12 @@ class FinishedRun(NamedTuple):
     Attributes:
         run: its directory.
         rows: the rows of `metrics.csv`, including those from before a resume.
+        errors: of its reconstructions, and of the mean item; None if they cannot be computed.
     """
 
     run: Run
     rows: list[Row]
+    errors: Errors | None
 
 
 def ignore_report(report: EpochReport) -> None:
@@ -70,7 +74,7 @@ def train_run(
     Raises:
         InterruptedRunError: there was a signal; the state was saved first.
         UsageError: another process is training the run, or its data have changed.
-        NonFiniteLossError: the loss is not finite; the last finite checkpoints remain.
+        NonFiniteLossError: the training loss is not finite; the best checkpoint so far remains.
         VAEError: memory is full, a file cannot be written, or the checkpoint does not fit.
     """
     with ExitStack() as locks:
@@ -112,13 +116,12 @@ def _train_locked(
         recorder.record_epoch(epoch)
         report(epoch)
 
-    with explained_failures(recorder, resolved.device):
+    with explained_failures(recorder, resolved):
         fit_resolved(state, resolved, record_and_report, save_or_stop, recorder.is_patience_over)
-    recorder.save()
-    write_previews(recorder, resolved)
+    errors = finish(recorder, resolved)
     if signal := stopped():
         raise InterruptedRunError(f"stopped, but run {recorder.run.name} is finished", signal)
-    return FinishedRun(recorder.run, recorder.rows)
+    return FinishedRun(recorder.run, recorder.rows, errors)
 
 
 def make_recorder(run: Run, resolved: Resolved, state: TrainState, locks: ExitStack) -> RunRecorder:
@@ -162,25 +165,34 @@ def fit_resolved(
     )
 
 
-@contextmanager
-def explained_failures(recorder: RunRecorder, device: torch.device) -> Iterator[None]:
-    """Save the best weights if training fails, and say what to do if memory is full."""
+def finish(recorder: RunRecorder, resolved: Resolved) -> Errors | None:
+    """Save a run after its last epoch, take its best weights, and draw its previews.
+
+    The run is finished even if they cannot be drawn.
+
+    Returns:
+        The errors of the best weights; None if there are no previews either.
+
+    Raises:
+        VAEError: a file cannot be written.
+    """
+    recorder.save()
+    if math.isinf(recorder.best_loss):
+        warnings.warn(
+            f"the {resolved.held_out_name} loss is not finite after any epoch: the weights of the "
+            f"last, epoch {recorder.best_epoch}, are kept",
+            stacklevel=2,
+        )
+    model = recorder.state.model
+    model.load_state_dict(recorder.best_weights())
+    model.eval()
+    recorder.find_place()
     try:
-        yield
-    except NonFiniteLossError:
-        recorder.save_best()  # the current state is of no use any more
-        raise
-    except (MemoryError, RuntimeError) as error:  # torch's OutOfMemoryError is a RuntimeError
-        if not (isinstance(error, torch.OutOfMemoryError) or is_memory_full(error)):
-            raise
-        raise VAEError(explain_full_memory(recorder.config.training.batch_size, device)) from error
-
-
-def explain_full_memory(batch_size: int, device: torch.device) -> str:
-    """What to try if memory is full."""
-    if batch_size == 1:
-        return f"out of memory on {device.type} with one image a step: try a smaller --hidden"
-    return (
-        f"out of memory on {device.type} at --batch-size {batch_size}: "
-        f"try --batch-size {batch_size // 2}"
-    )
+        errors = compare_with_mean(model, resolved)
+        write_previews(model, recorder.run, resolved)
+    except Exception as error:
+        reason = str(error) if isinstance(error, VAEError) else f"{type(error).__name__}: {error}"
+        write_bytes(recorder.run.no_previews, f"{reason}\n".encode())
+        warnings.warn(f"the run is finished, but it has no previews: {reason}", stacklevel=2)
+        return None
+    return errors

@@ -14,6 +14,7 @@ from vae_cli.render.captions import NO_CAPTIONS, Captions, add_captions, have_ro
 
 MAX_GRID_PIXELS = 200_000_000
 TILE_HEIGHT, MIN_LONGER_SIDE = 84, 420  # pixels: of a tile, and of a whole grid
+MAX_TILE_WIDTH = 840  # pixels, of a tile that is enlarged
 SCREEN = (1800, 1000)  # pixels: a picture with captions is not larger if it can be smaller
 MAX_JPEG_EDGE = 65_500  # pixels, the limit of the format
 JPEG_QUALITY = 95
@@ -71,8 +72,8 @@ def make_grid(
     Args:
         images: `(N, C, H, W)`, pixels in [0, 1], C = 1 or 3.
         columns: tiles per row.
-        scale: edge of an enlarged pixel; None makes a tile about 84 pixels high, or higher if the
-            whole grid would be small.
+        scale: edge of an enlarged pixel; None makes a tile about 84 pixels high, lower if it would
+            be wide, or higher if the whole grid would be small.
         labels: one per row, written on its left whatever the size of the tiles.
         frame: the gap between the tiles, and the captions around them.
 
@@ -106,7 +107,7 @@ def lay_out(
     columns = min(columns, count)
     rows = -(-count // columns)
     if scale is None:
-        scale = _choose_scale(rows * height, columns * width, height)
+        scale = _choose_scale(rows * height, columns * width, height, width)
         while frame.captions != NO_CAPTIONS and have_room(height, width, scale - 1):
             if columns * width * scale <= SCREEN[0] and rows * height * scale <= SCREEN[1]:
                 break
@@ -121,9 +122,10 @@ def lay_out(
     return GridLayout(columns, scale, gap, row_height, column_width, size)
 
 
-def _choose_scale(height: int, width: int, tile_height: int) -> int:
-    """The default scale for the height and width of all tiles together, and the height of one."""
-    return max(1, TILE_HEIGHT // tile_height, MIN_LONGER_SIDE // max(height, width))
+def _choose_scale(height: int, width: int, tile_height: int, tile_width: int) -> int:
+    """The default scale for the height and width of all tiles together, and those of one."""
+    for_tile = min(TILE_HEIGHT // tile_height, MAX_TILE_WIDTH // tile_width)
+    return max(1, for_tile, MIN_LONGER_SIDE // max(height, width))
 
 
 def to_pixels(images: ArrayLike) -> Pixels:

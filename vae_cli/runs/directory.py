@@ -6,6 +6,7 @@ runs/NAME/best.safetensors       weights and training state of the epoch with th
 runs/NAME/last.safetensors       the same of the last epoch
 runs/NAME/reconstructions.png    test images and their reconstructions; .csv for a table
 runs/NAME/samples.png            samples from the prior; .csv for a table
+runs/NAME/previews.txt           why these two could not be drawn, if they could not
 """
 
 import os
@@ -32,6 +33,7 @@ ROOT = Path("runs")
 FILES = (  # all that is ever written into the directory of a run, as patterns
     *("config.toml", "metrics.csv", "best.safetensors", "last.safetensors"),
     *(f"{name}{suffix}" for name in ("reconstructions", "samples") for suffix in (PNG, CSV)),
+    "previews.txt",
     *("evaluation.json", "evaluation-*.json", "classifier.safetensors", "sampler-*.safetensors"),
     f".*{TEMPORARY_FILE_SUFFIX}",
 )
@@ -73,6 +75,11 @@ class Run:
         """Reconstructions and samples. They are written last: a run with them is finished."""
         return self.path / f"reconstructions{suffix}", self.path / f"samples{suffix}"
 
+    @property
+    def no_previews(self) -> Path:
+        """Why the previews of a finished run could not be drawn, instead of them."""
+        return self.path / "previews.txt"
+
     def write_config(self, settings: Config) -> None:
         """Write all settings.
 
@@ -99,7 +106,7 @@ class Run:
     @property
     def _ends(self) -> list[Path]:
         """The files that are written last."""
-        return [self.previews(suffix)[-1] for suffix in (PNG, CSV)]
+        return [*(self.previews(suffix)[-1] for suffix in (PNG, CSV)), self.no_previews]
 
     @property
     def inode(self) -> int:

@@ -54,7 +54,9 @@ class Facts:
         rows: the metrics of each epoch.
         best_loss: the lowest figure so far by which the best epoch is chosen; infinite before the
             end of the first epoch.
-        best_epoch: the epoch with that figure; 0 in checkpoints that are older than this fact.
+        best_epoch: the epoch with that figure, or the last one if it was never finite; 0 in
+            checkpoints that are older than this fact.
+        diverged: the epoch in which the training ended, because its loss was not finite; 0 if none.
         data: what the items are.
         data_digest: SHA-256 of both sets; empty if the checkpoint is older than the digest.
         origin: the signature of the name of the data; see `origin.py`.
@@ -67,6 +69,7 @@ class Facts:
     rows: list[Annotated[Row, Len(1, 1000)]]
     best_loss: float
     best_epoch: Count = 0
+    diverged: Count = 0
     data: Spec = FashionMNIST.spec
     data_digest: str = ""
     origin: str = ""

@@ -36,6 +36,7 @@ class LoadedModel(NamedTuple):
         train_items: the number of items that it was trained on.
         data_digest: SHA-256 of the items that it was trained and tested on; empty if not known.
         weights_digest: SHA-256 of the weights.
+        diverged: the epoch in which the training ended, because its loss was not finite; 0 if none.
     """
 
     model: LatentModel
@@ -47,6 +48,7 @@ class LoadedModel(NamedTuple):
     train_items: int
     data_digest: str
     weights_digest: str
+    diverged: int
 
 
 class SavedState(NamedTuple):
@@ -85,6 +87,7 @@ def load_model(run: Run) -> LoadedModel:
         facts.counts[0],
         facts.data_digest,
         checkpoint.weights_digest,
+        facts.diverged,
     )
 
 

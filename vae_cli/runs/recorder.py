@@ -45,7 +45,7 @@ class RunRecorder:
         rows: the metrics of each epoch.
         best_loss: the lowest figure of the held-out items so far, by which the best epoch is
             chosen: their loss, or −ELBO.
-        best_epoch: the epoch with that figure.
+        best_epoch: the epoch with that figure; if it was never finite, the last one.
         best: the state with that figure, if it was reached in this process.
         best_is_written: whether `best.safetensors` is that state.
         inode: identifies the directory, so that it is found again if it is renamed.
@@ -109,7 +109,9 @@ class RunRecorder:
         self.rows.append(make_row(report, self.held_out_name))
         by_elbo = self.config.training.best == "elbo"
         figure = -report.test.elbo if by_elbo else report.test.loss
-        if figure < self.best_loss:
+        if not math.isfinite(figure):
+            figure = math.inf  # worse than every number, and no better than another epoch like it
+        if figure < self.best_loss or figure == self.best_loss == math.inf:
             self.best_loss, self.best_epoch = figure, report.epoch
             weights = {
                 f"state.model.{name}": tensor.detach().cpu().clone()
@@ -191,6 +193,23 @@ class RunRecorder:
         if self.best and not self.best_is_written:
             save_checkpoint(self.run.best, self.best)
             self.best_is_written = True
+
+    def save_diverged(self) -> None:
+        """Write the best checkpoint, with the fact that the training ended in this epoch.
+
+        The current state is of no use any more.
+
+        Raises:
+            VAEError: a file cannot be read or written.
+        """
+        if not self.best_epoch:
+            return
+        self.find_place()
+        best = self.best or load_checkpoint(self.run.best)
+        facts = {name: value for name, value in best.facts.items() if name != "schema"}
+        facts["diverged"] = self.state.epoch + 1
+        save_checkpoint(self.run.best, Checkpoint(best.tensors, facts))
+        write_rows(self.run.metrics_file, self.rows)
 
     def best_weights(self) -> dict[str, Tensor]:
         """The weights with the lowest test loss; read from disk if an earlier process found them.

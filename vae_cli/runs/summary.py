@@ -128,7 +128,7 @@ def read_metrics(run: Run) -> list[dict[str, Number]]:
 
 
 def find_best(rows: Sequence[Mapping[str, str]], best: str = "loss") -> dict[str, Number]:
-    """The numbers of the epoch whose weights are kept; empty if no row has a loss.
+    """The numbers of the epoch whose weights are kept: the last, if no row has a finite loss.
 
     Args:
         rows: of `metrics.csv`, with the texts that are in it.
@@ -138,7 +138,8 @@ def find_best(rows: Sequence[Mapping[str, str]], best: str = "loss") -> dict[str
     column, sign = (f"{part}_elbo", -1) if best == "elbo" else (f"{part}_loss", 1)
     figures = ((to_number(row.get(column)), row) for row in rows)
     comparable = [(sign * figure, row) for figure, row in figures if figure is not None]
-    return _to_numbers(min(comparable, key=lambda pair: pair[0], default=(0, {}))[1])
+    last = rows[-1] if rows and column in rows[-1] else {}
+    return _to_numbers(min(comparable, key=lambda pair: pair[0], default=(0, last))[1])
 
 
 def held_out_part(columns: Iterable[str]) -> str:

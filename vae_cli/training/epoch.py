@@ -83,6 +83,5 @@ class Epoch(ABC):
         """
         if not self.state.totals.are_finite():
             raise NonFiniteLossError(
-                f"the loss or its gradient is not finite in epoch {self.state.epoch + 1}: "
-                "try a lower --learning-rate"
+                f"the loss or its gradient is not finite in epoch {self.state.epoch + 1}"
             )

@@ -4,7 +4,6 @@ Losses are in nats, summed over an item and averaged over items. Nothing is read
 inside an epoch: the totals accumulate there and are read once, at the end.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from torch import Generator
 
 from vae_cli.data.batches import chunk_length, permutation, steps_per_epoch
 from vae_cli.data.dataset import Progress, Split, ignore_progress
-from vae_cli.errors import NonFiniteLossError
+from vae_cli.errors import is_memory_full
 from vae_cli.model import Context, LatentModel, Objective
 from vae_cli.training.captured import prepare_epoch
 from vae_cli.training.metrics import EpochReport, Metrics, Totals
@@ -24,29 +23,50 @@ from vae_cli.training.state import TrainState
 from vae_cli.training.step import Reduce, identity
 
 EVALUATION_BATCH = 1000  # items
+MAX_KL = 1e30  # nats of one dimension of an item; the sum over all items is still a float32
 
 
 @torch.no_grad()
 def evaluate(model: LatentModel, objective: Objective, split: Split, *, seed: int) -> Metrics:
     """The averages over all items of a split, after the warm-up of the objective.
 
-    The noise is the same in every call with the same seed, so that epochs can be compared.
+    The noise is the same in every call with the same seed, so that epochs can be compared. If the
+    memory is full, it is done again with half as many items at a time.
+
+    One item can make the averages infinite or not a number. They are what they are, but items whose
+    KL is not finite are left out of the KL by dimension, which always consists of finite numbers.
     """
+    samples = objective.samples
+    limit = max(1, chunk_length(split.items.shape[1:], EVALUATION_BATCH * samples) // samples)
+    size = max(1, chunk_length(split.items.shape[1:]) // limit) * limit
+    with evaluation_mode(model):
+        while True:
+            try:
+                return _evaluate(model, objective, split, size, seed)
+            except (MemoryError, RuntimeError) as error:
+                if size == 1 or not is_memory_full(error):
+                    raise
+                size //= 2
+
+
+def _evaluate(
+    model: LatentModel, objective: Objective, split: Split, size: int, seed: int
+) -> Metrics:
+    """The averages over all items of a split, so many at a time."""
     generator = Generator(split.items.device).manual_seed(seed)
     context = Context(1.0, len(split), generator)
     device, totals = split.items.device, Totals()
     elbo, kl_by_dim = torch.zeros((), device=device), torch.zeros(model.latent_dim, device=device)
-    batch_size = chunk_length(split.items.shape[1:], EVALUATION_BATCH * objective.samples)
-    batch_size = max(1, batch_size // objective.samples)
-    with evaluation_mode(model):
-        for x in split.chunks(split.rows, batch_size):
-            inference = model.infer(x, objective.samples, generator)
-            loss = objective(x, inference, context)
-            totals.add(loss)
-            totals.count += len(x)
-            cost = loss.terms["kl"] + loss.terms[inference.likelihood.figure]
-            elbo -= (cost + inference.likelihood.constant).sum()
-            kl_by_dim += inference.levels[0].kl_by_dim().sum(0)
+    for rows in split.rows.split(size):
+        x = split.network_input(rows)
+        inference = model.infer(x, objective.samples, generator)
+        loss = objective(x, inference, context)
+        totals.add(loss)
+        totals.count += len(x)
+        cost = loss.terms["kl"] + loss.terms[inference.likelihood.figure]
+        elbo -= (cost + inference.likelihood.constant).sum()
+        kl = inference.levels[0].kl_by_dim()
+        kl_by_dim += torch.where(kl.abs() < MAX_KL, kl, 0).sum(0)
     means = (elbo / len(split)).item(), kl_by_dim.cpu() / len(split)
     return replace(totals.mean(), elbo=means[0], kl_by_dim=means[1])
 
@@ -117,7 +137,8 @@ def fit(
         reduce: combines the gradients and the totals of several processes.
 
     Raises:
-        NonFiniteLossError: a loss is infinite or not a number.
+        NonFiniteLossError: a loss in the training is infinite or not a number. One of the test set
+            is reported as it is, because a single item of it is enough.
 
     Example:
         >>> import torch
@@ -151,9 +172,4 @@ def fit(
         seconds = time.perf_counter() - start
         with averaged_weights(state):
             tested = evaluate(state.model, objective, test, seed=seed)
-        if not math.isfinite(tested.loss):
-            raise NonFiniteLossError(
-                f"the test loss is not finite after epoch {state.epoch}: "
-                "try a lower --learning-rate"
-            )
         report(EpochReport(state.epoch, trained, tested, seconds))

@@ -90,9 +90,9 @@ def command(
                 nothing = "" if run_name else "no run was stopped; "
                 terminal.result(f"{nothing}run {run.name} is finished: raise --epochs to go on")
                 return
-        run, rows = train(settings, name, run, saved, terminal, signals)
+        finished = train(settings, name, run, saved, terminal, signals)
     if json:
-        terminal.json({"run": str(run.path), "epochs": rows})
+        terminal.json({"run": str(finished.run.path), "epochs": finished.rows})
 
 
 def suggest_use(word: str) -> str:

@@ -1,0 +1,61 @@
+"""Whether the reconstructions of a trained model are better than one item for all: the mean."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae_cli.data.batches import chunk_length
+from vae_cli.data.dataset import Split
+from vae_cli.data.statistics import FAR
+from vae_cli.experiment.resolve import Resolved
+from vae_cli.model import LatentModel
+
+TRAIN_ITEMS, HELD_OUT_ITEMS = 5000, 500  # of which the mean and the errors are computed
+
+
+class Errors(NamedTuple):
+    """Squared errors, summed over the values of an item and averaged over held-out items.
+
+    Attributes:
+        reconstruction: of the reconstructions from the means of the posteriors.
+        mean_item: of the mean of the training set.
+    """
+
+    reconstruction: float
+    mean_item: float
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the model knows less about an item than their mean does."""
+        return not self.reconstruction <= self.mean_item  # also if it is not a number
+
+
+@torch.no_grad()
+def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
+    """The errors of a model in evaluation mode, on a part of the held-out items.
+
+    Rows that are far from the mean are left out, because one of them would decide the result.
+    """
+    mean = torch.cat(chunks(resolved.train, TRAIN_ITEMS)).mean(0)
+    learned = torch.ones_like(mean)
+    if resolved.statistics:
+        learned = (resolved.statistics.std > 0).to(mean)  # the other columns never change
+    found, expected = [], []
+    for chunk in chunks(resolved.test, HELD_OUT_ITEMS):
+        x = chunk[chunk.abs().flatten(1).amax(1) <= FAR]
+        reconstructed = model.infer_mean(x).likelihood.mean[0]
+        found.append(squared_error(learned * reconstructed, learned * x))
+        expected.append(squared_error(learned * mean, learned * x))
+    return Errors(float(torch.cat(found).mean()), float(torch.cat(expected).mean()))
+
+
+def chunks(split: Split, count: int) -> list[Tensor]:
+    """What the network takes for about so many items of a set, at equal distances."""
+    rows = split.rows[:: max(1, len(split) // count)]
+    return [split.network_input(some) for some in rows.split(chunk_length(split.items.shape[1:]))]
+
+
+def squared_error(found: Tensor, x: Tensor) -> Tensor:
+    """The squared error of each item: `(B,)`."""
+    return (found - x).square().flatten(1).sum(1)
