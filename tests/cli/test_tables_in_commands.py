@@ -39,7 +39,7 @@ def test_test_items_reach_the_model_in_float64(here: Path, use: Use, suffix: str
     found = json.loads(use("reconstruct", "-n", 4, "--json", "-o", "r.csv").out)["images"]
     np.testing.assert_allclose([one["nll"] for one in found], wanted.distortion, rtol=1e-6)
     np.testing.assert_allclose([one["kl"] for one in found], wanted.kl, rtol=1e-6)
-    np.testing.assert_allclose(read("r.csv"), wanted.items, rtol=1e-9)
+    np.testing.assert_allclose(read("r.csv")[:, 1:], wanted.items, rtol=1e-9)
     use("traverse", "--index", 3, "--offset", "0:1:1", "-o", "v.csv")
     np.testing.assert_allclose(read("v.csv")[:, 1:], wanted.items[3:], rtol=1e-9)
     use("interpolate", "--steps", 2, "-o", "i.csv")
@@ -48,3 +48,47 @@ def test_test_items_reach_the_model_in_float64(here: Path, use: Use, suffix: str
     pairs = [[one["first"], one["second"]] for one in swapped]
     np.testing.assert_allclose(pairs, mean[:2].T, rtol=1e-5)
     np.testing.assert_allclose(build_scene(model, test).latents, mean, rtol=1e-6)
+
+
+def records(path: str) -> list[dict[str, str]]:
+    with Path(path).open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.filterwarnings("ignore:.*missing")
+def test_rows_that_were_left_out_leave_their_numbers(here: Path, use: Use) -> None:
+    random = np.random.default_rng(0)
+    values = random.normal(size=(200, 2)).round(4)
+    holes = set(range(0, 200, 7))
+    lines = [
+        f"{'=x' if n % 3 else 'b'},{'' if n in holes else x},{y}"
+        for n, (x, y) in enumerate(values.tolist())
+    ]
+    Path("t.csv").write_text("\n".join(["kind,x,label", *lines]) + "\n")
+    words = ("--label", "kind", "--missing", "drop", *QUICK, "--name", "t")
+    use("train", "--data", "t.csv", *words)
+    model = load("t")
+
+    use("embed", "-o", "z.csv")
+    kinds = {row["name"]: row["label"] for row in records("z.csv")}
+    assert set(kinds) == {str(n) for n in range(200) if n not in holes}
+    for words in (("t.csv",), ("-n", 12)):
+        out, _ = use("reconstruct", *words, "--json", "-o", "r.csv", "--force")
+        rows, shown = records("r.csv"), json.loads(out)["images"]
+        assert list(rows[0]) == ["name", "vae label", "x", "label"], "a column is called label"
+        assert [row["name"] for row in rows] == [one["name"] for one in shown]
+        assert all(kinds[row["name"]] == row["vae label"] for row in rows)
+        originals = values[[int(row["name"]) for row in rows]]
+        wanted = model.reconstruct(originals).items
+        written = [[float(row["x"]), float(row["label"])] for row in rows]
+        np.testing.assert_allclose(written, wanted, rtol=1e-4, atol=1e-6)
+        assert [one["label"] for one in shown] == [row["vae label"].strip("'") for row in rows]
+    assert len(rows) == 12
+    Path("whole.csv").write_text("x,label\n1,2\n3,4\n")
+    use("reconstruct", "whole.csv", "-o", "w.csv")
+    assert list(records("w.csv")[0]) == ["x", "label"], "the rows are those of the file, in order"
+    np.save("gaps.npy", np.array([[1, 2], [np.nan, 3], [4, 5.0]]))
+    out, err = use("reconstruct", "gaps.npy", "-o", "g.csv", "--json")
+    assert "a value is missing in 1 of 3 rows; they are left out" in err
+    assert [one["image"] for one in json.loads(out)["images"]] == ["gaps.npy 0", "gaps.npy 2"]
+    assert [row["name"] for row in records("g.csv")] == ["0", "2"]

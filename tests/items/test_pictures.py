@@ -50,7 +50,7 @@ def test_a_spec_of_images_makes_pictures() -> None:
 
 
 def test_a_picture_is_read_with_its_name_in_the_unit_interval(tmp_path: Path) -> None:
-    names, items, hints = PICTURES.read(saved(tmp_path / "a.png", 51), invert=False)
+    names, items, hints, _ = PICTURES.read(saved(tmp_path / "a.png", 51), invert=False)
     assert names == ["a.png"]
     assert items.dtype == torch.float32
     torch.testing.assert_close(items, torch.full((1, 1, 4, 4), 0.2))
@@ -60,7 +60,7 @@ def test_a_picture_is_read_with_its_name_in_the_unit_interval(tmp_path: Path) ->
 def test_all_pictures_of_a_folder_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
     for path, grey in (("b.png", 0), ("a.png", 255), ("sub/c.png", 102), (".hidden.png", 9)):
         saved(tmp_path / path, grey)
-    names, items, _ = PICTURES.read(tmp_path, invert=False)
+    names, items, *_ = PICTURES.read(tmp_path, invert=False)
     assert names == ["a.png", "b.png", "sub/c.png"]
     torch.testing.assert_close(items[:, 0, 0, 0], torch.tensor([1, 0, 0.4]))
 
@@ -68,7 +68,7 @@ def test_all_pictures_of_a_folder_are_read_in_the_order_of_their_paths(tmp_path:
 def test_several_files_are_read_in_the_order_in_which_they_are_given(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", (flat(102, 204)[:, 0] * 255).round().astype(np.uint8))
     paths = [saved(tmp_path / "c.png", 255), tmp_path / "b.npy", saved(tmp_path / "a.png", 0)]
-    names, items, _ = PICTURES.read_files(paths, invert=False)
+    names, items, *_ = PICTURES.read_files(paths, invert=False)
     assert names == ["c.png", "b.npy 0", "b.npy 1", "a.png"]
     torch.testing.assert_close(items[:, 0, 0, 0], torch.tensor([1, 0.4, 0.8, 0]))
 

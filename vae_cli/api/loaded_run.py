@@ -28,22 +28,33 @@ class TestSet(NamedTuple):
     Attributes:
         split: the items as the model has seen them: black and white if it is a model of such.
         spec: what they are; only other data have other classes than the model.
-        paths: of pictures in a folder, one per item; empty if the items are no files.
+        item_names: one per item, as in an `Embedding`.
+        are_paths: whether these are the paths of pictures in a folder.
     """
 
     split: Split
     spec: Spec
-    paths: list[str]
+    item_names: list[str]
+    are_paths: bool
 
     def names(self, places: Sequence[int]) -> list[str]:
         """The names of the items at some places: their paths, or their places and classes."""
-        if self.paths:
-            return [self.paths[place] for place in places]
+        if self.are_paths:
+            return [self.item_names[place] for place in places]
+        columns = [list(map(str, places)), *([found] if (found := self.classes(places)) else [])]
+        return [" ".join(texts) for texts in zip(*columns, strict=True)]
+
+    def classes(self, places: Sequence[int]) -> list[str]:
+        """The names of the classes of the items at some places; empty if they are not known."""
         if not self.spec.classes:
-            return list(map(str, places))
-        labels = self.split.labels[list(places)].tolist()
-        classes = [self.spec.classes[label] for label in labels]
-        return [f"{place} {name}" for place, name in zip(places, classes, strict=True)]
+            return []
+        return [self.spec.classes[label] for label in self.split.labels[list(places)].tolist()]
+
+    def texts(self, places: Sequence[int]) -> dict[str, list[str]]:
+        """The columns `name` and `label` that `vae embed` writes for the items at some places."""
+        labels = self.classes(places)
+        names = [self.item_names[place] for place in places]
+        return {"name": names} | ({"label": labels} if labels else {})
 
 
 @dataclass(frozen=True, repr=False)
@@ -115,9 +126,9 @@ class LoadedRun(ABC):
         with warnings.catch_warnings(action="ignore"):  # the training has warned already
             dataset = self.data()
             test = dataset.test()
-        paths = dataset.names(test) if dataset.has_files else []
+        names = dataset.names(test)
         split = binarize(test) if self.model.likelihood.is_binary else test
-        return TestSet(split, dataset.spec, paths)
+        return TestSet(split, dataset.spec, names, dataset.has_files)
 
     def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> Dataset:
         """The data of its run, or those that `load` was given; `flag` is what confirms them.

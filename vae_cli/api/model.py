@@ -195,7 +195,7 @@ class TrainedModel(LoadedRun):
         """
         from vae_cli.explore.widget import Explorer
 
-        split, spec, _ = self.test_set()
+        split, spec, *_ = self.test_set()
         return Explorer(self, split, spec.classes)
 
     def _chunks(self, items: ArrayLike) -> Iterator[Tensor]:

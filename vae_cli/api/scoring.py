@@ -202,7 +202,7 @@ def read_parts(model: TrainedModel, data: str, progress: Progress = ignore_progr
         UsageError: they cannot be read, or do not fit the model.
     """
     if is_picture(data):
-        names, items, _ = model.kind.read_files([Path(data)], invert=False)
+        names, items, *_ = model.kind.read_files([Path(data)], invert=False)
         return [Part(names, [], prepare(model, Split.whole(items)))]
     dataset = open_dataset_for(model.spec, data, progress)
     parts = dataset.splits().values()

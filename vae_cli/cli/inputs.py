@@ -1,7 +1,7 @@
 """The items that a command works on: from files, or from the test set."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,10 +18,17 @@ MAX_CLASSES = 20  # in an error message
 
 
 class Chosen(NamedTuple):
-    """Names and items `(N, ...)`."""
+    """Items that a command works on.
+
+    Attributes:
+        names: one per item, for a person.
+        items: `(N, ...)`.
+        texts: the columns `name` and `label` that `vae embed` writes for the items, if known.
+    """
 
     names: list[str]
     items: "Tensor"
+    texts: Mapping[str, Sequence[str]]
 
 
 def read_items(
@@ -32,10 +39,10 @@ def read_items(
     Raises:
         UsageError: a file cannot be read, or holds items that the model cannot take.
     """
-    names, items, hints = model.kind.read_files(paths, invert=invert)
+    names, items, hints, texts = model.kind.read_files(paths, invert=invert)
     for hint in hints:
         terminal.remark(hint, "yellow")
-    return Chosen(names, items)
+    return Chosen(names, items, texts)
 
 
 def take_test_items(model: "TrainedModel", start: int, count: int) -> Chosen:
@@ -51,7 +58,8 @@ def take_test_items(model: "TrainedModel", start: int, count: int) -> Chosen:
     if start >= len(test):
         raise UsageError(f"--index {start}: the test set has items 0 to {len(test) - 1}")
     places = range(start, min(start + count, len(test)))
-    return Chosen(found.names(places), gather(test.items, test.rows[start : start + count]))
+    items = gather(test.items, test.rows[start : start + count])
+    return Chosen(found.names(places), items, found.texts(places))
 
 
 def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Chosen:
@@ -82,7 +90,7 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Chosen
     rows = rows or [0, 1]
     if max(rows) >= len(test):
         raise UsageError("the test set has one item: name two files")
-    return Chosen(found.names(rows), gather(test.items, test.rows[rows]))
+    return Chosen(found.names(rows), gather(test.items, test.rows[rows]), found.texts(rows))
 
 
 def find_classes(text: str, spec: "Spec") -> list[int]:

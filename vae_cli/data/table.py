@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -26,7 +26,7 @@ from vae_cli.data.table_columns import choose_for_model, choose_for_training
 from vae_cli.data.table_file import read_table
 from vae_cli.data.table_rows import TableContents
 from vae_cli.errors import UsageError
-from vae_cli.files import Writable, write_csv
+from vae_cli.files import Writable, escape_formula, write_csv
 
 FLOAT32_DIGITS, CONSTANT_DIGITS, FLOAT64_DIGITS = 7, 12, 17  # significant digits of a number
 
@@ -107,11 +107,13 @@ class FilledTable(NamedTuple):
         rows: float64 `(N, D)`.
         numbers: int64 `(N,)`, which row of the file each of them is, from 0.
         notes: what was assumed, left out or filled in, for the user.
+        labels: the class of each row; empty if the classes are not known.
     """
 
     rows: Tensor
     numbers: Tensor
     notes: tuple[str, ...]
+    labels: list[str] = []  # noqa: RUF012
 
 
 def read_table_like(path: Path, spec: Spec) -> FilledTable:
@@ -152,7 +154,8 @@ def fill_in(contents: TableContents, rules: TableRules) -> FilledTable:
         notes.append(_say_left_out(contents.left_out, len(rows) + contents.left_out))
     if count:
         notes.append(_say_filled(count))
-    return FilledTable(rows, numbers, tuple(notes))
+    labels = [contents.classes[label] for label in contents.labels.tolist()]
+    return FilledTable(rows, numbers, tuple(notes), labels)
 
 
 def complete_rows(rows: Tensor, spec: Spec, source: object) -> FilledTable:
@@ -191,8 +194,13 @@ def _say_filled(count: int) -> str:
     return f"{values} replaced by the mean of the column"
 
 
-def write_table(path: Writable, columns: Sequence[str], rows: ArrayLike) -> None:
-    """Write numbers `(N, D)` under the names of their columns.
+def write_table(
+    path: Writable,
+    columns: Sequence[str],
+    rows: ArrayLike,
+    texts: Mapping[str, Sequence[str]] | None = None,
+) -> None:
+    """Write numbers `(N, D)` under the names of their columns, after columns of texts.
 
     Each number has the digits that tell the values of its column apart: seven significant digits
     of the column's range, or more if a large mean comes before them.
@@ -202,11 +210,25 @@ def write_table(path: Writable, columns: Sequence[str], rows: ArrayLike) -> None
     """
     values = np.asarray(rows, np.float64)
     digits = [significant_digits(column) for column in values.T]
+    known = texts or {}
+    titles = [free_name(title, columns) for title in known]
+    escaped = [list(map(escape_formula, column)) for column in known.values()]
     cells = (
-        [f"{value:.{count}g}" for value, count in zip(row, digits, strict=True)]
-        for row in values.tolist()
+        [
+            *(column[place] for column in escaped),
+            *(f"{value:.{count}g}" for value, count in zip(row, digits, strict=True)),
+        ]
+        for place, row in enumerate(values.tolist())
     )
-    write_csv(path, columns, cells, "\t" if path.suffix.lower() == ".tsv" else ",")
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    write_csv(path, [*titles, *columns], cells, delimiter)
+
+
+def free_name(name: str, taken: Sequence[str]) -> str:
+    """A name for a column beside others, which may have it already."""
+    while name in taken:
+        name = f"vae {name}"
+    return name
 
 
 def significant_digits(column: np.ndarray) -> int:

@@ -12,6 +12,7 @@ from vae_cli.data.array_values import require_valid_values
 from vae_cli.data.arrays import read_arrays, to_unit_images
 from vae_cli.data.catalogue import ARRAY_SUFFIXES
 from vae_cli.data.dataset import Spec, Split
+from vae_cli.data.table import complete_rows
 from vae_cli.files import require_file_or_folder
 from vae_cli.items.writer import ItemWriter
 
@@ -23,11 +24,13 @@ class NamedItems(NamedTuple):
         names: one per item.
         items: images float32 `(N, C, H, W)`, or rows `(N, D)` as they were read.
         hints: sentences for the user, for example that a picture looks like a negative.
+        texts: of rows, the columns `name` and `label` that `vae embed` writes for them.
     """
 
     names: list[str]
     items: Tensor
     hints: list[str]
+    texts: Mapping[str, list[str]] = {}
 
 
 class Summary(NamedTuple):
@@ -76,6 +79,11 @@ class ItemKind(ItemWriter):
             [name for part in parts for name in part.names],
             torch.cat([part.items for part in parts]),
             [hint for part in parts for hint in part.hints],
+            {
+                title: [text for part in parts for text in part.texts[title]]
+                for title in parts[0].texts
+                if all(title in part.texts for part in parts)
+            },
         )
 
     def _read_file(self, path: Path, *, invert: bool) -> NamedItems:
@@ -90,9 +98,13 @@ class ItemKind(ItemWriter):
         self.require_count(len(items), path)
         if self.spec.is_image:
             items = to_unit_images(items, self.spec.range, path)
-        else:
-            require_valid_values(items, path)
-        return NamedItems([f"{path.name} {row}" for row in range(len(items))], items, [])
+            names = [f"{path.name} {number}" for number in range(len(items))]
+            return NamedItems(names, items, [])
+        rows, numbers, notes, _ = complete_rows(items, self.spec, path)
+        require_valid_values(rows, path)
+        places = list(map(str, numbers.tolist()))
+        names = [f"{path.name} {place}" for place in places]
+        return NamedItems(names, rows, [f"{path}: {note}" for note in notes], {"name": places})
 
     @abstractmethod
     def require_count(self, count: int, path: Path) -> None:

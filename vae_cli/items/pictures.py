@@ -19,6 +19,7 @@ from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
 from vae_cli.items.examples import take_examples
 from vae_cli.items.kind import ItemKind, NamedItems, Summary
 from vae_cli.items.picture_files import read_pictures
+from vae_cli.items.writer import NO_TEXTS
 from vae_cli.render.animation import append_reverse, write_animation
 from vae_cli.render.grid import (
     BARE,
@@ -93,6 +94,7 @@ class Pictures(ItemKind):
         columns: int,
         scale: int | None = None,
         frame: Frame = BARE,
+        texts: Mapping[str, Sequence[str]] = NO_TEXTS,  # noqa: ARG002  of a table
     ) -> None:
         """Write each original next to its reconstruction."""
         pairs = interleave(originals, reconstructions)

@@ -11,11 +11,12 @@ from torch import Tensor
 from vae_cli.data.catalogue import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.dataset import Split
 from vae_cli.data.statistics import column_statistics, require_learnable
-from vae_cli.data.table import read_table_like, write_table
+from vae_cli.data.table import free_name, read_table_like, write_table
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import Writable
 from vae_cli.items import TABLE_SUFFIXES
 from vae_cli.items.kind import ItemKind, NamedItems, Summary
+from vae_cli.items.writer import NO_TEXTS
 from vae_cli.render.grid import BARE, Frame
 
 MAX_NAMED_CLASSES = 10  # in the line that `vae data` prints
@@ -36,9 +37,10 @@ class Rows(ItemKind):
         if path.suffix.lower() not in READABLE_SUFFIXES:
             name = self.spec.name
             raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")
-        rows, numbers, notes = read_table_like(path, self.spec)
+        rows, numbers, notes, labels = read_table_like(path, self.spec)
         names = [f"{path.name} row {number + 1}" for number in numbers.tolist()]
-        return NamedItems(names, rows, [f"{path.name}: {note}" for note in notes])
+        texts = {"name": list(map(str, numbers.tolist()))} | ({"label": labels} if labels else {})
+        return NamedItems(names, rows, [f"{path.name}: {note}" for note in notes], texts)
 
     def require_count(self, count: int, path: Path) -> None:
         """A table may have any number of rows."""
@@ -86,12 +88,13 @@ class Rows(ItemKind):
         reconstructions: ArrayLike,
         path: Writable,
         *,
-        columns: int,
-        scale: int | None = None,
-        frame: Frame = BARE,
+        columns: int,  # noqa: ARG002  of a picture
+        scale: int | None = None,  # noqa: ARG002  of a picture
+        frame: Frame = BARE,  # noqa: ARG002  of a picture
+        texts: Mapping[str, Sequence[str]] = NO_TEXTS,
     ) -> None:
-        """Write the reconstructions, in the order of the originals."""
-        self.write(reconstructions, path, columns=columns, scale=scale, frame=frame)
+        """Write the reconstructions in the order of the originals, after their texts."""
+        write_table(path, self.spec.columns, reconstructions, texts)
 
     def write_traversal(
         self,
@@ -138,7 +141,7 @@ class Rows(ItemKind):
         self, index: Mapping[str, ArrayLike], rows: np.ndarray, path: Writable
     ) -> None:
         table = np.concatenate([np.stack([np.asarray(n) for n in index.values()], -1), rows], -1)
-        columns = (*index, *self.spec.columns)
+        columns = (*(free_name(name, self.spec.columns) for name in index), *self.spec.columns)
         write_table(path, columns, table.reshape(-1, table.shape[-1]))
 
     def to_bytes(self, item: ArrayLike) -> bytes:

@@ -14,6 +14,8 @@ from vae_cli.files import Writable
 from vae_cli.render.grid import BARE, Frame
 from vae_cli.render.sheets import Sheet
 
+NO_TEXTS: Mapping[str, Sequence[str]] = {}  # of rows that are known by their order
+
 
 class ItemWriter(ABC):
     """How the items of a data set are written.
@@ -101,8 +103,19 @@ class ItemWriter(ABC):
         columns: int,
         scale: int | None = None,
         frame: Frame = BARE,
+        texts: Mapping[str, Sequence[str]] = NO_TEXTS,
     ) -> None:
-        """Write items next to their reconstructions, or the latter alone if they are rows."""
+        """Write items next to their reconstructions, or the latter alone if they are rows.
+
+        Args:
+            originals: the items.
+            reconstructions: in their order.
+            path: as in `write`, like the next three.
+            columns: tiles per row of a picture.
+            scale: edge of an enlarged pixel.
+            frame: the gap between the tiles of a picture, and its captions.
+            texts: columns that say which rows they are, for the file of a table.
+        """
 
     @abstractmethod
     def write_traversal(

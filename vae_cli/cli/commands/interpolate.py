@@ -80,7 +80,7 @@ def command(
     model = open_run(run, device, terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "interpolate")
     with terminal.spinner("reading"):
-        names, items = (
+        names, items, _ = (
             read_items(model, files, terminal, invert=invert)
             if files
             else take_items_of_classes(model, classes or [])

@@ -1,5 +1,6 @@
 """`vae reconstruct`."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -7,7 +8,7 @@ import typer
 
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.frames import describe_page, frame_sheet, make_frame
-from vae_cli.cli.inputs import read_items, take_test_items
+from vae_cli.cli.inputs import Chosen, read_items, take_test_items
 from vae_cli.cli.opening import choose_seed, open_run
 from vae_cli.cli.options import (
     Bare,
@@ -95,29 +96,45 @@ def command(
     path = wanted.open_items(model.kind, "reconstruct")
     seed = choose_seed(seed, terminal) if is_random else None
     with terminal.spinner("reading"):
-        names, items = (
+        chosen = (
             read_items(model, files, terminal, invert=invert)
             if files
             else take_test_items(model, 0, count or 8)
         )
+    items = chosen.items
     if count and len(items) < count:
         terminal.remark(f"the test set has {len(items)} items", "yellow")
     with terminal.spinner("decoding"):
         result = model.reconstruct(items, sample=sample, noise=noise, seed=seed)
-        shown = Shown(names, items, result, model.figure)
+        texts = {} if files and is_whole(chosen) else chosen.texts
+        shown = Shown(chosen.names, items, result, model.figure, texts)
         part = write_pairs(model, shown, path, scale=scale, gap=gap, page=page, bare=bare)
     if part:
         terminal.remark(part)
-    print_figures(terminal, path, names, result, model.figure, json=json)
+    print_figures(terminal, path, chosen, result, model.figure, json=json)
 
 
 class Shown(NamedTuple):
-    """Items with their names, and the result; `figure` is the name of the distortion."""
+    """What is written.
+
+    Attributes:
+        names: one per item.
+        items: `(N, ...)`.
+        result: of the model.
+        figure: the name of the distortion.
+        texts: columns before those of a table; none if its rows are those of one file.
+    """
 
     names: list[str]
     items: "Tensor"
     result: "Reconstruction[Array]"
     figure: str
+    texts: Mapping[str, Sequence[str]]
+
+
+def is_whole(chosen: Chosen) -> bool:
+    """Whether rows are all those of one table, so that their order says which they are."""
+    return list(chosen.texts.get("name", [])) == list(map(str, range(len(chosen.items))))
 
 
 def write_pairs(
@@ -141,7 +158,8 @@ def write_pairs(
     if bare or sheet is None:
         refuse_unused("--page", page is not None, "leave out --scale")
         frame = make_frame(gap, bare=True)
-        write(items, decoded, path, columns=tiles_per_row(count), scale=scale, frame=frame)
+        tiles = tiles_per_row(count)
+        write(items, decoded, path, columns=tiles, scale=scale, frame=frame, texts=shown.texts)
         return ""
     title = "" if sheet.is_list else f"original and decoded; {shown.figure.upper()}, KL in nats"
     texts = caption_items(shown, in_list=sheet.is_list)
@@ -164,17 +182,21 @@ def caption_items(shown: Shown, *, in_list: bool) -> list[str]:
 def print_figures(
     terminal: Terminal,
     path: Output,
-    names: list[str],
+    chosen: Chosen,
     result: "Reconstruction[Array]",
     figure: str,
     *,
     json: bool,
 ) -> None:
     """Print the distortion and the KL of each item, or their mean if there are many."""
+    names = chosen.names
     figures = list(zip(names, result.distortion.tolist(), result.kl.tolist(), strict=True))
     if json:
         records = [
-            {"image": name, figure: distortion, "kl": kl} for name, distortion, kl in figures
+            {"image": name}
+            | {title: column[place] for title, column in chosen.texts.items()}
+            | {figure: distortion, "kl": kl}
+            for place, (name, distortion, kl) in enumerate(figures)
         ]
         terminal.json({"output": str(path), "images": records})
         return
