@@ -92,6 +92,8 @@ def test_the_scaling_of_columns_is_that_of_the_new_table(use: Use) -> None:
     [
         (("--latent-dim", 4), "model.latent_dim is 3, not 4"),
         (("--data", "fashion-mnist"), "they are for items of 1x32x32, not 1x28x28"),
+        (("--set", "model.activation=tanh"), "model.activation is relu, not tanh"),
+        (("--set", "model.bounded=true"), "model.bounded is False, not True"),
     ],
 )
 def test_weights_that_do_not_fit_are_refused_before_there_is_a_run(
@@ -102,6 +104,22 @@ def test_weights_that_do_not_fit_are_refused_before_there_is_a_run(
     assert error == f"--start-from base: its weights do not fit: {reason}"
     assert set(Path("runs").iterdir()) == before
     assert base
+
+
+def test_weights_for_the_same_columns_in_another_order_are_refused(
+    wine: Path, refused: Refused
+) -> None:
+    header, *rows = Path("wine.csv").read_text().splitlines()
+    first, *rest = header.split(",")
+    lines = [f"{','.join([*rest, first])}\n"]
+    for row in rows:
+        value, *others = row.split(",")
+        lines.append(f"{','.join([*others, value])}\n")
+    Path("turned.csv").write_text("".join(lines))
+    error = refused("train", "--start-from", "wine", "--data", "turned.csv")
+    assert error.startswith(
+        "--start-from wine: its weights do not fit: they are for the same columns"
+    )
 
 
 def test_a_run_that_does_not_exist_is_refused(base: Use, refused: Refused) -> None:

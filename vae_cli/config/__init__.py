@@ -11,6 +11,7 @@ from vae_cli.config.experiments import (
 )
 from vae_cli.config.interval import SaveInterval, parse_save_interval
 from vae_cli.config.layers import (
+    Change,
     differences,
     merge,
     parse_assignment,
@@ -28,6 +29,7 @@ from vae_cli.config.words import find_setting, short_name
 
 __all__ = [
     "Axis",
+    "Change",
     "Claim",
     "Config",
     "DataConfig",

@@ -122,7 +122,7 @@ def resolve(
     require_supported(config.training.precision, device)
     dataset = dataset or build_dataset(config.data, progress, flag="--data")
     known = settle(config, dataset.spec)
-    weights = None if is_resumed else start_weights(known, dataset.spec.shape)
+    weights = None if is_resumed else start_weights(known, dataset.spec)
     train, test, held_out_name = take_parts(dataset, known.data)
     spec = dataset.spec  # with the range, which may have been measured
     known = dataclasses.replace(known, data=resolve_data(known.data, spec))

@@ -10,12 +10,18 @@ from typing import Any
 from torch import Tensor
 
 from vae_cli.build import build_on_meta
-from vae_cli.config import Config, differences, to_dict
-from vae_cli.errors import UsageError
+from vae_cli.config import Change, Config, differences, to_dict
+from vae_cli.data.dataset import Spec
+from vae_cli.errors import UsageError, list_some
 from vae_cli.runs.loading import load_model, require_own
 from vae_cli.runs.lookup import find_run
 
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
+MEANINGS = {
+    "model.activation",
+    "model.bounded",
+}  # with others, the same weights compute other values
+MAX_COLUMNS = 10  # in an error message
 SHARED = ("data", "model", "likelihood", "prior")  # the sections that come from the other run
 
 
@@ -38,17 +44,17 @@ def start_layer(name: str, layers: Layers) -> tuple[str, Mapping[str, Any]]:
     return f"run {run.name}", {section: tables[section] for section in SHARED}
 
 
-def start_weights(config: Config, shape: Sequence[int]) -> dict[str, Tensor] | None:
+def start_weights(config: Config, spec: Spec) -> dict[str, Tensor] | None:
     """The weights that a training starts from, by their names in its model; None for random ones.
 
     The scaling of a table's columns is not one of them: it belongs to the data.
 
     Args:
         config: the settings of the training, without `auto`.
-        shape: of its items.
+        spec: of its items.
 
     Raises:
-        UsageError: there is no such run, or its weights have other shapes.
+        UsageError: there is no such run, or its weights are for another network or other items.
         VAEError: they are missing or damaged.
     """
     if not config.training.start:
@@ -57,15 +63,36 @@ def start_weights(config: Config, shape: Sequence[int]) -> dict[str, Tensor] | N
     loaded = load_model(run)
     weights, expected = (
         {name: tensor for name, tensor in tensors.items() if not name.startswith("columns.")}
-        for tensors in (loaded.model.state_dict(), build_on_meta(config, shape).state_dict())
+        for tensors in (loaded.model.state_dict(), build_on_meta(config, spec.shape).state_dict())
     )
+    changes = [
+        change
+        for change in differences(loaded.config, config)
+        if change.key.partition(".")[0] in SHARED[1:]
+    ]
+    reason = ""
     if {name: t.shape for name, t in weights.items()} != {n: t.shape for n, t in expected.items()}:
-        changes = differences(loaded.config, config)
-        changed = [c for c in changes if c.key.partition(".")[0] in SHARED[1:]]
-        listed = ", ".join(f"{c.key} is {c.before}, not {c.after}" for c in changed)
-        reason = listed or f"they are for items of {sides(loaded.spec.shape)}, not {sides(shape)}"
+        shapes = f"they are for items of {sides(loaded.spec.shape)}, not {sides(spec.shape)}"
+        reason = describe_changes(changes) or shapes
+    elif others := [change for change in changes if change.key in MEANINGS]:
+        reason = describe_changes(others)
+    elif is_reordered(loaded.spec.columns, spec.columns):
+        reason = (
+            f"they are for the same columns in another order, {list_some(loaded.spec.columns, 10)}"
+        )
+    if reason:
         raise UsageError(f"--start-from {run.name}: its weights do not fit: {reason}")
     return weights
+
+
+def describe_changes(changes: Sequence[Change]) -> str:
+    """Settings of the other run that the training changes, for a message."""
+    return ", ".join(f"{c.key} is {c.before}, not {c.after}" for c in changes)
+
+
+def is_reordered(columns: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two tables have the same columns in another order."""
+    return tuple(columns) != tuple(others) and sorted(columns) == sorted(others)
 
 
 def sides(shape: Sequence[int]) -> str:

@@ -1,0 +1,98 @@
+"""Which settings change what the same weights compute: each of them is refused for a start."""
+
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+import torch
+from torch import Generator, Tensor
+
+from vae_cli.build import build_model
+from vae_cli.config import Config, entries, merge
+from vae_cli.config.entries import Entry
+from vae_cli.errors import UsageError
+from vae_cli.experiment.choices import choose_model
+from vae_cli.runs.start import MEANINGS
+
+Tables = dict[str, dict[str, Any]]
+BASES: dict[str, tuple[Tables, tuple[int, ...]]] = {
+    "mlp": ({"model": {"network": "mlp"}}, (1, 16, 16)),
+    "conv": ({"model": {"network": "conv"}}, (1, 16, 16)),
+    "two-level": ({"model": {"network": "two-level"}}, (1, 16, 16)),
+    "hierarchical": ({"model": {"network": "hierarchical"}}, (1, 16, 16)),
+    "table": ({"model": {"network": "mlp"}}, (5,)),
+    "logistic": ({"model": {"network": "mlp"}, "likelihood": {"name": "logistic"}}, (1, 4, 4)),
+    "fixed": ({"likelihood": {"name": "gaussian", "scale": "fixed"}}, (1, 4, 4)),
+    "vamp": ({"prior": {"name": "vamp", "components": 4}}, (1, 4, 4)),
+    "mog": ({"prior": {"name": "mog", "components": 4}}, (1, 4, 4)),
+    "realnvp": ({"prior": {"name": "realnvp", "hidden": 4}}, (1, 4, 4)),
+}
+
+
+def others(entry: Entry, value: Any) -> Iterator[Any]:
+    """Other values of a setting."""
+    if entry.type is bool:
+        yield not value
+    elif entry.type is int:
+        yield value + 1
+    elif entry.type is float:
+        yield value / 2
+    elif isinstance(value, tuple):
+        yield tuple(2 * one for one in value)
+    else:
+        yield from (one for one in get_args(entry.type) if one != value)
+
+
+def variants(tables: Tables, shape: tuple[int, ...]) -> Iterator[tuple[str, Config]]:
+    """The settings with one of the model's changed, where that is possible and has an effect."""
+    config = merge(("", tables))
+    for entry in entries():
+        if entry.section not in {"model", "likelihood", "prior"}:
+            continue
+        value = getattr(getattr(config, entry.section), entry.name)
+        for other in others(entry, value):
+            layer = {entry.section: {entry.name: other}}
+            try:
+                yield entry.key, choose_model(merge(("", tables), ("", layer)), shape)
+            except UsageError:
+                continue
+
+
+def computed(config: Config, shape: tuple[int, ...], weights: dict[str, Tensor]) -> Tensor | None:
+    """What a model makes of fixed items with some weights; None if they do not fit into it."""
+    model = build_model(config, shape).eval()
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError:
+        return None
+    generator = Generator().manual_seed(0)
+    x = torch.rand(3, *shape, generator=generator)
+    posterior = model.posterior(x)
+    latents = 5 * torch.randn(3, model.latent_dim, generator=generator)
+    drawn = model.prior.sample(3, generator)
+    made = (posterior.mean, posterior.log_variance, model.decode(latents).mean, drawn)
+    return torch.cat([one.flatten() for one in made])
+
+
+@pytest.mark.parametrize("base", BASES)
+@torch.no_grad()
+def test_a_setting_that_changes_what_the_same_weights_compute_is_refused_for_a_start(
+    base: str,
+) -> None:
+    tables, shape = BASES[base]
+    hidden = {} if base in {"conv", "hierarchical"} else {"hidden": [4]}
+    tables = {**tables, "model": {**tables.get("model", {}), **hidden, "latent_dim": 3}}
+    own = choose_model(merge(("", tables)), shape)
+    generator = Generator().manual_seed(1)
+    weights = {
+        name: 3 * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
+        for name, tensor in build_model(own, shape).state_dict().items()
+    }
+    expected, keys = computed(own, shape, weights), set()
+    assert expected is not None
+    for key, config in variants(tables, shape):
+        found = computed(config, shape, weights)
+        if found is not None and not found.equal(expected):
+            keys.add(key)
+    assert keys <= MEANINGS
+    assert "model.activation" in keys
