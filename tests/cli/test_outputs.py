@@ -194,6 +194,19 @@ def test_two_outputs_of_one_command_are_two_files(here: Path, refused: Refused) 
     assert line.startswith("--save-example x.png would overwrite the picture of --output")
 
 
+@pytest.mark.filterwarnings("default")
+def test_nothing_is_written_through_links_in_the_folder_of_a_run(
+    own_wine: Path, refused: Refused, capfd: pytest.CaptureFixture[str]
+) -> None:
+    Path("mine.json").write_bytes(MINE)
+    (own_wine / "runs/wine/evaluation.json").symlink_to(own_wine / "mine.json")
+    assert main(["evaluate", "--samples", "2"]) == 0
+    assert "runs/wine/evaluation.json is a link to a file elsewhere" in capfd.readouterr().err
+    line = refused("train", "--resume", "wine", "--epochs", 3, code=1)
+    assert "runs/wine/evaluation.json is a link to a file elsewhere" in line
+    assert Path("mine.json").read_bytes() == MINE
+
+
 # -------------------------------------------------------------- standard output
 
 

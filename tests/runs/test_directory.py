@@ -8,7 +8,7 @@ import pytest
 from vae_cli.config import merge, read_config
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs import directory
-from vae_cli.runs.directory import Run, create_run
+from vae_cli.runs.directory import Run, create_run, require_written_inside
 from vae_cli.runs.lock import locked
 
 CONFIG = merge(("", {"model": {"network": "conv"}}))
@@ -43,6 +43,20 @@ def test_a_name_is_made_from_data_network_and_time(tmp_path: Path, data: str, st
 def test_two_runs_of_the_same_second_have_different_names(tmp_path: Path) -> None:
     names = {create_run(CONFIG, None, tmp_path).name for _ in range(5)}
     assert len(names) == 5
+
+
+def test_nothing_is_written_through_a_link_that_leads_out_of_the_folder(tmp_path: Path) -> None:
+    run, elsewhere = create_run(CONFIG, "run", tmp_path / "runs"), tmp_path / "mine.json"
+    elsewhere.write_text("mine")
+    (tmp_path / "view").symlink_to(run.path)
+    (run.path / "samples.png").symlink_to("reconstructions.png")
+    (run.path / "notes.txt").symlink_to(elsewhere)
+    for folder in (run.path, tmp_path / "view", tmp_path / "missing"):
+        require_written_inside(folder)
+    (run.path / "evaluation.json").symlink_to(elsewhere)
+    for folder in (run.path, tmp_path / "view"):
+        with pytest.raises(VAEError, match=r"evaluation\.json is a link to a file elsewhere"):
+            require_written_inside(folder)
 
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:

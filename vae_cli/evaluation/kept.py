@@ -13,6 +13,7 @@ from vae_cli.data.dataset import Split
 from vae_cli.errors import VAEError
 from vae_cli.files import exists, require_writable_folder
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
+from vae_cli.runs.directory import require_written_inside
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 DIGEST_ITEMS = 100  # of a data set, whose contents are in its digest
@@ -51,6 +52,7 @@ def keep_if_possible(path: Path, write: Callable[[], None]) -> bool:
     one about several files of a folder is shown once.
     """
     try:
+        require_written_inside(path.parent)
         write()
     except VAEError as error:
         reason = getattr(error.__cause__, "strerror", None) or error

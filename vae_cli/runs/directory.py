@@ -14,6 +14,7 @@ import re
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vae_cli.config import Config, to_toml
@@ -131,6 +132,23 @@ class Run:
         """Mark the run as unfinished again."""
         for path in self._ends:
             path.unlink(missing_ok=True)
+
+
+def require_written_inside(folder: Path) -> None:
+    """Check that what is written into the folder of a run stays in it.
+
+    A link in it may lead to a file of the user, which the next save would replace. The folder
+    itself may be a link.
+
+    Raises:
+        VAEError: a link with a name that `vae` writes leads out of it.
+    """
+    home = Path(os.path.realpath(folder))
+    for path in home.glob("*"):
+        leads_away = path.is_symlink() and Path(os.path.realpath(path)).parent != home
+        if leads_away and any(fnmatchcase(path.name, own) for own in FILES):
+            shown = folder / path.name
+            raise VAEError(f"{shown} is a link to a file elsewhere: replace it by a copy")
 
 
 def changed_at(path: Path) -> float:
