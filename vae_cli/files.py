@@ -2,6 +2,7 @@
 
 import csv
 import errno
+import hashlib
 import os
 import stat
 import tempfile
@@ -50,6 +51,24 @@ def is_same_file(first: Path | str, second: Path | str) -> bool:
         return os.path.samefile(first, second)  # noqa: PTH121  Path.samefile is the same
     except OSError:
         return False
+
+
+def stamp_files(paths: Iterable[Path]) -> str:
+    """A text that changes if a file changes or moves, without reading it; empty without files.
+
+    The size and the time of the last change can be those of another file, so the inode and the time
+    at which the system wrote it are in the text as well: no program can set that time.
+    """
+    stamps = []
+    for path in paths:
+        try:
+            facts = path.stat()
+        except OSError:  # it is gone
+            continue
+        times = facts.st_mtime_ns, facts.st_ctime_ns
+        stamps.append(f"{path.absolute()} {facts.st_size} {facts.st_ino} {times}\n")
+    text = "".join(stamps).encode(errors="surrogateescape")
+    return hashlib.sha256(text).hexdigest() if stamps else ""
 
 
 def require_file_or_folder(path: Path | str) -> None:

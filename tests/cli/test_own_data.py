@@ -2,7 +2,11 @@
 
 import csv
 import json
+import shutil
 import tomllib
+import warnings
+from collections.abc import Iterator
+from contextlib import chdir
 from pathlib import Path
 
 import numpy as np
@@ -225,3 +229,77 @@ def test_the_shapes_need_no_file(use: Use) -> None:
     words = ("train", "--data", "shapes", "--limit", 64, "--epochs", 1, "--model", "mlp")
     _, err = use(*words, "--precision", "float32")
     assert "images of 64x64 grey" in err
+
+
+# ------------------------------------------------- contents that change, and places
+
+
+@pytest.fixture(scope="module")
+def noise_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with labelled images and a run on them that was trained for two epochs."""
+    folder = tmp_path_factory.mktemp("noise")
+    images = np.random.default_rng(0).integers(0, 256, (1200, 8, 8), np.uint8)
+    np.savez(folder / "x.npz", images=images, labels=np.arange(1200) % 2)
+    words = ["--data", "x.npz", "--hidden", 8, "--latent-dim", 2, *QUICK, "--name", "x", "-q"]
+    with chdir(folder):
+        assert main(list(map(str, ["train", *words]))) == 0
+    return folder
+
+
+@pytest.fixture
+def noise(noise_home: Path, here: Path) -> Path:
+    """A folder of its own, made the current one, with a copy of the run, and of its data."""
+    shutil.copytree(noise_home / "runs", here / "runs")
+    shutil.copy(noise_home / "x.npz", here / "moved.npz")
+    return here
+
+
+@pytest.fixture
+def changed(noise_home: Path) -> Iterator[None]:
+    """The data of the run with another last item."""
+    path = noise_home / "x.npz"
+    kept = path.read_bytes()
+    with np.load(path) as found:
+        images, labels = found["images"], found["labels"]
+    images[-1, 0, 0] ^= 1
+    np.savez(path, images=images, labels=labels)
+    yield
+    path.write_bytes(kept)
+
+
+@pytest.mark.usefixtures("changed", "noise")
+def test_every_command_says_once_that_the_contents_have_changed(use: Use, refused: Refused) -> None:
+    expected = "have changed since its training: items that it was trained on may count as held out"
+    commands = [
+        ("evaluate", "--samples", 2),
+        ("score", "-o", "score.csv"),
+        ("embed",),
+        ("reconstruct",),
+        ("traverse",),
+        ("interpolate",),
+        ("swap",),
+        ("explore", "--export", "x.html"),
+    ]
+    for words in commands:
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            assert use(*words, "--run", "x").err.count(expected) == 1, words
+    assert not Path("runs/x/evaluation.json").exists(), "the figures are not those of the run"
+    assert json.loads(Path("runs/x/evaluation-x.json").read_text())["data_digest"] == ""
+    assert refused("sample", "--sampler", "gmm", "--run", "x").endswith("they have changed")
+
+
+def test_a_run_goes_on_with_data_that_have_moved(noise: Path, use: Use, refused: Refused) -> None:
+    words = ("train", "--resume", "x", "--epochs", 3, "-q")
+    np.save("other.npy", np.random.default_rng(1).integers(0, 256, (1200, 8, 8), np.uint8))
+    assert "cannot go on: " in refused(*words, "--data", "other.npy")
+    weights = load("x", "cpu").weights_digest
+    use(*words, "--data", "moved.npz")
+    model = load("x", "cpu")
+    assert model.settings.data.name == str(noise / "moved.npz")
+    assert model.data_name == model.settings.data.name, "commands read the new place"
+    assert model.epoch == 3 or model.weights_digest == weights
+    Path("moved.npz").unlink()
+    line = refused("train", "--resume", "x", "--epochs", 4)
+    assert line.startswith("run x: its data (")
+    assert line.endswith("are not here: if they have moved, name their place with --data")

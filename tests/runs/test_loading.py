@@ -84,7 +84,6 @@ def test_a_resumed_run_may_have_more_epochs_another_device_and_another_save_inte
         ({"training": {"epochs": 1}}, "run run has 20; it can only be raised"),
         ({"model": {"latent_dim": 4}}, "model.latent_dim is 2, not 4"),
         ({"data": {"limit": 5}}, "data.limit is 0, not 5"),
-        ({"data": {"name": "shapes"}}, "data.name is fashion-mnist, not shapes"),
     ],
 )
 def test_a_resumed_run_with_other_settings_is_refused(
@@ -92,6 +91,18 @@ def test_a_resumed_run_with_other_settings_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         load_for_resume(saved.run, [("command line", tables)])
+
+
+def test_data_may_be_in_another_place_if_their_contents_can_be_compared(
+    saved: RunRecorder,
+) -> None:
+    typed = [("command line", {"data": {"name": "shapes"}})]
+    assert load_for_resume(saved.run, typed)[1].data.name == "shapes"
+    older = load_checkpoint(saved.run.last)
+    del older.facts["data_digest"]
+    save_checkpoint(saved.run.last, older)
+    with pytest.raises(UsageError, match=r"data\.name is fashion-mnist, not shapes"):
+        load_for_resume(saved.run, typed)
 
 
 def test_a_resumed_run_whose_weights_do_not_fit_is_refused(saved: RunRecorder) -> None:

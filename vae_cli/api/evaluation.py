@@ -10,8 +10,8 @@ import torch
 from vae_cli import __version__
 from vae_cli.api.loading import load_trained
 from vae_cli.api.model import TrainedModel
+from vae_cli.api.run_data import RunData
 from vae_cli.data.binarization import binarize
-from vae_cli.data.catalogue import find_source
 from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.errors import UsageError
@@ -33,41 +33,32 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
     Raises:
         UsageError: the data are missing or do not fit the model, or none of them are held out.
     """
-    with warnings.catch_warnings(action="ignore"):  # the training has warned already
-        dataset = model.data(progress)
-        train, test = dataset.train(), dataset.test()
+    dataset = model.data(progress)
+    test = dataset.test()
     if not len(test):
         raise UsageError(f"{dataset.spec.name} has no items that are held out: nothing to evaluate")
     known = dataset.factors(test)
-    is_own = has_own_data(model)
     return Subject(
         model.model,
         dataset.spec,
-        prepare(model, training_part(model, train) if is_own else train),
+        prepare(model, training_part(model, dataset)),
         prepare(model, test),
         model.folder,
         model.epoch,
         model.weights_digest,
-        model.data_digest if is_own else "",
+        model.trained_on.digest if dataset.relation == "own" else "",
         None if known is None else Factors(*known),
-        is_own,
+        dataset.relation,
         model.kind.samples_noise or model.model.likelihood.is_binary,
     )
 
 
-def has_own_data(model: TrainedModel) -> bool:
-    """Whether its data are those that it was trained on, by their names."""
-    name = model.data_name
-    return name is not None and find_source(name).absolute_name == model.settings.data.name
-
-
-def training_part(model: TrainedModel, train: Split) -> Split:
-    """The part of its training set that a run was really trained on."""
-    data = model.settings.data
-    part = train.head(data.limit or None)
-    if not data.validation:
-        return part
-    return divide_for_validation(part, data.validation, copies_together=data.rules > 1)[0]
+def training_part(model: TrainedModel, dataset: RunData) -> Split:
+    """The part of its training set that a run was really trained on; all of other data."""
+    train, data = dataset.train(), model.settings.data
+    if dataset.relation == "other" or not data.validation:
+        return train
+    return divide_for_validation(train, data.validation, copies_together=data.rules > 1)[0]
 
 
 def prepare(model: TrainedModel, split: Split) -> Split:

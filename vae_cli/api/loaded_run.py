@@ -3,6 +3,7 @@
 import warnings
 from abc import ABC
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,14 +12,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from vae_cli.api.run_data import RunData
 from vae_cli.config import Config
 from vae_cli.data.binarization import binarize
-from vae_cli.data.catalogue import open_dataset_for, require_present
-from vae_cli.data.dataset import Dataset, PictureRules, Progress, Spec, Split, ignore_progress
+from vae_cli.data.catalogue import find_source, open_dataset_for, require_present
+from vae_cli.data.dataset import PictureRules, Progress, Spec, Split, ignore_progress
 from vae_cli.errors import UsageError
 from vae_cli.items.choice import kind_of
 from vae_cli.items.kind import ItemKind
 from vae_cli.model import LatentModel, Prior
+from vae_cli.runs.loading import TrainedOn
 from vae_cli.runs.origin import explain_distrust
 
 
@@ -68,8 +71,7 @@ class LoadedRun(ABC):
         kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`.
         epoch: the epoch after which the weights were saved.
         data_name: of the data that `data` opens; None if its run is a stranger's and has a path.
-        train_items: the number of items that it was trained on.
-        data_digest: SHA-256 of the items that it was trained and tested on; empty if not known.
+        trained_on: what its data were at the training.
         weights_digest: SHA-256 of the weights.
         diverged: the epoch in which the training ended, because its loss was not finite; 0 if none.
         name: of its run.
@@ -83,8 +85,7 @@ class LoadedRun(ABC):
     kl_by_dim: Tensor
     epoch: int
     data_name: str | None
-    train_items: int
-    data_digest: str
+    trained_on: TrainedOn
     weights_digest: str
     diverged: int
     name: str
@@ -110,7 +111,7 @@ class LoadedRun(ABC):
             ).figure
 
     def held_out(self) -> Split:
-        """The test set of its data, which must still be there.
+        """The test set of its data, which must still be there, as far as the run used it.
 
         Raises:
             UsageError: as in `data`.
@@ -123,15 +124,16 @@ class LoadedRun(ABC):
         Raises:
             UsageError: as in `data`.
         """
-        with warnings.catch_warnings(action="ignore"):  # the training has warned already
-            dataset = self.data()
-            test = dataset.test()
+        dataset = self.data()
+        test = dataset.test()
         names = dataset.names(test)
         split = binarize(test) if self.model.likelihood.is_binary else test
         return TestSet(split, dataset.spec, names, dataset.has_files)
 
-    def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> Dataset:
+    def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> RunData:
         """The data of its run, or those that `load` was given; `flag` is what confirms them.
+
+        Those of the run have only the items that it used, and a warning says if they have changed.
 
         Raises:
             UsageError: they are missing, or do not fit the model, or nobody has confirmed the path.
@@ -140,10 +142,13 @@ class LoadedRun(ABC):
         if name is None:
             raise UsageError(explain_distrust(self.name, config.name, flag))
         require_present(name, f"run {self.name}: its data")
-        return open_dataset_for(
-            self.spec,
-            name,
-            progress,
-            test_fraction=config.test_fraction,
-            pictures=PictureRules(version=config.rules),
-        )
+        is_named = find_source(name).absolute_name == config.name
+        with warnings.catch_warnings(action="ignore") if is_named else nullcontext():
+            dataset = open_dataset_for(  # of its own data, the training has warned already
+                self.spec,
+                name,
+                progress,
+                test_fraction=config.test_fraction,
+                pictures=PictureRules(version=config.rules),
+            )
+        return RunData(dataset, self.name, config, self.trained_on, is_named=is_named)

@@ -189,7 +189,7 @@ def choose_held_out(test: Split) -> Split:
 
 def own_parts(model: TrainedModel, subject: Subject) -> list[Part]:
     """The test set of the run."""
-    with warnings.catch_warnings(action="ignore"):  # the training has warned already
+    with warnings.catch_warnings(action="ignore"):  # `open_subject` has warned already
         dataset = model.data()
         names = dataset.names(dataset.test())  # items that were made black and white have no names
     return [Part(names, name_classes(subject.test, subject.spec.classes), subject.test)]

@@ -97,7 +97,7 @@ def describe_run(model: "TrainedModel") -> str:
     """What a model was trained on, and for how long."""
     epochs = model.settings.training.epochs
     length = "1 epoch" if epochs == 1 else f"epoch {model.epoch} of {epochs}"
-    return f"{model.train_items:,} items of {model.spec.name}, {length}"
+    return f"{model.trained_on.counts[0]:,} items of {model.spec.name}, {length}"
 
 
 def choose_seed(seed: int | None, terminal: Terminal) -> int:

@@ -106,14 +106,14 @@ def is_picture(name: str) -> bool:
     return is_named and exists(name) and not is_folder(name)
 
 
-def require_present(name: str, label: str) -> None:
+def require_present(name: str, label: str, remedy: str = "name a FILE") -> None:
     """Check that the data that a run was trained on are still there.
 
     Raises:
-        UsageError: they are not; the message begins with `label`.
+        UsageError: they are not; the message begins with `label` and ends with `remedy`.
     """
     if name not in BUILT_IN_NAMES and not exists(name):
-        raise UsageError(f"{label} ({name}) are not here: name a FILE")
+        raise UsageError(f"{label} ({name}) are not here: {remedy}")
 
 
 def open_dataset(

@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from torch import Tensor
 from vae_cli.data.batches import chunk_length, to_unit_interval
 from vae_cli.data.value_range import Limits, Range
 from vae_cli.errors import UsageError
+from vae_cli.files import stamp_files
 
 Progress = Callable[[int, int], None]
 Missing = Literal["error", "drop", "mean"]
@@ -173,6 +174,11 @@ class Parts(NamedTuple):
     test: Split
     validation: Split | None = None
 
+    def head(self, count: int | None) -> "Parts":
+        """The first `count` items of each part; None means all."""
+        validation = None if self.validation is None else self.validation.head(count)
+        return Parts(self.train.head(count), self.test.head(count), validation)
+
 
 class Dataset(ABC):
     """Training items and test items.
@@ -184,7 +190,7 @@ class Dataset(ABC):
     """
 
     spec: Spec
-    has_files: ClassVar[bool] = False
+    has_files: bool = False
     path: Path | None = None
 
     @abstractmethod
@@ -201,9 +207,21 @@ class Dataset(ABC):
 
     def splits(self) -> dict[str, Split]:
         """The parts that have items by their names: `train`, `validation` and `test`."""
-        parts = Parts(self.train(), self.test(), self.validation())
+        parts = self.read_parts()
         ordered = {"train": parts.train, "validation": parts.validation, "test": parts.test}
         return {name: part for name, part in ordered.items() if part is not None and len(part)}
+
+    def read_parts(self) -> Parts:
+        """All parts."""
+        return Parts(self.train(), self.test(), self.validation())
+
+    def source_files(self) -> list[Path]:
+        """The files that the items come from; none if they are built in."""
+        return [] if self.path is None else [self.path]
+
+    def stamp(self) -> str:
+        """A text that changes if one of these files does; empty if there are none."""
+        return stamp_files(self.source_files())
 
     def names(self, split: Split) -> list[str]:
         """The names of a part's items: their indices, unless the data set has better names."""

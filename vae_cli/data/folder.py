@@ -176,6 +176,10 @@ class PictureFolder(UndividedDataset):
             parts += [self.spec.range]
         return f"pictures-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
 
+    def source_files(self) -> list[Path]:
+        """The files of the pictures."""
+        return [self.path / file.name for file in self.files]
+
     def names(self, split: Split) -> list[str]:
         """The paths of a part's pictures, relative to the folder."""
         return [self.files[row].name for row in split.rows.tolist()]

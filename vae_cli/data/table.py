@@ -73,7 +73,7 @@ class Table(Dataset):
             rules = dataclasses.replace(rules, means=known_means(contents, self.parts[0]))
         for note in fill_in(contents, rules).notes:
             warnings.warn(f"{path.name}: {note}", stacklevel=2)
-        self.contents = contents
+        self.path, self.contents = path, contents
         self.spec = Spec(
             path.stem,
             (len(contents.columns),),

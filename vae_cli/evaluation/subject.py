@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from torch import Tensor
 
 from vae_cli.data.dataset import Spec, Split
 from vae_cli.model import LatentModel
+
+Relation = Literal["own", "changed", "other"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Subject:
         weights_digest: SHA-256 of the weights, to which the figures belong.
         data_digest: SHA-256 of the items of the run, if the data are its own; else empty.
         factors: of the test items; None if they are not known.
-        is_own: whether the data are those of the run.
+        relation: whether the data are those of the training, those that the run names but with
+            other contents, or others.
         samples_noise: whether a sample is drawn from p(x|z), or is its mean.
     """
 
@@ -49,5 +53,10 @@ class Subject:
     weights_digest: str = ""
     data_digest: str = ""
     factors: Factors | None = None
-    is_own: bool = True
+    relation: Relation = "own"
     samples_noise: bool = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the data are those of the training, so that figures of them are the run's."""
+        return self.relation == "own"

@@ -66,6 +66,7 @@ class Resolved:
         held_out_name: what the items that are held out are called in tables and files.
         outlier: the row of a table's training set that is the furthest away, if it is far away.
         data_digest: SHA-256 of the items and labels of both sets.
+        data_stamp: of the files of the data, when they were opened.
         device: the device to train on.
         precision: of the matrix products.
         save_interval: the time between two saves.
@@ -80,6 +81,7 @@ class Resolved:
     statistics: ColumnStatistics | None
     outlier: Outlier | None
     data_digest: str
+    data_stamp: str
     device: torch.device
     precision: Precision
     save_interval: SaveInterval
@@ -121,7 +123,7 @@ def resolve(
     """
     require_supported(config.training.precision, device)
     dataset = dataset or build_dataset(config.data, progress, flag="--data")
-    known = settle(config, dataset.spec)
+    known, stamp = settle(config, dataset.spec), dataset.stamp()
     weights = None if is_resumed else start_weights(known, dataset.spec)
     train, test, held_out_name = take_parts(dataset, known.data)
     spec = dataset.spec  # with the range, which may have been measured
@@ -154,6 +156,7 @@ def resolve(
         statistics,
         outlier,
         digest,
+        stamp,
         device,
         precision,
         parse_save_interval(config.training.save_every),

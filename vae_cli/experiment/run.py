@@ -106,6 +106,8 @@ def _train_locked(
         recorder.restore(saved)
         run.reopen()
         run.write_config(resolved.config)
+        if saved.facts.config.data.name != resolved.config.data.name:
+            recorder.follow_data()
     items, epochs = len(resolved.train), resolved.config.training.epochs
     progress(state.epoch * items + state.totals.count, epochs * items)
 
@@ -136,6 +138,7 @@ def make_recorder(run: Run, resolved: Resolved, state: TrainState, locks: ExitSt
         resolved.data_digest,
         state,
         resolved.save_interval,
+        resolved.data_stamp,
         locks,
     )
 

@@ -59,6 +59,7 @@ class Facts:
         diverged: the epoch in which the training ended, because its loss was not finite; 0 if none.
         data: what the items are.
         data_digest: SHA-256 of both sets; empty if the checkpoint is older than the digest.
+        data_stamp: of the files of the data at the training; equal files need not be read again.
         origin: the signature of the name of the data; see `origin.py`.
     """
 
@@ -72,6 +73,7 @@ class Facts:
     diverged: Count = 0
     data: Spec = FashionMNIST.spec
     data_digest: str = ""
+    data_stamp: str = ""
     origin: str = ""
 
     @property

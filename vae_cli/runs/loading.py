@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from vae_cli.config import Config, differences, merge, to_dict
-from vae_cli.data.catalogue import find_source
+from vae_cli.data.catalogue import find_source, require_present
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.model import LatentModel
@@ -23,6 +23,20 @@ from vae_cli.runs.upgrade import upgrade_facts
 RESUME_MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}
 
 
+class TrainedOn(NamedTuple):
+    """What the data of a run were at its training.
+
+    Attributes:
+        counts: the numbers of items that it was trained on, and of those held out.
+        digest: SHA-256 of both; empty if it is not known.
+        stamp: of their files.
+    """
+
+    counts: tuple[int, int]
+    digest: str
+    stamp: str
+
+
 class LoadedModel(NamedTuple):
     """The best weights of a run, and what is known about them.
 
@@ -33,8 +47,7 @@ class LoadedModel(NamedTuple):
         kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`.
         epoch: the epoch after which the weights were saved.
         data_name: of its data; None if it is a path that this user has not chosen.
-        train_items: the number of items that it was trained on.
-        data_digest: SHA-256 of the items that it was trained and tested on; empty if not known.
+        trained_on: what its data were.
         weights_digest: SHA-256 of the weights.
         diverged: the epoch in which the training ended, because its loss was not finite; 0 if none.
     """
@@ -45,8 +58,7 @@ class LoadedModel(NamedTuple):
     kl_by_dim: Tensor
     epoch: int
     data_name: str | None
-    train_items: int
-    data_digest: str
+    trained_on: TrainedOn
     weights_digest: str
     diverged: int
 
@@ -84,8 +96,7 @@ def load_model(run: Run) -> LoadedModel:
         kl_by_dim,
         facts.epoch,
         name,
-        facts.counts[0],
-        facts.data_digest,
+        TrainedOn(facts.counts, facts.data_digest, facts.data_stamp),
         checkpoint.weights_digest,
         facts.diverged,
     )
@@ -112,6 +123,8 @@ def load_for_resume(
 ) -> tuple[SavedState, Config]:
     """Load the last state of a run, and its settings with those typed settings that may change.
 
+    The data may be in another place, because their contents are compared when they are read.
+
     Raises:
         UsageError: a typed setting differs from the run's and may not change, or the run is a
             stranger's and the path of its data was not typed.
@@ -122,9 +135,13 @@ def load_for_resume(
     own = facts.config
     require_own(run, own, typed, is_own=is_own(facts))
     wanted = merge(("its config", to_dict(own)), *typed)
+    if wanted.data.name == own.data.name:
+        moved = "if they have moved, name their place with --data"
+        require_present(own.data.name, f"run {run.name}: its data", moved)
     name = find_source(wanted.data.name, "--data").absolute_name
     wanted = dataclasses.replace(wanted, data=dataclasses.replace(wanted.data, name=name))
-    changes = [c for c in differences(own, wanted) if c.key not in RESUME_MAY_CHANGE]
+    may_change = RESUME_MAY_CHANGE | ({"data.name"} if facts.data_digest else set())
+    changes = [c for c in differences(own, wanted) if c.key not in may_change]
     if changes:
         listed = ", ".join(f"{c.key} is {c.before}, not {c.after}" for c in changes)
         raise UsageError(f"run {run.name} cannot go on with other settings: {listed}")

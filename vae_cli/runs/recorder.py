@@ -5,6 +5,7 @@ with the lowest test loss. Each is complete: weights, moments, random numbers, p
 metrics so far. A run that is resumed from `last` continues bit for bit as if it had never stopped.
 """
 
+import dataclasses
 import math
 import time
 import warnings
@@ -19,7 +20,7 @@ from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run, free_name, make_directory
-from vae_cli.runs.facts import Facts, Position, Row, facts_to_json
+from vae_cli.runs.facts import Facts, Position, Row, facts_to_json, parse_facts
 from vae_cli.runs.loading import SavedState
 from vae_cli.runs.lock import locked
 from vae_cli.runs.origin import sign
@@ -49,6 +50,7 @@ class RunRecorder:
         best: the state with that figure, if it was reached in this process.
         best_is_written: whether `best.safetensors` is that state.
         inode: identifies the directory, so that it is found again if it is renamed.
+        data_stamp: of the files of the data.
         locks: where the lock of a directory is held that takes the place of a deleted one.
         next_save: when to save next, in seconds of a monotonic clock.
         saved_epoch: the number of complete epochs at the last save; -1 before the first.
@@ -62,6 +64,7 @@ class RunRecorder:
     data_digest: str
     state: TrainState
     interval: SaveInterval
+    data_stamp: str = ""
     locks: ExitStack = field(default_factory=ExitStack)
     rows: list[Row] = field(default_factory=list)
     best_loss: float = math.inf
@@ -84,7 +87,8 @@ class RunRecorder:
             VAEError: it does not fit the settings.
         """
         facts = saved.facts
-        if facts.counts != self.counts or facts.data != self.spec:
+        known = dataclasses.replace(facts.data, name=self.spec.name)  # data may have moved
+        if facts.counts != self.counts or known != self.spec:
             raise UsageError(
                 f"run {self.run.name} cannot go on: its data have changed, from "
                 f"{list(facts.counts)} training and test items of {facts.data.shape} "
@@ -103,6 +107,25 @@ class RunRecorder:
         self.rows = facts.rows
         self.best_loss, self.best_epoch = facts.best_loss, facts.best_epoch
         self.saved_epoch = self.state.epoch
+
+    def follow_data(self) -> None:
+        """Write the place of data that have moved into the best checkpoint, which commands read.
+
+        Raises:
+            VAEError: the file is damaged, or cannot be written.
+        """
+        if not self.run.best.is_file():
+            return
+        best = load_checkpoint(self.run.best)
+        facts = parse_facts(best.facts, self.run.best)
+        data = dataclasses.replace(facts.config.data, name=self.config.data.name)
+        moved = dataclasses.replace(
+            facts,
+            config=dataclasses.replace(facts.config, data=data),
+            origin=sign(data.name),
+            data_stamp=self.data_stamp,
+        )
+        save_checkpoint(self.run.best, Checkpoint(best.tensors, facts_to_json(moved)))
 
     def record_epoch(self, report: EpochReport) -> None:
         """Add the metrics of an epoch, copy the state if it is the best, and save if it is time."""
@@ -231,6 +254,7 @@ class RunRecorder:
             best_epoch=self.best_epoch,
             data=self.spec,
             data_digest=self.data_digest,
+            data_stamp=self.data_stamp,
             origin=sign(self.config.data.name),
         )
 

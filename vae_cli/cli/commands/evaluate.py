@@ -155,7 +155,7 @@ def label_data(
 ) -> None:
     """Say on which data the figures are, if they are not those of the run."""
     for model, subject in zip(models, subjects, strict=True):
-        if not subject.is_own:
+        if subject.relation == "other":  # of data that have changed, a warning says so
             terminal.remark(
                 f"{model.name} was trained on {model.spec.name}, and is evaluated on "
                 f"{subject.spec.name} ({len(subject.test):,} items)",

@@ -1,0 +1,101 @@
+"""The data of a trained model: as its run used them, and whether they are still the same."""
+
+import warnings
+from contextlib import nullcontext
+from typing import final
+
+from torch import Tensor
+
+from vae_cli.config import DataConfig
+from vae_cli.data.catalogue import BUILT_IN_NAMES
+from vae_cli.data.dataset import Dataset, Parts, Split, UndividedDataset
+from vae_cli.data.digest import digest_splits
+from vae_cli.evaluation.subject import Relation
+from vae_cli.experiment.resolve import take_parts
+from vae_cli.runs.loading import TrainedOn
+
+
+@final
+class RunData(UndividedDataset):
+    """A data set that was opened for a run.
+
+    Data of the run have only the items that it used: `data.limit` of each part. Where they are does
+    not matter, if their contents are the same. If the contents changed since the training, a
+    warning says so.
+
+    Args:
+        dataset: what was opened.
+        run: the name of the run.
+        config: the settings of its data.
+        trained_on: what its data were at the training.
+        is_named: whether the data are those that the run names, whatever is in them now.
+
+    Attributes:
+        relation: whether the data are those of the training, or those that the run names but with
+            other contents, or others; known as soon as a part was asked for.
+    """
+
+    relation: Relation = "other"
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        run: str,
+        config: DataConfig,
+        trained_on: TrainedOn,
+        *,
+        is_named: bool,
+    ) -> None:
+        self.dataset, self.spec = dataset, dataset.spec
+        self.run, self.config, self.trained_on, self.is_named = run, config, trained_on, is_named
+        self.has_files, self.path = dataset.has_files, dataset.path
+        self.stamp_of_files = dataset.stamp()
+
+    def divide(self) -> Parts:
+        """The parts, limited if they are those of the run."""
+        with warnings.catch_warnings(action="ignore") if self.is_named else nullcontext():
+            parts = self.dataset.read_parts()  # the training has warned already
+        self.spec = self.dataset.spec  # the range of values is known now
+        self.parts = parts.head(self.config.limit or None)
+        is_same = self._is_same(self.parts)
+        if not (is_same or self.is_named):
+            return parts
+        self.relation = "own" if is_same else "changed"
+        if not is_same:
+            warnings.warn(explain_change(self.run, self.config.name), stacklevel=2)
+        return self.parts
+
+    def stamp(self) -> str:
+        """The stamp of the files when they were opened."""
+        return self.stamp_of_files
+
+    def names(self, split: Split) -> list[str]:
+        """The names of the other data set."""
+        return self.dataset.names(split)
+
+    def factors(self, split: Split) -> tuple[tuple[str, ...], Tensor] | None:
+        """The factors of the other data set."""
+        return self.dataset.factors(split)
+
+    def _is_same(self, parts: Parts) -> bool:
+        """Whether parts are those that the run used; their contents are read only if need be."""
+        count = sum(self.trained_on.counts) if self.config.validation else self.trained_on.counts[0]
+        if len(parts.train) != count:
+            return False
+        if self.is_named and self.config.name in BUILT_IN_NAMES:
+            return True
+        train, held_out, _ = take_parts(self, self.config)  # of `self.parts`
+        known = self.trained_on
+        if (len(train), len(held_out)) != known.counts:
+            return False
+        if not known.digest or self.stamp_of_files == known.stamp:
+            return self.is_named
+        return digest_splits(train, held_out) == known.digest
+
+
+def explain_change(run: str, data: str) -> str:
+    """What it means that the data of a run have changed."""
+    return (
+        f"the data of run {run} ({data}) have changed since its training: items that it was "
+        "trained on may count as held out, and figures are of the new contents"
+    )
