@@ -119,7 +119,7 @@ def test_a_model_reads_frames_by_name_and_treats_missing_values_as_its_run_does(
         }
     )
     for given in (gaps, frame, nulls):
-        place = "row 1, column ash$"
+        place = "row 1, column ash: fill it in"
         with pytest.raises(UsageError, match=f"the rows: a value is missing in {place}"):
             wine.encode(given)
         with pytest.warns(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support import Use
+from support import Refused, Use
 
 from vae_cli import load
 from vae_cli.explore.scene import build_scene
@@ -92,3 +92,20 @@ def test_rows_that_were_left_out_leave_their_numbers(here: Path, use: Use) -> No
     assert "a value is missing in 1 of 3 rows; they are left out" in err
     assert [one["image"] for one in json.loads(out)["images"]] == ["gaps.npy 0", "gaps.npy 2"]
     assert [row["name"] for row in records("g.csv")] == ["0", "2"]
+
+
+@pytest.mark.parametrize("value", ["1e308", "-1e308", "1e300"])
+def test_a_value_that_float32_cannot_hold_is_refused_by_name(
+    use: Use, refused: Refused, wine: Path, value: str
+) -> None:
+    header, *lines = (wine / "wine.csv").read_text().splitlines()
+    far = ",".join([value, *lines[0].split(",")[1:]])
+    Path("far.csv").write_text("\n".join([header, far, lines[1]]) + "\n")
+    line = (
+        f"the value {float(value):g} in column alcohol is too far from those that the model of wine"
+    )
+    for words in (("reconstruct",), ("embed",), ("traverse",), ("interpolate",), ("swap",)):
+        assert refused(*words, "far.csv", "--run", "wine", "-q").startswith(line)
+    Path("near.csv").write_text(Path("far.csv").read_text().replace(value, "5e-324"))
+    for words in (("reconstruct",), ("embed",), ("traverse",), ("interpolate",), ("swap",)):
+        use(*words, "near.csv", "--run", "wine", "--force")

@@ -141,7 +141,7 @@ def test_a_table_for_a_model_is_filled_in_with_what_the_model_knows(tmp_path: Pa
     found = read_table_like(path, spec)
     assert found.rows.tolist() == [[100, 2.5]]
     assert found.notes == ("1 missing value is replaced by the mean of the column",)
-    with pytest.raises(UsageError, match=r"row 2, column y: a value is missing$"):
+    with pytest.raises(UsageError, match=r"row 2, column y: a value is missing: fill it in"):
         read_table_like(path, SPEC)
 
 

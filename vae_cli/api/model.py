@@ -22,7 +22,7 @@ from vae_cli.api.frames import frame_names, read_frame
 from vae_cli.api.loaded_run import LoadedRun
 from vae_cli.data.arrays import fit_to_spec
 from vae_cli.data.batches import chunk_length, to_unit_interval
-from vae_cli.data.table import complete_rows
+from vae_cli.data.table import complete_rows, require_near
 from vae_cli.errors import UsageError
 from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.reconstruction import Reconstruction, reconstruct
@@ -202,7 +202,9 @@ class TrainedModel(LoadedRun):
         """Float32 items on the model's device, a limited number at a time."""
         fitted = fit_to_spec(self._to_tensor(items), self.spec)
         for some in fitted.split(chunk_length(self.spec.shape)):
-            yield to_unit_interval(self.model.standardize(some)).to(self.model.device)
+            x = to_unit_interval(self.model.standardize(some))
+            require_near(x, some, self.spec)
+            yield x.to(self.model.device)
 
     def _to_tensor(self, items: ArrayLike) -> Tensor:
         """Arrays as they are, and frames by the names of their columns, without missing values."""

@@ -84,7 +84,7 @@ def require_learnable(
             small for float64.
     """
     mean, std = statistics
-    remedy = "change its unit, or leave it out"
+    remedy = "correct the value, change the unit of the column, or leave it out"
     for place in (~(mean.isfinite() & std.isfinite())).nonzero()[:, 0].tolist():
         largest = float(items[rows, place].abs().max())
         raise UsageError(

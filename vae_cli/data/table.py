@@ -24,7 +24,7 @@ from vae_cli.data.dataset import (
 from vae_cli.data.held_out import divide, hash_keys
 from vae_cli.data.table_columns import choose_for_model, choose_for_training
 from vae_cli.data.table_file import read_table
-from vae_cli.data.table_rows import TableContents
+from vae_cli.data.table_rows import MISSING_ADVICE, TableContents
 from vae_cli.errors import UsageError
 from vae_cli.files import Writable, escape_formula, write_csv
 
@@ -176,13 +176,34 @@ def complete_rows(rows: Tensor, spec: Spec, source: object) -> FilledTable:
     row, column = missing.nonzero()[0].tolist()
     if rules.missing == "error":
         raise UsageError(
-            f"{source}: a value is missing in row {row}, column {spec.columns[column]}"
+            f"{source}: a value is missing in row {row}, column {spec.columns[column]}: "
+            f"{MISSING_ADVICE[False]}"
         )
     kept = numbers[~missing.any(1)]
     if not len(kept):
         raise UsageError(f"{source}: a value is missing in every row, so none is left")
     note = _say_left_out(len(rows) - len(kept), len(rows))
     return FilledTable(rows[kept], kept, (note,))
+
+
+def require_near(x: Tensor, rows: Tensor, spec: Spec) -> None:
+    """Check that standardized rows `(N, D)` are finite in float32, in which a network computes.
+
+    Args:
+        x: what the network takes.
+        rows: the same in the units of the data.
+        spec: what they are.
+
+    Raises:
+        UsageError: they are not; the message names the first value.
+    """
+    wrong = ~x.isfinite()
+    if wrong.any():
+        row, column = wrong.nonzero()[0].tolist()
+        raise UsageError(
+            f"the value {rows[row, column]:.6g} in column {spec.columns[column]} is too far from "
+            f"those that the model of {spec.name} learned: a network computes in float32"
+        )
 
 
 def _say_left_out(count: int, total: int) -> str:

@@ -16,6 +16,10 @@ from vae_cli.errors import MAX_SHOWN, UsageError, shorten
 
 NO_CLASS = "(none)"  # of a row whose cell in the column of the classes is empty
 MAX_CLASS_NAME = 1000  # characters
+MISSING_ADVICE = {  # in a training, and for a trained model
+    True: "--missing drop leaves out such rows, --missing mean fills them in",
+    False: "fill it in, because the model was trained with --missing error",
+}
 CHECKED_ROWS = 4096  # between two checks of the budgets
 
 
@@ -117,9 +121,8 @@ class RowCollector:
                 advice = self._advise_text(place) if isinstance(error, TextCellError) else ""
                 raise UsageError(f"{self._name(number, place)}: {error}{advice}") from error
             if isnan(value) and self.choice.missing == "error":
-                advice = ": --missing drop leaves out such rows, --missing mean fills them in"
-                shown = advice if self.choice.for_training else ""
-                raise UsageError(f"{self._name(number, place)}: a value is missing{shown}")
+                advice = MISSING_ADVICE[self.choice.for_training]
+                raise UsageError(f"{self._name(number, place)}: a value is missing: {advice}")
             yield value
 
     def _advise_text(self, place: int) -> str:
