@@ -21,7 +21,7 @@ from vae_cli.data import decoding, picture
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.data.decoding import UnreadPictureError, decoders_silenced, read_header
 from vae_cli.data.folder import PictureFolder
-from vae_cli.data.picture import decode_picture, read_picture
+from vae_cli.data.picture import Fitting, decode_picture, read_picture
 from vae_cli.data.scan import scan_pictures
 from vae_cli.errors import UsageError
 
@@ -360,7 +360,7 @@ def test_large_pictures_are_decoded_one_at_a_time(
     def decode_all() -> int:
         most.clear()
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda path: decode_picture(path, GREY, background=0), files))
+            list(pool.map(lambda path: decode_picture(path, Fitting(GREY)), files))
         return max(most)
 
     monkeypatch.setattr(picture, "_upright", slow)

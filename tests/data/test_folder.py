@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 
 from vae_cli.data import folder_decoding
 from vae_cli.data.dataset import PictureRules, Spec, Split, ignore_progress
@@ -252,6 +252,70 @@ def test_white_ink_needs_another_background(tmp_path: Path) -> None:
 def test_an_empty_folder_is_refused_with_the_extensions_that_are_read(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"no pictures in .*\.png, \.jpg"):
         open_folder(tmp_path)
+
+
+# ---------------------------------------------------------------------- pages
+
+
+def make_stacks(path: Path) -> Path:
+    """A TIFF of four pages, a GIF of three, and files in which there is one picture to learn."""
+    pages = [Image.new("L", (16, 16), 10 * number) for number in range(9)]
+    for name, some in (("a.tif", pages[:4]), ("b.gif", pages[4:7])):
+        some[0].save(path / name, save_all=True, append_images=some[1:])
+    pages[7].save(path / "c.png")
+    pages[8].save(path / "d.jpg", "MPO", save_all=True, append_images=pages[:1])  # with a preview
+    small = TiffImagePlugin.ImageFileDirectory_v2()
+    small[254] = 1  # this page is a smaller copy of another one
+    with TiffImagePlugin.AppendingTiffWriter(path / "e.tif", new=True) as file:
+        for page, tags in ((Image.new("L", (16, 16), 200), None), (pages[0].resize((8, 8)), small)):
+            page.save(file, "TIFF", **({"tiffinfo": tags} if tags else {}))
+            file.newFrame()
+    return path
+
+
+STACKS = {
+    **{f"a.tif[{page}]": 10 * page for page in range(4)},
+    **{f"b.gif[{page}]": 40 + 10 * page for page in range(3)},
+    **{"c.png": 70, "d.jpg": 80, "e.tif": 200},
+}
+
+
+def brightness(dataset: PictureFolder) -> dict[str, int]:
+    """The brightness of each item by its name."""
+    parts = dataset.splits().values()
+    return {
+        name: int(item.float().mean().round())
+        for part in parts
+        for name, item in zip(dataset.names(part), part.items[part.rows], strict=True)
+    }
+
+
+def test_every_page_is_an_item_or_is_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_stacks(tmp_path)
+    first = open_folder(tmp_path)
+    with pytest.warns(UserWarning, match=r"2 pictures have .*, and 5 of them are left out: --fr"):
+        found = brightness(first)
+    assert found == {"a.tif": 0, "b.gif": 40, "c.png": 70, "d.jpg": 80, "e.tif": 200}
+    assert brightness(open_folder(tmp_path, frames="all")) == STACKS
+    monkeypatch.setattr(folder_decoding, "count_pages", lambda _: pytest.fail("counted twice"))
+    assert brightness(open_folder(tmp_path, frames="all")) == STACKS
+    model = open_folder(tmp_path, like=Spec("x", (1, 16, 16), frames="all"), test_fraction=0)
+    assert brightness(model) == STACKS
+
+
+def test_pages_before_a_damaged_one_are_items(tmp_path: Path) -> None:
+    make_pictures(tmp_path, 8, (16, 16))
+    noise = [Image.frombytes("L", (16, 16), np.random.default_rng(n).bytes(256)) for n in range(4)]
+    noise[0].save(tmp_path / "x.tif", save_all=True, append_images=noise[1:])
+    whole = (tmp_path / "x.tif").read_bytes()
+    (tmp_path / "x.tif").write_bytes(whole[:-100])
+    dataset = open_folder(tmp_path, frames="all", channels=1)
+    with pytest.warns(UserWarning, match="cannot be read and are left out"):
+        names = brightness(dataset)
+    assert [name for name in names if name.startswith("x.tif")]
+    assert len(names) < 12
 
 
 # ---------------------------------------------------------------------- size and channels

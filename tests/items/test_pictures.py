@@ -1,5 +1,6 @@
 """Images: how they are read, written, described and summarized."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -276,3 +277,16 @@ def test_the_summary_of_images_without_classes_has_one_row() -> None:
     )
     assert rows == [("all", 3, 1)]
     assert records == []
+
+
+def test_the_pages_of_a_picture_are_read_as_in_the_training(tmp_path: Path) -> None:
+    pages = [Image.new("L", (4, 4), 10 * number) for number in range(3)]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    spec = Spec("x", (1, 4, 4))
+    first = Pictures(spec).read(tmp_path / "a.tif", invert=False)
+    assert (first.names, len(first.items)) == (["a.tif"], 1)
+    reason = "a.tif: 1 picture has several pages or frames, and 2 of them are left out"
+    assert first.hints == [reason]
+    every = Pictures(replace(spec, frames="all")).read(tmp_path / "a.tif", invert=False)
+    assert (every.names, every.hints) == ([f"a.tif[{page}]" for page in range(3)], [])
+    assert (every.items * 255).mean((1, 2, 3)).round().tolist() == [0, 10, 20]

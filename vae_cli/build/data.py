@@ -25,6 +25,7 @@ def build_dataset(config: DataConfig, progress: Progress, flag: str) -> Dataset:
             image_size=config.image_size,
             channels=CHANNELS[config.channels],
             background=BACKGROUNDS[config.background],
+            frames=config.frames,
             value_range=parse_range(config.range),
             version=config.rules,
         ),

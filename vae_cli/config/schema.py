@@ -67,6 +67,13 @@ class DataConfig:
             spellings={"gray": "grey"},
         ),
     ] = "white"
+    frames: Annotated[
+        Literal["first", "all"],
+        Setting(
+            "Of a picture file with several pages or frames, take the first one, or all as items.",
+            "--frames",
+        ),
+    ] = "first"
     range: Annotated[
         str,
         Predicate(is_range),

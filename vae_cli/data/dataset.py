@@ -16,6 +16,7 @@ from vae_cli.files import stamp_files
 
 Progress = Callable[[int, int], None]
 Missing = Literal["error", "drop", "mean"]
+Frames = Literal["first", "all"]
 
 
 def ignore_progress(*counts: int) -> None:
@@ -48,6 +49,7 @@ class PictureRules:
         image_size: height and width in pixels of a folder's pictures; 0 derives them.
         channels: of a folder's pictures, 1 for grey, 3 for RGB; 0 derives them.
         background: the pixel value, 0 to 255, behind transparent pixels of a folder's pictures.
+        frames: of a file with several pages or frames, the first is an item, or all are.
         value_range: the values of black and of white.
         version: of the rules. With 2, equal pictures are in the same part, links to folders are
             followed, and pictures that have only the values 0 and 1 are black and white; with 1, as
@@ -57,6 +59,7 @@ class PictureRules:
     image_size: int = 0
     channels: int = 0
     background: int = 255  # white: most such pictures are made for a white page
+    frames: Frames = "first"
     value_range: Range = None
     version: int = 2
 
@@ -75,6 +78,7 @@ class Spec:
         columns: the names of a table's columns that are learned.
         table: what is done with its other columns, and with missing values.
         range: the values of black and of white in files; None means those of the type of number.
+        frames: of a file with several pages or frames, the first is an item, or all are.
     """
 
     name: str
@@ -85,6 +89,7 @@ class Spec:
     columns: tuple[str, ...] = ()
     table: TableRules = field(default_factory=TableRules)
     range: Limits | None = None
+    frames: Frames = "first"
 
     @property
     def is_image(self) -> bool:

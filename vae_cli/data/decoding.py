@@ -13,7 +13,7 @@ import stat
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +36,7 @@ MAX_TEXT = 32 * 2**20  # bytes of a text or a colour profile in a PNG
 LARGE_BYTES = 16 * 2**20  # of a file, above which pictures are decoded one at a time
 LARGE_PIXELS = 16_000_000  # the same, of a decoded picture
 
+SUBFILE_TYPE, SMALLER_COPY, MASK = 254, 1, 4  # a tag of a TIFF, and two of its bits
 ORIENTATIONS = {  # by the value of the EXIF tag; 1 is upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -104,13 +105,55 @@ def open_picture(path: Path, sufficient: tuple[int, int]) -> Iterator[Image.Imag
         except OSError as error:
             raise UnreadPictureError(f"cannot read {path}: {error.strerror or error}") from error
         with _explained(path), Image.open(io.BytesIO(content), formats=known_formats()) as image:
-            if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
-                raise Image.DecompressionBombError
+            _require_size(image)
             image.draft(None, sufficient)
             if image.width * image.height > LARGE_PIXELS:
                 stack.enter_context(_large_picture)
             image.load()
             yield image
+
+
+@contextmanager
+def open_page(image: Image.Image, number: int) -> Iterator[Image.Image]:
+    """Another page of a picture that is open, decoded."""
+    image.seek(number)
+    _require_size(image)
+    with _large_picture if image.width * image.height > LARGE_PIXELS else nullcontext():
+        image.load()
+        yield image
+
+
+def page_numbers(image: Image.Image) -> list[int]:
+    """The numbers of the pages or frames of a picture; the first alone if it has no others.
+
+    The smaller copies and masks in a TIFF are no pages, and neither are the other pictures in a
+    JPEG, such as its preview.
+    """
+    if image.format == "MPO" or not getattr(image, "is_animated", False):
+        return [0]
+    numbers = list(range(image.n_frames))  # type: ignore[attr-defined]
+    if image.format == "TIFF":
+        numbers = [number for number in numbers if number == 0 or _is_page(image, number)]
+    return numbers
+
+
+def _is_page(image: Image.Image, number: int) -> bool:
+    image.seek(number)
+    kind = image.tag_v2.get(SUBFILE_TYPE, 0)  # type: ignore[attr-defined]
+    return not (isinstance(kind, int) and kind & (SMALLER_COPY | MASK))
+
+
+def count_pages(path: Path) -> int:
+    """The number of pages or frames of a picture file; 1 if that cannot be found out."""
+    try:
+        with (
+            open_file(path) as file,
+            _explained(path),
+            Image.open(file, formats=known_formats()) as image,
+        ):
+            return len(page_numbers(image))
+    except (OSError, UsageError):
+        return 1  # decoding it says why
 
 
 class Header(NamedTuple):
@@ -220,6 +263,16 @@ def _explained(path: Path) -> Iterator[None]:
         ) from error
     except Exception as error:
         raise UsageError(f"{path} is damaged or truncated: Pillow cannot decode it") from error
+
+
+def _require_size(image: Image.Image) -> None:
+    """Check the size of a picture before it is decoded.
+
+    Raises:
+        DecompressionBombError: it is too large.
+    """
+    if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
+        raise Image.DecompressionBombError
 
 
 def _size(path: Path) -> int:

@@ -10,7 +10,7 @@ from torch import Tensor
 from vae_cli.data.cache import cache_folder, cached_tensor
 from vae_cli.data.dataset import Dataset, Progress, Spec, Split
 from vae_cli.data.folder_decoding import map_in_threads
-from vae_cli.data.picture import decode_picture
+from vae_cli.data.picture import Fitting, decode_picture
 from vae_cli.data.torchvision_sets import CELEBA_SIZE, SOURCES
 from vae_cli.errors import VAEError
 
@@ -79,7 +79,7 @@ class Downloaded(Dataset):
         def decode_all(pixels: np.ndarray) -> list[str]:
             def decode(row: int) -> None:
                 path = folder / part.filename[row]
-                picture = decode_picture(path, self.spec.shape, background=0, crop=True)
+                picture = decode_picture(path, Fitting(self.spec.shape, crop=True))
                 pixels[row] = picture.pixels.numpy()
 
             map_in_threads(decode, len(part.filename), self.progress)

@@ -11,13 +11,20 @@ from typing import Any, final
 import numpy as np
 import torch
 
+from vae_cli.data.budget import require_items
 from vae_cli.data.cache import cache_folder, cached_tensor
 from vae_cli.data.dataset import Parts, PictureRules, Progress, Spec, Split, UndividedDataset
 from vae_cli.data.decoding import read_header
-from vae_cli.data.folder_decoding import MASKS, NOTHING, decode_files, measure_files
+from vae_cli.data.folder_decoding import (
+    MASKS,
+    NOTHING,
+    count_all_pages,
+    decode_files,
+    measure_files,
+)
 from vae_cli.data.folder_size import derive_size
 from vae_cli.data.held_out import are_equal, divide, hash_keys, warn_of_copies
-from vae_cli.data.scan import Part, explain_left_out, scan_pictures
+from vae_cli.data.scan import Part, PictureFile, explain_left_out, explain_pages, scan_pictures
 from vae_cli.data.value_range import (
     UNIT,
     Limits,
@@ -33,9 +40,10 @@ from vae_cli.data.value_range import (
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
 
+COUNT_TYPE = np.dtype("<u4")  # of the number of pages of a file, in the cache
 HALF = 127  # of the largest pixel value
 DEFAULT_RULES = PictureRules()
-VERSION = 4  # of the decoded pixels and their facts; a change makes every folder be decoded again
+VERSION = 5  # of the decoded pixels and their facts; a change makes every folder be decoded again
 
 
 @final
@@ -51,7 +59,7 @@ class PictureFolder(UndividedDataset):
         rules: how the pictures are read and divided. The range `data` is measured on the pictures
             in `train`, if there are two parts, and otherwise on all, because the parts depend on
             the pixels.
-        like: a spec whose shape, background, cropping and range are used instead.
+        like: a spec whose shape, background, cropping, range and frames are used instead.
         test_fraction: the expected share of the pictures that is held out.
         progress: called with the number of pictures decoded so far and the total.
 
@@ -79,7 +87,9 @@ class PictureFolder(UndividedDataset):
         if like is None and not (size and channels):
             derived = derive_size([path / file.name for file in self.files])
             size, channels = size or derived[0], channels or derived[1]
-        spec = like or Spec("", (channels, size, size), (), rules.background, cropped=True)
+        spec = like or Spec(
+            *("", (channels, size, size), (), rules.background), cropped=True, frames=rules.frames
+        )
         tops = {file.folders[:1] for file in self.files}
         classes = sorted(top[0] for top in tops if top)
         classes = [] if () in tops or len(classes) == 1 else classes
@@ -92,6 +102,9 @@ class PictureFolder(UndividedDataset):
             UsageError: no picture can be read, or one of the parts would be empty.
             VAEError: the cache cannot be written.
         """
+        if self.spec.frames == "all":
+            self.files = self._with_pages()
+        self.items = [(file, name) for file in self.files for name in file.item_names]
         limits = self._measure() if self.limits == "data" else self.limits
         pixels, facts = self._read_pixels(limits)
         if self.is_new and limits is None and facts["values"] == MASKS:
@@ -99,7 +112,7 @@ class PictureFolder(UndividedDataset):
             pixels, facts = self._read_pixels(UNIT)
         reasons: dict[str, str] = facts["damaged"] | facts["unread"]
         self._warn(facts, [reasons[row] for row in sorted(reasons, key=int)])
-        rows = [row for row in range(len(self.files)) if str(row) not in reasons]
+        rows = [row for row in range(len(self.items)) if str(row) not in reasons]
         hashes = torch.tensor([facts["hashes"][row] for row in rows], dtype=torch.float64)
         return self._parts(Split(pixels, torch.tensor(rows), self._labels(rows), hashes=hashes))
 
@@ -111,7 +124,7 @@ class PictureFolder(UndividedDataset):
             VAEError: the cache cannot be written.
         """
         self.spec = dataclasses.replace(self.spec, range=limits)
-        shape = (len(self.files), *self.spec.shape)
+        shape = (len(self.items), *self.spec.shape)
         try:
             return cached_tensor(
                 self._cache_key(),
@@ -130,7 +143,8 @@ class PictureFolder(UndividedDataset):
             UsageError: there are no two values, or one is no finite number.
         """
         kept = [file for file in self.files if (file.part or "train") == "train"] or self.files
-        found = measure_files([self.path / file.name for file in kept], self.progress)
+        paths = [self.path / file.name for file in kept]
+        found = measure_files(paths, self.spec.frames, self.progress)
         return require_span(found, self.path)
 
     def _warn(self, facts: Any, reasons: Sequence[str]) -> None:
@@ -148,12 +162,16 @@ class PictureFolder(UndividedDataset):
             log, unread = cache_folder() / f"{self._cache_key()}.log", len(facts["unread"])
             again = f"; the next start tries {unread:,} of them again" if unread else ""
             where = f"{log} names them{again}"
-            found.append(explain_left_out(self.path, len(self.files), reasons, where))
+            found.append(explain_left_out(self.path, len(self.items), reasons, where))
             text = "".join(f"{line}\n" for line in reasons)
             write_bytes(log, text.encode(errors="backslashreplace"))
         if self.spec.range and facts["outside"]:
-            count = len(self.files) - len(reasons)
+            count = len(self.items) - len(reasons)
             found.append(explain_outside(facts["outside"], count, self.spec.range, self.path))
+        files_with_pages, left_out = facts["pages"]
+        if left_out:
+            remedy = ": --frames all makes an item of each" if self.is_new else ""
+            found.append(explain_pages(files_with_pages, left_out, self.path) + remedy)
         found += self._find_darkness(facts["values"]) if self.is_new else []
         for text in filter(None, found):
             warnings.warn(text, stacklevel=3)
@@ -168,26 +186,33 @@ class PictureFolder(UndividedDataset):
 
     def _cache_key(self) -> str:
         """A name for the decoded pixels that changes with anything that decides about them."""
-        files = [[file.name, file.size, file.changed] for file in self.files]
-        parts: list[object] = [VERSION, str(self.path.resolve()), self.spec.shape, files]
+        parts: list[object] = [self.spec.shape]
         if (self.spec.background, self.spec.cropped) != (DEFAULT_RULES.background, True):
             parts += [self.spec.background, self.spec.cropped]
         if self.spec.range:
             parts += [self.spec.range]
-        return f"pictures-{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]}"
+        if self.spec.frames != DEFAULT_RULES.frames:
+            parts += [self.spec.frames, [file.pages for file in self.files]]
+        return self._hash_files("pictures", parts)
+
+    def _hash_files(self, prefix: str, parts: list[object]) -> str:
+        """A name that changes with the files and with what else decides."""
+        files = [[file.name, file.size, file.changed] for file in self.files]
+        facts = json.dumps([VERSION, str(self.path.resolve()), files, *parts])
+        return f"{prefix}-{hashlib.sha256(facts.encode()).hexdigest()[:32]}"
 
     def source_files(self) -> list[Path]:
         """The files of the pictures."""
         return [self.path / file.name for file in self.files]
 
     def names(self, split: Split) -> list[str]:
-        """The paths of a part's pictures, relative to the folder."""
-        return [self.files[row].name for row in split.rows.tolist()]
+        """The paths of a part's pictures, relative to the folder; a page has its number in `[]`."""
+        return [self.items[row][1] for row in split.rows.tolist()]
 
     def _labels(self, rows: list[int]) -> torch.Tensor:
         """The class of each picture, int64 `(N,)`; `(0,)` if there are no classes."""
         numbers = {name: number for number, name in enumerate(self.spec.classes)}
-        known = [numbers[self.files[row].folders[0]] for row in rows] if numbers else []
+        known = [numbers[self.items[row][0].folders[0]] for row in rows] if numbers else []
         return torch.tensor(known, dtype=torch.int64)
 
     def _parts(self, whole: Split) -> Parts:
@@ -207,7 +232,7 @@ class PictureFolder(UndividedDataset):
         assert whole.hashes is not None
         if not (self.is_new and are_equal(whole.hashes)):
             return
-        first = read_header(self.path / self.files[int(whole.rows[0])].name)
+        first = read_header(self.path / self.items[int(whole.rows[0])][0].name)
         if first and first.is_transparent:
             other = "black" if self.spec.background > HALF else "white"
             raise UsageError(
@@ -219,7 +244,7 @@ class PictureFolder(UndividedDataset):
         """The parts that the names of folders tell; a validation set alone is the test set."""
         places: dict[Part, list[int]] = {"train": [], "validation": [], "test": []}
         for place, row in enumerate(whole.rows.tolist()):
-            places[self.files[row].part or "train"].append(place)
+            places[self.items[row][0].part or "train"].append(place)
         found = {part: whole.take(torch.tensor(one)) for part, one in places.items() if one}
         train, test, validation = (found.get(part) for part in ("train", "test", "validation"))
         if test is None:
@@ -230,17 +255,34 @@ class PictureFolder(UndividedDataset):
         assert whole.hashes is not None
         hashes = whole.hashes
         if self.version == 1:
-            names = [self.files[row].name for row in whole.rows.tolist()]
+            names = self.names(whole)
             hashes = hash_keys(name.encode(errors="surrogateescape") for name in names)
         return Parts(*map(whole.take, divide(hashes, self.test_fraction, self.spec.name)))
 
     def _decode_all(self, pixels: np.ndarray) -> Any:
         """Decode every picture into its row; returns the facts about them."""
-        return decode_files(self._paths(), pixels, self.spec, NOTHING, self.progress)
+        return self._decode(pixels, NOTHING)
 
     def _decode_unread(self, pixels: np.ndarray, facts: Any) -> Any:
         """Decode those pictures that the system could not read before."""
-        return decode_files(self._paths(), pixels, self.spec, facts, self.progress)
+        return self._decode(pixels, facts)
 
-    def _paths(self) -> list[Path]:
-        return [self.path / file.name for file in self.files]
+    def _decode(self, pixels: np.ndarray, known: Any) -> Any:
+        return decode_files(self.path, self.files, pixels, self.spec, known, self.progress)
+
+    def _with_pages(self) -> list[PictureFile]:
+        """The files with the number of their pages, which are counted once."""
+        paths = [self.path / file.name for file in self.files]
+        shape = (len(paths), COUNT_TYPE.itemsize)
+
+        def fill(counts: np.ndarray) -> None:
+            found = count_all_pages(paths, self.progress)
+            counts[:] = np.array(found, COUNT_TYPE)[:, None].view(np.uint8)
+
+        counts, _ = cached_tensor(self._hash_files("pages", []), shape, fill, self.progress)
+        pages = counts.numpy().view(COUNT_TYPE)[:, 0].tolist()
+        require_items(sum(pages), self.path)
+        return [
+            dataclasses.replace(file, pages=count)
+            for file, count in zip(self.files, pages, strict=True)
+        ]

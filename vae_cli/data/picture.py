@@ -1,7 +1,7 @@
 """Reading a picture file, and fitting it to the shape of a model's images."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +9,23 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from vae_cli.data.decoding import MAX_SIDE, decoders_silenced, open_picture, orientation_of
-from vae_cli.data.value_range import UNIT, Limits, OutsideRangeError, Values, scale_to_unit
+from vae_cli.data.dataset import Spec
+from vae_cli.data.decoding import (
+    MAX_SIDE,
+    decoders_silenced,
+    open_page,
+    open_picture,
+    orientation_of,
+    page_numbers,
+)
+from vae_cli.data.value_range import (
+    UNIT,
+    Limits,
+    OutsideRangeError,
+    Values,
+    join_values,
+    scale_to_unit,
+)
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's mode for a number of channels
 GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
@@ -29,16 +44,48 @@ class Picture:
         white: the value of white in the file: 255, 65535 for pictures of 16 bits, 1 for floats.
         values: the smallest and the largest value in the file; None if it is partly transparent,
             because the values of pixels that nobody sees mean nothing.
+        pages: the number of pages or frames in the file.
     """
 
     pixels: Tensor
     border: int
     white: float
     values: Values | None
+    pages: int = 1
 
     def looks_inverted(self, background: int) -> bool:
         """Whether the edge is closer to the opposite of a data set's background."""
         return abs(self.border - background) > HALF_RANGE
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """How a picture becomes an image of a model; `read_picture` says what is done.
+
+    Attributes:
+        shape: `(C, H, W)`.
+        background: the pixel value, 0 to 255, around it and behind transparent pixels.
+        invert: whether dark and light are exchanged.
+        crop: whether it fills the shape and is cut off.
+        limits: the values of black and of white; None means those of the type of number.
+    """
+
+    shape: tuple[int, ...]
+    background: int = 0
+    invert: bool = False
+    crop: bool = False
+    limits: Limits | None = None
+
+    @classmethod
+    def of(cls, spec: Spec, *, invert: bool = False) -> "Fitting":
+        """How pictures become the items of a model or of a data set."""
+        return cls(spec.shape, spec.background, invert, spec.cropped, spec.range)
+
+    @property
+    def sufficient(self) -> tuple[int, int]:
+        """Width and height from which a picture is made smaller without a loss."""
+        _, height, width = self.shape
+        return 2 * width, 2 * height
 
 
 def read_picture(
@@ -64,34 +111,52 @@ def read_picture(
         UsageError: the file is empty, too large, damaged or not a picture.
     """
     with decoders_silenced():
-        return decode_picture(
-            path, shape, background=background, invert=invert, crop=crop, limits=limits
-        )
+        return decode_picture(path, Fitting(tuple(shape), background, invert, crop, limits))
 
 
-def decode_picture(
-    path: Path,
-    shape: Sequence[int],
-    *,
-    background: int,
-    invert: bool = False,
-    crop: bool = False,
-    limits: Limits | None = None,
-) -> Picture:
+def decode_picture(path: Path, fitting: Fitting) -> Picture:
     """The same as `read_picture`, for many threads inside one `decoders_silenced()`."""
-    channels, height, width = shape
-    with open_picture(path, (2 * width, 2 * height)) as opened:
-        values, scaled = _scale(opened, limits, path)
-        image = _upright(scaled, orientation_of(opened), background, invert)
-        image = image.convert(MODES[channels])
-        fit = ImageOps.fit if crop else _fit_inside
-        image = fit(image, (width, height), Image.Resampling.LANCZOS)
-        canvas = Image.new(image.mode, (width, height), (background,) * channels)
-        canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
-        pixels = torch.from_numpy(np.array(canvas)).view(height, width, channels)
-        grey = np.array(ImageOps.grayscale(image))
-    border, white = _border_brightness(grey), _own_limits(opened.mode)[1]
+    with open_picture(path, fitting.sufficient) as image:
+        picture = _fit(image, path, fitting)
+        return replace(picture, pages=_count_pages(image))
+
+
+def decode_pages(path: Path, fitting: Fitting) -> Iterator[Picture]:
+    """All pages or frames of a picture, for threads inside one `decoders_silenced()`.
+
+    Raises:
+        UnreadPictureError: the file is missing or cannot be read now, or memory is full.
+        OutsideRangeError: without limits, a value is beyond black or white; or it is no number.
+        UsageError: the file is empty, too large, damaged or not a picture.
+    """
+    with open_picture(path, fitting.sufficient) as opened:
+        for number in page_numbers(opened):
+            with open_page(opened, number) as image:
+                picture = _fit(image, path, fitting)
+            yield picture
+
+
+def _fit(opened: Image.Image, path: Path, fitting: Fitting) -> Picture:
+    (channels, height, width), background = fitting.shape, fitting.background
+    values, scaled = _scale(opened, fitting.limits, path)
+    image = _upright(scaled, orientation_of(opened), background, fitting.invert)
+    image = image.convert(MODES[channels])
+    fit = ImageOps.fit if fitting.crop else _fit_inside
+    image = fit(image, (width, height), Image.Resampling.LANCZOS)
+    canvas = Image.new(image.mode, (width, height), (background,) * channels)
+    canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
+    pixels = torch.from_numpy(np.array(canvas)).view(height, width, channels)
+    border = _border_brightness(np.array(ImageOps.grayscale(image)))
+    white = _own_limits(opened.mode)[1]
     return Picture(pixels.permute(2, 0, 1).contiguous(), border, white, values)
+
+
+def _count_pages(image: Image.Image) -> int:
+    """The number of pages; those behind a damaged place are no reason to refuse the first."""
+    try:
+        return len(page_numbers(image))
+    except Exception:
+        return 1
 
 
 def _fit_inside(image: Image.Image, size: tuple[int, int], method: Image.Resampling) -> Image.Image:
@@ -101,7 +166,7 @@ def _fit_inside(image: Image.Image, size: tuple[int, int], method: Image.Resampl
     return image.resize((max(1, width), max(1, height)), method)
 
 
-def measure_values(path: Path) -> Values | None:
+def measure_values(path: Path, *, all_pages: bool = False) -> Values | None:
     """The smallest and the largest value in a picture; None if it is partly transparent.
 
     Raises:
@@ -109,8 +174,13 @@ def measure_values(path: Path) -> Values | None:
         OutsideRangeError: a value is no finite number.
         UsageError: the file is empty, too large, damaged or not a picture.
     """
-    with open_picture(path, (MAX_SIDE, MAX_SIDE)) as image:
-        return _values_of(image, path)
+    with open_picture(path, (MAX_SIDE, MAX_SIDE)) as opened:
+        found = []
+        for number in page_numbers(opened) if all_pages else [0]:
+            with open_page(opened, number) as image:
+                found.append(_values_of(image, path))
+        known = [values for values in found if values]
+        return join_values(known) if known else None
 
 
 def _own_limits(mode: str) -> Limits:

@@ -47,6 +47,7 @@ class PictureFile:
             its place with the first one's size and time.
         part: in which of the folder's own parts it is; None if it has none.
         folders: its sub-folders, from the top, without that of its part.
+        pages: the number of its pages or frames that are items.
     """
 
     name: str
@@ -54,6 +55,12 @@ class PictureFile:
     changed: tuple[int, int]
     part: Part | None = None
     folders: tuple[str, ...] = ()
+    pages: int = 1
+
+    @property
+    def item_names(self) -> list[str]:
+        """The names of its items."""
+        return name_pages(self.name, self.pages)
 
 
 class Scan(NamedTuple):
@@ -197,6 +204,18 @@ def explain_left_out(folder: Path, count: int, reasons: Sequence[str], where: st
             f"none of the {count:,} pictures in {folder} can be read; the first: {reasons[0]}"
         )
     return f"{len(reasons):,} of {count:,} pictures cannot be read and are left out; {where}"
+
+
+def name_pages(name: str, pages: int) -> list[str]:
+    """The name of each page of a picture: its own, or with the number of the page, from 0."""
+    return [name] if pages == 1 else [f"{name}[{page}]" for page in range(pages)]
+
+
+def explain_pages(files: int, left_out: int, source: object) -> str:
+    """One sentence about pages and frames that are left out."""
+    pictures, have = ("1 picture", "has") if files == 1 else (f"{files:,} pictures", "have")
+    pages = "1 of them is" if left_out == 1 else f"{left_out:,} of them are"
+    return f"{source}: {pictures} {have} several pages or frames, and {pages} left out"
 
 
 def _explain_failures(folder: Path, failures: list[OSError]) -> str:

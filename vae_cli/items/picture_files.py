@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vae_cli.data.dataset import Spec
-from vae_cli.data.picture import BYTE_WHITE, Picture, read_picture
-from vae_cli.data.scan import explain_left_out, scan_pictures
+from vae_cli.data.decoding import decoders_silenced
+from vae_cli.data.picture import BYTE_WHITE, Fitting, Picture, decode_pages, decode_picture
+from vae_cli.data.scan import explain_left_out, explain_pages, name_pages, scan_pictures
 from vae_cli.data.value_range import explain_darkness, explain_outside, join_values
 from vae_cli.errors import UsageError
 from vae_cli.files import is_folder
@@ -36,22 +37,23 @@ def read_pictures(
     if is_folder(path):
         pictures, hints = _read_folder(path, spec, require_count, invert=invert)
     else:
-        pictures, hints = {path.name: _read(path, spec, invert=invert)}, []
+        pictures, hints = _read(path, path.name, spec, invert=invert), []
+    require_count(len(pictures), path)
+    hints += find_page_hints(path, spec, pictures.values())
     hints += find_range_hints(path, spec, pictures.values())
     if not spec.cropped and any(p.looks_inverted(spec.background) for p in pictures.values()):
         hints.append(explain_inversion(path, spec, inverted=invert))
     return NamedPictures(pictures, hints)
 
 
-def _read(path: Path, spec: Spec, *, invert: bool) -> Picture:
-    return read_picture(
-        path,
-        spec.shape,
-        background=spec.background,
-        invert=invert,
-        crop=spec.cropped,
-        limits=spec.range,
-    )
+def _read(path: Path, name: str, spec: Spec, *, invert: bool) -> dict[str, Picture]:
+    """The first page of a picture, or all of them if they were items of the training set."""
+    fitting = Fitting.of(spec, invert=invert)
+    with decoders_silenced():
+        if spec.frames == "first":
+            return {name: decode_picture(path, fitting)}
+        pages = list(decode_pages(path, fitting))
+    return dict(zip(name_pages(name, len(pages)), pages, strict=True))
 
 
 def _read_folder(
@@ -64,13 +66,19 @@ def _read_folder(
     reasons: list[str] = []
     for file in files:
         try:
-            pictures[file.name] = _read(folder / file.name, spec, invert=invert)
+            pictures |= _read(folder / file.name, file.name, spec, invert=invert)
         except UsageError as error:
             reasons.append(str(error))
     if reasons:
         first = f"the first: {reasons[0]}"
         hints.append(explain_left_out(folder, len(files), reasons, first))
     return NamedPictures(pictures, hints)
+
+
+def find_page_hints(path: Path, spec: Spec, pictures: Collection[Picture]) -> list[str]:
+    """A hint about pages that are left out."""
+    left_out = [one.pages - 1 for one in pictures if one.pages > 1 and spec.frames == "first"]
+    return [explain_pages(len(left_out), sum(left_out), path.name)] if left_out else []
 
 
 def find_range_hints(path: Path, spec: Spec, pictures: Collection[Picture]) -> list[str]:
