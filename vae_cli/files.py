@@ -3,6 +3,8 @@
 import csv
 import errno
 import hashlib
+import json
+import math
 import os
 import stat
 import tempfile
@@ -11,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO, final
+from typing import Any, BinaryIO, final
 
 from vae_cli.errors import UsageError, VAEError
 
@@ -290,6 +292,28 @@ def write_csv(
         writer = csv.writer(_UnixLines(file), delimiter=delimiter, lineterminator="\r\n")
         writer.writerow(map(escape_formula, columns))
         writer.writerows(rows)
+
+
+def to_json(value: Any, **options: Any) -> str:
+    """A value as JSON, in which a number that is not finite is `null`: JSON has no word for it.
+
+    Args:
+        value: of lists, tuples, dictionaries with texts as keys, texts, numbers, booleans and None.
+        options: of `json.dumps`.
+    """
+    return json.dumps(_without_infinity(value), allow_nan=False, **options)
+
+
+def _without_infinity(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case dict():
+            return {key: _without_infinity(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_without_infinity(one) for one in value]
+        case _:
+            return value
 
 
 def escape_formula(text: str) -> str:

@@ -1,7 +1,5 @@
 """The console. Results go to stdout, and everything about them to stderr."""
 
-import json
-import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +19,8 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+from vae_cli.files import to_json
 
 MAX_WIDTH = 10_000  # characters of a line that is not on a terminal; no table is cut off there
 
@@ -68,15 +68,6 @@ def line_starts(text: str, width: int) -> list[int]:
         if word.start() > starts[-1] and cell_len(text[starts[-1] : word.end()]) > width:
             starts.append(word.start())
     return starts[1:]
-
-
-def with_finite_numbers(value: Any) -> Any:
-    """The same value for JSON, with None in place of numbers that are infinite or not a number."""
-    if isinstance(value, Mapping):
-        return {key: with_finite_numbers(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [with_finite_numbers(one) for one in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class LastingConsole(Console):
@@ -216,12 +207,9 @@ class Terminal:
             self.out.print(Text("\n").join(as_text(line.rstrip()) for line in lines))
 
     def json(self, value: Any) -> None:
-        """One JSON document; it is printed even with `--quiet`.
-
-        JSON has no number that is infinite or not a number: such a one is null.
-        """
+        """One JSON document; it is printed even with `--quiet`."""
         self.print_remarks()
-        text = json.dumps(with_finite_numbers(value), indent=2, allow_nan=False)
+        text = to_json(value, indent=2)
         Console(highlight=False, soft_wrap=True).print(Text(text))
 
 

@@ -1,7 +1,6 @@
 """Tables of runs: on the terminal, and as files."""
 
 import itertools
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,7 +9,7 @@ from rich.cells import cell_len
 
 from vae_cli.cli.console import Terminal, printable
 from vae_cli.errors import list_some
-from vae_cli.files import Output, escape_formula, write_bytes, write_csv
+from vae_cli.files import Output, escape_formula, to_json, write_bytes, write_csv
 from vae_cli.runs.comparison import ALWAYS_SHOWN, Spread, Table, title_of
 from vae_cli.runs.summary import Figure
 
@@ -145,7 +144,7 @@ def write_table_file(path: Output, table: Table, records: list[dict[str, Any]]) 
         case ".tex":
             write_bytes(path, to_latex(table).encode())
         case _:
-            text = json.dumps(records, indent=2, allow_nan=False)
+            text = to_json(records, indent=2)
             write_bytes(path, f"{text}\n".encode())
 
 

@@ -224,7 +224,8 @@ def write_table(
     """Write numbers `(N, D)` under the names of their columns, after columns of texts.
 
     Each number has the digits that tell the values of its column apart: seven significant digits
-    of the column's range, or more if a large mean comes before them.
+    of the column's range, or more if a large mean comes before them. A number that is not finite is
+    `nan`, `inf` or `-inf`.
 
     Raises:
         VAEError: the file cannot be written.
@@ -253,11 +254,11 @@ def free_name(name: str, taken: Sequence[str]) -> str:
 
 
 def significant_digits(column: np.ndarray) -> int:
-    """How many digits tell the values of a column apart: 7, or more if its mean is large."""
-    column = column[np.isfinite(column)]
-    largest, spread = (
-        (float(np.abs(column).max()), float(np.ptp(column))) if len(column) else (0, 0)
-    )
+    """How many digits tell the finite values of a column apart: 7, or more if its mean is large."""
+    finite = column[np.isfinite(column)]
+    if len(finite) == 0:
+        return FLOAT32_DIGITS
+    largest, spread = float(np.abs(finite).max()), float(finite.max()) - float(finite.min())
     if spread == 0:
         return CONSTANT_DIGITS
     return min(FLOAT32_DIGITS + int(math.log10(max(largest / spread, 1))), FLOAT64_DIGITS)

@@ -1,6 +1,5 @@
 """One whole evaluation, and the file in which it is kept."""
 
-import json
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -20,7 +19,7 @@ from vae_cli.evaluation.likelihood import estimate_likelihoods, likelihood_figur
 from vae_cli.evaluation.reconstruction import reconstruction_figures
 from vae_cli.evaluation.samples import sample_figures
 from vae_cli.evaluation.subject import Subject
-from vae_cli.files import write_bytes
+from vae_cli.files import to_json, write_bytes
 
 Stage = Callable[[str], AbstractContextManager[Progress]]
 
@@ -134,5 +133,5 @@ def write_evaluation(evaluation: Evaluation, path: Path) -> None:
     Raises:
         VAEError: the file cannot be written.
     """
-    text = json.dumps(evaluation.to_json(), indent=2, allow_nan=False, ensure_ascii=False)
+    text = to_json(evaluation.to_json(), indent=2, ensure_ascii=False)
     write_bytes(path, text.encode(errors="backslashreplace") + b"\n")

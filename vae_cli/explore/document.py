@@ -3,11 +3,10 @@
 import base64
 import hashlib
 import html
-import json
 from importlib.resources import files
 from typing import Any
 
-from vae_cli.files import to_utf8
+from vae_cli.files import to_json, to_utf8
 
 PAGE = ("markup.js", "numbers.js", "state.js", "map.js", "page.js")
 TEMPLATE = """<!doctype html>
@@ -56,7 +55,7 @@ def make_document(title: str, facts: dict[str, Any], link: str) -> str:
         policy="; ".join(f"{what} {where}" for what, where in allowed.items()),
         title=html.escape(to_utf8(title)),
         style=style,
-        facts=json.dumps(facts, allow_nan=False).replace("<", "\\u003c"),
+        facts=to_json(facts).replace("<", "\\u003c"),
         script=script,
     )
 

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather
 from vae_cli.data.dataset import Spec, Split
-from vae_cli.latent.projections import pca
+from vae_cli.latent.projections import drawable, pca
 from vae_cli.model import StandardNormal
 from vae_cli.render.palette import class_colours
 from vae_cli.training import ACTIVE_THRESHOLD
@@ -112,6 +112,8 @@ def build_scene(
     center, ratio = np.zeros(latent_dim, np.float32), np.zeros(2, np.float32)
     if split is not None:
         latents = model.encode(gather(split.items, split.rows[items])).mean
+        shown = drawable(latents)
+        items, latents = items[shown], latents[shown]
         labels = _float32(split.labels[items] if len(split.labels) else split.labels)
         if len(latents) > 2 <= latent_dim:  # noqa: PLR2004  what a plane needs
             _, axes, center, ratio = (part.numpy() for part in pca(torch.from_numpy(latents)))

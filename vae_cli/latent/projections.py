@@ -15,6 +15,7 @@ ProjectionMethod = Literal["pca", "umap", "tsne"]
 MAX_TSNE_POINTS = 5000  # more take t-SNE too long
 MIN_NEIGHBOUR_POINTS = 10  # with fewer points, neighbours mean nothing
 LIBRARIES = {"umap": ("umap", "umap-learn"), "tsne": ("sklearn.manifold", "scikit-learn")}
+MAX_DRAWN = 1e18  # a coordinate whose square float32 can hold
 TITLES = {"umap": "UMAP", "tsne": "t-SNE"}
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -71,6 +72,14 @@ def pca(points: Tensor) -> PrincipalPlane:
     return PrincipalPlane(*(part.to(points.dtype) for part in parts))
 
 
+def drawable(points: Array) -> Array:
+    """The rows of points `(N, D)` that can be drawn: int64 `(M,)`.
+
+    The others have a coordinate that is no number, infinite, or so large that distances overflow.
+    """
+    return np.flatnonzero((np.abs(points) < MAX_DRAWN).all(1))
+
+
 def require_library(method: ProjectionMethod) -> None:
     """Check that the library of a method is installed.
 
@@ -91,15 +100,17 @@ def project(points: Array, method: ProjectionMethod = "pca") -> Projection:
     PCA (Pearson, 1901) preserves distances as well as a plane can. t-SNE (van der Maaten and
     Hinton, 2008) and UMAP (McInnes, Healy and Melville, 2018) preserve neighbours, and their
     distances between groups mean little. t-SNE projects a fixed random choice of 5,000 points if
-    there are more.
+    there are more. Points that cannot be drawn are left out.
 
     Raises:
-        UsageError: the library is not installed, or there are too few points for it.
+        UsageError: the library is not installed, there are too few points for it, or none can be
+            drawn.
     """
     require_library(method)
-    rows = np.arange(len(points))
-    if method == "tsne" and len(points) > MAX_TSNE_POINTS:
-        rows = np.sort(np.random.default_rng(0).permutation(len(points))[:MAX_TSNE_POINTS])
+    rows = require_drawable(points)
+    if method == "tsne" and len(rows) > MAX_TSNE_POINTS:
+        some = np.sort(np.random.default_rng(0).permutation(len(rows))[:MAX_TSNE_POINTS])
+        rows = rows[some]
     some = points[rows]
     plane = pca(torch.from_numpy(some))
     flat = plane.coordinates.numpy()
@@ -119,8 +130,21 @@ def project(points: Array, method: ProjectionMethod = "pca") -> Projection:
 
 
 def take_plane(points: Array) -> Projection:
-    """Points `(N, 2)` of a latent space that is a plane already, as they are."""
-    return Projection(points, np.arange(len(points)), ("z0", "z1"))
+    """Points `(N, 2)` of a latent space that is a plane already; as in `project`, not all."""
+    rows = require_drawable(points)
+    return Projection(points[rows], rows, ("z0", "z1"))
+
+
+def require_drawable(points: Array) -> Array:
+    """The rows of points that can be drawn, of which there is at least one.
+
+    Raises:
+        UsageError: there is none.
+    """
+    rows = drawable(points)
+    if len(points) and not len(rows):
+        raise UsageError("no item has a latent that can be drawn: all are too far from the data")
+    return rows
 
 
 def _project_by_neighbours(points: Array, flat: Array, method: ProjectionMethod) -> Array:

@@ -126,17 +126,21 @@ def render(
     Raises:
         UsageError: there are too few items for the method.
     """
-    from vae_cli.latent.projections import project, take_plane
+    from vae_cli.latent.projections import drawable, project, take_plane
     from vae_cli.render.map import render_map
 
     with terminal.spinner("projecting"):  # t-SNE and UMAP take a minute and report no progress
         is_plane = method is None and embedding.mean.shape[1] == 2  # noqa: PLR2004
         mean = embedding.mean
         projection = take_plane(mean) if is_plane else project(mean, method or "pca")
-    count = f"{len(embedding):,}"
-    if len(projection.rows) < len(embedding):
-        count = f"{len(projection.rows):,} of {count}"
-        terminal.remark(f"the map shows {count} items: {method} is slow with more")
+    count, shown = f"{len(embedding):,}", len(projection.rows)
+    outside = len(embedding) - len(drawable(embedding.mean))
+    if outside:
+        said = f"{outside:,} items are too far from the training set to be on the map"
+        terminal.remark(said, "yellow")
+    if shown + outside < len(embedding):
+        terminal.remark(f"the map shows {shown:,} of {count} items: {method} is slow with more")
+    count = count if shown == len(embedding) else f"{shown:,} of {count}"
     labels = None if embedding.labels is None else embedding.labels[projection.rows]
     return render_map(
         projection.coordinates,

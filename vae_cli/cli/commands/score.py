@@ -1,6 +1,5 @@
 """`vae score`."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -186,7 +185,7 @@ def print_scores(
     if json:
         top = [
             {name: texts[place] for name, texts in scores.text_columns().items()}
-            | {name: to_number(column[place].item()) for name, column in columns.items()}
+            | {name: column[place].item() for name, column in columns.items()}
             for place in places
         ]
         facts = {"by": scores.by, "items": len(scores), "held_out": scores.held_out}
@@ -235,8 +234,3 @@ def warn_of_limits(terminal: Terminal, scores: "Scores") -> None:
             "adjusted score is uncertain",
             "yellow",
         )
-
-
-def to_number(value: float) -> float | None:
-    """A number for JSON, which has neither infinity nor NaN."""
-    return value if math.isfinite(value) else None

@@ -1,0 +1,61 @@
+"""Rows near the limits of float: `null` in JSON, `nan` in tables, and not drawn on maps."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from support import Use
+
+COMMANDS = [
+    ("reconstruct", "far.csv"),
+    ("reconstruct", "--data", "far.csv"),
+    ("interpolate", "far.csv"),
+    ("traverse", "far.csv"),
+    ("swap", "two.csv", "--dim", "0"),
+    ("embed", "far.csv", "--plot", "map.png"),
+    ("embed", "far.csv", "--plot", "map.png", "--method", "tsne"),
+    ("score", "far.csv"),
+    ("evaluate", "--data", "far.csv", "--samples", "2", "--images", "100"),
+]
+
+
+def refuse_constant(name: str) -> float:
+    raise ValueError(name)
+
+
+@pytest.fixture
+def far(here: Path, wine: Path) -> Path:
+    """In `here`, tables of the data of `wine`, in which the first rows are far away."""
+    assert here == wine
+    header, *rows = (wine / "wine.csv").read_text().splitlines()
+    columns = header.count(",") + 1
+    odd = [",".join([f"{value}"] * columns) for value in ("-1e18", "1e30", "-1e200", "1.7e308")]
+    (wine / "far.csv").write_text("\n".join([header, *odd, *rows[:60]]) + "\n")
+    (wine / "two.csv").write_text("\n".join([header, rows[0], odd[-1]]) + "\n")
+    return wine
+
+
+@pytest.mark.filterwarnings("default:.*items:UserWarning")
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_numbers_that_are_not_finite_are_null_in_json(
+    far: Path, use: Use, words: tuple[str, ...]
+) -> None:
+    json_flag = [] if words[0] == "interpolate" else ["--json"]
+    out, err = use(*words, "--run", "wine", *json_flag)
+    if json_flag:
+        json.loads(out, parse_constant=refuse_constant)
+    if "--plot" in words:
+        assert "4 items are too far from the training set to be on the map" in err
+        assert (far / "map.png").stat().st_size > 1000
+
+
+def test_numbers_that_are_not_finite_have_names_in_tables(far: Path, use: Use) -> None:
+    use("reconstruct", "far.csv", "--run", "wine", "-o", "out.csv")
+    with (far / "out.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 64
+    first, last = rows[3], rows[-1]
+    cells = [name for name in first if name not in {"row", "name"}]
+    assert {first[name] for name in cells} == {"nan"}
+    assert all(abs(float(last[name])) < 1e6 for name in cells)
