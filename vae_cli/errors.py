@@ -23,6 +23,10 @@ class InterruptedRunError(VAEError):
         self.exit_code = 128 + signal
 
 
+class ChangedDataError(VAEError):
+    """A file of data was changed while it was in use."""
+
+
 class NonFiniteLossError(VAEError):
     """The loss became infinite or not a number."""
 

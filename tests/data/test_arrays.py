@@ -1,5 +1,6 @@
 """Arrays in files: read as images or rows, or refused with the place that is wrong."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,10 +11,11 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
+from vae_cli.data import mapping
 from vae_cli.data.arrays import Arrays, fit_to_spec, read_arrays
 from vae_cli.data.dataset import PictureRules, Spec
 from vae_cli.data.value_range import Limits, format_limits
-from vae_cli.errors import UsageError
+from vae_cli.errors import ChangedDataError, UsageError
 
 
 def saved(path: Path, array: np.ndarray) -> Path:
@@ -399,14 +401,55 @@ def test_adding_items_moves_none_from_one_part_to_the_other(tmp_path: Path) -> N
     assert few == {row for row in all_of_them if row < 200}
 
 
-def test_an_npy_file_is_mapped_into_memory_and_not_copied(tmp_path: Path) -> None:
-    path = saved(tmp_path / "x.npy", np.zeros((4, 8, 8), np.uint8))
-    dataset = Arrays(path, test_fraction=0.0)
-    train = dataset.train()
+def written(path: Path, array: np.ndarray) -> Path:
+    """An array in a `.npy` or `.safetensors` file."""
+    save_file({"x": array}, path) if path.suffix == ".safetensors" else np.save(path, array)
+    return path
+
+
+def truncate(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def change_last_byte(path: Path) -> None:
     with path.open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"\7")
-    assert train.items[3, 0, 7, 7] == 7
+
+
+@pytest.mark.parametrize("change", [truncate, change_last_byte])
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
+def test_an_array_in_memory_does_not_change_with_its_file(
+    tmp_path: Path, suffix: str, change: Callable[[Path], None]
+) -> None:
+    path = written(tmp_path / f"x{suffix}", np.zeros((40, 8, 8), np.uint8))
+    train = Arrays(path, test_fraction=0.0).train()
+    change(path)
+    assert not train.gather(train.rows).any()
+
+
+@pytest.mark.parametrize("change", [truncate, change_last_byte])
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors"])
+def test_a_large_array_is_memory_mapped_and_refused_if_its_file_is_changed(
+    tmp_path: Path, suffix: str, change: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mapping, "IN_MEMORY", 0)
+    path = written(tmp_path / f"x{suffix}", np.zeros((40, 8, 8), np.uint8))
+    train = Arrays(path, test_fraction=0.0).train()
+    assert not train.gather(train.rows).any()
+    other = written(tmp_path / f"y{suffix}", np.ones((40, 8, 8), np.uint8))
+    unmoved = path.stat().st_mtime_ns
+    path.rename(tmp_path / f"z{suffix}")
+    other.rename(path)
+    assert not train.gather(train.rows).any(), "another file with its name is not it"
+    opened = tmp_path / f"z{suffix}"
+    change(opened)
+    while opened.stat().st_mtime_ns == unmoved:  # the clock of the system has ticks
+        change(opened) if change is change_last_byte else os.utime(opened)
+    if change is change_last_byte:
+        assert train.items[-1, 0, 7, 7] == 7, "it is not copied"
+    with pytest.raises(ChangedDataError, match="was changed while it was in use"):
+        train.gather(train.rows)
 
 
 TRAIN_WITH_LITTLE_MEMORY = """

@@ -1,13 +1,24 @@
 """A resumed run has the data it was started with; other contents are refused."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from support import Refused, Use
+
+from vae_cli.config import merge
+from vae_cli.data import mapping
+from vae_cli.errors import ChangedDataError
+from vae_cli.experiment.resolve import resolve
+from vae_cli.experiment.run import train_run
+from vae_cli.runs.checkpoint import load_checkpoint
+from vae_cli.runs.directory import create_run
+from vae_cli.training import EpochReport
 
 
 def write_table(path: Path, factor: float = 1.0, changed: bool = False) -> None:
@@ -49,3 +60,31 @@ def test_other_contents_are_refused(here: Path, use: Use, refused: Refused, case
         shutil.rmtree(here / name)
     write(here / name)
     use("train", "--resume", "run", "--epochs", 2, "-q")
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_an_array_that_is_cut_short_while_it_trains_does_not_kill_the_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_mapped: bool
+) -> None:
+    if is_mapped:
+        monkeypatch.setattr(mapping, "IN_MEMORY", 0)
+    path = tmp_path / "a.npy"
+    np.save(path, np.random.default_rng(0).integers(0, 256, (300, 8, 8), np.uint8))
+    tables = {
+        "data": {"name": str(path)},
+        "model": {"hidden": [4], "latent_dim": 2},
+        "training": {"epochs": 3, "save_every": "10m"},
+    }
+    resolved = resolve(merge(("", tables)), torch.device("cpu"))
+    run = create_run(resolved.config, "run", tmp_path)
+
+    def report(epoch: EpochReport) -> None:
+        if epoch.epoch == 2:
+            os.truncate(path, 100)
+
+    if not is_mapped:
+        assert len(train_run(run, resolved, report=report).rows) == 3
+        return
+    with pytest.raises(ChangedDataError, match=r"a\.npy was changed while it was in use"):
+        train_run(run, resolved, report=report)
+    assert load_checkpoint(run.best).facts["epoch"] == 2, "the best weights are kept"

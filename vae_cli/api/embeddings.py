@@ -196,4 +196,4 @@ def _to_texts(values: list[str] | tuple[str, ...]) -> Column:
 
 def _chunks(split: Split) -> Iterator[Tensor]:
     for rows in split.rows.split(chunk_length(split.items.shape[1:])):
-        yield split.items[rows]
+        yield split.gather(rows)

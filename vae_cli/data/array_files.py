@@ -1,19 +1,24 @@
 """The arrays in `.npy`, `.npz` and `.safetensors` files: never unpickled, and within a budget.
 
-`.npy` and `.safetensors` are memory-mapped, so they may be larger than memory; `.npz` is unpacked.
+Large `.npy` and `.safetensors` files are memory-mapped, so they may be larger than memory; smaller
+ones are read, and `.npz` is unpacked.
 """
 
+import os
 import warnings
 from collections.abc import Collection
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from safetensors import safe_open
+from safetensors.torch import load
 from torch import Tensor
 
 from vae_cli.data.batches import wrap_array
 from vae_cli.data.budget import require_memory
+from vae_cli.data.mapping import MappedFile, is_read, read_array
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import open_file
 
@@ -26,7 +31,6 @@ PICKLED = "it holds Python objects, which are never read: save numbers, or texts
 REASONS = {  # a part of the message of a library, and what to tell a user instead
     "Python objects": PICKLED,
     "allow_pickle": PICKLED,
-    "mmap length": "it is cut short",
     "context manager": "it is not a .npz file",
 }
 
@@ -37,10 +41,12 @@ class ArrayPart(NamedTuple):
     Attributes:
         items: of any shape and any type of number.
         labels: what the file has under a name for labels; None if it has nothing.
+        file: that the items are memory-mapped from; None if they are in memory.
     """
 
     items: Tensor
     labels: np.ndarray | None
+    file: MappedFile | None = None
 
 
 class _Names(NamedTuple):
@@ -84,7 +90,8 @@ def to_native(array: np.ndarray, source: object) -> Tensor:
 def _read(path: Path) -> list[ArrayPart]:
     match path.suffix.lower():
         case ".npy":
-            return [ArrayPart(to_native(np.lib.format.open_memmap(path, mode="r"), path), None)]
+            array, watched = read_array(path)
+            return [ArrayPart(to_native(array, path), None, watched)]
         case ".npz":
             with open_file(path) as opened, np.load(opened, allow_pickle=False) as file:
                 chosen = _choose(file.files, path)
@@ -97,14 +104,24 @@ def _read(path: Path) -> list[ArrayPart]:
                     for items, labels in chosen
                 ]
         case _:
-            with safe_open(path, "pt") as file:
-                return [
-                    ArrayPart(
-                        file.get_tensor(items),
-                        _to_numpy(file.get_tensor(labels)) if labels else None,
-                    )
-                    for items, labels in _choose(file.keys(), path)
-                ]
+            return _read_safetensors(path)
+
+
+def _read_safetensors(path: Path) -> list[ArrayPart]:
+    with ExitStack() as stack:
+        opened = stack.enter_context(open_file(path))
+        watched = None
+        if is_read(os.fstat(opened.fileno()).st_size):
+            tensors = load(opened.read())
+            names, get = list(tensors), tensors.__getitem__
+        else:
+            watched = MappedFile(opened)
+            file = stack.enter_context(safe_open(path, "pt"))
+            names, get = file.keys(), file.get_tensor
+        return [
+            ArrayPart(get(items), _to_numpy(get(labels)) if labels else None, watched)
+            for items, labels in _choose(names, path)
+        ]
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.budget import require_memory
+from vae_cli.data.mapping import MappedFile
 from vae_cli.data.value_range import (
     UNIT,
     Limits,
@@ -37,9 +38,17 @@ FINITE = float(np.finfo(np.float64).max)
 TAKEN = "images are uint8, or floats in [0, 1]"
 
 
-def read_chunks(items: Tensor, found: list[Values]) -> Iterator[np.ndarray]:
-    """The items, some at a time; the smallest and the largest value of each chunk are appended."""
+def read_chunks(
+    items: Tensor, found: list[Values], file: MappedFile | None = None
+) -> Iterator[np.ndarray]:
+    """The items, some at a time; the smallest and the largest value of each chunk are appended.
+
+    Raises:
+        ChangedDataError: somebody has changed the file that the items are memory-mapped from.
+    """
     for some in items.split(CHUNK_ITEMS):
+        if file is not None:
+            file.require_unchanged()
         array = some.contiguous().numpy()
         found.append(Values(float(array.min()), float(array.max())))
         yield array

@@ -26,6 +26,7 @@ from vae_cli.data.batches import to_unit_interval
 from vae_cli.data.budget import require_items
 from vae_cli.data.dataset import Parts, PictureRules, Spec, Split, UndividedDataset
 from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
+from vae_cli.data.mapping import MappedFile
 from vae_cli.data.table_columns import default_columns
 from vae_cli.data.value_range import Limits, Range, Values, join_values
 from vae_cli.errors import UsageError
@@ -62,6 +63,10 @@ class Arrays(UndividedDataset):
     ) -> None:
         parts = read_array_file(path)
         self.items = _require_alike([_channels_first(part.items, path) for part in parts], path)
+        self.files = [
+            part.file if items.data_ptr() == part.items.data_ptr() else None  # or else it is a copy
+            for items, part in zip(self.items, parts, strict=True)
+        ]
         counts = [len(items) for items in self.items]
         labels, classes = read_labels([part.labels for part in parts], counts, path)
         self.labels = labels.split(counts) if len(labels) else (labels,) * len(parts)
@@ -83,9 +88,11 @@ class Arrays(UndividedDataset):
         found: list[Values] = []
         parts = [
             dataclasses.replace(
-                Split.whole(items, labels), hashes=hash_keys(read_keys(items, found))
+                Split.whole(items, labels),
+                hashes=hash_keys(read_keys(items, found, file)),
+                file=file,
             )
-            for items, labels in zip(self.items, self.labels, strict=True)
+            for items, labels, file in zip(self.items, self.labels, self.files, strict=True)
         ]
         limits = self._choose_limits(join_values(found))
         if len(parts) == 1:
@@ -123,8 +130,8 @@ class Arrays(UndividedDataset):
         """Both parts of images with their values scaled to [0, 1]."""
         first, *rest = (scale_images(items, limits, self.path) for items in self.items)
         return Parts(
-            dataclasses.replace(both.train, items=first),
-            dataclasses.replace(both.test, items=rest[0] if rest else first),
+            dataclasses.replace(both.train, items=first, file=None),
+            dataclasses.replace(both.test, items=rest[0] if rest else first, file=None),
         )
 
 
@@ -189,9 +196,9 @@ def to_unit_images(items: Tensor, limits: Limits | None, source: object) -> Tens
     return to_unit_interval(items)
 
 
-def read_keys(items: Tensor, found: list[Values]) -> Iterator[bytes]:
+def read_keys(items: Tensor, found: list[Values], file: MappedFile | None) -> Iterator[bytes]:
     """The bytes of each item; the smallest and largest values are appended, as in `read_chunks`."""
-    return (row.tobytes() for some in read_chunks(items, found) for row in some)
+    return (row.tobytes() for some in read_chunks(items, found, file) for row in some)
 
 
 def _channels_first(items: Tensor, path: Path) -> Tensor:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.batches import chunk_length, to_unit_interval
+from vae_cli.data.mapping import MappedFile
 from vae_cli.data.value_range import Limits, Range
 from vae_cli.errors import UsageError
 from vae_cli.files import stamp_files
@@ -117,6 +118,8 @@ class Split:
         labels: int64 `(N,)`, indices into the data set's classes; `(0,)` if unknown.
         standardize: makes rows of a table `(B, D)` what the network takes; None for images.
         hashes: float64 `(N,)` in [0, 1), the same for equal items; None if they are not known.
+        file: that the items are memory-mapped from and that others may change; None if there is
+            none.
     """
 
     items: Tensor
@@ -124,6 +127,7 @@ class Split:
     labels: Tensor
     standardize: Callable[[Tensor], Tensor] | None = None
     hashes: Tensor | None = None
+    file: MappedFile | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -145,9 +149,19 @@ class Split:
         hashes = None if self.hashes is None else self.hashes[order]
         return replace(self, rows=self.rows[order], labels=labels, hashes=hashes)
 
+    def gather(self, rows: Tensor) -> Tensor:
+        """The items at `rows`, int64 indices into `items`, as they are.
+
+        Raises:
+            ChangedDataError: somebody has changed the file that they are memory-mapped from.
+        """
+        if self.file is not None:
+            self.file.require_unchanged()
+        return self.items.index_select(0, rows)
+
     def network_input(self, rows: Tensor) -> Tensor:
         """What a network takes for the items at `rows`, int64 indices into `items`: float32."""
-        items = self.items.index_select(0, rows)
+        items = self.gather(rows)
         return to_unit_interval(items) if self.standardize is None else self.standardize(items)
 
     def chunks(self, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
@@ -161,7 +175,8 @@ class Split:
         items, standardize = self.items, self.standardize
         if device != items.device and standardize is not None:
             items, standardize = standardize(items), None
-        return Split(items.to(device), self.rows.to(device), self.labels, standardize)
+        file = self.file if device == items.device else None
+        return Split(items.to(device), self.rows.to(device), self.labels, standardize, file=file)
 
 
 def move_splits(train: Split, test: Split, device: torch.device) -> tuple[Split, Split]:

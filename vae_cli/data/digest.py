@@ -12,6 +12,6 @@ def digest_splits(train: Split, test: Split) -> str:
     for split in (train, test):
         digest.update(f"{len(split)} {split.items.dtype} {tuple(split.items.shape[1:])}".encode())
         for rows in split.rows.split(chunk_length(split.items.shape[1:])):
-            digest.update(split.items.index_select(0, rows).contiguous().numpy().tobytes())
+            digest.update(split.gather(rows).contiguous().numpy().tobytes())
         digest.update(split.labels.numpy().tobytes())
     return digest.hexdigest()

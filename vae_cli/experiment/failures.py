@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import torch
 
-from vae_cli.errors import NonFiniteLossError, VAEError, is_memory_full
+from vae_cli.errors import ChangedDataError, NonFiniteLossError, VAEError, is_memory_full
 from vae_cli.experiment.resolve import Resolved
 from vae_cli.runs.recorder import RunRecorder
 
@@ -16,7 +16,7 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
 
     Raises:
         NonFiniteLossError: the loss was not finite.
-        VAEError: the memory is full.
+        VAEError: the memory is full, or the data were changed.
     """
     try:
         yield
@@ -25,6 +25,9 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
         epoch = recorder.best_epoch
         kept = f"; the weights of epoch {epoch} are kept" if epoch else ""
         raise NonFiniteLossError(f"{error}: {explain_divergence(resolved)}{kept}") from error
+    except ChangedDataError:
+        recorder.save_best()
+        raise
     except (MemoryError, RuntimeError) as error:  # torch's OutOfMemoryError is a RuntimeError
         if not (isinstance(error, torch.OutOfMemoryError) or is_memory_full(error)):
             raise
