@@ -55,6 +55,19 @@ def records(path: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def test_a_run_that_learned_an_index_goes_on_with_it(here: Path, use: Use) -> None:
+    rows = np.random.default_rng(0).normal(size=(100, 2)).round(3).tolist()
+    Path("t.csv").write_text(",x,y\n" + "".join(f"{n},{x},{y}\n" for n, (x, y) in enumerate(rows)))
+    words = ("train", "--data", "t.csv", *QUICK)
+    use(*words, "--set", "data.rules=1", "--name", "earlier")
+    use("train", "--resume", "earlier", "--epochs", 3)
+    assert load("earlier").spec.columns == ("column 1", "x", "y")
+    assert "index" not in use("reconstruct", "t.csv", "--run", "earlier").err
+    assert "column 1 is taken for an index and left out; rename" in use("data", "t.csv").err
+    use(*words, "--name", "now")
+    assert load("now").spec.columns == ("x", "y")
+
+
 @pytest.mark.filterwarnings("ignore:.*missing")
 def test_rows_that_were_left_out_leave_their_numbers(here: Path, use: Use) -> None:
     random = np.random.default_rng(0)

@@ -171,7 +171,12 @@ def open_dataset(
             from vae_cli.data.table import Table
 
             return Table(
-                path, rules=rules, like=like, test_fraction=test_fraction, progress=progress
+                path,
+                rules=rules,
+                like=like,
+                test_fraction=test_fraction,
+                learns_index=pictures.version == 1,
+                progress=progress,
             )
         case SourceKind.ARRAY:
             from vae_cli.data.arrays import Arrays

@@ -43,6 +43,8 @@ class Table(Dataset):
         rules: the columns that are not learned, and what happens if a value is missing.
         like: a spec whose columns are read, in its order and with its rules.
         test_fraction: the expected share of the rows that is held out, by their contents.
+        learns_index: whether an index without a name is a column to learn, as in runs of an
+            earlier version.
         progress: called with the mebibytes read so far and in the file.
 
     Raises:
@@ -57,13 +59,14 @@ class Table(Dataset):
         rules: TableRules | None = None,
         like: Spec | None = None,
         test_fraction: float,
+        learns_index: bool = False,
         progress: Progress = ignore_progress,
     ) -> None:
         rules = like.table if like else rules or TableRules()
         choose = (
             functools.partial(choose_for_model, like)
             if like
-            else functools.partial(choose_for_training, rules)
+            else functools.partial(choose_for_training, rules, learns_index=learns_index)
         )
         self.path = path
         contents = read_table(path, choose, progress)

@@ -63,8 +63,10 @@ class Layout(NamedTuple):
 Choose = Callable[[Layout, Path], Choice]
 
 
-def choose_for_training(rules: TableRules, layout: Layout, path: Path) -> Choice:
-    """All columns but the index, and those that the settings take out.
+def choose_for_training(
+    rules: TableRules, layout: Layout, path: Path, *, learns_index: bool = False
+) -> Choice:
+    """All columns but the index, unless it is learned, and those that the settings take out.
 
     Raises:
         UsageError: there is no such column, or none is left to learn.
@@ -76,7 +78,7 @@ def choose_for_training(rules: TableRules, layout: Layout, path: Path) -> Choice
         _require_column("--drop", name, columns, path)
     if label in dropped:
         raise UsageError(f"--label {label} and --drop {label}: give only one of them")
-    ignored = {label, layout.index_name, *dropped}
+    ignored = {label, *dropped, *([] if learns_index else [layout.index_name])}
     kept = [place for place, name in enumerate(columns) if name not in ignored]
     if not kept:
         raise UsageError(f"no column of {path} is left to learn: leave out --label or --drop")
