@@ -153,6 +153,8 @@ def test_data_with_the_name_of_a_command_stay(use: Use, wine: Path) -> None:
         done = use("sample", "--run", "second", *force)
         assert "not sample.csv, which would overwrite the data of run second" in done.err
         assert done.out == "sample-2.csv\n"
+    done = use("sample", "--run", "wine")  # of which they are not the data
+    assert "not sample.csv, which is a file that vae did not write" in done.err
     assert Path("sample.csv").read_bytes() == before
 
 

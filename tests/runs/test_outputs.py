@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_cli.runs.outputs import OutputFile, explain_refusal, is_own
+from vae_cli.runs.outputs import OutputFile, adopt_data, explain_refusal, is_own
 
 
 @pytest.fixture
@@ -19,6 +19,8 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     os.link("hard.png", "photos/2.png")
     Path("photos/else").symlink_to(tmp_path / "else")
     Path("photos/else/loop").symlink_to(tmp_path / "photos")
+    for folder in ("photos", "photos/a"):
+        Path(folder, "nowhere.png").symlink_to("nowhere.png")
     Path("view").symlink_to("photos")
     return tmp_path
 
@@ -44,6 +46,17 @@ def test_a_table_among_the_pictures_is_replaced_only_if_vae_wrote_it(photos: Pat
     assert explain_refusal(path, sources) == ""
     path.write_text("2\n")
     assert not is_own(path)
+
+
+def test_what_a_run_learns_is_the_users(photos: Path) -> None:
+    paths = [Path(name) for name in ("photos/a/0.png", "linked.png", "else/deep/b.png", "mine.png")]
+    for path in paths:
+        with OutputFile(path, lambda path=path: path).open() as file:
+            file.write(b"1")
+    adopt_data("view")
+    assert [path for path in paths if is_own(path)] == [Path("mine.png")]
+    adopt_data("mine.png")
+    assert not is_own(Path("mine.png"))
 
 
 def test_a_file_whose_capitals_the_file_system_ignores_is_the_same(

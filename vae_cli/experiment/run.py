@@ -19,6 +19,7 @@ from vae_cli.runs.directory import Run, require_written_inside
 from vae_cli.runs.facts import Row
 from vae_cli.runs.loading import SavedState, require_unchanged
 from vae_cli.runs.lock import locked
+from vae_cli.runs.outputs import adopt_data
 from vae_cli.runs.recorder import RunRecorder
 from vae_cli.training import EpochReport, TrainState, fit
 from vae_cli.training.loop import never
@@ -83,6 +84,7 @@ def train_run(
             require_unchanged(run, saved)
         require_written_inside(run.path)
         remove_leftovers(run.path)
+        adopt_data(resolved.config.data.name)
         return _train_locked(run, resolved, saved, report, progress, stopped, locks)
 
 

@@ -7,6 +7,7 @@ has changed since, or put in the place of the output, has another digest.
 
 import hashlib
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,9 +49,29 @@ def is_recorded(target: Path) -> bool:
         return False
 
 
+def forget(targets: Iterable[str]) -> None:
+    """Treat files as if `vae` had not written them.
+
+    Args:
+        targets: their paths, without symbolic links.
+    """
+    with suppress(OSError):
+        known = set(os.listdir(_folder()))  # noqa: PTH208
+        for target in targets if known else ():
+            if (name := _name(target)) in known:
+                (_folder() / name).unlink(missing_ok=True)
+
+
+def _folder() -> Path:
+    return user_folder() / "outputs"
+
+
+def _name(target: Path | str) -> str:
+    return hashlib.new(_ALGORITHM, os.fsencode(target)).hexdigest()
+
+
 def _entry(target: Path) -> Path:
-    name = hashlib.new(_ALGORITHM, os.fsencode(target)).hexdigest()
-    return user_folder() / "outputs" / name
+    return _folder() / _name(target)
 
 
 def _digest(path: Path) -> str:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, final
@@ -67,6 +67,26 @@ def describe_data(name: object, run: str) -> dict[str, str]:
     return {str(name): f"the data of run {run}"} if is_path else {}
 
 
+def adopt_data(name: str) -> None:
+    """What a run learns is the user's from now on, also if `vae` wrote it: no output replaces it.
+
+    Samples of one run may be the data of another.
+
+    Args:
+        name: of the data: a path, or a built-in name.
+    """
+    if name not in BUILT_IN_NAMES:
+        ledger.forget(_real_paths(name))
+
+
+def _real_paths(name: str) -> Iterator[str]:
+    if not is_folder(name):
+        yield os.path.realpath(name)
+        return
+    for entry in _files(name):
+        yield os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+
+
 def explain_refusal(path: Path, sources: Mapping[str, str]) -> str:
     """Why nothing may be written to a path, whoever wants it; empty if something may.
 
@@ -102,29 +122,34 @@ def _explain_source(target: Path, source: str, what: str, run: Run | None) -> st
 def _is_linked(folder: str, target: Path) -> bool:
     """Whether a link somewhere in a folder leads to a file that is not in it."""
     facts = target.stat()
-    waiting, seen = [folder], set[tuple[int, int]]()
-    while waiting:
-        for entry in _entries(waiting.pop()):
-            try:
-                # Most files have another number, and need no call of the system.
-                is_same = entry.inode() == facts.st_ino
-                if not (is_same or entry.is_symlink() or entry.is_dir()):
-                    continue
-                found = entry.stat()
-            except OSError:  # a link that leads nowhere
-                continue
-            place = found.st_dev, found.st_ino
-            if place == (facts.st_dev, facts.st_ino):
-                return True
-            if entry.is_dir() and place not in seen:
-                seen.add(place)
-                waiting.append(entry.path)
-    return False
+    return any(_leads_to(entry, facts) for entry in _files(folder))
 
 
-def _entries(folder: str) -> list[os.DirEntry[str]]:
+def _leads_to(entry: os.DirEntry[str], facts: os.stat_result) -> bool:
+    if not entry.is_symlink() and entry.inode() != facts.st_ino:
+        return False  # as most files, which need no call of the system
     try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError:  # nothing in it can be data
-        return []
+        found = entry.stat()
+    except OSError:  # a link that leads nowhere
+        return False
+    return (found.st_dev, found.st_ino) == (facts.st_dev, facts.st_ino)
+
+
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
+    """All files in a folder, its sub-folders and linked folders; their paths have no other links.
+
+    Folders that cannot be read are left out, because nothing in them can be data.
+    """
+    waiting = [os.path.realpath(folder)]
+    seen = set(waiting)
+    while waiting:
+        with suppress(OSError), os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                is_link = entry.is_symlink()
+                if not (is_folder(entry.path) if is_link else entry.is_dir()):
+                    yield entry
+                    continue
+                inner = os.path.realpath(entry.path) if is_link else entry.path
+                if inner not in seen:
+                    seen.add(inner)
+                    waiting.append(inner)
