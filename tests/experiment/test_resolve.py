@@ -51,6 +51,7 @@ def test_no_setting_is_left_on_auto(resolve_data: ResolveData, name: str) -> Non
         f"{part}.{key}": value for part, table in tables.items() for key, value in table.items()
     }
     left = [key for key, value in settings.items() if value == "auto"]
+    left.remove("optimizer.warmup")  # it depends on the number of epochs, which may be raised
     assert left == ([] if name == FOLDER else ["data.channels"])  # --channels is for folders
 
 

@@ -4,6 +4,8 @@ from itertools import pairwise
 
 import pytest
 
+from vae_cli.build import build_schedule
+from vae_cli.config import merge
 from vae_cli.training import constant, cosine
 
 
@@ -21,3 +23,18 @@ def test_a_cosine_schedule_rises_and_then_falls_to_zero() -> None:
     assert rates[99] < 1e-3
     assert rates[:10] == sorted(rates[:10])
     assert all(before > after for before, after in pairwise(rates[9:]))
+
+
+@pytest.mark.parametrize("network", ["mlp", "two-level", "conv", "hierarchical"])
+def test_the_default_warm_up_is_five_percent_and_longer_in_a_short_training_of_a_conv(
+    network: str,
+) -> None:
+    config = merge(("", {"model": {"network": network}}))
+    for total in (1, 6, 49, 100, 499, 500, 506, 9380):
+        steps = [build_schedule(config, total)(step) for step in range(total)]
+        is_short = network in {"conv", "hierarchical"} and total < 500
+        share = min(25, total / 2) / total if is_short else 0.05
+        assert steps == [cosine(5e-3, total, share)(step) for step in range(total)]
+        typed = merge(("", {"model": {"network": network}, "optimizer": {"warmup": 0.05}}))
+        own = [build_schedule(typed, total)(step) for step in range(total)]
+        assert own == [cosine(5e-3, total, 0.05)(step) for step in range(total)]

@@ -34,7 +34,10 @@ from vae_cli.training import (
     no_warmup,
     normalize_each,
     unchanged,
+    warmup_share,
 )
+
+CONVOLUTIONAL_WARMUP = 25  # steps at least; docs/figures.md has losses with more and fewer
 
 
 def build_objective(config: ObjectiveConfig) -> Objective:  # noqa: PLR0911  one for each
@@ -55,10 +58,16 @@ def build_objective(config: ObjectiveConfig) -> Objective:  # noqa: PLR0911  one
     return NegativeELBO(config.beta, config.free_bits, by_level=config.free_bits_by == "level")
 
 
-def build_schedule(config: OptimizerConfig, total_steps: int) -> Schedule:
-    """The learning rate as a function of the step."""
-    schedule = {"constant": constant, "cosine": cosine}[config.schedule]
-    return schedule(config.learning_rate, total_steps, config.warmup)
+def build_schedule(config: Config, total_steps: int) -> Schedule:
+    """The learning rate as a function of the step; in `config`, the network is not `auto`."""
+    optimizer = config.optimizer
+    schedule = {"constant": constant, "cosine": cosine}[optimizer.schedule]
+    if optimizer.warmup == "auto":
+        is_convolutional = config.model.network in {"conv", "hierarchical"}
+        share = warmup_share(total_steps, CONVOLUTIONAL_WARMUP if is_convolutional else 0)
+    else:
+        share = optimizer.warmup
+    return schedule(optimizer.learning_rate, total_steps, share)
 
 
 def build_warmup(config: ObjectiveConfig, steps_per_epoch: int) -> Schedule:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, cast, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from annotated_types import Interval
 
@@ -42,9 +43,17 @@ class Entry:
             return self.format
         if self.type is bool:
             return "true, false"
+        ranges = [", ".join(self.choices)] if self.choices else []
         if self.low is not None:
-            return f"{self.low:,} {'<' if self.open_below else '≤'} x ≤ {self.high:,}"
-        return ", ".join(str(choice) for choice in get_args(self.type) if isinstance(choice, str))
+            ranges.append(f"{self.low:,} {'<' if self.open_below else '≤'} x ≤ {self.high:,}")
+        return ", or ".join(ranges)
+
+    @property
+    def choices(self) -> list[str]:
+        """The words that are allowed, if there are any: all values, or instead of a number."""
+        kinds = (self.type, *get_args(self.type))
+        words = [word for kind in kinds if get_origin(kind) is Literal for word in get_args(kind)]
+        return [word for word in words if isinstance(word, str)]
 
 
 def entries() -> Iterator[Entry]:
@@ -55,6 +64,8 @@ def entries() -> Iterator[Entry]:
         for item in fields(part.type):
             kind, *notes = get_args(hints[item.name])
             setting = next(note for note in notes if isinstance(note, Setting))
+            if get_origin(kind) in {Union, UnionType}:  # a number or a word
+                notes += [note for one in get_args(kind) for note in get_args(one)]
             interval = next((note for note in notes if isinstance(note, Interval)), Interval())
             yield Entry(
                 part.name,

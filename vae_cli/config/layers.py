@@ -204,10 +204,12 @@ def _validator() -> "TypeAdapter[Config]":
 
 def _explain(error: Any) -> str:
     """One line for an error of pydantic: the key, the value, and what is allowed."""
-    key = shorten(".".join(map(str, error["loc"])))
-    if error["type"] == "predicate_failed":
+    place = [part for index, part in enumerate(error["loc"]) if index < 2 or type(part) is int]  # noqa: PLR2004
+    key = shorten(".".join(map(str, place)))
+    is_of_several_kinds = len(place) < len(error["loc"])  # and the rest of `loc` is one of them
+    if is_of_several_kinds or error["type"] == "predicate_failed":
         (entry,) = (entry for entry in entries() if entry.key == key)
-        return f"{key} = {show_value(error['input'])}: must be {entry.format}"
+        return f"{key} = {show_value(error['input'])}: must be {entry.range}"
     if error["type"] != "unexpected_keyword_argument":
         return f"{key} = {show_value(error['input'])}: {simplify(error['msg'])}"
     known = [entry.key for entry in entries()]

@@ -153,10 +153,12 @@ class OptimizerConfig:
         ),
     ] = "cosine"
     warmup: Annotated[
-        float,
-        Interval(ge=0, le=1),
-        Setting("Share of all steps during which the learning rate rises from 0."),
-    ] = 0.05
+        Annotated[float, Interval(ge=0, le=1)] | Literal["auto"],
+        Setting(
+            "Share of all steps during which the learning rate rises from 0; auto is 0.05, and for "
+            "convolutional networks at least 25 steps, but at most half of all."
+        ),
+    ] = "auto"
     weight_decay: Annotated[
         float,
         Interval(ge=0, le=1),

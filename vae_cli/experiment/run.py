@@ -163,7 +163,7 @@ def fit_resolved(
         epochs=training.epochs,
         batch_size=training.batch_size,
         seed=training.seed,
-        learning_rate=build_schedule(config.optimizer, steps * training.epochs),
+        learning_rate=build_schedule(config, steps * training.epochs),
         warmup=build_warmup(config.objective, steps),
         stop_early=stop_early,
         report=report,

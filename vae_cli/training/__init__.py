@@ -19,6 +19,7 @@ from vae_cli.training.schedules import (
     cosine,
     linear_warmup,
     no_warmup,
+    warmup_share,
 )
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import loss_and_gradients, trace, train_step
@@ -50,4 +51,5 @@ __all__ = [
     "trace",
     "train_step",
     "unchanged",
+    "warmup_share",
 ]

@@ -21,6 +21,15 @@ def cosine(peak: float, total_steps: int, warmup: float = 0.0) -> Schedule:
     return learning_rate
 
 
+def warmup_share(total_steps: int, min_steps: int) -> float:
+    """The default for `warmup`: 5 % of all steps, but at least so many steps, and at most half.
+
+    The first steps of Adam are as large as the learning rate allows, whatever the gradients are. In
+    a short training, 5 % are too few to keep them from ruining a convolutional network.
+    """
+    return max(0.05, min(0.5, min_steps / total_steps))
+
+
 def _rise(step: int, total_steps: int, warmup: float) -> float:
     return min(1.0, (step + 1) / max(1.0, warmup * total_steps))
 
