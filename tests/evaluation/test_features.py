@@ -45,3 +45,29 @@ def test_items_without_labels_have_no_accuracy() -> None:
     none = torch.empty(0, dtype=torch.int64)
     figures = feature_figures(torch.zeros(4, 2), none, torch.zeros(4, 2), none)
     assert all(isinstance(one, Absent) for one in figures.values())
+
+
+def test_as_many_classes_as_items_take_no_time_and_no_memory() -> None:
+    """Every label of 18,000 has two items that are equal: one to train on, and one to test on."""
+    count = 18_000
+    means = torch.rand(count, 2, generator=torch.Generator().manual_seed(0))
+    labels = torch.randperm(count, generator=torch.Generator().manual_seed(1))
+    few = slice(0, 500)
+    figures = feature_figures(means, labels, means[few], labels[few])
+    neighbours, probe = figures["knn_accuracy"], figures["probe_accuracy"]
+    assert isinstance(neighbours, Figure)
+    assert neighbours.value == 1, "the nearest decides, because no label is frequent"
+    assert isinstance(probe, Absent)
+    assert probe.reason == "18,000 classes are too many for a linear probe"
+
+
+def test_the_most_frequent_label_is_that_of_a_count_over_all_classes() -> None:
+    generator = torch.Generator().manual_seed(0)
+    train, test = (torch.rand(count, 3, generator=generator) for count in (300, 200))
+    labels = torch.randint(4, (300,), generator=generator)
+    nearest = labels[torch.cdist(test, train).topk(5, largest=False).indices]
+    votes = torch.nn.functional.one_hot(nearest, 4).sum(1).double()
+    votes += 1e-3 * torch.nn.functional.one_hot(nearest[:, 0], 4)  # the nearest decides most ties
+    expected, clear = votes.argmax(1), votes.sort(1).values.diff()[:, -1] > 0.5
+    assert clear.sum() > 100
+    assert torch.equal(classify_by_neighbours(train, labels, test)[clear], expected[clear])

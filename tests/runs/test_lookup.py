@@ -143,6 +143,17 @@ def test_the_beginning_of_a_name_is_enough_if_no_other_run_has_it(
     assert message_of(tmp_path, "bet") == expected
 
 
+def test_a_folder_without_a_run_keeps_its_name_from_meaning_another_run(
+    tmp_path: Path, make_run: MakeRun
+) -> None:
+    make_run("tab-12", 100)
+    (tmp_path / "tab-1").mkdir()  # of a start that was killed
+    assert message_of(tmp_path, "tab-1") == "no run tab-1: did you mean tab-12?"
+    with pytest.raises(UsageError, match="no run tab-1: "):
+        select_runs(["tab-1"], tmp_path)
+    assert find_run("tab", tmp_path).name == "tab-12"
+
+
 def test_patterns_select_several_runs(tmp_path: Path, make_run: MakeRun) -> None:
     runs = {name: make_run(name, 100) for name in ("b-1", "b-2", "c-1")}
     (tmp_path / "other").mkdir()

@@ -48,13 +48,14 @@ def select_runs(patterns: Sequence[str], root: Path = ROOT) -> list[Run]:
     Raises:
         UsageError: there is no run, or a pattern matches none.
     """
-    runs = [run for run in all_folders(root) if run.exists]
+    folders = all_folders(root)
+    runs = [run for run in folders if run.exists]
     if not runs and not patterns:
         raise UsageError(f"no run in {root.absolute()}: {TRAIN_FIRST}")
     chosen = runs if not patterns else []
     for pattern in patterns:
         exact = _find_exactly(pattern, root)
-        matching = [run for run in runs if _matches(run.name, pattern)]
+        matching = _match(pattern, folders)
         chosen += [exact] if exact else matching or [find_run(pattern, root)]
     return list(dict.fromkeys(chosen))
 
@@ -98,11 +99,17 @@ def _find_exactly(selector: str, root: Path) -> Run | None:
     return next((run for run in map(Run, places) if run.exists), None)
 
 
-def _matches(name: str, pattern: str) -> bool:
-    """Whether a name matches a pattern; without wildcards, it begins with it."""
+def _match(pattern: str, folders: Sequence[Run]) -> list[Run]:
+    """The runs whose names match a pattern; without wildcards, they begin with it.
+
+    If a folder has it as its whole name, no other run is meant, even if the folder holds no run.
+    """
     if has_wildcards(pattern):
-        return fnmatchcase(name, pattern)
-    return bool(pattern.strip()) and name.startswith(pattern)
+        found = [run for run in folders if fnmatchcase(run.name, pattern)]
+    else:
+        begun = [run for run in folders if pattern.strip() and run.name.startswith(pattern)]
+        found = [run for run in begun if run.name == pattern] or begun
+    return [run for run in found if run.exists]
 
 
 def _find_by_pattern(pattern: str, root: Path) -> Run:
@@ -111,7 +118,7 @@ def _find_by_pattern(pattern: str, root: Path) -> Run:
     Raises:
         UsageError: there is none, or there are several.
     """
-    found = [run for run in all_folders(root) if run.exists and _matches(run.name, pattern)]
+    found = _match(pattern, all_folders(root))
     if len(found) > 1:
         names = list_some([run.name for run in found], MAX_SUGGESTIONS)
         raise UsageError(f"{pattern}: which of {names}?")
