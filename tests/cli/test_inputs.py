@@ -230,3 +230,24 @@ def test_a_full_disk_leaves_the_old_picture(
     assert "old.png" in message
     assert "No space left" in message
     assert (here / "old.png").read_bytes() == b"old"
+
+
+def test_an_object_in_a_photo_is_drawn_as_the_model_knows_it(
+    here: Path, use: Use, refused: Refused
+) -> None:
+    photo = Image.new("L", (200, 150), 160)
+    photo.paste(40, (20, 30, 60, 110))
+    photo.save("photo.png")
+    use("reconstruct", "photo.png", "--fit", "object", "--scale", 1, "--no-captions")
+    with Image.open("reconstruct.png") as picture:
+        tile = np.array(picture.convert("L"))[1:29, 1:29]
+    assert tile[14, 14] == 255
+    assert tile[:3].max() == 0
+    rows, columns = np.nonzero(tile > 127)
+    assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (20, 10)
+    for command in ("reconstruct", "traverse", "interpolate", "swap"):
+        assert "--fit has no effect here" in refused(command, "--fit", "object")
+    words = ("photo.png", "--fit", "object", "--invert")
+    assert "leave out --fit object" in refused("reconstruct", *words)
+    np.save("x.npy", np.zeros((2, 28, 28), np.uint8))
+    assert "--fit object is for files of pictures" in refused("swap", "x.npy", "--fit", "object")

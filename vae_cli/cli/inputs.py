@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vae_cli.cli.console import Terminal
+from vae_cli.cli.options import FitName
 from vae_cli.errors import UsageError, list_some
 
 if TYPE_CHECKING:
@@ -32,14 +33,21 @@ class Chosen(NamedTuple):
 
 
 def read_items(
-    model: "TrainedModel", paths: Sequence[Path], terminal: Terminal, *, invert: bool
+    model: "TrainedModel",
+    paths: Sequence[Path],
+    terminal: Terminal,
+    *,
+    invert: bool,
+    fit: FitName,
 ) -> Chosen:
     """Read items from files, in the model's shape.
 
     Raises:
         UsageError: a file cannot be read, or holds items that the model cannot take.
     """
-    names, items, hints, texts = model.kind.read_files(paths, invert=invert)
+    names, items, hints, texts = model.kind.read_files(
+        paths, invert=invert, find_object=fit == "object"
+    )
     for hint in hints:
         terminal.remark(hint, "yellow")
     return Chosen(names, items, texts)

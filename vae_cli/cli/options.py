@@ -5,7 +5,7 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 
@@ -111,6 +111,15 @@ Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")
 Invert = Annotated[
     bool, typer.Option("--invert", help="Invert the brightness, as a photo on white needs.")
 ]
+FitName = Literal["training", "object"]
+Fit = Annotated[
+    FitName,
+    typer.Option(
+        "--fit",
+        help="How a picture is fitted: as in the training; or object, which is what differs from "
+        "its border, drawn in the middle as in MNIST.",
+    ),
+]
 SamplePosterior = Annotated[
     bool, typer.Option("--sample", help="Sample the posterior instead of using its mean.")
 ]
@@ -129,6 +138,19 @@ def refuse_unused(flag: str, unused: bool, remedy: str) -> None:
     """
     if unused:
         raise UsageError(f"{flag} has no effect here: leave it out, or {remedy}")
+
+
+def refuse_fitting(
+    fit: FitName, *, invert: bool, has_file: bool, remedy: str = "name a FILE"
+) -> None:
+    """Refuse `--fit` and `--invert` if no file is read, or if one of them does the other's work.
+
+    Raises:
+        UsageError: one of them has no effect.
+    """
+    refuse_unused("--invert", invert and not has_file, remedy)
+    refuse_unused("--fit", fit != "training" and not has_file, remedy)
+    refuse_unused("--invert", invert and fit == "object", "leave out --fit object")
 
 
 def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

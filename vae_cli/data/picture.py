@@ -18,6 +18,7 @@ from vae_cli.data.decoding import (
     orientation_of,
     page_numbers,
 )
+from vae_cli.data.objects import draw_object
 from vae_cli.data.value_range import (
     UNIT,
     Limits,
@@ -68,6 +69,7 @@ class Fitting:
         invert: whether dark and light are exchanged.
         crop: whether it fills the shape and is cut off.
         limits: the values of black and of white; None means those of the type of number.
+        find_object: whether only what differs from its border is drawn on the background.
     """
 
     shape: tuple[int, ...]
@@ -75,11 +77,14 @@ class Fitting:
     invert: bool = False
     crop: bool = False
     limits: Limits | None = None
+    find_object: bool = False
 
     @classmethod
-    def of(cls, spec: Spec, *, invert: bool = False) -> "Fitting":
+    def of(cls, spec: Spec, *, invert: bool = False, find_object: bool = False) -> "Fitting":
         """How pictures become the items of a model or of a data set."""
-        return cls(spec.shape, spec.background, invert, spec.cropped, spec.range)
+        return cls(
+            spec.shape, spec.background, invert, spec.cropped, spec.range, find_object=find_object
+        )
 
     @property
     def sufficient(self) -> tuple[int, int]:
@@ -141,8 +146,11 @@ def _fit(opened: Image.Image, path: Path, fitting: Fitting) -> Picture:
     values, scaled = _scale(opened, fitting.limits, path)
     image = _upright(scaled, orientation_of(opened), background, fitting.invert)
     image = image.convert(MODES[channels])
-    fit = ImageOps.fit if fitting.crop else _fit_inside
-    image = fit(image, (width, height), Image.Resampling.LANCZOS)
+    if fitting.find_object:
+        image = draw_object(image, (width, height), background)
+    else:
+        fit = ImageOps.fit if fitting.crop else _fit_inside
+        image = fit(image, (width, height), Image.Resampling.LANCZOS)
     canvas = Image.new(image.mode, (width, height), (background,) * channels)
     canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
     pixels = torch.from_numpy(np.array(canvas)).view(height, width, channels)

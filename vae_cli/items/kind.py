@@ -13,6 +13,7 @@ from vae_cli.data.arrays import read_arrays, to_unit_images
 from vae_cli.data.catalogue import ARRAY_SUFFIXES
 from vae_cli.data.dataset import Spec, Split
 from vae_cli.data.table import complete_rows
+from vae_cli.errors import UsageError
 from vae_cli.files import require_file_or_folder
 from vae_cli.items.writer import ItemWriter
 
@@ -66,15 +67,22 @@ class ItemKind(ItemWriter):
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
 
-    def read_files(self, paths: Iterable[Path], *, invert: bool) -> NamedItems:
+    def read_files(
+        self, paths: Iterable[Path], *, invert: bool, find_object: bool = False
+    ) -> NamedItems:
         """Read items from files, in the shape of the model's items.
+
+        Args:
+            paths: of the files.
+            invert: whether dark and light are exchanged in pictures.
+            find_object: whether only what differs from the border of a picture is read.
 
         Raises:
             UsageError: a file cannot be read, or holds items of another kind or shape.
         """
         import torch
 
-        parts = [self._read_file(path, invert=invert) for path in paths]
+        parts = [self._read_file(path, invert=invert, find_object=find_object) for path in paths]
         return NamedItems(
             [name for part in parts for name in part.names],
             torch.cat([part.items for part in parts]),
@@ -86,11 +94,13 @@ class ItemKind(ItemWriter):
             },
         )
 
-    def _read_file(self, path: Path, *, invert: bool) -> NamedItems:
+    def _read_file(self, path: Path, *, invert: bool, find_object: bool) -> NamedItems:
         require_file_or_folder(path)
         if path.suffix.lower() in ARRAY_SUFFIXES:
+            if find_object:
+                raise UsageError(f"--fit object is for files of pictures, not {path}: leave it out")
             return self._read_array(path)
-        return self.read(path, invert=invert)
+        return self.read(path, invert=invert, find_object=find_object)
 
     def _read_array(self, path: Path) -> NamedItems:
         items = read_arrays(path)
@@ -115,7 +125,7 @@ class ItemKind(ItemWriter):
         """
 
     @abstractmethod
-    def read(self, path: Path, *, invert: bool) -> NamedItems:
+    def read(self, path: Path, *, invert: bool, find_object: bool = False) -> NamedItems:
         """Read a file or folder that is not an array file.
 
         Raises:

@@ -21,7 +21,7 @@ class NamedPictures(NamedTuple):
 
 
 def read_pictures(
-    path: Path, spec: Spec, require_count: Callable[[int, Path], None], *, invert: bool
+    path: Path, spec: Spec, require_count: Callable[[int, Path], None], fitting: Fitting
 ) -> NamedPictures:
     """Read a picture, or all pictures of a folder, of which some may be unreadable.
 
@@ -29,26 +29,25 @@ def read_pictures(
         path: of the picture or the folder.
         spec: what the model's items are.
         require_count: refuses a folder of too many pictures.
-        invert: whether dark and light are exchanged.
+        fitting: how they become items of the model.
 
     Raises:
         UsageError: the picture cannot be read, or none of the folder can.
     """
     if is_folder(path):
-        pictures, hints = _read_folder(path, spec, require_count, invert=invert)
+        pictures, hints = _read_folder(path, spec, require_count, fitting)
     else:
-        pictures, hints = _read(path, path.name, spec, invert=invert), []
+        pictures, hints = _read(path, path.name, spec, fitting), []
     require_count(len(pictures), path)
     hints += find_page_hints(path, spec, pictures.values())
     hints += find_range_hints(path, spec, pictures.values())
     if not spec.cropped and any(p.looks_inverted(spec.background) for p in pictures.values()):
-        hints.append(explain_inversion(path, spec, inverted=invert))
+        hints.append(explain_inversion(path, spec, inverted=fitting.invert))
     return NamedPictures(pictures, hints)
 
 
-def _read(path: Path, name: str, spec: Spec, *, invert: bool) -> dict[str, Picture]:
+def _read(path: Path, name: str, spec: Spec, fitting: Fitting) -> dict[str, Picture]:
     """The first page of a picture, or all of them if they were items of the training set."""
-    fitting = Fitting.of(spec, invert=invert)
     with decoders_silenced():
         if spec.frames == "first":
             return {name: decode_picture(path, fitting)}
@@ -57,7 +56,7 @@ def _read(path: Path, name: str, spec: Spec, *, invert: bool) -> dict[str, Pictu
 
 
 def _read_folder(
-    folder: Path, spec: Spec, require_count: Callable[[int, Path], None], *, invert: bool
+    folder: Path, spec: Spec, require_count: Callable[[int, Path], None], fitting: Fitting
 ) -> NamedPictures:
     """The pictures by their path relative to a folder, and hints about those left out."""
     files, hints = scan_pictures(folder)
@@ -66,7 +65,7 @@ def _read_folder(
     reasons: list[str] = []
     for file in files:
         try:
-            pictures |= _read(folder / file.name, file.name, spec, invert=invert)
+            pictures |= _read(folder / file.name, file.name, spec, fitting)
         except UsageError as error:
             reasons.append(str(error))
     if reasons:

@@ -13,6 +13,7 @@ from torch import Tensor
 from vae_cli.data.batches import to_unit_interval
 from vae_cli.data.catalogue import TABLE_SUFFIXES
 from vae_cli.data.dataset import Split
+from vae_cli.data.picture import Fitting
 from vae_cli.errors import UsageError
 from vae_cli.files import Writable
 from vae_cli.items import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
@@ -47,11 +48,12 @@ class Pictures(ItemKind):
     preview_items = 32
     preview_samples = 64
 
-    def read(self, path: Path, *, invert: bool) -> NamedItems:
+    def read(self, path: Path, *, invert: bool, find_object: bool = False) -> NamedItems:
         """Read a picture, or all pictures of a folder; in a folder, some may be unreadable."""
         if path.suffix.lower() in TABLE_SUFFIXES:
             raise UsageError(f"{path}: {self.spec.name} is of images; give pictures")
-        pictures, hints = read_pictures(path, self.spec, self.require_count, invert=invert)
+        fitting = Fitting.of(self.spec, invert=invert, find_object=find_object)
+        pictures, hints = read_pictures(path, self.spec, self.require_count, fitting)
         pixels = torch.stack([picture.pixels for picture in pictures.values()])
         return NamedItems(list(pictures), to_unit_interval(pixels), hints)
 

@@ -32,8 +32,16 @@ class Rows(ItemKind):
     samples_noise = True
     preview_items = preview_samples = 100
 
-    def read(self, path: Path, *, invert: bool) -> NamedItems:  # noqa: ARG002  rows have no inverse
+    def read(
+        self,
+        path: Path,
+        *,
+        invert: bool,  # noqa: ARG002  rows have no inverse
+        find_object: bool = False,
+    ) -> NamedItems:
         """Read a table, with its columns in the order of the model."""
+        if find_object:
+            raise UsageError(f"--fit object is for pictures, not {path}: leave it out")
         if path.suffix.lower() not in READABLE_SUFFIXES:
             name = self.spec.name
             raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")

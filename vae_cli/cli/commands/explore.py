@@ -10,7 +10,17 @@ from vae_cli.cli.browser import has_browser, open_in_browser
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.inputs import read_items
 from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import Data, Device, Force, Invert, Quiet, RunOption, refuse_unused
+from vae_cli.cli.options import (
+    Data,
+    Device,
+    Fit,
+    Force,
+    Invert,
+    Quiet,
+    RunOption,
+    refuse_fitting,
+    refuse_unused,
+)
 from vae_cli.cli.outputs import Request, require_suffix
 from vae_cli.errors import UsageError
 from vae_cli.files import Output, write_bytes
@@ -45,6 +55,7 @@ def command(
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
     ] = True,
     invert: Invert = False,
+    fit: Fit = "training",
     run: RunOption = None,
     device: Device = "auto",
     data: Data = None,
@@ -55,14 +66,16 @@ def command(
     Example: `vae explore`, or `vae explore --export page.html` for a page that you can send
     """
     terminal = Terminal(quiet=quiet)
-    refuse_unused("--invert", invert and not image, "add --image FILE")
+    refuse_fitting(fit, invert=invert, has_file=image is not None, remedy="add --image FILE")
     refuse_unused("--port", bool(export and port), "leave out --export")
     refuse_unused("--force", force and not export, "add --export FILE.html")
     require_suffix(export, (".html", ".htm"), "--export")
     page = Request(export, terminal, flag="--export", inputs=[image, data], force=force)
     page.refuse_standard_output("page.html")
     model = open_run(run, device, terminal, data, outputs=[page])
-    first = read_items(model, [image], terminal, invert=invert).items[:1] if image else None
+    first = (
+        read_items(model, [image], terminal, invert=invert, fit=fit).items[:1] if image else None
+    )
     from vae_cli.explore.scene import build_scene
 
     with terminal.spinner("encoding"):

@@ -14,12 +14,14 @@ from vae_cli.cli.options import (
     Bare,
     Data,
     Device,
+    Fit,
     Force,
     Gap,
     Invert,
     Quiet,
     RunOption,
     Scale,
+    refuse_fitting,
     refuse_unused,
 )
 from vae_cli.cli.outputs import Request, require_items_name
@@ -52,6 +54,7 @@ def command(
         ),
     ] = None,
     invert: Invert = False,
+    fit: Fit = "training",
     run: RunOption = None,
     device: Device = "auto",
     data: Data = None,
@@ -74,14 +77,14 @@ def command(
     wanted = Request(output, terminal, inputs=inputs, force=force)
     refuse_unused("--class", bool(classes and files), "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
-    refuse_unused("--invert", invert and not files, "name a FILE")
+    refuse_fitting(fit, invert=invert, has_file=bool(files))
     if classes and len(classes) == 1:
         raise UsageError(f"--class {classes[0]}: name two classes or more, each with --class")
     model = open_run(run, device, terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "interpolate")
     with terminal.spinner("reading"):
         names, items, _ = (
-            read_items(model, files, terminal, invert=invert)
+            read_items(model, files, terminal, invert=invert, fit=fit)
             if files
             else take_items_of_classes(model, classes or [])
         )

@@ -14,6 +14,7 @@ from vae_cli.cli.options import (
     Bare,
     Data,
     Device,
+    Fit,
     Force,
     Gap,
     Invert,
@@ -26,6 +27,7 @@ from vae_cli.cli.options import (
     SamplePosterior,
     Scale,
     Seed,
+    refuse_fitting,
     refuse_unused,
 )
 from vae_cli.cli.outputs import Request, require_items_name
@@ -52,6 +54,7 @@ def command(
         ),
     ] = None,
     invert: Invert = False,
+    fit: Fit = "training",
     count: Annotated[
         int | None,
         typer.Option(
@@ -87,6 +90,7 @@ def command(
     require_items_name(output)
     inputs = [*(files or []), data]
     wanted = Request(output, terminal, inputs=inputs, force=force, json=json)
+    refuse_fitting(fit, invert=invert, has_file=bool(files))
     refuse_unused("--count", bool(count and files), "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
     is_random = sample or noise
@@ -97,7 +101,7 @@ def command(
     seed = choose_seed(seed, terminal) if is_random else None
     with terminal.spinner("reading"):
         chosen = (
-            read_items(model, files, terminal, invert=invert)
+            read_items(model, files, terminal, invert=invert, fit=fit)
             if files
             else take_test_items(model, 0, count or 8)
         )

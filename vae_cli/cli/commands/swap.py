@@ -15,6 +15,7 @@ from vae_cli.cli.options import (
     Bare,
     Data,
     Device,
+    Fit,
     Force,
     Gap,
     Invert,
@@ -23,6 +24,7 @@ from vae_cli.cli.options import (
     Quiet,
     RunOption,
     Scale,
+    refuse_fitting,
     refuse_unused,
 )
 from vae_cli.cli.outputs import Request, require_items_name
@@ -63,6 +65,7 @@ def command(
         ),
     ] = None,
     invert: Invert = False,
+    fit: Fit = "training",
     run: RunOption = None,
     device: Device = "auto",
     data: Data = None,
@@ -87,14 +90,14 @@ def command(
     wanted = Request(output, terminal, inputs=inputs, force=force, json=json)
     refuse_unused("--class", bool(classes and files), "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
-    refuse_unused("--invert", invert and not files, "name a FILE")
+    refuse_fitting(fit, invert=invert, has_file=bool(files))
     model = open_run(run, device, terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "swap")
     largest = [str(int(model.kl_by_dim.argmax()))]
     dims = parse_dims(dim or largest, model.kl_by_dim)
     with terminal.spinner("reading"):
         chosen = (
-            read_items(model, files, terminal, invert=invert)
+            read_items(model, files, terminal, invert=invert, fit=fit)
             if files
             else take_items_of_classes(model, classes or [])
         )

@@ -17,6 +17,7 @@ from vae_cli.cli.options import (
     Bare,
     Data,
     Device,
+    Fit,
     Force,
     Gap,
     Invert,
@@ -26,6 +27,7 @@ from vae_cli.cli.options import (
     SamplePosterior,
     Scale,
     Seed,
+    refuse_fitting,
     refuse_unused,
 )
 from vae_cli.cli.outputs import Request, require_items_name
@@ -76,6 +78,7 @@ def command(
         typer.Option(min=0, help="Number of the test item, if no FILE is given. [default: 0]"),
     ] = None,
     invert: Invert = False,
+    fit: Fit = "training",
     sample: SamplePosterior = False,
     seed: Seed = None,
     run: RunOption = None,
@@ -97,6 +100,7 @@ def command(
     require_items_name(output, animated=True)
     inputs = [file, data]
     wanted = Request(output, terminal, inputs=inputs, force=force, json=json)
+    refuse_fitting(fit, invert=invert, has_file=file is not None)
     refuse_unused("--index", index is not None and file is not None, "leave out FILE")
     refuse_unused("--data", data is not None and file is not None, "leave out FILE")
     refuse_unused("--seed", seed is not None and not sample, "add --sample")
@@ -108,7 +112,7 @@ def command(
     seed = choose_seed(seed, terminal) if sample else None
     with terminal.spinner("reading"):
         names, items, _ = (
-            read_items(model, [file], terminal, invert=invert)
+            read_items(model, [file], terminal, invert=invert, fit=fit)
             if file
             else take_test_items(model, index or 0, 1)
         )
