@@ -1,8 +1,14 @@
 """The device to compute on, and its threads."""
 
+import os
+
 import torch
 
 from vae_cli.errors import UsageError
+from vae_cli.threads import require_threads, watch_cores
+
+# The variables in which a launcher of several processes writes their number.
+LAUNCHERS = {"WORLD_SIZE": "torchrun", "OMPI_COMM_WORLD_SIZE": "mpirun"}
 
 
 def available_devices() -> list[str]:
@@ -15,22 +21,42 @@ def available_devices() -> list[str]:
 def resolve_device(name: str) -> torch.device:
     """The device with this name; `auto` is the fastest that is available.
 
-    This also tells the processor to treat denormal float32 numbers as 0. Adam's moments of a pixel
-    that is always black become denormal, and arithmetic with them is slow.
+    This also prepares the processor. Its threads are watched, so that they do not stand in the way
+    of other programs, and denormal float32 numbers are treated as 0: Adam's moments of a pixel that
+    is always black become denormal, and arithmetic with them is slow.
 
     Raises:
-        UsageError: torch cannot use that device here.
+        UsageError: torch cannot use that device here, or this is one of several processes.
+        VAEError: torch may not start its threads.
     """
+    require_one_process()
+    require_threads(torch.get_num_threads())
     torch.set_flush_denormal(True)  # before the worker threads start, because they inherit it
     found = available_devices()
-    if name == "auto":
-        return torch.device(found[0])
-    if name not in found:
+    if name not in {"auto", *found}:
         raise UsageError(
             f"device {name} is not available: torch {torch.__version__} "
             f"found {' and '.join(found)}; use --device {found[0]} or auto"
         )
-    return torch.device(name)
+    device = torch.device(found[0] if name == "auto" else name)
+    if device.type == "cpu":
+        watch_cores()
+    return device
+
+
+def require_one_process() -> None:
+    """Check that no launcher has started several processes, which would all do the same work.
+
+    Raises:
+        UsageError: one has.
+    """
+    for variable, launcher in LAUNCHERS.items():
+        count = os.environ.get(variable, "")
+        if count.isdecimal() and int(count) > 1:
+            raise UsageError(
+                f"{launcher} has started {count} processes ({variable}), and each would do the "
+                "same: vae works in one process; start it alone"
+            )
 
 
 def describe_device(device: torch.device) -> str:

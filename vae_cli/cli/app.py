@@ -41,6 +41,7 @@ from vae_cli.cli.explaining import INTERRUPTED, explain
 from vae_cli.cli.options import accepted_words
 from vae_cli.cli.parsing import Command
 from vae_cli.errors import InterruptedRunError, UsageError
+from vae_cli.threads import spare_threads
 
 SIZES = {"COLUMNS": range(20, 10_001), "LINES": range(1, 10_001)}  # of a terminal, in characters
 
@@ -121,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     forget_impossible_sizes()
     os.environ["PYTHONSAFEPATH"] = "1"  # no child process imports from the current folder
+    spare_threads()
     try:
         with warnings.catch_warnings():
             if {"-q", "--quiet"} & set(words):

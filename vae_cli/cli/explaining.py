@@ -9,6 +9,7 @@ import typer
 from vae_cli.config import simplify
 from vae_cli.errors import VAEError, is_memory_full
 
+NO_THREADS = ("can't start new thread", "Resource temporarily unavailable")  # Python, torch
 INTERRUPTED = 130  # the exit code after Ctrl-C
 MAX_WORD = 400  # characters of a name in a message: the longest name of a file has 255
 ENDS = (150, 50)  # characters that are shown of the beginning and the end of a longer one
@@ -53,15 +54,16 @@ def explain_computer(error: BaseException) -> str:
     match error:
         case _ if is_memory_full(error):
             return "the memory is full: close other programs, or ask for less at a time"
+        case RuntimeError() if any(text in str(error) for text in NO_THREADS):
+            return "the system starts no more threads: close other programs, or raise ulimit -u"
         case ModuleNotFoundError(name=str(module)):
             name = module.partition(".")[0]
             return f"the package {name} is missing: pip install {PACKAGES.get(name, name)}"
         case ImportError():
             reason = str(error).partition("\n")[0]
             return f"a package cannot be loaded, install it again: {reason}"
-        case OSError(errno=errno.ENOSPC):
-            return "the disk is full"
         case OSError():
-            return f"{error.filename or 'a file'}: {error.strerror or error}"
+            reason = f"{error.filename or 'a file'}: {error.strerror or error}"
+            return "the disk is full" if error.errno == errno.ENOSPC else reason
         case _:
             return f"unexpected {type(error).__name__}: {error} (--debug shows more)"

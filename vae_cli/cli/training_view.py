@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.text import Text
 
 from vae_cli.cli.console import Terminal, as_text
+from vae_cli.threads import watch_cores
 
 if TYPE_CHECKING:
     from vae_cli.experiment.mean_item import Errors
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 ENOUGH_STEPS = 500  # with fewer, most networks have learned very little
 TABLE_WIDTH, EPOCH_WIDTH, FIGURE_WIDTH = 80, 5, 8  # characters
 HELD_OUT = {"test": "test", "validation": "valid"}  # as the title of a column begins
+SHARED_CORES = "other programs use the processor too, so an epoch takes longer"
+CORES_PAGE = "docs/speed.md#if-training-is-slow"
 COLLAPSE_PAGE = "docs/figures.md#posterior-collapse"
 
 
@@ -46,7 +49,7 @@ class TrainingView:
         from vae_cli.items.choice import kind_of
 
         self.terminal, self.run, self.resolved = terminal, run, resolved
-        self.is_started = False
+        self.is_started = self.is_told_of_cores = False
         self.train_figures: tuple[str, ...] | None = None
         self.kind = kind_of(resolved.spec)
         self.bar = Progress(
@@ -93,6 +96,7 @@ class TrainingView:
         active = f"{report.test.active}/{len(report.test.kl_by_dim)}"
         cells = (*(f"{value:.3f}" for value in figures), active, f"{report.seconds:.2f}")
         self._print_row(str(report.epoch), cells)
+        self._comment_on_cores()
 
     def summarize(self, run: "Run", rows: "list[Row]", errors: "Errors | None" = None) -> None:
         """Print the best result, the files, and what to try next."""
@@ -140,6 +144,13 @@ class TrainingView:
         first, *rest = map(title_of, test)
         titles = (*map(title_of, train), f"{HELD_OUT[self.resolved.held_out_name]} {first}", *rest)
         self._print_row("epoch", (*titles, "active", "seconds"), "bold")
+
+    def _comment_on_cores(self) -> None:
+        """Say once that other programs make the epochs longer."""
+        watch = watch_cores() if self.resolved.device.type == "cpu" else None
+        if watch and watch.was_shared and not self.is_told_of_cores:
+            self.is_told_of_cores = True
+            self.terminal.note(f"{SHARED_CORES}; see {CORES_PAGE}")
 
     def _comment_on_latents(self, active: int, latent_dim: int) -> None:
         """A neutral line if some dimensions are active; a warning if none is, or one of many."""
