@@ -137,24 +137,25 @@ def test_a_default_name_that_is_taken_gets_a_number(use: Use, wine: Path) -> Non
         for _ in range(2):  # the second replaces the first, which vae wrote
             done = use(command)
             assert done.out.endswith(f"{numbered}\n")
-            assert f"not {name}, which is a file that vae did not write" in done.err
+            assert f"not {name}: it is a file that vae did not write" in done.err
         assert Path(name).read_bytes() == MINE
         assert not list(Path().glob("*-3.*"))
     use("sample", "--force")
     assert Path("sample.csv").read_bytes() != MINE
 
 
-def test_data_with_the_name_of_a_command_stay(use: Use, wine: Path) -> None:
+def test_data_with_the_name_of_a_command_stay(use: Use, wine: Path, refused: Refused) -> None:
     """Also if vae wrote them: samples can become data."""
     use("sample", "--run", "wine", "-n", 200)
     before = Path("sample.csv").read_bytes()
     use("train", "--data", "sample.csv", "--epochs", 1, "--name", "second", "--hidden", 4)
     for force in ([], ["--force"]):
+        assert "data of run second" in refused("runs", "wine", "-o", "sample.csv", "--force")
         done = use("sample", "--run", "second", *force)
-        assert "not sample.csv, which would overwrite the data of run second" in done.err
+        assert "not sample.csv: it would overwrite the data of run second" in done.err
         assert done.out == "sample-2.csv\n"
     done = use("sample", "--run", "wine")  # of which they are not the data
-    assert "not sample.csv, which is a file that vae did not write" in done.err
+    assert "not sample.csv: it is a file that vae did not write" in done.err
     assert Path("sample.csv").read_bytes() == before
 
 

@@ -19,7 +19,13 @@ from vae_cli.data.catalogue import BUILT_IN_NAMES
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import Output, exists, require_writable_file
 from vae_cli.items import ANIMATION_SUFFIXES, CSV, PICTURE_SUFFIXES, TABLE_SUFFIXES
-from vae_cli.runs.outputs import OutputFile, describe_data, explain_refusal, is_own
+from vae_cli.runs.outputs import (
+    OutputFile,
+    data_of_all,
+    describe_data,
+    explain_refusal,
+    is_own,
+)
 from vae_cli.runs.summary import RunSummary
 
 if TYPE_CHECKING:
@@ -124,8 +130,8 @@ class Request:
             return OutputFile(self.path, functools.partial(self._require_free, self.path))
         chosen = self._number(default)
         if chosen != default:
-            why = explain_refusal(default, self.kept) or FOREIGN
-            self.terminal.remark(f"not {default}, which {why}")
+            why = self._explain(default, self.kept) or FOREIGN
+            self.terminal.remark(f"not {default}: it {why}")
         return OutputFile(chosen, functools.partial(self._number, default))
 
     def refuse_standard_output(self, example: str) -> None:
@@ -150,8 +156,15 @@ class Request:
         return path
 
     def _require_kept(self, path: Path, sources: Mapping[str, str]) -> None:
-        if reason := explain_refusal(path, sources):
+        if reason := self._explain(path, sources):
             raise UsageError(f"{self.flag} {path} {reason}: write it elsewhere")
+
+    def _explain(self, path: Path, sources: Mapping[str, str]) -> str:
+        """Why the path must stay as it is; with `--force`, the data of other runs must stay too."""
+        reason = explain_refusal(path, sources)
+        if not reason and self.force and exists(path) and not is_own(path):
+            reason = explain_refusal(path, data_of_all())
+        return reason
 
     def _require_own(self, path: Path) -> None:
         if not self._is_replaceable(path):
@@ -167,7 +180,7 @@ class Request:
             VAEError: the path is not that of a file, such as a folder, a pipe or a device.
         """
         require_writable_file(path)
-        reason = explain_refusal(path, self.kept)
+        reason = self._explain(path, self.kept)
         if reason and not exists(path):
             raise UsageError(f"{path} {reason}: write it elsewhere, with {self.flag} FILE")
         if not reason and self._is_replaceable(path):

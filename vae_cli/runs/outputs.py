@@ -10,7 +10,8 @@ from typing import BinaryIO, final
 from vae_cli.data.catalogue import BUILT_IN_NAMES, PICTURE_SUFFIXES
 from vae_cli.files import Output, exists, is_folder, is_same_file, open_atomically
 from vae_cli.runs import ledger
-from vae_cli.runs.directory import FILES, Run
+from vae_cli.runs.directory import FILES, ROOT, Run
+from vae_cli.runs.lookup import all_folders
 from vae_cli.runs.removal import is_marked
 from vae_cli.runs.summary import read_settings
 
@@ -59,6 +60,11 @@ def is_own(path: Path) -> bool:
 def data_of(run: Run) -> dict[str, str]:
     """The path of a run's data, and what to call them; empty if they are built in or unknown."""
     return describe_data(read_settings(run).get("data.name"), run.name)
+
+
+def data_of_all(root: Path = ROOT) -> dict[str, str]:
+    """The same of all runs in a folder."""
+    return {path: what for run in all_folders(root) for path, what in data_of(run).items()}
 
 
 def describe_data(name: object, run: str) -> dict[str, str]:
