@@ -124,3 +124,11 @@ def test_a_value_that_float32_cannot_hold_is_refused_by_name(
     Path("near.csv").write_text(Path("far.csv").read_text().replace(value, "5e-324"))
     for words in (("reconstruct",), ("embed",), ("traverse",), ("interpolate",), ("swap",)):
         use(*words, "near.csv", "--run", "wine", "--force")
+
+
+def test_an_option_of_the_training_is_explained_where_it_is_no_option(refused: Refused) -> None:
+    for words in (("reconstruct", "t.csv", "--missing", "drop"), ("embed", "--label", "kind")):
+        assert refused(*words).endswith(
+            "vae train takes it, and a run keeps what it was trained with"
+        )
+    assert "vae train" not in refused("sample", "--nothing")

@@ -81,3 +81,7 @@ def test_numbers_are_written_with_the_digits_they_need(tmp_path: Path) -> None:
         "1700000000,0.5,3,1e-09",
         "1700000000.125,0.25,4,2e-09",
     ]
+    one = np.array([[1_700_000_000.125, 0.1, 3, 1 / 3]])
+    write_table(tmp_path / "one.csv", ["time", "share", "count", "third"], one)
+    assert (tmp_path / "one.csv").read_text().splitlines()[1].startswith("1700000000.125,0.1,3,0.3")
+    assert read_table(tmp_path / "one.csv").rows.tolist() == one.tolist()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import typer
 
-from vae_cli.config import simplify
+from vae_cli.config import entries, simplify
 from vae_cli.errors import VAEError, is_memory_full
 
 NO_THREADS = ("can't start new thread", "Resource temporarily unavailable")  # Python, torch
@@ -42,11 +42,18 @@ def _explain(error: BaseException, commands: Iterable[str]) -> tuple[str, int]:
             message = simplify(error.format_message().rstrip("."))
             if message.startswith("No such command") and "mean" not in message:
                 message += f"; there is {', '.join(commands)}"
-            return message, error.exit_code
+            return message + explain_setting(message), error.exit_code
         case KeyboardInterrupt() | typer.Abort():  # Ctrl-D at a question
             return "stopped", INTERRUPTED
         case _:
             return explain_computer(error), 1
+
+
+def explain_setting(message: str) -> str:
+    """What to add if a command does not have the option of a setting, such as `--missing`."""
+    found = re.match(r"No such option: (--[\w-]+)", message)
+    is_setting = found and found[1] in {entry.flag for entry in entries()}
+    return "; vae train takes it, and a run keeps what it was trained with" if is_setting else ""
 
 
 def explain_computer(error: BaseException) -> str:

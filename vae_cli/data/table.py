@@ -257,11 +257,15 @@ def free_name(name: str, taken: Sequence[str]) -> str:
 
 
 def significant_digits(column: np.ndarray) -> int:
-    """How many digits tell the finite values of a column apart: 7, or more if its mean is large."""
+    """How many digits tell the finite values of a column apart: 7, or more if its mean is large.
+
+    If there is only one value, such as in a table of one row, so many that it is read back.
+    """
     finite = column[np.isfinite(column)]
     if len(finite) == 0:
         return FLOAT32_DIGITS
     largest, spread = float(np.abs(finite).max()), float(finite.max()) - float(finite.min())
     if spread == 0:
-        return CONSTANT_DIGITS
+        value, exact = float(finite[0]), range(CONSTANT_DIGITS, FLOAT64_DIGITS)
+        return next((n for n in exact if float(f"{value:.{n}g}") == value), FLOAT64_DIGITS)
     return min(FLOAT32_DIGITS + int(math.log10(max(largest / spread, 1))), FLOAT64_DIGITS)
