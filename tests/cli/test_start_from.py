@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from support import Refused, Use
 from torch import Tensor
 
@@ -85,6 +86,22 @@ def test_the_scaling_of_columns_is_that_of_the_new_table(use: Use) -> None:
     assert_same_weights("fine", "base")
     assert weights("fine")["columns.mean"].sub(5).abs().max() < 3
     assert weights("fine")["columns.std"].min() > 8
+
+
+def test_settings_of_a_folder_are_not_those_of_an_array(use: Use) -> None:
+    """The size, the channels and the rules of the pictures stay with their folder."""
+    items = np.random.default_rng(0).integers(0, 256, (60, 16, 16), np.uint8)
+    Path("photos").mkdir()
+    for number, item in enumerate(items):
+        Image.fromarray(item).save(f"photos/{number}.png")
+    shutil.copytree("photos", "more")
+    np.save("items.npy", items)
+    sizes = ("--model", "mlp", "--hidden", 8, "--latent-dim", 2, "--epochs", 1, "-q")
+    use("train", "--data", "photos", "--set", "data.rules=1", *sizes, "--name", "base")
+    for data, rules in (("items.npy", 2), ("more", 2), ("./photos", 1)):
+        name = Path(data).stem
+        use("train", "--start-from", "base", "--data", data, "--epochs", 1, "--name", name, "-q")
+        assert vae_cli.load(name).settings.data.rules == rules
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,8 @@ PICTURE_SUFFIXES = (
     *(".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jfif"),
     *(".avif", ".jp2", ".j2k", ".heic", ".heif"),
 )
-FOLDER_KEYS = (
-    "image_size",
-    "channels",
-    "background",
-    "frames",
-)  # of PictureRules, for folders alone
+FOLDER_KEYS = ("image_size", "channels", "background", "frames")  # settings of folders alone
+TABLE_KEYS = ("label", "drop", "missing")  # settings of tables alone
 CHANNELS = {"auto": 0, "grey": 1, "rgb": 3}
 BACKGROUNDS = {"white": 255, "black": 0, "grey": 128}
 CHANNEL_NAMES: dict[int, Literal["grey", "rgb"]] = {1: "grey", 3: "rgb"}

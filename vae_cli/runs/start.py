@@ -10,7 +10,8 @@ from typing import Any
 from torch import Tensor
 
 from vae_cli.build import build_on_meta
-from vae_cli.config import Change, Config, differences, to_dict
+from vae_cli.config import Change, Config, differences, merge, to_dict
+from vae_cli.data.catalogue import FOLDER_KEYS, TABLE_KEYS, SourceKind, find_source
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import UsageError, list_some
 from vae_cli.runs.loading import load_model, require_own
@@ -21,6 +22,11 @@ MEANINGS = {
     "model.activation",
     "model.bounded",
 }  # with others, the same weights compute other values
+KEYS_OF_KINDS = (  # settings of data that are for some kinds of sources alone
+    ({SourceKind.FOLDER}, FOLDER_KEYS),
+    ({SourceKind.FOLDER, SourceKind.ARRAY}, ("range",)),
+    ({SourceKind.TABLE}, TABLE_KEYS),
+)
 MAX_COLUMNS = 10  # in an error message
 SHARED = ("data", "model", "likelihood", "prior")  # the sections that come from the other run
 
@@ -40,8 +46,26 @@ def start_layer(name: str, layers: Layers) -> tuple[str, Mapping[str, Any]]:
     run = find_run(name)
     loaded = load_model(run)
     require_own(run, loaded.config, layers, is_own=loaded.data_name is not None)
-    tables = to_dict(loaded.config)
-    return f"run {run.name}", {section: tables[section] for section in SHARED}
+    tables = {section: to_dict(loaded.config)[section] for section in SHARED}
+    source = f"run {run.name}"
+    chosen = merge((source, tables), *layers).data.name
+    return source, tables | {"data": fit_data_settings(tables["data"], chosen)}
+
+
+def fit_data_settings(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The data settings of the other run that make sense for the data with a name.
+
+    The rules by which other data are read and divided are those of today.
+
+    Raises:
+        UsageError: there are no such data.
+    """
+    if name == settings["name"] or find_source(name).absolute_name == settings["name"]:
+        return dict(settings)
+    kind = find_source(name).kind
+    allowed = {key for kinds, keys in KEYS_OF_KINDS if kind in kinds for key in keys}
+    known = {key for _, keys in KEYS_OF_KINDS for key in keys}
+    return {key: value for key, value in settings.items() if key not in known - allowed | {"rules"}}
 
 
 def start_weights(config: Config, spec: Spec) -> dict[str, Tensor] | None:
