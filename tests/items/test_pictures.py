@@ -103,7 +103,16 @@ def test_a_hint_says_when_to_invert_a_picture(
 ) -> None:
     kind = Pictures(Spec("pets", (1, 4, 4), background=background))
     hints = kind.read(saved(tmp_path / "a.png", grey), invert=invert).hints
-    assert hints == ([hint] if hint else [])
+    assert hints == ([f"{hint}, or try --fit object"] if hint else [])
+
+
+def test_a_hint_says_that_the_paper_is_unlike_the_training_set(tmp_path: Path) -> None:
+    photo, dark = saved(tmp_path / "a.png", 100), saved(tmp_path / "b.png", 60)
+    for cropped, usual in ((True, 0), (False, 0), (False, None)):
+        kind = Pictures(Spec("digits", (1, 4, 4), cropped=cropped, usual_border=usual))
+        hint = "a.png: the background is grey, but that of digits is dark: try --fit object"
+        assert kind.read(photo, invert=False).hints == [hint]
+        assert kind.read(dark, invert=False).hints == []
 
 
 def test_there_is_no_such_hint_for_photos(tmp_path: Path) -> None:

@@ -80,6 +80,8 @@ class Spec:
         table: what is done with its other columns, and with missing values.
         range: the values of black and of white in files; None means those of the type of number.
         frames: of a file with several pages or frames, the first is an item, or all are.
+        usual_border: the brightness, 0 to 255, of the edge of nearly all training images; None if
+            they have different ones.
     """
 
     name: str
@@ -91,6 +93,7 @@ class Spec:
     table: TableRules = field(default_factory=TableRules)
     range: Limits | None = None
     frames: Frames = "first"
+    usual_border: int | None = None
 
     @property
     def is_image(self) -> bool:

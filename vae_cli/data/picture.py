@@ -82,8 +82,11 @@ class Fitting:
     @classmethod
     def of(cls, spec: Spec, *, invert: bool = False, find_object: bool = False) -> "Fitting":
         """How pictures become the items of a model or of a data set."""
+        background = spec.background
+        if find_object and spec.usual_border is not None:  # of a folder, the other is behind pixels
+            background = spec.usual_border
         return cls(
-            spec.shape, spec.background, invert, spec.cropped, spec.range, find_object=find_object
+            spec.shape, background, invert, spec.cropped, spec.range, find_object=find_object
         )
 
     @property

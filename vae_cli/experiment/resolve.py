@@ -20,6 +20,7 @@ from vae_cli.config import (
 )
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.binarization import binarize
+from vae_cli.data.borders import usual_border
 from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
 from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress, move_splits
 from vae_cli.data.digest import digest_splits
@@ -126,8 +127,7 @@ def resolve(
     known, stamp = settle(config, dataset.spec), dataset.stamp()
     weights = None if is_resumed else start_weights(known, dataset.spec)
     train, test, held_out_name = take_parts(dataset, known.data)
-    spec = dataset.spec  # with the range, which may have been measured
-    known = dataclasses.replace(known, data=resolve_data(known.data, spec))
+    spec, known = with_measurements(known, dataset, train)
     require_enough_items(known.prior, len(train))
     digest, statistics, outlier = digest_splits(train, test), None, None
     train, test = binarized(known.likelihood, train, test)
@@ -188,6 +188,13 @@ def take_parts(dataset: Dataset, config: DataConfig) -> TakenParts:
         raise UsageError(f"data.validation: {name} has a validation set of its own: leave it out")
     both = divide_for_validation(train, config.validation, copies_together=config.rules > 1)
     return TakenParts(*both, "validation")
+
+
+def with_measurements(config: Config, dataset: Dataset, train: Split) -> tuple[Spec, Config]:
+    """What the items are, and the settings, with what is known only after they were read."""
+    border = usual_border(train) if dataset.spec.is_image else None
+    spec = dataclasses.replace(dataset.spec, usual_border=border)
+    return spec, dataclasses.replace(config, data=resolve_data(config.data, spec))
 
 
 def binarized(config: LikelihoodConfig, train: Split, test: Split) -> tuple[Split, Split]:

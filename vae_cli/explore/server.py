@@ -30,6 +30,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather, to_unit_interval
+from vae_cli.data.borders import expected_border
 from vae_cli.data.dataset import Split
 from vae_cli.data.decoding import MAX_BYTES
 from vae_cli.data.picture import read_picture
@@ -218,9 +219,9 @@ def encode_upload(model: TrainedModel, content: bytes, invert: bool) -> dict[str
             )
         except UsageError as error:
             raise UsageError(str(error).replace(str(path), "The picture")) from error
-    pixels = to_unit_interval(picture.pixels[None])
+    pixels, expected = to_unit_interval(picture.pixels[None]), expected_border(spec)
     return {
         "latent": model.encode(pixels).mean[0].tolist(),
         "pixels": list(model.kind.to_bytes(pixels)),
-        "negative": not spec.cropped and picture.looks_inverted(spec.background),
+        "negative": expected is not None and picture.looks_inverted(expected),
     }

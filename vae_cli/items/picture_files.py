@@ -4,13 +4,23 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from vae_cli.data.borders import expected_border
 from vae_cli.data.dataset import Spec
 from vae_cli.data.decoding import decoders_silenced
-from vae_cli.data.picture import BYTE_WHITE, Fitting, Picture, decode_pages, decode_picture
+from vae_cli.data.picture import (
+    BYTE_WHITE,
+    HALF_RANGE,
+    Fitting,
+    Picture,
+    decode_pages,
+    decode_picture,
+)
 from vae_cli.data.scan import explain_left_out, explain_pages, name_pages, scan_pictures
 from vae_cli.data.value_range import explain_darkness, explain_outside, join_values
 from vae_cli.errors import UsageError
 from vae_cli.files import is_folder
+
+PAPER = 64  # of 255, by which the edge of a picture may differ from the usual one
 
 
 class NamedPictures(NamedTuple):
@@ -41,8 +51,8 @@ def read_pictures(
     require_count(len(pictures), path)
     hints += find_page_hints(path, spec, pictures.values())
     hints += find_range_hints(path, spec, pictures.values())
-    if not spec.cropped and any(p.looks_inverted(spec.background) for p in pictures.values()):
-        hints.append(explain_inversion(path, spec, inverted=fitting.invert))
+    if not fitting.find_object:
+        hints += find_border_hints(path, spec, pictures.values(), inverted=fitting.invert)
     return NamedPictures(pictures, hints)
 
 
@@ -95,11 +105,19 @@ def find_range_hints(path: Path, spec: Spec, pictures: Collection[Picture]) -> l
     return hints
 
 
-def explain_inversion(path: Path, spec: Spec, *, inverted: bool) -> str:
-    """A hint that a picture looks like a negative of the training set."""
-    expected, given = ("dark", "light") if spec.background == 0 else ("light", "dark")
-    when, remedy = ("once inverted, ", "leave out") if inverted else ("", "try")
-    return (
-        f"{path.name}: {when}the background is {given}, but that of {spec.name} is {expected}: "
-        f"{remedy} --invert"
-    )
+def find_border_hints(
+    path: Path, spec: Spec, pictures: Collection[Picture], *, inverted: bool
+) -> list[str]:
+    """A hint that pictures look unlike the training set: like its negative, or on another paper."""
+    expected = expected_border(spec)
+    if expected is None:
+        return []
+    usual, opposite = ("dark", "light") if expected <= HALF_RANGE else ("light", "dark")
+    when = f"{path.name}: {'once inverted, ' if inverted else ''}the background is"
+    but = f"but that of {spec.name} is {usual}"
+    if any(picture.looks_inverted(expected) for picture in pictures):
+        remedy = "leave out" if inverted else "try"
+        return [f"{when} {opposite}, {but}: {remedy} --invert, or try --fit object"]
+    if any(abs(picture.border - expected) > PAPER for picture in pictures):
+        return [f"{when} grey, {but}: try --fit object"]
+    return []
