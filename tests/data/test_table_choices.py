@@ -226,6 +226,21 @@ def test_an_error_about_a_long_cell_or_name_is_short(tmp_path: Path) -> None:
         assert len(str(caught.value).replace(str(tmp_path), "")) < 300
 
 
+def test_names_that_look_like_numbers_with_a_unit_are_names(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", "5%,95%\n1,2\n3,4\n")
+    with pytest.warns(UserWarning, match="taken for the names of the columns, although it has"):
+        assert read_table(path).columns == ("5%", "95%")
+    written(path, "5%,$95\n1%,\n3%,$4\n")
+    found = read(path, TableRules(missing="drop"))
+    assert (found.columns, found.rows.tolist()) == (("column 1", "column 2"), [[5, 95], [3, 4]])
+
+
+def test_a_model_without_column_names_takes_a_table_with_an_index(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", ",x,y\n0,1,2\n")
+    spec = Spec("array", (2,), columns=("column 1", "column 2"))
+    assert read_table_like(path, spec).rows.tolist() == [[1, 2]]
+
+
 def test_lines_of_many_cells_are_refused_in_bounded_time_and_memory(tmp_path: Path) -> None:
     wide = ",".join("1" * 200_000)
     for text in (f"{wide}\n{wide}\n", f"a,b\n{wide}\n"):

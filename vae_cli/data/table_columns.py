@@ -5,11 +5,12 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 
 from vae_cli.data.budget import MAX_COLUMNS
-from vae_cli.data.cells import is_missing, to_number
+from vae_cli.data.cells import is_missing, split_unit, to_number
 from vae_cli.data.dataset import Missing, Spec, TableRules
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import unescape_formula
@@ -96,21 +97,23 @@ def choose_for_model(spec: Spec, layout: Layout, source: object) -> Choice:
     """
     rules, columns = spec.table, layout.names
     ignored = {rules.label, *rules.dropped} - {""}
-    label = columns.index(rules.label) if rules.label in columns else None
     learned = [name for name in columns if name not in ignored]
-    if layout.index_name in learned and layout.index_name not in spec.columns:
-        learned.remove(layout.index_name)
-    if sorted(learned) == sorted(spec.columns):
-        places = [columns.index(name) for name in spec.columns]
-        return Choice(places, label, rules.missing, for_training=False)
+    without_index = [name for name in learned if name != layout.index_name]
+    for names in (learned, without_index):
+        if sorted(names) == sorted(spec.columns):
+            places = [columns.index(name) for name in spec.columns]
+            label = columns.index(rules.label) if rules.label in columns else None
+            return Choice(places, label, rules.missing, for_training=False)
     unnamed = default_columns(len(spec.columns))
-    if unnamed not in {columns, spec.columns} or len(columns) != len(unnamed):
-        lacking = [name for name in spec.columns if name not in columns]
-        more = [name for name in learned if name not in spec.columns]
-        problem = f"lacks {lacking[0]}" if lacking else f"has {more[0]}, which is not among them"
-        count = len(spec.columns)
-        raise UsageError(f"{source} {problem}: the model learned {count} columns of {spec.name}")
-    return Choice(range(len(columns)), None, rules.missing, for_training=False)
+    for names in (learned, without_index):
+        if unnamed in {tuple(names), spec.columns} and len(names) == len(unnamed):
+            places = [columns.index(name) for name in names]
+            return Choice(places, None, rules.missing, for_training=False)
+    lacking = [name for name in spec.columns if name not in without_index]
+    more = [name for name in without_index if name not in spec.columns]
+    problem = f"lacks {lacking[0]}" if lacking else f"has {more[0]}, which is not among them"
+    count = len(spec.columns)
+    raise UsageError(f"{source} {problem}: the model learned {count} columns of {spec.name}")
 
 
 def lay_out(rows: Sequence[Sequence[str]], delimiter: str, path: Path) -> Layout:
@@ -126,7 +129,7 @@ def lay_out(rows: Sequence[Sequence[str]], delimiter: str, path: Path) -> Layout
     first, *others = rows
     if len(first) > MAX_COLUMNS:
         raise UsageError(f"{path} has {len(first):,} columns: at most {MAX_COLUMNS:,} are possible")
-    is_header = not is_data(first, delimiter)
+    is_header = not is_data(rows, delimiter)
     if is_header and others and all(len(row) == len(first) + 1 and row[-1] for row in others):
         first = ["", *first]  # R leaves out the name of its index
     width = min(len(first), max(map(_last_place, (first, *others))))
@@ -145,12 +148,24 @@ def is_index(name: str) -> bool:
     return not name.strip() or PANDAS_INDEX.fullmatch(name.strip()) is not None
 
 
-def is_data(first: Sequence[str], delimiter: str) -> bool:
-    """Whether the first row of a file is a row of numbers, and not the names of the columns."""
-    numbers = [to_number(cell, delimiter) is not None for cell in first]
-    return any(numbers) and all(
-        is_number or is_missing(cell) for is_number, cell in zip(numbers, first, strict=True)
+def is_data(rows: Sequence[Sequence[str]], delimiter: str) -> bool:
+    """Whether the first row of a file is a row of numbers, and not the names of the columns.
+
+    Names may look like numbers with a unit: `5%` and `95%` of columns of quantiles. They are data
+    only if the cells below have the unit too.
+    """
+    first, *others = rows
+    numbers = [cell for cell in first if to_number(cell, delimiter) is not None]
+    below = chain(others[0] if others else first, repeat(""))
+    return bool(numbers) and all(
+        is_missing(cell) or (cell in numbers and _unit(other) in {_unit(cell), None})
+        for cell, other in zip(first, below, strict=False)
     )
+
+
+def _unit(cell: str) -> str | None:
+    """The unit of a number; None if its value is missing."""
+    return None if is_missing(cell) else split_unit(cell.strip()).unit
 
 
 def name_columns(first: Sequence[str], path: Path) -> tuple[str, ...]:
