@@ -8,12 +8,15 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from support import Refused, Use
 
 from vae_cli.cli.app import main
+from vae_cli.runs.checkpoint import load_checkpoint, save_checkpoint
+from vae_cli.runs.comparison import MIXED_DATA
 from vae_cli.runs.directory import Run
 from vae_cli.runs.header import read_weights_digest
 from vae_cli.runs.lock import locked
@@ -87,6 +90,15 @@ def test_what_differs_within_a_group_and_what_is_left_out_are_said(three: Path, 
         "within a group, these settings differ too: learning-rate"
         in use("runs", "--group", "beta").err
     )
+
+
+def test_data_that_changed_between_the_runs_of_a_group_are_said(three: Path, use: Use) -> None:
+    words = (["runs", "--group", "beta"], ["plot", "b0.5*", "--force"])
+    assert all(MIXED_DATA not in use(*one).err for one in words)
+    best = Run(Path("runs/b0.5-s1")).best
+    checkpoint = load_checkpoint(best)
+    save_checkpoint(best, replace(checkpoint, facts={**checkpoint.facts, "data_digest": "other"}))
+    assert all(MIXED_DATA in use(*one).err for one in words)
 
 
 def test_a_stopped_run_shows_how_far_it_came(three: Path, use: Use) -> None:

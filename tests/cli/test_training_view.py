@@ -17,11 +17,21 @@ from pictures import table
 from rich.console import Console
 from support import CONTROL, VAE, Use
 
+from vae_cli.cli import training_view
 from vae_cli.cli.console import Terminal
-from vae_cli.cli.training_view import COLLAPSE_PAGE, TrainingView, describe
+from vae_cli.cli.training_view import (
+    COLLAPSE_PAGE,
+    CORES_PAGE,
+    SHARED_CORES,
+    TrainingView,
+    describe,
+)
 from vae_cli.config import merge
 from vae_cli.experiment.resolve import Resolved, resolve
 from vae_cli.runs.directory import Run
+from vae_cli.threads import CoreWatch, SleepingThreads
+from vae_cli.training import EpochReport
+from vae_cli.training.metrics import Metrics
 
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
 DIM, YELLOW = "\x1b[2m", "\x1b[33m"
@@ -161,6 +171,19 @@ def summary_line(lines: list[str], words: str) -> str:
     """The only line that contains these words."""
     (line,) = (line for line in lines if words in line)
     return line
+
+
+def test_that_the_processor_is_shared_is_said_once(
+    resolved: Resolved, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    watch = CoreWatch(dict, SleepingThreads())
+    monkeypatch.setattr(training_view, "watch_cores", lambda: watch)
+    view = TrainingView(Terminal(), Run(Path("runs/x")), resolved)
+    means = Metrics(3.0, {"kl": 1.0, "mse": 2.0}, -4.0, torch.ones(2))
+    for was_shared in (False, True, True):
+        watch.was_shared = was_shared
+        view.report(EpochReport(1, means, means, 0.5))
+    assert capfd.readouterr().err == f"{SHARED_CORES}; see {CORES_PAGE}\n"
 
 
 def test_the_summary_names_the_best_epoch_and_the_files(

@@ -1,5 +1,6 @@
 """Comparing runs: the settings in which they differ, their order, and means over seeds."""
 
+import json
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -8,6 +9,8 @@ from typing import Any, NamedTuple
 
 from vae_cli.config import entries, find_setting, short_name
 from vae_cli.errors import UsageError, list_some
+from vae_cli.runs.directory import Run
+from vae_cli.runs.header import NOT_A_HEADER, read_metadata
 from vae_cli.runs.reading import Number
 from vae_cli.runs.summary import RunSummary
 
@@ -15,6 +18,7 @@ SEED, EPOCHS = "training.seed", "training.epochs"
 ALWAYS_SHOWN = ("data.name", "model.network", SEED)
 NEVER_COMPARED = (EPOCHS, "training.device", "training.save_every")  # results do not depend on it
 MAX_NAMES = 10  # in an error message
+MIXED_DATA = "within a group, the contents of the data changed between the trainings"
 
 
 class Table(NamedTuple):
@@ -141,6 +145,26 @@ def group_runs(runs: Sequence[RunSummary], keys: Sequence[str]) -> list[Group]:
         groups.setdefault(tuple(run.settings.get(key) for key in keys), []).append(run)
     ordered = sorted(groups, key=lambda values: [_sortable(value) for value in values])
     return [Group(dict(zip(keys, values, strict=True)), groups[values]) for values in ordered]
+
+
+def mix_data(groups: Sequence[Group]) -> bool:
+    """Whether a group has runs on the same data whose contents changed between the trainings."""
+    for group in groups:
+        contents: dict[tuple[Any, ...], set[str]] = {}
+        for run in group.runs:
+            settings = sorted(pair for pair in run.settings.items() if pair[0].startswith("data."))
+            contents.setdefault(tuple(settings), set()).add(read_data_digest(run.run))
+        if any(len(digests - {""}) > 1 for digests in contents.values()):
+            return True
+    return False
+
+
+def read_data_digest(run: Run) -> str:
+    """The digest of the contents of the data of a run, by its weights; empty if it is not known."""
+    try:
+        return str(json.loads(read_metadata(run.best)["vae"])["data_digest"])
+    except NOT_A_HEADER:
+        return ""
 
 
 def sort_runs(runs: Sequence[RunSummary], word: str | None) -> list[RunSummary]:

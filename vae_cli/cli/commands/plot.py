@@ -12,7 +12,7 @@ from vae_cli.cli.outputs import Request, require_suffix
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
 from vae_cli.items import PLOT_SUFFIXES
-from vae_cli.runs.comparison import Spread, shown_value
+from vae_cli.runs.comparison import MIXED_DATA, Spread, group_runs, mix_data, shown_value
 from vae_cli.runs.curves import (
     Curve,
     RatePoint,
@@ -78,6 +78,8 @@ def command(
     runs = [summarize_run(run) for run in chosen]
     wanted.check_data_of(runs)
     path = wanted.open_file(Path("curves.png"))
+    if mix_data(group_runs(runs, compared_settings(runs))):
+        terminal.remark(MIXED_DATA, "yellow")
     with terminal.spinner("drawing"):
         draw = draw_rates if rate_distortion else draw_curves
         picture, records = draw(runs, first, path.suffix.lower())

@@ -15,9 +15,11 @@ from vae_cli.cli.tables import SUFFIXES, show_table
 from vae_cli.config import find_setting
 from vae_cli.errors import UsageError, list_some
 from vae_cli.runs.comparison import (
+    MIXED_DATA,
     SEED,
     Group,
     group_runs,
+    mix_data,
     sort_runs,
     tabulate_groups,
     tabulate_runs,
@@ -136,6 +138,8 @@ def group_finished(
     if mixed:
         names = ", ".join(sorted(map(title_of, mixed)))
         terminal.remark(f"within a group, these settings differ too: {names}", "yellow")
+    if mix_data(groups):
+        terminal.remark(MIXED_DATA, "yellow")
     return groups
 
 
