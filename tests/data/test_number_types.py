@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from vae_cli.api.arrays import to_tensor
-from vae_cli.data.arrays import Arrays, fit_to_spec, read_arrays
+from vae_cli.data.arrays import Arrays, fit_to_spec, read_arrays, to_unit_images
 from vae_cli.data.dataset import PictureRules, Spec
 from vae_cli.errors import UsageError
 
@@ -40,8 +40,11 @@ def from_caller(items: torch.Tensor, path: Path) -> torch.Tensor:
 @pytest.mark.parametrize("name", REFUSED_IMAGES)
 def test_images_of_other_types_are_refused_by_the_name_of_the_type(name: str) -> None:
     reason = f"holds {name}: images are uint8, or floats in .0, 1.; convert it first"
+    images = torch.ones(3, 1, 4, 4).to(getattr(torch, name))
     with pytest.raises(UsageError, match=reason):
-        fit_to_spec(torch.ones(3, 4, 4).to(getattr(torch, name)), IMAGES)
+        fit_to_spec(images, IMAGES)
+    with pytest.raises(UsageError, match=reason):
+        to_unit_images(images, None, "x.npy")
 
 
 @pytest.mark.parametrize("name", REFUSED_IMAGES)

@@ -192,6 +192,7 @@ def to_unit_images(items: Tensor, limits: Limits | None, source: object) -> Tens
     """
     if limits is not None:
         return scale_images(items, limits, source)
+    items = with_supported_type(items, source, is_image=True)
     require_valid_values(items, source)
     return to_unit_interval(items)
 
