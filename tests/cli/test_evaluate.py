@@ -17,6 +17,7 @@ import torch
 from support import Refused, Use
 
 from vae_cli.cli.app import main
+from vae_cli.evaluation.likelihood import likelihood_figures as likelihoods
 from vae_cli.evaluation.report import evaluate
 from vae_cli.runs.directory import Run
 from vae_cli.runs.removal import foreign_names
@@ -267,9 +268,24 @@ def test_figures_belong_to_the_weights_that_were_evaluated(
     with monkeypatch.context() as patch:
         patch.setattr("vae_cli.evaluation.report.evaluate", evaluate_and_train)
         said = use(*WORDS, "--run", "a")
-    assert "runs/a has other weights by now: the figures of the earlier ones are not" in said.err
+    assert "runs/a has other weights by now, or none: the figures are not kept" in said.err
     assert not Path("runs/a/evaluation.json").exists()
     use(*WORDS, "--run", "a")
     assert json.loads(use("runs", "a", "--json").out)[0]["evaluation"]
     train(9)
     assert not json.loads(use("runs", "a", "--json").out)[0]["evaluation"]
+
+
+def test_a_run_that_is_removed_during_its_evaluation_is_not_made_again(
+    use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def remove_and_go_on(*words: Any, **options: Any) -> Any:
+        shutil.rmtree("runs/a")
+        return likelihoods(*words, **options)
+
+    warnings.simplefilter("default")
+    monkeypatch.setattr("vae_cli.evaluation.report.likelihood_figures", remove_and_go_on)
+    said = use(*WORDS, "--run", "a")
+    assert "ELBO (nats)" in said.out
+    assert "runs/a cannot be written: No such file or directory" in said.err
+    assert not Path("runs/a").exists()

@@ -87,6 +87,16 @@ def test_an_evaluation_of_other_weights_data_or_seed_is_not_taken(use: Use) -> N
         assert json.loads(file.read_text())["figures"]["elbo"]["value"] < 0
 
 
+def test_a_run_on_other_contents_is_not_taken_for_the_experiment(
+    use: Use, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write("mine", NUMBER)
+    use("reproduce", "mine.toml")
+    np.save("images.npy", 255 - np.load("images.npy"))
+    assert main(["reproduce", "mine.toml"]) == 2
+    assert "run mine exists with other data: the contents of " in capfd.readouterr().err
+
+
 def test_a_number_that_does_not_hold_is_an_error(
     use: Use, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """A save that fails is tried again, and a run whose folder is renamed goes on in its new place."""
 
+import dataclasses
 import shutil
 import signal
 import warnings
@@ -98,6 +99,28 @@ def test_a_folder_that_is_deleted_is_written_again(tmp_path: Path) -> None:
     assert finished.run.finished
     assert finished.run.config_file.is_file()
     assert finished.run.best.is_file()
+
+
+def test_the_best_weights_of_a_resumed_run_that_is_deleted_are_kept(tmp_path: Path) -> None:
+    calls = iter(range(100))
+    with pytest.raises(InterruptedRunError):
+        train(tmp_path, stopped=lambda: signal.SIGTERM if next(calls) == 3 else None)
+    run = Run(tmp_path / "run")
+    saved, config = load_for_resume(run, [])
+
+    reported: list[int] = []
+
+    def delete(report: EpochReport) -> None:
+        reported.append(report.epoch)
+        if len(reported) == 1:
+            shutil.rmtree(run.path)
+
+    facts = dataclasses.replace(saved.facts, best_loss=-1e9)  # no later epoch is better
+    saved, best = saved._replace(facts=facts), run.best.read_bytes()
+    with pytest.warns(UserWarning, match="was deleted"):
+        finished = train_run(run, resolve(config, torch.device("cpu")), saved=saved, report=delete)
+    assert finished.run.finished
+    assert finished.run.best.read_bytes() == best
 
 
 @pytest.mark.parametrize("state", ["begun", "finished"])

@@ -167,7 +167,8 @@ def evaluate_run(
 def keep_evaluation(evaluation: Evaluation, subject: Subject) -> Path | None:
     """Keep an evaluation in the folder of its run, with a warning if that is not possible.
 
-    It is not kept if the run has other weights by now, because a training went on meanwhile.
+    It is not kept if the run has other weights by now, because a training went on meanwhile, or if
+    it was removed.
 
     Returns:
         The file; None if it is not kept.
@@ -175,8 +176,7 @@ def keep_evaluation(evaluation: Evaluation, subject: Subject) -> Path | None:
     path = evaluation_file(subject)
     if read_weights_digest(Run(subject.folder).best) != evaluation.weights:
         warnings.warn(
-            f"{subject.folder} has other weights by now: the figures of the earlier ones are not "
-            "kept",
+            f"{subject.folder} has other weights by now, or none: the figures are not kept",
             stacklevel=2,
         )
         return None

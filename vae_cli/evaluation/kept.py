@@ -53,6 +53,7 @@ def keep_if_possible(path: Path, write: Callable[[], None]) -> bool:
     """
     try:
         require_written_inside(path.parent)
+        require_writable_folder(path.parent)  # which a write would make again if it was removed
         write()
     except VAEError as error:
         reason = getattr(error.__cause__, "strerror", None) or error
@@ -66,7 +67,7 @@ def keep_if_possible(path: Path, write: Callable[[], None]) -> bool:
 
 def check_folder(folder: Path) -> None:
     """Warn at once, and not after a long computation, if a folder cannot be written."""
-    keep_if_possible(folder / "new", lambda: require_writable_folder(folder))
+    keep_if_possible(folder / "new", lambda: None)
 
 
 def digest_weights(model: nn.Module) -> str:

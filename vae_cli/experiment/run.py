@@ -110,6 +110,7 @@ def _train_locked(
         run.write_config(resolved.config)
         if saved.facts.config.data.name != resolved.config.data.name:
             recorder.follow_data()
+        recorder.hold_best()
     items, epochs = len(resolved.train), resolved.config.training.epochs
     progress(state.epoch * items + state.totals.count, epochs * items)
 

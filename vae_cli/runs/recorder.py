@@ -12,12 +12,14 @@ import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from torch import Tensor
 
 from vae_cli.config import Config, SaveInterval
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
+from vae_cli.files import open_file, write_bytes
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run, free_name, make_directory
 from vae_cli.runs.facts import Facts, Position, Row, facts_to_json, parse_facts
@@ -48,6 +50,8 @@ class RunRecorder:
             chosen: their loss, or −ELBO.
         best_epoch: the epoch with that figure; if it was never finite, the last one.
         best: the state with that figure, if it was reached in this process.
+        earlier_best: the file with that state, if an earlier process found it; it is held open, and
+            can be read even if it was deleted.
         best_is_written: whether `best.safetensors` is that state.
         inode: identifies the directory, so that it is found again if it is renamed.
         data_stamp: of the files of the data.
@@ -70,6 +74,7 @@ class RunRecorder:
     best_loss: float = math.inf
     best_epoch: int = 0
     best: Checkpoint | None = None
+    earlier_best: BinaryIO | None = None
     best_is_written: bool = True
     next_save: float = field(init=False)
     inode: int = field(init=False)
@@ -107,6 +112,11 @@ class RunRecorder:
         self.rows = facts.rows
         self.best_loss, self.best_epoch = facts.best_loss, facts.best_epoch
         self.saved_epoch = self.state.epoch
+
+    def hold_best(self) -> None:
+        """Hold the best checkpoint of an earlier process open, as long as the locks."""
+        if self.run.best.is_file():
+            self.earlier_best = self.locks.enter_context(open_file(self.run.best))
 
     def follow_data(self) -> None:
         """Write the place of data that have moved into the best checkpoint, which commands read.
@@ -212,10 +222,13 @@ class RunRecorder:
         warnings.warn(f"the run's folder was {change}; it is now {run.path}", stacklevel=2)
 
     def save_best(self) -> None:
-        """Write the best checkpoint if it is new."""
+        """Write the best checkpoint if it is new, or if it is gone."""
         if self.best and not self.best_is_written:
             save_checkpoint(self.run.best, self.best)
             self.best_is_written = True
+        elif self.earlier_best and not self.run.best.is_file():
+            self.earlier_best.seek(0)
+            write_bytes(self.run.best, self.earlier_best.read())
 
     def save_diverged(self) -> None:
         """Write the best checkpoint, with the fact that the training ended in this epoch.
