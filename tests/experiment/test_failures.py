@@ -134,3 +134,21 @@ def test_reconstructions_that_are_worse_than_the_mean_item_are_a_warning(
         [black, constant], rel=1e-3
     )
     assert "mean item" not in use("train", "--limit", 1024, "--epochs", 8, "--name", "seen").err
+
+
+def test_an_evaluation_that_fails_leaves_the_best_weights(
+    use: Use, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def fail_at_last(*arguments: Any, **settings: Any) -> Metrics:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise RuntimeError("no such thing happens")
+        return evaluate(*arguments, **settings)
+
+    monkeypatch.setattr(loop, "evaluate", fail_at_last)
+    words = ("train", "--limit", 64, "--epochs", 3, "--name", "far", "-q")
+    assert main([str(word) for word in words]) == 1
+    assert load_model(Run(Path("runs/far"))).epoch == 2, "and only the first epoch was saved so far"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.dims import active_dims
 from vae_cli.cli.outputs import Request
-from vae_cli.cli.training_view import COLLAPSE_PAGE
+from vae_cli.cli.training_view import COLLAPSE_PAGE, describe_active
 from vae_cli.data.catalogue import find_source
 from vae_cli.runs.outputs import data_of, describe_data
 
@@ -86,9 +86,11 @@ def find_troubles(model: "TrainedModel") -> list[str]:
             f"not finite; these are the weights of epoch {model.epoch}"
         )
     if not active_dims(model.kl_by_dim):
+        levels = len(model.model.latent_dims)
+        effect = "only the levels below tell" if levels > 1 else "hardly anything tells"
         troubles.append(
-            f"0 of {model.model.latent_dim} latent dimensions are active, so that items hardly "
-            f"differ; see {COLLAPSE_PAGE}"
+            f"{describe_active(0, model.model.latent_dim, levels > 1)}: {effect} items apart; "
+            f"see {COLLAPSE_PAGE}"
         )
     return troubles
 

@@ -119,7 +119,9 @@ class TrainingView:
             self.terminal.note(f"best {title} {best[figure]:.3f}, epoch {best['epoch']}")
         active = int(best["active_dims"])
         if total >= ENOUGH_STEPS or active == 0:
-            self._comment_on_latents(active, config.model.latent_dim)
+            has_levels = config.model.network in {"two-level", "hierarchical"}
+            line = describe_active(active, config.model.latent_dim, has_levels)
+            self._comment_on_latents(line, active, config.model.latent_dim)
         if active and errors and errors.is_worse:
             self.terminal.advice(
                 "reconstructions are worse than the mean item: their squared error is "
@@ -152,9 +154,8 @@ class TrainingView:
             self.is_told_of_cores = True
             self.terminal.note(f"{SHARED_CORES}; see {CORES_PAGE}")
 
-    def _comment_on_latents(self, active: int, latent_dim: int) -> None:
+    def _comment_on_latents(self, line: str, active: int, latent_dim: int) -> None:
         """A neutral line if some dimensions are active; a warning if none is, or one of many."""
-        line = f"{active} of {latent_dim} latent dimensions are active"
         if active == 0 or (active == 1 and latent_dim > 2):  # noqa: PLR2004  one of two is common
             self.terminal.advice(
                 f"{line}: try a lower --beta or more --epochs; see {COLLAPSE_PAGE}"
@@ -167,6 +168,12 @@ class TrainingView:
         widths = (FIGURE_WIDTH + (index == train) for index in range(len(cells)))
         padded = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
         self.terminal.out.print(as_text(" ".join((epoch.rjust(EPOCH_WIDTH), *padded)), style))
+
+
+def describe_active(active: int, latent_dim: int, has_levels: bool) -> str:
+    """How many dimensions are active; with several levels of latents, those of the top one."""
+    level = " of the top level" if has_levels else ""
+    return f"{active} of {latent_dim} latent dimensions{level} are active"
 
 
 def choose_train_figures(names: tuple[str, ...]) -> tuple[str, ...]:

@@ -5,14 +5,14 @@ from contextlib import contextmanager
 
 import torch
 
-from vae_cli.errors import ChangedDataError, NonFiniteLossError, VAEError, is_memory_full
+from vae_cli.errors import NonFiniteLossError, VAEError, is_memory_full
 from vae_cli.experiment.resolve import Resolved
 from vae_cli.runs.recorder import RunRecorder
 
 
 @contextmanager
 def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[None]:
-    """Keep the best weights if a training fails, and say what to do about it.
+    """Keep the best weights if a training fails, whatever the reason, and say what to do about it.
 
     Raises:
         NonFiniteLossError: the loss was not finite.
@@ -25,10 +25,8 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
         epoch = recorder.best_epoch
         kept = f"; the weights of epoch {epoch} are kept" if epoch else ""
         raise NonFiniteLossError(f"{error}: {explain_divergence(resolved)}{kept}") from error
-    except ChangedDataError:
+    except Exception as error:
         recorder.save_best()
-        raise
-    except (MemoryError, RuntimeError) as error:  # torch's OutOfMemoryError is a RuntimeError
         if not (isinstance(error, torch.OutOfMemoryError) or is_memory_full(error)):
             raise
         batch_size = recorder.config.training.batch_size

@@ -134,18 +134,8 @@ def resolve(
     if not spec.is_image:
         statistics, outlier, train, test = prepare_rows(dataset, train, test)
     train, test = move_splits(train, test, device)
-
-    def measure_bfloat16() -> bool:
-        steps = steps_per_epoch(len(train), config.training.batch_size) * config.training.epochs
-        return steps >= MIN_MEASURED_STEPS and bfloat16_is_faster(
-            lambda: build_state(known, spec.shape, device, statistics),
-            build_objective(config.objective),
-            train,
-            config.training.batch_size,
-        )
-
     device_name = cast("DeviceName", device.type)
-    precision = choose_precision(config.training.precision, device, measure_bfloat16)
+    precision = settle_precision(known, spec, train, statistics, device)
     training = dataclasses.replace(config.training, device=device_name, precision=precision)
     return Resolved(
         dataclasses.replace(known, training=training),
@@ -162,6 +152,28 @@ def resolve(
         parse_save_interval(config.training.save_every),
         weights,
     )
+
+
+def settle_precision(
+    config: Config,
+    spec: Spec,
+    train: Split,
+    statistics: ColumnStatistics | None,
+    device: torch.device,
+) -> Precision:
+    """The precision that was asked for, or else the one that suits the device and the network."""
+    training = config.training
+
+    def measure_bfloat16() -> bool:
+        steps = steps_per_epoch(len(train), training.batch_size) * training.epochs
+        return steps >= MIN_MEASURED_STEPS and bfloat16_is_faster(
+            lambda: build_state(config, spec.shape, device, statistics),
+            build_objective(config.objective),
+            train,
+            training.batch_size,
+        )
+
+    return choose_precision(training.precision, device, measure_bfloat16)
 
 
 class TakenParts(NamedTuple):

@@ -224,6 +224,7 @@ class RunRecorder:
     def save_best(self) -> None:
         """Write the best checkpoint if it is new, or if it is gone."""
         if self.best and not self.best_is_written:
+            self.find_place()
             save_checkpoint(self.run.best, self.best)
             self.best_is_written = True
         elif self.earlier_best and not self.run.best.is_file():
