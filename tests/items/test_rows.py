@@ -138,6 +138,9 @@ def test_the_summary_has_mean_and_standard_deviation_of_the_training_rows() -> N
     test = Split.whole(torch.tensor([[100.0, 200]]))
     header, rows, key, records = ROWS.summarize({"train": train, "test": test})
     assert header == ("column", "mean", "standard deviation")
+    times = torch.tensor([[1_700_000_003, 0], [1_700_000_023, -4]], dtype=torch.float64)
+    shown = ROWS.summarize({"train": Split.whole(times), "test": test}).rows
+    assert shown == [("a", "1700000013", "10"), ("b, c", "-2", "2")], "digits beside the deviation"
     assert rows == [("a", "2", "1"), ("b, c", "7", "0")]
     assert key == "columns"
     assert records == [

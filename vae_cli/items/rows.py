@@ -1,5 +1,6 @@
 """Rows of a table."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
@@ -20,6 +21,7 @@ from vae_cli.items.writer import NO_TEXTS
 from vae_cli.render.grid import BARE, Frame
 
 MAX_NAMED_CLASSES = 10  # in the line that `vae data` prints
+SHOWN_DIGITS, MAX_DIGITS = 5, 15  # of a mean that `vae data` prints
 MAX_VALUES = 20_000_000  # in a table that is generated: about 200 MB of text
 
 
@@ -194,7 +196,13 @@ class Rows(ItemKind):
         figures = list(zip(self.spec.columns, mean, std, strict=True))
         return Summary(
             ("column", "mean", "standard deviation"),
-            [(name, f"{a:.5g}", f"{b:.5g}") for name, a, b in figures],
+            [(name, spell_mean(a, b), f"{b:.5g}") for name, a, b in figures],
             "columns",
             [{"name": name, "mean": a, "standard_deviation": b} for name, a, b in figures],
         )
+
+
+def spell_mean(mean: float, deviation: float) -> str:
+    """A mean with five digits, or more if it is so much larger than the deviation."""
+    more = math.log10(abs(mean) / deviation) if mean and deviation else 0
+    return f"{mean:.{min(SHOWN_DIGITS + max(0, int(more)), MAX_DIGITS)}g}"
