@@ -10,6 +10,7 @@ from support import Refused, Use
 
 from vae_cli import load
 from vae_cli.data.value_range import parse_limits
+from vae_cli.errors import UsageError
 
 pytestmark = pytest.mark.filterwarnings("default")  # they are what a user reads
 QUICK = ("--epochs", 1, "--image-size", 16, "--model", "mlp", "--precision", "float32", "-q")
@@ -78,6 +79,25 @@ def test_a_measured_range_is_kept_as_numbers(here: Path, use: Use) -> None:
         Path("runs/again/metrics.csv").read_text().split(",")[:9]
         == (Path("runs/r/metrics.csv").read_text().split(",")[:9])
     )
+
+
+def test_python_converts_between_the_values_of_the_data_and_images(here: Path, use: Use) -> None:
+    images = (dots() * 2 - 1).astype("f4")
+    np.save("x.npy", images)
+    use("train", "--data", "x.npy", "--range", "-1:1", "--name", "r", "--epochs", 1, "-q")
+    model = load("r")
+    with pytest.raises(UsageError, match=r"not in \[0, 1\]: to_unit\(\) scales values from -1:1"):
+        model.encode(images)
+    unit = model.to_unit(images)
+    assert unit.shape == (40, 1, 16, 16)
+    assert np.allclose(unit, dots()[:, None], atol=1e-6)
+    assert np.allclose(model.from_unit(unit)[:, 0], images, atol=1e-6)
+    assert np.allclose(model.to_unit(images[0]), unit[:1])
+    test = model.held_out()
+    order = [int(name) for name in model.data().names(test)]
+    assert np.allclose(test.items[test.rows], unit[order])
+    decoded = model.from_unit(model.decode(model.encode(unit).mean))
+    assert -1 <= decoded.min() < 0 < decoded.max() <= 1
 
 
 def test_masks_in_a_folder_are_black_and_white(here: Path, use: Use) -> None:

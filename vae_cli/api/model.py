@@ -20,9 +20,10 @@ from torch import Generator, Tensor
 from vae_cli.api.arrays import Array, Posterior, to_array, to_latents, to_tensor
 from vae_cli.api.frames import frame_names, read_frame
 from vae_cli.api.loaded_run import LoadedRun
-from vae_cli.data.arrays import fit_to_spec
+from vae_cli.data.arrays import fit_shape, fit_to_spec, to_unit_images
 from vae_cli.data.batches import chunk_length, to_unit_interval
 from vae_cli.data.table import complete_rows, require_near
+from vae_cli.data.value_range import UNIT
 from vae_cli.errors import UsageError
 from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.reconstruction import Reconstruction, reconstruct
@@ -184,6 +185,31 @@ class TrainedModel(LoadedRun):
         points = interpolate(anchors, steps, spherical=spherical)
         tiles = self.decode(points.flatten(0, 1))
         return tiles.reshape(*points.shape[:2], *tiles.shape[1:])
+
+    def to_unit(self, values: ArrayLike) -> Array:
+        """Images with the values of the data, as the other methods take them: float32 in [0, 1].
+
+        For a run with a range, its two values become 0 and 1, and values beyond them are cut off
+        with a warning. Without one, bytes are scaled, and floats are in [0, 1] already.
+
+        Raises:
+            UsageError: the run is one on a table, or the type of number, the shape or a value is
+                not that of its images.
+        """
+        if not self.spec.is_image:
+            raise UsageError("rows of a table are in the units of the table already")
+        images = fit_shape(to_tensor(values), self.spec)
+        return to_array(to_unit_images(images, self.spec.range, "the array"))
+
+    def from_unit(self, images: ArrayLike) -> Array:
+        """Images in [0, 1], such as those that `decode` returns, with the values of the data.
+
+        Returns:
+            float32 of the same shape; without a range, the images as they are.
+        """
+        low, high = self.spec.range or UNIT
+        values: Array = low + (high - low) * np.asarray(images, np.float32)
+        return values
 
     def explore(self) -> Any:
         """A page of sliders over the latent space, as a widget for a notebook.

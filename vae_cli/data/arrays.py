@@ -28,7 +28,14 @@ from vae_cli.data.dataset import Parts, PictureRules, Spec, Split, UndividedData
 from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
 from vae_cli.data.mapping import MappedFile
 from vae_cli.data.table_columns import default_columns
-from vae_cli.data.value_range import Limits, Range, Values, join_values
+from vae_cli.data.value_range import (
+    Limits,
+    OutsideRangeError,
+    Range,
+    Values,
+    format_limits,
+    join_values,
+)
 from vae_cli.errors import UsageError
 
 CHANNELS = range(1, 5)
@@ -163,13 +170,30 @@ def _require_alike(parts: list[Tensor], path: Path) -> list[Tensor]:
 def fit_to_spec(items: Tensor, spec: Spec) -> Tensor:
     """Bring items, or a single one, to the shape of a spec: `(N, C, H, W)` or `(N, D)`.
 
-    The channels of images may come last, or may be missing if there is only one.
-
     Raises:
         UsageError: the type of number, the shape or the values are not those of the spec.
     """
-    given = items.shape
     items = with_supported_type(items, "the array", is_image=spec.is_image)
+    fitted = fit_shape(items, spec)
+    try:
+        require_valid_values(fitted, "the array")
+    except OutsideRangeError as error:
+        if spec.range is None:
+            raise
+        limits = format_limits(spec.range)
+        raise UsageError(f"{error}: to_unit() scales values from {limits} to it") from error
+    return fitted
+
+
+def fit_shape(items: Tensor, spec: Spec) -> Tensor:
+    """Bring items, or a single one, to the shape of a spec, whatever their values are.
+
+    The channels of images may come last, or may be missing if there is only one.
+
+    Raises:
+        UsageError: their shape is not that of the spec.
+    """
+    given = items.shape
     if spec.is_image:
         channels, height, width = spec.shape
         if channels == 1 and items.shape[-2:] == (height, width):
@@ -180,7 +204,6 @@ def fit_to_spec(items: Tensor, spec: Spec) -> Tensor:
         items = items[None]
     if items.shape[1:] != spec.shape or not len(items):
         spec.require_shape(given, "the array")
-    require_valid_values(items, "the array")
     return items
 
 
