@@ -20,6 +20,7 @@ from vae_cli.threads import (
     CoreWatch,
     SleepingThreads,
     can_start,
+    count_cores,
     read_delays,
     require_threads,
     spare_threads,
@@ -118,9 +119,11 @@ print(json.dumps(found))
 """
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core has nothing to wait for")
+@pytest.mark.skipif(count_cores() < 2, reason="one core has nothing to wait for")
 def test_threads_of_torch_hardly_spin_beside_threads_that_sleep() -> None:
     """This is a property of GNU's OpenMP, with which torch is built."""
+    if not any(read_delays(threading.get_native_id()).values()):
+        pytest.skip("this system does not tell how long threads compute and wait")
     own = {name: text for name, text in os.environ.items() if not name.startswith(("OMP", "GOMP"))}
     done = subprocess.run(
         [sys.executable, "-c", SPINNING], env=own, capture_output=True, text=True, check=True

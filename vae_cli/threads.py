@@ -98,6 +98,12 @@ def read_delays(main: int) -> dict[int, int]:
     return delays
 
 
+def count_cores() -> int:
+    """The cores that this process may use."""
+    is_known = hasattr(os, "sched_getaffinity")
+    return len(os.sched_getaffinity(0)) if is_known else os.cpu_count() or 1
+
+
 @final
 class SleepingThreads:
     """Threads of OpenMP that sleep: with those that compute, they are more than the cores."""
@@ -110,7 +116,7 @@ class SleepingThreads:
         """Start them, if the system allows so many threads."""
         import torch  # it is imported already
 
-        computing, cores = torch.get_num_threads(), len(os.sched_getaffinity(0))
+        computing, cores = torch.get_num_threads(), count_cores()
         count = 0 if computing == 1 else max(cores - computing, 0) // (computing - 1) + 1
         self.end.clear()
         if can_start(count * computing):

@@ -90,16 +90,16 @@ def require_variants(
             the data cannot be used, or the settings do not fit the data or the device.
         VAEError: a download fails, the cache cannot be written, or a checkpoint is damaged.
     """
-    devices = []
-    for variant in variants:
+    names = [variant.config.training.device for variant in variants]
+    devices = {name: resolve_device(name) for name in dict.fromkeys(names)}
+    for variant, name in zip(variants, names, strict=True):
         require_run_name(variant.name)
-        devices.append(resolve_device(variant.config.training.device))
-        require_supported(variant.config.training.precision, devices[-1])
+        require_supported(variant.config.training.precision, devices[name])
         run, dataset = Run(root / variant.name), data.open(variant.config.data, progress)
         if run.exists:
             dataset.train()  # after which a range that is measured is known
         require_same_run(run, settle(variant.config, dataset.spec), data)
-    return devices
+    return [devices[name] for name in names]
 
 
 def require_same_run(run: Run, config: Config, data: SharedData) -> None:
