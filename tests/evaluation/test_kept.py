@@ -9,6 +9,7 @@ from torch import nn
 from vae_cli.data.dataset import Split
 from vae_cli.evaluation.classifier import fitted_classifier
 from vae_cli.evaluation.kept import digest_split, digest_weights, keep, recall
+from vae_cli.runs.checkpoint import Checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -33,6 +34,10 @@ def test_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
     assert recall(path, nn.Linear(3, 2), "a") is None
     path.write_bytes(b"")
     assert recall(path, nn.Linear(3, 2), "a") is None
+    for bias in (torch.zeros(2, dtype=torch.float8_e4m3fn), torch.tensor([torch.nan, 0.0])):
+        tensors = {"weight": torch.zeros(2, 3), "bias": bias}
+        save_checkpoint(path, Checkpoint(tensors, {"made_from": "a"}))
+        assert recall(path, nn.Linear(3, 2), "a") is None
 
 
 def test_digests_depend_on_every_weight_and_on_the_labels() -> None:

@@ -111,3 +111,21 @@ def test_a_resumed_run_whose_weights_do_not_fit_is_refused(saved: RunRecorder) -
     save_checkpoint(saved.run.last, Checkpoint(good.tensors | misfit, good.facts))
     with pytest.raises(VAEError, match="float32 of 15, but float32 of 16 fits its config"):
         load_for_resume(saved.run, [])
+
+
+def test_a_run_whose_best_weights_are_lost_goes_on_and_the_next_are_the_best(
+    saved: RunRecorder, finish_epoch: Callable[[RunRecorder, float], None]
+) -> None:
+    good = load_checkpoint(saved.run.best)
+    for lose in (
+        saved.run.best.unlink,
+        lambda: saved.run.best.write_bytes(b"torn"),
+        lambda: save_checkpoint(saved.run.best, Checkpoint({}, good.facts)),
+    ):
+        lose()
+        with pytest.warns(UserWarning, match=r"best\.safetensors .*take their place"):
+            state, _ = load_for_resume(saved.run, [])
+        saved.restore(state)
+        finish_epoch(saved, 99.0)
+        saved.save()
+        assert load_model(saved.run).epoch == saved.state.epoch

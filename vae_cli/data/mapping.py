@@ -108,6 +108,8 @@ def read_header(
     if read is None:
         raise ValueError("its version of the format is not for numbers")
     shape, is_fortran, dtype = read(file)
+    if min(shape, default=0) < 0:
+        raise ValueError("its header is damaged")
     if dtype.hasobject:
         raise ValueError("Python objects cannot be read")
     return dtype, shape, "F" if is_fortran else "C"

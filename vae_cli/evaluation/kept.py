@@ -31,8 +31,9 @@ def recall(path: Path, module: ModuleT, digest: str) -> ModuleT | None:
     except VAEError:
         return None
     tensors = checkpoint.tensors
-    finite = all(tensor.isfinite().all() for tensor in tensors.values())
-    if not (finite and checkpoint.facts.get("made_from") == digest and matches(tensors, module)):
+    if checkpoint.facts.get("made_from") != digest or not matches(tensors, module):
+        return None
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
         return None
     module.load_state_dict(tensors)
     return module

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import math
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -150,7 +152,25 @@ def load_for_resume(
             f"--epochs: run {run.name} has {own.training.epochs}; it can only be raised"
         )
     require_sound(checkpoint, facts, run.last, with_kl=False)
+    facts = without_lost_best(run, facts)
     return SavedState(checkpoint.group("state"), facts, checkpoint.digest), wanted
+
+
+def without_lost_best(run: Run, facts: Facts) -> Facts:
+    """The facts of a run; if its best weights are lost, those of the next epoch are the best.
+
+    A warning says so. Otherwise the training would fail after its last epoch, which needs them.
+    """
+    if not facts.rows:
+        return facts
+    try:
+        load_model(run)
+    except VAEError as error:
+        warnings.warn(
+            f"{error}; the best weights of the epochs that follow take their place", stacklevel=2
+        )
+        return dataclasses.replace(facts, best_loss=math.inf, best_epoch=0)
+    return facts
 
 
 def require_unchanged(run: Run, saved: SavedState) -> None:
