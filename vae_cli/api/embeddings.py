@@ -85,8 +85,8 @@ def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_pro
         >>> from vae_cli import load
         >>> model = load()
         >>> embedding = embed(model, model.data())
-        >>> embedding.mean.shape
-        (70000, 20)
+        >>> embedding.mean.shape == embedding.log_variance.shape == (len(embedding), 20)
+        True
     """
     splits = dataset.splits()
     total = sum(map(len, splits.values()))

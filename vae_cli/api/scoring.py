@@ -147,9 +147,10 @@ def score_items(
 
     Example:
         >>> from vae_cli import load
-        >>> scores = score_items(load(), samples=2)
-        >>> len(scores), len(scores.order())
-        (10000, 10000)
+        >>> model = load()
+        >>> scores = score_items(model, samples=2)
+        >>> len(scores) == len(scores.order()) == len(model.held_out())
+        True
     """
     chosen = choose_score(by, is_image=model.spec.is_image)
     with stage("reading") as progress:
