@@ -9,7 +9,7 @@ from vae_cli.cli.dims import active_dims
 from vae_cli.cli.outputs import Request
 from vae_cli.cli.training_view import COLLAPSE_PAGE, describe_active
 from vae_cli.data.catalogue import find_source
-from vae_cli.runs.outputs import data_of, describe_data
+from vae_cli.runs.outputs import data_of
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
@@ -68,8 +68,6 @@ def open_run(
 
         device = resolve_device(device_name)
         model = load_trained(run, device, data)
-    for output in outputs:  # the checkpoint knows the data of a run whose settings are lost
-        output.check(describe_data(model.settings.data.name, run.name))
     choice = f"newest of {len(finished_runs())}; " if selector is None else ""
     terminal.remark(f"run {run.path}: {choice}{describe_run(model)}; {describe_device(device)}")
     for trouble in find_troubles(model):

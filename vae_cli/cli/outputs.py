@@ -21,8 +21,8 @@ from vae_cli.files import Output, exists, require_writable_file
 from vae_cli.items import ANIMATION_SUFFIXES, CSV, PICTURE_SUFFIXES, TABLE_SUFFIXES
 from vae_cli.runs.outputs import (
     OutputFile,
+    data_of,
     data_of_all,
-    describe_data,
     explain_refusal,
     is_own,
 )
@@ -102,8 +102,9 @@ class Request:
         Raises:
             UsageError: it would, or needs `--force`.
         """
-        named = (describe_data(one.settings.get("data.name"), one.run.name) for one in runs)
-        self.check({source: what for one in named for source, what in one.items()})
+        is_new = self.path and not exists(self.path)  # then the data need not be known
+        known = () if is_new else runs
+        self.check({path: what for one in known for path, what in data_of(one.run).items()})
 
     def open_table(self, default: Path) -> Output:
         """The output of a table, which may go to standard output."""

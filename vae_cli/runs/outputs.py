@@ -1,5 +1,6 @@
 """What no output replaces: what is read, the data of a run, and the files of a run."""
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -11,9 +12,10 @@ from vae_cli.data.catalogue import BUILT_IN_NAMES, PICTURE_SUFFIXES
 from vae_cli.files import Output, exists, is_folder, is_same_file, open_atomically
 from vae_cli.runs import ledger
 from vae_cli.runs.directory import FILES, ROOT, Run
+from vae_cli.runs.header import NOT_A_HEADER, read_metadata
 from vae_cli.runs.lookup import all_folders
+from vae_cli.runs.origin import is_trusted
 from vae_cli.runs.removal import is_marked
-from vae_cli.runs.summary import read_settings
 
 
 @final
@@ -58,19 +60,24 @@ def is_own(path: Path) -> bool:
 
 
 def data_of(run: Run) -> dict[str, str]:
-    """The path of a run's data, and what to call them; empty if they are built in or unknown."""
-    return describe_data(read_settings(run).get("data.name"), run.name)
+    """The path of a run's data, and what to call them; empty if they are built in or unknown.
+
+    The data of a stranger's run count as unknown, because their path is not even looked at.
+    """
+    for path in (run.best, run.last):
+        try:
+            facts = json.loads(read_metadata(path)["vae"])
+            name, origin = facts["config"]["data"]["name"], facts["origin"]
+        except NOT_A_HEADER:
+            continue
+        if isinstance(name, str) and name not in BUILT_IN_NAMES and is_trusted(name, origin):
+            return {name: f"the data of run {run.name}"}
+    return {}
 
 
 def data_of_all(root: Path = ROOT) -> dict[str, str]:
     """The same of all runs in a folder."""
     return {path: what for run in all_folders(root) for path, what in data_of(run).items()}
-
-
-def describe_data(name: object, run: str) -> dict[str, str]:
-    """The same for data whose name is known from elsewhere, and the name of a run."""
-    is_path = isinstance(name, str) and name not in BUILT_IN_NAMES
-    return {str(name): f"the data of run {run}"} if is_path else {}
 
 
 def adopt_data(name: str) -> None:
