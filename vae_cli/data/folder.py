@@ -1,6 +1,7 @@
 """A folder of pictures and its sub-folders, decoded once and memory-mapped afterwards."""
 
 import dataclasses
+import functools
 import hashlib
 import json
 import warnings
@@ -102,9 +103,6 @@ class PictureFolder(UndividedDataset):
             UsageError: no picture can be read, or one of the parts would be empty.
             VAEError: the cache cannot be written.
         """
-        if self.spec.frames == "all":
-            self.files = self._with_pages()
-        self.items = [(file, name) for file in self.files for name in file.item_names]
         limits = self._measure() if self.limits == "data" else self.limits
         pixels, facts = self._read_pixels(limits)
         if self.is_new and limits is None and facts["values"] == MASKS:
@@ -192,7 +190,7 @@ class PictureFolder(UndividedDataset):
         if self.spec.range:
             parts += [self.spec.range]
         if self.spec.frames != DEFAULT_RULES.frames:
-            parts += [self.spec.frames, [file.pages for file in self.files]]
+            parts += [self.spec.frames, [file.pages for file in self._counted_files]]
         return self._hash_files("pictures", parts)
 
     def _hash_files(self, prefix: str, parts: list[object]) -> str:
@@ -268,10 +266,18 @@ class PictureFolder(UndividedDataset):
         return self._decode(pixels, facts)
 
     def _decode(self, pixels: np.ndarray, known: Any) -> Any:
-        return decode_files(self.path, self.files, pixels, self.spec, known, self.progress)
+        return decode_files(self.path, self._counted_files, pixels, self.spec, known, self.progress)
 
-    def _with_pages(self) -> list[PictureFile]:
-        """The files with the number of their pages, which are counted once."""
+    @functools.cached_property
+    def items(self) -> list[tuple[PictureFile, str]]:
+        """The file and the name of each item, in the order of the rows."""
+        return [(file, name) for file in self._counted_files for name in file.item_names]
+
+    @functools.cached_property
+    def _counted_files(self) -> list[PictureFile]:
+        """The files with the number of their pages that are items, which the cache keeps."""
+        if self.spec.frames == "first":
+            return self.files
         paths = [self.path / file.name for file in self.files]
         shape = (len(paths), COUNT_TYPE.itemsize)
 
