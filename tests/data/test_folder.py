@@ -380,6 +380,10 @@ def test_unreadable_pictures_are_left_out_and_listed_in_a_file(tmp_path: Path, c
     (log,) = cache.glob("*.log")
     assert "bad.png" in log.read_text()
     assert "empty.jpg" in log.read_text()
+    log.unlink()
+    os.mkfifo(log)
+    with pytest.warns(UserWarning, match=r"2 of 14 .*; the first: .*bad\.png"):
+        assert len(open_folder(tmp_path / "all").train()) == len(train)
 
 
 def test_a_folder_in_which_no_picture_can_be_read_is_refused(tmp_path: Path) -> None:

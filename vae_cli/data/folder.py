@@ -38,7 +38,7 @@ from vae_cli.data.value_range import (
     join_values,
     require_span,
 )
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import write_bytes
 
 COUNT_TYPE = np.dtype("<u4")  # of the number of pages of a file, in the cache
@@ -145,6 +145,19 @@ class PictureFolder(UndividedDataset):
         found = measure_files(paths, self.spec.frames, self.progress)
         return require_span(found, self.path)
 
+    def _write_log(self, reasons: Sequence[str]) -> str:
+        """Write why pictures are left out; says where it is, or the first if it cannot be written.
+
+        A cache that others have filled may not be writable.
+        """
+        log = cache_folder() / f"{self._cache_key()}.log"
+        text = "".join(f"{line}\n" for line in reasons)
+        try:
+            write_bytes(log, text.encode(errors="backslashreplace"))
+        except VAEError:
+            return f"the first: {reasons[0]}"
+        return f"{log} names them"
+
     def _warn(self, facts: Any, reasons: Sequence[str]) -> None:
         """Say what is unusual about the pictures.
 
@@ -157,12 +170,10 @@ class PictureFolder(UndividedDataset):
         """
         found = list(self.warnings)
         if reasons:
-            log, unread = cache_folder() / f"{self._cache_key()}.log", len(facts["unread"])
+            unread = len(facts["unread"])
             again = f"; the next start tries {unread:,} of them again" if unread else ""
-            where = f"{log} names them{again}"
+            where = f"{self._write_log(reasons)}{again}"
             found.append(explain_left_out(self.path, len(self.items), reasons, where))
-            text = "".join(f"{line}\n" for line in reasons)
-            write_bytes(log, text.encode(errors="backslashreplace"))
         if self.spec.range and facts["outside"]:
             count = len(self.items) - len(reasons)
             found.append(explain_outside(facts["outside"], count, self.spec.range, self.path))
