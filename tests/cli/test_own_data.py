@@ -122,7 +122,8 @@ def test_the_config_of_a_run_on_pictures_has_every_choice_that_was_made(
     assert settings["data"]["name"] == str(here / "photos")
     assert (settings["data"]["image_size"], settings["data"]["channels"]) == (16, "rgb")
     assert settings["model"]["network"] == "conv"
-    assert "auto" not in text
+    left_open = text.replace('warmup = "auto"', "")  # it depends on the number of steps
+    assert "auto" not in left_open
 
 
 def test_a_model_can_be_used_when_its_data_are_gone(here: Path, use: Use, refused: Refused) -> None:
