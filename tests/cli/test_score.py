@@ -145,7 +145,7 @@ def test_the_class_of_an_item_has_a_column_of_its_own(use: Use) -> None:
     assert [(row["name"], row["label"]) for row in rows] == [("'=b/x.png", "'=b"), wanted[1]]
 
 
-@pytest.mark.parametrize("value", ["1e30", "-1e200", "1.7e308"])
+@pytest.mark.parametrize("value", ["1e30", "-1.7e308"])
 def test_a_row_that_overflows_is_infinitely_strange(use: Use, wine: Path, value: str) -> None:
     lines = (wine / "wine.csv").read_text().splitlines()
     odd = ",".join([value, *lines[1].split(",")[1:]])

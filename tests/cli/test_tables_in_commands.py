@@ -109,7 +109,7 @@ def test_rows_that_were_left_out_leave_their_numbers(here: Path, use: Use) -> No
     assert [row["name"] for row in records("g.csv")] == ["0", "2"]
 
 
-@pytest.mark.parametrize("value", ["1e308", "-1e308", "1e300"])
+@pytest.mark.parametrize("value", ["1e308", "-1e300"])
 def test_a_value_that_float32_cannot_hold_is_refused_by_name(
     use: Use, refused: Refused, wine: Path, value: str
 ) -> None:
