@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import math
 import os
 import pty
 import re
@@ -25,6 +26,7 @@ from vae_cli.cli.training_view import (
     SHARED_CORES,
     TrainingView,
     describe,
+    format_figure,
 )
 from vae_cli.config import merge
 from vae_cli.experiment.resolve import Resolved, resolve
@@ -68,6 +70,12 @@ def test_the_notes_say_where_it_runs_on_what_and_what_to_try_next(repetition: An
     assert what.startswith("fashion-mnist: 2,048 images of 28x28 grey, 2,048 held out; mlp with ")
     commands = ("reconstruct", "sample", "traverse --dim all")
     assert rest[-3:] == [f"try: vae {command} --run again" for command in commands]
+
+
+def test_a_figure_is_as_wide_as_its_column_whatever_its_size() -> None:
+    values = (0.0, -1.5, 9999.9994, 12_431_877_629.542, 8.49e31, math.inf, math.nan)
+    texts = [format_figure(value) for value in values]
+    assert texts == ["0.000", "-1.500", "9999.999", "1.24e+10", "8.49e+31", "inf", "nan"]
 
 
 # --------------------------------------------------------------- on a terminal

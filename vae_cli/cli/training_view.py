@@ -94,7 +94,7 @@ class TrainingView:
             self._print_head(self.train_figures, tuple(test))
         figures = [*(train[name] for name in self.train_figures), *test.values()]
         active = f"{report.test.active}/{len(report.test.kl_by_dim)}"
-        cells = (*(f"{value:.3f}" for value in figures), active, f"{report.seconds:.2f}")
+        cells = (*map(format_figure, figures), active, f"{report.seconds:.2f}")
         self._print_row(str(report.epoch), cells)
         self._comment_on_cores()
 
@@ -180,6 +180,12 @@ def choose_train_figures(names: tuple[str, ...]) -> tuple[str, ...]:
     """The figures of the training set that leave room for all figures of the held-out items."""
     room = (TABLE_WIDTH - EPOCH_WIDTH) // (FIGURE_WIDTH + 1) - len(names) - len(("active", "s"))
     return next(some for some in (names, ("loss",), ()) if len(some) <= max(room, 0))
+
+
+def format_figure(value: float) -> str:
+    """A figure with three decimals, or with an exponent if the column is too narrow for it."""
+    text = f"{value:.3f}"
+    return text if len(text) <= FIGURE_WIDTH else f"{value:.2e}"
 
 
 def title_of(name: str) -> str:

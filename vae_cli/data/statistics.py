@@ -11,6 +11,7 @@ from vae_cli.errors import UsageError
 
 CHUNK_ROWS = 65_536
 FAR = 100.0  # standard deviations; a row that is further away alone decides the loss of its set
+FAR_IN_TRAINING = 30.0  # the same, but such a row is in the deviation itself: of N rows, at most √N
 
 
 class ColumnStatistics(NamedTuple):
@@ -105,6 +106,7 @@ def find_outlier(
     split: Split,
     columns: Sequence[str],
     names: Callable[[Split], Sequence[str]],
+    far: float = FAR,
 ) -> Outlier | None:
     """The row of a set that is the furthest away, if it is far away.
 
@@ -115,6 +117,7 @@ def find_outlier(
         split: the set.
         columns: their names.
         names: gives the names of the rows of a set.
+        far: how many standard deviations are far.
     """
     learned = statistics.std > 0
     divisor = torch.where(learned, statistics.std, 1.0)
@@ -122,7 +125,7 @@ def find_outlier(
     for start, rows in enumerate(split.rows.split(CHUNK_ROWS)):
         distances = (split.items[rows].double() - statistics.mean).abs() / divisor
         by_row, worst = (distances * learned).max(1)
-        count += int((by_row > FAR).sum())
+        count += int((by_row > far).sum())
         place = int(by_row.argmax())
         found = float(by_row[place]), start * CHUNK_ROWS + place, int(worst[place])
         furthest = max(furthest, found)

@@ -36,7 +36,7 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
 def explain_divergence(resolved: Resolved) -> str:
     """The cause that is most likely, and what to do: a strange row, or too large steps."""
     if resolved.outlier:
-        return f"{resolved.outlier}: correct it, or leave it out"
+        return f"{resolved.outlier}: correct it, leave it out, or try a lower --learning-rate"
     return "try a lower --learning-rate"
 
 

@@ -26,6 +26,8 @@ from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress
 from vae_cli.data.digest import digest_splits
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.statistics import (
+    FAR,
+    FAR_IN_TRAINING,
     ColumnStatistics,
     Outlier,
     column_statistics,
@@ -284,8 +286,8 @@ def find_outliers(
     A single row that is far away decides the loss of the rows that are held out.
     """
     found, held_out = (
-        find_outlier(statistics, part, dataset.spec.columns, dataset.names)
-        for part in (train, test)
+        find_outlier(statistics, part, dataset.spec.columns, dataset.names, far)
+        for part, far in ((train, FAR_IN_TRAINING), (test, FAR))
     )
     if held_out:
         warnings.warn(
