@@ -1,5 +1,6 @@
 """Arrays in files: read as images or rows, or refused with the place that is wrong."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -231,6 +232,10 @@ def test_masks_are_black_and_white(
     assert dataset.spec.range == (0, 1)
     said = [str(warning.message) for warning in recwarn]
     assert (said == []) == (kind == "?")
+    if kind == "?":  # a bit is black or white in every range, as in a picture
+        like = dataclasses.replace(dataset.spec, range=(-1, 0.9))
+        other = Arrays(tmp_path / "x.npy", like=like, test_fraction=0.2)
+        assert np.array_equal(network_input(other), masks.astype(float))
     assert all("all values are 0 and 1, so 1 is taken as white" in text for text in said)
 
 

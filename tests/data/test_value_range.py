@@ -12,9 +12,11 @@ from vae_cli.data.value_range import (
     format_limits,
     is_range,
     parse_limits,
+    require_span,
     scale_to_unit,
     suggest_range,
 )
+from vae_cli.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,32 @@ def test_values_far_below_white_are_mentioned_and_others_are_not() -> None:
         (Values(0, 0.1), 1),
     ):
         assert explain_darkness(values, white) == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"),
+    [
+        ((-1, 0.9999585151672363), (-1, 0.99996)),
+        ((0, 65535), (0, 65535)),
+        ((-123.4567891, 5432.1), (-123.46, 5432.1)),
+        ((0.1, 0.1 + 2e-7), (0.1, 0.1000002)),
+        ((-1.7e308, 0), (-1.7e308, 0)),
+        ((0, 5e-300), (0, 5e-300)),
+    ],
+)
+def test_a_measured_range_is_short_and_holds_the_values(
+    values: tuple[float, float], limits: tuple[float, float]
+) -> None:
+    found = require_span([Values(*values)], "x")
+    assert found == pytest.approx(limits, rel=1e-5, abs=0)
+    assert found[0] <= values[0] <= values[1] <= found[1]
+    assert len(format_limits(found)) <= 26
+
+
+@pytest.mark.parametrize(("found", "reason"), [([], "opaque"), ([Values(3, 3)], "are 3, so")])
+def test_a_range_that_cannot_be_measured_is_asked_for(found: list[Values], reason: str) -> None:
+    with pytest.raises(UsageError, match=rf"x: .*{reason}.*: write --range LOW:HIGH"):
+        require_span(found, "x")
 
 
 def test_black_is_0_and_white_is_1_whatever_the_type_of_number() -> None:

@@ -107,6 +107,7 @@ def scale_images(items: Tensor, limits: Limits, source: object) -> Tensor:
         UsageError: a value is no finite number, or the result would be too large.
     """
     require_memory(4 * items.numel(), source)
+    limits = UNIT if items.dtype == torch.bool else limits  # a bit is black or white in every range
     scaled, outside, start = torch.empty(items.shape), 0, 0
     for array in read_chunks(items, []):
         if array.dtype.kind == "f":

@@ -25,6 +25,8 @@ FILLED = 4  # values that span less than this part of a range do not suggest it
 DARK = 16  # values below this part of white are mentioned; few photographs are so dark
 DEEP_DARK = 4  # the same of 16 bits, which often hold 10, 12 or 14
 MAX_BYTE = 255
+MAX_PLACES = 300  # of a float
+SPAN_DIGITS = 5  # decimal places of a measured range after the first digit of its length
 MAX_WHOLE = 2**53  # up to which a float has every whole number
 _PATTERN = re.compile(r"\s*([^\s:]+)\s*:\s*([^\s:]+)\s*")
 
@@ -66,7 +68,7 @@ def join_values(found: Iterable[Values]) -> Values:
 
 
 def require_span(found: Sequence[Values], source: object) -> Limits:
-    """The range that is measured: the smallest and the largest of several values.
+    """The range that is measured: the smallest and the largest of several values, rounded outward.
 
     Raises:
         UsageError: there are none, or they are all equal.
@@ -77,7 +79,11 @@ def require_span(found: Sequence[Values], source: object) -> Limits:
         raise UsageError(
             f"{source}: {what}, so --range data finds no range: write --range LOW:HIGH"
         )
-    return values
+    places = SPAN_DIGITS - math.floor(math.log10(values.highest - values.lowest))
+    unit = 10.0 ** min(places, MAX_PLACES)
+    low = min(math.floor(values.lowest * unit) / unit, values.lowest)
+    high = max(math.ceil(values.highest * unit) / unit, values.highest)
+    return (low, high) if math.isfinite(high - low) else values
 
 
 def is_range(text: str) -> bool:
