@@ -132,3 +132,34 @@ def test_an_option_of_the_training_is_explained_where_it_is_no_option(refused: R
             "vae train takes it, and a run keeps what it was trained with"
         )
     assert "vae train" not in refused("sample", "--nothing")
+
+
+@pytest.mark.filterwarnings("ignore:.*missing", "ignore:.*few")
+@pytest.mark.parametrize(("missing", "label"), [("drop", True), ("mean", False)])
+def test_a_table_with_holes_has_the_same_rows_in_every_command(
+    here: Path, use: Use, missing: str, label: bool
+) -> None:
+    random = np.random.default_rng(1)
+    rows = [[f"r{n}", "ab"[n % 2], *random.normal(size=3).round(3)] for n in range(90)]
+    for n in range(0, 90, 7):
+        rows[n][2 + n % 3] = ("", "NA", "#N/A", "-")[n % 4]
+    with Path("t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "kind", "x", "y", "z"], *rows])
+    choice = ("--label", "kind", "--drop", "id,z") if label else ("--drop", "id,kind,z")
+    words = ("t.csv", *choice, "--missing", missing)
+    use("data", *words)
+    use("train", "--data", *words, *QUICK, "--name", "t")
+    is_known = [missing == "mean" or n % 7 or n % 3 == 2 for n in range(90)]  # z is not learned
+    expected = {str(n): "ab"[n % 2] if label else None for n in range(90) if is_known[n]}
+
+    use("embed", "t.csv", "-o", "z.csv")
+    use("score", "t.csv", "-o", "s.csv")
+    shown = json.loads(use("reconstruct", "t.csv", "--json", "-o", "r.csv").out)["images"]
+    for found in (records("z.csv"), records("s.csv"), shown):
+        assert {row["name"]: row.get("label") for row in found} == expected
+    assert len(records("r.csv")) == len(expected)
+    for command in ("swap", "traverse", "interpolate"):
+        use(command, "-o", f"{command}.csv")
+    assert "nan" not in Path("interpolate.csv").read_text() + Path("z.csv").read_text()
+    figures = json.loads(use("evaluate", "--samples", 2, "--json").out)["figures"]
+    assert np.isfinite(figures["elbo"]["value"])
