@@ -110,8 +110,25 @@ def test_a_file_with_two_parts_keeps_them(tmp_path: Path, names: tuple[str, ...]
             assert part.labels.tolist() == arrays[at + 1].ravel().tolist()
         assert len(read_arrays(tmp_path / name)) == 40
     np.savez(tmp_path / "x.npz", **{names[0]: train, names[2]: noise(5, 9, 9)})
-    with pytest.raises(UsageError, match="two parts, with items of 1x8x8 and of 1x9x9"):
+    with pytest.raises(UsageError, match="parts with items of 1x8x8 and of 1x9x9"):
         Arrays(tmp_path / "x.npz", test_fraction=0.5)
+
+
+@pytest.mark.parametrize("word", ["x_val", "val_images", "validation_x"])
+def test_a_validation_set_chooses_or_else_is_the_test_set(tmp_path: Path, word: str) -> None:
+    train, test, validation = noise(30, 8, 8), noise(10, 8, 8) // 2, noise(20, 8, 8) // 3
+    np.savez(tmp_path / "x.npz", **{word: validation}, x_train=train, test_images=test)
+    for value_range in (None, (0, 255)):
+        rules = PictureRules(value_range=value_range)
+        dataset = Arrays(tmp_path / "x.npz", rules=rules, test_fraction=0.5)
+        parts = (dataset.train(), dataset.test(), dataset.validation())
+        for part, expected in zip(parts, (train, test, validation), strict=True):
+            assert part is not None
+            found = part.network_input(part.rows)[:, 0].numpy()
+            assert np.allclose(found, expected / 255, atol=1e-6)
+    np.savez(tmp_path / "y.npz", x_train=train, **{word: validation})
+    dataset = Arrays(tmp_path / "y.npz", test_fraction=0.5)
+    assert (len(dataset.test()), dataset.validation()) == (20, None)
 
 
 NUMBERS = [0, 2, 1, 2]

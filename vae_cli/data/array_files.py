@@ -24,8 +24,7 @@ from vae_cli.files import open_file
 
 ITEM_NAMES = ("images", "x", "data", "arr_0")  # which array to take if a file has several
 LABEL_NAMES = ("labels", "y", "targets")
-WHOLE = ("{}",)
-TWO_PARTS = (("{}_train", "{}_test"), ("train_{}", "test_{}"))  # as Keras and MedMNIST name them
+PARTS = (("train",), ("test",), ("val", "valid", "validation"))  # x_train, or train_images
 MAX_NAMED = 10  # arrays in one message
 PICKLED = "it holds Python objects, which are never read: save numbers, or texts with .astype(str)"
 REASONS = {  # a part of the message of a library, and what to tell a user instead
@@ -55,7 +54,7 @@ class _Names(NamedTuple):
 
 
 def read_array_file(path: Path) -> list[ArrayPart]:
-    """The items in a file and their labels: one part, or a training set and a test set.
+    """The items in a file and their labels: one part, or a training set, a test set and others.
 
     Raises:
         UsageError: the file is missing, damaged or too large, or does not tell which array to take.
@@ -131,7 +130,10 @@ def _to_numpy(tensor: Tensor) -> np.ndarray:
 
 
 def _choose(names: Collection[str], path: Path) -> list[_Names]:
-    """The names of the items and, if there are any, of the labels, in one part or in two.
+    """The names of the items and, if there are any, of the labels, of one part or of each.
+
+    Keras and scikit-learn write the part behind the name, and MedMNIST before it. The parts are for
+    training, testing and validation, in this order.
 
     Raises:
         UsageError: several arrays may be the items, or none.
@@ -141,10 +143,15 @@ def _choose(names: Collection[str], path: Path) -> list[_Names]:
     def find(known: tuple[str, ...], form: str) -> str | None:
         return next((spelled[n] for one in known if (n := form.format(one)) in spelled), None)
 
-    for forms in (WHOLE, *TWO_PARTS):
-        items = [(form, name) for form in forms if (name := find(ITEM_NAMES, form))]
-        if items:
-            return [_Names(name, find(LABEL_NAMES, form)) for form, name in items]
+    def take(*forms: str) -> list[_Names]:
+        found = [(form, name) for form in forms if (name := find(ITEM_NAMES, form))]
+        return [_Names(name, find(LABEL_NAMES, form)) for form, name in found[:1]]
+
+    parts = take("{}")
+    for words in () if parts else PARTS:
+        parts += take(*(form for word in words for form in (f"{{}}_{word}", f"{word}_{{}}")))
+    if parts:
+        return parts
     if len(names) != 1:
         held = list_some(sorted(names), MAX_NAMED) or "nothing"
         raise UsageError(

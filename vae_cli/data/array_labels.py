@@ -51,7 +51,7 @@ def read_labels(
     if not given:
         return NO_LABELS
     if len(given) < len(parts):
-        return _unused(source, "only one of its two parts has labels")
+        return _unused(source, "only some of its parts have labels")
     for part, count in zip(given, counts, strict=True):
         _require_count(part, count, source)
     columns = [column for part in given if (column := _as_column(part)) is not None]

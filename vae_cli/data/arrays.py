@@ -44,7 +44,7 @@ DEFAULT_RULES = PictureRules()
 
 @final
 class Arrays(UndividedDataset):
-    """The images or rows in an array file, in one part or in two.
+    """The images or rows in an array file, in one part or in several.
 
     Args:
         path: ends in `.npy`, `.npz` or `.safetensors`.
@@ -87,7 +87,7 @@ class Arrays(UndividedDataset):
         self.is_new = like is None and rules.version > 1
 
     def divide(self) -> Parts:
-        """The file's own two parts, or else those that a hash of each item's contents decides.
+        """The file's own parts, or else those that a hash of each item's contents decides.
 
         Raises:
             UsageError: a value is out of range, or one of the parts would be empty.
@@ -134,12 +134,12 @@ class Arrays(UndividedDataset):
         return None
 
     def _scale(self, both: Parts, limits: Limits) -> Parts:
-        """Both parts of images with their values scaled to [0, 1]."""
-        first, *rest = (scale_images(items, limits, self.path) for items in self.items)
-        return Parts(
-            dataclasses.replace(both.train, items=first, file=None),
-            dataclasses.replace(both.test, items=rest[0] if rest else first, file=None),
-        )
+        """The parts of images with their values scaled to [0, 1]."""
+        scaled = [scale_images(items, limits, self.path) for items in self.items]
+        splits = [split for split in both if split is not None]
+        scaled = scaled * len(splits) if len(scaled) == 1 else scaled
+        pairs = zip(splits, scaled, strict=True)
+        return Parts(*(dataclasses.replace(split, items=one, file=None) for split, one in pairs))
 
 
 def read_arrays(path: Path) -> Tensor:
@@ -160,10 +160,10 @@ def _require_alike(parts: list[Tensor], path: Path) -> list[Tensor]:
     """
     shapes = ["x".join(map(str, items.shape[1:])) for items in parts]
     if len(set(shapes)) > 1:
-        raise UsageError(f"{path} has two parts, with items of {' and of '.join(shapes)}")
+        raise UsageError(f"{path} has parts with items of {' and of '.join(shapes)}")
     types = [type_name(items) for items in parts]
     if len(set(types)) > 1:
-        raise UsageError(f"{path} has two parts, with numbers of {' and of '.join(types)}")
+        raise UsageError(f"{path} has parts with numbers of {' and of '.join(types)}")
     return parts
 
 
