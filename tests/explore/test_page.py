@@ -15,7 +15,7 @@ from support import VAE, Use
 from vae_cli import load
 from vae_cli.api.model import TrainedModel
 from vae_cli.explore import export
-from vae_cli.explore.scene import PRIOR_SAMPLES
+from vae_cli.explore.scene import PRIOR_SAMPLES, evenly_spaced
 from vae_cli.latent.interpolation import interpolate
 from vae_cli.latent.projections import pca
 
@@ -48,17 +48,17 @@ def test_a_slider_shows_the_same_pictures_as_traverse(
 ) -> None:
     page.open(address)
     page.slide(".index", 14)
-    page.wait_for(means[7])
+    page.wait_for(means[14])
     page.slide(".shift", 1.5)
-    page.wait_for(means[7] + np.float32(1.5))
+    page.wait_for(means[14] + np.float32(1.5))
     tile = traverse(use, "--index", 14, "--offset", "1.5:2:1")
     assert page.grey_levels().tolist() == tile.tolist()
 
     page.click(".reset")
-    page.wait_for(means[7])
+    page.wait_for(means[14])
     dim = int(model.kl_by_dim.argmax())
     page.slide(f"[data-dim='{dim}']", -2.25)
-    page.wait_for(means[7] - np.float32(2.25) * np.eye(20, dtype=np.float32)[dim])
+    page.wait_for(means[14] - np.float32(2.25) * np.eye(20, dtype=np.float32)[dim])
     tile = traverse(use, "--index", 14, "--dim", dim, "--offset=-2.25:0:5")
     assert page.grey_levels().tolist() == tile.tolist()
     assert page.grey_levels(".original").tolist() == model.held_out().items[14, 0].tolist()
@@ -169,7 +169,7 @@ def test_a_blend_follows_the_great_circle_and_its_address_shows_it_again(
     assert first is not None
     page.click(".set-a")
     page.slide(".index", 10)
-    end = means[5]
+    end = means[10]
     page.wait_for(end)
     page.click(".set-b")
     page.slide(".blend-slider", 0.5)
@@ -303,7 +303,7 @@ def test_a_model_that_is_too_large_shows_pictures_that_were_decoded_before(
     monkeypatch.setattr(export, "MAX_MULTIPLY_ADDS", 1000)
     page.open(export_file(use, here).as_uri())
     points, axes, center, _ = (part.numpy() for part in pca(torch.from_numpy(means)))
-    points = points[::10]
+    points = points[evenly_spaced(len(points), 500)]
     for shift in (3, -1.5):
         page.slide(".shift", shift)
         at = points[0] + np.float32(shift)
