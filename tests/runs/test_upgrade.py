@@ -1,6 +1,7 @@
 """Checkpoints of earlier versions: the names that they had, and what is made of them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,12 +92,32 @@ def make_pictures(folder: Path) -> None:
         Image.fromarray(pixels).save(folder / f"{number}.png")
 
 
+SCHEMA_3 = {  # what a checkpoint of that schema has in some of its tables
+    "facts": {
+        *("config", "counts", "epoch", "position", "rows", "best_loss", "best_epoch"),
+        *("data", "data_digest", "origin"),
+    },
+    "config": {
+        *("name", "limit", "image_size", "channels", "test_fraction"),
+        *("label", "drop", "missing", "validation"),
+    },
+    "spec": {"name", "shape", "classes", "background", "cropped", "columns", "table"},
+}
+
+
 def as_schema_3(run: Run) -> None:
     """Take out of the files of a run what its version did not know."""
+
+    def known(table: dict[str, Any], name: str) -> dict[str, Any]:
+        assert table.keys() >= SCHEMA_3[name]
+        return {key: table[key] for key in SCHEMA_3[name]}
+
     for path in (run.best, run.last):
         saved = load_checkpoint(path)
-        del saved.facts["config"]["data"]["rules"]
-        save_checkpoint(path, Checkpoint(saved.tensors, saved.facts | {"schema": 3}))
+        facts = known(saved.facts, "facts")
+        facts["config"]["data"] = known(facts["config"]["data"], "config")
+        facts["data"] = known(facts["data"], "spec")
+        save_checkpoint(path, Checkpoint(saved.tensors, facts | {"schema": 3}))
 
 
 def test_a_run_of_schema_3_keeps_its_test_pictures_and_is_resumed(use: Use) -> None:
@@ -110,3 +131,14 @@ def test_a_run_of_schema_3_keeps_its_test_pictures_and_is_resumed(use: Use) -> N
     assert load("old").settings.data.rules == 1
     use(*words, "--epochs", 1, "--name", "new")
     assert not load("new").held_out().rows.equal(before.rows)
+
+
+def test_runs_of_schema_3_on_arrays_and_tables_are_resumed(use: Use) -> None:
+    random = np.random.default_rng(0)
+    np.save("images.npy", random.integers(0, 256, (60, 16, 16), np.uint8))
+    np.savetxt("table.csv", random.normal(size=(60, 3)), delimiter=",")
+    for data in ("images.npy", "table.csv"):
+        words = ("train", "--data", data, "--model", "mlp", "--hidden", 8, "--epochs", 1, "-q")
+        use(*words, "--set", "data.rules=1", "--name", data)
+        as_schema_3(Run(Path("runs", data)))
+        use("train", "--resume", data, "--epochs", 2, "-q")

@@ -92,7 +92,9 @@ class RunRecorder:
             VAEError: it does not fit the settings.
         """
         facts = saved.facts
-        known = dataclasses.replace(facts.data, name=self.spec.name)  # data may have moved
+        known = dataclasses.replace(  # data may have moved, and earlier versions measured less
+            facts.data, name=self.spec.name, usual_border=self.spec.usual_border
+        )
         if facts.counts != self.counts or known != self.spec:
             raise UsageError(
                 f"run {self.run.name} cannot go on: its data have changed, from "
