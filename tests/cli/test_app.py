@@ -128,7 +128,7 @@ def test_debug_prints_the_traceback_before_the_error(capfd: Capture) -> None:
     assert main(["sample", "--debug", "-o", "x.bmp"]) == 2
     err = capfd.readouterr().err
     assert "Traceback" in err
-    assert "require_writable_output" in err
+    assert "require_items_name" in err
     assert err.splitlines()[-1].startswith("error: --output x.bmp")
 
 

@@ -287,8 +287,15 @@ def test_pictures_of_the_current_folder_are_data_and_outputs_are_not(
     noise = np.random.default_rng(0).integers(0, 256, (40, 16, 16), dtype=np.uint8)
     for number, pixels in enumerate(noise):
         Image.fromarray(pixels).save(f"{number}.png")
+    Path("0.png").rename("sample.png")
     use("train", "--data", ".", "--epochs", 1, "--model", "mlp", "--name", "own")
-    for words in (["sample"], ["traverse"], ["sample", "-o", "a/b.jpg"], ["data", "."]):
+    for words in (
+        ["sample"],
+        ["sample", "--force"],
+        ["traverse"],
+        ["sample", "-o", "a/b.jpg"],
+        ["data", "."],
+    ):
         assert "would lie among the pictures of" in refused(*words)
     assert use("sample", "-o", "../sample.png").out == "../sample.png\n"
     assert use("sample", "-o", "runs/own/more.png").out == "runs/own/more.png\n"

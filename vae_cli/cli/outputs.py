@@ -168,7 +168,7 @@ class Request:
         return reason
 
     def _require_own(self, path: Path) -> None:
-        if not self._is_replaceable(path):
+        if exists(path) and not (self.force or is_own(path)):
             free = next(one for one in _numbered(path) if not exists(one))
             remedy = f"--force replaces it, and {free} is free"
             raise UsageError(f"{self.flag} {path} {FOREIGN}: {remedy}")
@@ -181,19 +181,16 @@ class Request:
             VAEError: the path is not that of a file, such as a folder, a pipe or a device.
         """
         require_writable_file(path)
-        reason = self._explain(path, self.kept)
-        if reason and not exists(path):
-            raise UsageError(f"{path} {reason}: write it elsewhere, with {self.flag} FILE")
-        if not reason and self._is_replaceable(path):
-            return path
-        return next(
-            one
-            for one in _numbered(path)
-            if not exists(one) or (is_own(one) and not explain_refusal(one, self.kept))
-        )
+        names = itertools.chain([path], _numbered(path))
+        chosen = next(one for one in names if not exists(one) or self._may_replace(one, path))
+        if reason := self._explain(chosen, self.kept):
+            raise UsageError(f"{chosen} {reason}: write it elsewhere, with {self.flag} FILE")
+        return chosen
 
-    def _is_replaceable(self, path: Path) -> bool:
-        return self.force or not exists(path) or is_own(path)
+    def _may_replace(self, path: Path, default: Path) -> bool:
+        """Whether a file that exists may be replaced though nobody named it, except by default."""
+        is_allowed = is_own(path) or (self.force and path == default)
+        return is_allowed and not self._explain(path, self.kept)
 
 
 @final
