@@ -87,6 +87,8 @@ def test_rows_that_were_left_out_leave_their_numbers(here: Path, use: Use) -> No
     use("embed", "-o", "z.csv")
     kinds = {row["name"]: row["label"] for row in records("z.csv")}
     assert set(kinds) == {str(n) for n in range(200) if n not in holes}
+    preview = records("runs/t/reconstructions.csv")
+    assert {row["name"]: row["vae label"] for row in preview}.items() <= kinds.items()
     for words in (("t.csv",), ("-n", 12)):
         out, _ = use("reconstruct", *words, "--json", "-o", "r.csv", "--force")
         rows, shown = records("r.csv"), json.loads(out)["images"]

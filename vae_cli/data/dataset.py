@@ -250,6 +250,13 @@ class Dataset(ABC):
         """The names of a part's items: their indices, unless the data set has better names."""
         return [str(row) for row in split.rows.tolist()]
 
+    def texts(self, split: Split) -> dict[str, list[str]]:
+        """The columns that say which items a part has: `name`, and `label` if it is known."""
+        classes, labels = self.spec.classes, split.labels.tolist()
+        is_known = bool(classes) and len(labels) == len(split)
+        known = {"label": [classes[label] for label in labels]} if is_known else {}
+        return {"name": self.names(split)} | known
+
     def factors(self, split: Split) -> tuple[tuple[str, ...], Tensor] | None:  # noqa: ARG002
         """The names of the known factors of a part's items, and their values.
 

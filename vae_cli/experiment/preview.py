@@ -24,7 +24,9 @@ def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
     originals = test.network_input(test.rows[: kind.preview_items])
     decoded = reconstruct(model, originals).items
     before, after = (model.restore(tensor).cpu() for tensor in (originals, decoded))
-    kind.write_reconstructions(before, after, reconstructions, columns=COLUMNS)
+    kind.write_reconstructions(
+        before, after, reconstructions, columns=COLUMNS, texts=resolved.texts
+    )
     generator = Generator(resolved.device).manual_seed(resolved.config.training.seed)
     drawn = sample(model, kind.preview_samples, noise=kind.samples_noise, generator=generator)
     kind.write(model.restore(drawn).cpu(), samples, columns=COLUMNS)

@@ -38,6 +38,7 @@ from vae_cli.data.value_range import format_limits
 from vae_cli.errors import UsageError
 from vae_cli.experiment.budget import require_affordable
 from vae_cli.experiment.choices import choose_model, require_enough_items
+from vae_cli.items.choice import kind_of
 from vae_cli.model import ColumnScaling, Size, measure_size
 from vae_cli.runs.facts import require_storable
 from vae_cli.runs.start import start_weights
@@ -74,6 +75,7 @@ class Resolved:
         precision: of the matrix products.
         save_interval: the time between two saves.
         weights: of another run, to start from; None starts with random ones.
+        texts: of a table, the columns that say which rows the first held-out ones are.
     """
 
     config: Config
@@ -89,6 +91,7 @@ class Resolved:
     precision: Precision
     save_interval: SaveInterval
     weights: Mapping[str, Tensor] | None
+    texts: Mapping[str, Sequence[str]]
 
     def initial_state(self) -> TrainState:
         """The state before the first step."""
@@ -132,6 +135,7 @@ def resolve(
     spec, known = with_measurements(known, dataset, train)
     require_enough_items(known.prior, len(train))
     digest, statistics, outlier = digest_splits(train, test), None, None
+    texts = {} if spec.is_image else dataset.texts(test.head(kind_of(spec).preview_items))
     train, test = binarized(known.likelihood, train, test)
     if not spec.is_image:
         statistics, outlier, train, test = prepare_rows(dataset, train, test)
@@ -153,6 +157,7 @@ def resolve(
         precision,
         parse_save_interval(config.training.save_every),
         weights,
+        texts,
     )
 
 
