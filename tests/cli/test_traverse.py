@@ -10,6 +10,7 @@ from PIL import Image
 from support import Refused, Use
 
 from vae_cli import load
+from vae_cli.cli.explaining import shorten_words
 from vae_cli.items import ANIMATION_SUFFIXES
 
 Read = Callable[..., np.ndarray]
@@ -61,7 +62,7 @@ def test_an_index_beyond_the_test_set_is_refused_with_the_last_one(
     here: Path, refused: Refused
 ) -> None:
     message = refused("traverse", "-q", "--index", "10000")
-    assert message == "--index 10000: the test set has items 0 to 9999"
+    assert message == "--index 10000: the test set has items 0 to 2047"
 
 
 # ----------------------------------------------------------------- dimensions
@@ -119,7 +120,8 @@ def test_silent_needs_all_dimensions(here: Path, refused: Refused) -> None:
 
 @pytest.mark.parametrize("dim", ["20", "-1", "x", "1.5", "+1", "1_0", "1 2", "²", "٣", "9" * 5000])
 def test_a_bad_dimension_is_refused_with_the_range(here: Path, refused: Refused, dim: str) -> None:
-    assert refused("traverse", "-q", "--dim", dim) == f"--dim {dim}: choose 0 to 19, or all"
+    message = shorten_words(f"--dim {dim}: choose 0 to 19, or all")
+    assert refused("traverse", "-q", "--dim", dim) == message
 
 
 @pytest.mark.parametrize("dims", [("all", "3"), ("3", "all"), ("all", "all")])
