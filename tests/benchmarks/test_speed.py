@@ -1,4 +1,4 @@
-"""The benchmark runs and prints all of its results; this test does not judge the numbers."""
+"""The benchmarks run and print all of their results; these tests do not judge the numbers."""
 
 import subprocess
 import sys
@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-SPEED = Path(__file__).parent / "speed.py"
+FOLDER = Path(__file__).parent
 
 
-def run_benchmark(*options: str) -> str:
+def run_benchmark(*options: str, name: str = "speed.py") -> str:
     done = subprocess.run(
-        [sys.executable, SPEED, *options], capture_output=True, text=True, check=False
+        [sys.executable, FOLDER / name, *options], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -26,3 +26,14 @@ def test_the_benchmark_prints_its_results() -> None:
 
 def test_the_options_of_the_benchmark_are_listed() -> None:
     assert "--whole" in run_benchmark("--help")
+
+
+@pytest.mark.slow
+def test_trainings_beside_each_other_are_compared_with_one_alone() -> None:
+    options = ("--count", "2", "--turns", "1", "--epochs", "2", "--items", "256")
+    policies = ("--policy", "vae", "--policy", "one")
+    first, second, *lines = run_benchmark(*options, *policies, name="beside.py").splitlines()
+    assert first.endswith("seconds an epoch of 256 images, medians")
+    assert second.startswith("spin alone: ")
+    assert [line.split()[:2] for line in lines] == [["vae", "alone"], ["one", "alone"]]
+    assert all("2 at once" in line for line in lines)
