@@ -246,9 +246,12 @@ def test_a_training_with_default_settings_gets_the_neutral_note(use: Use, wine: 
 
 def test_a_training_that_collapses_gets_the_warning(use: Use, wine: Path) -> None:
     words = ("train", "--data", "wine.csv", "--epochs", 260, "--precision", "float32")
-    _, err = use(*words, "--beta", 1000)
+    _, err = use(*words, "--beta", 1000, "--name", "collapsed")
     line = f"^0 of 20 latent dimensions are active: try a lower --beta .*{COLLAPSE_PAGE}$"
     assert re.search(line, err, re.MULTILINE)
+    for command in ("sample", "traverse"):
+        said = "0 of 20 latent dimensions are active: hardly anything tells items apart"
+        assert use(command, "--run", "collapsed").err.count(said) == 1
 
 
 @pytest.mark.slow
