@@ -75,7 +75,7 @@ def main(report: Callable[..., None]) -> None:
     parser.add_argument("--policy", action="append", choices=POLICIES, help="repeat for several")
     parser.add_argument("--count", type=int, default=3, help="trainings at once; default 3")
     parser.add_argument("--turns", type=int, default=3, help="default 3")
-    parser.add_argument("--epochs", type=int, default=10, help="of each training; default 10")
+    parser.add_argument("--epochs", type=int, default=20, help="of each training; default 20")
     parser.add_argument("--items", type=int, default=15_000, help="of each training set")
     options = parser.parse_args()
     policies = list(dict.fromkeys([*(options.policy or ["vae"]), "spin"]))
