@@ -168,15 +168,13 @@ def test_one_picture_needs_others(
     monkeypatch.setenv("VAE_DATA", str(home / "cache"))
     use("sample", "-n", 1, "-o", "photos/a.png")
     line = refused("data", "photos")
-    assert line.endswith("add items, because one is to train on and one to test on")
+    assert line.endswith("add others, because one is to train on and one to test on")
 
 
-def test_five_rows_need_another_fraction(refused: Refused) -> None:
+def test_of_five_rows_one_is_held_out_with_any_fraction(use: Use, refused: Refused) -> None:
     np.savetxt("rows.csv", np.arange(10).reshape(5, 2), delimiter=",")
-    line = refused("train", "--data", "rows.csv", "--test-fraction", 0.001)
-    assert "rows has 5 items, of which --test-fraction 0.001 holds out none: try" in line
-    fraction = line.split()[-1]
-    line = refused("train", "--data", "rows.csv", "--test-fraction", fraction, "--model", "conv")
+    assert "4 training rows, 1 test" in use("data", "rows.csv", "--test-fraction", 0.001).out
+    line = refused("train", "--data", "rows.csv", "--model", "conv")
     assert line.startswith("--model conv takes images")
 
 

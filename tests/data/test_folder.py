@@ -230,7 +230,7 @@ def test_pictures_that_are_all_equal_are_refused_or_named(tmp_path: Path) -> Non
         Image.new("L", (16, 16), 255).save(tmp_path / f"{name}.png")
     with pytest.warns(UserWarning, match="all items are equal"):
         open_folder(tmp_path).train()
-    with pytest.raises(UsageError, match="all of them are equal"):
+    with pytest.raises(UsageError, match="which are all equal"):
         open_folder(tmp_path / "train").train()
 
 

@@ -33,19 +33,28 @@ def test_a_test_fraction_of_zero_keeps_all_items_in_their_order() -> None:
     assert test.tolist() == []
 
 
+@pytest.mark.parametrize("fraction", [0.001, 0.1, 0.9])
+@pytest.mark.parametrize("copies", [1, 150])
+def test_both_parts_have_items_whenever_two_are_different(copies: int, fraction: float) -> None:
+    for count in range(2, 13):
+        hashes = HASHES[:count].repeat(copies)
+        train, test = divide(hashes, fraction, "it")
+        assert len(train) + len(test) == len(hashes)
+        assert len(train) >= copies <= len(test)
+        assert hashes[test].max() < hashes[train].min()
+
+
 @pytest.mark.parametrize(
-    ("keys", "fraction", "reason"),
+    ("keys", "reason"),
     [
-        ([b"1", b"2"], 0.001, "it has 2 items, of which --test-fraction 0.001 holds out none"),
-        ([b"1", b"2"], 0.999, "it has 2 items, of which --test-fraction 0.999 holds out all"),
-        ([b"1"], 0.001, "it has 1 item, of which"),
-        ([], 0.5, "it has 0 items, of which"),
-        ([b"1"] * 9, 0.1, "holds out none: all of them are equal"),
+        ([], "it has no items: add others"),
+        ([b"1"], "it has 1 item: add others, because one is to train on and one to test on"),
+        ([b"1"] * 9, "it has 9 items, which are all equal: there is nothing to divide"),
     ],
 )
-def test_a_part_without_items_is_refused(keys: list[bytes], fraction: float, reason: str) -> None:
+def test_items_of_which_no_two_are_different_are_refused(keys: list[bytes], reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
-        divide(hash_keys(keys), fraction, "it")
+        divide(hash_keys(keys), 0.1, "it")
 
 
 def test_copies_are_on_the_same_side_of_a_validation_set_and_others_stay_where_they_were() -> None:

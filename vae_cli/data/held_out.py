@@ -1,8 +1,9 @@
 """Which items are held out. Each item decides for itself, so adding items does not move others.
 
 The key of an item is hashed to a number in [0, 1). If the number is below the test fraction, the
-item is held out. The order of the hashes is also the order of the items within a part. This is a
-fixed shuffle: the first hundred items are a random sample of the part.
+item is held out. Both parts have at least one item: if no number is below the fraction, the item
+with the lowest one is held out. The order of the hashes is also the order of the items within a
+part. This is a fixed shuffle: the first hundred items are a random sample of the part.
 """
 
 import hashlib
@@ -15,8 +16,6 @@ from torch import Tensor
 
 from vae_cli.data.dataset import Parts, Split
 from vae_cli.errors import UsageError
-
-MAX_HUNDREDTHS = 90  # of the test fraction, the limit of the settings
 
 
 def hash_to_unit_interval(key: bytes) -> float:
@@ -34,22 +33,20 @@ def divide(hashes: Tensor, test_fraction: float, name: str) -> tuple[Tensor, Ten
 
     Args:
         hashes: one per item, float64 `(N,)` in [0, 1).
-        test_fraction: the expected share of the second part; 0 keeps all items in their order.
+        test_fraction: the expected share of the second part, which has at least one item, as the
+            first one has; 0 keeps all items in their order. Equal items are in the same part.
         name: the name of the data set, for the error message.
 
     Raises:
-        UsageError: one of the parts would be empty; the message says what would work.
+        UsageError: there are no two different items.
     """
     if test_fraction == 0:
         return torch.arange(len(hashes)), torch.arange(0)
-    order = hashes.argsort(stable=True)
-    count = int((hashes < test_fraction).sum())
-    if count in {0, len(hashes)}:
-        items = "1 item" if len(hashes) == 1 else f"{len(hashes):,} items"
-        raise UsageError(
-            f"{name} has {items}, of which --test-fraction {test_fraction} "
-            f"holds out {'none' if count == 0 else 'all'}: {_remedy(hashes, test_fraction)}"
-        )
+    if len(hashes) <= 1 or are_equal(hashes):
+        raise UsageError(f"{name} has {_explain_one_kind(len(hashes))}")
+    ordered, order = hashes.sort(stable=True)
+    fewest, most = (ordered <= ordered[0]).sum(), (ordered < ordered[-1]).sum()
+    count = int((ordered < test_fraction).sum().clamp(fewest, most))
     return order[count:], order[:count]
 
 
@@ -120,15 +117,9 @@ def first_copies(hashes: Tensor) -> Tensor:
     return first[groups]
 
 
-def _remedy(hashes: Tensor, test_fraction: float) -> str:
-    """What to do if a test fraction leaves one part without items."""
-    if len(hashes) <= 1:
-        return "add items, because one is to train on and one to test on"
-    lowest, highest = float(hashes.min()), float(hashes.max())
-    if lowest == highest:
-        return "all of them are equal, so there is nothing to divide or to learn"
-    hundredths = range(1, MAX_HUNDREDTHS + 1)
-    working = [n / 100 for n in hundredths if lowest < n / 100 <= highest]
-    if not working:
-        return "add items, because no other fraction works"
-    return f"try --test-fraction {min(working, key=lambda one: abs(one - test_fraction))}"
+def _explain_one_kind(count: int) -> str:
+    """The end of a sentence about items that cannot be divided, because no two are different."""
+    if count > 1:
+        return f"{count:,} items, which are all equal: there is nothing to divide or to learn"
+    items = "1 item" if count else "no items"
+    return f"{items}: add others, because one is to train on and one to test on"
