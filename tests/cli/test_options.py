@@ -93,7 +93,7 @@ def test_every_setting_with_a_flag_is_in_the_help_with_its_default(
         (("embed", "--method", "mds", "--plot", "a.png"), "--method", "tsne"),
         (("train", "--epochs", "0"), "--epochs", "1"),
         (("train", "--epochs", "1.5"), "--epochs", "integer"),
-        (("train", "--epochs", "two"), "--epochs", "must be a valid integer"),
+        (("train", "--epochs", "two"), "--epochs", "must be a valid integer, not 'two'"),
         (("train", "--hidden", "0"), "hidden", "1"),
         (("train", "--learning-rate", "0"), "learning", "0"),
         (("train", "--learning-rate", "nan"), "--learning-rate", "1"),

@@ -186,6 +186,8 @@ def test_of_five_rows_one_is_held_out_with_any_fraction(use: Use, refused: Refus
         (("train", "small"), "small: did you mean --resume small?"),
         (("sample", "small"), "small: did you mean --run small?"),
         (("manifold", "runs/small"), "runs/small: did you mean --run runs/small?"),
+        (("reconstruct", "small"), "small: did you mean --run small?"),
+        (("score", "small"), "small: did you mean --run small?"),
         (
             ("data", "my", "photos"),
             "photos: put a path with spaces in quotation marks: 'my photos'",
@@ -194,7 +196,10 @@ def test_of_five_rows_one_is_held_out_with_any_fraction(use: Use, refused: Refus
             ("sample", "four"),
             "vae sample does not take four: vae sample --help shows what it takes",
         ),
-        (("sample", "-n", "1,5"), "Invalid value for '--count' / '-n': must be a valid integer"),
+        (
+            ("sample", "-n", "1,5"),
+            "Invalid value for '--count' / '-n': must be a valid integer, not '1,5'",
+        ),
         (("train", "--name", "small"), "runs/small exists already: choose another --name"),
         (("train", "--data", "shapez"), "--data shapez: no such folder, file or data set; did you"),
     ],

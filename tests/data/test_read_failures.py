@@ -72,7 +72,7 @@ def test_a_picture_that_could_not_be_read_is_there_at_the_next_start(
     break_reading({f"{number:02}.png" for number in (0, 1, 2, 3, 5)}, number)
     names, (warning,) = read(tmp_path / "all")
     assert names == ["00.png", "02.png", "03.png", "04.png", "05.png"], "only two are read again"
-    assert "1 of 6 pictures cannot be read and are left out" in warning
+    assert "1 of 6 pictures cannot be read and is left out" in warning
     break_reading(set())
     names, warned = read(tmp_path / "all")
     assert len(names) == 6

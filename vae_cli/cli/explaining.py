@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 
 import typer
+from pydantic import ValidationError
 
 from vae_cli.config import entries, simplify
 from vae_cli.errors import VAEError, is_memory_full
@@ -42,11 +43,19 @@ def _explain(error: BaseException, commands: Iterable[str]) -> tuple[str, int]:
             message = simplify(error.format_message().rstrip("."))
             if message.startswith("No such command") and "mean" not in message:
                 message += f"; there is {', '.join(commands)}"
-            return message + explain_setting(message), error.exit_code
+            return message + name_value(error, message) + explain_setting(message), error.exit_code
         case KeyboardInterrupt() | typer.Abort():  # Ctrl-D at a question
             return "stopped", INTERRUPTED
         case _:
             return explain_computer(error), 1
+
+
+def name_value(error: BaseException, message: str) -> str:
+    """What to add to the message about a value that pydantic refused, if it does not name it."""
+    if not isinstance(error.__cause__, ValidationError):
+        return ""
+    value = repr(error.__cause__.errors()[0]["input"])
+    return "" if value in message else f", not {value}"
 
 
 def explain_setting(message: str) -> str:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from vae_cli.cli.console import Terminal
 from vae_cli.cli.options import FitName
+from vae_cli.cli.parsing import require_no_run
 from vae_cli.errors import UsageError, list_some
+from vae_cli.files import exists
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,6 +47,9 @@ def read_items(
     Raises:
         UsageError: a file cannot be read, or holds items that the model cannot take.
     """
+    for path in paths:
+        if not exists(path):
+            require_no_run(path)
     names, items, hints, texts = model.kind.read_files(
         paths, invert=invert, find_object=fit == "object"
     )

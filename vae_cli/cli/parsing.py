@@ -81,9 +81,19 @@ class Command(TyperCommand):
         if meant:
             return f"{taken}: put a path with spaces in quotation marks: '{meant}'"
         flags = {spelled for option in self._options() for spelled in option.opts}
-        if "--run" in flags and any(Run(place / rest[0]).exists for place in (ROOT, Path())):
-            return f"{rest[0]}: did you mean --run {rest[0]}?"
+        if "--run" in flags:
+            require_no_run(rest[0])
         return f"vae {self.name} does not take {taken}: vae {self.name} --help shows what it takes"
+
+
+def require_no_run(word: Path | str) -> None:
+    """Check that a word that should have been something else is not the name of a run.
+
+    Raises:
+        UsageError: it is.
+    """
+    if any(Run(place / word).exists for place in (ROOT, Path())):
+        raise UsageError(f"{word}: did you mean --run {word}?")
 
 
 def expand_homes(word: str) -> str:

@@ -203,7 +203,8 @@ def explain_left_out(folder: Path, count: int, reasons: Sequence[str], where: st
         raise UsageError(
             f"none of the {count:,} pictures in {folder} can be read; the first: {reasons[0]}"
         )
-    return f"{len(reasons):,} of {count:,} pictures cannot be read and are left out; {where}"
+    are = "is" if len(reasons) == 1 else "are"
+    return f"{len(reasons):,} of {count:,} pictures cannot be read and {are} left out; {where}"
 
 
 def name_pages(name: str, pages: int) -> list[str]:

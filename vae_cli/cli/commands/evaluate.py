@@ -1,5 +1,6 @@
 """`vae evaluate`."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -129,8 +130,8 @@ def fit_samples(subjects: "Sequence[Subject]", terminal: Terminal) -> int:
     minutes = count * sum(seconds for _, seconds in found) / MINUTE
     if minutes > 1:
         terminal.note(
-            f"{count:,} importance samples of each item will take about {minutes:.0f} minutes "
-            "(10 a run is the limit; --samples sets the number)"
+            f"{count:,} importance samples of each item will take about {math.ceil(minutes)} "
+            "minutes (10 a run is the limit; --samples sets the number)"
         )
     return count
 
@@ -145,7 +146,7 @@ def note_time(
     minutes = sum(measure_features(subject, one) for subject, one in pairs) / MINUTE
     if minutes > 1:
         terminal.note(
-            f"the features of Inception will take about {minutes:.0f} minutes "
+            f"the features of Inception will take about {math.ceil(minutes)} minutes "
             "(--images sets the number of images, --device cuda is faster)"
         )
 

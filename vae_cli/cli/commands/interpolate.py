@@ -50,7 +50,7 @@ def command(
         typer.Option(
             "--class",
             metavar="NAME",
-            help="Use a test item of this class, if no FILE is given; repeat it for the next.",
+            help="Use a test item of this class, if no FILE is given; several as in 1,7.",
         ),
     ] = None,
     invert: Invert = False,
@@ -78,8 +78,8 @@ def command(
     refuse_unused("--class", bool(classes and files), "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
     refuse_fitting(fit, invert=invert, has_file=bool(files))
-    if classes and len(classes) == 1:
-        raise UsageError(f"--class {classes[0]}: name two classes or more, each with --class")
+    if classes and len(classes) == 1 and "," not in classes[0]:
+        raise UsageError(f"--class {classes[0]}: name two classes or more, as in --class A,B")
     model = open_run(run, device, terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "interpolate")
     with terminal.spinner("reading"):
@@ -91,7 +91,9 @@ def command(
     if not files:
         terminal.remark(f"test items {', '.join(names)}")
     if len(items) < 2:  # noqa: PLR2004
-        raise UsageError(f"{', '.join(map(str, files or []))} holds one item: name at least two")
+        raise UsageError(
+            f"{', '.join(map(str, files or classes or []))} holds one item: name at least two"
+        )
     shares = [f"{100 * step / (steps - 1):.0f} %" for step in range(steps)]
     columns = ["original", *shares, "original"]
     frame = make_frame(gap, bare=bare, columns=columns, rows=names[:-1], ends=names[1:])

@@ -21,8 +21,9 @@ from vae_cli.cli.options import (
     refuse_unused,
 )
 from vae_cli.cli.outputs import Request, require_suffix
+from vae_cli.cli.parsing import require_no_run
 from vae_cli.errors import UsageError, list_some
-from vae_cli.files import Output, write_csv
+from vae_cli.files import Output, exists, write_csv
 from vae_cli.items import CSV, PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
@@ -123,6 +124,8 @@ def require_data(data: str) -> None:
     """
     from vae_cli.data.catalogue import find_source, is_picture
 
+    if not exists(data):
+        require_no_run(data)
     if not is_picture(data):
         find_source(data)
 

@@ -61,7 +61,7 @@ def command(
         typer.Option(
             "--class",
             metavar="NAME",
-            help="Use a test item of this class, if no FILE is given; give it twice.",
+            help="Use a test item of this class, if no FILE is given; two of them as in 1,7.",
         ),
     ] = None,
     invert: Invert = False,
