@@ -144,6 +144,13 @@ def test_a_run_that_does_not_exist_is_refused(base: Use, refused: Refused) -> No
     assert base
 
 
+def test_the_whole_name_of_the_run_is_kept(base: Use) -> None:
+    for number, typed in enumerate(("ba", "runs/base", "runs/base/best.safetensors")):
+        name = f"fine-{number}"
+        base("train", "--start-from", typed, "--name", name, "--epochs", 1, *STILL, "-q")
+        assert vae_cli.load(name).settings.training.start == "base", typed
+
+
 def test_a_sweep_starts_from_a_run(base: Use) -> None:
     base("sweep", "beta=1,2", "--start-from", "base", "--name", "s", "--epochs", 1, *STILL, "-q")
     assert_same_weights("s-beta-1", "base")

@@ -10,7 +10,7 @@ from vae_cli.device import resolve_device
 from vae_cli.experiment.resolve import resolve
 from vae_cli.experiment.run import train_run
 from vae_cli.runs.directory import create_run, require_free_name
-from vae_cli.runs.start import start_layer
+from vae_cli.runs.start import start_layers
 
 
 def train_model(settings: Mapping[str, Any], name: str | None) -> TrainedModel:
@@ -20,7 +20,7 @@ def train_model(settings: Mapping[str, Any], name: str | None) -> TrainedModel:
     layer = ("settings", settings)
     config = merge(layer)
     if config.training.start:
-        config = merge(start_layer(config.training.start, [layer]), layer)
+        config = merge(*start_layers(config.training.start, [layer]))
     resolved = resolve(config, resolve_device(config.training.device))
     finished = train_run(create_run(resolved.config, name), resolved)
     return load_trained(finished.run, resolved.device)

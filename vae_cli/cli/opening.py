@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add_start(
     layers: list[tuple[str, Mapping[str, Any]]], name: str
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    """The layers of settings above those of the run that the training starts from.
+    """The layers of settings with those of the run that the training starts from.
 
     Raises:
         UsageError: there is no such run, or it is a stranger's and the path of its data was not
@@ -28,9 +28,9 @@ def add_start(
     from vae_cli.runs.lookup import find_run
 
     find_run(name)  # before torch is imported, so that a typo is answered at once
-    from vae_cli.runs.start import start_layer
+    from vae_cli.runs.start import start_layers
 
-    return [start_layer(name, layers), *layers]
+    return start_layers(name, layers)
 
 
 def open_run(

@@ -14,6 +14,7 @@ from vae_cli.config import Change, Config, differences, merge, to_dict
 from vae_cli.data.catalogue import FOLDER_KEYS, TABLE_KEYS, SourceKind, find_source
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import UsageError, list_some
+from vae_cli.runs.directory import ROOT
 from vae_cli.runs.loading import load_model, require_own
 from vae_cli.runs.lookup import find_run
 
@@ -31,8 +32,10 @@ MAX_COLUMNS = 10  # in an error message
 SHARED = ("data", "model", "likelihood", "prior")  # the sections that come from the other run
 
 
-def start_layer(name: str, layers: Layers) -> tuple[str, Mapping[str, Any]]:
-    """The settings of the run that a training starts from, as the layer below all others.
+def start_layers(name: str, layers: Layers) -> list[tuple[str, Mapping[str, Any]]]:
+    """The settings of a training that starts from a run: that run's are below all others.
+
+    Above them is the whole name of the run, because another run may soon begin with what was typed.
 
     Args:
         name: of the run.
@@ -49,7 +52,9 @@ def start_layer(name: str, layers: Layers) -> tuple[str, Mapping[str, Any]]:
     tables = {section: to_dict(loaded.config)[section] for section in SHARED}
     source = f"run {run.name}"
     chosen = merge((source, tables), *layers).data.name
-    return source, tables | {"data": fit_data_settings(tables["data"], chosen)}
+    below = tables | {"data": fit_data_settings(tables["data"], chosen)}
+    whole = run.name if run.path.parent == ROOT else name
+    return [(source, below), *layers, (source, {"training": {"start": whole}})]
 
 
 def fit_data_settings(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
