@@ -63,12 +63,11 @@ def command(
     example = Request(save_example, terminal, flag="--save-example", inputs=inputs, force=force)
     shown.check()
     example.check({str(output or "data.png"): "the picture of --output"})
-    for one in (shown, example):
-        one.refuse_standard_output("data.png")
     dataset, splits = read_dataset(settings, terminal)
     from vae_cli.items.choice import kind_of
 
     kind, train, test = kind_of(dataset.spec), splits["train"], splits["test"]
+    example.refuse_standard_output(f"example{kind.suffix}")
     if save_example and save_example.suffix.lower() != kind.suffix:
         raise UsageError(
             f"--save-example {save_example}: {dataset.spec.name} is of {kind.items_name}; "
