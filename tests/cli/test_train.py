@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,19 @@ def test_a_finished_run_is_resumed_only_with_more_epochs(use: Use, wine: Path) -
     assert use("train", "--resume", "w") == (expected, "")
     use("train", "--resume", "--epochs", 3, "-q")
     assert [row["epoch"] for row in read_metrics(wine / "runs/w")] == ["1", "2", "3"]
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_a_run_goes_on(
+    refused: Refused, wine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> tuple[int, str]:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    before = {path: path.read_bytes() for path in (wine / "runs/wine").iterdir()}
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    line = refused("train", "--resume", "wine", "--epochs", 9, code=1)
+    assert line == "cannot write into runs/wine: Read-only file system"
+    assert before == {path: path.read_bytes() for path in (wine / "runs/wine").iterdir()}
 
 
 def test_a_run_to_resume_that_does_not_exist_is_refused(here: Path, refused: Refused) -> None:

@@ -14,7 +14,7 @@ from vae_cli.experiment.failures import explained_failures
 from vae_cli.experiment.mean_item import Errors, compare_with_mean
 from vae_cli.experiment.preview import write_previews
 from vae_cli.experiment.resolve import Resolved
-from vae_cli.files import remove_leftovers, write_bytes
+from vae_cli.files import remove_leftovers, require_writable_folder, write_bytes
 from vae_cli.runs.directory import Run, require_written_inside
 from vae_cli.runs.facts import Row
 from vae_cli.runs.loading import SavedState, require_unchanged
@@ -82,6 +82,7 @@ def train_run(
         locks.enter_context(locked(run))
         if saved:
             require_unchanged(run, saved)
+        require_writable_folder(run.path)
         require_written_inside(run.path)
         remove_leftovers(run.path)
         adopt_data(resolved.config.data.name)
