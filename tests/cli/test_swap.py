@@ -16,7 +16,9 @@ Read = Callable[..., np.ndarray]
 
 def test_each_line_has_an_item_its_reconstruction_and_the_exchange(use: Use, tiles: Read) -> None:
     said = json.loads(use("swap", "--dim", 3, "--scale", 1, "--json").out)
-    first, second = said["items"]
+    assert [one["label"] for one in said["items"]] == ["T-shirt/top", "Ankle boot"]
+    assert all(one["image"] == f"{one['name']} {one['label']}" for one in said["items"])
+    first, second = (one["image"] for one in said["items"])
     assert first.endswith("T-shirt/top")
     assert second.endswith("Ankle boot")
     grid = tiles("swap.png")

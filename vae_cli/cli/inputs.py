@@ -33,6 +33,13 @@ class Chosen(NamedTuple):
     items: "Tensor"
     texts: Mapping[str, Sequence[str]]
 
+    def describe(self) -> list[dict[str, str]]:
+        """The texts of each item, by column, for JSON."""
+        return [
+            {"image": name} | {title: column[place] for title, column in self.texts.items()}
+            for place, name in enumerate(self.names)
+        ]
+
 
 def read_items(
     model: "TrainedModel",

@@ -197,10 +197,8 @@ def print_figures(
     figures = list(zip(names, result.distortion.tolist(), result.kl.tolist(), strict=True))
     if json:
         records = [
-            {"image": name}
-            | {title: column[place] for title, column in chosen.texts.items()}
-            | {figure: distortion, "kl": kl}
-            for place, (name, distortion, kl) in enumerate(figures)
+            texts | {figure: distortion, "kl": kl}
+            for texts, (_, distortion, kl) in zip(chosen.describe(), figures, strict=True)
         ]
         terminal.json({"output": str(path), "images": records})
         return

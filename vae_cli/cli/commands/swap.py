@@ -105,7 +105,7 @@ def command(
     with terminal.spinner("decoding"):
         frame = make_frame(gap, bare=bare, columns=title_columns(dims), rows=chosen.names)
         means = write_swap(model, chosen, dims, path, scale, frame)
-    print_means(terminal, path, chosen.names, dims, means, model, json=json)
+    print_means(terminal, path, chosen, dims, means, model, json=json)
 
 
 def require_pair(chosen: Chosen, typed: Sequence[object]) -> None:
@@ -150,7 +150,7 @@ def write_swap(
 def print_means(
     terminal: Terminal,
     path: Output,
-    names: Sequence[str],
+    chosen: Chosen,
     dims: Sequence[int],
     means: "Array",
     model: "TrainedModel",
@@ -162,9 +162,9 @@ def print_means(
     if json:
         keys = ("dim", "kl", "first", "second")
         records = [dict(zip(keys, row, strict=True)) for row in rows]
-        terminal.json({"output": str(path), "items": list(names), "exchanged": records})
+        terminal.json({"output": str(path), "items": chosen.describe(), "exchanged": records})
         return
-    header = ("dimension", "KL (nats)", *names)
+    header = ("dimension", "KL (nats)", *chosen.names)
     table = [(str(row[0]), *(f"{value:.3f}" for value in row[1:])) for row in rows]
     terminal.table(header, table)
     terminal.result(path)
