@@ -26,6 +26,7 @@ COMMANDS = [
     ("reconstruct", "--run", "x"),
     ("traverse", "--run", "x"),
     ("interpolate", "--run", "x"),
+    ("sample", "--sampler", "gmm", "--run", "x"),
     ("train", "--resume", "x", "--epochs", 2),
     ("train", "--start-from", "x", "--epochs", 1),
 ]

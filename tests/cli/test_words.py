@@ -154,9 +154,15 @@ def test_data_that_have_moved_are_named(here: Path, use: Use, refused: Refused) 
     use("train", "--data", "x.csv", "--epochs", 1, "--name", "x")
     path = Path("x.csv").resolve()
     Path("x.csv").rename("y.csv")
-    expected = f"run x: its data ({path}) are not here: name a FILE"
-    for command in ("reconstruct", "traverse", "interpolate", "embed"):
-        assert refused(command, "--run", "x") == expected
+    expected = f"run x: its data ({path}) are not here: if they have moved, name their place with "
+    fitted = ("sample", "--sampler", "gmm")
+    for words in (["reconstruct"], ["traverse"], ["interpolate"], ["evaluate"], fitted):
+        assert refused(*words, "--run", "x") == f"{expected}--data"
+    assert refused("embed", "--run", "x") == f"{expected}vae embed"
+    assert refused("sample", "--data", "y.csv", "--run", "x").startswith(
+        "--data has no effect here"
+    )
+    use(*fitted, "--data", "y.csv", "--run", "x")
     use("reconstruct", "y.csv", "--run", "x")
     with pytest.raises(UsageError, match="are not here"):
         load("x").held_out()
@@ -184,6 +190,11 @@ def test_of_five_rows_one_is_held_out_with_any_fraction(use: Use, refused: Refus
         (("train", "photos"), "photos: did you mean --data photos?"),
         (("train", "shapes"), "shapes: did you mean --data shapes?"),
         (("train", "small"), "small: did you mean --resume small?"),
+        (("train", "runs/small"), "runs/small: did you mean --resume runs/small?"),
+        (
+            ("train", "fashion"),
+            "--data fashion: no such folder, file or data set; did",
+        ),
         (("sample", "small"), "small: did you mean --run small?"),
         (("manifold", "runs/small"), "runs/small: did you mean --run runs/small?"),
         (("reconstruct", "small"), "small: did you mean --run small?"),
@@ -192,6 +203,11 @@ def test_of_five_rows_one_is_held_out_with_any_fraction(use: Use, refused: Refus
             ("data", "my", "photos"),
             "photos: put a path with spaces in quotation marks: 'my photos'",
         ),
+        (
+            ("train", "--data", "my", "photos", "--epochs", "1"),
+            "my photos: put a path with spaces in quotation marks: 'my photos'",
+        ),
+        (("sample", "-n", "1.000"), "1.000: a whole number has no point: 1000 or 1,000"),
         (
             ("sample", "four"),
             "vae sample does not take four: vae sample --help shows what it takes",

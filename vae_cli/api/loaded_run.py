@@ -131,7 +131,7 @@ class LoadedRun(ABC):
         return TestSet(split, dataset.spec, names, dataset.has_files)
 
     def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> RunData:
-        """The data of its run, or those that `load` was given; `flag` is what confirms them.
+        """The data of its run, or those that `load` was given; `flag` is what names them.
 
         Those of the run have only the items that it used, and a warning says if they have changed.
 
@@ -141,7 +141,7 @@ class LoadedRun(ABC):
         name, config = self.data_name, self.settings.data
         if name is None:
             raise UsageError(explain_distrust(self.name, config.name, flag))
-        require_present(name, f"run {self.name}: its data")
+        require_present(name, f"run {self.name}: its data", flag)
         is_named = find_source(name).absolute_name == config.name
         with warnings.catch_warnings(action="ignore") if is_named else nullcontext():
             dataset = open_dataset_for(  # of its own data, the training has warned already

@@ -39,6 +39,7 @@ def describe_estimate(resolved: "Resolved", estimate: "Estimate") -> dict[str, s
 
     spec, config = resolved.spec, resolved.config
     epochs, memory = config.training.epochs, estimate.parameter_bytes + estimate.batch_bytes
+    length = "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
     counts = f"{len(resolved.train):,} to train on, {len(resolved.test):,} held out"
     return {
         "data": f"{spec.name}, {kind_of(spec).describe()}: {counts}",
@@ -48,7 +49,7 @@ def describe_estimate(resolved: "Resolved", estimate: "Estimate") -> dict[str, s
         "memory": f"about {to_mebibytes(memory)} for a step, "
         f"and {to_mebibytes(estimate.data_bytes)} for the data",
         "steps": f"{estimate.steps:,} in an epoch of about {to_time(estimate.epoch_seconds)}",
-        "time": f"about {to_time(epochs * estimate.epoch_seconds)} for {epochs:,} epochs, "
+        "time": f"about {to_time(epochs * estimate.epoch_seconds)} for {length}, "
         "and the evaluations",
     }
 

@@ -19,6 +19,8 @@ from vae_cli.errors import UsageError
 from vae_cli.files import exists, expand_home
 from vae_cli.runs.directory import ROOT, Run
 
+MAX_SPACED = 6  # words of a path with spaces
+
 
 @final
 class Command(TyperCommand):
@@ -37,8 +39,12 @@ class Command(TyperCommand):
         ctx.allow_extra_args = True  # so that they are left here, and not refused without advice
         rest = super().parse_args(ctx, list(words))  # prints the help, if that is what is asked for
         self._refuse_repeats(ctx, words)
+        meant = find_spaced_path(words)
+        if meant and (rest or not all(map(exists, meant.split(" ")))):
+            taken = " ".join(rest) or meant
+            raise UsageError(f"{taken}: put a path with spaces in quotation marks: '{meant}'")
         if rest:
-            raise UsageError(self._explain_rest(words, rest))
+            raise UsageError(self._explain_rest(rest))
         return rest
 
     def _options(self) -> list[TyperOption]:
@@ -74,12 +80,9 @@ class Command(TyperCommand):
             if len(typed) > 1:
                 raise UsageError(f"{' and '.join(typed)}: give only one of them")
 
-    def _explain_rest(self, words: Sequence[str], rest: Sequence[str]) -> str:
+    def _explain_rest(self, rest: Sequence[str]) -> str:
         """What is wrong with words that the command does not take, and what was perhaps meant."""
         taken = " ".join(rest)
-        meant = find_spaced_path(words)
-        if meant:
-            return f"{taken}: put a path with spaces in quotation marks: '{meant}'"
         flags = {spelled for option in self._options() for spelled in option.opts}
         if "--run" in flags:
             require_no_run(rest[0])
@@ -124,8 +127,14 @@ def spell_number(text: str, special: Callable[[str], int | str] | None = None) -
     Args:
         text: as it is typed.
         special: spells other forms of a setting's value.
+
+    Raises:
+        UsageError: it is `100.000`, which is a hundred thousand to some and a hundred to others.
     """
     text = str(special(text)) if special else text
+    if re.fullmatch(r"\d{1,3}(\.\d{3})+", text, re.ASCII):  # which Typer would take as 1
+        whole = text.replace(".", "")
+        raise UsageError(f"{text}: a whole number has no point: {whole} or {int(whole):,}")
     if re.fullmatch(r"\d{1,3}([,_]\d{3})+", text, re.ASCII):
         return re.sub("[,_]", "", text)
     if power := re.fullmatch(r"(\d{1,3})[eE]\+?(\d{1,2})", text, re.ASCII):
@@ -135,10 +144,11 @@ def spell_number(text: str, special: Callable[[str], int | str] | None = None) -
 
 def find_spaced_path(words: Sequence[str]) -> str | None:
     """The path that several words are together, if there is one; they came without quotes."""
-    for start, end in itertools.combinations(range(len(words) + 1), 2):
-        path = " ".join(words[start:end])
-        if end - start > 1 and exists(path):
-            return path
+    for start in range(len(words)):
+        for count in range(2, MAX_SPACED + 1):  # a shell may have made thousands of words of a *
+            path = " ".join(words[start : start + count])
+            if start + count <= len(words) and exists(path):
+                return path
     return None
 
 

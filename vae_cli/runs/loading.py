@@ -138,8 +138,7 @@ def load_for_resume(
     require_own(run, own, typed, is_own=is_own(facts))
     wanted = merge(("its config", to_dict(own)), *typed)
     if wanted.data.name == own.data.name:
-        moved = "if they have moved, name their place with --data"
-        require_present(own.data.name, f"run {run.name}: its data", moved)
+        require_present(own.data.name, f"run {run.name}: its data")
     name = find_source(wanted.data.name, "--data").absolute_name
     wanted = dataclasses.replace(wanted, data=dataclasses.replace(wanted.data, name=name))
     may_change = RESUME_MAY_CHANGE | ({"data.name"} if facts.data_digest else set())

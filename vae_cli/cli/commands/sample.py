@@ -62,6 +62,14 @@ def command(
     seed: Seed = None,
     run: RunOption = None,
     device: Device = "auto",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Where the training set is now, if gmm or flow is fitted to it. "
+            "[default: the data of the run]",
+            rich_help_panel="Model",
+        ),
+    ] = None,
     output: AnimatedOutputPath = None,
     force: Force = False,
     columns: Columns = 8,
@@ -75,8 +83,9 @@ def command(
     """
     terminal = Terminal(quiet=quiet)
     require_items_name(output, animated=True)
-    wanted = Request(output, terminal, force=force)
-    model = open_run(run, device, terminal, outputs=[wanted])
+    refuse_unused("--data", data is not None and sampler == "prior", "choose --sampler gmm or flow")
+    wanted = Request(output, terminal, inputs=[data], force=force)
+    model = open_run(run, device, terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "sample")
     seed, frame = choose_seed(seed, terminal), make_frame(gap, bare=True)
     if sampler != "prior":

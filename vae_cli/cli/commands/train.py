@@ -1,5 +1,6 @@
 """`vae train`."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,11 +14,11 @@ from vae_cli.cli.signals import StopSignals
 from vae_cli.cli.training_view import TrainingView
 from vae_cli.data.catalogue import find_source, is_data
 from vae_cli.errors import UsageError
-from vae_cli.runs.directory import require_free_name
+from vae_cli.runs.directory import ROOT, Run, require_free_name
+from vae_cli.runs.lookup import all_folders, find_stopped
 
 if TYPE_CHECKING:
     from vae_cli.experiment.run import FinishedRun
-    from vae_cli.runs.directory import Run
     from vae_cli.runs.loading import SavedState
 
 
@@ -79,7 +80,6 @@ def command(
         return
     with StopSignals() as signals:
         from vae_cli.runs.loading import load_for_resume  # may swallow a KeyboardInterrupt
-        from vae_cli.runs.lookup import find_stopped
 
         signals.raise_if_stopped()
         run, saved = None, None
@@ -96,9 +96,16 @@ def command(
 
 
 def suggest_use(word: str) -> str:
-    """What was perhaps meant by a word without an option."""
-    option = "--data" if is_data(word) else "--resume"
-    return f"{word}: did you mean {option} {word}?"
+    """What was perhaps meant by a word without an option.
+
+    Raises:
+        UsageError: it names neither data nor a run; the message has the nearest name of data.
+    """
+    begun = any(run.name.startswith(word) for run in all_folders(ROOT))
+    if Run(Path(word)).exists or (begun and not is_data(word)):
+        return f"{word}: did you mean --resume {word}?"
+    find_source(word, "--data")
+    return f"{word}: did you mean --data {word}?"
 
 
 def train(
