@@ -18,7 +18,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vae_cli.config import Config, to_toml
-from vae_cli.errors import UsageError, VAEError
+from vae_cli.errors import UsageError, VAEError, shorten
 from vae_cli.files import (
     TEMPORARY_FILE_SUFFIX,
     exists,
@@ -38,6 +38,7 @@ FILES = (  # all that is ever written into the directory of a run, as patterns
     *("evaluation.json", "evaluation-*.json", "classifier.safetensors", "sampler-*.safetensors"),
     f".*{TEMPORARY_FILE_SUFFIX}",
 )
+MAX_NAME = 100  # characters of the name of a run
 DAY = 24 * 60 * 60  # seconds
 
 
@@ -235,9 +236,11 @@ def require_run_name(name: str) -> None:
     """Check that a run can have this name.
 
     Raises:
-        UsageError: it is not a plain folder name.
+        UsageError: it is not a plain folder name, or is too long.
     """
-    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+    if len(name) > MAX_NAME:
+        raise UsageError(f"--name {shorten(name)}: a name has up to {MAX_NAME} characters")
+    if not re.fullmatch(r"\w[\w.-]*", name):
         raise UsageError(f"--name {name}: use letters, digits, dots and dashes")
 
 
