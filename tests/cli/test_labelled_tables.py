@@ -73,7 +73,7 @@ def test_a_model_reads_other_tables_as_it_read_its_own(
     assert "a value is missing in 17 of 150 rows" in err
     (here / "bare.csv").write_text(",".join(NAMES[4:0:-1]) + "\n0.2,1.4,3.5,5.1\n")
     out, _ = use("reconstruct", "bare.csv", "--json", "-o", "r.csv")
-    assert [one["image"] for one in json.loads(out)["images"]] == ["bare.csv row 1"]
+    assert [one["image"] for one in json.loads(out)["images"]] == ["bare.csv 0"]
     use("embed", "bare.csv", "-o", "bare.npz")
     use("embed", irises, "-o", "all.npz")
     assert set(np.load(here / "all.npz")["label"]) == {"setosa", "versicolor", "virginica"}

@@ -20,7 +20,7 @@ from vae_cli.training import Metrics, evaluate, loop
 
 pytestmark = pytest.mark.filterwarnings("default")  # they are lines on stderr
 WORDS = ("--epochs", 2, "--precision", "float32", "--name", "far")
-FAR = r"row 5 is [\d,e+]+ deviations from the mean in column"
+FAR = r"row 5 \(from 0\) is [\d,e+]+ deviations from the mean in column"
 
 
 def write_rows(path: Path, value: float, part: str = "test", count: int = 300) -> Path:

@@ -27,7 +27,7 @@ def test_a_spec_of_rows_makes_rows() -> None:
 def test_a_table_is_read_with_its_columns_in_the_order_of_the_model(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('"b, c",a\n2,1\n4,3\n')
     names, items, hints, _ = ROWS.read(tmp_path / "t.csv", invert=False)
-    assert names == ["t.csv row 1", "t.csv row 2"]
+    assert names == ["t.csv 0", "t.csv 1"]
     assert items.dtype == torch.float64
     assert items.tolist() == [[1, 2], [3, 4]]
     assert hints == []
@@ -39,7 +39,7 @@ def test_an_array_and_a_table_are_read_in_the_order_in_which_they_are_given(
     np.save(tmp_path / "x.npy", np.array([[300.0, -1.0]] * 2))
     (tmp_path / "t.tsv").write_text("1\t2\n")
     names, items, *_ = ROWS.read_files([tmp_path / "x.npy", tmp_path / "t.tsv"], invert=False)
-    assert names == ["x.npy 0", "x.npy 1", "t.tsv row 1"]
+    assert names == ["x.npy 0", "x.npy 1", "t.tsv 0"]
     assert items.tolist() == [[300, -1], [300, -1], [1, 2]]
 
 

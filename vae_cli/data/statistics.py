@@ -46,7 +46,8 @@ class Outlier(NamedTuple):
         far = f"{size:,.0f}" if size < 1e9 else f"{size:.0e}"  # noqa: PLR2004
         more = f" (and {self.others:,} more are far away)" if self.others else ""
         column = self.column.removeprefix("column ")  # those without a name are called "column 1"
-        return f"row {self.name} is {far} deviations from the mean in column {column}{more}"
+        where = f"row {self.name} (from 0)"
+        return f"{where} is {far} deviations from the mean in column {column}{more}"
 
 
 def column_statistics(items: Tensor, rows: Tensor) -> ColumnStatistics:

@@ -48,7 +48,7 @@ class Rows(ItemKind):
             name = self.spec.name
             raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")
         rows, numbers, notes, labels = read_table_like(path, self.spec)
-        names = [f"{path.name} row {number + 1}" for number in numbers.tolist()]
+        names = [f"{path.name} {number}" for number in numbers.tolist()]
         texts = {"name": list(map(str, numbers.tolist()))} | ({"label": labels} if labels else {})
         return NamedItems(names, rows, [f"{path.name}: {note}" for note in notes], texts)
 
