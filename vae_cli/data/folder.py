@@ -195,14 +195,9 @@ class PictureFolder(UndividedDataset):
 
     def _cache_key(self) -> str:
         """A name for the decoded pixels that changes with anything that decides about them."""
-        parts: list[object] = [self.spec.shape]
-        if (self.spec.background, self.spec.cropped) != (DEFAULT_RULES.background, True):
-            parts += [self.spec.background, self.spec.cropped]
-        if self.spec.range:
-            parts += [self.spec.range]
-        if self.spec.frames != DEFAULT_RULES.frames:
-            parts += [self.spec.frames, [file.pages for file in self._counted_files]]
-        return self._hash_files("pictures", parts)
+        spec, pages = self.spec, [file.pages for file in self._counted_files]
+        reading = [spec.shape, spec.background, spec.cropped, spec.range, spec.frames]
+        return self._hash_files("pictures", [*reading, pages])
 
     def _hash_files(self, prefix: str, parts: list[object]) -> str:
         """A name that changes with the files and with what else decides."""
