@@ -69,6 +69,22 @@ def test_strange_images_come_first(use: Use, by: str) -> None:
     assert sum(float(row["percentile"]) < 99 for row in rows) >= 28
 
 
+@pytest.mark.filterwarnings("default:.*the background is")
+def test_a_picture_that_looks_like_a_negative_gets_advice_that_helps(
+    use: Use, refused: Refused
+) -> None:
+    Image.fromarray(255 - stripes(1, 5)[0]).save("negative.png")
+    said = use("score", "negative.png", "--json")
+    assert "try --invert" in said.err
+    advised = use("score", "negative.png", "--invert", "--json")
+    assert "--invert" not in advised.err
+    before, after = (json.loads(one.out)["top"][0] for one in (said, advised))
+    assert before["percentile"] == 100
+    assert after["score"] < before["score"]
+    assert "--fit" not in use("score", "negative.png", "--fit", "object").err
+    assert "name one picture" in refused("score", "mixed.npy", "--invert")
+
+
 def test_the_same_command_writes_the_same_bytes(use: Use) -> None:
     written = []
     for _ in range(2):
@@ -118,6 +134,7 @@ def test_the_picture_shows_the_strangest_items_and_their_reconstructions(use: Us
         assert picture.width > 2 * 24 * 3, "captions are beside the tiles"
 
 
+@pytest.mark.filterwarnings("default:.*the background is")
 def test_a_folder_and_one_picture_are_scored_with_their_names(use: Use) -> None:
     Path("photos").mkdir()
     for name, image in zip(("=a.png", "b.png"), np.load("mixed.npy")[[0, 30]], strict=True):

@@ -129,6 +129,8 @@ def score_items(
     by: ScoreName | None = None,
     samples: int = SAMPLES,
     seed: int = 0,
+    invert: bool = False,
+    find_object: bool = False,
     stage: Stage = ignore_stage,
 ) -> Scores:
     """Score every item of some data, or of the test set of the run.
@@ -140,6 +142,8 @@ def score_items(
             rows.
         samples: importance samples of each item.
         seed: of the noise.
+        invert: whether dark and light are exchanged in one picture.
+        find_object: whether only what differs from the border of one picture is read.
         stage: shows the progress of a part of the work with a name.
 
     Raises:
@@ -155,7 +159,12 @@ def score_items(
     chosen = choose_score(by, is_image=model.spec.is_image)
     with stage("reading") as progress:
         subject = open_subject(model, progress)
-        parts = own_parts(model, subject) if data is None else read_parts(model, data, progress)
+        if data is None:
+            parts = own_parts(model, subject)
+        elif is_picture(data):
+            parts = [read_picture(model, Path(data), invert=invert, find_object=find_object)]
+        else:
+            parts = read_parts(model, data, progress)
     with stage("encoding") as progress:
         train = encode(model.model, subject.train, progress).mean
     found = []
@@ -196,15 +205,24 @@ def own_parts(model: TrainedModel, subject: Subject) -> list[Part]:
     return [Part(names, name_classes(subject.test, subject.spec.classes), subject.test)]
 
 
+def read_picture(model: TrainedModel, path: Path, *, invert: bool, find_object: bool) -> Part:
+    """One picture; a warning says if it looks unlike the training set.
+
+    Raises:
+        UsageError: it cannot be read, or does not fit the model.
+    """
+    found = model.kind.read_files([path], invert=invert, find_object=find_object)
+    for hint in found.hints:
+        warnings.warn(hint, stacklevel=2)
+    return Part(found.names, [], prepare(model, Split.whole(found.items)))
+
+
 def read_parts(model: TrainedModel, data: str, progress: Progress = ignore_progress) -> list[Part]:
-    """All items of other data, or one picture.
+    """All items of other data.
 
     Raises:
         UsageError: they cannot be read, or do not fit the model.
     """
-    if is_picture(data):
-        names, items, *_ = model.kind.read_files([Path(data)], invert=False)
-        return [Part(names, [], prepare(model, Split.whole(items)))]
     dataset = open_dataset_for(model.spec, data, progress)
     parts = dataset.splits().values()
     return [

@@ -12,12 +12,15 @@ from vae_cli.cli.opening import open_run
 from vae_cli.cli.options import (
     Data,
     Device,
+    Fit,
     Force,
     Gap,
+    Invert,
     Json,
     Quiet,
     RunOption,
     Scale,
+    refuse_fitting,
     refuse_unused,
 )
 from vae_cli.cli.outputs import Request, require_suffix
@@ -58,6 +61,8 @@ def command(
     seed: Annotated[
         int, typer.Option(min=0, max=2**63 - 1, help="Seed of the random numbers.")
     ] = 0,
+    invert: Invert = False,
+    fit: Fit = "training",
     run: RunOption = None,
     device: Device = "auto",
     held_out: Data = None,
@@ -97,8 +102,8 @@ def command(
     picture.refuse_standard_output("strange.png")
     refuse_unused("--scale", scale is not None and plot is None, "add --plot strange.png")
     refuse_unused("--gap", gap is not None and plot is None, "add --plot strange.png")
-    if data is not None:
-        require_data(data)
+    is_one = data is not None and require_data(data)
+    refuse_fitting(fit, invert=invert, has_file=is_one, remedy="name one picture")
     model = open_run(run, device, terminal, held_out, outputs=[table, picture])
     if plot and not model.spec.is_image:
         raise UsageError(f"--plot {plot}: a table of numbers has no picture")
@@ -107,7 +112,16 @@ def command(
         outputs.append(picture.open_file(plot))
     from vae_cli.api.scoring import score_items
 
-    scores = score_items(model, data, by=by, samples=samples, seed=seed, stage=terminal.bar)
+    scores = score_items(
+        model,
+        data,
+        by=by,
+        samples=samples,
+        seed=seed,
+        invert=invert,
+        find_object=fit == "object",
+        stage=terminal.bar,
+    )
     write_csv(outputs[0], [*scores.text_columns(), *scores.columns()], scores.rows())
     places = scores.order()[:top]
     if plot:
@@ -116,8 +130,8 @@ def command(
     print_scores(terminal, scores, places, outputs, json=json)
 
 
-def require_data(data: str) -> None:
-    """Check the name of the data before torch is imported.
+def require_data(data: str) -> bool:
+    """Check the name of the data before torch is imported; returns whether it is one picture.
 
     Raises:
         UsageError: there are no such data.
@@ -126,8 +140,10 @@ def require_data(data: str) -> None:
 
     if not exists(data):
         require_no_run(data)
-    if not is_picture(data):
+    is_one = is_picture(data)
+    if not is_one:
         find_source(data)
+    return is_one
 
 
 def write_strange(
