@@ -550,7 +550,6 @@ def test_items_are_brought_to_the_shape_of_a_spec(
     ("spec_shape", "shape"),
     [
         ((1, 4, 6), (6, 4)),
-        ((1, 4, 6), (0, 1, 4, 6)),
         ((3, 4, 6), (7, 1, 4, 6)),
         ((3, 4, 6), (4, 6)),
         ((5,), (4,)),
@@ -562,6 +561,13 @@ def test_items_of_another_shape_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=r"the array holds items of .* but pets is of"):
         fit_to_spec(torch.zeros(shape), Spec("pets", spec_shape))
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 1, 4, 6), (0, 4, 6), (0, 9)])
+def test_an_array_without_items_is_said_to_have_none(shape: tuple[int, ...]) -> None:
+    for spec_shape in ((1, 4, 6), (9,)):
+        with pytest.raises(UsageError, match="the array holds no items"):
+            fit_to_spec(torch.zeros(shape), Spec("pets", spec_shape))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -103,6 +104,13 @@ def test_data_may_be_in_another_place_if_their_contents_can_be_compared(
     save_checkpoint(saved.run.last, older)
     with pytest.raises(UsageError, match=r"data\.name is fashion-mnist, not shapes"):
         load_for_resume(saved.run, typed)
+
+
+def test_a_run_on_images_does_not_go_on_with_a_table(saved: RunRecorder, tmp_path: Path) -> None:
+    table = tmp_path / "x.csv"
+    table.write_text("a,b\n1,2\n")
+    with pytest.raises(UsageError, match=r"x\.csv is a table, but spots is of images"):
+        load_for_resume(saved.run, [("command line", {"data": {"name": str(table)}})])
 
 
 def test_a_resumed_run_whose_weights_do_not_fit_is_refused(saved: RunRecorder) -> None:

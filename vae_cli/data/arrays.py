@@ -191,9 +191,11 @@ def fit_shape(items: Tensor, spec: Spec) -> Tensor:
     The channels of images may come last, or may be missing if there is only one.
 
     Raises:
-        UsageError: their shape is not that of the spec.
+        UsageError: their shape is not that of the spec, or there are none.
     """
     given = items.shape
+    if not items.numel():
+        raise UsageError("the array holds no items")
     if spec.is_image:
         channels, height, width = spec.shape
         if channels == 1 and items.shape[-2:] == (height, width):
@@ -202,7 +204,7 @@ def fit_shape(items: Tensor, spec: Spec) -> Tensor:
             items = items.movedim(-1, -3)
     if items.shape == spec.shape:
         items = items[None]
-    if items.shape[1:] != spec.shape or not len(items):
+    if items.shape[1:] != spec.shape:
         spec.require_shape(given, "the array")
     return items
 

@@ -208,15 +208,25 @@ def open_dataset_for(
         VAEError: the cache cannot be written, or a download fails.
     """
     source = find_source(name)
-    if source.kind is SourceKind.FOLDER and not spec.is_image:
-        raise UsageError(f"{name} is a folder, but {spec.name} is of vectors")
-    if source.kind is SourceKind.TABLE and spec.is_image:
-        raise UsageError(f"{name} is a table, but {spec.name} is of images")
+    require_kind(source, spec)
     dataset = open_dataset(
         source, test_fraction=test_fraction, pictures=pictures, like=spec, progress=progress
     )
     spec.require_shape(dataset.spec.shape, name)
     return dataset
+
+
+def require_kind(source: DataSource, spec: "Spec") -> None:
+    """Check that a source can have items of the kind that a model learned, without reading any.
+
+    Raises:
+        UsageError: it has pictures, and the model learned vectors; or the other way round.
+    """
+    if source.kind is SourceKind.TABLE and spec.is_image:
+        raise UsageError(f"{source.name} is a table, but {spec.name} is of images")
+    if source.kind in {SourceKind.FOLDER, SourceKind.BUILT_IN} and not spec.is_image:
+        what = "a folder" if source.kind is SourceKind.FOLDER else "of images"
+        raise UsageError(f"{source.name} is {what}, but {spec.name} is of vectors")
 
 
 def _refuse_folder_flags(pictures: "PictureRules", name: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from vae_cli.config import Config, differences, merge, to_dict
-from vae_cli.data.catalogue import find_source, require_present
+from vae_cli.data.catalogue import find_source, require_kind, require_present
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.model import LatentModel
@@ -139,8 +139,10 @@ def load_for_resume(
     wanted = merge(("its config", to_dict(own)), *typed)
     if wanted.data.name == own.data.name:
         require_present(own.data.name, f"run {run.name}: its data")
-    name = find_source(wanted.data.name, "--data").absolute_name
-    wanted = dataclasses.replace(wanted, data=dataclasses.replace(wanted.data, name=name))
+    source = find_source(wanted.data.name, "--data")
+    require_kind(source, facts.data)
+    data = dataclasses.replace(wanted.data, name=source.absolute_name)
+    wanted = dataclasses.replace(wanted, data=data)
     may_change = RESUME_MAY_CHANGE | ({"data.name"} if facts.data_digest else set())
     changes = [c for c in differences(own, wanted) if c.key not in may_change]
     if changes:
