@@ -139,6 +139,16 @@ def test_reconstructions_that_are_worse_than_the_mean_item_are_a_warning(
     assert "mean item" not in use("train", "--limit", 1024, "--epochs", 8, "--name", "seen").err
 
 
+def test_without_held_out_rows_near_the_mean_nothing_is_compared_with_it(
+    use: Use, here: Path
+) -> None:
+    rows = np.random.default_rng(0).normal(size=(50, 2))
+    np.savez(here / "far.npz", x_train=rows, x_test=np.full((1, 2), 1e4))
+    err = use("train", "--data", "far.npz", *WORDS).err
+    assert "row 0 (from 0) is" in err
+    assert "mean item" not in err
+
+
 def test_an_evaluation_that_fails_leaves_the_best_weights(
     use: Use, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Whether the reconstructions of a trained model are better than one item for all: the mean."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -27,8 +28,12 @@ class Errors(NamedTuple):
 
     @property
     def is_worse(self) -> bool:
-        """Whether the model knows less about an item than their mean does."""
-        return not self.reconstruction <= self.mean_item  # also if it is not a number
+        """Whether the model knows less about an item than their mean does.
+
+        It is not known if all held-out items are far away: then both errors are NaN.
+        """
+        is_known = not math.isnan(self.mean_item)
+        return is_known and not self.reconstruction <= self.mean_item  # also if that one is NaN
 
 
 @torch.no_grad()
