@@ -146,7 +146,7 @@ def test_a_table_takes_eight_bytes_a_value(tmp_path: Path, cell: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:the first line")
+@pytest.mark.filterwarnings("ignore:the first line", "ignore:t.csv")
 def test_a_changed_table_is_read_or_refused_with_one_line(tmp_path: Path, times: Times) -> None:
     draw, path = random.Random(5), tmp_path / "t.csv"
     good = "a;b;c\n" + "".join(f"{n},5;{n * n};{-n}e-3\n" for n in range(40))

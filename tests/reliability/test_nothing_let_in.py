@@ -133,7 +133,7 @@ def victim(request: pytest.FixtureRequest, home: Path, tmp_path: Path) -> Run:
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*missing")
+@pytest.mark.filterwarnings("ignore:.*(missing|take their place)")
 def test_a_forged_checkpoint_is_used_or_refused_with_one_line(
     victim: Run, tmp_path: Path, times: Times
 ) -> None:
