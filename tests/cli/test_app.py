@@ -82,7 +82,7 @@ def test_sampling_imports_no_torchvision(home: Path, tmp_path: Path) -> None:
         (("train", "--frobnicate"), "--frobnicate", ""),
         (("interpolat",), "interpolat", "'interpolate'"),
         (("interpolate", "--circle"), "--circle", ""),
-        (("train", "stray"), "stray", "--resume"),
+        (("train", "stray"), "--data stray", "no such folder, file or data set"),
         (("traverse", "a.png", "b.png"), "b.png", ""),
         (("train", "--epochs"), "--epochs", ""),
     ],

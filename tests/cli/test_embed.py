@@ -293,7 +293,7 @@ def test_data_that_do_not_fit_a_model_of_a_table_are_refused(
     line = refused("embed", "narrow.csv", "--run", "t")
     assert "narrow.csv lacks malic_acid: the model learned 13 columns" in line
     assert "in is a folder, but t is of vectors" in refused("embed", "in", "--run", "t")
-    assert "holds items of 1x28x28, but t is of 13" in refused(
+    assert "fashion-mnist is of images, but t is of vectors" in refused(
         "embed", "fashion-mnist", "--run", "t"
     )
 

@@ -201,7 +201,7 @@ def test_a_bad_assignment_is_refused_and_shown_as_it_was_typed(
         ("", "this is empty"),
         ("a\n", "letters"),
         ("a b", "letters"),
-        ("a" * 101, "letters"),
+        ("a" * 101, "up to 100 characters"),
         ("wine", "another --name"),
     ],
 )
@@ -227,7 +227,7 @@ def test_a_bad_name_is_refused(wine: Path, refused: Refused, name: str, reason: 
         (["--data", "empty"], "empty: looked for .png"),
         (["--data", "o.npy"], "o.npy: it holds Python objects, which are never read"),
         (["--data", "short.npy"], "short.npy: it is cut short"),
-        (["--data", "one.npy"], "one has 1 item, of which"),
+        (["--data", "one.npy"], "one has 1 item: add others"),
         (["--data", "missing.csv"], "missing.csv: no such folder, file or data set"),
         (["--data", "rows.csv", "--model", "conv"], "not vectors: try mlp"),
     ],
