@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterable
 
 import typer
-from pydantic import ValidationError
 
 from vae_cli.config import entries, simplify
 from vae_cli.errors import VAEError, is_memory_full
@@ -52,6 +51,8 @@ def _explain(error: BaseException, commands: Iterable[str]) -> tuple[str, int]:
 
 def name_value(error: BaseException, message: str) -> str:
     """What to add to the message about a value that pydantic refused, if it does not name it."""
+    from pydantic import ValidationError  # takes time that vae --help does not have
+
     if not isinstance(error.__cause__, ValidationError):
         return ""
     value = repr(error.__cause__.errors()[0]["input"])

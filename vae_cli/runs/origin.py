@@ -18,8 +18,6 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-import platformdirs
-
 from vae_cli.data.catalogue import BUILT_IN_NAMES
 from vae_cli.errors import UsageError
 from vae_cli.files import read_file
@@ -69,6 +67,8 @@ def explain_distrust(run: str, name: str, flag: str) -> str:
 
 def user_folder() -> Path:
     """`VAE_HOME`, or else the platform's folder for the data of a user's programs."""
+    import platformdirs  # takes time that vae --help does not have
+
     return Path(os.environ.get("VAE_HOME") or platformdirs.user_data_dir("vae"))
 
 

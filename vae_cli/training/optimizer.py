@@ -40,13 +40,20 @@ def normalize_each(gradients: list[Tensor]) -> list[Tensor]:
     return list(torch._foreach_div(gradients, norms))
 
 
+def zeros_for(parameter: Tensor) -> Tensor:
+    """Zeros like a parameter; on the meta device, `zeros_like` would import sympy for 0.2 s."""
+    if parameter.is_meta:
+        return torch.zeros(parameter.shape, dtype=parameter.dtype, device=parameter.device)
+    return torch.zeros_like(parameter)
+
+
 class Optimizer(ABC):
     """Two moments of the gradients of named parameters, and the number of steps."""
 
     def __init__(self, parameters: Mapping[str, Tensor]) -> None:
         self.parameters = dict(parameters)
-        self.m = [torch.zeros_like(parameter) for parameter in self.parameters.values()]
-        self.v = [torch.zeros_like(parameter) for parameter in self.parameters.values()]
+        self.m = [zeros_for(parameter) for parameter in self.parameters.values()]
+        self.v = [zeros_for(parameter) for parameter in self.parameters.values()]
         self.t = [torch.zeros((), device=first.device) for first in self.m]
 
     @abstractmethod
