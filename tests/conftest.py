@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from support import CONTROL, Output, Refused, Use, Vae, call, run_refused
 
-from vae_cli.cli.app import main
+from vae_cli.cli._app import main
 
 
 @pytest.fixture(scope="session", autouse=True)

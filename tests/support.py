@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from vae_cli.cli.app import main
+from vae_cli.cli._app import main
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 VAE = Path(sysconfig.get_path("scripts")) / "vae"

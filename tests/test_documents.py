@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from vae_cli import config
-from vae_cli.cli.verdicts import describe_claim
+from vae_cli.cli._verdicts import describe_claim
+from vae_cli.settings import Config, Experiment, entries, list_experiments, merge, read_config
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -34,7 +34,7 @@ REPOSITORY_PATH = re.compile(r"\b(?:tests|configs|docs|vae_cli)/[\w./-]*\w")
 def settings_table() -> str:
     """The table of all settings, from the schema."""
     lines = ["| setting | flag | default | allowed | meaning |", "|---|---|---|---|---|"]
-    for entry in config.entries():
+    for entry in entries():
         default = json.dumps(entry.default).strip('"')
         flag = f"`{entry.flag}`" if entry.flag else ""
         lines.append(f"| `{entry.key}` | {flag} | {default} | {entry.range} | {entry.help} |")
@@ -131,13 +131,13 @@ def test_the_readme_has_the_test_command_that_continuous_integration_runs() -> N
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
 def test_named_experiments_are_valid_and_give_their_command(path: Path) -> None:
-    config.merge((path.name, config.read_config(path)))
+    merge((path.name, read_config(path)))
     assert f"vae train --config configs/{path.name}" in path.read_text()
 
 
-@pytest.mark.parametrize("experiment", config.list_experiments(), ids=lambda one: one.name)
+@pytest.mark.parametrize("experiment", list_experiments(), ids=lambda one: one.name)
 def test_the_table_of_results_has_what_was_measured_and_nothing_else(
-    experiment: config.Experiment,
+    experiment: Experiment,
 ) -> None:
     """A measured figure is the mean of the evaluations that are kept beside the config."""
     start = f"| [{experiment.name}]("
@@ -157,7 +157,7 @@ def test_the_table_of_results_has_what_was_measured_and_nothing_else(
 
 def test_the_default_experiment_is_the_default() -> None:
     tables = tomllib.loads((ROOT / "configs/fashion-mnist.toml").read_text())
-    assert config.merge(("file", tables)) == config.Config()
+    assert merge(("file", tables)) == Config()
 
 
 if __name__ == "__main__":

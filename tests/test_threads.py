@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from vae_cli import threads
-from vae_cli.cli.explaining import explain
+from vae_cli.cli._errors import explain
 from vae_cli.device import resolve_device
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.threads import (

@@ -13,9 +13,9 @@ def main() -> int:
     """Run the command line; Ctrl-C prints one line, even while the package is being imported."""
     gc.set_threshold(COLLECTION_THRESHOLD)
     try:
-        from vae_cli.cli import app
+        from vae_cli.cli._app import main as run
 
-        return app.main()
+        return run()
     except KeyboardInterrupt:
         sys.stderr.write("stopped\n")
         return 130

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vae_cli.api.frames import frame_names, read_frame
+from vae_cli.api.arrays import frame_names, read_frame
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.dataset import Spec, TableRules
 from vae_cli.errors import UsageError

@@ -13,8 +13,7 @@ from PIL import Image
 
 from vae_cli import load, train
 from vae_cli.api.embeddings import embed
-from vae_cli.api.evaluation import evaluate_model
-from vae_cli.api.samplers import with_sampler
+from vae_cli.api.evaluation import evaluate_model, with_sampler
 from vae_cli.errors import UsageError
 
 TINY: dict[str, Any] = {

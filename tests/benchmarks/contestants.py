@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_cli import config
-from vae_cli.build import build_model, build_objective, build_state
 from vae_cli.data.dataset import Split
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.model import Context
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_model, build_objective, build_state
 from vae_cli.training import prepare_epoch
 
 BATCH, TURN = 128, 47  # ten turns of 47 batches are one epoch of 469 (and one batch more)
@@ -36,7 +36,7 @@ def ours(
     """The code of `vae train`, on `copies` times as many images as a turn takes."""
     where = torch.device(device)
     images = FashionMNIST().train().items[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
-    settings = config.merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
+    settings = merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
     state = build_state(settings, FashionMNIST.spec.shape, where)
     state.dtype = dtype
     epoch = prepare_epoch(state, build_objective(settings.objective), Split.whole(images), BATCH)
@@ -48,7 +48,7 @@ def ours(
 
 def by_hand(network: str = "mlp", objective: str = "elbo") -> Iterator[None]:
     """Network and objective of `ours` in a plain training loop, with its data in memory."""
-    settings = config.merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
+    settings = merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
     model = build_model(settings, FashionMNIST.spec.shape)
     images = FashionMNIST().train().items[: BATCH * TURN].float() / 255
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)

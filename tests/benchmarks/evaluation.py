@@ -23,17 +23,16 @@ sys.path.insert(0, str(Path(__file__).parent))
 import contestants
 from contestants import EPOCH, TURN
 
-from vae_cli import config
-from vae_cli.build import build_model
 from vae_cli.data.fashion_mnist import FashionMNIST
-from vae_cli.evaluation.encoding import encode
 from vae_cli.evaluation.features import feature_figures
 from vae_cli.evaluation.latents import kl_by_dim, latent_figures
-from vae_cli.evaluation.likelihood import estimate_likelihoods
+from vae_cli.evaluation.likelihood import encode, estimate_likelihoods
 from vae_cli.evaluation.reconstruction import reconstruction_figures
 from vae_cli.evaluation.samples import sample_figures
 from vae_cli.evaluation.subject import Subject
 from vae_cli.model import VAE, LatentModel
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_model
 
 SAMPLES, BLOCK, TURNS = 5000, 1000, 5
 
@@ -100,7 +99,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--items", type=int, default=20, help="images for the likelihood")
     items, console = parser.parse_args().items, Console(highlight=False, soft_wrap=True)
-    model = build_model(config.merge(("", {"model": {"network": "mlp"}})), (1, 28, 28)).eval()
+    model = build_model(merge(("", {"model": {"network": "mlp"}})), (1, 28, 28)).eval()
     ours, reference = compare_likelihood(model, items)
     console.print(
         f"log-likelihood, {items:,} images, K = {SAMPLES:,}: {ours:.2f} s, "

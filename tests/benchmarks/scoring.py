@@ -16,7 +16,7 @@ from torch import Tensor
 from vae_cli import load
 from vae_cli.api.evaluation import open_subject, prepare
 from vae_cli.data.dataset import Split
-from vae_cli.evaluation.encoding import encode
+from vae_cli.evaluation.likelihood import encode
 from vae_cli.evaluation.scores import SAMPLES, SCORE_NAMES, Measures, compute_score, measure
 
 HELD_OUT, ITEMS = 2000, 1000  # images that the scores are fitted to, and images of each other set

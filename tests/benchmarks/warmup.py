@@ -18,10 +18,10 @@ import torch
 from PIL import Image
 from sklearn import datasets
 
-from vae_cli.config import merge
 from vae_cli.data.batches import steps_per_epoch
-from vae_cli.experiment.resolve import resolve
-from vae_cli.experiment.run import fit_resolved
+from vae_cli.runs.resolve import resolve
+from vae_cli.runs.train import fit_resolved
+from vae_cli.settings import merge
 
 SEEDS, BATCH_SIZE = (0, 1, 2), 128
 LENGTHS, WARMUPS = (50, 100, 200, 500), (25, 50, 100)  # steps

@@ -12,8 +12,8 @@ from pictures import table
 from PIL import Image, ImageSequence
 from support import call
 
-from vae_cli.cli.app import main
-from vae_cli.render.animation import FRAME_MILLISECONDS
+from vae_cli.cli._app import main
+from vae_cli.rendering.animation import FRAME_MILLISECONDS
 
 Read = Callable[..., np.ndarray]
 

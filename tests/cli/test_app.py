@@ -9,7 +9,7 @@ import pytest
 from support import VAE, Refused, Vae
 
 from vae_cli import __version__
-from vae_cli.cli.app import COMMANDS, main
+from vae_cli.cli._app import COMMANDS, main
 
 Capture = pytest.CaptureFixture[str]
 
@@ -42,7 +42,7 @@ def test_every_command_has_help_with_an_example(command: str, word: str, capfd: 
 def imported_modules(folder: Path, *calls: str) -> set[str]:
     """The modules that a new process has imported after it ran some command lines."""
     script = (
-        "import sys; from vae_cli.cli.app import main\n"
+        "import sys; from vae_cli.cli._app import main\n"
         "for line in sys.argv[1:]: assert main(line.split()) == 0\n"
         "sys.stderr.write('\\n' + ' '.join(sys.modules))"
     )
@@ -239,7 +239,7 @@ def test_a_reader_that_closes_the_pipe_causes_no_error_message(
 
 
 def test_help_is_there_when_python_removes_docstrings() -> None:
-    script = "import sys; from vae_cli.cli.app import main; sys.exit(main(sys.argv[1:]))"
+    script = "import sys; from vae_cli.cli._app import main; sys.exit(main(sys.argv[1:]))"
     for words in ([], ["sample"], ["train"]):
         pages = [
             subprocess.run(

@@ -9,7 +9,7 @@ from PIL import Image
 from support import Refused, Use
 
 from vae_cli import load
-from vae_cli.render.grid import make_grid
+from vae_cli.rendering.grid import make_grid
 
 Read = Callable[..., np.ndarray]
 COMMANDS = [

@@ -10,9 +10,9 @@ import torch
 from support import Refused, Use
 
 from vae_cli import load
+from vae_cli.cli._dry_run import to_time
+from vae_cli.cli._errors import PACKAGES
 from vae_cli.cli.commands import check
-from vae_cli.cli.dry_run import to_time
-from vae_cli.cli.explaining import PACKAGES
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 

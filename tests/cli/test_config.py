@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from support import Refused, Use
 
-from vae_cli.config import merge, to_dict
-from vae_cli.config.json_schema import to_json_schema
+from vae_cli.settings import merge, to_dict
+from vae_cli.settings.json_schema import to_json_schema
 
 
 def test_the_settings_of_a_run_are_its_config_file(use: Use) -> None:

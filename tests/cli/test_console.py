@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from support import Refused, Use, invisible_characters
 
-from vae_cli.cli.app import main
-from vae_cli.cli.console import Terminal, printable
+from vae_cli.cli._app import main
+from vae_cli.cli._console import Terminal, printable
 
 Capture = pytest.CaptureFixture[str]
 TRAIN = ("train", "--data", "wine.csv", "--precision", "float32")

@@ -16,7 +16,7 @@ import pytest
 import torch
 from support import Refused, Use
 
-from vae_cli.cli.app import main
+from vae_cli.cli._app import main
 from vae_cli.evaluation.likelihood import likelihood_figures as likelihoods
 from vae_cli.evaluation.report import evaluate
 from vae_cli.runs.directory import Run
@@ -152,7 +152,7 @@ def test_inception_figures_have_names_of_their_own_and_say_whose_they_are(
 
     weights = tmp_path / "weights.pth"
     weights.write_bytes(b"weights")
-    monkeypatch.setattr("vae_cli.evaluation.inception.load_network", lambda path: Means())
+    monkeypatch.setattr("vae_cli.evaluation.features.load_network", lambda path: Means())
     words = ("--features", "inception", "--inception-weights", weights, "--images", 120)
     output = use(*WORDS, "--run", "a", *words)
     document = evaluation_of("a")

@@ -11,7 +11,7 @@ from support import Refused, Use
 
 from vae_cli import load
 from vae_cli.api.model import TrainedModel
-from vae_cli.cli.app import main
+from vae_cli.cli._app import main
 from vae_cli.latent.traversal import infer_level
 
 Read = Callable[..., np.ndarray]

@@ -9,11 +9,11 @@ import torch
 from rich.console import Console
 from support import Refused, Use
 
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.training_view import ENOUGH_STEPS, TrainingView
-from vae_cli.config import merge
-from vae_cli.experiment.resolve import Resolved, resolve
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._training import ENOUGH_STEPS, TrainingView
 from vae_cli.runs.directory import Run
+from vae_cli.runs.resolve import Resolved, resolve
+from vae_cli.settings import merge
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from support import Refused, Use
 
 from vae_cli import load
 from vae_cli.data.batches import gather
-from vae_cli.items import ANIMATION_SUFFIXES
-from vae_cli.render.grid import GAP_GREY
+from vae_cli.rendering import ANIMATION_SUFFIXES
+from vae_cli.rendering.grid import GAP_GREY
 
 Read = Callable[..., np.ndarray]
 
@@ -54,7 +54,7 @@ def test_the_great_circle_is_another_path_between_the_same_ends(use: Use, tiles:
 def test_an_interpolation_that_does_not_fit_into_memory_is_refused(
     names: list[str], refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vae_cli.render.grid.MAX_GRID_PIXELS", 2 * 10 * 28 * 28)
+    monkeypatch.setattr("vae_cli.rendering.grid.MAX_GRID_PIXELS", 2 * 10 * 28 * 28)
     message = refused("interpolate", *names, "--steps", 11, "--no-captions")
     assert message == "a grid of 2x11 tiles at scale 3 is too large: ask for fewer tiles"
 

@@ -11,7 +11,7 @@ import pytest
 from support import Refused, Use
 
 from vae_cli import load
-from vae_cli.render import map as maps
+from vae_cli.rendering import map as maps
 
 Read = Callable[..., np.ndarray]
 

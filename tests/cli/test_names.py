@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from support import Refused, Use
 
-from vae_cli.cli.explaining import MAX_WORD
+from vae_cli.cli._errors import MAX_WORD
 
 ON_ITEMS = ("reconstruct", "traverse", "interpolate", "swap")
 USING_RUNS = (*ON_ITEMS, "sample", "manifold", "embed", "score", "explore", "evaluate")

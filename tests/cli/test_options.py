@@ -11,8 +11,8 @@ import torch
 import typer
 from support import Refused, Use
 
-from vae_cli.cli.app import COMMANDS, app, main
-from vae_cli.config import entries
+from vae_cli.cli._app import COMMANDS, app, main
+from vae_cli.settings import entries
 
 Capture = pytest.CaptureFixture[str]
 USES_NO_RUN = {"train", "sweep", "reproduce", "data", "config", "check"}

@@ -9,10 +9,10 @@ from support import Refused, Use
 
 from vae_cli import load
 from vae_cli.api.model import TrainedModel
-from vae_cli.items.rows import MAX_VALUES
 from vae_cli.latent import sampling
 from vae_cli.latent.sampling import sample
-from vae_cli.render.grid import MAX_GRID_PIXELS, lay_out, make_grid
+from vae_cli.rendering.grid import MAX_GRID_PIXELS, lay_out, make_grid
+from vae_cli.rendering.rows import MAX_VALUES
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from PIL import Image
 from support import Refused, Use
 
 from vae_cli.api.model import TrainedModel
-from vae_cli.cli.app import main
+from vae_cli.cli._app import main
 from vae_cli.errors import UsageError
 
 ON_TABLES = {  # what each writes without -o
@@ -246,7 +246,7 @@ def test_a_table_has_no_picture_wherever_it_would_go(refused: Refused, wine: Pat
 def test_a_table_on_a_terminal_cannot_control_it(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from vae_cli.cli.outputs import StandardOutput
+    from vae_cli.cli._output import StandardOutput
     from vae_cli.files import write_csv
 
     rows = [["a\x1b]0;b\x07", "\udcff"], ["c", "d"]]

@@ -16,7 +16,7 @@ from PIL import Image
 from support import Refused, Use
 
 from vae_cli import load
-from vae_cli.cli.app import main
+from vae_cli.cli._app import main
 
 QUICK = ["--epochs", 2, "--batch-size", 32, "--precision", "float32"]
 

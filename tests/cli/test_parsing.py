@@ -7,7 +7,7 @@ from support import Refused
 from typer.core import TyperOption
 from typer.main import get_command
 
-from vae_cli.cli.app import COMMANDS, app, main
+from vae_cli.cli._app import COMMANDS, app, main
 
 VALUES = {  # two values of an option, where 1 and 2 are not allowed
     "--device": ("cpu", "cuda"),

@@ -62,7 +62,7 @@ def test_what_cannot_be_plotted_is_one_line(
 
 def test_plotting_imports_no_torch(here: Path) -> None:
     script = (
-        "import sys; from vae_cli.cli.app import main; code = main(['plot'])\n"
+        "import sys; from vae_cli.cli._app import main; code = main(['plot'])\n"
         "sys.exit(code or 3 * ('torch' in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)

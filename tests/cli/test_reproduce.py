@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from support import VAE, Refused, Use, call
 
-from vae_cli.cli.app import main
-from vae_cli.config.experiments import list_experiments
-from vae_cli.config.named import named_configs
-from vae_cli.runs.directory import Run
-from vae_cli.runs.lock import locked
+from vae_cli.cli._app import main
+from vae_cli.runs.directory import Run, locked
+from vae_cli.settings.experiments import list_experiments
+from vae_cli.settings.named import named_configs
 
 BASE = """
 [data]

@@ -14,12 +14,11 @@ from pathlib import Path
 import pytest
 from support import Refused, Use
 
-from vae_cli.cli.app import main
+from vae_cli.cli._app import main
 from vae_cli.runs.checkpoint import load_checkpoint, save_checkpoint
 from vae_cli.runs.comparison import MIXED_DATA
-from vae_cli.runs.directory import Run
+from vae_cli.runs.directory import Run, locked
 from vae_cli.runs.header import read_weights_digest
-from vae_cli.runs.lock import locked
 
 EVALUATION = {"figures": {"nll": {"value": 24.0, "error": 0.25}}}
 
@@ -264,7 +263,7 @@ def make_runs(folder: Path, small: Path, count: int) -> Path:
 def list_runs(folder: Path) -> float:
     """List the runs of a folder without torch; returns the seconds of processor time."""
     script = (
-        "import sys; from vae_cli.cli.app import main; code = main(['runs'])\n"
+        "import sys; from vae_cli.cli._app import main; code = main(['runs'])\n"
         "sys.exit(code or 3 * ('torch' in sys.modules or 'numpy' in sys.modules))"
     )
     before = os.times()
@@ -291,7 +290,7 @@ def test_a_thousand_runs_are_listed_in_a_few_times_the_time_of_one(
 def test_on_a_narrow_terminal_the_last_columns_are_named_instead(
     three: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vae_cli.cli.console.MAX_WIDTH", 50)
+    monkeypatch.setattr("vae_cli.cli._console.MAX_WIDTH", 50)
     assert main(["runs"]) == 0
     out, err = capfd.readouterr()
     assert max(map(len, out.splitlines())) <= 50

@@ -12,7 +12,7 @@ from support import Refused, Use
 
 from vae_cli import load
 from vae_cli.api.scoring import score_items
-from vae_cli.cli.app import main
+from vae_cli.cli._app import main
 from vae_cli.evaluation.scores import SCORE_NAMES
 
 STRANGE = 3  # of the images in mixed.npy: noise, an even one, and an inverted one

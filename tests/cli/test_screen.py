@@ -10,8 +10,8 @@ from PIL import Image
 from rich.console import Console
 from support import invisible_characters
 
-from vae_cli.cli.app import COMMANDS, main
-from vae_cli.cli.console import Terminal
+from vae_cli.cli._app import COMMANDS, main
+from vae_cli.cli._console import Terminal
 from vae_cli.files import exists
 
 HOSTILE = "\x1b[31m[copy][red][link=x:y]\u202e"  # an escape code, markup of Rich, right to left

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from support import VAE
 
-from vae_cli.cli.app import main
-from vae_cli.cli.signals import StopSignals
+from vae_cli.cli._app import main
+from vae_cli.cli._signals import StopSignals
 from vae_cli.errors import InterruptedRunError
-from vae_cli.experiment import resolve
+from vae_cli.runs import resolve
 from vae_cli.runs.checkpoint import load_checkpoint
 
 Capture = pytest.CaptureFixture[str]

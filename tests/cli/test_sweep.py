@@ -14,13 +14,12 @@ from typing import Any
 import pytest
 from support import VAE, Refused, Use, call
 
-from vae_cli.cli.app import main
+from vae_cli.cli._app import main
 from vae_cli.errors import NonFiniteLossError
-from vae_cli.experiment import sweep
-from vae_cli.experiment.run import train_run
+from vae_cli.runs import sweep
 from vae_cli.runs.checkpoint import load_checkpoint
-from vae_cli.runs.directory import Run
-from vae_cli.runs.lock import is_locked
+from vae_cli.runs.directory import Run, is_locked
+from vae_cli.runs.train import train_run
 
 SHORT = ("--limit", "512", "--epochs", "2", "--precision", "float32")
 

@@ -17,12 +17,12 @@ from rich.cells import cell_len
 from rich.console import Console
 from support import VAE, Use, call
 
-from vae_cli.cli.console import Terminal, line_starts
-from vae_cli.cli.training_view import TrainingView
-from vae_cli.config import merge
-from vae_cli.experiment import resolve as resolve_module
-from vae_cli.experiment.resolve import resolve
+from vae_cli.cli._console import Terminal, line_starts
+from vae_cli.cli._training import TrainingView
+from vae_cli.runs import resolve as resolve_module
 from vae_cli.runs.directory import Run
+from vae_cli.runs.resolve import resolve
+from vae_cli.settings import merge
 from vae_cli.training import precision
 
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -171,7 +171,7 @@ def test_a_typo_is_answered_without_importing_torch(
     words: list[str], reason: str, tmp_path: Path
 ) -> None:
     code = (
-        "import sys; from vae_cli.cli.app import main; "
+        "import sys; from vae_cli.cli._app import main; "
         "code = main(sys.argv[1:]); print({'numpy', 'torch'} & sys.modules.keys(), code)"
     )
     done = subprocess.run(

@@ -15,8 +15,8 @@ import torch
 from PIL import Image
 from support import Refused, Use
 
-from vae_cli.config import Config, merge, read_config
 from vae_cli.runs.checkpoint import load_checkpoint
+from vae_cli.settings import Config, merge, read_config
 
 FILES = {
     "config.toml",

@@ -19,8 +19,8 @@ from rich.console import Console
 from support import CONTROL, VAE, Use
 
 from vae_cli.cli import training_view
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.training_view import (
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._training import (
     COLLAPSE_PAGE,
     CORES_PAGE,
     SHARED_CORES,
@@ -28,9 +28,9 @@ from vae_cli.cli.training_view import (
     describe,
     format_figure,
 )
-from vae_cli.config import merge
-from vae_cli.experiment.resolve import Resolved, resolve
 from vae_cli.runs.directory import Run
+from vae_cli.runs.resolve import Resolved, resolve
+from vae_cli.settings import merge
 from vae_cli.threads import CoreWatch, SleepingThreads
 from vae_cli.training import EpochReport
 from vae_cli.training.metrics import Metrics

@@ -10,8 +10,8 @@ from PIL import Image
 from support import Refused, Use
 
 from vae_cli import load
-from vae_cli.cli.explaining import shorten_words
-from vae_cli.items import ANIMATION_SUFFIXES
+from vae_cli.cli._errors import shorten_words
+from vae_cli.rendering import ANIMATION_SUFFIXES
 
 Read = Callable[..., np.ndarray]
 

@@ -10,13 +10,14 @@ import pytest
 from PIL import Image
 from support import Refused, Use
 
-from vae_cli import config, load
+from vae_cli import load
+from vae_cli.cli._inputs import find_class, find_classes
+from vae_cli.cli._parsing import spell_number
 from vae_cli.cli.commands.evaluate import find_runs
-from vae_cli.cli.inputs import find_class, find_classes
-from vae_cli.cli.parsing import spell_number
 from vae_cli.data.catalogue import find_source
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import UsageError
+from vae_cli.settings import merge, parse_assignments
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker")
 SPEC = Spec("clothes", (1, 28, 28), CLASSES)
@@ -33,13 +34,13 @@ def test_lr_is_the_learning_rate_and_lists_take_commas(here: Path, use: Use) -> 
 @pytest.mark.parametrize("key", ["optimizer.lr", "optimizer.learning_rate"])
 def test_an_alias_is_accepted_in_every_place(key: str) -> None:
     section, name = key.split(".")
-    layers = config.parse_assignments([f"{key}=0.25"])
-    assert config.merge(*layers) == config.merge(("file", {section: {name: 0.25}}))
-    assert config.merge(*layers).optimizer.learning_rate == 0.25
+    layers = parse_assignments([f"{key}=0.25"])
+    assert merge(*layers) == merge(("file", {section: {name: 0.25}}))
+    assert merge(*layers).optimizer.learning_rate == 0.25
 
 
 def test_gray_is_grey() -> None:
-    assert config.merge(("file", {"data": {"channels": "gray"}})).data.channels == "grey"
+    assert merge(("file", {"data": {"channels": "gray"}})).data.channels == "grey"
 
 
 @pytest.mark.parametrize("name", ["grey", "gray"])
@@ -51,7 +52,7 @@ def test_gray_is_grey_on_the_command_line(name: str, refused: Refused) -> None:
 def test_an_alias_beside_its_setting_is_refused() -> None:
     tables = {"optimizer": {"lr": 0.1, "learning_rate": 0.2}}
     with pytest.raises(UsageError, match="file: lr and learning_rate are the same setting"):
-        config.merge(("file", tables))
+        merge(("file", tables))
 
 
 @pytest.mark.parametrize("other", ["optimizer.lr=0.1", "optimizer.learning_rate=0.1"])
@@ -247,7 +248,7 @@ def test_a_square_is_typed_as_its_edge_or_as_width_and_height(
     for size in ("24x24", "24X24", " 24 × 24 "):
         found = json.loads(use("data", "all", "--image-size", size, "--json").out)
         assert found["shape"] == [1, 24, 24]
-        assert config.merge(("", {"data": {"image_size": size}})).data.image_size == 24
+        assert merge(("", {"data": {"image_size": size}})).data.image_size == 24
     assert refused("data", "all", "--image-size", "24x32").startswith("24x32 is not square")
     assert "24x32 is not square" in refused("train", "--set", "data.image_size=24x32")
 
@@ -264,7 +265,7 @@ def test_the_home_folder_is_found_without_the_shell(
     Path("x.csv").write_text("".join(f"{n},{n * n % 7}\n" for n in range(40)))
     expected = use("data", "x.csv", "--json").out
     assert use("data", "~/x.csv", "--json").out == expected
-    assert config.merge(("file", {"data": {"name": "~/x.csv"}})).data.name == "~/x.csv"
+    assert merge(("file", {"data": {"name": "~/x.csv"}})).data.name == "~/x.csv"
     assert find_source("~/x.csv").absolute_name == str(here / "x.csv")
     use("sample", "-n", 1, "--output=~/y.png")
     assert Path("y.png").is_file()

@@ -478,10 +478,10 @@ TRAIN_WITH_LITTLE_MEMORY = """
 import resource, sys
 import torch
 LEFT = 400  # MiB, less than the items that are trained on
-from vae_cli import config
+from vae_cli.settings import merge
 from vae_cli.data.dataset import ignore_progress
-from vae_cli.experiment.resolve import resolve
-from vae_cli.experiment.run import fit_resolved
+from vae_cli.runs.resolve import resolve
+from vae_cli.runs.train import fit_resolved
 lines = [line.split() for line in open("/proc/self/status")]
 used = 1024 * next(int(line[1]) for line in lines if line[0] == "VmData:")
 limit = used + (LEFT << 20)
@@ -489,7 +489,7 @@ resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 tables = {"data": {"name": sys.argv[1], "test_fraction": 0.01, "limit": 26_000}}
 tables |= {"model": {"network": "mlp", "hidden": [8], "latent_dim": 2}}
 tables |= {"training": {"epochs": 1, "precision": "float32"}}
-resolved = resolve(config.merge(("", tables)), torch.device("cpu"))
+resolved = resolve(merge(("", tables)), torch.device("cpu"))
 assert resolved.train.items.nbytes > 2 * (LEFT << 20)
 fit_resolved(resolved.initial_state(), resolved, print, ignore_progress)
 try:

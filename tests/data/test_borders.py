@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from vae_cli.data.borders import expected_border, usual_border
 from vae_cli.data.dataset import Spec, Split
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.picture import Fitting
+from vae_cli.data.statistics import expected_border, usual_border
 
 
 def framed(borders: list[int]) -> Split:

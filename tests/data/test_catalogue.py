@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_cli import config, load
-from vae_cli.cli.app import main
+from vae_cli import load
+from vae_cli.cli._app import main
 from vae_cli.data.arrays import Arrays
 from vae_cli.data.catalogue import (
     BUILT_IN_NAMES,
@@ -26,6 +26,7 @@ from vae_cli.data.folder import PictureFolder
 from vae_cli.data.shapes import Shapes
 from vae_cli.data.table import Table
 from vae_cli.errors import UsageError
+from vae_cli.settings import read_config
 
 GREY = Spec("pets", (1, 16, 16))
 ROWS = Spec("wine", (2,), columns=("a", "b"))
@@ -307,6 +308,6 @@ def test_train_and_data_take_a_name_for_the_same_data_set(
     assert tuple(shown["shape"]) == model.spec.shape == shape
     assert shown["name"] == model.spec.name == "shapes"
     assert [row["name"] for row in shown["classes"]] == list(model.spec.classes)
-    again = config.read_config(here / "runs/small/config.toml")["data"]["name"]
+    again = read_config(here / "runs/small/config.toml")["data"]["name"]
     assert again == ("shapes" if name == "shapes" else str(here / "shapes"))
     assert find_source(again).kind is find_source(name).kind

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from vae_cli.data.objects import SHARE, draw_object, find_threshold
-from vae_cli.data.picture import Fitting, decode_picture
+from vae_cli.data.picture import SHARE, Fitting, decode_picture, draw_object, find_threshold
 
 SIZE = (28, 28)
 

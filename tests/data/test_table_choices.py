@@ -13,8 +13,7 @@ from vae_cli.data.cells import split_names
 from vae_cli.data.dataset import Spec, TableRules, ignore_progress
 from vae_cli.data.table import Table, read_table_like
 from vae_cli.data.table_columns import choose_for_training
-from vae_cli.data.table_file import read_table
-from vae_cli.data.table_rows import TableContents
+from vae_cli.data.table_file import TableContents, read_table
 from vae_cli.errors import InterruptedRunError, UsageError
 
 
@@ -312,7 +311,7 @@ def test_a_line_without_an_end_and_too_many_classes_are_refused(
     monkeypatch.setattr("vae_cli.data.table_file.MAX_LINE", 1000)
     with pytest.raises(UsageError, match="a line of 1,000 characters"):
         read_table(written(tmp_path / "t.csv", "1," * 1000))
-    monkeypatch.setattr("vae_cli.data.table_rows.MAX_CLASSES", 5)
+    monkeypatch.setattr("vae_cli.data.table_file.MAX_CLASSES", 5)
     path = written(tmp_path / "t.csv", "k,x\n" + "".join(f"{n},1\n" for n in range(6)))
     with pytest.raises(UsageError, match=r"column k of .* has over 5 classes"):
         read(path, TableRules("k"))

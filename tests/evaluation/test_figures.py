@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from vae_cli.evaluation.budget import BUDGET, choose_samples
 from vae_cli.evaluation.figures import Absent, Figure, average, make_figure, share
+from vae_cli.evaluation.likelihood import BUDGET, choose_samples
 
 
 def test_the_error_of_an_average_is_that_of_the_mean() -> None:

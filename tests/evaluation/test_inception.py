@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.evaluation import inception
-from vae_cli.evaluation.inception import inception_extractor, require_colors, to_color_bytes
+from vae_cli.evaluation import features
+from vae_cli.evaluation.features import inception_extractor, require_colors, to_color_bytes
 
 CPU = torch.device("cpu")
 
@@ -65,7 +65,7 @@ def test_a_file_of_weights_gives_features_that_do_not_depend_on_the_batch(
     assert together.shape == (3, 2048)
     assert together.dtype == torch.float32
     assert together.std(0).max() > 0
-    monkeypatch.setattr(inception, "BATCH_IMAGES", 2)
+    monkeypatch.setattr(features, "BATCH_IMAGES", 2)
     torch.testing.assert_close(extractor.extract(images), together, rtol=1e-3, atol=1e-5)
     assert "not the published weights: random.pth, " in extractor.label
 
@@ -84,7 +84,7 @@ def test_the_published_weights_are_looked_for_where_torch_keeps_them(
 def test_a_download_that_fails_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    url = (tmp_path / "weights-inception.pth").as_uri()  # there is no such file
+    url = (tmp_path / "weights-features.pth").as_uri()  # there is no such file
     module = "torch_fidelity.feature_extractor_inceptionv3"
     monkeypatch.setattr(f"{module}.URL_INCEPTION_V3", url)
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
@@ -92,7 +92,7 @@ def test_a_download_that_fails_says_what_to_do(
         inception_extractor(None, CPU)
     message = str(failed.value)
     assert "\n" not in message
-    assert f"as {tmp_path}/hub/checkpoints/weights-inception.pth" in message
+    assert f"as {tmp_path}/hub/checkpoints/weights-features.pth" in message
     assert "or name the file with --inception-weights, or use --features classifier" in message
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from vae_cli.data.dataset import Split
-from vae_cli.evaluation.classifier import fitted_classifier
+from vae_cli.evaluation.features import fitted_classifier
 from vae_cli.evaluation.kept import digest_split, digest_weights, keep, recall
 from vae_cli.runs.checkpoint import Checkpoint, save_checkpoint
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-from vae_cli.evaluation.encoding import encode
 from vae_cli.evaluation.figures import Figure
 from vae_cli.evaluation.latents import (
     active_units,
@@ -15,6 +14,7 @@ from vae_cli.evaluation.latents import (
     kl_by_dim,
     latent_figures,
 )
+from vae_cli.evaluation.likelihood import encode
 from vae_cli.model import DiagonalNormal
 
 

@@ -8,11 +8,11 @@ import torch
 
 from vae_cli.data.dataset import Split
 from vae_cli.evaluation import likelihood
-from vae_cli.evaluation.distortion import distortion_of_samples
 from vae_cli.evaluation.figures import Absent, Figure
 from vae_cli.evaluation.likelihood import (
     bits_per_dim,
     describe_rise,
+    distortion_of_samples,
     estimate_likelihoods,
     likelihood_figures,
 )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vae_cli.evaluation.nearest import BLOCK, find_nearest
+from vae_cli.evaluation.features import BLOCK, find_nearest
 
 
 @pytest.mark.parametrize("count", [1, 5])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vae_cli.evaluation.quality import frechet_distance, precision_and_recall
+from vae_cli.evaluation.samples import frechet_distance, precision_and_recall
 
 
 def normal(count: int, mean: list[float], scale: list[float], seed: int) -> torch.Tensor:

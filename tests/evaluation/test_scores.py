@@ -9,11 +9,11 @@ from torch import Generator, Tensor
 
 from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
-from vae_cli.evaluation.complexity import code_lengths
-from vae_cli.evaluation.encoding import encode
+from vae_cli.evaluation.likelihood import encode
 from vae_cli.evaluation.scores import (
     Measures,
     choose_score,
+    code_lengths,
     compute_score,
     fit_line,
     join,

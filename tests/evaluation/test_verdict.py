@@ -2,10 +2,10 @@
 
 import pytest
 
-from vae_cli.config import Claim
 from vae_cli.errors import UsageError
 from vae_cli.evaluation.verdict import judge, pool_runs
 from vae_cli.runs.summary import Figure
+from vae_cli.settings import Claim
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,7 @@ from vae_cli import train
 from vae_cli.api.model import TrainedModel
 from vae_cli.errors import UsageError
 from vae_cli.explore import export
-from vae_cli.explore.export import export_page, pack
-from vae_cli.explore.layers import list_operations
+from vae_cli.explore.export import export_page, list_operations, pack
 from vae_cli.explore.scene import PRIOR_SAMPLES, Scene, build_scene
 
 

@@ -7,9 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from vae_cli.build import build_model
-from vae_cli.config import merge
-from vae_cli.explore.layers import (
+from vae_cli.explore.export import (
     Operation,
     count_multiply_adds,
     list_decoding,
@@ -17,6 +15,8 @@ from vae_cli.explore.layers import (
 )
 from vae_cli.model import PRESETS, ConvDecoder, MLPDecoder, plan
 from vae_cli.model.networks.conv import Block
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_model
 
 LATENT_DIM = 3
 

@@ -14,7 +14,7 @@ from vae_cli.api.model import TrainedModel
 from vae_cli.data.dataset import Split
 from vae_cli.explore.scene import MAX_ITEMS, PRIOR_SAMPLES, Scene, build_scene, evenly_spaced
 from vae_cli.latent.projections import pca
-from vae_cli.render.palette import class_colours
+from vae_cli.rendering.plots import class_colours
 from vae_cli.training import ACTIVE_THRESHOLD
 
 

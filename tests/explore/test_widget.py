@@ -9,8 +9,7 @@ import pytest
 from explore.browser import Page, grey_levels
 
 from vae_cli.api.model import TrainedModel
-from vae_cli.explore.document import PAGE, read_static
-from vae_cli.explore.scene import build_scene
+from vae_cli.explore.scene import PAGE, build_scene, read_static
 from vae_cli.explore.widget import Explorer
 
 NOTEBOOK = """<!doctype html><meta charset=utf-8><div id=cell></div><script type=module>

@@ -2,7 +2,7 @@
 
 import torch
 
-from vae_cli.latent.exchange import exchange
+from vae_cli.latent.interpolation import exchange
 
 
 def test_only_the_named_dimensions_are_exchanged_and_twice_is_nothing() -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Generator
 
-from vae_cli.latent import flow
-from vae_cli.latent.flow import FittedFlow, fit_flow
+from vae_cli.latent import samplers
+from vae_cli.latent.samplers import FittedFlow, fit_flow
 
 
 def bent(count: int, seed: int = 0) -> torch.Tensor:
@@ -17,7 +17,7 @@ def bent(count: int, seed: int = 0) -> torch.Tensor:
 def test_the_fit_is_better_than_a_normal_distribution_on_other_points(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(flow, "STEPS", 200)
+    monkeypatch.setattr(samplers, "STEPS", 200)
     points, others = bent(2000), bent(500, seed=1)
     fitted = fit_flow(points, seed=0)
     normal = torch.distributions.MultivariateNormal(points.mean(0), points.T.cov())

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Generator
 
-from vae_cli.latent.mixture import FittedMixture, fit_mixture
+from vae_cli.latent.samplers import FittedMixture, fit_mixture
 
 
 def two_clouds(count: int) -> torch.Tensor:

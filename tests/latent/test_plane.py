@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vae_cli.latent.plane import gaussian_quantiles, quantile_plane
+from vae_cli.latent.interpolation import gaussian_quantiles, quantile_plane
 
 
 @pytest.mark.parametrize("count", [2, 3, 20, 200])

@@ -6,13 +6,12 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from vae_cli.build import build_model
-from vae_cli.config import merge
-from vae_cli.latent import flow
-from vae_cli.latent.flow import fit_flow
-from vae_cli.latent.mixture import fit_mixture
+from vae_cli.latent import samplers
+from vae_cli.latent.samplers import fit_flow, fit_mixture
 from vae_cli.latent.sampling import sample, sample_latents
 from vae_cli.model import VAE, Prior
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_model
 
 
 def test_the_temperature_scales_the_latents(model: VAE) -> None:
@@ -44,7 +43,7 @@ def test_noise_gives_rows_the_deviation_of_the_likelihood() -> None:
 def test_without_temperature_a_fitted_sampler_gives_its_centres(
     fit: Callable[[Tensor, int], Prior], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(flow, "STEPS", 20)
+    monkeypatch.setattr(samplers, "STEPS", 20)
     points = 3 + torch.randn(400, 2, generator=Generator().manual_seed(0))
     sampler = fit(points, 0)
     with torch.no_grad():

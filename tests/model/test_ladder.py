@@ -6,8 +6,6 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from vae_cli.build import build_model
-from vae_cli.config import merge
 from vae_cli.model import (
     PRESETS,
     VAE,
@@ -25,6 +23,8 @@ from vae_cli.model import (
     StandardNormal,
     plan,
 )
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_model
 
 SHAPE, LATENT_DIM = (1, 16, 20), 3
 SIZES = plan(SHAPE, PRESETS["small"])

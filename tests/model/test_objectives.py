@@ -22,8 +22,7 @@ from vae_cli.model import (
     Objective,
     TotalCorrelation,
 )
-from vae_cli.model.objectives.mmd import squared_mmd
-from vae_cli.model.objectives.tc import aggregated_log_prob, stratified_weights
+from vae_cli.model.objectives.aggregated import aggregated_log_prob, squared_mmd, stratified_weights
 
 OBJECTIVES: dict[str, Objective] = {
     "elbo": NegativeELBO(),

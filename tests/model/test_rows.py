@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from vae_cli.build import build_state
-from vae_cli.config import merge
 from vae_cli.data.statistics import column_statistics
 from vae_cli.model import NegativeELBO
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_state
 from vae_cli.training import TrainState, loss_and_gradients
 
 CPU = torch.device("cpu")

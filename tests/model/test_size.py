@@ -2,8 +2,6 @@
 
 import torch
 
-from vae_cli.build import build_on_meta
-from vae_cli.config import merge
 from vae_cli.model import (
     PRESETS,
     VAE,
@@ -14,6 +12,8 @@ from vae_cli.model import (
     measure_size,
     plan,
 )
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_on_meta
 
 SHAPE = (1, 28, 28)
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from vae_cli.build import build_model
-from vae_cli.config import merge
 from vae_cli.model import LatentModel, TwoLevelVAE
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_model
 
 SHAPE = (1, 4, 5)
 

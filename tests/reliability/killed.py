@@ -17,13 +17,13 @@ from pathlib import Path
 
 import torch
 
-from vae_cli.config import merge
 from vae_cli.errors import VAEError
-from vae_cli.experiment.resolve import resolve
-from vae_cli.experiment.run import train_run
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run, create_run
 from vae_cli.runs.loading import load_for_resume
+from vae_cli.runs.resolve import resolve
+from vae_cli.runs.train import train_run
+from vae_cli.settings import merge
 
 TRAINING = {"epochs": 4, "batch_size": 32, "save_every": "1", "precision": "float32"}
 CONFIG = merge(

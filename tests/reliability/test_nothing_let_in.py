@@ -20,17 +20,16 @@ import torch
 from PIL import Image
 from support import ProcessorTime
 
-from vae_cli import config
-from vae_cli.api.loading import load_trained
-from vae_cli.build import build_state
-from vae_cli.cli.app import main
-from vae_cli.config import SaveInterval
+from vae_cli.api.model import load_trained
+from vae_cli.cli._app import main
 from vae_cli.data.picture import read_picture
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.loading import load_for_resume
 from vae_cli.runs.recorder import RunRecorder
+from vae_cli.settings import SaveInterval, merge, read_config, to_toml
+from vae_cli.settings.build import build_state
 
 Times = Callable[[int, int], int]
 CPU = torch.device("cpu")
@@ -214,12 +213,12 @@ def test_a_changed_picture_is_read_or_refused_with_one_line(tmp_path: Path, time
 @pytest.mark.slow
 def test_a_changed_config_is_read_or_refused_with_one_line(tmp_path: Path, times: Times) -> None:
     draw, path = random.Random(2), tmp_path / "config.toml"
-    good = config.to_toml(config.merge()).encode()
+    good = to_toml(merge()).encode()
     refused = 0
     for _ in range(times(200, 2_000)):
         path.write_bytes(mutate(good, draw))
         try:
-            config.merge(("file", config.read_config(path)))
+            merge(("file", read_config(path)))
         except UsageError as error:
             refused += 1
             assert "\n" not in str(error)

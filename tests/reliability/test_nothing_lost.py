@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from vae_cli.build import build_state
-from vae_cli.config import SaveInterval, merge
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.errors import VAEError
 from vae_cli.files import remove_leftovers
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import create_run
 from vae_cli.runs.recorder import RunRecorder
+from vae_cli.settings import SaveInterval, merge
+from vae_cli.settings.build import build_state
 from vae_cli.training import EpochReport, Metrics
 
 Times = Callable[[int, int], int]

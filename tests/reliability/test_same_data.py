@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vae_cli.build import build_dataset
-from vae_cli.config import DataConfig
 from vae_cli.data.dataset import ignore_progress
-from vae_cli.data.digest import digest_splits
+from vae_cli.data.statistics import digest_splits
+from vae_cli.settings import DataConfig
+from vae_cli.settings.build import build_dataset
 
 Times = Callable[[int, int], int]
 

@@ -110,7 +110,7 @@ INTERRUPTED_IMPORT = """
 import signal, sys
 class Interrupt:
     def find_spec(self, name, path, target=None):
-        if name == "vae_cli.cli":
+        if name == "vae_cli.cli._app":
             signal.raise_signal(signal.SIGINT)
 sys.meta_path.insert(0, Interrupt())
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs ignore it

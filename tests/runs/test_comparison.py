@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from vae_cli.config import merge, to_dict
 from vae_cli.errors import UsageError
 from vae_cli.runs.comparison import (
     Spread,
@@ -19,6 +18,7 @@ from vae_cli.runs.comparison import (
 )
 from vae_cli.runs.directory import Run
 from vae_cli.runs.summary import Figure, RunSummary
+from vae_cli.settings import merge, to_dict
 
 Make = Callable[..., RunSummary]
 

@@ -7,12 +7,18 @@ from typing import Any
 
 import pytest
 
-from vae_cli.config import merge
 from vae_cli.errors import UsageError
-from vae_cli.runs.comparison import Spread
-from vae_cli.runs.curves import collect_curves, collect_rates, find_rate, part_columns, terms_of
+from vae_cli.runs.comparison import (
+    Spread,
+    collect_curves,
+    collect_rates,
+    find_rate,
+    part_columns,
+    terms_of,
+)
 from vae_cli.runs.directory import create_run
 from vae_cli.runs.summary import RunSummary, summarize_run
+from vae_cli.settings import merge
 
 Make = Callable[..., RunSummary]
 

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from vae_cli.config import merge, read_config
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs import directory
-from vae_cli.runs.directory import Run, create_run, require_written_inside
-from vae_cli.runs.lock import locked
+from vae_cli.runs.directory import Run, create_run, locked, require_written_inside
+from vae_cli.settings import merge, read_config
 
 CONFIG = merge(("", {"model": {"network": "conv"}}))
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from support import Refused, Use
 
-from vae_cli.config import Config
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.facts import parse_facts, require_storable
+from vae_cli.settings import Config
 
 FORGED: dict[str, dict[str, Any]] = {
     "a row without numbers": {"rows": [{}]},

@@ -7,15 +7,13 @@ from pathlib import Path
 import pytest
 
 from vae_cli.errors import UsageError
-from vae_cli.runs.directory import Run
-from vae_cli.runs.lock import is_locked, locked
-from vae_cli.runs.lookup import find_stopped
+from vae_cli.runs.directory import Run, find_stopped, is_locked, locked
 
 HOLD = """
 import sys
 from pathlib import Path
 from vae_cli.runs.directory import Run
-from vae_cli.runs.lock import locked
+from vae_cli.runs.directory import locked
 with locked(Run(Path(sys.argv[1]))):
     print("held", flush=True)
     sys.stdin.read()

@@ -14,12 +14,18 @@ from pathlib import Path
 import pytest
 from support import CONTROL
 
-from vae_cli.cli.app import main
+from vae_cli.cli._app import main
 from vae_cli.runs.checkpoint import load_checkpoint
-from vae_cli.runs.curves import collect_curves
+from vae_cli.runs.comparison import collect_curves
 from vae_cli.runs.directory import Run
-from vae_cli.runs.reading import MAX_COLUMNS, MAX_EPOCHS, MAX_FIGURES, MAX_NUMBER, MAX_SETTINGS
-from vae_cli.runs.summary import summarize_run
+from vae_cli.runs.summary import (
+    MAX_COLUMNS,
+    MAX_EPOCHS,
+    MAX_FIGURES,
+    MAX_NUMBER,
+    MAX_SETTINGS,
+    summarize_run,
+)
 
 HUGE = "9" * 400
 NUMBERS = [

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
-from vae_cli.build import build_model
-from vae_cli.config import Config, entries, merge
-from vae_cli.config.entries import Entry
 from vae_cli.errors import UsageError
-from vae_cli.experiment.choices import choose_model
 from vae_cli.runs.start import MEANINGS
+from vae_cli.settings import Config, entries, merge
+from vae_cli.settings.build import build_model
+from vae_cli.settings.choices import choose_model
+from vae_cli.settings.entries import Entry
 
 Tables = dict[str, dict[str, Any]]
 BASES: dict[str, tuple[Tables, tuple[int, ...]]] = {

@@ -7,12 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from vae_cli.config import entries, merge
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from vae_cli.runs.directory import Run, create_run
+from vae_cli.runs.directory import Run, create_run, locked
 from vae_cli.runs.header import read_weights_digest
-from vae_cli.runs.lock import locked
 from vae_cli.runs.summary import Figure, summarize_run
+from vae_cli.settings import entries, merge
 
 METRICS = "epoch,test_kl,test_nll,test_loss,active_dims\n1,2.0,9.5,11.5,3\n2,3.0,8.0,11.0,4\n"
 

@@ -11,12 +11,12 @@ from support import Use
 from torch import Tensor
 
 from vae_cli import load
-from vae_cli.build import build_state
-from vae_cli.config import merge
 from vae_cli.model import NegativeELBO
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.upgrade import upgrade
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_state
 from vae_cli.training import TrainState, loss_and_gradients
 
 SHAPES = {"images": (1, 4, 4), "table": (5,)}

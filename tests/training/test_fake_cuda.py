@@ -12,10 +12,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from vae_cli.build import build_model, build_objective
-from vae_cli.config import merge
 from vae_cli.data.dataset import Split
 from vae_cli.model import Loss, Objective
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_model, build_objective
 from vae_cli.training import Adam, CapturedEpoch, TrainState, loss_and_gradients
 
 CUDA = torch.device("cuda")
@@ -61,7 +61,7 @@ def require_cuda(*lists: list[Tensor], **options: object) -> None:
 def test_every_tensor_of_the_captured_step_is_on_the_gpu(
     case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vae_cli.training.optimizer.adam", require_cuda)
+    monkeypatch.setattr("vae_cli.training.optimizers.adam", require_cuda)
     network, shape = CASES[case]
     on_cpu = make_state(network, shape)
     objective = build_objective(merge().objective)

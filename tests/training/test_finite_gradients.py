@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae_cli.build import build_state
-from vae_cli.config import merge
 from vae_cli.data.dataset import Split
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Context, Inference, Loss, NegativeELBO, Objective
 from vae_cli.model.objectives.objective import AFTER_WARMUP
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_state
 from vae_cli.training import TracedEpoch
 
 CPU = torch.device("cpu")

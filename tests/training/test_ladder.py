@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from vae_cli.build import build_on_meta, build_state
-from vae_cli.config import Config, merge
 from vae_cli.data.dataset import Split
-from vae_cli.experiment.budget import require_affordable, training_bytes
 from vae_cli.model import NegativeELBO, measure_size
+from vae_cli.runs.resolve import require_affordable, training_bytes
+from vae_cli.settings import Config, merge
+from vae_cli.settings.build import build_on_meta, build_state
 from vae_cli.training import TracedEpoch
 
 CPU, SHAPE = torch.device("cpu"), (1, 16, 16)

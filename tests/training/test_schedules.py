@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
-from vae_cli.build import build_schedule
-from vae_cli.config import merge
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_schedule
 from vae_cli.training import constant, cosine
 
 

@@ -9,9 +9,9 @@ from models import WrappedVAE
 from torch import Generator, Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from vae_cli.build import build_state
-from vae_cli.config import merge
 from vae_cli.model import Inference, NegativeELBO
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_state
 from vae_cli.training import EpochReport, TrainState, loss_and_gradients, trace
 from vae_cli.training.step import remove_views
 

@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae_cli.config import merge
 from vae_cli.data.dataset import Split
-from vae_cli.experiment import estimate
-from vae_cli.experiment.estimate import estimate_training
-from vae_cli.experiment.resolve import resolve
 from vae_cli.model import NegativeELBO
+from vae_cli.runs import estimate
+from vae_cli.runs.estimate import estimate_training
+from vae_cli.runs.resolve import resolve
+from vae_cli.settings import merge
 from vae_cli.training import Epoch, TrainState, prepare_epoch, timing
 from vae_cli.training.precision import bfloat16_is_faster
 

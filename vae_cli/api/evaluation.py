@@ -1,26 +1,35 @@
-"""Evaluating a trained model on the data of its run, or on others."""
+"""Evaluating a trained model on the data of its run, or on others.
+
+Where the latents of samples come from.
+"""
 
 import dataclasses
 import re
 import warnings
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from vae_cli import __version__
-from vae_cli.api.loading import load_trained
-from vae_cli.api.model import TrainedModel
+from vae_cli.api.model import TrainedModel, load_trained
 from vae_cli.api.run_data import RunData
 from vae_cli.data.binarization import binarize
 from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.errors import UsageError
-from vae_cli.evaluation.budget import choose_samples, measure_sample
-from vae_cli.evaluation.extractor import MAX_IMAGES, Comparison, FeatureName
+from vae_cli.evaluation.features import (
+    MAX_IMAGES,
+    Comparison,
+    FeatureName,
+    inception_extractor,
+    require_colors,
+)
 from vae_cli.evaluation.figures import Absent
-from vae_cli.evaluation.inception import inception_extractor, require_colors
 from vae_cli.evaluation.kept import keep_if_possible
+from vae_cli.evaluation.likelihood import choose_samples, measure_sample
 from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage, write_evaluation
+from vae_cli.evaluation.sampler import fitted_flow, fitted_mixture
 from vae_cli.evaluation.subject import Factors, Subject
 from vae_cli.runs.directory import Run
 from vae_cli.runs.header import read_weights_digest
@@ -189,3 +198,39 @@ def evaluation_file(subject: Subject) -> Path:
         return subject.folder / "evaluation.json"
     name = re.sub(r"[^\w.-]", "-", Path(subject.spec.name).name)[:60]
     return subject.folder / f"evaluation-{name}.json"
+
+
+Sampler = Literal["prior", "gmm", "flow"]
+
+
+def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
+    """The same model, whose samples come from the prior, a fitted mixture, or a fitted flow.
+
+    It is fitted to the training set when it is asked for first, and kept in the folder of
+    the run.
+
+    Raises:
+        UsageError: it is to be fitted, but the data of the run are missing or have changed, or a
+            flow is asked for and there is one latent dimension.
+
+    Example:
+        >>> from vae_cli import load
+        >>> with_sampler(load(), "gmm").sample(4, seed=0).shape
+        (4, 1, 28, 28)
+    """
+    if sampler == "prior":
+        return dataclasses.replace(model, source=None)
+
+    def open_training_set() -> Split:
+        with warnings.catch_warnings(action="ignore"):
+            dataset = model.data()
+            train = training_part(model, dataset)
+        if dataset.relation != "own":
+            what = "they have changed" if dataset.relation == "changed" else "these are others"
+            raise UsageError(
+                f"a sampler is fitted to the data that run {model.name} was trained on: {what}"
+            )
+        return prepare(model, train)
+
+    fit = fitted_mixture if sampler == "gmm" else fitted_flow
+    return dataclasses.replace(model, source=fit(model.model, open_training_set, model.folder))

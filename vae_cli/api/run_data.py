@@ -6,13 +6,13 @@ from typing import final
 
 from torch import Tensor
 
-from vae_cli.config import DataConfig
 from vae_cli.data.catalogue import BUILT_IN_NAMES
 from vae_cli.data.dataset import Dataset, Parts, Split, UndividedDataset
-from vae_cli.data.digest import digest_splits
+from vae_cli.data.statistics import digest_splits
 from vae_cli.evaluation.subject import Relation
-from vae_cli.experiment.resolve import take_parts
 from vae_cli.runs.loading import TrainedOn
+from vae_cli.runs.resolve import take_parts
+from vae_cli.settings import DataConfig
 
 
 @final

@@ -13,7 +13,7 @@ from vae_cli.api.evaluation import open_subject, prepare
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.catalogue import is_picture, open_dataset_for
 from vae_cli.data.dataset import Progress, Split, ignore_progress
-from vae_cli.evaluation.encoding import encode
+from vae_cli.evaluation.likelihood import encode
 from vae_cli.evaluation.report import Stage, ignore_stage
 from vae_cli.evaluation.scores import (
     SAMPLES,

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from vae_cli.api.loading import load_trained
-from vae_cli.api.model import TrainedModel
-from vae_cli.config import merge
+from vae_cli.api.model import TrainedModel, load_trained
 from vae_cli.device import resolve_device
-from vae_cli.experiment.resolve import resolve
-from vae_cli.experiment.run import train_run
 from vae_cli.runs.directory import create_run, require_free_name
+from vae_cli.runs.resolve import resolve
 from vae_cli.runs.start import start_layers
+from vae_cli.runs.train import train_run
+from vae_cli.settings import merge
 
 
 def train_model(settings: Mapping[str, Any], name: str | None) -> TrainedModel:

@@ -1,4 +1,6 @@
-"""The folder for downloads and decoded pictures, and large tensors stored in it.
+"""Locks on entries of the cache, for which a process waits. Their files are removed afterwards.
+
+The folder for downloads and decoded pictures, and large tensors stored in it.
 
 KEY.npy          a finished tensor
 KEY.json         the facts that belong to it, with the key, the shape and a SHA-256 of all three
@@ -16,8 +18,9 @@ import os
 import re
 import secrets
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,11 +30,63 @@ import platformdirs
 from torch import Tensor
 
 from vae_cli.data.batches import wrap_array
-from vae_cli.data.cache_locks import locked, try_lock, unlock
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.mapping import map_array
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import TEMPORARY_FILE_SUFFIX, read_file, write_bytes
+from vae_cli.locks import lock
+
+POLL_SECONDS = 0.1  # between two attempts to get a lock
+
+
+@contextmanager
+def locked(path: Path, wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a lock; while another process holds it, `wait` is called several times a second.
+
+    Where there are no locks, two processes may fill the same tensor, each in its own file.
+
+    Raises:
+        OSError: the lock cannot be opened.
+    """
+    while True:
+        try:
+            handle = try_lock(path)
+            break
+        except BlockingIOError:
+            wait()
+            time.sleep(POLL_SECONDS)
+    try:
+        yield
+    finally:
+        unlock(path, handle)
+
+
+def try_lock(path: Path) -> int | None:
+    """The descriptor of a lock; None where there are no locks.
+
+    A lock is released by removing its file. A process that has opened the file before that gets a
+    lock on a file without a name, which holds nobody off, and opens it again.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+        OSError: it cannot be opened.
+    """
+    while True:
+        handle = lock(path, os.O_CREAT)
+        if handle is None:
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)
+
+
+def unlock(path: Path, handle: int | None) -> None:
+    """Release a lock by removing its file."""
+    path.unlink(missing_ok=True)
+    if handle is not None:
+        os.close(handle)
+
 
 TEMPORARY_SUFFIX = ".tmp"
 PARTIAL_SUFFIX = ".partial.npy"

@@ -1,10 +1,13 @@
-"""What a data set is, whatever it comes from."""
+"""What a data set is, whatever it comes from.
+
+A data set that is read once, for several trainings.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, final
 
 import torch
 from torch import Tensor
@@ -290,3 +293,25 @@ class UndividedDataset(Dataset):
     def _divide_once(self) -> Parts:
         self.parts = self.parts or self.divide()
         return self.parts
+
+
+@final
+class LoadedDataset(UndividedDataset):
+    """Another data set that is read once, for several trainings on it."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset, self.spec, self.stamp_of_files = dataset, dataset.spec, dataset.stamp()
+
+    def divide(self) -> Parts:
+        """The parts of the other data set."""
+        parts = self.dataset.read_parts()
+        self.spec = self.dataset.spec
+        return parts
+
+    def stamp(self) -> str:
+        """The stamp of the files when they were opened, because they are not read again."""
+        return self.stamp_of_files
+
+    def names(self, split: Split) -> list[str]:
+        """The names of the other data set."""
+        return self.dataset.names(split)

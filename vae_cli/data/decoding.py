@@ -1,4 +1,6 @@
-"""Opening a picture file of unknown origin with Pillow, within limits.
+"""What a TIFF holds, for the error message about one that Pillow cannot open.
+
+Opening a picture file of unknown origin with Pillow, within limits.
 
 Only the documented formats are opened: Pillow knows others, and one of them (EPS) starts a program.
 Whatever Pillow raises about a file is that file's failure, and one line.
@@ -18,10 +20,39 @@ from pathlib import Path
 from typing import NamedTuple
 
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError, features
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    PREFIXES,
+    SAMPLEFORMAT,
+    SAMPLESPERPIXEL,
+    ImageFileDirectory_v2,
+)
 
-from vae_cli.data.tiff import describe_tiff
 from vae_cli.errors import UsageError
 from vae_cli.files import open_file, read_file
+
+HEADER_BYTES = 8
+NUMBERS = {1: "whole numbers", 2: "whole numbers with a sign", 3: "floats", 5: "complex numbers"}
+
+
+def describe_tiff(path: Path) -> str:
+    """For example `a TIFF of 3 channels of 32-bit floats`; empty if the file is no such TIFF."""
+    try:
+        with open_file(path) as file:
+            header = file.read(HEADER_BYTES)
+            if not header.startswith(tuple(PREFIXES)):
+                return ""
+            directory = ImageFileDirectory_v2(header)
+            file.seek(directory.next)
+            directory.load(file)
+        channels = directory.get(SAMPLESPERPIXEL, 1)
+        bits = directory[BITSPERSAMPLE][0]
+        numbers = NUMBERS[directory.get(SAMPLEFORMAT, (1,))[0]]
+    except Exception:
+        return ""
+    many = "1 channel" if channels == 1 else f"{channels} channels"
+    return f"a TIFF of {many} of {bits}-bit {numbers}"
+
 
 FORMATS = (  # Pillow's PPM is also PGM and PBM
     *("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"),

@@ -1,12 +1,19 @@
-"""Mean and standard deviation of the columns of a table, and the rows that are far from them."""
+"""Mean and standard deviation of the columns of a table, and the rows that are far from them.
 
+The brightness at the edge of images, which tells paper from ink.
+
+A digest of the contents of a data set, which tells whether a resumed run has the same data.
+"""
+
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.batches import chunk_length
+from vae_cli.data.dataset import Spec, Split
 from vae_cli.errors import UsageError
 
 CHUNK_ROWS = 65_536
@@ -135,3 +142,38 @@ def find_outlier(
     distance, place, column = furthest
     (name,) = names(split.take(torch.tensor([place])))
     return Outlier(name, columns[column], distance, count - 1)
+
+
+MAX_IMAGES = 1000  # whose edges are measured
+SPREAD = 32  # of 255, by which usual edges may differ
+SHARE = 0.9  # of the images, which must have a usual edge
+WHITE = 255
+
+
+def usual_border(train: Split) -> int | None:
+    """The brightness, 0 to 255, of the edge of nearly all images; None if there is none."""
+    images = train.network_input(train.rows[:MAX_IMAGES]).mean(1)
+    edges = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
+    borders = WHITE * torch.cat(edges, 1).median(1).values
+    usual = borders.median()
+    if ((borders - usual).abs() <= SPREAD).float().mean() < SHARE:
+        return None
+    return round(float(usual))
+
+
+def expected_border(spec: Spec) -> int | None:
+    """The brightness that the edge of a picture should have; None if any will do."""
+    if spec.usual_border is not None:
+        return spec.usual_border
+    return None if spec.cropped else spec.background
+
+
+def digest_splits(train: Split, test: Split) -> str:
+    """The SHA-256 of the items and labels of both parts, in their order, as hexadecimal."""
+    digest = hashlib.sha256()
+    for split in (train, test):
+        digest.update(f"{len(split)} {split.items.dtype} {tuple(split.items.shape[1:])}".encode())
+        for rows in split.rows.split(chunk_length(split.items.shape[1:])):
+            digest.update(split.gather(rows).contiguous().numpy().tobytes())
+        digest.update(split.labels.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,16 +1,202 @@
-"""How well the classes can be read from the latents: neighbours and a linear probe.
+"""The nearest neighbours among many points.
+
+A small classifier of the data, whose features compare samples with items.
+
+Its last hidden layer is to these data what an Inception network is to photographs. It is trained
+with a fixed seed, so that two runs on the same data are compared by the same features, as far as
+the processor allows.
+
+What turns images into the features by which samples are compared with items.
+
+How well the classes can be read from the latents: neighbours and a linear probe.
 
 Both are fitted to the means of the training set and tested on those of the test set. Each latent
 dimension is divided by its standard deviation first, for the probe only: distances between latents
 have the scale that the model gave them.
+
+The features of the Inception network, by which papers compare images.
+
+The network and its weights are those of torch-fidelity, which are those of the first paper (Heusel
+et al., 2017) in another format. It resizes images to 299x299 pixels itself. The weights are
+downloaded once to the folder where torch keeps such files.
 """
+
+import functools
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, cast, final
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
+from vae_cli.data.dataset import Split
+from vae_cli.errors import UsageError, VAEError
 from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, share
-from vae_cli.evaluation.nearest import find_nearest
+from vae_cli.evaluation.kept import digest_split, keep, recall
+from vae_cli.evaluation.subject import Subject
+from vae_cli.files import open_file
+
+CHUNK_ITEMS = 32  # times 60,000 points: 8 MB, which fit into a cache
+BLOCK = 128  # points whose smallest distance is found first
+
+
+def find_nearest(queries: Tensor, points: Tensor, count: int) -> Tensor:
+    """The places of the nearest points of each query, the nearest first: int64 `(M, count)`.
+
+    The minimum of a block of distances takes much less time than a partial sort. The `count`
+    smallest distances are in the `count` blocks with the smallest minima, so only these are sorted.
+
+    Args:
+        queries: `(M, D)`.
+        points: `(N, D)`.
+        count: at most N.
+    """
+    centre = points.mean(0)  # near 0, the sums of products lose no digits
+    padded = torch.nn.functional.pad(points - centre, (0, 1, 0, -len(points) % BLOCK))
+    padded[:, -1] = 0.5 * padded.square().sum(1)
+    padded[len(points) :, -1] = torch.inf
+    minus_queries = torch.nn.functional.pad(centre - queries, (0, 1), value=1.0)
+    return torch.cat(
+        [_smallest(some @ padded.T, count) for some in minus_queries.split(CHUNK_ITEMS)]
+    )
+
+
+def _smallest(values: Tensor, count: int) -> Tensor:
+    """The places of the smallest values of each row `(M, N)`, the smallest first."""
+    blocks = values.view(len(values), -1, BLOCK)
+    chosen = blocks.amin(2).topk(min(count, blocks.shape[1]), largest=False).indices
+    kept = blocks.gather(1, chosen[:, :, None].expand(-1, -1, BLOCK)).flatten(1)
+    places = kept.topk(count, largest=False).indices
+    return chosen.gather(1, places // BLOCK) * BLOCK + places % BLOCK
+
+
+HIDDEN, FEATURES = 128, 64
+STEPS = 600
+BATCH_SIZE = 128
+LEARNING_RATE = 4e-3
+SEED = 0
+MAX_EDGE = 32  # pixels; larger images are averaged to this size first
+
+
+@final
+class Classifier(nn.Module):
+    """Dense layers: an item, 128 hidden units, 64 features, and the classes.
+
+    Args:
+        shape: `(C, H, W)` or `(D,)`.
+        classes: the number of classes.
+    """
+
+    def __init__(self, shape: Sequence[int], classes: int) -> None:
+        super().__init__()
+        sizes, pool = list(shape), cast("nn.Module", nn.Identity())
+        if len(shape) > 1:
+            sizes[1:] = [min(MAX_EDGE, side) for side in shape[1:]]
+            if sizes != list(shape):  # where nothing changes, it would take a third of the time
+                pool = nn.AdaptiveAvgPool2d(tuple(sizes[1:]))
+        self.layers = nn.Sequential(
+            pool,
+            nn.Flatten(),
+            nn.Linear(math.prod(sizes), HIDDEN),
+            nn.ReLU(),
+            nn.Linear(HIDDEN, FEATURES),
+            nn.ReLU(),
+        )
+        self.project = nn.Linear(FEATURES, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """The last hidden layer for items `(B, ...)`: `(B, 64)`."""
+        features: Tensor = self.layers(x)
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The logits of the classes, `(B, classes)`."""
+        logits: Tensor = self.project(self.features(x))
+        return logits
+
+
+def fitted_classifier(train: Split, classes: int, device: torch.device, folder: Path) -> Classifier:
+    """The classifier of a run's data, trained and kept in its folder if it is not there yet."""
+    path, digest = folder / "classifier.safetensors", digest_split(train)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(SEED)
+        classifier = Classifier(train.items.shape[1:], classes)
+    found = recall(path, classifier, digest)
+    if found is None:
+        found = train_classifier(classifier.to(device), train)
+        keep(path, found, digest)
+    return found.to(device).eval()
+
+
+def train_classifier(classifier: Classifier, train: Split) -> Classifier:
+    """Train for a fixed number of steps on random batches of a set with labels."""
+    generator, device = Generator().manual_seed(SEED), next(classifier.parameters()).device
+    optimizer = torch.optim.Adam(classifier.parameters(), fused=True)
+    rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS)
+    with torch.enable_grad():
+        for _ in range(STEPS):
+            places = torch.randint(len(train), (BATCH_SIZE,), generator=generator)
+            x = train.network_input(train.rows[places]).to(device)
+            optimizer.zero_grad()
+            F.cross_entropy(classifier(x), train.labels[places].to(device)).backward()
+            optimizer.step()
+            rates.step()
+    return classifier
+
+
+FeatureName = Literal["classifier", "inception"]
+MAX_IMAGES = 10_000
+CLASSIFIER_LABEL = (
+    "not comparable with other programs: features of a small classifier of the same data"
+)
+
+
+@dataclass(frozen=True)
+class Extractor:
+    """Something that has features of items.
+
+    Attributes:
+        name: `classifier` or `inception`.
+        label: ends the definition of each figure: whose features they are.
+        extract: from items `(B, ...)` on the device of the model to features `(B, D)` there.
+    """
+
+    name: FeatureName
+    label: str
+    extract: Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How samples are compared with items.
+
+    Attributes:
+        extractor: of the features; None is a classifier that is trained on the data.
+        images: the number of items, and of samples, whose features are compared.
+    """
+
+    extractor: Extractor | None = None
+    images: int = MAX_IMAGES
+
+    @property
+    def features(self) -> FeatureName:
+        """The name of the features."""
+        return "classifier" if self.extractor is None else self.extractor.name
+
+
+BY_CLASSIFIER = Comparison()
+
+
+def classifier_extractor(subject: Subject) -> Extractor:
+    """The features of a classifier of the training set, which is kept in the folder of the run."""
+    classes = int(subject.train.labels.max()) + 1
+    classifier = fitted_classifier(subject.train, classes, subject.model.device, subject.folder)
+    return Extractor("classifier", CLASSIFIER_LABEL, classifier.features)
+
 
 NEIGHBOURS = 5
 PENALTY = 1e-4  # on the squared weights of the probe
@@ -91,3 +277,113 @@ def fit_softmax(weight: Tensor, bias: Tensor, inputs: Tensor, labels: Tensor) ->
 
     with torch.enable_grad():
         optimizer.step(loss)
+
+
+LAYER = "2048"  # the last pooling layer
+SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+BATCH_IMAGES = 32  # the first layers hold 30 MB for each image
+CHANNELS = (1, 3)
+ADVICE = "or use --features classifier"
+
+
+def inception_extractor(path: Path | None, device: torch.device) -> Extractor:
+    """The features `(B, 2048)` of Inception.
+
+    Args:
+        path: the file of the weights; None takes the published ones, and downloads them if need be.
+        device: to compute on.
+
+    Raises:
+        UsageError: torch-fidelity is not installed, or the file is not one of these weights.
+        VAEError: the weights cannot be downloaded.
+    """
+    try:
+        import torch_fidelity  # noqa: F401
+    except ImportError as error:
+        raise UsageError(
+            f"--features inception needs {error.name}: pip install 'vae-cli[inception]', {ADVICE}"
+        ) from error
+    found = published_weights() if path is None else path
+    network = load_network(found).to(device)
+
+    def extract(images: Tensor) -> Tensor:
+        some = [network(to_color_bytes(part))[0] for part in images.split(BATCH_IMAGES)]
+        return torch.cat(some)
+
+    return Extractor("inception", describe_weights(found), extract)
+
+
+def published_weights() -> Path:
+    """The file of the published weights, which is downloaded if it is not there yet.
+
+    Raises:
+        VAEError: it cannot be downloaded.
+    """
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    path = Path(torch.hub.get_dir()) / "checkpoints" / Path(URL_INCEPTION_V3).name
+    try:
+        if not path.is_file():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), SHA256, progress=False)
+    except (OSError, RuntimeError) as error:
+        raise VAEError(
+            f"the Inception weights cannot be downloaded ({error}): save {URL_INCEPTION_V3} as "
+            f"{path}, or name the file with --inception-weights, {ADVICE}"
+        ) from error
+    return path
+
+
+@functools.cache
+def load_network(path: Path) -> nn.Module:
+    """The network with the weights in a file, which several runs share.
+
+    The file is read without running any code in it first, which torch-fidelity would do.
+
+    Raises:
+        UsageError: the file cannot be read, or has other contents.
+    """
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    try:
+        with open_file(path) as file:
+            torch.load(file, map_location="cpu", weights_only=True)
+        return cast("nn.Module", FeatureExtractorInceptionV3("inception", [LAYER], str(path)))
+    except UsageError:
+        raise
+    except OSError as error:
+        raise UsageError(f"the Inception weights {path}: {error.strerror or error}") from error
+    except Exception as error:  # the bytes of another file can mean anything to the reader
+        raise UsageError(
+            f"{path} has no Inception weights of torch-fidelity: leave --inception-weights out to "
+            f"download them, {ADVICE}"
+        ) from error
+
+
+def describe_weights(path: Path) -> str:
+    """Whose features they are, for the definition of a figure."""
+    with open_file(path) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest == SHA256:
+        return "features of Inception, the published weights"
+    return f"features of Inception, but not the published weights: {path.name}, {digest[:8]}"
+
+
+def to_color_bytes(images: Tensor) -> Tensor:
+    """Images `(B, 1 or 3, H, W)` in [0, 1] as bytes of three equal or different channels."""
+    bytes_ = (255 * images).round().clamp(0, 255).to(torch.uint8)
+    return bytes_.expand(-1, 3, -1, -1)
+
+
+def require_colors(shape: tuple[int, ...]) -> None:
+    """Refuse what Inception has no features of.
+
+    Raises:
+        UsageError: the items of this shape are rows of a table, or have other channels.
+    """
+    if len(shape) == 1:
+        raise UsageError("--features inception is for images, not rows of a table: leave it out")
+    if shape[0] not in CHANNELS:
+        raise UsageError(
+            f"--features inception is for images of 1 or 3 channels, not {shape[0]}: leave it out"
+        )

@@ -1,4 +1,12 @@
-"""The likelihood of items: the ELBO, and importance-weighted bounds with many samples.
+"""The posteriors of all items of a set, which most figures are made from.
+
+The distortion of many decoded samples of one item, without more memory than they have already.
+
+With thousands of samples for each item, an evaluation is a chain of matrix products followed by
+this step. `Distribution.distortion` makes two or three new tensors of the size of the outputs,
+which costs as much time as half of the products.
+
+The likelihood of items: the ELBO, and importance-weighted bounds with many samples.
 
     log w_k = log p(x|z_k) + log p(z_k) − log q(z_k|x),    z_k ~ q(z|x)
     ELBO    = E log w                                      Kingma & Welling (2014), eq. 3
@@ -7,17 +15,63 @@
 
 The noise of an item depends on the seed and on the row of the item in its data, and each item is
 encoded by itself. So an item has the same score in any order, batch or subset of the items.
+
+The number of importance samples that fits into a time.
 """
 
+import time
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from vae_cli.data.dataset import Progress, Split, ignore_progress
-from vae_cli.evaluation.distortion import distortion_of_samples
 from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
-from vae_cli.model import VAE, LatentModel, Level
+from vae_cli.model import (
+    VAE,
+    BernoulliPixels,
+    DiagonalNormal,
+    Distribution,
+    HalfVarianceNormal,
+    LatentModel,
+    Level,
+)
+
+
+@torch.no_grad()
+def encode(
+    model: LatentModel, split: Split, progress: Progress = ignore_progress
+) -> DiagonalNormal:
+    """The posterior of each item in its order: float32 parameters `(N, D)` on the CPU."""
+    parts, done = [], 0
+    for items in split.chunks(split.rows, 1):
+        posterior = model.posterior(items.to(model.device))
+        parts.append((posterior.mean.cpu(), posterior.log_variance.cpu()))
+        done += len(items)
+        progress(done, len(split))
+    mean, log_variance = (torch.cat(values) for values in zip(*parts, strict=True))
+    return DiagonalNormal(mean, log_variance)
+
+
+def distortion_of_samples(likelihood: Distribution, x: Tensor) -> Tensor:
+    """−log p(x|z) without its constant, in nats, for K samples of the latents of one item: `(K,)`.
+
+    Args:
+        likelihood: p(x|z), with mean `(K, 1, ...)`; its tensors may be overwritten.
+        x: the item, `(1, ...)`.
+    """
+    match likelihood:
+        case HalfVarianceNormal(mean):
+            norms: Tensor = torch.linalg.vector_norm(mean.sub_(x).flatten(1), dim=1)
+            return norms.square_()
+        case BernoulliPixels(logits):
+            flat = logits.flatten(1)
+            return F.softplus(flat).sum(-1) - flat @ x.flatten()
+        case _:
+            distortion: Tensor = likelihood.distortion(x)[:, 0]
+            return distortion
+
 
 BLOCK_VALUES = 400_000  # outputs decoded at a time: 1.6 MB of float32, which fit into a cache
 SEED_STRIDE = 0x9E3779B97F4A7C15  # keeps the items of one seed apart from those of the next seed
@@ -211,3 +265,29 @@ def bits_per_dim(items: ItemLikelihoods, model: LatentModel) -> Figure | Absent:
         )
     bits = -items.bound / (items.values * torch.tensor(2.0).double().log())
     return average(bits, "bits per dimension, from the importance-weighted bound")
+
+
+BUDGET = 600.0  # seconds for the likelihoods of one run
+CHOICES = (5000, 2000, 1000, 500, 200, 100)  # few, so that most computers choose the same one
+PILOT_SAMPLES = 1000
+PILOT_ITEMS = 5
+
+
+def measure_sample(model: LatentModel, split: Split) -> float:
+    """The seconds that one sample of one item takes, the fastest of a few items."""
+    items = split.network_input(split.rows[:1]).to(model.device)
+    times = []
+    for row in range(PILOT_ITEMS):
+        start = time.perf_counter()
+        generator = item_generator(0, row, model.device)
+        weigh(
+            model, items, PILOT_SAMPLES, generator
+        ).distortion.sum().item()  # waits for the device
+        times.append(time.perf_counter() - start)
+    return min(times) / PILOT_SAMPLES
+
+
+def choose_samples(seconds_per_sample: float, items: int) -> int:
+    """The largest number of samples for which all items fit into the budget, or the smallest."""
+    fitting = [k for k in CHOICES if k * items * seconds_per_sample <= BUDGET]
+    return max(fitting, default=min(CHOICES))

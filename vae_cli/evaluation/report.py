@@ -9,13 +9,11 @@ from typing import Any
 
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.device import describe_device
-from vae_cli.evaluation.encoding import encode
-from vae_cli.evaluation.extractor import BY_CLASSIFIER, Comparison, FeatureName
 from vae_cli.evaluation.factors import factor_figures
-from vae_cli.evaluation.features import feature_figures
+from vae_cli.evaluation.features import BY_CLASSIFIER, Comparison, FeatureName, feature_figures
 from vae_cli.evaluation.figures import Absent, Figure, Figures
 from vae_cli.evaluation.latents import kl_by_dim, latent_figures
-from vae_cli.evaluation.likelihood import estimate_likelihoods, likelihood_figures
+from vae_cli.evaluation.likelihood import encode, estimate_likelihoods, likelihood_figures
 from vae_cli.evaluation.reconstruction import reconstruction_figures
 from vae_cli.evaluation.samples import sample_figures
 from vae_cli.evaluation.subject import Subject

@@ -8,10 +8,9 @@ from torch import Tensor
 
 from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
-from vae_cli.evaluation.encoding import encode
 from vae_cli.evaluation.kept import check_folder, digest_weights, keep, recall
-from vae_cli.latent.flow import FittedFlow, fit_flow
-from vae_cli.latent.mixture import COMPONENTS, FittedMixture, fit_mixture
+from vae_cli.evaluation.likelihood import encode
+from vae_cli.latent.samplers import COMPONENTS, FittedFlow, FittedMixture, fit_flow, fit_mixture
 from vae_cli.model import DiagonalNormal, LatentModel
 
 SEED = 0

@@ -1,4 +1,6 @@
-"""How strange each item is to a model: scores that are higher for stranger items, in nats.
+"""How many nats an image takes as a PNG, which measures how complex it is (Serra et al., 2020).
+
+How strange each item is to a model: scores that are higher for stranger items, in nats.
 
     likelihood  −log p(x), from the importance-weighted bound
     adjusted    −log p(x) − f(L(x)),  f the least-squares line through the held-out items
@@ -13,19 +15,48 @@ likelihood of pixels with 256 values. `adjusted` learns from held-out items how 
 with L(x), so it works with every likelihood of images.
 """
 
+import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.errors import UsageError
-from vae_cli.evaluation.complexity import code_lengths
-from vae_cli.evaluation.encoding import encode
-from vae_cli.evaluation.likelihood import estimate_likelihoods
+from vae_cli.evaluation.likelihood import encode, estimate_likelihoods
 from vae_cli.model import LatentModel
+from vae_cli.rendering.grid import to_picture, to_pixels
+
+BITS = 8  # of a byte
+
+
+def code_lengths(split: Split) -> Tensor | None:
+    """The length of each image as a PNG, in nats: float64 `(N,)`; None for rows of a table."""
+    if split.items.ndim == 2:  # noqa: PLR2004
+        return None
+    lengths = [
+        png_bytes(to_picture(pixels)) - overhead(to_picture(pixels).mode)
+        for items in split.chunks(split.rows, 1)
+        for pixels in to_pixels(items)
+    ]
+    return torch.tensor(lengths, dtype=torch.float64) * BITS * math.log(2)
+
+
+def png_bytes(picture: Image.Image) -> int:
+    """The size of a picture as a PNG."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.tell()
+
+
+def overhead(mode: str) -> int:
+    """What a PNG has beside its pixels: a signature, a header and an end."""
+    return png_bytes(Image.new(mode, (1, 1))) - 1
+
 
 ScoreName = Literal["adjusted", "likelihood", "complexity", "distortion", "kl", "neighbours"]
 SCORE_NAMES: tuple[ScoreName, ...] = get_args(ScoreName)

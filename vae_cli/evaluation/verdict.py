@@ -4,9 +4,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from vae_cli.config.published import Claim
 from vae_cli.errors import UsageError
 from vae_cli.runs.summary import Figure
+from vae_cli.settings.published import Claim
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,7 @@ from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather
 from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
-from vae_cli.explore.document import PAGE, read_static
-from vae_cli.explore.scene import build_scene
+from vae_cli.explore.scene import PAGE, build_scene, read_static
 
 try:
     import anywidget

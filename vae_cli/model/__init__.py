@@ -1,8 +1,8 @@
 """Networks, distributions and objectives, and the VAE that joins them."""
 
-from vae_cli.model.columns import ColumnScaling
+from vae_cli.model.codec import ColumnScaling
 from vae_cli.model.inference import ConditionalPrior, Inference, Level
-from vae_cli.model.ladder import LadderVAE
+from vae_cli.model.ladder import LadderVAE, Rung
 from vae_cli.model.likelihoods import (
     Bernoulli,
     BernoulliPixels,
@@ -24,10 +24,8 @@ from vae_cli.model.networks import (
     JointEncoder,
     MLPDecoder,
     MLPEncoder,
-    Rung,
     plan,
 )
-from vae_cli.model.normal import DiagonalNormal
 from vae_cli.model.objectives import (
     Capacity,
     Context,
@@ -39,10 +37,10 @@ from vae_cli.model.objectives import (
     Objective,
     TotalCorrelation,
 )
+from vae_cli.model.posterior import DiagonalNormal
 from vae_cli.model.priors import MixtureOfNormals, Prior, RealNVP, StandardNormal, VampPrior
 from vae_cli.model.size import Size, measure_size
-from vae_cli.model.two_level import TwoLevelVAE
-from vae_cli.model.vae import VAE, LatentModel
+from vae_cli.model.vae import VAE, LatentModel, TwoLevelVAE
 
 __all__ = [
     "PRESETS",

@@ -6,7 +6,7 @@ from typing import Protocol
 from torch import Tensor
 
 from vae_cli.model.likelihoods.likelihood import Distribution
-from vae_cli.model.normal import DiagonalNormal
+from vae_cli.model.posterior import DiagonalNormal
 
 
 class LatentPrior(Protocol):

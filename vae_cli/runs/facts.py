@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from annotated_types import Ge, Le, Len
 from pydantic import TypeAdapter, ValidationError
 
-from vae_cli.config import Config, simplify
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.budget import MAX_COLUMNS
 from vae_cli.data.dataset import Spec
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.errors import UsageError, VAEError
+from vae_cli.settings import Config, simplify
 
 MAX_SIDE = MAX_COLUMNS  # of a row, or pixels of an edge
 MAX_NAMES = 32 * 2**20  # bytes in a header, for which safetensors allows 100 MB

@@ -11,9 +11,8 @@ from typing import BinaryIO, final
 from vae_cli.data.catalogue import BUILT_IN_NAMES, PICTURE_SUFFIXES
 from vae_cli.files import Output, exists, is_folder, is_same_file, open_atomically
 from vae_cli.runs import ledger
-from vae_cli.runs.directory import FILES, ROOT, Run
+from vae_cli.runs.directory import FILES, ROOT, Run, all_folders
 from vae_cli.runs.header import NOT_A_HEADER, read_metadata
-from vae_cli.runs.lookup import all_folders
 from vae_cli.runs.origin import is_trusted
 from vae_cli.runs.removal import is_marked
 

@@ -1,4 +1,6 @@
-"""Saving a run while it is trained.
+"""The rows of `metrics.csv`.
+
+Saving a run while it is trained.
 
 `last.safetensors` is the state between two steps. `best.safetensors` is the state after the epoch
 with the lowest test loss. Each is complete: weights, moments, random numbers, position, and the
@@ -9,25 +11,50 @@ import dataclasses
 import math
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
 from torch import Tensor
 
-from vae_cli.config import Config, SaveInterval
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
-from vae_cli.files import open_file, write_bytes
+from vae_cli.files import open_file, write_bytes, write_csv
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from vae_cli.runs.directory import Run, free_name, make_directory
+from vae_cli.runs.directory import Run, free_name, locked, make_directory
 from vae_cli.runs.facts import Facts, Position, Row, facts_to_json, parse_facts
 from vae_cli.runs.loading import SavedState
-from vae_cli.runs.lock import locked
 from vae_cli.runs.origin import sign
-from vae_cli.runs.rows import make_row, write_rows
+from vae_cli.settings import Config, SaveInterval
 from vae_cli.training import EpochReport, TrainState
+
+
+def make_row(report: EpochReport, held_out_name: str) -> Row:
+    """One row of `metrics.csv`: the terms of the losses in nats, averaged over items."""
+    row: Row = {"epoch": report.epoch}
+    for part, metrics in (("train", report.train), (held_out_name, report.test)):
+        for name in report.test.terms:
+            row[f"{part}_{name}"] = round(metrics.terms[name], 4)
+        row[f"{part}_loss"] = round(metrics.loss, 4)
+    return row | {
+        f"{held_out_name}_elbo": round(report.test.elbo, 4),
+        "active_dims": report.test.active,
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def write_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Write the metrics of each epoch; a column that some rows lack is empty there.
+
+    Raises:
+        VAEError: the file cannot be written.
+    """
+    if rows:
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        write_csv(path, columns, ([row.get(name, "") for name in columns] for row in rows))
+
 
 FIRST_SAVE_SECONDS = 5.0  # the first save is early, so that a long interval loses little
 

@@ -11,13 +11,21 @@ from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from vae_cli.config import entries
 from vae_cli.errors import UsageError, VAEError, list_some
-from vae_cli.runs.directory import FILES, ROOT, Run
+from vae_cli.runs.directory import (
+    FILES,
+    MAX_SUGGESTIONS,
+    ROOT,
+    Run,
+    all_folders,
+    has_wildcards,
+    is_locked,
+    locked,
+    suggest_runs,
+)
 from vae_cli.runs.header import read_metadata
-from vae_cli.runs.lock import is_locked, locked
-from vae_cli.runs.lookup import MAX_SUGGESTIONS, all_folders, has_wildcards, suggest_runs
 from vae_cli.runs.summary import read_settings
+from vae_cli.settings import entries
 
 
 def select_removable(patterns: Sequence[str], root: Path = ROOT) -> list[Run]:

@@ -9,14 +9,13 @@ from typing import Any
 
 from torch import Tensor
 
-from vae_cli.build import build_on_meta
-from vae_cli.config import Change, Config, differences, merge, to_dict
 from vae_cli.data.catalogue import FOLDER_KEYS, TABLE_KEYS, SourceKind, find_source
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import UsageError, list_some
-from vae_cli.runs.directory import ROOT
+from vae_cli.runs.directory import ROOT, find_run
 from vae_cli.runs.loading import load_model, require_own
-from vae_cli.runs.lookup import find_run
+from vae_cli.settings import Change, Config, differences, merge, to_dict
+from vae_cli.settings.build import build_on_meta
 
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
 MEANINGS = {

@@ -1,11 +1,9 @@
 """Training: the state, one step, one epoch, the loop, and the metrics of an epoch."""
 
-from vae_cli.training.average import WeightAverage
-from vae_cli.training.captured import CapturedEpoch, prepare_epoch
-from vae_cli.training.epoch import Epoch
+from vae_cli.training.epochs import CapturedEpoch, Epoch, TracedEpoch, prepare_epoch
 from vae_cli.training.loop import evaluate, fit
 from vae_cli.training.metrics import ACTIVE_THRESHOLD, EpochReport, Metrics
-from vae_cli.training.optimizer import (
+from vae_cli.training.optimizers import (
     Adam,
     AdaMax,
     Optimizer,
@@ -21,9 +19,8 @@ from vae_cli.training.schedules import (
     no_warmup,
     warmup_share,
 )
-from vae_cli.training.state import TrainState
+from vae_cli.training.state import TrainState, WeightAverage
 from vae_cli.training.step import loss_and_gradients, trace, train_step
-from vae_cli.training.traced import TracedEpoch
 
 __all__ = [
     "ACTIVE_THRESHOLD",

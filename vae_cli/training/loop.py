@@ -16,7 +16,7 @@ from vae_cli.data.batches import chunk_length, permutation, steps_per_epoch
 from vae_cli.data.dataset import Progress, Split, ignore_progress
 from vae_cli.errors import is_memory_full
 from vae_cli.model import Context, LatentModel, Objective
-from vae_cli.training.captured import prepare_epoch
+from vae_cli.training.epochs import prepare_epoch
 from vae_cli.training.metrics import EpochReport, Metrics, Totals
 from vae_cli.training.schedules import Schedule, no_warmup
 from vae_cli.training.state import TrainState
@@ -142,8 +142,8 @@ def fit(
 
     Example:
         >>> import torch
-        >>> from vae_cli.config import merge
-        >>> from vae_cli.build import build_state
+        >>> from vae_cli.settings import merge
+        >>> from vae_cli.settings.build import build_state
         >>> from vae_cli.data.dataset import Split
         >>> from vae_cli.model import NegativeELBO
         >>> from vae_cli.training import constant

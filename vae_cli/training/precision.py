@@ -1,4 +1,9 @@
-"""The number format of the matrix products of a run.
+"""How long a training step takes, measured with as few steps as the answer needs.
+
+Three steps of a large network take seconds, and are enough. A step of a small one takes less time
+than the noise of the clock, so that many are measured together.
+
+The number format of the matrix products of a run.
 
 bfloat16 has the range of float32 and 8 bits of precision; weights, moments, losses and noise stay
 in float32. It is faster only if the hardware multiplies it, and even then not for every network, so
@@ -6,18 +11,56 @@ it is measured with the network and batch size that will be trained.
 """
 
 import statistics
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 
+from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Split
 from vae_cli.errors import UsageError
 from vae_cli.model import Objective
-from vae_cli.training.epoch import Epoch
+from vae_cli.training.epochs import Epoch, TracedEpoch
 from vae_cli.training.state import TrainState
-from vae_cli.training.timing import time_steps
-from vae_cli.training.traced import TracedEpoch
+
+SLOW_SECONDS = 0.05  # of one step, from which on single steps are measured
+STEPS, TURNS = 10, 5  # of a quick network: steps that are measured together, and turns
+SLOW_TURNS = 2
+LEARNING_RATE = 1e-4
+
+
+def time_steps(prepare: Callable[[int], Sequence[Epoch]]) -> list[list[float]]:
+    """The seconds of one step of each of some epochs, in turns, after a first step that compiles.
+
+    Args:
+        prepare: makes the epochs of at most so many steps.
+
+    Returns:
+        One list for each turn, with one time for each epoch.
+    """
+    single = prepare(1)
+    turns = [time_turn(single) for _ in range(2)][1:]
+    if max(turns[0]) >= SLOW_SECONDS:
+        return turns + [time_turn(single) for _ in range(SLOW_TURNS - 1)]
+    several = prepare(STEPS)
+    return [time_turn(several) for _ in range(1 + TURNS)][1:]
+
+
+def time_turn(epochs: Sequence[Epoch]) -> list[float]:
+    """The seconds of one step of each epoch, from one pass over each."""
+    return [time_epoch(epoch) for epoch in epochs]
+
+
+def time_epoch(epoch: Epoch) -> float:
+    """The seconds of one step, from one pass over the epoch."""
+    items, steps = len(epoch.split), steps_per_epoch(len(epoch.split), epoch.batch_size)
+    order = torch.arange(items, device=epoch.split.items.device)
+    rates = torch.full((steps,), LEARNING_RATE)
+    start = time.perf_counter()
+    epoch.run(order, rates, torch.ones_like(rates))
+    return (time.perf_counter() - start) / steps
+
 
 MAX_TIME_RATIO = 0.85  # of float32's time; anything above may be noise of the measurement
 MIN_MEASURED_STEPS = 1000  # in a shorter training, measuring takes more time than it saves

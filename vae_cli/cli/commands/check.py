@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vae_cli import __version__
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.dry_run import to_mebibytes
-from vae_cli.cli.options import Device, Json, Quiet
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._dry_run import to_mebibytes
+from vae_cli.cli._options import Device, Json, Quiet
 from vae_cli.errors import VAEError
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def command(
 
 def measure_times(device: "torch.device") -> dict[str, float]:
     """The milliseconds of a training step of the default network, by precision."""
-    from vae_cli.config import merge
-    from vae_cli.experiment.estimate import measure_step
-    from vae_cli.experiment.resolve import resolve
+    from vae_cli.runs.estimate import measure_step
+    from vae_cli.runs.resolve import resolve
+    from vae_cli.settings import merge
     from vae_cli.training.precision import Precision, has_native_bfloat16
 
     settings = {"data": {"limit": 2000}, "training": {"precision": "float32", "epochs": 1}}

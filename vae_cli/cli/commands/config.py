@@ -5,13 +5,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.options import Json, Quiet, refuse_unused
-from vae_cli.config import Config, find_config, merge, read_config, to_dict, to_toml
-from vae_cli.config.named import named_configs
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._options import Json, Quiet, refuse_unused
 from vae_cli.files import exists, is_folder
-from vae_cli.runs.directory import ROOT, Run
-from vae_cli.runs.lookup import find_run
+from vae_cli.runs.directory import ROOT, Run, find_run
+from vae_cli.settings import Config, find_config, merge, read_config, to_dict, to_toml
+from vae_cli.settings.named import named_configs
 
 Action = Literal["show", "schema"]
 
@@ -39,7 +38,7 @@ def command(
     """
     terminal = Terminal(quiet=quiet)
     if action == "schema":
-        from vae_cli.config.json_schema import to_json_schema
+        from vae_cli.settings.json_schema import to_json_schema
 
         refuse_unused(f"NAME {source}", source is not None, "use vae config show")
         refuse_unused("--json", json, "use vae config show --json")

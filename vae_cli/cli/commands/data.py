@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vae_cli import config
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.frames import make_frame
-from vae_cli.cli.options import (
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._frames import make_frame
+from vae_cli.cli._options import (
     Columns,
     Force,
     Gap,
@@ -19,13 +18,14 @@ from vae_cli.cli.options import (
     refuse_unused,
     with_settings,
 )
-from vae_cli.cli.outputs import Request, require_items_name
+from vae_cli.cli._output import Request, require_items_name
 from vae_cli.data.catalogue import find_source
 from vae_cli.errors import UsageError
+from vae_cli.settings import DataConfig, merge
 
 if TYPE_CHECKING:
     from vae_cli.data.dataset import Dataset, Split
-    from vae_cli.items.kind import ItemKind
+    from vae_cli.rendering.kind import ItemKind
 
 
 @with_settings("data")
@@ -56,7 +56,7 @@ def command(
     require_items_name(output)
     refuse_unused("--data", bool(name) and "name" in typed.get("data", {}), f"leave out {name}")
     named = {"data": {"name": name}} if name else {}
-    settings = config.merge(("command line", typed), ("DATA", named)).data
+    settings = merge(("command line", typed), ("DATA", named)).data
     find_source(settings.name, "--data")  # a typo is answered before torch is imported
     inputs = [settings.name]
     shown = Request(output, terminal, inputs=inputs, force=force, json=json)
@@ -64,7 +64,7 @@ def command(
     shown.check()
     example.check({str(output or "data.png"): "the picture of --output"})
     dataset, splits = read_dataset(settings, terminal)
-    from vae_cli.items.choice import kind_of
+    from vae_cli.rendering.choice import kind_of
 
     kind, train, test = kind_of(dataset.spec), splits["train"], splits["test"]
     example.refuse_standard_output(f"example{kind.suffix}")
@@ -112,16 +112,14 @@ def print_facts(
             terminal.result(line)
 
 
-def read_dataset(
-    settings: config.DataConfig, terminal: Terminal
-) -> "tuple[Dataset, dict[str, Split]]":
+def read_dataset(settings: DataConfig, terminal: Terminal) -> "tuple[Dataset, dict[str, Split]]":
     """Open the data, and read their parts.
 
     Raises:
         UsageError: the data cannot be used.
         VAEError: a download fails, or the cache cannot be written.
     """
-    from vae_cli.build import build_dataset
+    from vae_cli.settings.build import build_dataset
 
     with terminal.bar("reading") as progress:
         dataset = build_dataset(settings, progress, flag="--data")

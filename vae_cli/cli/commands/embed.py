@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import Device, Force, Json, Quiet, RunOption, refuse_unused
-from vae_cli.cli.outputs import STANDARD_OUTPUT, Request, require_suffix
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._opening import open_run
+from vae_cli.cli._options import Device, Force, Json, Quiet, RunOption, refuse_unused
+from vae_cli.cli._output import STANDARD_OUTPUT, Request, require_suffix
 from vae_cli.data.catalogue import find_source
 from vae_cli.files import write_bytes
-from vae_cli.items import PLOT_SUFFIXES
+from vae_cli.rendering import PLOT_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.embeddings import Embedding
@@ -127,7 +127,7 @@ def render(
         UsageError: there are too few items for the method.
     """
     from vae_cli.latent.projections import drawable, project, take_plane
-    from vae_cli.render.map import render_map
+    from vae_cli.rendering.map import render_map
 
     with terminal.spinner("projecting"):  # t-SNE and UMAP take a minute and report no progress
         is_plane = method is None and embedding.mean.shape[1] == 2  # noqa: PLR2004

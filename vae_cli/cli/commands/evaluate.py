@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vae_cli import __version__
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.figures import print_evaluations
-from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import Data, Device, Json, Quiet, refuse_unused
-from vae_cli.runs.lookup import has_wildcards, select_runs
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._figures import print_evaluations
+from vae_cli.cli._opening import open_run
+from vae_cli.cli._options import Data, Device, Json, Quiet, refuse_unused
+from vae_cli.runs.directory import has_wildcards, select_runs
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
-    from vae_cli.evaluation.extractor import Comparison
+    from vae_cli.evaluation.features import Comparison
     from vae_cli.evaluation.subject import Subject
 
 MINUTE = 60  # seconds

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_cli.cli.browser import has_browser, open_in_browser
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.inputs import read_items
-from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import (
+from vae_cli.cli._browser import has_browser, open_in_browser
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._inputs import read_items
+from vae_cli.cli._opening import open_run
+from vae_cli.cli._options import (
     Data,
     Device,
     Fit,
@@ -21,7 +21,7 @@ from vae_cli.cli.options import (
     refuse_fitting,
     refuse_unused,
 )
-from vae_cli.cli.outputs import Request, require_suffix
+from vae_cli.cli._output import Request, require_suffix
 from vae_cli.errors import UsageError
 from vae_cli.files import Output, write_bytes
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.frames import make_frame
-from vae_cli.cli.inputs import read_items, take_items_of_classes
-from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import (
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._frames import make_frame
+from vae_cli.cli._inputs import read_items, take_items_of_classes
+from vae_cli.cli._opening import open_run
+from vae_cli.cli._options import (
     AnimatedOutputPath,
     Bare,
     Data,
@@ -24,7 +24,7 @@ from vae_cli.cli.options import (
     refuse_fitting,
     refuse_unused,
 )
-from vae_cli.cli.outputs import Request, require_items_name
+from vae_cli.cli._output import Request, require_items_name
 from vae_cli.errors import UsageError
 
 

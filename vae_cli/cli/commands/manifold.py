@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.dims import parse_dims
-from vae_cli.cli.frames import make_frame, two_decimals
-from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import Bare, Device, Force, Gap, Json, OutputPath, Quiet, RunOption, Scale
-from vae_cli.cli.outputs import Request, require_items_name
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._dims import parse_dims
+from vae_cli.cli._frames import make_frame, two_decimals
+from vae_cli.cli._opening import open_run
+from vae_cli.cli._options import Bare, Device, Force, Gap, Json, OutputPath, Quiet, RunOption, Scale
+from vae_cli.cli._output import Request, require_items_name
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def command(
     model = open_run(run, device, terminal, outputs=[wanted])
     path = wanted.open_items(model.kind, "manifold")
     dims = choose_plane(dim, model.kl_by_dim)
-    from vae_cli.latent.plane import quantile_plane
+    from vae_cli.latent.interpolation import quantile_plane
 
     latents = quantile_plane(count, dims, model.model.latent_dim)
     ticks = list(map(two_decimals, latents[0, :, dims[0]].tolist()))

@@ -6,28 +6,32 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.options import Force, Json, Quiet, refuse_unused
-from vae_cli.cli.outputs import Request, require_suffix
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._options import Force, Json, Quiet, refuse_unused
+from vae_cli.cli._output import Request, require_suffix
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
-from vae_cli.items import PLOT_SUFFIXES
-from vae_cli.runs.comparison import MIXED_DATA, Spread, group_runs, mix_data, shown_value
-from vae_cli.runs.curves import (
+from vae_cli.rendering import PLOT_SUFFIXES
+from vae_cli.runs.comparison import (
+    MIXED_DATA,
     Curve,
     RatePoint,
+    Spread,
     collect_curves,
     collect_rates,
     compared_settings,
     find_rate,
+    group_runs,
+    mix_data,
     part_columns,
+    shown_value,
     terms_of,
 )
-from vae_cli.runs.lookup import find_run, select_runs
+from vae_cli.runs.directory import find_run, select_runs
 from vae_cli.runs.summary import RunSummary, summarize_run
 
 if TYPE_CHECKING:
-    from vae_cli.render.curves import Line
+    from vae_cli.rendering.curves import Line
 
 MAX_LINES = 20  # of a figure; its legend has no place for more
 MAX_PANELS = 20  # of a figure, one for each term; an objective has up to 6
@@ -98,7 +102,7 @@ def draw_curves(
     Raises:
         UsageError: there is no such epoch, or there are too many lines or terms.
     """
-    from vae_cli.render.curves import render_curves
+    from vae_cli.rendering.curves import render_curves
 
     curves = collect_curves(runs)
     require_few(curves)
@@ -121,7 +125,7 @@ def draw_curves(
 
 def lines_of(curve: Curve, first: int) -> "dict[tuple[str, str], Line]":
     """The lines of a curve by part and term, from an epoch on."""
-    from vae_cli.render.curves import Line
+    from vae_cli.rendering.curves import Line
 
     lines = {}
     for place, column in part_columns(curve).items():
@@ -138,7 +142,7 @@ def draw_rates(
     suffix: str,
 ) -> tuple[bytes, list[dict[str, Any]]]:
     """The rate against the distortion as a picture, and the numbers of each point."""
-    from vae_cli.render.curves import Point, render_rates, term_title
+    from vae_cli.rendering.curves import Point, render_rates, term_title
 
     measured = [run for run in runs if run.metrics]
     names = [term_title(name.partition("_")[2]) for name in find_rate(measured)]

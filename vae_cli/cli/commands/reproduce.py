@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_cli import config
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.options import Device, Json, Quiet, refuse_unused
-from vae_cli.cli.signals import StopSignals
-from vae_cli.cli.tables import print_table
-from vae_cli.cli.variants import train_all
-from vae_cli.cli.verdicts import describe_verdict, list_record, list_table, verdict_record
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._options import Device, Json, Quiet, refuse_unused
+from vae_cli.cli._signals import StopSignals
+from vae_cli.cli._tables import print_table
+from vae_cli.cli._variants import train_all
+from vae_cli.cli._verdicts import describe_verdict, list_record, list_table, verdict_record
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs.directory import ROOT, Run
+from vae_cli.settings import Experiment, list_experiments, read_experiments
 
 if TYPE_CHECKING:
     from vae_cli.evaluation.verdict import Verdict
@@ -48,7 +48,7 @@ def command(
     if not names:
         raise UsageError("nothing to reproduce: name an experiment; --list shows them")
     typed = {} if device == "auto" else {"training": {"device": device}}
-    wanted, needed = config.read_experiments(names, typed)
+    wanted, needed = read_experiments(names, typed)
     verdicts = reproduce(wanted, needed, terminal)
     if json:
         terminal.json({name: list(map(verdict_record, found)) for name, found in verdicts.items()})
@@ -59,7 +59,7 @@ def command(
 
 def show_experiments(terminal: Terminal, *, json: bool) -> None:
     """Print all named experiments that can be reproduced."""
-    found = config.list_experiments()
+    found = list_experiments()
     if json:
         terminal.json(list(map(list_record, found)))
     else:
@@ -67,7 +67,7 @@ def show_experiments(terminal: Terminal, *, json: bool) -> None:
 
 
 def reproduce(
-    wanted: list[config.Experiment], needed: Mapping[str, config.Experiment], terminal: Terminal
+    wanted: list[Experiment], needed: Mapping[str, Experiment], terminal: Terminal
 ) -> "dict[str, list[Verdict]]":
     """Train and evaluate what is needed, and print a line for each number that is expected.
 
@@ -99,7 +99,7 @@ def reproduce(
     return verdicts
 
 
-def train_needed(needed: Mapping[str, config.Experiment], terminal: Terminal) -> None:
+def train_needed(needed: Mapping[str, Experiment], terminal: Terminal) -> None:
     """Train the runs that are not finished.
 
     Raises:
@@ -117,7 +117,7 @@ def train_needed(needed: Mapping[str, config.Experiment], terminal: Terminal) ->
 
 
 def evaluate_all(
-    experiments: Mapping[str, config.Experiment], terminal: Terminal
+    experiments: Mapping[str, Experiment], terminal: Terminal
 ) -> "dict[str, list[dict[str, Figure]]]":
     """The figures of the runs of each experiment, by its name."""
     from vae_cli.api.evaluation import evaluate_run

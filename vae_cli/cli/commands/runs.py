@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from vae_cli.cli.console import Terminal, printable
-from vae_cli.cli.options import Force, Json, Quiet, refuse_unused
-from vae_cli.cli.outputs import Request, require_suffix
-from vae_cli.cli.records import group_record, run_record
-from vae_cli.cli.tables import SUFFIXES, show_table
-from vae_cli.config import find_setting
+from vae_cli.cli._console import Terminal, printable
+from vae_cli.cli._options import Force, Json, Quiet, refuse_unused
+from vae_cli.cli._output import Request, require_suffix
+from vae_cli.cli._records import group_record, run_record
+from vae_cli.cli._tables import SUFFIXES, show_table
 from vae_cli.errors import UsageError, list_some
 from vae_cli.runs.comparison import (
     MIXED_DATA,
@@ -26,9 +25,10 @@ from vae_cli.runs.comparison import (
     title_of,
     varying_settings,
 )
-from vae_cli.runs.lookup import select_runs
+from vae_cli.runs.directory import select_runs
 from vae_cli.runs.removal import foreign_names, remove_run, require_idle, select_removable
 from vae_cli.runs.summary import RunSummary, summarize_run
+from vae_cli.settings import find_setting
 
 REMOVE = "rm"
 MAX_NAMES = 20  # in a question or a remark

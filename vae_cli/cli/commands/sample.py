@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.frames import make_frame
-from vae_cli.cli.opening import choose_seed, open_run
-from vae_cli.cli.options import (
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._frames import make_frame
+from vae_cli.cli._opening import choose_seed, open_run
+from vae_cli.cli._options import (
     AnimatedOutputPath,
     Columns,
     Device,
@@ -20,13 +20,13 @@ from vae_cli.cli.options import (
     Seed,
     refuse_unused,
 )
-from vae_cli.cli.outputs import Request, require_items_name
+from vae_cli.cli._output import Request, require_items_name
 from vae_cli.files import Output
-from vae_cli.items import ANIMATION_SUFFIXES
+from vae_cli.rendering import ANIMATION_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
-    from vae_cli.render.grid import Frame
+    from vae_cli.rendering.grid import Frame
 
 FRAMES_PER_SAMPLE = 8  # from one sample to the next
 
@@ -89,7 +89,7 @@ def command(
     path = wanted.open_items(model.kind, "sample")
     seed, frame = choose_seed(seed, terminal), make_frame(gap, bare=True)
     if sampler != "prior":
-        from vae_cli.api.samplers import with_sampler
+        from vae_cli.api.evaluation import with_sampler
 
         with terminal.spinner("fitting"):
             model = with_sampler(model, sampler)
@@ -120,7 +120,7 @@ def animate(
         UsageError: the animation would be too large.
         VAEError: the file cannot be written.
     """
-    from vae_cli.render.animation import require_size, write_animation
+    from vae_cli.rendering.animation import require_size, write_animation
 
     shape = (1, *model.spec.shape)
     require_size(count * FRAMES_PER_SAMPLE, shape, columns=1, scale=scale, frame=frame)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.frames import frame_sheet
-from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import (
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._frames import frame_sheet
+from vae_cli.cli._opening import open_run
+from vae_cli.cli._options import (
     Data,
     Device,
     Fit,
@@ -23,11 +23,11 @@ from vae_cli.cli.options import (
     refuse_fitting,
     refuse_unused,
 )
-from vae_cli.cli.outputs import Request, require_suffix
-from vae_cli.cli.parsing import require_no_run
+from vae_cli.cli._output import Request, require_suffix
+from vae_cli.cli._parsing import require_no_run
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import Output, exists, write_csv
-from vae_cli.items import CSV, PICTURE_SUFFIXES
+from vae_cli.rendering import CSV, PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
@@ -163,7 +163,7 @@ def write_strange(
         VAEError: the file cannot be written.
     """
     from vae_cli.data.batches import to_unit_interval
-    from vae_cli.render.grid import Frame
+    from vae_cli.rendering.grid import Frame
 
     sheet = model.kind.plan_sheet(len(places), page=1, group=PAIR, scale=scale, gap=gap)
     frame, columns = Frame(gap), PAIR

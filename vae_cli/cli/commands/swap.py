@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.dims import parse_dims
-from vae_cli.cli.frames import make_frame
-from vae_cli.cli.inputs import Chosen, read_items, take_items_of_classes
-from vae_cli.cli.opening import open_run
-from vae_cli.cli.options import (
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._dims import parse_dims
+from vae_cli.cli._frames import make_frame
+from vae_cli.cli._inputs import Chosen, read_items, take_items_of_classes
+from vae_cli.cli._opening import open_run
+from vae_cli.cli._options import (
     Bare,
     Data,
     Device,
@@ -27,14 +27,14 @@ from vae_cli.cli.options import (
     refuse_fitting,
     refuse_unused,
 )
-from vae_cli.cli.outputs import Request, require_items_name
+from vae_cli.cli._output import Request, require_items_name
 from vae_cli.errors import UsageError
 from vae_cli.files import Output
 
 if TYPE_CHECKING:
     from vae_cli.api.arrays import Array
     from vae_cli.api.model import TrainedModel
-    from vae_cli.render.grid import Frame
+    from vae_cli.rendering.grid import Frame
 
 PAIR = 2  # items
 
@@ -137,7 +137,7 @@ def write_swap(
     import numpy as np
     import torch
 
-    from vae_cli.latent.exchange import exchange
+    from vae_cli.latent.interpolation import exchange
 
     means = model.encode(chosen.items).mean
     exchanged = model.decode(exchange(torch.from_numpy(means), dims))

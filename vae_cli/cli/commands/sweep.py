@@ -6,20 +6,28 @@ from typing import Annotated, Any
 
 import typer
 
-from vae_cli import config
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.jobs import more_jobs
-from vae_cli.cli.opening import add_start
-from vae_cli.cli.options import Json, Quiet, with_settings
-from vae_cli.cli.records import group_record, run_record
-from vae_cli.cli.signals import StopSignals
-from vae_cli.cli.tables import print_table
-from vae_cli.cli.variants import train_all
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._jobs import more_jobs
+from vae_cli.cli._opening import add_start
+from vae_cli.cli._options import Json, Quiet, with_settings
+from vae_cli.cli._records import group_record, run_record
+from vae_cli.cli._signals import StopSignals
+from vae_cli.cli._tables import print_table
+from vae_cli.cli._variants import train_all
 from vae_cli.data.catalogue import find_source
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.runs.comparison import SEED, group_runs, tabulate_groups
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.runs.summary import read_state, summarize_run
+from vae_cli.settings import (
+    Axis,
+    Variant,
+    expand_sweep,
+    merge,
+    parse_axis,
+    parse_seeds,
+    read_layers,
+)
 
 
 @with_settings()
@@ -65,10 +73,10 @@ def command(
     Example: `vae sweep beta=0.5,1,4 latent-dim=2,10 --seeds 0:3 --epochs 10`
     """
     parsed = parse_axes(axes or [], seeds, typed)
-    layers = config.read_layers(config_file, assignments or [], typed)
-    if start := config.merge(*layers).training.start:
+    layers = read_layers(config_file, assignments or [], typed)
+    if start := merge(*layers).training.start:
         layers = add_start(layers, start)
-    variants = config.expand_sweep(name, layers, parsed)
+    variants = expand_sweep(name, layers, parsed)
     for source in dict.fromkeys(variant.config.data.name for variant in variants):
         find_source(source, "--data")  # a typo is answered before torch is imported
     terminal = Terminal(quiet=quiet or json, lasting=True)
@@ -94,7 +102,7 @@ def command(
 
 
 def train_unfinished(
-    variants: Sequence[config.Variant], terminal: Terminal, signals: StopSignals
+    variants: Sequence[Variant], terminal: Terminal, signals: StopSignals
 ) -> dict[str, VAEError]:
     """Train the runs that are not finished; returns what failed, by name.
 
@@ -109,15 +117,15 @@ def train_unfinished(
 
 def parse_axes(
     texts: Sequence[str], seeds: str | None, typed: Mapping[str, Mapping[str, Any]]
-) -> list[config.Axis]:
+) -> list[Axis]:
     """The settings that are varied, the seed last.
 
     Raises:
         UsageError: nothing is varied, or a setting is given as an option too.
     """
-    axes = [config.parse_axis(text) for text in texts]
+    axes = [parse_axis(text) for text in texts]
     if seeds is not None:
-        axes.append(config.parse_seeds(seeds))
+        axes.append(parse_seeds(seeds))
     if not axes:
         raise UsageError("nothing is varied: name a setting, as in beta=0.5,1,4, or --seeds 0:3")
     for axis in axes:

@@ -5,21 +5,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vae_cli import config
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.dry_run import show_estimate
-from vae_cli.cli.opening import add_start
-from vae_cli.cli.options import Json, Quiet, refuse_unused, with_settings
-from vae_cli.cli.signals import StopSignals
-from vae_cli.cli.training_view import TrainingView
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._dry_run import show_estimate
+from vae_cli.cli._opening import add_start
+from vae_cli.cli._options import Json, Quiet, refuse_unused, with_settings
+from vae_cli.cli._signals import StopSignals
+from vae_cli.cli._training import TrainingView
 from vae_cli.data.catalogue import find_source, is_data
 from vae_cli.errors import UsageError
-from vae_cli.runs.directory import ROOT, Run, require_free_name
-from vae_cli.runs.lookup import all_folders, find_stopped
+from vae_cli.runs.directory import ROOT, Run, all_folders, find_stopped, require_free_name
+from vae_cli.settings import Config, merge, read_layers
 
 if TYPE_CHECKING:
-    from vae_cli.experiment.run import FinishedRun
     from vae_cli.runs.loading import SavedState
+    from vae_cli.runs.train import FinishedRun
 
 
 @with_settings()
@@ -69,11 +68,11 @@ def command(
     refuse_unused("--dry-run", dry_run and resume, "leave out --resume")
     if name is not None:
         require_free_name(name)
-    layers = config.read_layers(config_file, assignments or [], typed)
-    settings = config.merge(*layers)
+    layers = read_layers(config_file, assignments or [], typed)
+    settings = merge(*layers)
     find_source(settings.data.name, "--data")  # a typo is answered before torch is imported
     if settings.training.start and not resume:
-        settings = config.merge(*add_start(layers, settings.training.start))
+        settings = merge(*add_start(layers, settings.training.start))
     terminal = Terminal(quiet=quiet or json, lasting=True)
     if dry_run:
         show_estimate(settings, terminal, json=json)
@@ -109,7 +108,7 @@ def suggest_use(word: str) -> str:
 
 
 def train(
-    settings: config.Config,
+    settings: Config,
     name: str | None,
     run: "Run | None",
     saved: "SavedState | None",
@@ -118,9 +117,9 @@ def train(
 ) -> "FinishedRun":
     """Train a new run, or resume one, and show the progress; returns its metrics."""
     from vae_cli.device import resolve_device
-    from vae_cli.experiment.resolve import resolve
-    from vae_cli.experiment.run import train_run
     from vae_cli.runs.directory import create_run
+    from vae_cli.runs.resolve import resolve
+    from vae_cli.runs.train import train_run
 
     device = resolve_device(settings.training.device)
     with terminal.bar("reading") as bar:

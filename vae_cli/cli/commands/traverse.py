@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_cli.cli.console import Terminal
-from vae_cli.cli.dims import active_dims, parse_dims
-from vae_cli.cli.frames import make_frame, name_latent, signed
-from vae_cli.cli.inputs import read_items, take_test_items
-from vae_cli.cli.offsets import parse_offsets
-from vae_cli.cli.opening import choose_seed, open_run
-from vae_cli.cli.options import (
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._dims import active_dims, parse_dims
+from vae_cli.cli._frames import make_frame, name_latent, signed
+from vae_cli.cli._inputs import read_items, take_test_items
+from vae_cli.cli._offsets import parse_offsets
+from vae_cli.cli._opening import choose_seed, open_run
+from vae_cli.cli._options import (
     AnimatedOutputPath,
     Bare,
     Data,
@@ -30,7 +30,7 @@ from vae_cli.cli.options import (
     refuse_fitting,
     refuse_unused,
 )
-from vae_cli.cli.outputs import Request, require_items_name
+from vae_cli.cli._output import Request, require_items_name
 from vae_cli.errors import UsageError
 from vae_cli.files import Output
 

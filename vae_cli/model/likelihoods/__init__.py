@@ -1,12 +1,22 @@
 """Likelihoods p(x|z): the distribution of an item around the output of the decoder."""
 
-from vae_cli.model.likelihoods.bernoulli import Bernoulli, BernoulliPixels
-from vae_cli.model.likelihoods.columns import ColumnGaussian, ColumnNormal
-from vae_cli.model.likelihoods.gaussian import SharedGaussian, SharedNormal
-from vae_cli.model.likelihoods.laplace import Laplace, LaplacePixels
+from vae_cli.model.likelihoods.continuous import (
+    ColumnGaussian,
+    ColumnNormal,
+    HalfVarianceNormal,
+    Laplace,
+    LaplacePixels,
+    SharedGaussian,
+    SharedNormal,
+    SquaredError,
+)
+from vae_cli.model.likelihoods.discrete import (
+    Bernoulli,
+    BernoulliPixels,
+    DiscretizedLogistic,
+    LogisticMixture,
+)
 from vae_cli.model.likelihoods.likelihood import Distribution, Likelihood
-from vae_cli.model.likelihoods.logistic import DiscretizedLogistic, LogisticMixture
-from vae_cli.model.likelihoods.mse import HalfVarianceNormal, SquaredError
 
 __all__ = [
     "Bernoulli",

@@ -1,10 +1,7 @@
 """Networks: encoders from items to posteriors, decoders from latents to raw outputs."""
 
 from vae_cli.model.networks.conv import PRESETS, ConvDecoder, ConvEncoder, plan
-from vae_cli.model.networks.joint import JointDecoder, JointEncoder
-from vae_cli.model.networks.layers import Gated
-from vae_cli.model.networks.mlp import MLPDecoder, MLPEncoder
-from vae_cli.model.networks.rung import Rung
+from vae_cli.model.networks.dense import Gated, JointDecoder, JointEncoder, MLPDecoder, MLPEncoder
 
 __all__ = [
     "PRESETS",
@@ -15,6 +12,5 @@ __all__ = [
     "JointEncoder",
     "MLPDecoder",
     "MLPEncoder",
-    "Rung",
     "plan",
 ]

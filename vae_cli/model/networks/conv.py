@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_cli.model.networks.layers import to_normal
-from vae_cli.model.normal import DiagonalNormal
+from vae_cli.model.networks.dense import to_normal
+from vae_cli.model.posterior import DiagonalNormal
 
 MIN_SIDE = 8  # pixels; sides of this length or less are not halved
 GROUP_CHANNELS = 8  # channels that are normalized together

@@ -1,12 +1,9 @@
 """Objectives: what a training minimizes."""
 
-from vae_cli.model.objectives.capacity import Capacity
-from vae_cli.model.objectives.dreg import NegativeDReG
-from vae_cli.model.objectives.elbo import NegativeELBO
-from vae_cli.model.objectives.iwae import NegativeIWAE
-from vae_cli.model.objectives.mmd import InfoVAE
+from vae_cli.model.objectives.aggregated import InfoVAE, TotalCorrelation
+from vae_cli.model.objectives.elbo import Capacity, NegativeELBO
+from vae_cli.model.objectives.importance import NegativeDReG, NegativeIWAE
 from vae_cli.model.objectives.objective import Context, Loss, Objective
-from vae_cli.model.objectives.tc import TotalCorrelation
 
 __all__ = [
     "Capacity",

@@ -6,6 +6,12 @@
 
 At β = 1 and λ = 0 the loss is −ELBO up to the constant of the likelihood. The groups j are latent
 dimensions, or whole stochastic layers.
+
+A KL that is held at a capacity which rises: Burgess et al. (2018), eq. 8.
+
+    loss = distortion + γ |KL − C|
+
+The paper raises C linearly from 0 during the training (https://arxiv.org/abs/1804.03599).
 """
 
 from dataclasses import dataclass
@@ -49,3 +55,26 @@ class NegativeELBO(Objective):
             return kl.sum()
         groups = (kl.sum(-1, keepdim=True) if self.by_level else kl).mean(0)
         return groups.clamp(min=self.free_bits).sum() * len(kl)
+
+
+@final
+@dataclass(frozen=True)
+class Capacity(Objective):
+    """The distortion, and how far the mean KL of the batch is from the capacity.
+
+    Attributes:
+        capacity: C at the end of the warm-up, in nats.
+        gamma: weight of the distance.
+    """
+
+    capacity: float
+    gamma: float
+
+    def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:
+        """The loss of images `(B, C, H, W)` with pixels in [0, 1], or of rows `(B, D)`."""
+        distortion, kl = average_samples(inference.likelihood.distortion(x)), inference.kl()
+        distance = (kl.mean() - self.capacity * context.warmup).abs()
+        return Loss(
+            distortion.mean() + self.gamma * distance,
+            {"kl": kl.detach(), inference.likelihood.figure: distortion.detach()},
+        )

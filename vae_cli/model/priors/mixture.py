@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from vae_cli.model.logsumexp import log_sum_exp
-from vae_cli.model.normal import DiagonalNormal
+from vae_cli.model.posterior import DiagonalNormal
 from vae_cli.model.priors.prior import Encode, Prior
 
 

@@ -14,7 +14,7 @@ from typing import final
 import torch
 from torch import Generator, Tensor, nn
 
-from vae_cli.model.normal import DiagonalNormal
+from vae_cli.model.posterior import DiagonalNormal
 from vae_cli.model.priors.prior import Prior
 
 MAX_LOG_SCALE = 2.0  # a layer stretches at most by e², so that the inverse stays exact

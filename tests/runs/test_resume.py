@@ -1,0 +1,94 @@
+"""A run that was stopped and resumed ends as if it had not been stopped, bit for bit."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from vae_cli.errors import InterruptedRunError
+from vae_cli.runs.checkpoint import load_checkpoint
+from vae_cli.runs.directory import Run, create_run, find_stopped
+from vae_cli.runs.recorder import Row
+from vae_cli.runs.resolve import Resolved
+
+NewRun = Callable[..., Run]
+TrainSmall = Callable[..., list[Row]]
+
+
+def results(run: Run) -> tuple[dict[str, Tensor], list[str], list[bytes]]:
+    """All that must be equal: states, metrics without their seconds, and previews."""
+    tensors = {
+        f"{path.name}:{name}": tensor
+        for path in (run.best, run.last)
+        for name, tensor in load_checkpoint(path).tensors.items()
+    }
+    rows = [line.rpartition(",")[0] for line in run.metrics_file.read_text().splitlines()]
+    return tensors, rows, [picture.read_bytes() for picture in run.previews(".png")]
+
+
+def assert_same_results(one: Run, other: Run) -> None:
+    (tensors, *rest), (other_tensors, *other_rest) = results(one), results(other)
+    assert rest == other_rest
+    assert tensors.keys() == other_tensors.keys()
+    for name, tensor in tensors.items():
+        assert tensor.equal(other_tensors[name]), name
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    tmp_path_factory: pytest.TempPathFactory,
+    resolve_small: Callable[..., Resolved],
+    train_small: TrainSmall,
+) -> Run:
+    run = create_run(resolve_small().config, "uninterrupted", tmp_path_factory.mktemp("runs"))
+    train_small(run)
+    return run
+
+
+QUICK_STEPS = {1, 10, 15, 30}  # of thirty: three epochs of ten steps
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param(step, marks=[] if step in QUICK_STEPS else pytest.mark.slow)
+        for step in range(1, 31)
+    ],
+)
+def test_a_run_stopped_after_any_step_is_resumed_bit_for_bit(
+    step: int, uninterrupted: Run, new_run: NewRun, train_small: TrainSmall
+) -> None:
+    run = new_run()
+    with pytest.raises(InterruptedRunError, match=r"vae train --resume run$") as stop:
+        train_small(run, stop_at=step)
+    assert stop.value.exit_code == 143
+    assert load_checkpoint(run.last).facts["position"]["step"] == step
+    train_small(run)
+    assert_same_results(run, uninterrupted)
+
+
+def test_a_run_stopped_many_times_is_resumed_bit_for_bit(
+    uninterrupted: Run, new_run: NewRun, train_small: TrainSmall
+) -> None:
+    run, stops = new_run(), 0
+    while not run.finished:
+        try:
+            train_small(run, stop_at=4)
+        except InterruptedRunError:
+            stops += 1
+    assert stops == 7  # thirty steps
+    assert_same_results(run, uninterrupted)
+
+
+def test_a_resumed_run_that_has_finished_is_no_longer_the_stopped_one(
+    tmp_path: Path, new_run: NewRun, train_small: TrainSmall
+) -> None:
+    run, other = new_run("stopped"), new_run("finished")
+    with pytest.raises(InterruptedRunError):
+        train_small(run, stop_at=3)
+    train_small(other)
+    assert find_stopped(None, tmp_path) == run
+    train_small(run)
+    assert run.finished
+    assert find_stopped(None, tmp_path) == run  # as the one that finished last

@@ -1,0 +1,164 @@
+"""Training one run: what is left in its directory, also after a failure."""
+
+import math
+import random
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
+from vae_cli.model import Loss, NegativeELBO
+from vae_cli.runs import recorder
+from vae_cli.runs import run as experiment
+from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from vae_cli.runs.directory import Run
+from vae_cli.runs.recorder import Row
+from vae_cli.runs.resolve import Resolved
+from vae_cli.runs.train import explain_full_memory, train_run
+from vae_cli.training import TrainState, loss_and_gradients, traced
+
+NewRun = Callable[..., Run]
+ResolveSmall = Callable[..., Resolved]
+TrainSmall = Callable[..., list[Row]]
+
+
+def test_a_finished_run_has_all_of_its_files(new_run: NewRun, train_small: TrainSmall) -> None:
+    run = new_run()
+    rows = train_small(run)
+    assert run.finished
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    assert len(run.metrics_file.read_text().splitlines()) == 4
+    files = {run.config_file, run.metrics_file, run.best, run.last, *run.previews(".png")}
+    assert set(run.path.iterdir()) == files
+
+
+def test_a_run_is_saved_after_its_first_epoch_at_its_interval_and_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+    new_run: NewRun,
+    resolve_small: ResolveSmall,
+    train_small: TrainSmall,
+) -> None:
+    saves: list[int] = []
+
+    def save_and_count(path: Path, checkpoint: Checkpoint) -> None:
+        if path.name == "last.safetensors":
+            saves.append(checkpoint.facts["epoch"])
+        save_checkpoint(path, checkpoint)
+
+    monkeypatch.setattr(recorder, "save_checkpoint", save_and_count)
+    resolved = resolve_small(training={"save_every": "2", "epochs": 6})
+    train_small(new_run(resolved=resolved), resolved=resolved)
+    assert saves == [1, 3, 5, 6]  # after the first epoch, every second one, and at the end
+
+
+def test_the_best_checkpoint_has_the_lowest_test_loss_and_the_moments_of_its_own_epoch(
+    new_run: NewRun, resolve_small: ResolveSmall, train_small: TrainSmall
+) -> None:
+    resolved = resolve_small(
+        optimizer={"schedule": "constant", "learning_rate": 1.0, "warmup": 1.0},
+        training={"epochs": 8},
+    )
+    run = new_run(resolved=resolved)
+    rows = train_small(run, resolved=resolved)
+    best, last = load_checkpoint(run.best), load_checkpoint(run.last)
+    losses = [row["test_loss"] for row in rows]
+    assert best.facts["epoch"] == losses.index(min(losses)) + 1 < last.facts["epoch"] == 8
+    for checkpoint in (best, last):
+        moments = checkpoint.group("state.optimizer")
+        assert moments["decoder.project.bias.t"] == 10 * checkpoint.facts["epoch"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 bytes"),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+    ],
+)
+def test_if_memory_is_full_the_error_names_a_smaller_batch_size(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, new_run: NewRun, train_small: TrainSmall
+) -> None:
+    def fail(*_arguments: object, **_settings: object) -> None:
+        raise error
+
+    monkeypatch.setattr(experiment, "fit", fail)
+    with pytest.raises(VAEError, match=r"out of memory on cpu at --batch-size 32: .* 16$"):
+        train_small(new_run())
+
+
+def test_if_memory_is_full_with_one_image_per_step_the_error_names_a_smaller_network() -> None:
+    assert explain_full_memory(1, torch.device("cpu")).endswith("try a smaller --hidden")
+
+
+def test_another_error_of_torch_is_not_taken_for_full_memory(
+    monkeypatch: pytest.MonkeyPatch, new_run: NewRun, train_small: TrainSmall
+) -> None:
+    def fail(*_arguments: object, **_settings: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr(experiment, "fit", fail)
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        train_small(new_run())
+
+
+def test_a_signal_before_the_first_step_leaves_no_run(
+    new_run: NewRun, train_small: TrainSmall
+) -> None:
+    run = new_run()
+    with pytest.raises(InterruptedRunError, match="nothing was learned") as stop:
+        train_small(run, stop_at=0)
+    assert stop.value.exit_code == 128 + signal.SIGTERM
+    assert not run.path.exists()
+
+
+def test_a_signal_while_the_previews_are_drawn_leaves_a_finished_run(
+    new_run: NewRun, train_small: TrainSmall
+) -> None:
+    run = new_run()
+    with pytest.raises(InterruptedRunError, match="stopped, but run run is finished") as stop:
+        train_small(run, stop_at=31)  # the question after the 30 steps
+    assert stop.value.exit_code == 128 + signal.SIGTERM
+    assert run.finished
+
+
+def test_a_loss_that_is_not_finite_never_reaches_the_saved_weights(
+    new_run: NewRun, resolve_small: ResolveSmall, times: Callable[[int, int], int]
+) -> None:
+    steps = (0, 7, 13, *random.Random(0).choices(range(29), k=47))
+    for number, step in enumerate(steps[: times(3, 50)]):
+        run = new_run(f"nan{number}")
+        with pytest.MonkeyPatch.context() as patch:
+            make_losses_nan(patch, after=step)
+            with pytest.raises(NonFiniteLossError, match="--learning-rate") as refusal:
+                train_run(run, resolve_small(training={"save_every": "1"}))
+        assert refusal.value.exit_code == 3
+        assert not run.finished
+        assert run.best.exists() == run.last.exists() == (step >= 10)  # an epoch has ten steps
+        for path in filter(Path.exists, (run.best, run.last)):
+            for tensor in load_checkpoint(path).group("state").values():
+                assert tensor.isfinite().all()
+
+
+def make_losses_nan(patch: pytest.MonkeyPatch, after: int) -> None:
+    """Make every training loss NaN after so many steps."""
+    compute, steps = NegativeELBO.__call__, 0
+
+    def poison(objective: NegativeELBO, *arguments: Any) -> Loss:
+        nonlocal steps
+        loss, training = compute(objective, *arguments), torch.is_grad_enabled()
+        steps += training
+        poisoned = training and steps > after
+        return Loss(loss.loss * math.nan, loss.terms) if poisoned else loss
+
+    def plain(state: TrainState, objective: object, data_size: int, x: Tensor) -> object:
+        return partial(loss_and_gradients, state, objective, data_size)
+
+    patch.setattr(NegativeELBO, "__call__", poison)
+    patch.setattr(traced, "trace", plain)  # a traced step would not count

@@ -1,0 +1,263 @@
+"""Every variant goes through training, resuming, and everything that can be done with a model."""
+
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Generator
+
+from vae_cli.api.model import TrainedModel, load_trained
+from vae_cli.data.dataset import Split
+from vae_cli.errors import InterruptedRunError, UsageError
+from vae_cli.explore.export import export_page
+from vae_cli.explore.scene import build_scene
+from vae_cli.runs.checkpoint import load_checkpoint
+from vae_cli.runs.directory import Run
+from vae_cli.runs.recorder import Row
+from vae_cli.runs.resolve import Resolved, resolve
+from vae_cli.settings import merge
+from vae_cli.settings.build import build_objective, build_state
+from vae_cli.settings.choices import choose_model
+from vae_cli.training import TracedEpoch
+
+CPU = torch.device("cpu")
+Tables = dict[str, dict[str, Any]]
+
+OBJECTIVES: dict[str, Tables] = {
+    "elbo": {"objective": {"warmup_epochs": 1, "warmup_cycles": 2}},
+    "free-bits": {"objective": {"free_bits": 0.001}},
+    "free-bits-by-level": {"objective": {"free_bits": 0.001, "free_bits_by": "level"}},
+    "capacity": {"objective": {"name": "capacity", "warmup_epochs": 2}},
+    "iwae": {"objective": {"name": "iwae", "samples": 3}},
+    "dreg": {"objective": {"name": "dreg", "samples": 3}},
+    "miwae": {"objective": {"name": "miwae", "samples": 2, "groups": 2}},
+    "tc": {"objective": {"name": "tc", "beta": 4.0}},
+    "mmd": {"objective": {"name": "mmd", "alpha": 0.5, "mmd_weight": 10.0}},
+}
+LIKELIHOODS: dict[str, Tables] = {
+    "mse": {},
+    "gaussian": {"likelihood": {"name": "gaussian"}},
+    "gaussian-optimal": {"likelihood": {"name": "gaussian", "scale": "optimal"}},
+    "bernoulli": {"likelihood": {"name": "bernoulli"}},
+    "binarized": {"likelihood": {"name": "binarized"}},
+    "gaussian-fixed": {"likelihood": {"name": "gaussian", "scale": "fixed", "sigma": 0.5}},
+    "laplace": {"likelihood": {"name": "laplace"}},
+    "logistic": {"likelihood": {"name": "logistic", "components": 2}},
+}
+PRIORS: dict[str, Tables] = {
+    "normal": {},
+    "vamp": {"prior": {"name": "vamp", "components": 4}},
+    "mog": {"prior": {"name": "mog", "components": 4}},
+    "realnvp": {"prior": {"name": "realnvp", "layers": 2, "hidden": 8}},
+}
+AROUND: dict[str, Tables] = {
+    "adamw": {"optimizer": {"name": "adamw", "clip_norm": 1.0}},
+    "adamax": {"optimizer": {"name": "adamax", "clip_norm": 1.0}},
+    "normgrad": {"optimizer": {"name": "normgrad"}},
+    "ema": {"optimizer": {"ema": 0.9}},
+    "tanh": {"model": {"activation": "tanh"}},
+    "gated": {"model": {"gated": True}},
+    "output-bias": {"model": {"output_bias": "data"}},
+    "validation": {"data": {"validation": 0.2}, "training": {"patience": 1}},
+    "static": {"likelihood": {"name": "binarized", "binarization": "static"}},
+    "best-elbo": {"training": {"best": "elbo"}, "objective": {"beta": 4.0}},
+    "two-levels": {"model": {"levels": 2}},
+}
+CONV: Tables = {"model": {"network": "conv", "latent_dim": 3}}
+MLP: Tables = {"model": {"network": "mlp", "latent_dim": 3, "hidden": [16]}}
+LADDER: Tables = {"model": {"network": "hierarchical", "latent_dim": 3, "level_channels": 2}}
+TWO_LEVEL: Tables = {"model": {"network": "two-level", "latent_dim": 3, "hidden": [16, 8]}}
+# Each row is one training: an objective, a likelihood, a prior, and what is around them. Together
+# they have every value of every column, with every network that treats it in a way of its own.
+COVER: dict[str, tuple[Tables, list[tuple[str, ...]]]] = {
+    "mlp": (
+        MLP,
+        [
+            ("elbo", "mse", "normal", "best-elbo"),
+            ("elbo", "gaussian", "mog", "validation"),
+            ("free-bits", "gaussian", "normal", "adamw"),
+            ("free-bits-by-level", "gaussian-optimal", "vamp", "adamax"),
+            ("capacity", "bernoulli", "mog", "normgrad"),
+            ("iwae", "binarized", "realnvp", "ema"),
+            ("dreg", "gaussian-fixed", "vamp", "tanh"),
+            ("miwae", "laplace", "mog", "gated"),
+            ("tc", "logistic", "realnvp", "output-bias"),
+            ("mmd", "mse", "normal", "static"),
+        ],
+    ),
+    "table": (
+        MLP,
+        [("iwae", "normal"), ("tc", "mog"), ("mmd", "vamp"), ("elbo", "realnvp", "adamw")],
+    ),
+    "table-two-level": (TWO_LEVEL, [("elbo", "normal")]),
+    "two-level": (
+        TWO_LEVEL,
+        [
+            ("free-bits", "binarized", "normal", "gated"),
+            ("miwae", "mse", "realnvp", "output-bias"),
+            ("iwae", "mse", "vamp", "ema"),
+        ],
+    ),
+    "conv": (
+        CONV,
+        [
+            ("tc", "mse", "realnvp"),
+            ("dreg", "logistic", "vamp", "ema"),
+            ("elbo", "binarized", "normal", "output-bias"),
+        ],
+    ),
+    "ladder": (
+        LADDER,
+        [
+            ("elbo", "mse", "realnvp"),
+            ("free-bits", "binarized", "normal", "two-levels"),
+            ("miwae", "logistic", "mog", "ema"),
+            ("capacity", "mse", "normal", "output-bias"),
+        ],
+    ),
+}
+VALUES = OBJECTIVES | LIKELIHOODS | PRIORS | AROUND
+CASES = {
+    f"{network}-{'-'.join(row)}": (tables, [VALUES[value] for value in row])
+    for network, (tables, rows) in COVER.items()
+    for row in rows
+}
+
+
+def test_every_variant_has_a_case() -> None:
+    covered = {value for _, rows in COVER.values() for row in rows for value in row}
+    assert covered == VALUES.keys()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Images of 16x16 for both networks, and rows of a table."""
+    folder, random = tmp_path_factory.mktemp("data"), np.random.default_rng(0)
+    np.save(folder / "images.npy", random.integers(0, 256, (120, 16, 16), np.uint8))
+    np.save(folder / "rows.npy", random.normal(size=(120, 5)).astype(np.float32))
+    return {"images": folder / "images.npy", "rows": folder / "rows.npy"}
+
+
+SLOW, QUICK = ("ladder-", "conv-"), {"ladder-elbo-mse-realnvp", "conv-tc-mse-realnvp"}
+
+
+def marks(case: str) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.slow] if case.startswith(SLOW) and case not in QUICK else []
+
+
+@pytest.mark.parametrize("case", [pytest.param(case, marks=marks(case)) for case in CASES])
+def test_every_variant_resumes_bit_for_bit_and_can_be_used(
+    case: str,
+    data: dict[str, Path],
+    new_run: Callable[..., Run],
+    train_small: Callable[..., list[Row]],
+) -> None:
+    network, tables = CASES[case]
+    name = data["rows" if case.startswith("table") else "images"]
+    base: Tables = {
+        "data": {"name": str(name)},
+        "training": {"epochs": 2, "batch_size": 32, "precision": "float32"},
+    }
+    layers = [("", one) for one in (base, network, *tables)]
+    resolved = resolve(merge(*layers), CPU)
+    whole, stopped = new_run("whole", resolved), new_run("stopped", resolved)
+    rows = train_small(whole, resolved=resolved)
+    with pytest.raises(InterruptedRunError):
+        train_small(stopped, stop_at=2, resolved=resolved)
+    train_small(stopped)
+    for path in ("best.safetensors", "last.safetensors"):
+        expected, found = (load_checkpoint(run.path / path).tensors for run in (whole, stopped))
+        assert expected.keys() == found.keys()
+        for key, tensor in expected.items():
+            assert tensor.equal(found[key]), key
+    assert np.isfinite(rows[-1][f"{resolved.held_out_name}_elbo"])
+    use_everything(load_trained(whole, CPU))
+
+
+def use_everything(model: TrainedModel) -> None:
+    """Encode, decode, sample, traverse, interpolate, explore, and export."""
+    split = model.held_out()
+    items = split.items[split.rows[:4]]
+    assert model.encode(items).mean.shape == (4, 3)
+    result = model.reconstruct(items)
+    assert np.isfinite(result.distortion).all()
+    assert np.isfinite(result.kl).all()
+    assert np.isfinite(model.sample(5, seed=0)).all()
+    assert model.traverse(items[0], [-1, 0, 1], dims=[0, 2]).shape[:2] == (2, 3)
+    assert model.interpolate(items[:2], 3).shape[:2] == (1, 3)
+    if model.spec.is_image:
+        assert 0 <= result.items.min() <= result.items.max() <= 1
+    scene = build_scene(model, split)
+    if len(model.model.latent_dims) > 1 and not model.spec.is_image:
+        with pytest.raises(UsageError, match="use vae explore without --export"):
+            export_page(model, scene)
+        return
+    page = export_page(model, scene)
+    assert page.html.startswith("<!doctype html>") or page.html.startswith("<!DOCTYPE html>")
+
+
+PRODUCT = list(product(OBJECTIVES, LIKELIHOODS, PRIORS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("objective", "likelihood", "prior"), PRODUCT, ids=["-".join(one) for one in PRODUCT]
+)
+def test_every_combination_trains_a_traced_step_that_reaches_every_parameter(
+    objective: str, likelihood: str, prior: str
+) -> None:
+    tables = (OBJECTIVES[objective], LIKELIHOODS[likelihood], PRIORS[prior])
+    config = merge(("", MLP), *(("", one) for one in tables))
+    if objective == "free-bits" and prior != "normal":
+        pytest.skip("refused: no KL by dimension")
+    config = choose_model(config, (1, 16, 16))
+    split = Split.whole(torch.rand(32, 1, 16, 16, generator=Generator().manual_seed(0)))
+    state = build_state(config, (1, 16, 16), CPU, train=split)
+    before = {name: tensor.clone() for name, tensor in state.model.named_parameters()}
+    epoch = TracedEpoch(state, build_objective(config.objective), split, 16)
+    metrics = epoch.run(torch.arange(32), torch.full((2,), 1e-2), torch.ones(2))
+    assert np.isfinite(metrics.loss)
+    for name, parameter in state.model.named_parameters():
+        has_no_cost = name.startswith("prior.") and objective == "free-bits-by-level"
+        assert has_no_cost or not parameter.equal(before[name]), name
+        assert parameter.isfinite().all(), name
+
+
+def test_the_best_weights_are_the_average_if_there_is_one(
+    resolve_small: Callable[..., Resolved],
+    new_run: Callable[..., Run],
+    train_small: Callable[..., list[Row]],
+) -> None:
+    resolved = resolve_small(optimizer={"ema": 0.9})
+    run = new_run("run", resolved)
+    train_small(run, resolved=resolved)
+    best, last = (load_checkpoint(path).tensors for path in (run.best, run.last))
+    for name, tensor in best.items():
+        if name.startswith("state.average."):
+            weight = name.replace("average", "model")
+            assert best[weight].equal(tensor)
+            assert not last[weight].equal(last[name]), "the training goes on from its own weights"
+
+
+def test_a_training_stops_when_patience_is_over_and_stays_stopped(
+    resolve_small: Callable[..., Resolved],
+    new_run: Callable[..., Run],
+    train_small: Callable[..., list[Row]],
+) -> None:
+    """With so high a rate, random images are soon no better than before."""
+    resolved = resolve_small(
+        training={"epochs": 60, "patience": 2},
+        optimizer={"learning_rate": 0.05},
+        data={"validation": 0.3},
+    )
+    run = new_run("run", resolved)
+    rows = train_small(run, resolved=resolved)
+    losses = [row["validation_loss"] for row in rows]
+    assert len(rows) < 60
+    assert min(losses[-2:]) >= min(losses[:-2])
+    assert run.finished
+    assert len(train_small(run)) == len(rows)

@@ -1,0 +1,179 @@
+"""The Typer app, and how errors become one line."""
+
+import ast
+import inspect
+import io
+import itertools
+import os
+import re
+import sys
+import textwrap
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Annotated
+
+import typer
+
+from vae_cli import __version__
+from vae_cli.cli._console import Terminal, warnings_shown_once
+from vae_cli.cli._errors import INTERRUPTED, explain
+from vae_cli.cli._options import accepted_words
+from vae_cli.cli._parsing import Command
+from vae_cli.cli.commands import (
+    check,
+    config,
+    data,
+    embed,
+    evaluate,
+    explore,
+    interpolate,
+    manifold,
+    plot,
+    reconstruct,
+    reproduce,
+    runs,
+    sample,
+    score,
+    swap,
+    sweep,
+    train,
+    traverse,
+)
+from vae_cli.errors import InterruptedRunError, UsageError
+from vae_cli.threads import spare_threads
+
+SIZES = {"COLUMNS": range(20, 10_001), "LINES": range(1, 10_001)}  # of a terminal, in characters
+
+WORDS = accepted_words()
+
+
+def help_of(command: Callable[..., None]) -> str:
+    """The docstring of a command; `python -OO` removes it, and then it is read from the source."""
+    if not command.__doc__:
+        (function,) = ast.parse(textwrap.dedent(inspect.getsource(command))).body
+        assert isinstance(function, ast.FunctionDef)
+        command.__doc__ = ast.get_docstring(function)
+    return inspect.getdoc(command) or ""
+
+
+app = typer.Typer(
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "token_normalize_func": lambda word: WORDS.get(word, word),
+    },
+)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "train": train.command,
+    "reconstruct": reconstruct.command,
+    "sample": sample.command,
+    "traverse": traverse.command,
+    "interpolate": interpolate.command,
+    "manifold": manifold.command,
+    "swap": swap.command,
+    "embed": embed.command,
+    "evaluate": evaluate.command,
+    "score": score.command,
+    "explore": explore.command,
+    "data": data.command,
+    "sweep": sweep.command,
+    "reproduce": reproduce.command,
+    "runs": runs.command,
+    "plot": plot.command,
+    "config": config.command,
+    "check": check.command,
+}
+for name, command in COMMANDS.items():
+    app.command(name, cls=Command, help=help_of(command))(command)
+
+
+def _print_version(requested: bool) -> None:
+    if requested:
+        sys.stdout.write(f"vae {__version__}\n")
+        raise typer.Exit
+
+
+def root(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """Train variational autoencoders, and use what they learned.
+
+    Example: `vae train --epochs 20`, then `vae sample`
+    """
+
+
+app.callback(
+    help=help_of(root), epilog="Errors are one line; add --debug anywhere to see the traceback."
+)(root)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; every error becomes one line on stderr."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"] or ["--help"]
+    for stream in (sys.stdin, sys.stdout, sys.stderr):  # what is no text there is escaped
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    forget_impossible_sizes()
+    os.environ["PYTHONSAFEPATH"] = "1"  # no child process imports from the current folder
+    spare_threads()
+    try:
+        with warnings.catch_warnings():
+            if {"-q", "--quiet"} & set(words):
+                warnings.simplefilter("ignore")
+            warnings.showwarning = warnings_shown_once()
+            refuse_empty(words)
+            code = app(words, prog_name="vae", standalone_mode=False) or 0
+        if code == INTERRUPTED:
+            _report(KeyboardInterrupt(), debug)  # Typer turns Ctrl-C in a command into this code
+    except BrokenPipeError:  # the reader has ended, as in `vae train | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except (Exception, KeyboardInterrupt) as error:  # every error is one line
+        return _report(error, debug)
+    return code
+
+
+def forget_impossible_sizes() -> None:
+    """Remove variables that hold no size of a terminal; then the terminal itself is asked for it.
+
+    Rich fails at some of them, and is very slow with a width of a billion.
+    """
+    for name, sizes in SIZES.items():
+        text = os.environ.get(name)
+        if text is not None and not (re.fullmatch("[0-9]{1,5}", text) and int(text) in sizes):
+            del os.environ[name]
+
+
+def refuse_empty(words: Sequence[str]) -> None:
+    """Refuse an empty text, which no argument of a command can be.
+
+    It comes from a variable of the shell that is not set, and as a path it would be the current
+    folder.
+
+    Raises:
+        UsageError: a word is empty, or ends after the `=` of an option.
+    """
+    for before, word in itertools.pairwise(["vae", *words]):
+        if not word:
+            raise UsageError(f'{before} "": this is empty; is a variable of the shell not set?')
+        if re.fullmatch("--[a-z-]+=", word):
+            raise UsageError(f'{word}"": this is empty; is a variable of the shell not set?')
+
+
+def _report(error: BaseException, debug: bool) -> int:
+    """Print an error, and return the exit code."""
+    if debug:
+        traceback.print_exception(error)
+    message, code = explain(error, COMMANDS)
+    if isinstance(error, KeyboardInterrupt | InterruptedRunError):
+        Terminal(lasting=True).advice(message)
+    else:
+        Terminal(lasting=True).error(message)
+    return code

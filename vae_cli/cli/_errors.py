@@ -1,0 +1,86 @@
+"""What a user reads about an error: one line, and an exit code."""
+
+import errno
+import re
+from collections.abc import Iterable
+
+import typer
+
+from vae_cli.errors import VAEError, is_memory_full
+from vae_cli.settings import entries, simplify
+
+NO_THREADS = ("can't start new thread", "Resource temporarily unavailable")  # Python, torch
+INTERRUPTED = 130  # the exit code after Ctrl-C
+MAX_WORD = 400  # characters of a name in a message: the longest name of a file has 255
+ENDS = (150, 50)  # characters that are shown of the beginning and the end of a longer one
+PACKAGES = {  # by their modules
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "torch_fidelity": "torch-fidelity",
+    "umap": "umap-learn",
+}
+
+
+def explain(error: BaseException, commands: Iterable[str] = ()) -> tuple[str, int]:
+    """The message to print for an error, and the exit code; `commands` are those that exist."""
+    message, code = _explain(error, commands)
+    return shorten_words(message), code
+
+
+def shorten_words(message: str) -> str:
+    """A message without the middle of names that no file can have, such as one of 5,000 letters."""
+    start, end = ENDS
+    long_word = rf"\S{{{MAX_WORD + 1},}}"
+    return re.sub(long_word, lambda found: f"{found[0][:start]}…{found[0][-end:]}", message)
+
+
+def _explain(error: BaseException, commands: Iterable[str]) -> tuple[str, int]:
+    match error:
+        case VAEError():
+            return str(error), error.exit_code
+        case typer.TyperException():
+            message = simplify(error.format_message().rstrip("."))
+            if message.startswith("No such command") and "mean" not in message:
+                message += f"; there is {', '.join(commands)}"
+            return message + name_value(error, message) + explain_setting(message), error.exit_code
+        case KeyboardInterrupt() | typer.Abort():  # Ctrl-D at a question
+            return "stopped", INTERRUPTED
+        case _:
+            return explain_computer(error), 1
+
+
+def name_value(error: BaseException, message: str) -> str:
+    """What to add to the message about a value that pydantic refused, if it does not name it."""
+    from pydantic import ValidationError  # takes time that vae --help does not have
+
+    if not isinstance(error.__cause__, ValidationError):
+        return ""
+    value = repr(error.__cause__.errors()[0]["input"])
+    return "" if value in message else f", not {value}"
+
+
+def explain_setting(message: str) -> str:
+    """What to add if a command does not have the option of a setting, such as `--missing`."""
+    found = re.match(r"No such option: (--[\w-]+)", message)
+    is_setting = found and found[1] in {entry.flag for entry in entries()}
+    return "; vae train takes it, and a run keeps what it was trained with" if is_setting else ""
+
+
+def explain_computer(error: BaseException) -> str:
+    """The message for an error that comes from the computer, or else from a bug."""
+    match error:
+        case _ if is_memory_full(error):
+            return "the memory is full: close other programs, or ask for less at a time"
+        case RuntimeError() if any(text in str(error) for text in NO_THREADS):
+            return "the system starts no more threads: close other programs, or raise ulimit -u"
+        case ModuleNotFoundError(name=str(module)):
+            name = module.partition(".")[0]
+            return f"the package {name} is missing: pip install {PACKAGES.get(name, name)}"
+        case ImportError():
+            reason = str(error).partition("\n")[0]
+            return f"a package cannot be loaded, install it again: {reason}"
+        case OSError():
+            reason = f"{error.filename or 'a file'}: {error.strerror or error}"
+            return "the disk is full" if error.errno == errno.ENOSPC else reason
+        case _:
+            return f"unexpected {type(error).__name__}: {error} (--debug shows more)"

@@ -1,0 +1,207 @@
+"""What the user sees during training: a table with one row per epoch, and a progress bar."""
+
+import math
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from vae_cli.cli._console import Terminal, as_text
+from vae_cli.threads import watch_cores
+
+if TYPE_CHECKING:
+    from vae_cli.runs.directory import Run
+    from vae_cli.runs.facts import Row
+    from vae_cli.runs.resolve import Resolved
+    from vae_cli.runs.train import Errors
+    from vae_cli.training import EpochReport
+
+ENOUGH_STEPS = 500  # with fewer, most networks have learned very little
+TABLE_WIDTH, EPOCH_WIDTH, FIGURE_WIDTH = 80, 5, 8  # characters
+HELD_OUT = {"test": "test", "validation": "valid"}  # as the title of a column begins
+SHARED_CORES = "other programs use the processor too, so an epoch takes longer"
+CORES_PAGE = "docs/speed.md#if-training-is-slow"
+COLLAPSE_PAGE = "docs/figures.md#posterior-collapse"
+
+
+class Speed(ProgressColumn):
+    """Items per second, when the speed is known."""
+
+    def render(self, task: Task) -> Text:
+        """The speed of the last moments."""
+        return Text(f"{task.speed:,.0f} items/s" if task.speed else "", "cyan")
+
+
+class TrainingView:
+    """The table and the progress bar of one training; without a terminal, only the table."""
+
+    def __init__(self, terminal: Terminal, run: "Run", resolved: "Resolved") -> None:
+        from vae_cli.rendering.choice import kind_of
+
+        self.terminal, self.run, self.resolved = terminal, run, resolved
+        self.is_started = self.is_told_of_cores = False
+        self.train_figures: tuple[str, ...] | None = None
+        self.kind = kind_of(resolved.spec)
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            Speed(),
+            TimeRemainingColumn(),
+            console=terminal.out,
+            transient=True,
+            refresh_per_second=4,
+            disable=not terminal.can_overwrite,
+        )
+        self.task = self.bar.add_task("starting", total=None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(OSError):  # the terminal may be gone; the training is saved
+            self.bar.stop()
+
+    def progress(self, done: int, total: int) -> None:
+        """Move the bar: so many items of the whole run are done."""
+        if not self.is_started:
+            self._start()
+        epochs = self.resolved.config.training.epochs
+        epoch = min(done // len(self.resolved.train) + 1, epochs)
+        label = f"epoch {epoch} of {epochs}"
+        self.bar.update(self.task, completed=done, total=total, description=label)
+
+    def report(self, report: "EpochReport") -> None:
+        """Add a row."""
+        train, test = ({**part.terms, "loss": part.loss} for part in (report.train, report.test))
+        if self.train_figures is None:
+            self.train_figures = choose_train_figures(tuple(test))
+            self._print_head(self.train_figures, tuple(test))
+        figures = [*(train[name] for name in self.train_figures), *test.values()]
+        active = f"{report.test.active}/{len(report.test.kl_by_dim)}"
+        cells = (*map(format_figure, figures), active, f"{report.seconds:.2f}")
+        self._print_row(str(report.epoch), cells)
+        self._comment_on_cores()
+
+    def summarize(self, run: "Run", rows: "list[Row]", errors: "Errors | None" = None) -> None:
+        """Print the best result, the files, and what to try next."""
+        from vae_cli.data.batches import steps_per_epoch
+
+        config = self.resolved.config
+        training = config.training
+        steps = steps_per_epoch(len(self.resolved.train), training.batch_size)
+        total = steps * training.epochs
+        if total < ENOUGH_STEPS and not config.data.limit:
+            few = "1 step is too few" if total == 1 else f"{total} steps are few"
+            more = math.ceil(ENOUGH_STEPS / steps)
+            self.terminal.advice(f"{few} for Adam: try --epochs {more}")
+        part, by_elbo = self.resolved.held_out_name, training.best == "elbo"
+        figure, sign = (f"{part}_elbo", -1) if by_elbo else (f"{part}_loss", 1)
+        finite = [row for row in rows if math.isfinite(row[figure])]
+        best = min(finite, key=lambda row: sign * row[figure], default=rows[-1])
+        if finite:  # if not, a warning has said so
+            title = f"{part} {'ELBO' if by_elbo else 'loss'}"
+            self.terminal.note(f"best {title} {best[figure]:.3f}, epoch {best['epoch']}")
+        active = int(best["active_dims"])
+        if total >= ENOUGH_STEPS or active == 0:
+            has_levels = config.model.network in {"two-level", "hierarchical"}
+            line = describe_active(active, config.model.latent_dim, has_levels)
+            self._comment_on_latents(line, active, config.model.latent_dim)
+        if active and errors and errors.is_worse:
+            self.terminal.advice(
+                "reconstructions are worse than the mean item: their squared error is "
+                f"{errors.reconstruction:.3f}, and that of the mean item {errors.mean_item:.3f}: "
+                "try a lower --learning-rate or more --epochs"
+            )
+        for path in () if run.no_previews.is_file() else run.previews(self.kind.suffix):
+            self.terminal.result(path)
+        for command in ("reconstruct", "sample", "traverse --dim all"):
+            self.terminal.note(f"try: vae {command} --run {run.name}")
+
+    def _start(self) -> None:
+        """Print what is trained; errors before this stay alone."""
+        from vae_cli.device import describe_device
+
+        self.is_started = True
+        self.terminal.note(f"{self.run.path}, {describe_device(self.resolved.device)}")
+        self.terminal.note(describe(self.resolved))
+        self.bar.start()
+
+    def _print_head(self, train: tuple[str, ...], test: tuple[str, ...]) -> None:
+        first, *rest = map(title_of, test)
+        titles = (*map(title_of, train), f"{HELD_OUT[self.resolved.held_out_name]} {first}", *rest)
+        self._print_row("epoch", (*titles, "active", "seconds"), "bold")
+
+    def _comment_on_cores(self) -> None:
+        """Say once that other programs make the epochs longer."""
+        watch = watch_cores() if self.resolved.device.type == "cpu" else None
+        if watch and watch.was_shared and not self.is_told_of_cores:
+            self.is_told_of_cores = True
+            self.terminal.note(f"{SHARED_CORES}; see {CORES_PAGE}")
+
+    def _comment_on_latents(self, line: str, active: int, latent_dim: int) -> None:
+        """A neutral line if some dimensions are active; a warning if none is, or one of many."""
+        if active == 0 or (active == 1 and latent_dim > 2):  # noqa: PLR2004  one of two is common
+            self.terminal.advice(
+                f"{line}: try a lower --beta or more --epochs; see {COLLAPSE_PAGE}"
+            )
+        elif active < latent_dim:
+            self.terminal.note(f"{line}; {COLLAPSE_PAGE} explains why")
+
+    def _print_row(self, epoch: str, cells: tuple[str, ...], style: str = "") -> None:
+        train = len(self.train_figures or ())
+        widths = (FIGURE_WIDTH + (index == train) for index in range(len(cells)))
+        padded = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
+        self.terminal.out.print(as_text(" ".join((epoch.rjust(EPOCH_WIDTH), *padded)), style))
+
+
+def describe_active(active: int, latent_dim: int, has_levels: bool) -> str:
+    """How many dimensions are active; with several levels of latents, those of the top one."""
+    level = " of the top level" if has_levels else ""
+    return f"{active} of {latent_dim} latent dimensions{level} are active"
+
+
+def choose_train_figures(names: tuple[str, ...]) -> tuple[str, ...]:
+    """The figures of the training set that leave room for all figures of the held-out items."""
+    room = (TABLE_WIDTH - EPOCH_WIDTH) // (FIGURE_WIDTH + 1) - len(names) - len(("active", "s"))
+    return next(some for some in (names, ("loss",), ()) if len(some) <= max(room, 0))
+
+
+def format_figure(value: float) -> str:
+    """A figure with three decimals, or with an exponent if the column is too narrow for it."""
+    text = f"{value:.3f}"
+    return text if len(text) <= FIGURE_WIDTH else f"{value:.2e}"
+
+
+def title_of(name: str) -> str:
+    """The title of a figure's column: terms are abbreviations, as in KL and MSE."""
+    return name if name == "loss" else name.upper()
+
+
+def describe(resolved: "Resolved") -> str:
+    """The data and the size of the network, in one line."""
+    from vae_cli.rendering.choice import kind_of
+
+    spec, size = resolved.spec, resolved.model_size()
+    return (
+        f"{spec.name}: {len(resolved.train):,} {kind_of(spec).describe()}, "
+        f"{len(resolved.test):,} held out; "
+        f"{resolved.config.model.network} with {size.parameters:,} parameters, "
+        f"{size.multiply_adds / 1e6:,.2f} M multiply-adds per item, "
+        f"{size.batch_bytes / 2**20:,.0f} MiB per batch"
+    )

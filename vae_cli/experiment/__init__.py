@@ -1,1 +1,0 @@
-"""One training run: from settings to a finished run directory."""

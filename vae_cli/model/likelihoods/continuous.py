@@ -1,0 +1,280 @@
+"""The likelihood of the article: a squared error.
+
+Every pixel is N(mean, ½), so
+
+    −log p(x|z) = ‖x − mean‖² + ½ D log π,
+
+and the sum of an image's squared errors is a negative log-likelihood in nats, up to a constant. The
+distortion leaves the constant out: it has the scale of the usual "MSE" of VAE tutorials.
+
+A Gaussian with one scale for all pixels, learned, optimal or fixed: the σ-VAE.
+
+    −log p(x|z) = Σ ½ (x − mean)² / σ² + ½ log σ²  +  ½ D log 2π
+
+Rybkin, Daniilidis & Levine (2021, https://arxiv.org/abs/2006.13202). `learned` trains log σ² with
+the weights (eq. 5). `optimal` takes for each batch the σ² that minimizes its loss, which is the
+mean squared error of the batch (eq. 8). A batch must not choose the scale by which it is tested, so
+a parameter follows the optimal value during the training, and the evaluation uses it. A fixed σ is
+what β stands for: with the squared error, the weight β of the KL is the scale σ² = β / 2.
+
+A Laplace distribution with one learned scale: an absolute error.
+
+−log p(x|z) = Σ |x − location| / b + log b  +  D log 2
+
+The likelihood of a table: columns with one learned scale each.
+
+The columns are standardized, and each has a variance σ² that is learned with the weights (the σ-VAE
+of Rybkin, Daniilidis & Levine, 2021, with one σ per column):
+
+    −log p(x|z) = ½ Σ (x − mean)² / σ² + log σ²  +  ½ D log 2π.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import final
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor, nn
+
+from vae_cli.model.likelihoods.likelihood import Distribution, Likelihood, sum_item
+
+
+@final
+@dataclass(frozen=True)
+class HalfVarianceNormal(Distribution):
+    """Independent pixels, each N(mean, ½).
+
+    Attributes:
+        mean: `(..., C, H, W)`, pixels in [0, 1].
+    """
+
+    figure = "mse"
+    mean: Tensor
+
+    def distortion(self, x: Tensor) -> Tensor:
+        """The sum of each image's squared errors: what VAE tutorials call MSE."""
+        errors = F.mse_loss(self.mean, x.expand_as(self.mean), reduction="none")
+        return sum_item(errors, x.shape[1:])
+
+    @property
+    def constant(self) -> float:
+        """½ D log π."""
+        return 0.5 * math.log(math.pi) * math.prod(self.mean.shape[-3:])
+
+    def sample(self, generator: Generator | None = None) -> Tensor:
+        """One sample; its pixels may be outside [0, 1]."""
+        noise = torch.empty_like(self.mean).normal_(generator=generator)
+        return self.mean + math.sqrt(0.5) * noise
+
+
+@final
+class SquaredError(Likelihood):
+    """Pixels N(mean, ½), with the mean from a sigmoid."""
+
+    figure = "mse"
+
+    def forward(self, outputs: Tensor) -> HalfVarianceNormal:
+        """The distribution for raw outputs `(..., C, H, W)`."""
+        return HalfVarianceNormal(torch.sigmoid(outputs.float()))
+
+    def outputs_for(self, mean: Tensor) -> Tensor:
+        """The inverse of the sigmoid."""
+        return mean_to_logits(mean)
+
+
+def mean_to_logits(mean: Tensor) -> Tensor:
+    """Logits of means in [0, 1], which stay finite where all images are black or white."""
+    return torch.logit(mean, eps=0.01)
+
+
+MIN_LOG_VARIANCE = -12.0  # σ = 0.0025, below one of 256 grey levels
+
+
+@final
+@dataclass(frozen=True)
+class SharedNormal(Distribution):
+    """Independent pixels, each N(mean, σ²) with one σ.
+
+    Attributes:
+        mean: `(..., C, H, W)`, pixels in [0, 1].
+        log_variance: log σ², a scalar.
+        is_optimal: whether `distortion` uses the optimal σ² of its items instead.
+    """
+
+    figure = "nll"
+    mean: Tensor
+    log_variance: Tensor
+    is_optimal: bool = False
+
+    def distortion(self, x: Tensor) -> Tensor:
+        """The negative log-likelihood, without ½ D log 2π."""
+        squares = (x - self.mean) ** 2
+        if not self.is_optimal:
+            return self._from_squares(squares, self.log_variance, x)
+        optimal = squares.mean().log().clamp(min=MIN_LOG_VARIANCE)
+        follow = self._from_squares(squares.detach(), self.log_variance, x)
+        # The last two terms cancel; they only give the parameter its gradient.
+        return self._from_squares(squares, optimal, x) + (follow - follow.detach())
+
+    @staticmethod
+    def _from_squares(squares: Tensor, log_variance: Tensor, x: Tensor) -> Tensor:
+        return 0.5 * sum_item(squares * (-log_variance).exp() + log_variance, x.shape[1:])
+
+    @property
+    def constant(self) -> float:
+        """½ D log 2π."""
+        return 0.5 * math.log(2 * math.pi) * math.prod(self.mean.shape[-3:])
+
+    def sample(self, generator: Generator | None = None) -> Tensor:
+        """One sample; its pixels may be outside [0, 1]."""
+        noise = torch.empty_like(self.mean).normal_(generator=generator)
+        return self.mean + (0.5 * self.log_variance).exp() * noise
+
+
+@final
+class SharedGaussian(Likelihood):
+    """Pixels N(mean, σ²), with the mean from a sigmoid and one σ for all of them.
+
+    Args:
+        is_optimal: whether the training uses the optimal σ of each batch.
+        sigma: the σ that is fixed; None if it is learned.
+    """
+
+    log_variance: Tensor
+
+    def __init__(self, *, is_optimal: bool = False, sigma: float | None = None) -> None:
+        super().__init__()
+        self.is_optimal = is_optimal
+        if sigma is None:
+            self.log_variance = nn.Parameter(torch.zeros(()))
+        else:
+            self.register_buffer("log_variance", torch.tensor(2 * math.log(sigma)))
+
+    def forward(self, outputs: Tensor) -> SharedNormal:
+        """The distribution for raw outputs `(..., C, H, W)`."""
+        log_variance = self.log_variance.clamp(min=MIN_LOG_VARIANCE)
+        mean = torch.sigmoid(outputs.float())
+        return SharedNormal(mean, log_variance, self.is_optimal and self.training)
+
+    def outputs_for(self, mean: Tensor) -> Tensor:
+        """The inverse of the sigmoid."""
+        return mean_to_logits(mean)
+
+
+MIN_LOG_SCALE = -6.0  # b = 0.0025, below one of 256 grey levels
+
+
+@final
+@dataclass(frozen=True)
+class LaplacePixels(Distribution):
+    """Independent pixels, each Laplace(mean, b) with one b.
+
+    Attributes:
+        mean: `(..., C, H, W)`, pixels in [0, 1].
+        log_scale: log b, a scalar.
+    """
+
+    figure = "nll"
+    mean: Tensor
+    log_scale: Tensor
+
+    def distortion(self, x: Tensor) -> Tensor:
+        """The negative log-likelihood, without D log 2."""
+        errors = (x - self.mean).abs() * (-self.log_scale).exp() + self.log_scale
+        return sum_item(errors, x.shape[1:])
+
+    @property
+    def constant(self) -> float:
+        """D log 2."""
+        return math.log(2) * math.prod(self.mean.shape[-3:])
+
+    def sample(self, generator: Generator | None = None) -> Tensor:
+        """One sample, by the inverse of the distribution function; it may be outside [0, 1]."""
+        uniform = torch.empty_like(self.mean).uniform_(-0.5, 0.5, generator=generator)
+        noise = -uniform.sign() * torch.log1p(-2 * uniform.abs())
+        return self.mean + self.log_scale.exp() * noise
+
+
+@final
+class Laplace(Likelihood):
+    """Pixels Laplace(mean, b), with the mean from a sigmoid and one learned b for all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_scale = nn.Parameter(torch.full((), -1.0))
+
+    def forward(self, outputs: Tensor) -> LaplacePixels:
+        """The distribution for raw outputs `(..., C, H, W)`."""
+        log_scale = self.log_scale.clamp(min=MIN_LOG_SCALE)
+        return LaplacePixels(torch.sigmoid(outputs.float()), log_scale)
+
+    def outputs_for(self, mean: Tensor) -> Tensor:
+        """The inverse of the sigmoid."""
+        return mean_to_logits(mean)
+
+
+MIN_COLUMN_LOG_VARIANCE = (
+    -8.0
+)  # of a column that is predicted exactly, log σ² would go to −infinity
+
+
+@final
+@dataclass(frozen=True)
+class ColumnNormal(Distribution):
+    """Independent standardized columns, each N(mean, σ²).
+
+    A column that never changes has no density, so it is left out of the sums, and samples of it are
+    its mean.
+
+    Attributes:
+        mean: `(..., D)`, in units of the columns' standard deviations.
+        log_variance: log σ², `(D,)`.
+        changes: 0 for a column that never changes and 1 for the others, `(D,)`.
+    """
+
+    figure = "nll"
+    mean: Tensor
+    log_variance: Tensor
+    changes: Tensor
+
+    def distortion(self, x: Tensor) -> Tensor:
+        """The negative log-likelihood of standardized columns, without ½ D log 2π."""
+        squares = (x - self.mean) ** 2
+        terms = squares * (-self.log_variance).exp() + self.log_variance
+        return 0.5 * (terms * self.changes).sum(-1)
+
+    @property
+    def constant(self) -> Tensor:
+        """½ D log 2π, where D counts the columns that change."""
+        return 0.5 * math.log(2 * math.pi) * self.changes.sum()
+
+    def sample(self, generator: Generator | None = None) -> Tensor:
+        """One sample, `(..., D)`."""
+        noise = torch.empty_like(self.mean).normal_(generator=generator)
+        return self.mean + self.changes * (0.5 * self.log_variance).exp() * noise
+
+
+@final
+class ColumnGaussian(Likelihood):
+    """Standardized columns N(mean, σ²), with one learned σ per column.
+
+    Args:
+        changes: `(D,)`, 0 for a column that never changes and 1 for the others.
+    """
+
+    changes: Tensor
+
+    def __init__(self, changes: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("changes", changes.float())
+        self.log_variance = nn.Parameter(torch.zeros(len(changes)))
+
+    def forward(self, outputs: Tensor) -> ColumnNormal:
+        """The distribution for raw outputs `(..., D)`."""
+        log_variance = self.log_variance.clamp(min=MIN_COLUMN_LOG_VARIANCE)
+        return ColumnNormal(outputs.float(), log_variance, self.changes)
+
+    def outputs_for(self, mean: Tensor) -> Tensor:
+        """The mean itself."""
+        return mean

@@ -1,0 +1,143 @@
+"""The KL as three terms: Chen, Li, Grosse & Duvenaud (2018), eq. 2, https://arxiv.org/abs/1802.04942.
+
+    E KL(q(z|x) ‖ p(z)) =   I_q(z; x)                   index-code mutual information
+                          + KL(q(z) ‖ Π_j q(z_j))       total correlation
+                          + Σ_j KL(q(z_j) ‖ p(z_j))     dimension-wise KL
+
+The β-TC-VAE weights only the total correlation by β. The aggregated posterior q(z) is estimated
+from the batch by stratified sampling (appendix C.2), which needs the size of the data set.
+
+InfoVAE: a KL with another weight, and a distance between the aggregated posterior and the prior.
+
+    loss = −log p(x|z) + (1 − α) KL(q(z|x) ‖ p(z)) + (α + λ − 1) MMD(q(z) ‖ p(z))
+
+Zhao, Song & Ermon (2019, https://arxiv.org/abs/1706.02262), eq. 8, with the maximum mean
+discrepancy (their eq. 10) and their Gaussian kernel. With α = 1 the KL is gone, which is the
+Wasserstein autoencoder of Tolstikhin et al. (2018) with MMD.
+"""
+
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Tensor
+
+from vae_cli.model.inference import Inference
+from vae_cli.model.logsumexp import log_sum_exp
+from vae_cli.model.objectives.objective import AFTER_WARMUP, Context, Loss, Objective
+from vae_cli.model.posterior import DiagonalNormal
+from vae_cli.model.priors import Prior
+
+
+@final
+@dataclass(frozen=True)
+class TotalCorrelation(Objective):
+    """The negative ELBO whose total correlation is weighted by `beta`; for one stochastic layer."""
+
+    terms = ("kl", "mi", "tc", "dwkl")
+    beta: float
+
+    def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:
+        """The loss of images `(B, C, H, W)` with pixels in [0, 1], or of rows `(B, D)`."""
+        (level,) = inference.levels
+        z = level.z[0]
+        log_joint, log_marginals = aggregated_log_prob(level.posterior, z, context.data_size)
+        information = level.posterior.log_prob(z) - log_joint
+        correlation = log_joint - log_marginals
+        by_dim = log_marginals - level.prior.log_prob(z)
+        distortion = inference.likelihood.distortion(x)[0]
+        kl = information + self.beta * correlation + by_dim
+        terms = {
+            "kl": information + correlation + by_dim,
+            "mi": information,
+            "tc": correlation,
+            "dwkl": by_dim,
+            inference.likelihood.figure: distortion,
+        }
+        loss = (distortion + context.warmup * kl).mean()
+        return Loss(loss, {name: term.detach() for name, term in terms.items()})
+
+
+def aggregated_log_prob(
+    posterior: DiagonalNormal, z: Tensor, data_size: int
+) -> tuple[Tensor, Tensor]:
+    """Estimates of log q(z) and of log Π_j q(z_j) from the posteriors of a batch.
+
+    Args:
+        posterior: parameters `(B, D)`.
+        z: one sample of each posterior, `(B, D)`.
+        data_size: the number of items in the training set.
+
+    Returns:
+        Two tensors `(B,)`, in nats.
+    """
+    each = DiagonalNormal(posterior.mean[None], posterior.log_variance[None])
+    log_probs = each.log_prob_by_dim(z[:, None])  # (B, B, D): sample i under posterior j
+    log_weights = stratified_weights(len(z), data_size, z.device).log()
+    joint = log_sum_exp(log_probs.sum(-1) + log_weights, 1)
+    marginals = (log_probs + log_weights[..., None]).logsumexp(1)
+    return joint, marginals.sum(-1)
+
+
+def stratified_weights(batch: int, data_size: int, device: torch.device | None = None) -> Tensor:
+    """How much posterior j counts for the sample of item i, `(batch, batch)`; rows sum to 1.
+
+    With M = batch − 1 other items, the item itself has the weight 1/N that it has in the data set,
+    the next item has (N − M) / (N M), and each of the others has 1/M (appendix C.2).
+    """
+    if batch == 1:
+        return torch.ones(1, 1, device=device)
+    others, size = batch - 1, max(data_size, batch)
+    itself = torch.eye(batch, device=device)
+    following = itself.roll(1, 1)
+    rest = 1 - itself - following
+    return itself / size + following * (size - others) / (size * others) + rest / others
+
+
+@final
+@dataclass(frozen=True)
+class InfoVAE(Objective):
+    """The loss of InfoVAE; for one stochastic layer.
+
+    Attributes:
+        alpha: α; 0 keeps the whole KL, and 1 removes it.
+        scale: λ.
+    """
+
+    terms = ("kl", "mmd")
+    alpha: float
+    scale: float
+
+    def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:
+        """The loss of images `(B, C, H, W)` with pixels in [0, 1], or of rows `(B, D)`."""
+        (level,) = inference.levels
+        assert isinstance(level.prior, Prior)
+        z = level.z[0]
+        discrepancy = squared_mmd(z, level.prior.sample(len(z), context.generator))
+        distortion, kl = inference.likelihood.distortion(x)[0], inference.kl()
+        weight = self.alpha + self.scale - 1
+        loss = distortion.mean() + context.warmup * (1 - self.alpha) * kl.mean()
+        return Loss(
+            loss + weight * discrepancy,
+            {
+                "kl": kl.detach(),
+                "mmd": discrepancy.detach().expand(len(x)),
+                inference.likelihood.figure: distortion.detach(),
+            },
+        )
+
+
+def squared_mmd(first: Tensor, second: Tensor) -> Tensor:
+    """The squared maximum mean discrepancy of two sets of latents `(N, D)`: a scalar.
+
+    This is the biased estimate, which is never negative (Gretton et al., 2012, eq. 5).
+    """
+    within = _mean_kernel(first, first) + _mean_kernel(second, second)
+    return within - 2 * _mean_kernel(first, second)
+
+
+def _mean_kernel(first: Tensor, second: Tensor) -> Tensor:
+    """The mean of exp(−‖a − b‖² / D) over all pairs; the bandwidth is that of the authors' code."""
+    products = first @ second.T
+    squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * products
+    return torch.exp(-squares / first.shape[1]).mean()

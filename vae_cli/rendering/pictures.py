@@ -1,0 +1,343 @@
+"""Examples of a data set of images.
+
+Reading pictures for a trained model, and hints about those that look unlike its training set.
+
+Images.
+"""
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, final
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from vae_cli.data.batches import gather, to_unit_interval
+from vae_cli.data.catalogue import TABLE_SUFFIXES
+from vae_cli.data.dataset import Spec, Split
+from vae_cli.data.decoding import decoders_silenced
+from vae_cli.data.picture import (
+    BYTE_WHITE,
+    HALF_RANGE,
+    Fitting,
+    Picture,
+    decode_pages,
+    decode_picture,
+)
+from vae_cli.data.scan import explain_left_out, explain_pages, name_pages, scan_pictures
+from vae_cli.data.statistics import expected_border
+from vae_cli.data.value_range import explain_darkness, explain_outside, join_values
+from vae_cli.errors import UsageError
+from vae_cli.files import Writable, is_folder
+from vae_cli.rendering import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
+from vae_cli.rendering.animation import append_reverse, write_animation
+from vae_cli.rendering.grid import (
+    BARE,
+    GAP_GREY,
+    Frame,
+    Sheet,
+    interleave,
+    lay_out,
+    make_grid,
+    plan_sheet,
+    to_picture,
+    to_pixels,
+    write_picture,
+)
+from vae_cli.rendering.kind import NO_TEXTS, ItemKind, NamedItems, Summary
+
+ROWS_WITHOUT_CLASSES = 6  # of examples, if the images have no classes
+
+
+def take_examples(split: Split, classes: int, count: int) -> Tensor:
+    """The first `count` images of each class, `(classes * count, C, H, W)`, or of all images.
+
+    If a class has fewer, its row is filled with tiles in the colour of the gaps.
+    """
+    if not classes:
+        return gather(split.items, split.rows[: ROWS_WITHOUT_CLASSES * count])
+    tiles = torch.full((classes, count, *split.items.shape[1:]), GAP_GREY / 255)
+    for label in range(classes):
+        rows = split.rows[split.labels == label][:count]
+        tiles[label, : len(rows)] = gather(split.items, rows)
+    return tiles.flatten(0, 1)
+
+
+PAPER = 64  # of 255, by which the edge of a picture may differ from the usual one
+
+
+class NamedPictures(NamedTuple):
+    """Pictures by their names, and hints for the user."""
+
+    pictures: dict[str, Picture]
+    hints: list[str]
+
+
+def read_pictures(
+    path: Path, spec: Spec, require_count: Callable[[int, Path], None], fitting: Fitting
+) -> NamedPictures:
+    """Read a picture, or all pictures of a folder, of which some may be unreadable.
+
+    Args:
+        path: of the picture or the folder.
+        spec: what the model's items are.
+        require_count: refuses a folder of too many pictures.
+        fitting: how they become items of the model.
+
+    Raises:
+        UsageError: the picture cannot be read, or none of the folder can.
+    """
+    if is_folder(path):
+        pictures, hints = _read_folder(path, spec, require_count, fitting)
+    else:
+        pictures, hints = _read(path, path.name, spec, fitting), []
+    require_count(len(pictures), path)
+    hints += find_page_hints(path, spec, pictures.values())
+    hints += find_range_hints(path, spec, pictures.values())
+    if not fitting.find_object:
+        hints += find_border_hints(path, spec, pictures.values(), inverted=fitting.invert)
+    return NamedPictures(pictures, hints)
+
+
+def _read(path: Path, name: str, spec: Spec, fitting: Fitting) -> dict[str, Picture]:
+    """The first page of a picture, or all of them if they were items of the training set."""
+    with decoders_silenced():
+        if spec.frames == "first":
+            return {name: decode_picture(path, fitting)}
+        pages = list(decode_pages(path, fitting))
+    return dict(zip(name_pages(name, len(pages)), pages, strict=True))
+
+
+def _read_folder(
+    folder: Path, spec: Spec, require_count: Callable[[int, Path], None], fitting: Fitting
+) -> NamedPictures:
+    """The pictures by their path relative to a folder, and hints about those left out."""
+    files, hints = scan_pictures(folder)
+    require_count(len(files), folder)
+    pictures: dict[str, Picture] = {}
+    reasons: list[str] = []
+    for file in files:
+        try:
+            pictures |= _read(folder / file.name, file.name, spec, fitting)
+        except UsageError as error:
+            reasons.append(str(error))
+    if reasons:
+        first = f"the first: {reasons[0]}"
+        hints.append(explain_left_out(folder, len(files), reasons, first))
+    return NamedPictures(pictures, hints)
+
+
+def find_page_hints(path: Path, spec: Spec, pictures: Collection[Picture]) -> list[str]:
+    """A hint about pages that are left out."""
+    left_out = [one.pages - 1 for one in pictures if one.pages > 1 and spec.frames == "first"]
+    return [explain_pages(len(left_out), sum(left_out), path.name)] if left_out else []
+
+
+def find_range_hints(path: Path, spec: Spec, pictures: Collection[Picture]) -> list[str]:
+    """Hints about values that are cut off, or that are far below white."""
+    values = [picture.values for picture in pictures if picture.values]
+    white = max((picture.white for picture in pictures), default=BYTE_WHITE)
+    hints = []
+    if spec.range:
+        white = spec.range[1]
+        outside = sum(not one.lie_in(spec.range) for one in values)
+        hints += [explain_outside(outside, len(values), spec.range, path.name)] if outside else []
+    is_known = bool(values) and (spec.range is not None or white != BYTE_WHITE)
+    if is_known and (darkness := explain_darkness(join_values(values), white)):
+        hints.append(f"{path.name}: {darkness}")
+    return hints
+
+
+def find_border_hints(
+    path: Path, spec: Spec, pictures: Collection[Picture], *, inverted: bool
+) -> list[str]:
+    """A hint that pictures look unlike the training set: like its negative, or on another paper."""
+    expected = expected_border(spec)
+    if expected is None:
+        return []
+    usual, opposite = ("dark", "light") if expected <= HALF_RANGE else ("light", "dark")
+    when = f"{path.name}: {'once inverted, ' if inverted else ''}the background is"
+    but = f"but that of {spec.name} is {usual}"
+    if any(picture.looks_inverted(expected) for picture in pictures):
+        remedy = "leave out" if inverted else "try"
+        return [f"{when} {opposite}, {but}: {remedy} --invert, or try --fit object"]
+    if any(abs(picture.border - expected) > PAPER for picture in pictures):
+        return [f"{when} grey, {but}: try --fit object"]
+    return []
+
+
+MAX_PICTURES = 1000  # in one grid
+COLOUR_NAMES = {1: " grey", 3: " RGB"}
+
+
+@final
+class Pictures(ItemKind):
+    """Images `(N, C, H, W)` with pixels in [0, 1], written as PNG, JPEG, GIF or WebP."""
+
+    items_name = "pictures"
+    output_suffixes = PICTURE_SUFFIXES + ANIMATION_SUFFIXES
+    samples_noise = False
+    preview_items = 32
+    preview_samples = 64
+
+    def read(self, path: Path, *, invert: bool, find_object: bool = False) -> NamedItems:
+        """Read a picture, or all pictures of a folder; in a folder, some may be unreadable."""
+        if path.suffix.lower() in TABLE_SUFFIXES:
+            raise UsageError(f"{path}: {self.spec.name} is of images; give pictures")
+        fitting = Fitting.of(self.spec, invert=invert, find_object=find_object)
+        pictures, hints = read_pictures(path, self.spec, self.require_count, fitting)
+        pixels = torch.stack([picture.pixels for picture in pictures.values()])
+        return NamedItems(list(pictures), to_unit_interval(pixels), hints)
+
+    def require_count(self, count: int, path: Path) -> None:
+        """Check that so many pictures fit into one grid."""
+        if count > MAX_PICTURES:
+            raise UsageError(f"{path} has {count:,} pictures: a grid takes up to {MAX_PICTURES:,}")
+
+    def plan_sheet(
+        self, count: int, *, page: int, group: int, scale: int | None, gap: int | None
+    ) -> Sheet | None:
+        """The items of one page."""
+        return plan_sheet(self.spec.shape, count, page=page, group=group, scale=scale, gap=gap)
+
+    def require_writable(
+        self, count: int, path: Writable, *, columns: int, scale: int | None, frame: Frame = BARE
+    ) -> None:
+        """Check the size of the grid, or of all frames of an animation."""
+        shown = 1 if is_animation(path) else scale
+        lay_out((count, *self.spec.shape), columns=columns, scale=shown, frame=frame)
+
+    def write(
+        self,
+        items: ArrayLike,
+        path: Writable,
+        *,
+        columns: int,
+        scale: int | None = None,
+        frame: Frame = BARE,
+    ) -> None:
+        """Write a grid as PNG or JPEG."""
+        write_picture(make_grid(items, columns=columns, scale=scale, frame=frame), path)
+
+    def write_reconstructions(
+        self,
+        originals: ArrayLike,
+        reconstructions: ArrayLike,
+        path: Writable,
+        *,
+        columns: int,
+        scale: int | None = None,
+        frame: Frame = BARE,
+        texts: Mapping[str, Sequence[str]] = NO_TEXTS,  # noqa: ARG002  of a table
+    ) -> None:
+        """Write each original next to its reconstruction."""
+        pairs = interleave(originals, reconstructions)
+        self.write(pairs, path, columns=columns, scale=scale, frame=frame)
+
+    def write_traversal(
+        self,
+        tiles: ArrayLike,
+        dims: Sequence[int] | None,  # noqa: ARG002  a picture has no place for it
+        offsets: Sequence[float],
+        path: Writable,
+        scale: int | None,
+        frame: Frame = BARE,
+    ) -> None:
+        """Write one row per dimension; an animation shows one offset per frame."""
+        images = np.asarray(tiles)
+        if is_animation(path):
+            columns = math.ceil(math.sqrt(len(images)))
+            frames = append_reverse(images.swapaxes(0, 1))
+            write_animation(frames, path, columns=columns, scale=scale, frame=frame)
+        else:
+            flat = images.reshape(-1, *images.shape[2:])
+            self.write(flat, path, columns=len(offsets), scale=scale, frame=frame)
+
+    def write_interpolation(
+        self,
+        paths: ArrayLike,
+        path: Writable,
+        scale: int | None,
+        frame: Frame = BARE,
+        originals: ArrayLike | None = None,
+    ) -> None:
+        """Write one row per path; an animation shows them one after another, and then reversed."""
+        images = np.asarray(paths)
+        if is_animation(path):
+            flat = images[:, :-1].reshape(-1, *images.shape[2:])  # paths share their ends
+            frames = append_reverse(np.concatenate([flat, images[-1, -1:]])[:, None])
+            write_animation(frames, path, columns=1, scale=scale, frame=frame)
+        else:
+            if originals is not None:
+                ends = np.asarray(originals)[:, None]
+                images = np.concatenate([ends[:-1], images, ends[1:]], 1)
+            self._write_rows(images, path, scale, frame)
+
+    def write_grid(
+        self,
+        items: ArrayLike,
+        index: Mapping[str, ArrayLike],  # noqa: ARG002  a picture has no place for it
+        path: Writable,
+        scale: int | None,
+        frame: Frame = BARE,
+    ) -> None:
+        """Write the grid as PNG or JPEG."""
+        images = np.asarray(items)
+        if is_animation(path):
+            raise UsageError(f"--output {path}: end the name with .png")
+        self._write_rows(images, path, scale, frame)
+
+    def _write_rows(
+        self, images: np.ndarray, path: Writable, scale: int | None, frame: Frame
+    ) -> None:
+        flat = images.reshape(-1, *images.shape[2:])
+        self.write(flat, path, columns=images.shape[1], scale=scale, frame=frame)
+
+    def to_bytes(self, item: ArrayLike) -> bytes:
+        """An image as uint8 `(H, W, C)`, rounded as in a PNG."""
+        return to_pixels(np.asarray(item).reshape(self.spec.shape)).tobytes()
+
+    def describe(self) -> str:
+        """For example `images of 28x28 grey`."""
+        channels, height, width = self.spec.shape
+        return f"images of {height}x{width}{COLOUR_NAMES.get(channels, '')}"
+
+    def write_examples(
+        self,
+        train: Split,
+        test: Split,  # noqa: ARG002  the examples are of the training set
+        output: Writable | None,
+        *,
+        columns: int,
+        scale: int | None,
+        frame: Frame = BARE,
+    ) -> str:
+        """Write examples of each class, and return the path."""
+        path = output or Path(f"data{self.suffix}")
+        if is_animation(path):
+            raise UsageError(f"--output {path}: end the name with .png")
+        classes = self.spec.classes
+        examples = take_examples(train, len(classes), columns)
+        grid = make_grid(examples, columns=columns, scale=scale, labels=classes, frame=frame)
+        write_picture(grid, path)
+        return str(path)
+
+    def write_item(self, item: Tensor, path: Writable) -> None:
+        """Write one image as PNG, without enlarging it."""
+        write_picture(to_picture(to_pixels(to_unit_interval(item))), path)
+
+    def summarize(self, splits: Mapping[str, Split]) -> Summary:
+        """The number of images of each class in each part."""
+        classes, parts = self.spec.classes, splits.values()
+        counts = [part.labels.bincount(minlength=len(classes)).tolist() for part in parts]
+        rows = list(zip(classes, *counts, strict=True)) if classes else []
+        records = [dict(zip(("name", *splits), row, strict=True)) for row in rows]
+        return Summary(("class", *splits), [*rows, ("all", *map(len, parts))], "classes", records)
+
+
+def is_animation(path: Writable) -> bool:
+    """Whether the file is an animation."""
+    return path.suffix.lower() in ANIMATION_SUFFIXES

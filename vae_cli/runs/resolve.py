@@ -1,0 +1,365 @@
+"""A network that would need too much memory is refused before a run begins.
+
+From settings to everything that a training run needs, with every choice made.
+"""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from vae_cli.data.batches import steps_per_epoch
+from vae_cli.data.binarization import binarize
+from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
+from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress, move_splits
+from vae_cli.data.held_out import divide_for_validation
+from vae_cli.data.statistics import (
+    FAR,
+    FAR_IN_TRAINING,
+    ColumnStatistics,
+    Outlier,
+    column_statistics,
+    digest_splits,
+    find_outlier,
+    require_learnable,
+    usual_border,
+)
+from vae_cli.data.value_range import format_limits
+from vae_cli.errors import UsageError
+from vae_cli.model import ColumnScaling, Size, measure_size
+from vae_cli.rendering.choice import kind_of
+from vae_cli.runs.facts import require_storable
+from vae_cli.runs.start import start_weights
+from vae_cli.settings import (
+    Config,
+    DataConfig,
+    DeviceName,
+    LikelihoodConfig,
+    SaveInterval,
+    parse_save_interval,
+)
+from vae_cli.settings.build import build_dataset, build_objective, build_on_meta, build_state
+from vae_cli.settings.choices import choose_model, require_enough_items
+from vae_cli.training import TrainState
+from vae_cli.training.precision import (
+    MIN_MEASURED_STEPS,
+    Precision,
+    bfloat16_is_faster,
+    choose_precision,
+    require_supported,
+)
+
+MAX_TRAINING_BYTES = 4 * 2**30
+BYTES_PER_PARAMETER = 16  # the weight, its gradient and Adam's two moments, each in float32
+SIDES = (256, 128, 64, 32, 16)  # pixels; the sizes of pictures that a message suggests
+WIDTHS = tuple(2**power for power in range(15, -1, -1))  # of hidden layers, the same
+
+
+def require_affordable(config: Config, shape: Sequence[int], *, resizable: bool) -> None:
+    """Check the memory for the parameters of a network and for their training.
+
+    The network is built on the meta device, where its weights need no memory.
+
+    Args:
+        config: the settings; the network must not be `auto`.
+        shape: `(C, H, W)` of an image or `(D,)` of a row.
+        resizable: whether `--image-size` changes the shape.
+
+    Raises:
+        UsageError: it needs too much; the message gives the number of parameters, and a size that
+            works.
+    """
+    needed = training_bytes(config, shape)
+    if needed > MAX_TRAINING_BYTES:
+        raise UsageError(
+            f"{config.model.network} with {needed // BYTES_PER_PARAMETER:,} parameters takes "
+            f"{needed / 2**30:,.0f} GiB to train, and {MAX_TRAINING_BYTES >> 30} GiB are allowed: "
+            f"{_remedy(config, shape, resizable=resizable)}"
+        )
+
+
+def training_bytes(config: Config, shape: Sequence[int]) -> int:
+    """The memory of all parameters, gradients and moments of a network."""
+    parameters = build_on_meta(config, shape).parameters()
+    return BYTES_PER_PARAMETER * sum(parameter.numel() for parameter in parameters)
+
+
+def _remedy(config: Config, shape: Sequence[int], *, resizable: bool) -> str:
+    """The largest size of pictures that fits, or else the largest hidden layers that do."""
+    for side in SIDES if resizable else ():
+        if training_bytes(config, (shape[0], side, side)) <= MAX_TRAINING_BYTES:
+            return f"try --image-size {side}"
+    for width in WIDTHS:
+        hidden = tuple(min(width, layer) for layer in config.model.hidden)
+        model = dataclasses.replace(config.model, hidden=hidden)
+        narrow = dataclasses.replace(config, model=model)
+        if training_bytes(narrow, shape) <= MAX_TRAINING_BYTES:
+            return f"try --hidden {','.join(map(str, hidden))}"
+    return "make the items smaller"
+
+
+HeldOutName = Literal["test", "validation"]
+MAX_NAMED_COLUMNS = 5  # in a warning
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Everything that a training run needs. Nothing in it is replaced or parsed again.
+
+    Attributes:
+        config: all settings as they are written to disk, with an absolute path, and with the
+            network, the precision, the device, and the size and range of pictures that were chosen.
+        spec: what the items are.
+        train: the training set, on the device.
+        test: the items that are held out, on the device: the test set, or the validation set if
+            there is one.
+        statistics: of the columns of a table over the training set; None for images.
+        held_out_name: what the items that are held out are called in tables and files.
+        outlier: the row of a table's training set that is the furthest away, if it is far away.
+        data_digest: SHA-256 of the items and labels of both sets.
+        data_stamp: of the files of the data, when they were opened.
+        device: the device to train on.
+        precision: of the matrix products.
+        save_interval: the time between two saves.
+        weights: of another run, to start from; None starts with random ones.
+        texts: of a table, the columns that say which rows the first held-out ones are.
+    """
+
+    config: Config
+    spec: Spec
+    train: Split
+    test: Split
+    held_out_name: HeldOutName
+    statistics: ColumnStatistics | None
+    outlier: Outlier | None
+    data_digest: str
+    data_stamp: str
+    device: torch.device
+    precision: Precision
+    save_interval: SaveInterval
+    weights: Mapping[str, Tensor] | None
+    texts: Mapping[str, Sequence[str]]
+
+    def initial_state(self) -> TrainState:
+        """The state before the first step."""
+        return build_state(
+            self.config, self.spec.shape, self.device, self.statistics, self.train, self.weights
+        )
+
+    def model_size(self) -> Size:
+        """The size of the network, measured without allocating it."""
+        model = build_on_meta(self.config, self.spec.shape)
+        return measure_size(model, self.spec.shape, self.config.training.batch_size)
+
+
+def resolve(
+    config: Config,
+    device: torch.device,
+    progress: Progress = ignore_progress,
+    dataset: Dataset | None = None,
+    *,
+    is_resumed: bool = False,
+) -> Resolved:
+    """Open the data, and make every choice that the settings leave open.
+
+    Args:
+        config: the settings as they were given.
+        device: the device to train on.
+        progress: called with the number of pictures decoded so far and the total.
+        dataset: the data of the settings, if they are open already.
+        is_resumed: whether the state is that of a run, so that nothing is needed to start from.
+
+    Raises:
+        UsageError: the data or the weights to start from cannot be used, or the settings do not fit
+            the data or the device.
+        VAEError: a download fails, or the cache cannot be written.
+    """
+    require_supported(config.training.precision, device)
+    dataset = dataset or build_dataset(config.data, progress, flag="--data")
+    known, stamp = settle(config, dataset.spec), dataset.stamp()
+    weights = None if is_resumed else start_weights(known, dataset.spec)
+    train, test, held_out_name = take_parts(dataset, known.data)
+    spec, known = with_measurements(known, dataset, train)
+    require_enough_items(known.prior, len(train))
+    digest, statistics, outlier = digest_splits(train, test), None, None
+    texts = {} if spec.is_image else dataset.texts(test.head(kind_of(spec).preview_items))
+    train, test = binarized(known.likelihood, train, test)
+    if not spec.is_image:
+        statistics, outlier, train, test = prepare_rows(dataset, train, test)
+    train, test = move_splits(train, test, device)
+    device_name = cast("DeviceName", device.type)
+    precision = settle_precision(known, spec, train, statistics, device)
+    training = dataclasses.replace(config.training, device=device_name, precision=precision)
+    return Resolved(
+        dataclasses.replace(known, training=training),
+        spec,
+        train,
+        test,
+        held_out_name,
+        statistics,
+        outlier,
+        digest,
+        stamp,
+        device,
+        precision,
+        parse_save_interval(config.training.save_every),
+        weights,
+        texts,
+    )
+
+
+def settle_precision(
+    config: Config,
+    spec: Spec,
+    train: Split,
+    statistics: ColumnStatistics | None,
+    device: torch.device,
+) -> Precision:
+    """The precision that was asked for, or else the one that suits the device and the network."""
+    training = config.training
+
+    def measure_bfloat16() -> bool:
+        steps = steps_per_epoch(len(train), training.batch_size) * training.epochs
+        return steps >= MIN_MEASURED_STEPS and bfloat16_is_faster(
+            lambda: build_state(config, spec.shape, device, statistics),
+            build_objective(config.objective),
+            train,
+            training.batch_size,
+        )
+
+    return choose_precision(training.precision, device, measure_bfloat16)
+
+
+class TakenParts(NamedTuple):
+    """The items that a training uses, and what those that are held out are called."""
+
+    train: Split
+    held_out: Split
+    held_out_name: HeldOutName
+
+
+def take_parts(dataset: Dataset, config: DataConfig) -> TakenParts:
+    """The items to train on, and those held out: for validation if there are any, or for testing.
+
+    Raises:
+        UsageError: a part of the training set is asked for, but the data have a validation set.
+    """
+    limit = config.limit or None
+    train, own = dataset.train().head(limit), dataset.validation()
+    if not config.validation:
+        test = dataset.test() if own is None else own
+        return TakenParts(train, test.head(limit), "test" if own is None else "validation")
+    if own is not None:
+        name = dataset.spec.name
+        raise UsageError(f"data.validation: {name} has a validation set of its own: leave it out")
+    both = divide_for_validation(train, config.validation, copies_together=config.rules > 1)
+    return TakenParts(*both, "validation")
+
+
+def with_measurements(config: Config, dataset: Dataset, train: Split) -> tuple[Spec, Config]:
+    """What the items are, and the settings, with what is known only after they were read."""
+    border = usual_border(train) if dataset.spec.is_image else None
+    spec = dataclasses.replace(dataset.spec, usual_border=border)
+    return spec, dataclasses.replace(config, data=resolve_data(config.data, spec))
+
+
+def binarized(config: LikelihoodConfig, train: Split, test: Split) -> tuple[Split, Split]:
+    """Both sets, black and white if the likelihood is; a training set that is drawn anew is not."""
+    if config.name != "binarized":
+        return train, test
+    return (binarize(train) if config.binarization == "static" else train), binarize(test)
+
+
+def settle(config: Config, spec: Spec) -> Config:
+    """The settings with the choices that depend on what the items are, and not on their values.
+
+    Raises:
+        UsageError: the settings do not fit the items, or the network would need too much memory.
+    """
+    data = resolve_data(config.data, spec)
+    known = choose_model(dataclasses.replace(config, data=data), spec.shape)
+    require_storable(known, spec)
+    require_affordable(known, spec.shape, resizable=data.image_size > 0)
+    return known
+
+
+def prepare_rows(
+    dataset: Dataset, train: Split, test: Split
+) -> tuple[ColumnStatistics, Outlier | None, Split, Split]:
+    """What `Resolved` knows about a table, and both sets, whose rows are then standardized.
+
+    Raises:
+        UsageError: a column cannot be standardized.
+    """
+    statistics = measure_columns(train, dataset.spec)
+    outlier = find_outliers(statistics, train, test, dataset)
+    return statistics, outlier, *standardized(statistics, train, test)
+
+
+def measure_columns(train: Split, spec: Spec) -> ColumnStatistics:
+    """The statistics of the columns of a table; a warning names those that never change.
+
+    Raises:
+        UsageError: a column cannot be standardized.
+    """
+    statistics = column_statistics(train.items, train.rows)
+    require_learnable(statistics, train.items, train.rows, spec.columns, spec.name)
+    warn_of_constants(statistics, spec.columns)
+    return statistics
+
+
+def standardized(statistics: ColumnStatistics, train: Split, test: Split) -> tuple[Split, Split]:
+    """Both sets with rows that are standardized when the network takes them."""
+    standardize = ColumnScaling(*statistics).standardize
+    return (
+        dataclasses.replace(train, standardize=standardize),
+        dataclasses.replace(test, standardize=standardize),
+    )
+
+
+def warn_of_constants(statistics: ColumnStatistics, columns: Sequence[str]) -> None:
+    """Warn about columns that never change: no likelihood can be learned for them."""
+    constant = [name for name, std in zip(columns, statistics.std, strict=True) if std == 0]
+    if constant:
+        names = ", ".join(constant[:MAX_NAMED_COLUMNS])
+        more = f" and {len(constant) - MAX_NAMED_COLUMNS} more" * (
+            len(constant) > MAX_NAMED_COLUMNS
+        )
+        warnings.warn(
+            f"these columns never change and are left out of the loss: {names}{more}", stacklevel=2
+        )
+
+
+def find_outliers(
+    statistics: ColumnStatistics, train: Split, test: Split, dataset: Dataset
+) -> Outlier | None:
+    """The furthest row of the training set, if it is far away; warns about one that is held out.
+
+    A single row that is far away decides the loss of the rows that are held out.
+    """
+    found, held_out = (
+        find_outlier(statistics, part, dataset.spec.columns, dataset.names, far)
+        for part, far in ((train, FAR_IN_TRAINING), (test, FAR))
+    )
+    if held_out:
+        warnings.warn(
+            f"of the rows that are held out, {held_out}: their loss is mostly that of this row; "
+            "correct it, or leave it out",
+            stacklevel=2,
+        )
+    return found
+
+
+def resolve_data(config: DataConfig, spec: Spec) -> DataConfig:
+    """The data settings with an absolute path, a range, and the size and channels of pictures."""
+    source = find_source(config.name)
+    range_ = format_limits(spec.range) if spec.range else config.range
+    named = dataclasses.replace(config, name=source.absolute_name, range=range_)
+    if source.kind is not SourceKind.FOLDER:
+        return named
+    channels, size, _ = spec.shape
+    return dataclasses.replace(named, image_size=size, channels=CHANNEL_NAMES[channels])

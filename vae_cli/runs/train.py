@@ -1,0 +1,334 @@
+"""What is kept and said if a training fails.
+
+Whether the reconstructions of a trained model are better than one item for all: the mean.
+
+The previews of a finished run: reconstructions of test items, and samples from the prior.
+
+Train one run, and leave everything in its directory.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from vae_cli.data.batches import chunk_length, steps_per_epoch
+from vae_cli.data.dataset import Progress, Split, ignore_progress
+from vae_cli.data.statistics import FAR
+from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, is_memory_full
+from vae_cli.files import remove_leftovers, require_writable_folder, write_bytes
+from vae_cli.latent.reconstruction import reconstruct
+from vae_cli.latent.sampling import sample
+from vae_cli.model import LatentModel
+from vae_cli.rendering.choice import kind_of
+from vae_cli.runs.directory import Run, locked, require_written_inside
+from vae_cli.runs.facts import Row
+from vae_cli.runs.loading import SavedState, require_unchanged
+from vae_cli.runs.outputs import adopt_data
+from vae_cli.runs.recorder import RunRecorder
+from vae_cli.runs.resolve import Resolved
+from vae_cli.settings.build import build_objective, build_schedule, build_warmup
+from vae_cli.training import EpochReport, TrainState, fit
+from vae_cli.training.loop import never
+from vae_cli.training.precision import apply_precision
+
+
+@contextmanager
+def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[None]:
+    """Keep the best weights if a training fails, whatever the reason, and say what to do about it.
+
+    Raises:
+        NonFiniteLossError: the loss was not finite.
+        VAEError: the memory is full, or the data were changed.
+    """
+    try:
+        yield
+    except NonFiniteLossError as error:
+        recorder.save_diverged()
+        epoch = recorder.best_epoch
+        kept = f"; the weights of epoch {epoch} are kept" if epoch else ""
+        raise NonFiniteLossError(f"{error}: {explain_divergence(resolved)}{kept}") from error
+    except Exception as error:
+        recorder.save_best()
+        if not (isinstance(error, torch.OutOfMemoryError) or is_memory_full(error)):
+            raise
+        batch_size = recorder.config.training.batch_size
+        raise VAEError(explain_full_memory(batch_size, resolved.device)) from error
+
+
+def explain_divergence(resolved: Resolved) -> str:
+    """The cause that is most likely, and what to do: a strange row, or too large steps."""
+    if resolved.outlier:
+        return f"{resolved.outlier}: correct it, leave it out, or try a lower --learning-rate"
+    return "try a lower --learning-rate"
+
+
+def explain_full_memory(batch_size: int, device: torch.device) -> str:
+    """What to try if memory is full."""
+    if batch_size == 1:
+        return f"out of memory on {device.type} with one image a step: try a smaller --hidden"
+    return (
+        f"out of memory on {device.type} at --batch-size {batch_size}: "
+        f"try --batch-size {batch_size // 2}"
+    )
+
+
+TRAIN_ITEMS, HELD_OUT_ITEMS = 5000, 500  # of which the mean and the errors are computed
+
+
+class Errors(NamedTuple):
+    """Squared errors, summed over the values of an item and averaged over held-out items.
+
+    Attributes:
+        reconstruction: of the reconstructions from the means of the posteriors.
+        mean_item: of the mean of the training set.
+    """
+
+    reconstruction: float
+    mean_item: float
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the model knows less about an item than their mean does.
+
+        It is not known if all held-out items are far away: then both errors are NaN.
+        """
+        is_known = not math.isnan(self.mean_item)
+        return is_known and not self.reconstruction <= self.mean_item  # also if that one is NaN
+
+
+@torch.no_grad()
+def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
+    """The errors of a model in evaluation mode, on a part of the held-out items.
+
+    Rows that are far from the mean are left out, because one of them would decide the result.
+    """
+    mean = torch.cat(chunks(resolved.train, TRAIN_ITEMS)).mean(0)
+    learned = torch.ones_like(mean)
+    if resolved.statistics:
+        learned = (resolved.statistics.std > 0).to(mean)  # the other columns never change
+    found, expected = [], []
+    for chunk in chunks(resolved.test, HELD_OUT_ITEMS):
+        x = chunk[chunk.abs().flatten(1).amax(1) <= FAR]
+        reconstructed = model.infer_mean(x).likelihood.mean[0]
+        found.append(squared_error(learned * reconstructed, learned * x))
+        expected.append(squared_error(learned * mean, learned * x))
+    return Errors(float(torch.cat(found).mean()), float(torch.cat(expected).mean()))
+
+
+def chunks(split: Split, count: int) -> list[Tensor]:
+    """What the network takes for about so many items of a set, at equal distances."""
+    rows = split.rows[:: max(1, len(split) // count)]
+    return [split.network_input(some) for some in rows.split(chunk_length(split.items.shape[1:]))]
+
+
+def squared_error(found: Tensor, x: Tensor) -> Tensor:
+    """The squared error of each item: `(B,)`."""
+    return (found - x).square().flatten(1).sum(1)
+
+
+COLUMNS = 8  # tiles per row
+
+
+def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
+    """Write the previews of a run with its best weights, which are in a model in evaluation mode.
+
+    Raises:
+        VAEError: a file cannot be written.
+    """
+    kind = kind_of(resolved.spec)
+    reconstructions, samples = run.previews(kind.suffix)
+    test = resolved.test
+    originals = test.network_input(test.rows[: kind.preview_items])
+    decoded = reconstruct(model, originals).items
+    before, after = (model.restore(tensor).cpu() for tensor in (originals, decoded))
+    kind.write_reconstructions(
+        before, after, reconstructions, columns=COLUMNS, texts=resolved.texts
+    )
+    generator = Generator(resolved.device).manual_seed(resolved.config.training.seed)
+    drawn = sample(model, kind.preview_samples, noise=kind.samples_noise, generator=generator)
+    kind.write(model.restore(drawn).cpu(), samples, columns=COLUMNS)
+
+
+class FinishedRun(NamedTuple):
+    """A run after its last epoch.
+
+    Attributes:
+        run: its directory.
+        rows: the rows of `metrics.csv`, including those from before a resume.
+        errors: of its reconstructions, and of the mean item; None if they cannot be computed.
+    """
+
+    run: Run
+    rows: list[Row]
+    errors: Errors | None
+
+
+def ignore_report(report: EpochReport) -> None:
+    """A report callback that does nothing."""
+
+
+def never_stopped() -> int | None:
+    """No signal."""
+    return None
+
+
+def train_run(
+    run: Run,
+    resolved: Resolved,
+    *,
+    saved: SavedState | None = None,
+    report: Callable[[EpochReport], None] = ignore_report,
+    progress: Progress = ignore_progress,
+    stopped: Callable[[], int | None] = never_stopped,
+) -> FinishedRun:
+    """Train a run to its last epoch.
+
+    Args:
+        run: its directory.
+        resolved: the data and the settings.
+        saved: the last state of this run, to resume it.
+        report: called with the metrics of each epoch.
+        progress: called with the number of items trained on since the start, and the number for the
+            whole run; first when everything is checked and the training begins.
+        stopped: returns the number of the signal that asked the training to stop, if there was one.
+
+    Returns:
+        The run, which may have been renamed in the meantime, and its metrics.
+
+    Raises:
+        InterruptedRunError: there was a signal; the state was saved first.
+        UsageError: another process is training the run, or its data have changed.
+        NonFiniteLossError: the training loss is not finite; the best checkpoint so far remains.
+        VAEError: memory is full, a file cannot be written, or the checkpoint does not fit.
+    """
+    with ExitStack() as locks:
+        locks.enter_context(locked(run))
+        if saved:
+            require_unchanged(run, saved)
+        require_writable_folder(run.path)
+        require_written_inside(run.path)
+        remove_leftovers(run.path)
+        adopt_data(resolved.config.data.name)
+        return _train_locked(run, resolved, saved, report, progress, stopped, locks)
+
+
+def _train_locked(
+    run: Run,
+    resolved: Resolved,
+    saved: SavedState | None,
+    report: Callable[[EpochReport], None],
+    progress: Progress,
+    stopped: Callable[[], int | None],
+    locks: ExitStack,
+) -> FinishedRun:
+    state = resolved.initial_state()
+    apply_precision(resolved.precision, state)
+    recorder = make_recorder(run, resolved, state, locks)
+    if signal := stopped():
+        if saved is None:
+            run.discard()
+        raise InterruptedRunError("stopped before the first step: nothing was learned yet", signal)
+    if saved:
+        recorder.restore(saved)
+        run.reopen()
+        run.write_config(resolved.config)
+        if saved.facts.config.data.name != resolved.config.data.name:
+            recorder.follow_data()
+        recorder.hold_best()
+    items, epochs = len(resolved.train), resolved.config.training.epochs
+    progress(state.epoch * items + state.totals.count, epochs * items)
+
+    def save_or_stop(done: int, total: int) -> None:
+        progress(done, total)
+        recorder.save_or_stop(stopped())
+
+    def record_and_report(epoch: EpochReport) -> None:
+        recorder.record_epoch(epoch)
+        report(epoch)
+
+    with explained_failures(recorder, resolved):
+        fit_resolved(state, resolved, record_and_report, save_or_stop, recorder.is_patience_over)
+    errors = finish(recorder, resolved)
+    if signal := stopped():
+        raise InterruptedRunError(f"stopped, but run {recorder.run.name} is finished", signal)
+    return FinishedRun(recorder.run, recorder.rows, errors)
+
+
+def make_recorder(run: Run, resolved: Resolved, state: TrainState, locks: ExitStack) -> RunRecorder:
+    """The recorder of a run before its first epoch."""
+    return RunRecorder(
+        run,
+        resolved.config,
+        resolved.spec,
+        resolved.held_out_name,
+        (len(resolved.train), len(resolved.test)),
+        resolved.data_digest,
+        state,
+        resolved.save_interval,
+        resolved.data_stamp,
+        locks,
+    )
+
+
+def fit_resolved(
+    state: TrainState,
+    resolved: Resolved,
+    report: Callable[[EpochReport], None],
+    progress: Progress,
+    stop_early: Callable[[], bool] = never,
+) -> None:
+    """Call `fit` with the numbers of the settings."""
+    config, training = resolved.config, resolved.config.training
+    steps = steps_per_epoch(len(resolved.train), training.batch_size)
+    fit(
+        state,
+        build_objective(config.objective),
+        resolved.train,
+        resolved.test,
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        seed=training.seed,
+        learning_rate=build_schedule(config, steps * training.epochs),
+        warmup=build_warmup(config.objective, steps),
+        stop_early=stop_early,
+        report=report,
+        progress=progress,
+    )
+
+
+def finish(recorder: RunRecorder, resolved: Resolved) -> Errors | None:
+    """Save a run after its last epoch, take its best weights, and draw its previews.
+
+    The run is finished even if they cannot be drawn.
+
+    Returns:
+        The errors of the best weights; None if there are no previews either.
+
+    Raises:
+        VAEError: a file cannot be written.
+    """
+    recorder.save()
+    if math.isinf(recorder.best_loss):
+        warnings.warn(
+            f"the {resolved.held_out_name} loss is not finite after any epoch: the weights of the "
+            f"last, epoch {recorder.best_epoch}, are kept",
+            stacklevel=2,
+        )
+    model = recorder.state.model
+    model.load_state_dict(recorder.best_weights())
+    model.eval()
+    recorder.find_place()
+    try:
+        errors = compare_with_mean(model, resolved)
+        write_previews(model, recorder.run, resolved)
+    except Exception as error:
+        reason = str(error) if isinstance(error, VAEError) else f"{type(error).__name__}: {error}"
+        write_bytes(recorder.run.no_previews, f"{reason}\n".encode())
+        warnings.warn(f"the run is finished, but it has no previews: {reason}", stacklevel=2)
+        return None
+    return errors
