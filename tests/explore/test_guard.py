@@ -14,8 +14,7 @@ import pytest
 from support import VAE
 from websockets.sync.client import connect
 
-from vae_cli.explore import guard
-from vae_cli.explore.server import HEADERS
+from vae_cli.explore.server import HEADERS, MAX_SECONDS, MAX_WAITING
 
 WORDS = ("explore", "--no-browser", "--run", "small")
 FILES = 1024  # that the server's process may have open, as on most systems
@@ -110,7 +109,7 @@ def test_the_owner_is_served_while_others_hold_more_connections_than_a_process_m
         for _ in range(IDLE):
             idle.enter_context(site.connect(start))
         assert site.request().status == 200
-        assert site.open_files() < guard.MAX_WAITING + 50
+        assert site.open_files() < MAX_WAITING + 50
         headers = {"Origin": f"http://127.0.0.1:{site.port}"}
         address = f"ws://127.0.0.1:{site.port}/decode?token={site.token}"
         with connect(address, additional_headers=headers, proxy=None) as websocket:
@@ -130,7 +129,7 @@ def test_only_a_connection_without_a_correct_request_is_closed_after_a_time(site
         connect(address, additional_headers=headers, proxy=None) as websocket,
     ):
         sent = 0
-        slow.settimeout(guard.MAX_SECONDS / 5)
+        slow.settimeout(MAX_SECONDS / 5)
         while not is_closed(slow):  # a byte now and then does not keep a connection open
             slow.sendall(b"X")
             sent += 1

@@ -9,6 +9,7 @@ import pytest
 from explore.browser import Page, grey_levels
 
 from vae_cli.api.model import TrainedModel
+from vae_cli.explore import explore
 from vae_cli.explore.scene import PAGE, build_scene, read_static
 from vae_cli.explore.widget import Explorer
 
@@ -44,7 +45,7 @@ class Kernel:
 
 @pytest.fixture(scope="module")
 def kernel(model: TrainedModel) -> Kernel:
-    return Kernel(model.explore())
+    return Kernel(explore(model))
 
 
 def test_the_widget_has_the_facts_of_the_scene(kernel: Kernel, model: TrainedModel) -> None:

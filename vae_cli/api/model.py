@@ -18,7 +18,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import NamedTuple, final
 
 import numpy as np
 import torch
@@ -364,19 +364,6 @@ class TrainedModel(LoadedRun):
         low, high = self.spec.range or UNIT
         values: Array = low + (high - low) * np.asarray(images, np.float32)
         return values
-
-    def explore(self) -> Any:
-        """A page of sliders over the latent space, as a widget for a notebook.
-
-        This is the only import from the API into `explore`, which is built on the API.
-
-        Raises:
-            UsageError: anywidget is not installed.
-        """
-        from vae_cli.explore.widget import Explorer
-
-        split, spec, *_ = self.test_set()
-        return Explorer(self, split, spec.classes)
 
     def _chunks(self, items: ArrayLike) -> Iterator[Tensor]:
         """Float32 items on the model's device, a limited number at a time."""
