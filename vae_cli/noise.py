@@ -1,0 +1,178 @@
+"""Random numbers: streams that are derived from one seed by name, and the source of one stream.
+
+Every random number comes from a source that is passed to where it is drawn; nothing is drawn from
+torch's global generator. Two streams with different names are independent, so that, for example,
+the weights of a model and the noise of its first step have nothing in common.
+
+In a training on several processes, each holds a part of every batch. All of them draw the numbers
+for the whole batch and keep those of their part. Together they therefore have exactly the noise
+that one process would have had, and their generators stay equal.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+import torch
+from torch import Generator, Tensor
+
+CPU = torch.device("cpu")
+
+
+def derive_seed(seed: int, name: str, number: int = 0) -> int:
+    """The seed of one stream of random numbers.
+
+    Args:
+        seed: of the whole run.
+        name: of the stream: `weights`, `noise`, `order`, `evaluation`.
+        number: of an epoch or an item, which then has a stream of its own. Numbers below 2³² never
+            share one, because a number is added and not hashed.
+
+    Example:
+        >>> first, second = derive_seed(0, "order", 1), derive_seed(0, "order", 2)
+        >>> second - first, derive_seed(0, "noise", 1) == first
+        (1, False)
+    """
+    digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
+    return (int.from_bytes(digest[:8]) + number) % 2**63
+
+
+@dataclass(frozen=True)
+class Part:
+    """The items of a batch that a process holds.
+
+    Attributes:
+        start: the place of the first one in the whole batch.
+        length: their number.
+        total: the number of items in the whole batch.
+    """
+
+    start: int
+    length: int
+    total: int
+
+
+@final
+class Noise:
+    """One source of random numbers; it draws for a whole batch and returns the part of its process.
+
+    A shape is always that of the process's own part, and `batch_axis` says along which axis the
+    items lie: 1 for K samples of B latents, `(K, B, D)`.
+
+    Example:
+        >>> whole, first, second = (Noise(0) for _ in range(3))
+        >>> z = whole.normal((4, 2))
+        >>> parts = [noise.for_part(Part(start, 2, 4)).normal((2, 2))
+        ...          for noise, start in ((first, 0), (second, 2))]
+        >>> torch.cat(parts).equal(z)
+        True
+
+    Args:
+        seed: of the stream; None takes one that nobody can know.
+        device: where the numbers are drawn.
+        part: of the batch that this process holds; None if it holds all of it.
+    """
+
+    def __init__(
+        self, seed: int | None, device: torch.device = CPU, part: Part | None = None
+    ) -> None:
+        self.generator = Generator(device)
+        self.part = part
+        if seed is None:
+            self.generator.seed()
+        else:
+            self.generator.manual_seed(seed)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the numbers are drawn."""
+        return self.generator.device
+
+    def for_part(self, part: Part | None) -> "Noise":
+        """The same source, from which another part of a batch is drawn."""
+        if part == self.part:
+            return self
+        noise = object.__new__(Noise)
+        noise.generator, noise.part = self.generator, part
+        return noise
+
+    def state(self) -> Tensor:
+        """What decides all numbers that follow: uint8, as many as the device needs."""
+        return self.generator.get_state()
+
+    def restore(self, state: Tensor) -> None:
+        """Go on from a state.
+
+        Raises:
+            RuntimeError: these bytes are not the state of a generator of this device.
+        """
+        self.generator.set_state(state)
+
+    def normal(
+        self, shape: Sequence[int], batch_axis: int = 0, dtype: torch.dtype = torch.float32
+    ) -> Tensor:
+        """Samples from N(0, 1)."""
+        empty = torch.empty(self._whole(shape, batch_axis), dtype=dtype, device=self.device)
+        return self._own(empty.normal_(generator=self.generator), batch_axis)
+
+    def normal_like(self, x: Tensor, batch_axis: int = 0) -> Tensor:
+        """Samples from N(0, 1) with the shape, type and layout in memory of `x`."""
+        return self._fill(x, batch_axis, lambda t: t.normal_(generator=self.generator))
+
+    def uniform_like(
+        self, x: Tensor, low: float = 0.0, high: float = 1.0, batch_axis: int = 0
+    ) -> Tensor:
+        """Samples from U(low, high) with the shape, type and layout in memory of `x`."""
+        return self._fill(x, batch_axis, lambda t: t.uniform_(low, high, generator=self.generator))
+
+    def exponential_like(self, x: Tensor, batch_axis: int = 0) -> Tensor:
+        """Samples from Exp(1) with the shape, type and layout in memory of `x`."""
+        return self._fill(x, batch_axis, lambda t: t.exponential_(generator=self.generator))
+
+    def bernoulli(self, probability: Tensor, batch_axis: int = 0) -> Tensor:
+        """Each value is 1 with its probability, and 0 otherwise."""
+        if self.part is None:
+            return torch.bernoulli(probability, generator=self.generator)
+        whole = self._empty_like(probability, batch_axis).zero_()
+        self._own(whole, batch_axis).copy_(probability)
+        return self._own(torch.bernoulli(whole, generator=self.generator), batch_axis)
+
+    def integers(self, end: int, count: int) -> Tensor:
+        """One integer from 0 to `end` − 1 for each item: int64 `(count,)`."""
+        shape = self._whole((count,), 0)
+        drawn = torch.randint(end, shape, device=self.device, generator=self.generator)
+        return self._own(drawn, 0)
+
+    def choice(self, weights: Tensor, count: int) -> Tensor:
+        """One index into `weights` `(N,)` for each item, with these probabilities: `(count,)`."""
+        (total,) = self._whole((count,), 0)
+        drawn = torch.multinomial(weights, total, replacement=True, generator=self.generator)
+        return self._own(drawn, 0)
+
+    def _fill(self, x: Tensor, batch_axis: int, fill: Callable[[Tensor], Tensor]) -> Tensor:
+        return self._own(fill(self._empty_like(x, batch_axis)), batch_axis)
+
+    def _empty_like(self, x: Tensor, batch_axis: int) -> Tensor:
+        """Memory for the whole batch, with its axes in the order that they have in `x`."""
+        if self.part is None:
+            return torch.empty_like(x)
+        shape = self._whole(x.shape, batch_axis)
+        order = sorted(range(x.ndim), key=x.stride, reverse=True)
+        return x.new_empty([shape[axis] for axis in order]).permute(
+            [order.index(axis) for axis in range(x.ndim)]
+        )
+
+    def _whole(self, shape: Sequence[int], batch_axis: int) -> list[int]:
+        """The shape of the whole batch, for the shape of a part."""
+        whole = list(shape)
+        if self.part is not None:
+            if whole[batch_axis] != self.part.length:
+                raise ValueError(f"axis {batch_axis} of {whole} has not {self.part.length} items")
+            whole[batch_axis] = self.part.total
+        return whole
+
+    def _own(self, whole: Tensor, batch_axis: int) -> Tensor:
+        if self.part is None:
+            return whole
+        return whole.narrow(batch_axis, self.part.start, self.part.length)
