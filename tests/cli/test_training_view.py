@@ -18,7 +18,7 @@ from pictures import table
 from rich.console import Console
 from support import CONTROL, VAE, Use
 
-from vae_cli.cli import training_view
+from vae_cli.cli import _training
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._training import (
     COLLAPSE_PAGE,
@@ -185,7 +185,7 @@ def test_that_the_processor_is_shared_is_said_once(
     resolved: Resolved, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     watch = CoreWatch(dict, SleepingThreads())
-    monkeypatch.setattr(training_view, "watch_cores", lambda: watch)
+    monkeypatch.setattr(_training, "watch_cores", lambda: watch)
     view = TrainingView(Terminal(), Run(Path("runs/x")), resolved)
     means = Metrics(3.0, {"kl": 1.0, "mse": 2.0}, -4.0, torch.ones(2))
     for was_shared in (False, True, True):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from support import ProcessorTime
 
-from vae_cli.data import array_labels, budget
+from vae_cli.data import arrays, budget
 from vae_cli.data.array_values import with_supported_type
 from vae_cli.data.arrays import Arrays, read_arrays
 from vae_cli.errors import UsageError
@@ -145,7 +145,7 @@ def test_the_number_of_items_is_limited(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_the_number_of_classes_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(array_labels, "MAX_CLASSES", 3)
+    monkeypatch.setattr(arrays, "MAX_CLASSES", 3)
     np.savez(tmp_path / "x.npz", x=np.zeros((5, 2)), y=np.array([0, 1, 2, 2, 3]))
     with pytest.raises(UsageError, match="labels must count from 0, up to at most 2"):
         Arrays(tmp_path / "x.npz", test_fraction=0.5)

@@ -16,7 +16,7 @@ import pytest
 from support import SPECIAL_FILES
 
 from vae_cli import locks
-from vae_cli.data import cache_locks
+from vae_cli.data import cache as cache_module
 from vae_cli.data.cache import Unfinished, cached_tensor
 from vae_cli.errors import VAEError
 
@@ -298,7 +298,7 @@ def test_an_unfinished_tensor_is_used_as_it_is_if_it_cannot_be_written(
     def refuse(*_arguments: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(cache_locks, "lock", refuse)
+    monkeypatch.setattr(cache_module, "lock", refuse)
     found = cached_tensor("key", (3, 2), pytest.fail, refill=refill_next_row)
     assert found[1] == {"missing": [1, 2]}
 
@@ -323,7 +323,7 @@ def test_a_finished_tensor_is_read_from_a_folder_that_cannot_be_written(
     def refuse(*_arguments: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(cache_locks, "lock", refuse)
+    monkeypatch.setattr(cache_module, "lock", refuse)
     assert cached_tensor("key", (2, 3), pytest.fail)[0].tolist() == [[7] * 3] * 2
     with pytest.raises(VAEError, match=r"cannot write .*other\.npy: Read-only file system"):
         cached_tensor("other", (2, 3), pytest.fail)
@@ -341,6 +341,6 @@ def test_a_lock_on_a_file_that_was_removed_meanwhile_is_taken_again(
             path.unlink()  # by the process that held the lock until now
         return handles[-1]
 
-    monkeypatch.setattr(cache_locks, "lock", lock_and_lose)
+    monkeypatch.setattr(cache_module, "lock", lock_and_lose)
     cached_tensor("key", (2, 3), fill_with_sevens)
     assert len(handles) == 2

@@ -12,7 +12,7 @@ import pytest
 from support import Use
 
 from vae_cli.cli._app import main
-from vae_cli.runs import run as experiment
+from vae_cli.runs import train as experiment
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.loading import load_model

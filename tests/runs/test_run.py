@@ -15,7 +15,7 @@ from torch import Tensor
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
 from vae_cli.model import Loss, NegativeELBO
 from vae_cli.runs import recorder
-from vae_cli.runs import run as experiment
+from vae_cli.runs import train as experiment
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.recorder import Row

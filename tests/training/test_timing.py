@@ -12,7 +12,7 @@ from vae_cli.runs import estimate
 from vae_cli.runs.estimate import estimate_training
 from vae_cli.runs.resolve import resolve
 from vae_cli.settings import merge
-from vae_cli.training import Epoch, TrainState, prepare_epoch, timing
+from vae_cli.training import Epoch, TrainState, precision, prepare_epoch
 from vae_cli.training.precision import bfloat16_is_faster
 
 MakeImages = Callable[..., Tensor]
@@ -20,7 +20,7 @@ MakeState = Callable[..., TrainState]
 BATCH_SIZE = 8
 
 
-@pytest.mark.parametrize(("limit", "steps"), [(0.0, 3), (60.0, 2 + 10 * (1 + timing.TURNS))])
+@pytest.mark.parametrize(("limit", "steps"), [(0.0, 3), (60.0, 2 + 10 * (1 + precision.TURNS))])
 def test_three_steps_of_a_slow_network_are_enough_in_each_precision(
     monkeypatch: pytest.MonkeyPatch,
     make_state: MakeState,
@@ -28,7 +28,7 @@ def test_three_steps_of_a_slow_network_are_enough_in_each_precision(
     limit: float,
     steps: int,
 ) -> None:
-    monkeypatch.setattr(timing, "SLOW_SECONDS", limit)
+    monkeypatch.setattr(precision, "SLOW_SECONDS", limit)
     states: list[TrainState] = []
 
     def make() -> TrainState:
@@ -48,7 +48,7 @@ def test_a_dry_run_of_a_slow_network_takes_three_steps(monkeypatch: pytest.Monke
         epochs.append(prepare_epoch(state, *others))  # type: ignore[arg-type]
         return epochs[-1]
 
-    monkeypatch.setattr(timing, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(precision, "SLOW_SECONDS", 0.0)
     monkeypatch.setattr(estimate, "prepare_epoch", prepare)
     settings = {"data": {"limit": 1000}, "training": {"precision": "float32"}}
     found = estimate_training(resolve(merge(("", settings)), torch.device("cpu")))
