@@ -21,7 +21,7 @@ from vae_cli.runs.directory import Run
 from vae_cli.runs.recorder import Row
 from vae_cli.runs.resolve import Resolved
 from vae_cli.runs.train import explain_full_memory, train_run
-from vae_cli.training import TrainState, loss_and_gradients, traced
+from vae_cli.training import TrainState, epochs, loss_and_gradients
 
 NewRun = Callable[..., Run]
 ResolveSmall = Callable[..., Resolved]
@@ -161,4 +161,4 @@ def make_losses_nan(patch: pytest.MonkeyPatch, after: int) -> None:
         return partial(loss_and_gradients, state, objective, data_size)
 
     patch.setattr(NegativeELBO, "__call__", poison)
-    patch.setattr(traced, "trace", plain)  # a traced step would not count
+    patch.setattr(epochs, "trace", plain)  # a traced step would not count
