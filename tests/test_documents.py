@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_cli.cli._verdicts import describe_claim
+from vae_cli.cli._figures import describe_claim
 from vae_cli.settings import Config, Experiment, entries, list_experiments, merge, read_config
 
 ROOT = Path(__file__).parent.parent

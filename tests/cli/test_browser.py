@@ -9,7 +9,7 @@ from urllib.request import url2pathname
 import pytest
 from support import Use
 
-from vae_cli.cli._browser import open_in_browser
+from vae_cli.cli.commands.explore import open_in_browser
 from vae_cli.explore.server import Server
 
 ADDRESS = "http://127.0.0.1:8000/?token=a-secret&b=1"

@@ -10,8 +10,8 @@ import torch
 from support import Refused, Use
 
 from vae_cli import load
-from vae_cli.cli._dry_run import to_time
 from vae_cli.cli._errors import PACKAGES
+from vae_cli.cli._training import to_time
 from vae_cli.cli.commands import check
 
 PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vae_cli.cli._offsets import parse_offsets
+from vae_cli.cli._inputs import parse_offsets
 from vae_cli.errors import UsageError
 
 

@@ -18,8 +18,8 @@ import typer
 from vae_cli import __version__
 from vae_cli.cli._console import Terminal, warnings_shown_once
 from vae_cli.cli._errors import INTERRUPTED, explain
-from vae_cli.cli._options import accepted_words
 from vae_cli.cli._parsing import Command
+from vae_cli.cli._settings import accepted_words
 from vae_cli.cli.commands import (
     check,
     config,

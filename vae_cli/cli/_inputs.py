@@ -1,21 +1,121 @@
-"""The items that a command works on: from files, or from the test set."""
+"""What a command works on, as it is typed: a run, items, latent dimensions and offsets."""
 
 import difflib
-from collections.abc import Mapping, Sequence
+import math
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._options import FitName
+from vae_cli.cli._output import Request
 from vae_cli.cli._parsing import require_no_run
+from vae_cli.cli._training import COLLAPSE_PAGE, describe_active
+from vae_cli.data.catalogue import find_source
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import exists
+from vae_cli.runs.outputs import data_of
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from vae_cli.api.model import TrainedModel
     from vae_cli.data.dataset import Spec
+
+
+def add_start(
+    layers: list[tuple[str, Mapping[str, Any]]], name: str
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """The layers of settings with those of the run that the training starts from.
+
+    Raises:
+        UsageError: there is no such run, or it is a stranger's and the path of its data was not
+            typed.
+        VAEError: its weights are missing or damaged.
+    """
+    from vae_cli.runs.directory import find_run
+
+    find_run(name)  # before torch is imported, so that a typo is answered at once
+    from vae_cli.runs.start import start_layers
+
+    return start_layers(name, layers)
+
+
+def open_run(
+    selector: str | None,
+    device_name: str,
+    terminal: Terminal,
+    data: str | None = None,
+    *,
+    outputs: Iterable[Request] = (),
+) -> "TrainedModel":
+    """Load the model of a run on a device, and say which run and device were chosen.
+
+    Args:
+        selector: the name or path of the run; None means the newest finished run.
+        device_name: of the device, or `auto`.
+        terminal: prints the remark.
+        data: the name or path of the data to take test items from; None means those of the run.
+        outputs: what the command will write; they are checked before the model is loaded.
+
+    Raises:
+        UsageError: there is no such run or device, there are no such data, or an output would
+            replace the data of the run or a file of a run.
+        VAEError: the weights of the run are missing or damaged.
+    """
+    if data is not None:
+        find_source(data, "--data")
+    from vae_cli.runs.directory import find_run, finished_runs
+
+    run = find_run(selector)  # before torch is imported, so that a typo is answered at once
+    for output in outputs:
+        output.check(data_of(run))
+    with terminal.spinner("loading"):
+        from vae_cli.api.model import load_trained
+        from vae_cli.device import describe_device, resolve_device
+
+        device = resolve_device(device_name)
+        model = load_trained(run, device, data)
+    choice = f"newest of {len(finished_runs())}; " if selector is None else ""
+    terminal.remark(f"run {run.path}: {choice}{describe_run(model)}; {describe_device(device)}")
+    for trouble in find_troubles(model):
+        terminal.remark(trouble, "yellow")
+    return model
+
+
+def find_troubles(model: "TrainedModel") -> list[str]:
+    """What makes the weights of a run a bad choice, one sentence each."""
+    troubles = []
+    if model.diverged:
+        troubles.append(
+            f"the training of {model.name} ended in epoch {model.diverged}, because its loss was "
+            f"not finite; these are the weights of epoch {model.epoch}"
+        )
+    if not active_dims(model.kl_by_dim):
+        levels = len(model.model.latent_dims)
+        effect = "only the levels below tell" if levels > 1 else "hardly anything tells"
+        troubles.append(
+            f"{describe_active(0, model.model.latent_dim, levels > 1)}: {effect} items apart; "
+            f"see {COLLAPSE_PAGE}"
+        )
+    return troubles
+
+
+def describe_run(model: "TrainedModel") -> str:
+    """What a model was trained on, and for how long."""
+    epochs = model.settings.training.epochs
+    length = "1 epoch" if epochs == 1 else f"epoch {model.epoch} of {epochs}"
+    return f"{model.trained_on.counts[0]:,} items of {model.spec.name}, {length}"
+
+
+def choose_seed(seed: int | None, terminal: Terminal) -> int:
+    """The seed that was given, or a random one, which is printed."""
+    if seed is None:
+        seed = secrets.randbelow(2**32)
+        terminal.remark(f"seed {seed}")
+    return seed
+
 
 MAX_CLASSES = 20  # in an error message
 
@@ -154,3 +254,70 @@ def find_class(name: str, spec: "Spec") -> int:
 def _letters(name: str) -> str:
     """The letters and digits of a name in lower case."""
     return "".join(filter(str.isalnum, name.casefold()))
+
+
+def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
+    """The dimensions that were asked for; `all` and `active` are sorted by KL.
+
+    Args:
+        words: each is a number, several as in `1,2`, or `all`, or `active` for those with a KL.
+        kl_by_dim: of all dimensions, `(D,)`.
+
+    Raises:
+        UsageError: a word is not a number, or it is out of range.
+    """
+    words = [part.strip() for word in words for part in word.split(",")]
+    if words == ["all"]:
+        return kl_by_dim.argsort(descending=True).tolist()
+    if words == ["active"]:
+        return active_dims(kl_by_dim)
+    if "all" in words:
+        raise UsageError("--dim all stands alone: it is every dimension already")
+    if "active" in words:
+        raise UsageError("--dim active stands alone: it is every dimension with a KL already")
+    count = len(kl_by_dim)
+    allowed = set(map(str, range(count)))
+    for word in words:
+        if word not in allowed:
+            raise UsageError(f"--dim {word}: choose 0 to {count - 1}, or all")
+    return [int(word) for word in words]
+
+
+def active_dims(kl_by_dim: "Tensor") -> list[int]:
+    """The dimensions that carry information, sorted by their KL `(D,)`; may be empty."""
+    from vae_cli.training import ACTIVE_THRESHOLD
+
+    return [
+        dim
+        for dim in kl_by_dim.argsort(descending=True).tolist()
+        if kl_by_dim[dim] > ACTIVE_THRESHOLD
+    ]
+
+
+MAX_COLUMNS = 200
+
+
+def parse_offsets(text: str) -> list[float]:
+    """The numbers START, START + STEP, ... below STOP, or above it if STEP is negative.
+
+    Raises:
+        UsageError: not three finite numbers, a step of 0 or of the wrong sign, or too many columns.
+    """
+    try:
+        start, stop, step = (float(part) for part in text.split(":"))
+    except ValueError as error:
+        raise UsageError(f"--offset {text}: write START:STOP:STEP, as in -0.5:3:0.25") from error
+    if not all(map(math.isfinite, (start, stop, step))):
+        raise UsageError(f"--offset {text}: the three numbers must be finite")
+    if step == 0:
+        raise UsageError(f"--offset {text}: the step must not be 0")
+    count = round((stop - start) / step, 9)  # 1:1.3:0.1 is three columns, though 1.3 - 1 > 0.3
+    if count <= 0:
+        raise UsageError(
+            f"--offset {text} is empty: a step of {step:g} does not lead from {start:g} to {stop:g}"
+        )
+    if count > MAX_COLUMNS:
+        raise UsageError(
+            f"--offset {text} asks for {count:.0f} columns: at most {MAX_COLUMNS} fit a picture"
+        )
+    return [start + index * step for index in range(math.ceil(count))]

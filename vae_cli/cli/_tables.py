@@ -1,4 +1,4 @@
-"""Tables of runs: on the terminal, and as files."""
+"""Tables of runs: on the terminal, as files, and as JSON."""
 
 import itertools
 import re
@@ -10,8 +10,8 @@ from rich.cells import cell_len
 from vae_cli.cli._console import Terminal, printable
 from vae_cli.errors import list_some
 from vae_cli.files import Output, escape_formula, to_json, write_bytes, write_csv
-from vae_cli.runs.comparison import ALWAYS_SHOWN, Spread, Table, title_of
-from vae_cli.runs.summary import Figure
+from vae_cli.runs.comparison import ALWAYS_SHOWN, Group, Spread, Table, figure_names, title_of
+from vae_cli.runs.summary import Figure, RunSummary
 
 SUFFIXES = (".csv", ".md", ".tex", ".json")
 MAX_PLAIN = 1e7  # larger figures are shown as powers of ten
@@ -213,3 +213,26 @@ def _flatten_row(row: list[Any], pairs: set[int]) -> list[object]:
         else:
             cells.append(escape_formula(cell) if isinstance(cell, str) else cell)
     return ["" if cell is None else cell for cell in cells]
+
+
+def run_record(run: RunSummary) -> dict[str, Any]:
+    """Everything that is known about a run, for JSON."""
+    return {
+        "name": run.run.name,
+        "path": str(run.run.path),
+        "state": run.state,
+        "epochs": run.epochs,
+        "settings": dict(run.settings),
+        "metrics": dict(run.metrics),
+        "evaluation": {name: figure._asdict() for name, figure in run.evaluation.items()},
+    }
+
+
+def group_record(group: Group) -> dict[str, Any]:
+    """A group for JSON."""
+    spreads = {name: group.spread(name) for name in figure_names(group.runs)}
+    return {
+        "settings": group.settings,
+        "runs": [run.run.name for run in group.runs],
+        "figures": {name: spread._asdict() for name, spread in spreads.items() if spread},
+    }

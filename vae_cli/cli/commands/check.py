@@ -8,8 +8,8 @@ import typer
 
 from vae_cli import __version__
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._dry_run import to_mebibytes
 from vae_cli.cli._options import Device, Json, Quiet
+from vae_cli.cli._training import to_mebibytes
 from vae_cli.errors import VAEError
 
 if TYPE_CHECKING:

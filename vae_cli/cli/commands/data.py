@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._frames import make_frame
 from vae_cli.cli._options import (
     Columns,
     Force,
@@ -16,9 +15,10 @@ from vae_cli.cli._options import (
     Quiet,
     Scale,
     refuse_unused,
-    with_settings,
 )
 from vae_cli.cli._output import Request, require_items_name
+from vae_cli.cli._pictures import make_frame
+from vae_cli.cli._settings import with_settings
 from vae_cli.data.catalogue import find_source
 from vae_cli.errors import UsageError
 from vae_cli.settings import DataConfig, merge

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._opening import open_run
+from vae_cli.cli._inputs import open_run
 from vae_cli.cli._options import Device, Force, Json, Quiet, RunOption, refuse_unused
 from vae_cli.cli._output import STANDARD_OUTPUT, Request, require_suffix
 from vae_cli.data.catalogue import find_source

@@ -10,7 +10,7 @@ import typer
 from vae_cli import __version__
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._figures import print_evaluations
-from vae_cli.cli._opening import open_run
+from vae_cli.cli._inputs import open_run
 from vae_cli.cli._options import Data, Device, Json, Quiet, refuse_unused
 from vae_cli.runs.directory import has_wildcards, select_runs
 

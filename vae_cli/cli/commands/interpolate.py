@@ -6,9 +6,7 @@ from typing import Annotated
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._frames import make_frame
-from vae_cli.cli._inputs import read_items, take_items_of_classes
-from vae_cli.cli._opening import open_run
+from vae_cli.cli._inputs import open_run, read_items, take_items_of_classes
 from vae_cli.cli._options import (
     AnimatedOutputPath,
     Bare,
@@ -25,6 +23,7 @@ from vae_cli.cli._options import (
     refuse_unused,
 )
 from vae_cli.cli._output import Request, require_items_name
+from vae_cli.cli._pictures import make_frame
 from vae_cli.errors import UsageError
 
 

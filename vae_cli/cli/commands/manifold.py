@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._dims import parse_dims
-from vae_cli.cli._frames import make_frame, two_decimals
-from vae_cli.cli._opening import open_run
+from vae_cli.cli._inputs import open_run, parse_dims
 from vae_cli.cli._options import Bare, Device, Force, Gap, Json, OutputPath, Quiet, RunOption, Scale
 from vae_cli.cli._output import Request, require_items_name
+from vae_cli.cli._pictures import make_frame, two_decimals
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._frames import describe_page, frame_sheet, make_frame
-from vae_cli.cli._inputs import Chosen, read_items, take_test_items
-from vae_cli.cli._opening import choose_seed, open_run
+from vae_cli.cli._inputs import Chosen, choose_seed, open_run, read_items, take_test_items
 from vae_cli.cli._options import (
     Bare,
     Data,
@@ -31,6 +29,7 @@ from vae_cli.cli._options import (
     refuse_unused,
 )
 from vae_cli.cli._output import Request, require_items_name
+from vae_cli.cli._pictures import describe_page, frame_sheet, make_frame
 from vae_cli.files import Output
 
 if TYPE_CHECKING:

@@ -6,11 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli._console import Terminal
+from vae_cli.cli._figures import (
+    describe_verdict,
+    experiment_record,
+    tabulate_experiments,
+    verdict_record,
+)
+from vae_cli.cli._jobs import train_all
 from vae_cli.cli._options import Device, Json, Quiet, refuse_unused
 from vae_cli.cli._signals import StopSignals
 from vae_cli.cli._tables import print_table
-from vae_cli.cli._variants import train_all
-from vae_cli.cli._verdicts import describe_verdict, list_record, list_table, verdict_record
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.settings import Experiment, list_experiments, read_experiments
@@ -61,9 +66,9 @@ def show_experiments(terminal: Terminal, *, json: bool) -> None:
     """Print all named experiments that can be reproduced."""
     found = list_experiments()
     if json:
-        terminal.json(list(map(list_record, found)))
+        terminal.json(list(map(experiment_record, found)))
     else:
-        print_table(terminal, list_table(found), remedy="use --json")
+        print_table(terminal, tabulate_experiments(found), remedy="use --json")
 
 
 def reproduce(

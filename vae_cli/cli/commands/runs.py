@@ -10,8 +10,7 @@ import typer
 from vae_cli.cli._console import Terminal, printable
 from vae_cli.cli._options import Force, Json, Quiet, refuse_unused
 from vae_cli.cli._output import Request, require_suffix
-from vae_cli.cli._records import group_record, run_record
-from vae_cli.cli._tables import SUFFIXES, show_table
+from vae_cli.cli._tables import SUFFIXES, group_record, run_record, show_table
 from vae_cli.errors import UsageError, list_some
 from vae_cli.runs.comparison import (
     MIXED_DATA,

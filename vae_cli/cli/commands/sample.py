@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._frames import make_frame
-from vae_cli.cli._opening import choose_seed, open_run
+from vae_cli.cli._inputs import choose_seed, open_run
 from vae_cli.cli._options import (
     AnimatedOutputPath,
     Columns,
@@ -21,6 +20,7 @@ from vae_cli.cli._options import (
     refuse_unused,
 )
 from vae_cli.cli._output import Request, require_items_name
+from vae_cli.cli._pictures import make_frame
 from vae_cli.files import Output
 from vae_cli.rendering import ANIMATION_SUFFIXES
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._frames import frame_sheet
-from vae_cli.cli._opening import open_run
+from vae_cli.cli._inputs import open_run
 from vae_cli.cli._options import (
     Data,
     Device,
@@ -25,6 +24,7 @@ from vae_cli.cli._options import (
 )
 from vae_cli.cli._output import Request, require_suffix
 from vae_cli.cli._parsing import require_no_run
+from vae_cli.cli._pictures import frame_sheet
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import Output, exists, write_csv
 from vae_cli.rendering import CSV, PICTURE_SUFFIXES

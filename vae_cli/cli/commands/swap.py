@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._dims import parse_dims
-from vae_cli.cli._frames import make_frame
-from vae_cli.cli._inputs import Chosen, read_items, take_items_of_classes
-from vae_cli.cli._opening import open_run
+from vae_cli.cli._inputs import Chosen, open_run, parse_dims, read_items, take_items_of_classes
 from vae_cli.cli._options import (
     Bare,
     Data,
@@ -28,6 +25,7 @@ from vae_cli.cli._options import (
     refuse_unused,
 )
 from vae_cli.cli._output import Request, require_items_name
+from vae_cli.cli._pictures import make_frame
 from vae_cli.errors import UsageError
 from vae_cli.files import Output
 

@@ -7,13 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._jobs import more_jobs
-from vae_cli.cli._opening import add_start
-from vae_cli.cli._options import Json, Quiet, with_settings
-from vae_cli.cli._records import group_record, run_record
+from vae_cli.cli._inputs import add_start
+from vae_cli.cli._jobs import more_jobs, train_all
+from vae_cli.cli._options import Json, Quiet
+from vae_cli.cli._settings import with_settings
 from vae_cli.cli._signals import StopSignals
-from vae_cli.cli._tables import print_table
-from vae_cli.cli._variants import train_all
+from vae_cli.cli._tables import group_record, print_table, run_record
 from vae_cli.data.catalogue import find_source
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.runs.comparison import SEED, group_runs, tabulate_groups

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._dry_run import show_estimate
-from vae_cli.cli._opening import add_start
-from vae_cli.cli._options import Json, Quiet, refuse_unused, with_settings
+from vae_cli.cli._inputs import add_start
+from vae_cli.cli._options import Json, Quiet, refuse_unused
+from vae_cli.cli._settings import with_settings
 from vae_cli.cli._signals import StopSignals
-from vae_cli.cli._training import TrainingView
+from vae_cli.cli._training import TrainingView, show_estimate
 from vae_cli.data.catalogue import find_source, is_data
 from vae_cli.errors import UsageError
 from vae_cli.runs.directory import ROOT, Run, all_folders, find_stopped, require_free_name

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._dims import active_dims, parse_dims
-from vae_cli.cli._frames import make_frame, name_latent, signed
-from vae_cli.cli._inputs import read_items, take_test_items
-from vae_cli.cli._offsets import parse_offsets
-from vae_cli.cli._opening import choose_seed, open_run
+from vae_cli.cli._inputs import (
+    active_dims,
+    choose_seed,
+    open_run,
+    parse_dims,
+    parse_offsets,
+    read_items,
+    take_test_items,
+)
 from vae_cli.cli._options import (
     AnimatedOutputPath,
     Bare,
@@ -31,6 +35,7 @@ from vae_cli.cli._options import (
     refuse_unused,
 )
 from vae_cli.cli._output import Request, require_items_name
+from vae_cli.cli._pictures import make_frame, name_latent, signed
 from vae_cli.errors import UsageError
 from vae_cli.files import Output
 

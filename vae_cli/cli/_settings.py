@@ -1,0 +1,97 @@
+"""The options that set settings; they are made from the schema."""
+
+import functools
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any, get_args
+
+import typer
+
+from vae_cli.data.cells import split_names
+from vae_cli.errors import UsageError
+from vae_cli.settings import Entry, entries
+
+
+def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command one flag for each setting in some sections, or in all if none is named.
+
+    Instead of the flags, the command receives `typed`: the tables of the settings that were typed.
+    """
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command)
+        own = [p for p in signature.parameters.values() if p.name != "typed"]
+        flags = {
+            entry.flag[2:].replace("-", "_"): entry
+            for entry in entries()
+            if entry.flag and (not sections or entry.section in sections)
+        }
+
+        @functools.wraps(command)
+        def wrapper(context: typer.Context, **values: Any) -> None:
+            typed: dict[str, dict[str, Any]] = {}
+            for name, entry in flags.items():
+                value, source = values.pop(name), context.get_parameter_source(name)
+                if source is not None and source.name == "COMMANDLINE":
+                    value = parse_list(entry, value) if isinstance(value, list) else value
+                    typed.setdefault(entry.section, {})[entry.name] = value
+            command(**values, typed=typed)
+
+        kind = inspect.Parameter.KEYWORD_ONLY
+        context = inspect.Parameter("context", kind, annotation=typer.Context)
+        made = [_parameter(name, entry) for name, entry in flags.items()]
+        wrapper.__signature__ = signature.replace(  # type: ignore[attr-defined]
+            parameters=[context, *made, *(p.replace(kind=kind) for p in own)]
+        )
+        return wrapper
+
+    return decorate
+
+
+def parse_list(entry: Entry, texts: Sequence[str]) -> list[int] | list[str]:
+    """The parts of a list that is typed as `--hidden 400 --hidden 200` or `400,200`.
+
+    They are whole numbers, or names. A name with a comma is written in quotation marks.
+
+    Raises:
+        UsageError: a part is not a whole number, or a name is empty.
+    """
+    if str in get_args(entry.type):
+        names = [name for text in texts for name in split_names(text)]
+        if not all(names):
+            raise UsageError(f"{entry.flag} {' '.join(texts)}: a name is empty")
+        return names
+    for text in texts:
+        if not re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", text, re.ASCII):
+            raise UsageError(f"{entry.flag} {text}: write a whole number, or several as in 400,200")
+    return [int(part) for text in texts for part in text.split(",")]
+
+
+def accepted_words() -> dict[str, str]:
+    """The words that are accepted for names and values of flags, and the words that they mean."""
+    words: dict[str, str] = {}
+    for entry in entries():
+        if entry.alias and entry.flag:
+            words[entry.alias] = entry.flag.removeprefix("--")
+        words.update(entry.spellings)
+    return words
+
+
+def _parameter(name: str, entry: Entry) -> inspect.Parameter:
+    repeated = isinstance(entry.default, tuple)
+    kind = list[str] if repeated else entry.type
+    option = typer.Option(
+        entry.flag,
+        help=entry.help,
+        metavar=entry.metavar or ("N" if repeated else None),
+        min=None if entry.open_below else entry.low,
+        max=entry.high,
+        rich_help_panel=entry.section.capitalize(),
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=list(map(str, entry.default)) if repeated else entry.default,
+        annotation=Annotated[kind, option],
+    )
