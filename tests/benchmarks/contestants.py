@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_cli.data.dataset import Split
 from vae_cli.data.fashion_mnist import FashionMNIST
+from vae_cli.data.split import InMemory
 from vae_cli.model import Context
 from vae_cli.settings import merge
 from vae_cli.settings.build import build_model, build_objective, build_state
@@ -39,7 +39,7 @@ def ours(
     settings = merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
     state = build_state(settings, FashionMNIST.spec.shape, where)
     state.dtype = dtype
-    epoch = prepare_epoch(state, build_objective(settings.objective), Split.whole(images), BATCH)
+    epoch = prepare_epoch(state, build_objective(settings.objective), InMemory.whole(images), BATCH)
     while True:
         order = torch.randperm(len(images), device=where)[: BATCH * TURN]
         epoch.run(order, torch.full((TURN,), 1e-3), torch.ones(TURN))

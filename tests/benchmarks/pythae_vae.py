@@ -21,8 +21,8 @@ from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from torch import Tensor, nn
 
 from vae_cli.data.binarization import binarize
-from vae_cli.data.dataset import Split
 from vae_cli.data.fashion_mnist import FashionMNIST
+from vae_cli.data.split import InMemory
 
 PIXELS, HIDDEN, LATENT = 784, 400, 40
 
@@ -52,7 +52,7 @@ class Decoder(BaseDecoder):
         return ModelOutput(reconstruction=x.view(-1, 1, 28, 28))
 
 
-def read(split: Split) -> Tensor:
+def read(split: InMemory) -> Tensor:
     """The images `(N, 1, 28, 28)`, 0 or 1, as this package draws them."""
     drawn = binarize(split)
     return drawn.network_input(drawn.rows)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vae_cli import load
 from vae_cli.api.evaluation import open_subject, prepare
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.evaluation.likelihood import encode
 from vae_cli.evaluation.scores import SAMPLES, SCORE_NAMES, Measures, compute_score, measure
 
@@ -63,7 +63,7 @@ def main() -> None:
     train = encode(model.model, subject.train).mean
 
     def measure_images(images: Tensor) -> Measures:
-        split = prepare(model, Split.whole(images))
+        split = prepare(model, InMemory.whole(images))
         return measure(model.model, split, train, arguments.samples, 0)
 
     test = subject.test.items[subject.test.rows]

@@ -1,9 +1,13 @@
 """Batches: their order, their scale, and the size of the chunks that they come in."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._pytree import tree_map
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.batches import (
     MAX_CHUNK_VALUES,
     chunk_length,
@@ -13,7 +17,7 @@ from vae_cli.data.batches import (
     to_unit_interval,
     wrap_array,
 )
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 
 
 def test_gathered_bytes_are_scaled_to_the_unit_interval() -> None:
@@ -70,13 +74,13 @@ def test_a_chunk_has_few_enough_items_for_memory_and_at_least_one(shape: tuple[i
 def test_chunks_have_whole_batches_and_visit_the_rows_in_order(batch_size: int) -> None:
     items = torch.arange(3000.0)[:, None]
     rows = torch.arange(2999, -1, -1)
-    parts = list(Split.whole(items).chunks(rows, batch_size))
+    parts = list(InMemory.whole(items).chunks(rows, batch_size))
     assert all(len(part) % batch_size == 0 for part in parts[:-1])
     assert torch.cat(parts).flatten().equal(rows.float())
 
 
 def test_no_rows_give_no_chunks() -> None:
-    assert list(Split.whole(torch.zeros(5, 1)).chunks(torch.arange(0), 2)) == []
+    assert list(InMemory.whole(torch.zeros(5, 1)).chunks(torch.arange(0), 2)) == []
 
 
 def test_a_read_only_array_is_wrapped_without_a_copy_or_a_warning() -> None:
@@ -86,3 +90,23 @@ def test_a_read_only_array_is_wrapped_without_a_copy_or_a_warning() -> None:
     array.flags.writeable = True
     array[1] = 5
     assert tensor.tolist() == [0, 5, 0]
+
+
+@pytest.mark.parametrize("size", [1, 7, 400, 5000])
+def test_batches_visit_the_order_and_carry_the_condition_of_each_item(size: int) -> None:
+    items = torch.arange(3000.0)[:, None]
+    split = replace(InMemory.whole(items), condition=2 * items[:, 0]).take(torch.arange(2500))
+    order = torch.randperm(2500)
+    batches = list(split.batches(order, size, torch.device("cpu")))
+    assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+    assert torch.cat([batch.x for batch in batches]).flatten().equal(order.float())
+    assert all(batch.y.equal(2 * batch.x[:, 0]) for batch in batches)
+    rest = list(split.batches(order[3 * size :], size, torch.device("cpu")))
+    assert all(a.x.equal(b.x) for a, b in zip(rest, batches[3:], strict=True))
+
+
+def test_transformations_of_torch_look_into_a_batch() -> None:
+    batch = Batch(torch.ones(3, 2), torch.arange(3))
+    doubled = tree_map(lambda tensor: 2 * tensor, batch)
+    assert isinstance(doubled, Batch)
+    assert doubled.y.tolist() == [0, 2, 4]

@@ -4,19 +4,20 @@ import numpy as np
 import pytest
 import torch
 
-from vae_cli.data.dataset import Spec, Split
+from vae_cli.data.dataset import Spec
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.picture import Fitting
+from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import expected_border, usual_border
 
 
-def framed(borders: list[int]) -> Split:
+def framed(borders: list[int]) -> InMemory:
     """Images of noise with an even border each."""
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (len(borders), 3, 9, 9), dtype=np.uint8)
     images[:, :, [0, -1], :] = np.array(borders)[:, None, None, None]
     images[:, :, :, [0, -1]] = np.array(borders)[:, None, None, None]
-    return Split.whole(torch.from_numpy(images))
+    return InMemory.whole(torch.from_numpy(images))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from vae_cli.data.dataset import Parts, Spec, Split, UndividedDataset, move_splits
+from vae_cli.data.dataset import Parts, Spec, UndividedDataset
+from vae_cli.data.split import InMemory, move_splits
 from vae_cli.errors import UsageError
 
 IMAGES = Spec("pets", (3, 20, 24))
@@ -42,7 +43,7 @@ def test_images_have_more_than_one_axis() -> None:
 
 
 def test_the_head_of_a_split_is_its_first_items_with_their_labels() -> None:
-    split = Split(torch.zeros(9, 1), torch.tensor([7, 2, 5]), torch.tensor([0, 1, 0]))
+    split = InMemory(torch.zeros(9, 1), torch.tensor([7, 2, 5]), torch.tensor([0, 1, 0]))
     head = split.head(2)
     assert len(head) == 2
     assert head.rows.tolist() == [7, 2]
@@ -53,7 +54,7 @@ def test_the_head_of_a_split_is_its_first_items_with_their_labels() -> None:
 
 
 def test_the_head_of_a_split_without_labels_has_none() -> None:
-    head = Split.whole(torch.zeros(9, 1)).head(2)
+    head = InMemory.whole(torch.zeros(9, 1)).head(2)
     assert head.rows.tolist() == [0, 1]
     assert head.labels.shape == (0,)
 
@@ -61,8 +62,8 @@ def test_the_head_of_a_split_without_labels_has_none() -> None:
 @pytest.mark.parametrize("shared", [True, False])
 def test_items_that_both_parts_share_are_moved_to_the_device_once(shared: bool) -> None:
     items = torch.zeros(4, 2)
-    train = Split(items, torch.tensor([0, 1]), torch.tensor([0, 0]))
-    test = Split(items if shared else items.clone(), torch.tensor([2, 3]), torch.tensor([1, 1]))
+    train = InMemory(items, torch.tensor([0, 1]), torch.tensor([0, 0]))
+    test = InMemory(items if shared else items.clone(), torch.tensor([2, 3]), torch.tensor([1, 1]))
     a, b = move_splits(train, test, torch.device("meta"))
     assert a.items.is_meta
     assert b.items.is_meta
@@ -80,7 +81,7 @@ def test_a_data_set_is_divided_once() -> None:
         def divide(self) -> Parts:
             calls.append("divide")
             items = torch.arange(3.0)[:, None]
-            return Parts(Split.whole(items[:2]), Split.whole(items[2:]))
+            return Parts(InMemory.whole(items[:2]), InMemory.whole(items[2:]))
 
     dataset = Numbers()
     assert not calls

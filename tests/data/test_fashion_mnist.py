@@ -7,8 +7,9 @@ from importlib.resources import files
 import pytest
 import torch
 
-from vae_cli.data.dataset import Spec, Split
+from vae_cli.data.dataset import Spec
 from vae_cli.data.fashion_mnist import FashionMNIST
+from vae_cli.data.split import InMemory
 
 # SHA-256 of what Debian's dataset-fashion-mnist 0.0~git20200523.55506a9-1 unpacks to
 SHA256 = {
@@ -20,7 +21,7 @@ SHA256 = {
 
 
 @pytest.fixture(scope="module")
-def parts() -> dict[str, Split]:
+def parts() -> dict[str, InMemory]:
     dataset = FashionMNIST()
     return {"train": dataset.train(), "test": dataset.test()}
 
@@ -39,7 +40,7 @@ def test_the_licence_is_in_the_same_folder_as_the_data() -> None:
 
 @pytest.mark.parametrize(("name", "count"), [("train", 60_000), ("test", 10_000)])
 def test_images_and_labels_have_the_published_sizes(
-    parts: dict[str, Split], name: str, count: int
+    parts: dict[str, InMemory], name: str, count: int
 ) -> None:
     spec: Spec = FashionMNIST.spec
     split = parts[name]
@@ -48,7 +49,7 @@ def test_images_and_labels_have_the_published_sizes(
     assert split.labels.bincount().tolist() == [count // 10] * len(spec.classes)
 
 
-def test_mean_and_standard_deviation_are_the_well_known_ones(parts: dict[str, Split]) -> None:
+def test_mean_and_standard_deviation_are_the_well_known_ones(parts: dict[str, InMemory]) -> None:
     """Code for this data set normalises with 0.2860 and 0.3530."""
     pixels = parts["train"].items.float() / 255
     assert pixels.mean().item() == pytest.approx(0.2860, abs=1e-4)

@@ -13,10 +13,11 @@ import torch
 from PIL import Image, TiffImagePlugin
 
 from vae_cli.data import folder_decoding
-from vae_cli.data.dataset import PictureRules, Spec, Split, ignore_progress
+from vae_cli.data.dataset import PictureRules, Spec, ignore_progress
 from vae_cli.data.folder import PictureFolder
 from vae_cli.data.held_out import count_copies, hash_to_unit_interval
 from vae_cli.data.scan import scan_pictures
+from vae_cli.data.split import InMemory
 from vae_cli.data.value_range import Range
 from vae_cli.errors import UsageError
 
@@ -185,7 +186,7 @@ def test_adding_pictures_moves_none_from_one_part_to_the_other(tmp_path: Path) -
     assert all(after[item] == held_out for item, held_out in before.items())
 
 
-def values(split: Split) -> list[bytes]:
+def values(split: InMemory) -> list[bytes]:
     """The pixels of each item of a part."""
     return [item.numpy().tobytes() for item in split.items[split.rows]]
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vae_cli.data.dataset import Split
 from vae_cli.data.held_out import divide, divide_for_validation, hash_keys, hash_to_unit_interval
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 
 HASHES = hash_keys(str(number).encode() for number in range(20_000))
@@ -58,7 +58,7 @@ def test_items_of_which_no_two_are_different_are_refused(keys: list[bytes], reas
 
 
 def test_copies_are_on_the_same_side_of_a_validation_set_and_others_stay_where_they_were() -> None:
-    different = replace(Split.whole(torch.arange(400.0)[:, None]), hashes=HASHES[:400])
+    different = replace(InMemory.whole(torch.arange(400.0)[:, None]), hashes=HASHES[:400])
     parts = divide_for_validation(different, 0.3, copies_together=True)
     before = divide_for_validation(different, 0.3, copies_together=False)
     assert all(now.rows.equal(then.rows) for now, then in zip(parts, before, strict=True))

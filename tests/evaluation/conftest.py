@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Generator, Tensor, nn
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.model import VAE, DiagonalNormal, Distribution, Likelihood, StandardNormal
 
 VALUES, NOISE = 6, 0.5
@@ -60,7 +60,7 @@ class Solvable:
     """The model, items from it, and log p(x) of each item."""
 
     model: VAE
-    split: Split
+    split: InMemory
     log_likelihood: Tensor
     information: float
 
@@ -83,7 +83,9 @@ def make_solvable(*, scale: float = 1.0, widen: float = 1.0) -> Solvable:
     x = z @ weight.T + shift + NOISE * noise
     covariance = weight @ weight.T + NOISE**2 * torch.eye(VALUES, dtype=torch.float64)
     exact = torch.distributions.MultivariateNormal(shift, covariance).log_prob(x)
-    split = Split(x, torch.arange(500), torch.empty(0, dtype=torch.int64), standardize=lambda t: t)
+    split = InMemory(
+        x, torch.arange(500), torch.empty(0, dtype=torch.int64), standardize=lambda t: t
+    )
     return Solvable(model, split, exact, 0.5 * precision.log().sum().item())
 
 

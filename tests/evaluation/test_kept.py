@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.evaluation.features import fitted_classifier
 from vae_cli.evaluation.kept import digest_split, digest_weights, keep, recall
 from vae_cli.runs.checkpoint import Checkpoint, save_checkpoint
@@ -48,7 +48,7 @@ def test_digests_depend_on_every_weight_and_on_the_labels() -> None:
         model.bias[1] += 1e-6
     assert digest_weights(model) != before
     items, labels = torch.rand(5, 1, 4, 4), torch.arange(5)
-    first, second = (digest_split(Split.whole(items, some)) for some in (labels, labels.flip(0)))
+    first, second = (digest_split(InMemory.whole(items, some)) for some in (labels, labels.flip(0)))
     assert first != second
 
 
@@ -57,7 +57,7 @@ def test_the_classifier_learns_once_and_is_the_same_each_time(tmp_path: Path) ->
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(3, (300,), generator=generator)
     items = torch.rand(300, 1, 40, 8, generator=generator) * (labels.view(-1, 1, 1, 1) + 1) / 3
-    split = Split.whole(items, labels)
+    split = InMemory.whole(items, labels)
     first = fitted_classifier(split, 3, CPU, tmp_path)
     (tmp_path / "classifier.safetensors").rename(tmp_path / "kept")
     again = fitted_classifier(split, 3, CPU, tmp_path)

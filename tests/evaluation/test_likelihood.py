@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.evaluation import likelihood
 from vae_cli.evaluation.figures import Absent, Figure
 from vae_cli.evaluation.likelihood import (
@@ -39,9 +39,9 @@ def small_model(likelihood: Likelihood) -> VAE:
     return VAE(encoder, decoder, likelihood, StandardNormal(3)).eval()
 
 
-def pictures(count: int = 12) -> Split:
+def pictures(count: int = 12) -> InMemory:
     generator = torch.Generator().manual_seed(1)
-    return Split.whole(torch.randint(0, 256, (count, *SHAPE), generator=generator).byte())
+    return InMemory.whole(torch.randint(0, 256, (count, *SHAPE), generator=generator).byte())
 
 
 def test_with_the_exact_posterior_every_bound_is_the_likelihood(exact: Any) -> None:

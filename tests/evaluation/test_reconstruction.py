@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.evaluation.figures import Absent, Figure
 from vae_cli.evaluation.reconstruction import reconstruction_figures
 from vae_cli.model import VAE, DiagonalNormal, SquaredError, StandardNormal
@@ -25,7 +25,7 @@ class Pixels(nn.Module):
 
 
 def figures_of(edge: int, noise: float) -> dict[str, Figure | Absent]:
-    split = Split.whole(0.2 + 0.5 * torch.rand(10, 1, edge, edge))
+    split = InMemory.whole(0.2 + 0.5 * torch.rand(10, 1, edge, edge))
     decoder = nn.Unflatten(1, (1, edge, edge))
     model = VAE(Pixels(noise), decoder, SquaredError(), StandardNormal(edge**2)).eval()
     with torch.no_grad():
@@ -44,7 +44,7 @@ def test_a_constant_error_has_a_known_mse_and_psnr() -> None:
 
 
 def test_an_exact_reconstruction_has_an_infinite_psnr_which_is_said() -> None:
-    split = Split.whole(torch.full((3, 1, 16, 16), 0.5))
+    split = InMemory.whole(torch.full((3, 1, 16, 16), 0.5))
     model = VAE(Pixels(0.0), nn.Unflatten(1, (1, 16, 16)), SquaredError(), StandardNormal(256))
     found = reconstruction_figures(model.eval(), split)
     assert found["psnr"] == Absent("infinite: 3 images are reconstructed exactly")

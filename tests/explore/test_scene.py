@@ -11,7 +11,7 @@ from explore.browser import Array
 
 from vae_cli import train
 from vae_cli.api.model import TrainedModel
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.explore.scene import MAX_ITEMS, PRIOR_SAMPLES, Scene, build_scene, evenly_spaced
 from vae_cli.latent.projections import pca
 from vae_cli.rendering.plots import class_colours
@@ -37,7 +37,7 @@ def test_the_test_items_of_the_run_are_on_the_map(
 
 
 def test_half_of_ten_thousand_items_are_on_the_map(model: TrainedModel) -> None:
-    found = build_scene(model, Split.whole(model.held_out().items))
+    found = build_scene(model, InMemory.whole(model.held_out().items))
     assert found.items.tolist() == list(range(0, 10_000, 2))
     assert len(found.items) == MAX_ITEMS
 
@@ -74,7 +74,7 @@ def test_without_a_test_set_there_is_no_map_and_the_page_starts_at_the_origin(
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_test_items_have_no_map(model: TrainedModel, count: int) -> None:
     split = model.held_out()
-    scene = build_scene(model, Split(split.items, split.rows[:count], split.labels[:count]))
+    scene = build_scene(model, InMemory(split.items, split.rows[:count], split.labels[:count]))
     assert scene.explained_variance_ratio.tolist() == [0, 0]
     assert len(scene.items) == count
 

@@ -8,7 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from vae_cli.data.dataset import Spec, Split
+from vae_cli.data.dataset import Spec
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.rendering import pictures
 from vae_cli.rendering.animation import FRAME_MILLISECONDS
@@ -238,10 +239,10 @@ def test_the_description_has_size_and_colour(channels: int, expected: str) -> No
     assert Pictures(Spec("x", (channels, 4, 6))).describe() == f"images of {expected}"
 
 
-def split(*labels: int) -> Split:
+def split(*labels: int) -> InMemory:
     """An item for each label; its grey value is 100 times the label plus its number."""
     values = [100 * label + number for number, label in enumerate(labels)]
-    return Split.whole(torch.from_numpy(flat(*values)), torch.tensor(labels, dtype=torch.int64))
+    return InMemory.whole(torch.from_numpy(flat(*values)), torch.tensor(labels, dtype=torch.int64))
 
 
 def test_examples_have_a_row_for_each_class_and_empty_places_if_it_has_few(tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ def test_examples_have_a_row_for_each_class_and_empty_places_if_it_has_few(tmp_p
 def test_without_classes_the_examples_are_the_first_items() -> None:
     data = split(*[0] * 40)
     assert take_examples(data, 0, 4).equal(data.items[:24])
-    shuffled = Split(data.items, torch.tensor([5, 3]), torch.empty(0))
+    shuffled = InMemory(data.items, torch.tensor([5, 3]), torch.empty(0))
     assert take_examples(shuffled, 0, 4).equal(data.items[[5, 3]])
 
 
@@ -282,7 +283,7 @@ def test_the_summary_counts_the_images_of_each_class() -> None:
 def test_the_summary_of_images_without_classes_has_one_row() -> None:
     items = torch.from_numpy(flat(1, 2, 3))
     _, rows, _, records = Pictures(Spec("x", (1, 4, 4))).summarize(
-        {"train": Split.whole(items), "test": Split.whole(items[:1])}
+        {"train": InMemory.whole(items), "test": InMemory.whole(items[:1])}
     )
     assert rows == [("all", 3, 1)]
     assert records == []

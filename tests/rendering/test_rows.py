@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from vae_cli.data.dataset import Spec, Split
+from vae_cli.data.dataset import Spec
+from vae_cli.data.split import InMemory
 from vae_cli.data.table_file import read_table
 from vae_cli.errors import UsageError
 from vae_cli.rendering.choice import kind_of
@@ -126,7 +127,7 @@ def test_the_description_has_the_number_of_columns() -> None:
 
 
 def test_a_table_has_no_picture_of_examples() -> None:
-    train, test = Split.whole(torch.zeros(1200, 2)), Split.whole(torch.zeros(9, 2))
+    train, test = InMemory.whole(torch.zeros(1200, 2)), InMemory.whole(torch.zeros(9, 2))
     line = ROWS.write_examples(train, test, None, columns=6, scale=None)
     assert line == "1,200 training rows, 9 test rows"
     with pytest.raises(UsageError, match=r"--output a\.csv: a table of numbers has no picture"):
@@ -134,12 +135,12 @@ def test_a_table_has_no_picture_of_examples() -> None:
 
 
 def test_the_summary_has_mean_and_standard_deviation_of_the_training_rows() -> None:
-    train = Split.whole(torch.tensor([[1.0, 7], [3, 7]]))
-    test = Split.whole(torch.tensor([[100.0, 200]]))
+    train = InMemory.whole(torch.tensor([[1.0, 7], [3, 7]]))
+    test = InMemory.whole(torch.tensor([[100.0, 200]]))
     header, rows, key, records = ROWS.summarize({"train": train, "test": test})
     assert header == ("column", "mean", "standard deviation")
     times = torch.tensor([[1_700_000_003, 0], [1_700_000_023, -4]], dtype=torch.float64)
-    shown = ROWS.summarize({"train": Split.whole(times), "test": test}).rows
+    shown = ROWS.summarize({"train": InMemory.whole(times), "test": test}).rows
     assert shown == [("a", "1700000013", "10"), ("b, c", "-2", "2")], "digits beside the deviation"
     assert rows == [("a", "2", "1"), ("b, c", "7", "0")]
     assert key == "columns"

@@ -11,7 +11,7 @@ import torch
 from torch import Generator
 
 from vae_cli.api.model import TrainedModel, load_trained
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.errors import InterruptedRunError, UsageError
 from vae_cli.explore.export import export_page
 from vae_cli.explore.scene import build_scene
@@ -215,7 +215,7 @@ def test_every_combination_trains_a_traced_step_that_reaches_every_parameter(
     if objective == "free-bits" and prior != "normal":
         pytest.skip("refused: no KL by dimension")
     config = choose_model(config, (1, 16, 16))
-    split = Split.whole(torch.rand(32, 1, 16, 16, generator=Generator().manual_seed(0)))
+    split = InMemory.whole(torch.rand(32, 1, 16, 16, generator=Generator().manual_seed(0)))
     state = build_state(config, (1, 16, 16), CPU, train=split)
     before = {name: tensor.clone() for name, tensor in state.model.named_parameters()}
     epoch = TracedEpoch(state, build_objective(config.objective), split, 16)

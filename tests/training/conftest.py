@@ -7,7 +7,7 @@ import torch
 from models import NoiselessVAE, mlp_vae
 from torch import Generator, Tensor
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.model import NegativeELBO
 from vae_cli.training import Adam, EpochReport, TrainState, constant, fit
 
@@ -49,8 +49,8 @@ def learn(make_images: Callable[..., Tensor]) -> Callable[..., list[EpochReport]
         fit(
             state,
             NegativeELBO(),
-            Split.whole(make_images(70)),
-            Split.whole(make_images(33, seed=1)),
+            InMemory.whole(make_images(70)),
+            InMemory.whole(make_images(33, seed=1)),
             epochs=epochs,
             batch_size=16,
             seed=0,

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.model import NegativeELBO
 from vae_cli.training import CapturedEpoch, TracedEpoch, TrainState
 
@@ -20,7 +20,7 @@ def test_a_captured_epoch_trains_as_a_traced_epoch(
     make_state: MakeState, make_images: MakeImages
 ) -> None:
     traced, captured = make_state(), make_state()
-    split, order = Split.whole(make_images(70)), torch.randperm(70)
+    split, order = InMemory.whole(make_images(70)), torch.randperm(70)
     expected = TracedEpoch(traced, NegativeELBO(), split, 16).run(order, RATES, WARMUPS)
     epoch = CapturedEpoch(captured, NegativeELBO(), split, 16)
     metrics = epoch.run(order, RATES, WARMUPS)
@@ -35,7 +35,7 @@ def test_reduce_leaves_the_totals_where_the_captured_step_adds_to_them(
     make_state: MakeState, make_images: MakeImages
 ) -> None:
     """A CUDA graph has fixed addresses, and `reduce` may return new tensors."""
-    state, split = make_state(), Split.whole(make_images(70))
+    state, split = make_state(), InMemory.whole(make_images(70))
 
     def double(tensors: list[Tensor]) -> list[Tensor]:
         return [tensor * 2 for tensor in tensors]
@@ -54,7 +54,7 @@ def test_a_cuda_graph_trains_as_the_steps_that_it_captured(
     losses = []
     for capture in (False, True):
         state = make_state(device="cuda")
-        epoch = CapturedEpoch(state, NegativeELBO(), Split.whole(make_images(70).cuda()), 16)
+        epoch = CapturedEpoch(state, NegativeELBO(), InMemory.whole(make_images(70).cuda()), 16)
         if capture:
             epoch.capture()
         for _ in range(20):

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.model import NegativeELBO
 from vae_cli.training import CapturedEpoch, TracedEpoch, TrainState, evaluate
 from vae_cli.training.step import Reduce
@@ -21,7 +21,7 @@ def test_training_metrics_are_averages_over_images_and_not_over_batches(
     make_state: MakeState, make_images: MakeImages
 ) -> None:
     """At a learning rate of 0, batches of unequal sizes give the averages of one whole batch."""
-    state, split = make_state(noise=False), Split.whole(make_images(70))
+    state, split = make_state(noise=False), InMemory.whole(make_images(70))
     expected = evaluate(state.model, NegativeELBO(), split, seed=0)
     epoch = TracedEpoch(state, NegativeELBO(), split, 32)
     metrics = epoch.run(torch.randperm(70), torch.zeros(3), torch.ones(3))
@@ -53,11 +53,11 @@ def test_two_processes_with_half_of_each_batch_train_as_one_process(
 ) -> None:
     images, rates, averages = make_images(72), torch.full((5,), 1e-2), Averages()
     alone = make_state(noise=False)
-    whole = kind(alone, NegativeELBO(), Split.whole(images), 16)
+    whole = kind(alone, NegativeELBO(), InMemory.whole(images), 16)
     expected = [whole.run(torch.arange(72), rates, torch.ones(5)) for _ in range(2)]
     states = [make_state(noise=False) for _ in range(2)]
     halves = [
-        kind(state, NegativeELBO(), Split.whole(images[rank::2]), 8, averages.of(rank))
+        kind(state, NegativeELBO(), InMemory.whole(images[rank::2]), 8, averages.of(rank))
         for rank, state in enumerate(states)
     ]
     for metrics in expected:

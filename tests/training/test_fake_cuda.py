@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.model import Loss, Objective
 from vae_cli.settings import merge
 from vae_cli.settings.build import build_model, build_objective
@@ -76,7 +76,7 @@ def test_every_tensor_of_the_captured_step_is_on_the_gpu(
             return Loss(loss, {"kl": kl, "distortion": distortion}), gradients
 
         items = torch.zeros(ITEMS, *shape, device=CUDA)
-        epoch = CapturedEpoch(state, objective, Split.whole(items), BATCH)
+        epoch = CapturedEpoch(state, objective, InMemory.whole(items), BATCH)
         epoch.plain = on_gpu  # type: ignore[assignment]
         epoch.step()
         tensors = {**state.optimizer.tensors(), **state.totals.sums, "batch": epoch.batch}

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Context, Inference, Loss, NegativeELBO, Objective
 from vae_cli.model.objectives.objective import AFTER_WARMUP
@@ -43,7 +43,7 @@ def test_an_infinite_gradient_of_a_finite_loss_ends_the_training(slope: float) -
 
     state = build_state(merge(("", {"model": {"hidden": [8]}})), (1, 4, 4), CPU)
     before = {name: tensor.clone() for name, tensor in state.tensors().items()}
-    epoch = TracedEpoch(state, SteepELBO(), Split.whole(torch.rand(16, 1, 4, 4)), 8)
+    epoch = TracedEpoch(state, SteepELBO(), InMemory.whole(torch.rand(16, 1, 4, 4)), 8)
     with pytest.raises(NonFiniteLossError, match="gradient is not finite"):
         epoch.run(torch.arange(16), torch.full((2,), 0.1), torch.ones(2))
     for name, tensor in state.tensors().items():
@@ -54,7 +54,7 @@ def test_an_infinite_gradient_of_a_finite_loss_ends_the_training(slope: float) -
 def test_finite_gradients_leave_the_loss_exactly_as_it_is() -> None:
     state = build_state(merge(("", {"model": {"hidden": [8]}})), (1, 4, 4), CPU)
     x = torch.rand(8, 1, 4, 4)
-    epoch = TracedEpoch(state, NegativeELBO(), Split.whole(x), 8)
+    epoch = TracedEpoch(state, NegativeELBO(), InMemory.whole(x), 8)
     before = state.generator.get_state()
     loss, _ = epoch.plain(x, torch.ones(()))
     state.generator.set_state(before)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.model import NegativeELBO, measure_size
 from vae_cli.runs.resolve import require_affordable, training_bytes
 from vae_cli.settings import Config, merge
@@ -24,7 +24,7 @@ def test_the_loss_falls_on_small_images(dtype: torch.dtype) -> None:
     images = torch.zeros(128, *SHAPE)
     for image, (row, column) in zip(images, places, strict=True):
         image[0, row : row + 8, column : column + 8] = 1
-    split = Split.whole(images)
+    split = InMemory.whole(images)
     state = build_state(ladder(), SHAPE, CPU)
     state.dtype = dtype
     epoch = TracedEpoch(state, NegativeELBO(), split, 32)
@@ -34,7 +34,7 @@ def test_the_loss_falls_on_small_images(dtype: torch.dtype) -> None:
 
 
 def test_the_traced_step_equals_the_plain_one() -> None:
-    split = Split.whole(torch.rand(8, *SHAPE))
+    split = InMemory.whole(torch.rand(8, *SHAPE))
     results = []
     for is_traced in (True, False):
         state = build_state(ladder(), SHAPE, CPU)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Inference, NegativeELBO
 from vae_cli.training import (
@@ -27,7 +27,7 @@ Learn = Callable[..., list[EpochReport]]
 
 
 def evaluate_on(state: TrainState, images: Tensor) -> Metrics:
-    return evaluate(state.model, NegativeELBO(), Split.whole(images), seed=0)
+    return evaluate(state.model, NegativeELBO(), InMemory.whole(images), seed=0)
 
 
 @pytest.mark.parametrize("count", [1, 999, 1000, 1001, 2500])
@@ -74,7 +74,7 @@ def test_evaluation_does_not_change_the_training(
     often, once = make_state(), make_state()
     for state, evaluations in ((often, 5), (once, 1)):
         for _ in range(evaluations):
-            evaluate(state.model, NegativeELBO(), Split.whole(make_images(33)), seed=3)
+            evaluate(state.model, NegativeELBO(), InMemory.whole(make_images(33)), seed=3)
         learn(state)
     for name, tensor in often.tensors().items():
         assert tensor.equal(once.tensors()[name]), name
@@ -96,8 +96,8 @@ def test_an_item_of_the_test_set_never_ends_the_training(
     fit(
         state,
         NegativeELBO(),
-        Split.whole(make_images(20)),
-        Split.whole(strange),
+        InMemory.whole(make_images(20)),
+        InMemory.whole(strange),
         epochs=2,
         batch_size=16,
         seed=0,
@@ -144,7 +144,7 @@ def test_every_epoch_is_reported_once_and_progress_ends_at_the_total(
 
 
 def test_epochs_on_the_cpu_are_traced(make_state: MakeState, make_images: MakeImages) -> None:
-    epoch = prepare_epoch(make_state(), NegativeELBO(), Split.whole(make_images(20)), 16)
+    epoch = prepare_epoch(make_state(), NegativeELBO(), InMemory.whole(make_images(20)), 16)
     assert isinstance(epoch, TracedEpoch)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.model import NegativeELBO
 from vae_cli.training import EpochReport, TrainState, precision
@@ -68,7 +68,7 @@ def test_the_measurement_does_not_change_the_state_that_is_trained(
 ) -> None:
     state = make_state()
     before = {name: tensor.clone() for name, tensor in state.tensors().items()}
-    split = Split.whole(make_images(64))
+    split = InMemory.whole(make_images(64))
     faster = precision.bfloat16_is_faster(make_state, NegativeELBO(), split, 8)
     assert faster in {True, False}
     for name, tensor in state.tensors().items():

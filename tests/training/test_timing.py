@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.model import NegativeELBO
 from vae_cli.runs import estimate
 from vae_cli.runs.estimate import estimate_training
@@ -35,7 +35,7 @@ def test_three_steps_of_a_slow_network_are_enough_in_each_precision(
         states.append(make_state())
         return states[-1]
 
-    split = Split.whole(make_images(100 * BATCH_SIZE))
+    split = InMemory.whole(make_images(100 * BATCH_SIZE))
     assert bfloat16_is_faster(make, NegativeELBO(), split, BATCH_SIZE) in {True, False}
     assert [state.step for state in states] == [steps, steps]
     assert [state.dtype for state in states] == [torch.float32, torch.bfloat16]

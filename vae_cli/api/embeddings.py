@@ -16,7 +16,8 @@ from torch import Tensor
 from vae_cli.api.arrays import Array
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import CHUNK_ITEMS, chunk_length
-from vae_cli.data.dataset import Dataset, Progress, Split, ignore_progress
+from vae_cli.data.dataset import Dataset, Progress, ignore_progress
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.files import Output, Writable, escape_formula, open_output, to_utf8, write_csv
 from vae_cli.runs.directory import Run
@@ -195,6 +196,6 @@ def _to_texts(values: list[str] | tuple[str, ...]) -> Column:
     return np.array([to_utf8(value) for value in values], str)
 
 
-def _chunks(split: Split) -> Iterator[Tensor]:
+def _chunks(split: InMemory) -> Iterator[Tensor]:
     for rows in split.rows.split(chunk_length(split.items.shape[1:])):
         yield split.gather(rows)

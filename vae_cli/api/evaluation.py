@@ -15,8 +15,9 @@ from vae_cli import __version__
 from vae_cli.api.model import TrainedModel, load_trained
 from vae_cli.api.run_data import RunData
 from vae_cli.data.binarization import binarize
-from vae_cli.data.dataset import Progress, Split, ignore_progress
+from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.evaluation.features import (
     MAX_IMAGES,
@@ -62,7 +63,7 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
     )
 
 
-def training_part(model: TrainedModel, dataset: RunData) -> Split:
+def training_part(model: TrainedModel, dataset: RunData) -> InMemory:
     """The part of its training set that a run was really trained on; all of other data."""
     train, data = dataset.train(), model.settings.data
     if dataset.relation == "other" or not data.validation:
@@ -70,7 +71,7 @@ def training_part(model: TrainedModel, dataset: RunData) -> Split:
     return divide_for_validation(train, data.validation, copies_together=data.rules > 1)[0]
 
 
-def prepare(model: TrainedModel, split: Split) -> Split:
+def prepare(model: TrainedModel, split: InMemory) -> InMemory:
     """The items as the model takes them: rows standardized, and images black and white."""
     if model.model.likelihood.is_binary:
         return binarize(split)
@@ -221,7 +222,7 @@ def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
     if sampler == "prior":
         return dataclasses.replace(model, source=None)
 
-    def open_training_set() -> Split:
+    def open_training_set() -> InMemory:
         with warnings.catch_warnings(action="ignore"):
             dataset = model.data()
             train = training_part(model, dataset)

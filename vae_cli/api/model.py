@@ -39,7 +39,8 @@ from vae_cli.data.arrays import fit_shape, fit_to_spec, to_unit_images
 from vae_cli.data.batches import chunk_length, to_unit_interval
 from vae_cli.data.binarization import binarize
 from vae_cli.data.catalogue import find_source, open_dataset_for, require_present
-from vae_cli.data.dataset import PictureRules, Progress, Spec, Split, ignore_progress
+from vae_cli.data.dataset import PictureRules, Progress, Spec, ignore_progress
+from vae_cli.data.split import InMemory
 from vae_cli.data.table import complete_rows, require_near
 from vae_cli.data.value_range import UNIT
 from vae_cli.errors import UsageError
@@ -66,7 +67,7 @@ class TestSet(NamedTuple):
         are_paths: whether these are the paths of pictures in a folder.
     """
 
-    split: Split
+    split: InMemory
     spec: Spec
     item_names: list[str]
     are_paths: bool
@@ -141,7 +142,7 @@ class LoadedRun(ABC):
                 torch.zeros(1, self.model.latent_dim, device=self.model.device)
             ).figure
 
-    def held_out(self) -> Split:
+    def held_out(self) -> InMemory:
         """The test set of its data, which must still be there, as far as the run used it.
 
         Raises:

@@ -7,7 +7,8 @@ from typing import final
 from torch import Tensor
 
 from vae_cli.data.catalogue import BUILT_IN_NAMES
-from vae_cli.data.dataset import Dataset, Parts, Split, UndividedDataset
+from vae_cli.data.dataset import Dataset, Parts, UndividedDataset
+from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import digest_splits
 from vae_cli.evaluation.subject import Relation
 from vae_cli.runs.loading import TrainedOn
@@ -69,11 +70,11 @@ class RunData(UndividedDataset):
         """The stamp of the files when they were opened."""
         return self.stamp_of_files
 
-    def names(self, split: Split) -> list[str]:
+    def names(self, split: InMemory) -> list[str]:
         """The names of the other data set."""
         return self.dataset.names(split)
 
-    def factors(self, split: Split) -> tuple[tuple[str, ...], Tensor] | None:
+    def factors(self, split: InMemory) -> tuple[tuple[str, ...], Tensor] | None:
         """The factors of the other data set."""
         return self.dataset.factors(split)
 

@@ -12,7 +12,8 @@ from torch import Tensor
 from vae_cli.api.evaluation import open_subject, prepare
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.catalogue import is_picture, open_dataset_for
-from vae_cli.data.dataset import Progress, Split, ignore_progress
+from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.data.split import InMemory
 from vae_cli.evaluation.likelihood import encode
 from vae_cli.evaluation.report import Stage, ignore_stage
 from vae_cli.evaluation.scores import (
@@ -42,7 +43,7 @@ class Part(NamedTuple):
 
     names: list[str]
     labels: list[str]
-    split: Split
+    split: InMemory
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Scores:
     percentile: Tensor
     measures: Measures
     held_out: int
-    parts: list[Split]
+    parts: list[InMemory]
     is_coded: bool
 
     def __len__(self) -> int:
@@ -191,7 +192,7 @@ def score_items(
     )
 
 
-def choose_held_out(test: Split) -> Split:
+def choose_held_out(test: InMemory) -> InMemory:
     """The held-out items that others are compared with: all, or a fixed random part of many."""
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))
     return test.take(order[:MAX_HELD_OUT].sort().values)
@@ -214,7 +215,7 @@ def read_picture(model: TrainedModel, path: Path, *, invert: bool, find_object: 
     found = model.kind.read_files([path], invert=invert, find_object=find_object)
     for hint in found.hints:
         warnings.warn(hint, stacklevel=2)
-    return Part(found.names, [], prepare(model, Split.whole(found.items)))
+    return Part(found.names, [], prepare(model, InMemory.whole(found.items)))
 
 
 def read_parts(model: TrainedModel, data: str, progress: Progress = ignore_progress) -> list[Part]:
@@ -231,7 +232,7 @@ def read_parts(model: TrainedModel, data: str, progress: Progress = ignore_progr
     ]
 
 
-def name_classes(split: Split, classes: tuple[str, ...]) -> list[str]:
+def name_classes(split: InMemory, classes: tuple[str, ...]) -> list[str]:
     """The name of the class of each item; empty if the classes are not known."""
     if not classes or len(split.labels) != len(split):
         return []

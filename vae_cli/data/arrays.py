@@ -28,9 +28,10 @@ from vae_cli.data.array_values import (
 )
 from vae_cli.data.batches import to_unit_interval
 from vae_cli.data.budget import MAX_CLASSES, require_items
-from vae_cli.data.dataset import Parts, PictureRules, Spec, Split, UndividedDataset
+from vae_cli.data.dataset import Parts, PictureRules, Spec, UndividedDataset
 from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
 from vae_cli.data.mapping import MappedFile
+from vae_cli.data.split import InMemory
 from vae_cli.data.table_columns import default_columns
 from vae_cli.data.table_file import NO_CLASS
 from vae_cli.data.value_range import (
@@ -215,7 +216,7 @@ class Arrays(UndividedDataset):
         found: list[Values] = []
         parts = [
             dataclasses.replace(
-                Split.whole(items, labels),
+                InMemory.whole(items, labels),
                 hashes=hash_keys(read_keys(items, found, file)),
                 file=file,
             )

@@ -56,6 +56,11 @@ def chunk_length(shape: Sequence[int], limit: int = CHUNK_ITEMS) -> int:
     return max(1, min(limit, MAX_CHUNK_VALUES // math.prod(shape)))
 
 
+def batches_per_chunk(shape: Sequence[int], size: int) -> int:
+    """How many batches of so many items to gather and encode together: at least one."""
+    return max(1, chunk_length(shape) // size)
+
+
 def wrap_array(array: np.ndarray[Any, Any]) -> Tensor:
     """A tensor that shares the memory of an array, which may be read-only.
 

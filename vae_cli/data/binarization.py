@@ -5,12 +5,12 @@ import dataclasses
 import torch
 from torch import Generator
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 
 SEED = 0
 
 
-def binarize(split: Split) -> Split:
+def binarize(split: InMemory) -> InMemory:
     """The images with each pixel white with the probability of its grey value, drawn once.
 
     The draw depends on nothing but the images and their order, so the first items of a part are the

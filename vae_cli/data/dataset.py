@@ -4,16 +4,14 @@ A data set that is read once, for several trainings.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, final
 
-import torch
 from torch import Tensor
 
-from vae_cli.data.batches import chunk_length, to_unit_interval
-from vae_cli.data.mapping import MappedFile
+from vae_cli.data.split import InMemory
 from vae_cli.data.value_range import Limits, Range
 from vae_cli.errors import UsageError
 from vae_cli.files import stamp_files
@@ -114,91 +112,12 @@ class Spec:
             raise UsageError(f"{source} holds items of {given}, but {self.name} is of {expected}")
 
 
-@dataclass(frozen=True)
-class Split:
-    """One part of a data set: some rows of a tensor that may be a memory-mapped file.
-
-    Attributes:
-        items: uint8 `(M, C, H, W)`, floats `(M, C, H, W)` in [0, 1], or floats `(M, D)`.
-        rows: int64 `(N,)`, the indices of the items that belong to this part, in its order.
-        labels: int64 `(N,)`, indices into the data set's classes; `(0,)` if unknown.
-        standardize: makes rows of a table `(B, D)` what the network takes; None for images.
-        hashes: float64 `(N,)` in [0, 1), the same for equal items; None if they are not known.
-        file: that the items are memory-mapped from and that others may change; None if there is
-            none.
-    """
-
-    items: Tensor
-    rows: Tensor
-    labels: Tensor
-    standardize: Callable[[Tensor], Tensor] | None = None
-    hashes: Tensor | None = None
-    file: MappedFile | None = None
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    @classmethod
-    def whole(cls, items: Tensor, labels: Tensor | None = None) -> "Split":
-        """All items in their order."""
-        rows = torch.arange(len(items), device=items.device)
-        return cls(items, rows, torch.empty(0, dtype=torch.int64) if labels is None else labels)
-
-    def head(self, count: int | None) -> "Split":
-        """The first `count` items; None means all."""
-        hashes = None if self.hashes is None else self.hashes[:count]
-        return replace(self, rows=self.rows[:count], labels=self.labels[:count], hashes=hashes)
-
-    def take(self, order: Tensor) -> "Split":
-        """The items at these places of the part, int64 `(M,)`, in their order."""
-        labels = self.labels[order] if len(self.labels) else self.labels
-        hashes = None if self.hashes is None else self.hashes[order]
-        return replace(self, rows=self.rows[order], labels=labels, hashes=hashes)
-
-    def gather(self, rows: Tensor) -> Tensor:
-        """The items at `rows`, int64 indices into `items`, as they are.
-
-        Raises:
-            ChangedDataError: somebody has changed the file that they are memory-mapped from.
-        """
-        if self.file is not None:
-            self.file.require_unchanged()
-        return self.items.index_select(0, rows)
-
-    def network_input(self, rows: Tensor) -> Tensor:
-        """What a network takes for the items at `rows`, int64 indices into `items`: float32."""
-        items = self.gather(rows)
-        return to_unit_interval(items) if self.standardize is None else self.standardize(items)
-
-    def chunks(self, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
-        """What a network takes for the items at `rows`, in chunks of a whole number of batches."""
-        size = max(1, chunk_length(self.items.shape[1:]) // batch_size) * batch_size
-        for some in rows.split(size) if len(rows) else ():
-            yield self.network_input(some)
-
-    def move_to(self, device: torch.device) -> "Split":
-        """The same on another device, where rows of a table arrive standardized as float32."""
-        items, standardize = self.items, self.standardize
-        if device != items.device and standardize is not None:
-            items, standardize = standardize(items), None
-        file = self.file if device == items.device else None
-        return Split(items.to(device), self.rows.to(device), self.labels, standardize, file=file)
-
-
-def move_splits(train: Split, test: Split, device: torch.device) -> tuple[Split, Split]:
-    """Move both parts to a device; items that the two parts share are moved once."""
-    moved = train.move_to(device)
-    if test.items is not train.items:
-        return moved, test.move_to(device)
-    return moved, replace(moved, rows=test.rows.to(device), labels=test.labels)
-
-
 class Parts(NamedTuple):
     """The parts of a data set; a validation set only if it has its own."""
 
-    train: Split
-    test: Split
-    validation: Split | None = None
+    train: InMemory
+    test: InMemory
+    validation: InMemory | None = None
 
     def head(self, count: int | None) -> "Parts":
         """The first `count` items of each part; None means all."""
@@ -220,18 +139,18 @@ class Dataset(ABC):
     path: Path | None = None
 
     @abstractmethod
-    def train(self) -> Split:
+    def train(self) -> InMemory:
         """The items to train on."""
 
     @abstractmethod
-    def test(self) -> Split:
+    def test(self) -> InMemory:
         """The items that are held out for testing."""
 
-    def validation(self) -> Split | None:
+    def validation(self) -> InMemory | None:
         """The items by which the best epoch is chosen, if the data set has such a part."""
         return None
 
-    def splits(self) -> dict[str, Split]:
+    def splits(self) -> dict[str, InMemory]:
         """The parts that have items by their names: `train`, `validation` and `test`."""
         parts = self.read_parts()
         ordered = {"train": parts.train, "validation": parts.validation, "test": parts.test}
@@ -249,18 +168,18 @@ class Dataset(ABC):
         """A text that changes if one of these files does; empty if there are none."""
         return stamp_files(self.source_files())
 
-    def names(self, split: Split) -> list[str]:
+    def names(self, split: InMemory) -> list[str]:
         """The names of a part's items: their indices, unless the data set has better names."""
         return [str(row) for row in split.rows.tolist()]
 
-    def texts(self, split: Split) -> dict[str, list[str]]:
+    def texts(self, split: InMemory) -> dict[str, list[str]]:
         """The columns that say which items a part has: `name`, and `label` if it is known."""
         classes, labels = self.spec.classes, split.labels.tolist()
         is_known = bool(classes) and len(labels) == len(split)
         known = {"label": [classes[label] for label in labels]} if is_known else {}
         return {"name": self.names(split)} | known
 
-    def factors(self, split: Split) -> tuple[tuple[str, ...], Tensor] | None:  # noqa: ARG002
+    def factors(self, split: InMemory) -> tuple[tuple[str, ...], Tensor] | None:  # noqa: ARG002
         """The names of the known factors of a part's items, and their values.
 
         Returns:
@@ -278,15 +197,15 @@ class UndividedDataset(Dataset):
     def divide(self) -> Parts:
         """The items to train on, those held out, and those for validation, if there are any."""
 
-    def train(self) -> Split:
+    def train(self) -> InMemory:
         """The items to train on."""
         return self._divide_once().train
 
-    def test(self) -> Split:
+    def test(self) -> InMemory:
         """The items that are held out."""
         return self._divide_once().test
 
-    def validation(self) -> Split | None:
+    def validation(self) -> InMemory | None:
         """The items by which the best epoch is chosen, if the data set has such a part."""
         return self._divide_once().validation
 
@@ -312,6 +231,6 @@ class LoadedDataset(UndividedDataset):
         """The stamp of the files when they were opened, because they are not read again."""
         return self.stamp_of_files
 
-    def names(self, split: Split) -> list[str]:
+    def names(self, split: InMemory) -> list[str]:
         """The names of the other data set."""
         return self.dataset.names(split)

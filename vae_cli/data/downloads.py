@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.cache import cache_folder, cached_tensor
-from vae_cli.data.dataset import Dataset, Progress, Spec, Split
+from vae_cli.data.dataset import Dataset, Progress, Spec
 from vae_cli.data.folder_decoding import map_in_threads
 from vae_cli.data.picture import Fitting, decode_picture
+from vae_cli.data.split import InMemory
 from vae_cli.data.torchvision_sets import CELEBA_SIZE, SOURCES
 from vae_cli.errors import VAEError
 
@@ -30,15 +31,15 @@ class Downloaded(Dataset):
         photographs = self.source.shape[0] == len("RGB")  # the grey sets are white on black
         self.spec = Spec(name, self.source.shape, self.source.classes, cropped=photographs)
 
-    def train(self) -> Split:
+    def train(self) -> InMemory:
         """The data set's own training part."""
         return self._read_part(train=True)
 
-    def test(self) -> Split:
+    def test(self) -> InMemory:
         """The data set's own test part."""
         return self._read_part(train=False)
 
-    def _read_part(self, *, train: bool) -> Split:
+    def _read_part(self, *, train: bool) -> InMemory:
         """One part in memory, or memory-mapped.
 
         Raises:
@@ -57,11 +58,11 @@ class Downloaded(Dataset):
                 "or copy its files there (VAE_DATA names another folder)"
             ) from error
         if name == "celeba":
-            return Split.whole(self._decode_faces(part, train=train))
+            return InMemory.whole(self._decode_faces(part, train=train))
         labels = getattr(part, "targets", None)
         labels = part.labels if labels is None else labels  # the attribute of SVHN and STL10
         known = torch.as_tensor(labels).long() if self.spec.classes else None
-        return Split.whole(self._images(part.data), known)
+        return InMemory.whole(self._images(part.data), known)
 
     def _images(self, data: Tensor | np.ndarray) -> Tensor:
         """Torchvision's array as uint8 `(N, C, H, W)`."""

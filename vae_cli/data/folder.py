@@ -18,7 +18,7 @@ import torch
 
 from vae_cli.data.budget import require_items
 from vae_cli.data.cache import cache_folder, cached_tensor
-from vae_cli.data.dataset import Parts, PictureRules, Progress, Spec, Split, UndividedDataset
+from vae_cli.data.dataset import Parts, PictureRules, Progress, Spec, UndividedDataset
 from vae_cli.data.decoding import read_header
 from vae_cli.data.folder_decoding import (
     MASKS,
@@ -30,6 +30,7 @@ from vae_cli.data.folder_decoding import (
 from vae_cli.data.held_out import are_equal, divide, hash_keys, warn_of_copies
 from vae_cli.data.picture import GREY_MODES
 from vae_cli.data.scan import Part, PictureFile, explain_left_out, explain_pages, scan_pictures
+from vae_cli.data.split import InMemory
 from vae_cli.data.value_range import (
     UNIT,
     Limits,
@@ -139,7 +140,7 @@ class PictureFolder(UndividedDataset):
         self._warn(facts, [reasons[row] for row in sorted(reasons, key=int)])
         rows = [row for row in range(len(self.items)) if str(row) not in reasons]
         hashes = torch.tensor([facts["hashes"][row] for row in rows], dtype=torch.float64)
-        return self._parts(Split(pixels, torch.tensor(rows), self._labels(rows), hashes=hashes))
+        return self._parts(InMemory(pixels, torch.tensor(rows), self._labels(rows), hashes=hashes))
 
     def _read_pixels(self, limits: Limits | None) -> tuple[torch.Tensor, Any]:
         """The pixels with a range of values, and the facts about them, from the cache if possible.
@@ -236,7 +237,7 @@ class PictureFolder(UndividedDataset):
         """The files of the pictures."""
         return [self.path / file.name for file in self.files]
 
-    def names(self, split: Split) -> list[str]:
+    def names(self, split: InMemory) -> list[str]:
         """The paths of a part's pictures, relative to the folder; a page has its number in `[]`."""
         return [self.items[row][1] for row in split.rows.tolist()]
 
@@ -246,7 +247,7 @@ class PictureFolder(UndividedDataset):
         known = [numbers[self.items[row][0].folders[0]] for row in rows] if numbers else []
         return torch.tensor(known, dtype=torch.int64)
 
-    def _parts(self, whole: Split) -> Parts:
+    def _parts(self, whole: InMemory) -> Parts:
         """The folder's own parts if it has them, or else those that the hashes decide."""
         self._refuse_hidden_ink(whole)
         found = self._own_parts(whole) or self._divided(whole)
@@ -254,7 +255,7 @@ class PictureFolder(UndividedDataset):
             warn_of_copies(found)
         return found
 
-    def _refuse_hidden_ink(self, whole: Split) -> None:
+    def _refuse_hidden_ink(self, whole: InMemory) -> None:
         """Refuse pictures whose colour is that of the background behind them.
 
         Raises:
@@ -271,7 +272,7 @@ class PictureFolder(UndividedDataset):
                 f"the colour of the background: try --background {other}"
             )
 
-    def _own_parts(self, whole: Split) -> Parts | None:
+    def _own_parts(self, whole: InMemory) -> Parts | None:
         """The parts that the names of folders tell; a validation set alone is the test set."""
         places: dict[Part, list[int]] = {"train": [], "validation": [], "test": []}
         for place, row in enumerate(whole.rows.tolist()):
@@ -282,7 +283,7 @@ class PictureFolder(UndividedDataset):
             test, validation = validation, None
         return None if train is None or test is None else Parts(train, test, validation)
 
-    def _divided(self, whole: Split) -> Parts:
+    def _divided(self, whole: InMemory) -> Parts:
         assert whole.hashes is not None
         hashes = whole.hashes
         if self.version == 1:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Parts, Split
+from vae_cli.data.dataset import Parts
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 
 
@@ -55,7 +56,7 @@ def are_equal(hashes: Tensor) -> bool:
     return len(hashes) > 1 and bool((hashes == hashes[0]).all())
 
 
-def count_copies(splits: Collection[Split]) -> int | None:
+def count_copies(splits: Collection[InMemory]) -> int | None:
     """How many items are equal to another one before them; None if that is not known."""
     hashes = [split.hashes for split in splits if split.hashes is not None]
     if len(hashes) < len(splits):
@@ -82,8 +83,8 @@ def warn_of_copies(parts: Parts) -> None:
 
 
 def divide_for_validation(
-    train: Split, fraction: float, *, copies_together: bool
-) -> tuple[Split, Split]:
+    train: InMemory, fraction: float, *, copies_together: bool
+) -> tuple[InMemory, InMemory]:
     """Divide a training set after a shuffle: the items to train on, and those for validation.
 
     Args:

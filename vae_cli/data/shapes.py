@@ -18,8 +18,9 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Parts, Spec, Split, UndividedDataset
+from vae_cli.data.dataset import Parts, Spec, UndividedDataset
 from vae_cli.data.held_out import divide, hash_keys
+from vae_cli.data.split import InMemory
 
 EDGE = 64  # pixels, height and width of an image as it is rendered
 EDGES = {"shapes": EDGE, "shapes-32": 32}
@@ -50,12 +51,12 @@ class Shapes(UndividedDataset):
         items, values = shrink(render_images(), self.spec.shape[-1]), factors()
         hashes = hash_keys(bytes(row) for row in values.tolist())
         train, test = (
-            Split(items, rows, values[rows, 0])
+            InMemory(items, rows, values[rows, 0])
             for rows in divide(hashes, self.test_fraction, self.spec.name)
         )
         return Parts(train, test)
 
-    def factors(self, split: Split) -> tuple[tuple[str, ...], Tensor]:
+    def factors(self, split: InMemory) -> tuple[tuple[str, ...], Tensor]:
         """The names of the factors, and their values `(N, 5)` for the items of a part."""
         return tuple(FACTORS), factors()[split.rows.cpu()]
 

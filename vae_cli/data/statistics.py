@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.batches import chunk_length
-from vae_cli.data.dataset import Spec, Split
+from vae_cli.data.dataset import Spec
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 
 CHUNK_ROWS = 65_536
@@ -111,9 +112,9 @@ def require_learnable(
 
 def find_outlier(
     statistics: ColumnStatistics,
-    split: Split,
+    split: InMemory,
     columns: Sequence[str],
-    names: Callable[[Split], Sequence[str]],
+    names: Callable[[InMemory], Sequence[str]],
     far: float = FAR,
 ) -> Outlier | None:
     """The row of a set that is the furthest away, if it is far away.
@@ -150,7 +151,7 @@ SHARE = 0.9  # of the images, which must have a usual edge
 WHITE = 255
 
 
-def usual_border(train: Split) -> int | None:
+def usual_border(train: InMemory) -> int | None:
     """The brightness, 0 to 255, of the edge of nearly all images; None if there is none."""
     images = train.network_input(train.rows[:MAX_IMAGES]).mean(1)
     edges = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
@@ -168,7 +169,7 @@ def expected_border(spec: Spec) -> int | None:
     return None if spec.cropped else spec.background
 
 
-def digest_splits(train: Split, test: Split) -> str:
+def digest_splits(train: InMemory, test: InMemory) -> str:
     """The SHA-256 of the items and labels of both parts, in their order, as hexadecimal."""
     digest = hashlib.sha256()
     for split in (train, test):

@@ -13,15 +13,9 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.data.dataset import (
-    Dataset,
-    Progress,
-    Spec,
-    Split,
-    TableRules,
-    ignore_progress,
-)
+from vae_cli.data.dataset import Dataset, Progress, Spec, TableRules, ignore_progress
 from vae_cli.data.held_out import divide, hash_keys
+from vae_cli.data.split import InMemory
 from vae_cli.data.table_columns import choose_for_model, choose_for_training
 from vae_cli.data.table_file import MISSING_ADVICE, TableContents, read_table
 from vae_cli.errors import UsageError
@@ -84,20 +78,20 @@ class Table(Dataset):
             table=rules,
         )
 
-    def train(self) -> Split:
+    def train(self) -> InMemory:
         """The rows to train on."""
         return self._part(self.parts[0])
 
-    def test(self) -> Split:
+    def test(self) -> InMemory:
         """The rows that are held out."""
         return self._part(self.parts[1])
 
-    def _part(self, rows: Tensor) -> Split:
+    def _part(self, rows: Tensor) -> InMemory:
         labels = self.contents.labels
         known = labels[rows] if len(labels) else labels
-        return Split(self.contents.rows, rows, known, hashes=self.hashes[rows])
+        return InMemory(self.contents.rows, rows, known, hashes=self.hashes[rows])
 
-    def names(self, split: Split) -> list[str]:
+    def names(self, split: InMemory) -> list[str]:
         """The places of a part's rows in the file, from 0."""
         return [str(number) for number in self.contents.numbers[split.rows].tolist()]
 

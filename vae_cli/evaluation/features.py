@@ -33,7 +33,7 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, share
 from vae_cli.evaluation.kept import digest_split, keep, recall
@@ -119,7 +119,9 @@ class Classifier(nn.Module):
         return logits
 
 
-def fitted_classifier(train: Split, classes: int, device: torch.device, folder: Path) -> Classifier:
+def fitted_classifier(
+    train: InMemory, classes: int, device: torch.device, folder: Path
+) -> Classifier:
     """The classifier of a run's data, trained and kept in its folder if it is not there yet."""
     path, digest = folder / "classifier.safetensors", digest_split(train)
     with torch.random.fork_rng(devices=[]):
@@ -132,7 +134,7 @@ def fitted_classifier(train: Split, classes: int, device: torch.device, folder: 
     return found.to(device).eval()
 
 
-def train_classifier(classifier: Classifier, train: Split) -> Classifier:
+def train_classifier(classifier: Classifier, train: InMemory) -> Classifier:
     """Train for a fixed number of steps on random batches of a set with labels."""
     generator, device = Generator().manual_seed(SEED), next(classifier.parameters()).device
     optimizer = torch.optim.Adam(classifier.parameters(), fused=True)

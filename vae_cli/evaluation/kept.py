@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.errors import VAEError
 from vae_cli.files import exists, require_writable_folder
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
@@ -76,7 +76,7 @@ def digest_weights(model: nn.Module) -> str:
     return digest_tensors(*model.state_dict().values())
 
 
-def digest_split(split: Split) -> str:
+def digest_split(split: InMemory) -> str:
     """SHA-256 of which items of a set these are, of their labels, and of the first items."""
     first = split.network_input(split.rows[:DIGEST_ITEMS])
     return digest_tensors(split.rows, split.labels, first)

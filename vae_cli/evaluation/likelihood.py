@@ -26,7 +26,8 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from vae_cli.data.dataset import Progress, Split, ignore_progress
+from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.data.split import InMemory
 from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
 from vae_cli.model import (
     VAE,
@@ -41,7 +42,7 @@ from vae_cli.model import (
 
 @torch.no_grad()
 def encode(
-    model: LatentModel, split: Split, progress: Progress = ignore_progress
+    model: LatentModel, split: InMemory, progress: Progress = ignore_progress
 ) -> DiagonalNormal:
     """The posterior of each item in its order: float32 parameters `(N, D)` on the CPU."""
     parts, done = [], 0
@@ -121,7 +122,7 @@ class Weights:
 @torch.no_grad()
 def estimate_likelihoods(
     model: LatentModel,
-    split: Split,
+    split: InMemory,
     samples: int,
     seed: int,
     progress: Progress = ignore_progress,
@@ -273,7 +274,7 @@ PILOT_SAMPLES = 1000
 PILOT_ITEMS = 5
 
 
-def measure_sample(model: LatentModel, split: Split) -> float:
+def measure_sample(model: LatentModel, split: InMemory) -> float:
     """The seconds that one sample of one item takes, the fastest of a few items."""
     items = split.network_input(split.rows[:1]).to(model.device)
     times = []

@@ -8,7 +8,7 @@ Simoncelli, 2004).
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, average
 from vae_cli.model import LatentModel
 
@@ -18,7 +18,7 @@ MISSING = "pip install torchmetrics to have it"
 
 
 @torch.no_grad()
-def reconstruction_figures(model: LatentModel, split: Split) -> Figures:
+def reconstruction_figures(model: LatentModel, split: InMemory) -> Figures:
     """The figures of a set of images, or of standardized rows."""
     errors, similarities = [], []
     for items in split.chunks(split.rows, 1):
@@ -68,7 +68,7 @@ def ssim_absence(shape: torch.Size) -> str | None:
     return None
 
 
-def _average_ssim(similarities: list[Tensor], split: Split) -> Figure | Absent:
+def _average_ssim(similarities: list[Tensor], split: InMemory) -> Figure | Absent:
     reason = ssim_absence(split.items.shape[1:])
     if reason is not None:
         return Absent(reason)

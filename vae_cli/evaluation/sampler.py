@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.evaluation.kept import check_folder, digest_weights, keep, recall
 from vae_cli.evaluation.likelihood import encode
@@ -30,7 +30,7 @@ def find_mixture(model: LatentModel, folder: Path) -> FittedMixture | None:
 
 def fitted_mixture(
     model: LatentModel,
-    train: Callable[[], Split],
+    train: Callable[[], InMemory],
     folder: Path,
     posterior: DiagonalNormal | None = None,
 ) -> FittedMixture:
@@ -53,7 +53,7 @@ def fitted_mixture(
     return found.to(model.device)
 
 
-def fitted_flow(model: LatentModel, train: Callable[[], Split], folder: Path) -> FittedFlow:
+def fitted_flow(model: LatentModel, train: Callable[[], InMemory], folder: Path) -> FittedFlow:
     """The flow of a run, which is fitted and kept like the mixture.
 
     Raises:
@@ -77,7 +77,7 @@ def find_flow(model: LatentModel, folder: Path) -> FittedFlow | None:
     return None if found is None else found.to(model.device)
 
 
-def latents_to_fit(model: LatentModel, split: Split, posterior: DiagonalNormal | None) -> Tensor:
+def latents_to_fit(model: LatentModel, split: InMemory, posterior: DiagonalNormal | None) -> Tensor:
     """One sample of the posterior of each training item, `(N, D)` on the CPU.
 
     Args:

@@ -25,7 +25,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vae_cli.data.dataset import Progress, Split, ignore_progress
+from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.evaluation.likelihood import encode, estimate_likelihoods
 from vae_cli.model import LatentModel
@@ -34,7 +35,7 @@ from vae_cli.rendering.grid import to_picture, to_pixels
 BITS = 8  # of a byte
 
 
-def code_lengths(split: Split) -> Tensor | None:
+def code_lengths(split: InMemory) -> Tensor | None:
     """The length of each image as a PNG, in nats: float64 `(N,)`; None for rows of a table."""
     if split.items.ndim == 2:  # noqa: PLR2004
         return None
@@ -95,7 +96,7 @@ class Measures:
 
 def measure(
     model: LatentModel,
-    split: Split,
+    split: InMemory,
     train: Tensor,
     samples: int,
     seed: int,

@@ -6,7 +6,8 @@ from typing import Literal
 
 from torch import Tensor
 
-from vae_cli.data.dataset import Spec, Split
+from vae_cli.data.dataset import Spec
+from vae_cli.data.split import InMemory
 from vae_cli.model import LatentModel
 
 Relation = Literal["own", "changed", "other"]
@@ -46,8 +47,8 @@ class Subject:
 
     model: LatentModel
     spec: Spec
-    train: Split
-    test: Split
+    train: InMemory
+    test: InMemory
     folder: Path
     epoch: int
     weights_digest: str = ""

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather
-from vae_cli.data.dataset import Spec, Split
+from vae_cli.data.dataset import Spec
+from vae_cli.data.split import InMemory
 from vae_cli.files import to_json, to_utf8
 from vae_cli.latent.projections import drawable, pca
 from vae_cli.model import StandardNormal
@@ -155,7 +156,7 @@ class Scene:
 
 def build_scene(
     model: TrainedModel,
-    split: Split | None,
+    split: InMemory | None,
     first_item: ArrayLike | None = None,
     *,
     classes: tuple[str, ...] | None = None,

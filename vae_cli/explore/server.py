@@ -43,9 +43,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather, to_unit_interval
-from vae_cli.data.dataset import Split
 from vae_cli.data.decoding import MAX_BYTES
 from vae_cli.data.picture import read_picture
+from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import expected_border
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.explore.scene import Scene, make_document
@@ -162,7 +162,7 @@ class Server:
     """
 
     def __init__(
-        self, model: TrainedModel, scene: Scene, split: Split | None, port: int = 0
+        self, model: TrainedModel, scene: Scene, split: InMemory | None, port: int = 0
     ) -> None:
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -211,7 +211,7 @@ class Answers:
     One request at a time is computed in a thread, while the server continues to listen.
     """
 
-    def __init__(self, model: TrainedModel, scene: Scene, split: Split | None) -> None:
+    def __init__(self, model: TrainedModel, scene: Scene, split: InMemory | None) -> None:
         self.model = model
         self.split = split
         self.page = make_document(scene.title, scene.facts(), LINK)
@@ -283,7 +283,7 @@ def decode_to_bytes(model: TrainedModel, z: np.ndarray) -> bytes:
     return model.kind.to_bytes(model.decode(z))
 
 
-def read_item(name: str, split: Split | None, model: TrainedModel) -> bytes | None:
+def read_item(name: str, split: InMemory | None, model: TrainedModel) -> bytes | None:
     """The test item with a number; None if there is none."""
     if split is None or not re.fullmatch("[0-9]{1,9}", name) or int(name) >= len(split):
         return None

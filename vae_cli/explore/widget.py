@@ -6,7 +6,7 @@ import numpy as np
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.explore.scene import PAGE, build_scene, read_static
 
@@ -32,7 +32,7 @@ class Explorer(anywidget.AnyWidget):
     facts = traitlets.Dict().tag(sync=True)
 
     def __init__(
-        self, model: TrainedModel, split: Split, classes: tuple[str, ...] | None = None
+        self, model: TrainedModel, split: InMemory, classes: tuple[str, ...] | None = None
     ) -> None:
         super().__init__(facts=build_scene(model, split, classes=classes).facts())
         self.model, self.split = model, split

@@ -14,7 +14,8 @@ from torch import Tensor
 from vae_cli.data.array_values import require_valid_values
 from vae_cli.data.arrays import read_arrays, to_unit_images
 from vae_cli.data.catalogue import ARRAY_SUFFIXES
-from vae_cli.data.dataset import Spec, Split
+from vae_cli.data.dataset import Spec
+from vae_cli.data.split import InMemory
 from vae_cli.data.table import complete_rows
 from vae_cli.errors import UsageError
 from vae_cli.files import Writable, require_file_or_folder
@@ -180,8 +181,8 @@ class ItemWriter(ABC):
     @abstractmethod
     def write_examples(
         self,
-        train: Split,
-        test: Split,
+        train: InMemory,
+        test: InMemory,
         output: Writable | None,
         *,
         columns: int,
@@ -335,5 +336,5 @@ class ItemKind(ItemWriter):
         """The kind and shape of the items, for a person."""
 
     @abstractmethod
-    def summarize(self, splits: Mapping[str, Split]) -> Summary:
+    def summarize(self, splits: Mapping[str, InMemory]) -> Summary:
         """The classes of images, or the statistics of columns; `splits` are the parts by name."""

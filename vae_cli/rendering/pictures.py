@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vae_cli.data.batches import gather, to_unit_interval
 from vae_cli.data.catalogue import TABLE_SUFFIXES
-from vae_cli.data.dataset import Spec, Split
+from vae_cli.data.dataset import Spec
 from vae_cli.data.decoding import decoders_silenced
 from vae_cli.data.picture import (
     BYTE_WHITE,
@@ -28,6 +28,7 @@ from vae_cli.data.picture import (
     decode_picture,
 )
 from vae_cli.data.scan import explain_left_out, explain_pages, name_pages, scan_pictures
+from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import expected_border
 from vae_cli.data.value_range import explain_darkness, explain_outside, join_values
 from vae_cli.errors import UsageError
@@ -52,7 +53,7 @@ from vae_cli.rendering.kind import NO_TEXTS, ItemKind, NamedItems, Summary
 ROWS_WITHOUT_CLASSES = 6  # of examples, if the images have no classes
 
 
-def take_examples(split: Split, classes: int, count: int) -> Tensor:
+def take_examples(split: InMemory, classes: int, count: int) -> Tensor:
     """The first `count` images of each class, `(classes * count, C, H, W)`, or of all images.
 
     If a class has fewer, its row is filled with tiles in the colour of the gaps.
@@ -307,8 +308,8 @@ class Pictures(ItemKind):
 
     def write_examples(
         self,
-        train: Split,
-        test: Split,  # noqa: ARG002  the examples are of the training set
+        train: InMemory,
+        test: InMemory,  # noqa: ARG002  the examples are of the training set
         output: Writable | None,
         *,
         columns: int,
@@ -329,7 +330,7 @@ class Pictures(ItemKind):
         """Write one image as PNG, without enlarging it."""
         write_picture(to_picture(to_pixels(to_unit_interval(item))), path)
 
-    def summarize(self, splits: Mapping[str, Split]) -> Summary:
+    def summarize(self, splits: Mapping[str, InMemory]) -> Summary:
         """The number of images of each class in each part."""
         classes, parts = self.spec.classes, splits.values()
         counts = [part.labels.bincount(minlength=len(classes)).tolist() for part in parts]

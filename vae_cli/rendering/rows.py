@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.catalogue import TABLE_SUFFIXES as READABLE_SUFFIXES
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
 from vae_cli.data.table import free_name, read_table_like, write_table
 from vae_cli.errors import UsageError, list_some
@@ -163,8 +163,8 @@ class Rows(ItemKind):
 
     def write_examples(
         self,
-        train: Split,
-        test: Split,
+        train: InMemory,
+        test: InMemory,
         output: Writable | None,
         *,
         columns: int,  # noqa: ARG002  of a picture
@@ -182,7 +182,7 @@ class Rows(ItemKind):
         """Write one row under the names of its columns."""
         write_table(path, self.spec.columns, item[None])
 
-    def summarize(self, splits: Mapping[str, Split]) -> Summary:
+    def summarize(self, splits: Mapping[str, InMemory]) -> Summary:
         """Mean and standard deviation of each column over the training set.
 
         Raises:

@@ -15,8 +15,9 @@ from torch import Tensor
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.binarization import binarize
 from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
-from vae_cli.data.dataset import Dataset, Progress, Spec, Split, ignore_progress, move_splits
+from vae_cli.data.dataset import Dataset, Progress, Spec, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
+from vae_cli.data.split import InMemory, move_splits
 from vae_cli.data.statistics import (
     FAR,
     FAR_IN_TRAINING,
@@ -131,8 +132,8 @@ class Resolved:
 
     config: Config
     spec: Spec
-    train: Split
-    test: Split
+    train: InMemory
+    test: InMemory
     held_out_name: HeldOutName
     statistics: ColumnStatistics | None
     outlier: Outlier | None
@@ -215,7 +216,7 @@ def resolve(
 def settle_precision(
     config: Config,
     spec: Spec,
-    train: Split,
+    train: InMemory,
     statistics: ColumnStatistics | None,
     device: torch.device,
 ) -> Precision:
@@ -237,8 +238,8 @@ def settle_precision(
 class TakenParts(NamedTuple):
     """The items that a training uses, and what those that are held out are called."""
 
-    train: Split
-    held_out: Split
+    train: InMemory
+    held_out: InMemory
     held_out_name: HeldOutName
 
 
@@ -260,14 +261,16 @@ def take_parts(dataset: Dataset, config: DataConfig) -> TakenParts:
     return TakenParts(*both, "validation")
 
 
-def with_measurements(config: Config, dataset: Dataset, train: Split) -> tuple[Spec, Config]:
+def with_measurements(config: Config, dataset: Dataset, train: InMemory) -> tuple[Spec, Config]:
     """What the items are, and the settings, with what is known only after they were read."""
     border = usual_border(train) if dataset.spec.is_image else None
     spec = dataclasses.replace(dataset.spec, usual_border=border)
     return spec, dataclasses.replace(config, data=resolve_data(config.data, spec))
 
 
-def binarized(config: LikelihoodConfig, train: Split, test: Split) -> tuple[Split, Split]:
+def binarized(
+    config: LikelihoodConfig, train: InMemory, test: InMemory
+) -> tuple[InMemory, InMemory]:
     """Both sets, black and white if the likelihood is; a training set that is drawn anew is not."""
     if config.name != "binarized":
         return train, test
@@ -288,8 +291,8 @@ def settle(config: Config, spec: Spec) -> Config:
 
 
 def prepare_rows(
-    dataset: Dataset, train: Split, test: Split
-) -> tuple[ColumnStatistics, Outlier | None, Split, Split]:
+    dataset: Dataset, train: InMemory, test: InMemory
+) -> tuple[ColumnStatistics, Outlier | None, InMemory, InMemory]:
     """What `Resolved` knows about a table, and both sets, whose rows are then standardized.
 
     Raises:
@@ -300,7 +303,7 @@ def prepare_rows(
     return statistics, outlier, *standardized(statistics, train, test)
 
 
-def measure_columns(train: Split, spec: Spec) -> ColumnStatistics:
+def measure_columns(train: InMemory, spec: Spec) -> ColumnStatistics:
     """The statistics of the columns of a table; a warning names those that never change.
 
     Raises:
@@ -312,7 +315,9 @@ def measure_columns(train: Split, spec: Spec) -> ColumnStatistics:
     return statistics
 
 
-def standardized(statistics: ColumnStatistics, train: Split, test: Split) -> tuple[Split, Split]:
+def standardized(
+    statistics: ColumnStatistics, train: InMemory, test: InMemory
+) -> tuple[InMemory, InMemory]:
     """Both sets with rows that are standardized when the network takes them."""
     standardize = ColumnScaling(*statistics).standardize
     return (
@@ -335,7 +340,7 @@ def warn_of_constants(statistics: ColumnStatistics, columns: Sequence[str]) -> N
 
 
 def find_outliers(
-    statistics: ColumnStatistics, train: Split, test: Split, dataset: Dataset
+    statistics: ColumnStatistics, train: InMemory, test: InMemory, dataset: Dataset
 ) -> Outlier | None:
     """The furthest row of the training set, if it is far away; warns about one that is held out.
 

@@ -17,7 +17,8 @@ import torch
 from torch import Generator, Tensor
 
 from vae_cli.data.batches import chunk_length, steps_per_epoch
-from vae_cli.data.dataset import Progress, Split, ignore_progress
+from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import FAR
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, is_memory_full
 from vae_cli.files import remove_leftovers, require_writable_folder, write_bytes
@@ -120,7 +121,7 @@ def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
     return Errors(float(torch.cat(found).mean()), float(torch.cat(expected).mean()))
 
 
-def chunks(split: Split, count: int) -> list[Tensor]:
+def chunks(split: InMemory, count: int) -> list[Tensor]:
     """What the network takes for about so many items of a set, at equal distances."""
     rows = split.rows[:: max(1, len(split) // count)]
     return [split.network_input(some) for some in rows.split(chunk_length(split.items.shape[1:]))]

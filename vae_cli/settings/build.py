@@ -12,7 +12,8 @@ import torch
 from torch import Generator, Tensor, nn
 
 from vae_cli.data.catalogue import BACKGROUNDS, CHANNELS, find_source, open_dataset
-from vae_cli.data.dataset import Dataset, PictureRules, Progress, Split, TableRules
+from vae_cli.data.dataset import Dataset, PictureRules, Progress, TableRules
+from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import ColumnStatistics
 from vae_cli.data.value_range import parse_range
 from vae_cli.model import (
@@ -225,7 +226,7 @@ def build_on_meta(config: Config, shape: Sequence[int]) -> LatentModel:
 
 
 @torch.no_grad()
-def initialize_from_data(model: LatentModel, config: Config, train: Split) -> None:
+def initialize_from_data(model: LatentModel, config: Config, train: InMemory) -> None:
     """Set what starts from the training set: the output bias, and the pseudo-inputs.
 
     Args:
@@ -245,7 +246,7 @@ def initialize_from_data(model: LatentModel, config: Config, train: Split) -> No
         inputs.copy_(train.network_input(train.rows[order[: len(inputs)]]))
 
 
-def mean_item(split: Split, rows: Tensor) -> Tensor:
+def mean_item(split: InMemory, rows: Tensor) -> Tensor:
     """The mean of some items as a network takes them."""
     return torch.stack([x.sum(0) for x in split.chunks(rows, 1)]).sum(0) / len(rows)
 
@@ -309,7 +310,7 @@ def build_state(
     shape: Sequence[int],
     device: torch.device,
     statistics: ColumnStatistics | None = None,
-    train: Split | None = None,
+    train: InMemory | None = None,
     weights: Mapping[str, Tensor] | None = None,
 ) -> TrainState:
     """A state before its first step, on the device; the seed decides every number in it.

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.batches import steps_per_epoch
-from vae_cli.data.dataset import Split, ignore_progress
+from vae_cli.data.dataset import ignore_progress
+from vae_cli.data.split import InMemory
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Objective
 from vae_cli.training.metrics import Metrics
@@ -43,7 +44,7 @@ class Epoch(ABC):
         self,
         state: TrainState,
         objective: Objective,
-        split: Split,
+        split: InMemory,
         batch_size: int,
         reduce: Reduce = identity,
     ) -> None:
@@ -109,7 +110,7 @@ class TracedEpoch(Epoch):
         self,
         state: TrainState,
         objective: Objective,
-        split: Split,
+        split: InMemory,
         batch_size: int,
         reduce: Reduce = identity,
     ) -> None:
@@ -149,7 +150,7 @@ class CapturedEpoch(Epoch):
         self,
         state: TrainState,
         objective: Objective,
-        split: Split,
+        split: InMemory,
         batch_size: int,
         reduce: Reduce = identity,
     ) -> None:
@@ -227,7 +228,7 @@ class CapturedEpoch(Epoch):
 def prepare_epoch(
     state: TrainState,
     objective: Objective,
-    split: Split,
+    split: InMemory,
     batch_size: int,
     reduce: Reduce = identity,
 ) -> Epoch:

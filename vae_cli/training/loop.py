@@ -13,7 +13,8 @@ import torch
 from torch import Generator
 
 from vae_cli.data.batches import chunk_length, permutation, steps_per_epoch
-from vae_cli.data.dataset import Progress, Split, ignore_progress
+from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.data.split import InMemory
 from vae_cli.errors import is_memory_full
 from vae_cli.model import Context, LatentModel, Objective
 from vae_cli.training.epochs import prepare_epoch
@@ -27,7 +28,7 @@ MAX_KL = 1e30  # nats of one dimension of an item; the sum over all items is sti
 
 
 @torch.no_grad()
-def evaluate(model: LatentModel, objective: Objective, split: Split, *, seed: int) -> Metrics:
+def evaluate(model: LatentModel, objective: Objective, split: InMemory, *, seed: int) -> Metrics:
     """The averages over all items of a split, after the warm-up of the objective.
 
     The noise is the same in every call with the same seed, so that epochs can be compared. If the
@@ -50,7 +51,7 @@ def evaluate(model: LatentModel, objective: Objective, split: Split, *, seed: in
 
 
 def _evaluate(
-    model: LatentModel, objective: Objective, split: Split, size: int, seed: int
+    model: LatentModel, objective: Objective, split: InMemory, size: int, seed: int
 ) -> Metrics:
     """The averages over all items of a split, so many at a time."""
     generator = Generator(split.items.device).manual_seed(seed)
@@ -104,8 +105,8 @@ def never() -> bool:
 def fit(
     state: TrainState,
     objective: Objective,
-    train: Split,
-    test: Split,
+    train: InMemory,
+    test: InMemory,
     *,
     epochs: int,
     batch_size: int,
@@ -144,11 +145,11 @@ def fit(
         >>> import torch
         >>> from vae_cli.settings import merge
         >>> from vae_cli.settings.build import build_state
-        >>> from vae_cli.data.dataset import Split
+        >>> from vae_cli.data.split import InMemory
         >>> from vae_cli.model import NegativeELBO
         >>> from vae_cli.training import constant
         >>> state = build_state(merge(), (1, 28, 28), torch.device("cpu"))
-        >>> images = Split.whole(torch.rand(64, 1, 28, 28))
+        >>> images = InMemory.whole(torch.rand(64, 1, 28, 28))
         >>> losses = []
         >>> fit(state, NegativeELBO(), images, images, epochs=2, batch_size=16, seed=0,
         ...     learning_rate=constant(1e-3, 8), report=lambda done: losses.append(done.test.loss))

@@ -18,7 +18,7 @@ from typing import Literal
 import torch
 
 from vae_cli.data.batches import steps_per_epoch
-from vae_cli.data.dataset import Split
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.model import Objective
 from vae_cli.training.epochs import Epoch, TracedEpoch
@@ -113,7 +113,7 @@ def has_native_bfloat16() -> bool:
 
 
 def bfloat16_is_faster(
-    make_state: Callable[[], TrainState], objective: Objective, split: Split, batch_size: int
+    make_state: Callable[[], TrainState], objective: Objective, split: InMemory, batch_size: int
 ) -> bool:
     """Whether steps in bfloat16 are clearly faster, measured now, alternating with float32.
 

@@ -24,7 +24,8 @@ from vae_cli.errors import UsageError
 from vae_cli.settings import DataConfig, merge
 
 if TYPE_CHECKING:
-    from vae_cli.data.dataset import Dataset, Split
+    from vae_cli.data.dataset import Dataset
+    from vae_cli.data.split import InMemory
     from vae_cli.rendering.kind import ItemKind
 
 
@@ -85,7 +86,7 @@ def command(
 def print_facts(
     terminal: Terminal,
     kind: "ItemKind",
-    splits: "dict[str, Split]",
+    splits: "dict[str, InMemory]",
     result: str,
     example: Path | None,
     *,
@@ -112,7 +113,7 @@ def print_facts(
             terminal.result(line)
 
 
-def read_dataset(settings: DataConfig, terminal: Terminal) -> "tuple[Dataset, dict[str, Split]]":
+def read_dataset(settings: DataConfig, terminal: Terminal) -> "tuple[Dataset, dict[str, InMemory]]":
     """Open the data, and read their parts.
 
     Raises:

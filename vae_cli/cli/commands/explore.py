@@ -31,7 +31,8 @@ from vae_cli.files import Output, write_bytes
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
-    from vae_cli.data.dataset import Spec, Split
+    from vae_cli.data.dataset import Spec
+    from vae_cli.data.split import InMemory
     from vae_cli.explore.scene import Scene
 
 TOP_LEVEL_ONLY = (
@@ -93,7 +94,7 @@ def command(
         serve(model, scene, split, port, terminal, open_browser=browser)
 
 
-def find_test_set(model: "TrainedModel", terminal: Terminal) -> "tuple[Split | None, Spec]":
+def find_test_set(model: "TrainedModel", terminal: Terminal) -> "tuple[InMemory | None, Spec]":
     """The test set of a run; if it is not available, a remark says that there is no map."""
     try:
         return model.test_set()[:2]
@@ -117,7 +118,7 @@ def write_page(model: "TrainedModel", scene: "Scene", path: Output, terminal: Te
 def serve(
     model: "TrainedModel",
     scene: "Scene",
-    split: "Split | None",
+    split: "InMemory | None",
     port: int,
     terminal: Terminal,
     *,

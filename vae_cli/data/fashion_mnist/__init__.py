@@ -13,7 +13,8 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Dataset, Spec, Split
+from vae_cli.data.dataset import Dataset, Spec
+from vae_cli.data.split import InMemory
 
 
 @final
@@ -37,19 +38,19 @@ class FashionMNIST(Dataset):
         ),
     )
 
-    def train(self) -> Split:
+    def train(self) -> InMemory:
         """60,000 images, 6,000 of each class."""
         return _split("train", 60_000)
 
-    def test(self) -> Split:
+    def test(self) -> InMemory:
         """10,000 images, 1,000 of each class."""
         return _split("t10k", 10_000)
 
 
-def _split(part: str, count: int) -> Split:
+def _split(part: str, count: int) -> InMemory:
     images = _read(f"{part}-images-idx3-ubyte.gz", header=16, shape=(count, 1, 28, 28))
     labels = _read(f"{part}-labels-idx1-ubyte.gz", header=8, shape=(count,))
-    return Split.whole(images, labels.long())
+    return InMemory.whole(images, labels.long())
 
 
 def _read(name: str, *, header: int, shape: tuple[int, ...]) -> Tensor:

@@ -1,0 +1,158 @@
+"""One part of a data set: its items in batches, wherever they come from.
+
+`Split` is what a training needs of a part. `InMemory` is the part whose items lie in one tensor:
+each batch is gathered by its indices, without worker processes and without Python code per item.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+
+from vae_cli.data.batch import Batch
+from vae_cli.data.batches import batches_per_chunk, to_unit_interval
+from vae_cli.data.mapping import MappedFile
+
+
+class Split(Protocol):
+    """Some items of a data set, which can be visited in any order."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(C, H, W)` of an image, or `(D,)` of a row."""
+
+    def __len__(self) -> int: ...
+
+    def batches(self, order: Tensor, size: int, device: torch.device) -> Iterator[Batch]:
+        """The items at some places, batch by batch.
+
+        An epoch that was interrupted goes on with the places that are left: the batches are the
+        same, bit for bit.
+
+        Args:
+            order: int64 `(M,)`, places of the part from 0 to its length − 1.
+            size: of each batch; the last one may be smaller.
+            device: where the batches are needed.
+        """
+
+
+@final
+@dataclass(frozen=True)
+class InMemory:
+    """Some rows of a tensor, which may be a memory-mapped file.
+
+    Example:
+        >>> split = InMemory.whole(torch.arange(10.0)[:, None])
+        >>> batches = split.batches(torch.tensor([9, 8, 7, 6, 5]), 2, torch.device("cpu"))
+        >>> [batch.x.flatten().tolist() for batch in batches]
+        [[9.0, 8.0], [7.0, 6.0], [5.0]]
+
+    Attributes:
+        items: uint8 `(M, C, H, W)`, floats `(M, C, H, W)` in [0, 1], or floats `(M, D)`.
+        rows: int64 `(N,)`, the indices of the items that belong to this part, in its order.
+        labels: int64 `(N,)`, indices into the data set's classes; `(0,)` if unknown.
+        condition: what a model of the items is conditioned on, one value or vector for each; None
+            if there is nothing.
+        standardize: makes rows of a table `(B, D)` what the network takes; None for images.
+        hashes: float64 `(N,)` in [0, 1), the same for equal items; None if they are not known.
+        file: that the items are memory-mapped from and that others may change; None if there is
+            none.
+    """
+
+    items: Tensor
+    rows: Tensor
+    labels: Tensor
+    condition: Tensor | None = None
+    standardize: Callable[[Tensor], Tensor] | None = None
+    hashes: Tensor | None = None
+    file: MappedFile | None = None
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """`(C, H, W)` of an image, or `(D,)` of a row."""
+        return tuple(self.items.shape[1:])
+
+    @classmethod
+    def whole(cls, items: Tensor, labels: Tensor | None = None) -> "InMemory":
+        """All items in their order."""
+        rows = torch.arange(len(items), device=items.device)
+        return cls(items, rows, torch.empty(0, dtype=torch.int64) if labels is None else labels)
+
+    def head(self, count: int | None) -> "InMemory":
+        """The first `count` items; None means all."""
+        return self.take(torch.arange(len(self), device=self.rows.device)[:count])
+
+    def take(self, order: Tensor) -> "InMemory":
+        """The items at these places of the part, int64 `(M,)`, in their order."""
+        labels, condition, hashes = (
+            None if values is None else values[order.to(values.device)]
+            for values in (self.labels if len(self.labels) else None, self.condition, self.hashes)
+        )
+        return replace(
+            self,
+            rows=self.rows[order],
+            labels=self.labels if labels is None else labels,
+            condition=condition,
+            hashes=hashes,
+        )
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """The items at `rows`, int64 indices into `items`, as they are.
+
+        Raises:
+            ChangedDataError: somebody has changed the file that they are memory-mapped from.
+        """
+        if self.file is not None:
+            self.file.require_unchanged()
+        return self.items.index_select(0, rows)
+
+    def network_input(self, rows: Tensor) -> Tensor:
+        """What a network takes for the items at `rows`, int64 indices into `items`: float32."""
+        items = self.gather(rows)
+        return to_unit_interval(items) if self.standardize is None else self.standardize(items)
+
+    def chunks(self, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
+        """What a network takes for the items at `rows`, in chunks of a whole number of batches."""
+        size = batches_per_chunk(self.shape, batch_size) * batch_size
+        for some in rows.split(size) if len(rows) else ():
+            yield self.network_input(some)
+
+    def batches(self, order: Tensor, size: int, device: torch.device) -> Iterator[Batch]:
+        """The items at some places, batch by batch; several are gathered and encoded together."""
+        order, done = order.to(self.rows.device), 0
+        for chunk in self.chunks(self.rows[order], size):
+            y, end = None, done + len(chunk)
+            if self.condition is not None:
+                y = self.condition[order[done:end]].to(device).split(size)
+            for index, x in enumerate(chunk.to(device).split(size)):
+                yield Batch(x, None if y is None else y[index])
+            done = end
+
+    def move_to(self, device: torch.device) -> "InMemory":
+        """The same on another device, where rows of a table arrive standardized as float32."""
+        items, standardize = self.items, self.standardize
+        if device != items.device and standardize is not None:
+            items, standardize = standardize(items), None
+        return replace(
+            self,
+            items=items.to(device),
+            rows=self.rows.to(device),
+            condition=None if self.condition is None else self.condition.to(device),
+            standardize=standardize,
+            file=self.file if device == self.items.device else None,
+        )
+
+
+def move_splits(train: InMemory, test: InMemory, device: torch.device) -> tuple[InMemory, InMemory]:
+    """Move both parts to a device; items that the two parts share are moved once."""
+    moved = train.move_to(device)
+    if test.items is not train.items:
+        return moved, test.move_to(device)
+    condition = None if test.condition is None else test.condition.to(device)
+    rows, labels, hashes = test.rows.to(device), test.labels, test.hashes
+    return moved, replace(moved, rows=rows, labels=labels, condition=condition, hashes=hashes)
