@@ -83,9 +83,7 @@ def make_solvable(*, scale: float = 1.0, widen: float = 1.0) -> Solvable:
     x = z @ weight.T + shift + NOISE * noise
     covariance = weight @ weight.T + NOISE**2 * torch.eye(VALUES, dtype=torch.float64)
     exact = torch.distributions.MultivariateNormal(shift, covariance).log_prob(x)
-    split = InMemory(
-        x, torch.arange(500), torch.empty(0, dtype=torch.int64), standardize=lambda t: t
-    )
+    split = InMemory(x, torch.arange(500), torch.empty(0, dtype=torch.int64), encode=lambda t: t)
     return Solvable(model, split, exact, 0.5 * precision.log().sum().item())
 
 

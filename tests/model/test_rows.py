@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from vae_cli.data.statistics import column_statistics
-from vae_cli.model import NegativeELBO
+from vae_cli.model import NegativeELBO, TableCodec
 from vae_cli.settings import merge
 from vae_cli.settings.build import build_state
 from vae_cli.training import TrainState, loss_and_gradients
@@ -18,8 +18,8 @@ CPU = torch.device("cpu")
 def state_for(rows: Tensor, hidden: int) -> TrainState:
     """An untrained model that knows the mean and standard deviation of the columns."""
     config = merge(("", {"model": {"hidden": [hidden], "latent_dim": 2}}))
-    statistics = column_statistics(rows, torch.arange(len(rows)))
-    return build_state(config, rows.shape[1:], CPU, statistics)
+    codec = TableCodec(*column_statistics(rows, torch.arange(len(rows))))
+    return build_state(config, rows.shape[1:], CPU, codec)
 
 
 def test_other_units_of_the_columns_change_only_the_units_of_the_output() -> None:
@@ -28,9 +28,9 @@ def test_other_units_of_the_columns_change_only_the_units_of_the_output() -> Non
 
     def mean_and_distortion(rows: Tensor) -> tuple[Tensor, Tensor]:
         model = state_for(rows, hidden=8).model
-        standardized = model.standardize(rows)
+        standardized = model.codec.encode(rows)
         likelihood = model(standardized, generator=Generator().manual_seed(0)).likelihood
-        return model.restore(likelihood.mean).float(), likelihood.distortion(standardized)
+        return model.codec.decode(likelihood.mean).float(), likelihood.distortion(standardized)
 
     mean, distortion = mean_and_distortion(x)
     other_mean, other_distortion = mean_and_distortion(x * unit + shift)
@@ -50,11 +50,11 @@ def test_the_elbo_of_a_linear_gaussian_comes_near_the_entropy_of_the_data() -> N
     state, steps = state_for(rows, hidden=16), 1500
     warmup = torch.ones(())
     for step in range(steps):
-        batch = state.model.standardize(rows[torch.randint(0, 4000, (128,))])
+        batch = state.model.codec.encode(rows[torch.randint(0, 4000, (128,))])
         loss, gradients = loss_and_gradients(state, NegativeELBO(), 4000, batch, warmup)
         state.optimizer.step(gradients, 5e-3 * (1 - step / steps), loss.loss)
     with torch.no_grad():
-        standardized = state.model.standardize(rows)
+        standardized = state.model.codec.encode(rows)
         inference = state.model(standardized, generator=Generator().manual_seed(0))
         elbo = inference.likelihood.log_prob(standardized)[0] - inference.kl()
     assert -elbo.mean() == pytest.approx(float(entropy), abs=0.08)

@@ -10,6 +10,7 @@ from PIL import Image
 
 from vae_cli.data.catalogue import BUILT_IN_NAMES
 from vae_cli.errors import UsageError
+from vae_cli.model import TableCodec
 from vae_cli.runs import resolve as resolve_module
 from vae_cli.runs.directory import create_run
 from vae_cli.runs.resolve import Resolved, resolve
@@ -99,18 +100,16 @@ def test_the_parts_have_at_most_as_many_items_as_the_limit(
 def test_the_statistics_are_those_of_the_training_rows(resolve_data: ResolveData) -> None:
     resolved = resolve_data("tables/wine.csv")
     rows = resolved.train.items[resolved.train.rows]
-    assert resolved.statistics is not None
-    torch.testing.assert_close(resolved.statistics.mean, rows.mean(0))
-    torch.testing.assert_close(resolved.statistics.std, rows.std(0, correction=0))
-    weights = resolved.initial_state().model.state_dict()
-    assert weights["columns.mean"].equal(resolved.statistics.mean)
-    assert weights["columns.std"].equal(resolved.statistics.std)
+    codec = resolved.codec
+    assert isinstance(codec, TableCodec)
+    torch.testing.assert_close(codec.mean, rows.mean(0))
+    torch.testing.assert_close(codec.std, rows.std(0, correction=0))
+    assert resolved.initial_state().model.codec is codec
     for part in (resolved.train, resolved.test):
         raw, inputs = part.items[part.rows], part.network_input(part.rows)
         assert inputs.dtype == torch.float32
-        standardized = (raw - resolved.statistics.mean) / resolved.statistics.std
+        standardized = (raw - codec.mean) / codec.std
         torch.testing.assert_close(inputs, standardized.float())
-    assert resolve_data("pictures").statistics is None
 
 
 def test_the_device_and_the_save_interval_are_those_of_the_settings(
@@ -159,7 +158,7 @@ def test_static_binarization_draws_the_training_set_once() -> None:
     static, dynamic = (resolve(merge(("", tables), ("", more)), CPU) for more in (once, {}))
     x = static.train.network_input(static.train.rows)
     assert x.unique().tolist() == [0, 1]
-    assert static.initial_state().model.likelihood.observe(x).equal(x)
+    assert static.codec.draw(x, torch.Generator()).equal(x)
     grey = dynamic.train.network_input(dynamic.train.rows)
     assert not grey.equal(x)
     assert (x - grey).mean().abs() < 0.01, "the mean of the draws is the grey value"

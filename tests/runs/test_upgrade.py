@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vae_cli import load
 from vae_cli.model import NegativeELBO
-from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
+from vae_cli.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, matches, save_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.upgrade import upgrade
 from vae_cli.settings import merge
@@ -40,7 +40,8 @@ def as_schema_2(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if name.startswith("totals.") or name == "model.prior.mean":
             continue
-        old[f"state.{name.replace('.likelihood.', '.decoder.')}"] = tensor
+        before = name.replace(".likelihood.", ".decoder.").replace(".codec.", ".columns.")
+        old[f"state.{before}"] = tensor
     distortion = tensors.get("totals.mse", tensors.get("totals.nll"))
     assert distortion is not None
     by_dim = tensors["totals.kl"] * torch.tensor([0.25, 0.75])
@@ -76,12 +77,12 @@ def test_a_table_of_schema_1_fits_the_model_of_today() -> None:
     weights = {name.removeprefix("state.model."): tensor for name, tensor in upgraded.items()}
     assert matches(weights, model)
     model.load_state_dict(weights)
-    assert model.restore(torch.zeros(1, 5)).tolist() == [[0, 1, 2, 3, 4]]
+    assert model.codec.decode(torch.zeros(1, 5)).tolist() == [[0, 1, 2, 3, 4]]
 
 
 def test_a_state_of_today_is_left_as_it_is() -> None:
     tensors = {f"state.{name}": t for name, t in trained_state(SHAPES["images"]).tensors().items()}
-    assert upgrade(tensors, {"schema": 3}) is tensors
+    assert upgrade(tensors, {"schema": SCHEMA}) is tensors
 
 
 def make_pictures(folder: Path) -> None:

@@ -59,7 +59,7 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
         model.trained_on.digest if dataset.relation == "own" else "",
         None if known is None else Factors(*known),
         dataset.relation,
-        model.kind.samples_noise or model.model.likelihood.is_binary,
+        model.kind.samples_noise or model.model.codec.is_stochastic,
     )
 
 
@@ -72,12 +72,10 @@ def training_part(model: TrainedModel, dataset: RunData) -> InMemory:
 
 
 def prepare(model: TrainedModel, split: InMemory) -> InMemory:
-    """The items as the model takes them: rows standardized, and images black and white."""
-    if model.model.likelihood.is_binary:
-        return binarize(split)
-    if model.model.columns is None:
-        return split
-    return dataclasses.replace(split, standardize=model.model.standardize)
+    """The items as the model takes them: encoded, and drawn once if they are drawn at random."""
+    codec = model.model.codec
+    fixed = binarize(split) if codec.is_stochastic else split
+    return dataclasses.replace(fixed, encode=codec.encode)
 
 
 def affordable_samples(subject: Subject) -> tuple[int, float]:

@@ -36,7 +36,7 @@ from vae_cli.api.arrays import (
 )
 from vae_cli.api.run_data import RunData
 from vae_cli.data.arrays import fit_shape, fit_to_spec, to_unit_images
-from vae_cli.data.batches import chunk_length, to_unit_interval
+from vae_cli.data.batches import chunk_length
 from vae_cli.data.binarization import binarize
 from vae_cli.data.catalogue import find_source, open_dataset_for, require_present
 from vae_cli.data.dataset import PictureRules, Progress, Spec, ignore_progress
@@ -159,7 +159,7 @@ class LoadedRun(ABC):
         dataset = self.data()
         test = dataset.test()
         names = dataset.names(test)
-        split = binarize(test) if self.model.likelihood.is_binary else test
+        split = binarize(test) if self.model.codec.is_stochastic else test
         return TestSet(split, dataset.spec, names, dataset.has_files)
 
     def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> RunData:
@@ -370,7 +370,7 @@ class TrainedModel(LoadedRun):
         """Float32 items on the model's device, a limited number at a time."""
         fitted = fit_to_spec(self._to_tensor(items), self.spec)
         for some in fitted.split(chunk_length(self.spec.shape)):
-            x = to_unit_interval(self.model.standardize(some))
+            x = self.model.codec.encode(some)
             require_near(x, some, self.spec)
             yield x.to(self.model.device)
 
@@ -389,7 +389,7 @@ class TrainedModel(LoadedRun):
 
     def _to_items(self, *outputs: Tensor) -> Array:
         """Outputs of the network in the units of the data: images float32, rows float64."""
-        return to_array(*map(self.model.restore, outputs))
+        return to_array(*map(self.model.codec.decode, outputs))
 
     def _generator(self, seed: int | None) -> Generator | None:
         return None if seed is None else Generator(self.model.device).manual_seed(seed)

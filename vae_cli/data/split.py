@@ -55,7 +55,8 @@ class InMemory:
         labels: int64 `(N,)`, indices into the data set's classes; `(0,)` if unknown.
         condition: what a model of the items is conditioned on, one value or vector for each; None
             if there is nothing.
-        standardize: makes rows of a table `(B, D)` what the network takes; None for images.
+        encode: makes items `(B, ...)` what a network takes: `encode` of the run's codec, or else
+            that of images.
         hashes: float64 `(N,)` in [0, 1), the same for equal items; None if they are not known.
         file: that the items are memory-mapped from and that others may change; None if there is
             none.
@@ -65,7 +66,7 @@ class InMemory:
     rows: Tensor
     labels: Tensor
     condition: Tensor | None = None
-    standardize: Callable[[Tensor], Tensor] | None = None
+    encode: Callable[[Tensor], Tensor] = to_unit_interval
     hashes: Tensor | None = None
     file: MappedFile | None = None
 
@@ -113,8 +114,7 @@ class InMemory:
 
     def network_input(self, rows: Tensor) -> Tensor:
         """What a network takes for the items at `rows`, int64 indices into `items`: float32."""
-        items = self.gather(rows)
-        return to_unit_interval(items) if self.standardize is None else self.standardize(items)
+        return self.encode(self.gather(rows))
 
     def chunks(self, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
         """What a network takes for the items at `rows`, in chunks of a whole number of batches."""
@@ -134,16 +134,19 @@ class InMemory:
             done = end
 
     def move_to(self, device: torch.device) -> "InMemory":
-        """The same on another device, where rows of a table arrive standardized as float32."""
-        items, standardize = self.items, self.standardize
-        if device != items.device and standardize is not None:
-            items, standardize = standardize(items), None
+        """The same on another device; floats arrive there encoded, because they may be float64.
+
+        Bytes stay bytes, which take a quarter of the memory, and are encoded there.
+        """
+        items, encode = self.items, self.encode
+        if device != items.device and items.is_floating_point():
+            items, encode = encode(items), to_unit_interval  # which keeps float32 as it is
         return replace(
             self,
             items=items.to(device),
             rows=self.rows.to(device),
             condition=None if self.condition is None else self.condition.to(device),
-            standardize=standardize,
+            encode=encode,
             file=self.file if device == self.items.device else None,
         )
 

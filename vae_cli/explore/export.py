@@ -31,6 +31,7 @@ from vae_cli.model import (
     DiscretizedLogistic,
     LatentModel,
     MLPDecoder,
+    TableCodec,
 )
 from vae_cli.model.networks.conv import Block
 from vae_cli.model.networks.dense import Gated
@@ -68,8 +69,8 @@ def list_decoding(model: LatentModel) -> list[Operation]:
             steps.append(Operation("mixture", (components,)))
         case _:
             steps.append(Operation("sigmoid"))
-    if model.columns is not None:
-        steps.append(Operation("scale", (), (model.columns.std, model.columns.mean)))
+    if isinstance(model.codec, TableCodec):
+        steps.append(Operation("scale", (), (model.codec.std, model.codec.mean)))
     return steps
 
 
@@ -208,7 +209,7 @@ def quantize(model: LatentModel, latents: np.ndarray) -> LatentModel:
     This is tested at `latents` and at 64 samples from the prior. The decoder of a table is not
     changed, because its columns may have any scale.
     """
-    if model.columns is not None:
+    if isinstance(model.codec, TableCodec):
         return model
     samples = model.prior.sample(64, Generator(model.device).manual_seed(0))
     z = torch.cat([torch.from_numpy(latents).to(model.device), samples])

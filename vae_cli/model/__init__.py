@@ -1,6 +1,6 @@
 """Networks, distributions and objectives, and the VAE that joins them."""
 
-from vae_cli.model.codec import ColumnScaling
+from vae_cli.model.codec import Codec, ImageCodec, TableCodec
 from vae_cli.model.inference import ConditionalPrior, Inference, Level
 from vae_cli.model.ladder import LadderVAE, Rung
 from vae_cli.model.likelihoods import (
@@ -48,8 +48,8 @@ __all__ = [
     "Bernoulli",
     "BernoulliPixels",
     "Capacity",
+    "Codec",
     "ColumnGaussian",
-    "ColumnScaling",
     "ConditionalPrior",
     "Context",
     "ConvDecoder",
@@ -58,6 +58,7 @@ __all__ = [
     "DiscretizedLogistic",
     "Distribution",
     "HalfVarianceNormal",
+    "ImageCodec",
     "Inference",
     "InfoVAE",
     "JointDecoder",
@@ -82,6 +83,7 @@ __all__ = [
     "Size",
     "SquaredError",
     "StandardNormal",
+    "TableCodec",
     "TotalCorrelation",
     "TwoLevelVAE",
     "VampPrior",

@@ -1,23 +1,124 @@
-"""The columns of a table, standardized for the network."""
+"""The one way between the items of a data set and what a network takes.
 
+An item is a picture in bytes, or a row of a table in float64. A network takes float32 of about unit
+size. A codec is the map between the two: an invertible function f, fixed before the training,
+
+    x = f(item),        item = f⁻¹(x),        log p(item) = log p(x) + log |det df/d item|
+
+so that a model of encoded items is a model of items in the units of the data (Papamakarios et al.,
+2021, eq. 1, https://arxiv.org/abs/1912.02762). The splits of a run encode with it, the model owns
+it, and a checkpoint keeps it.
+"""
+
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Self, final
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
+
+from vae_cli.data.batches import to_unit_interval
+
+
+class Codec(nn.Module, ABC):
+    """Encodes items for a network, and decodes what a network returns.
+
+    Attributes:
+        is_stochastic: whether noise changes what `encode` returns, and `draw` changes anything.
+    """
+
+    is_stochastic: bool = False
+
+    @abstractmethod
+    def encode(self, items: Tensor, noise: Generator | None = None) -> Tensor:
+        """What a network takes for items `(B, ...)` of a data set: float32.
+
+        Args:
+            items: images `(B, C, H, W)`, bytes or floats in [0, 1], or rows `(B, D)`.
+            noise: the source of what is drawn at random, if the network is to learn from draws of
+                the items; None encodes without drawing. An image that is encoded already can be
+                encoded again to draw from it.
+        """
+
+    @abstractmethod
+    def decode(self, x: Tensor) -> Tensor:
+        """Items in the units of the data for encoded ones `(..., C, H, W)` or `(..., D)`."""
+
+    @abstractmethod
+    def log_abs_det(self) -> float | Tensor:
+        """Log |det| of the derivative of `encode` in nats per item, where it does not draw.
+
+        Added to log p(x), it gives the log-density of the item in the units of the data.
+        """
+
+    def draw(self, x: Tensor, noise: Generator) -> Tensor:  # noqa: ARG002
+        """Encoded items as one step of the training is given them: unchanged, or drawn at random.
+
+        It is what `encode` does with noise after it has encoded.
+        """
+        return x
 
 
 @final
-class ColumnScaling(nn.Module):
-    """The mean and standard deviation of each column, stored with the weights.
+class ImageCodec(Codec):
+    """Bytes from 0 to 255 as floats in [0, 1], which are the units of images everywhere else.
 
-    The network sees standardized columns: 0 is the mean, and 1 is a standard deviation. The
-    arithmetic is in float64, so that a large mean does not hide small differences. It is done
+    If it is stochastic, an image stands for a distribution over black and white ones, in which each
+    pixel is white with the probability of its grey value. With noise, one of them is drawn: anew at
+    every step of a training, which is the dynamic binarization of Salakhutdinov & Murray (2008).
+
+    Args:
+        is_stochastic: whether noise draws black and white images.
+
+    Example:
+        >>> import torch
+        >>> codec = ImageCodec(is_stochastic=True)
+        >>> grey = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
+        >>> codec.encode(grey)
+        tensor([[[[0.0000, 0.2000, 1.0000]]]])
+        >>> codec.encode(grey, torch.Generator().manual_seed(0)).unique()
+        tensor([0., 1.])
+    """
+
+    def __init__(self, *, is_stochastic: bool = False) -> None:
+        super().__init__()
+        self.is_stochastic = is_stochastic
+
+    def encode(self, items: Tensor, noise: Generator | None = None) -> Tensor:
+        """Images in [0, 1]; with noise, black and white ones if the codec is of such."""
+        x = to_unit_interval(items)
+        return x if noise is None else self.draw(x, noise)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """The same images: [0, 1] is their unit."""
+        return x
+
+    def log_abs_det(self) -> float:
+        """0, because images are in units of [0, 1]."""
+        return 0.0
+
+    def draw(self, x: Tensor, noise: Generator) -> Tensor:
+        """Black and white images drawn from grey ones `(B, C, H, W)`, if the codec is of such."""
+        return torch.bernoulli(x, generator=noise) if self.is_stochastic else x
+
+
+@final
+class TableCodec(Codec):
+    """Columns in units of their standard deviations, from their means.
+
+    The arithmetic is in float64, so that a large mean does not hide small differences. It is done
     on the processor, where the two tensors stay: not every device has float64.
 
     Args:
         mean: `(D,)`, over the training set.
         std: `(D,)`, over the training set; 0 for a column that never changes.
+
+    Example:
+        >>> import torch
+        >>> codec = TableCodec(torch.tensor([20.0, 3.0]), torch.tensor([2.0, 0.0]))
+        >>> x = codec.encode(torch.tensor([[21.0, 3.0]]))
+        >>> x, codec.decode(x)
+        (tensor([[0.5000, 0.0000]]), tensor([[21.,  3.]], dtype=torch.float64))
     """
 
     mean: Tensor
@@ -31,13 +132,23 @@ class ColumnScaling(nn.Module):
     def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> Self:  # noqa: ARG002
         return self  # called by .to(), .cuda(), .half() and the like
 
-    def standardize(self, x: Tensor) -> Tensor:
-        """Rows `(B, D)` in the units of the data, as float32 for the network."""
-        return ((x.cpu().double() - self.mean) / torch.where(self.std > 0, self.std, 1.0)).float()
+    @property
+    def changes(self) -> Tensor:
+        """Which columns change, bool `(D,)`: the others have no density and are not learned."""
+        return self.std > 0
 
-    def restore(self, x: Tensor) -> Tensor:
-        """Standardized rows `(B, D)` as float64 in the units of the data.
+    def encode(self, items: Tensor, noise: Generator | None = None) -> Tensor:  # noqa: ARG002
+        """Rows `(B, D)` in the units of the data, standardized as float32."""
+        scale = torch.where(self.changes, self.std, 1.0)
+        return ((items.cpu().double() - self.mean) / scale).float()
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Standardized rows `(..., D)` as float64 in the units of the data.
 
         A column that never changes comes out as its constant.
         """
         return self.mean + self.std * x.cpu().double()
+
+    def log_abs_det(self) -> Tensor:
+        """−Σ log σ over the columns that change, a float64 scalar."""
+        return -self.std[self.changes].log().sum()

@@ -25,6 +25,7 @@ from typing import final
 import torch
 from torch import Generator, Tensor, nn
 
+from vae_cli.model.codec import Codec, ImageCodec
 from vae_cli.model.inference import ConditionalPrior, Inference, Level
 from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.networks.conv import Block, ConvDecoder, ConvEncoder, Plan, conv, norm
@@ -128,6 +129,7 @@ class LadderVAE(LatentModel):
         rungs: the levels below the top, those at a coarser stage of the decoder first.
         likelihood: what the raw outputs of the decoder mean.
         prior: p(z) of the top level.
+        codec: the way from items to what the encoder takes; None is that of images.
     """
 
     def __init__(
@@ -137,9 +139,10 @@ class LadderVAE(LatentModel):
         rungs: Iterable[Rung],
         likelihood: Likelihood,
         prior: Prior,
+        codec: Codec | None = None,
     ) -> None:
         super().__init__()
-        self.columns = None
+        self.codec = codec or ImageCodec()
         self.encoder, self.decoder = encoder, decoder
         self.rungs = nn.ModuleList(rungs)
         self.likelihood, self.prior = likelihood, prior

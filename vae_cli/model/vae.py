@@ -21,7 +21,7 @@ from typing import final
 import torch
 from torch import Generator, Tensor, nn
 
-from vae_cli.model.codec import ColumnScaling
+from vae_cli.model.codec import Codec, ImageCodec
 from vae_cli.model.inference import ConditionalPrior, Inference, Level
 from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.networks.dense import JointDecoder, JointEncoder, MLPEncoder
@@ -37,12 +37,12 @@ class LatentModel(nn.Module, ABC):
     Attributes:
         likelihood: what the outputs of the decoder mean.
         prior: p(z) of the latents that `posterior` returns.
-        columns: the scaling of the columns of a table; None for images.
+        codec: the way from the items of the data to what the model takes, and back.
     """
 
     likelihood: Likelihood
     prior: Prior
-    columns: ColumnScaling | None
+    codec: Codec
 
     @property
     def latent_dim(self) -> int:
@@ -58,14 +58,6 @@ class LatentModel(nn.Module, ABC):
     def device(self) -> torch.device:
         """The device of the parameters."""
         return next(self.parameters()).device
-
-    def standardize(self, items: Tensor) -> Tensor:
-        """Items in the units of the data as the network takes them."""
-        return items if self.columns is None else self.columns.standardize(items)
-
-    def restore(self, outputs: Tensor) -> Tensor:
-        """What the network returns, in the units of the data."""
-        return outputs if self.columns is None else self.columns.restore(outputs)
 
     @abstractmethod
     def posterior(self, x: Tensor) -> DiagonalNormal:
@@ -145,7 +137,7 @@ class VAE(LatentModel):
         decoder: latents `(B, D)` to the raw outputs that the likelihood takes.
         likelihood: what the raw outputs mean.
         prior: p(z).
-        columns: the scaling of the columns of a table; None for images.
+        codec: the way from items to what the encoder takes; None is that of images.
     """
 
     def __init__(
@@ -154,10 +146,10 @@ class VAE(LatentModel):
         decoder: nn.Module,
         likelihood: Likelihood,
         prior: Prior,
-        columns: ColumnScaling | None = None,
+        codec: Codec | None = None,
     ) -> None:
         super().__init__()
-        self.columns = columns
+        self.codec = codec or ImageCodec()
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
@@ -193,7 +185,7 @@ class TwoLevelVAE(LatentModel):
         decoder: p(x | z_0, z_1).
         likelihood: what the raw outputs of the decoder mean.
         prior: p(z_0).
-        columns: the scaling of the columns of a table; None for images.
+        codec: the way from items to what the encoder takes; None is that of images.
     """
 
     def __init__(
@@ -204,12 +196,12 @@ class TwoLevelVAE(LatentModel):
         decoder: JointDecoder,
         likelihood: Likelihood,
         prior: Prior,
-        columns: ColumnScaling | None = None,
+        codec: Codec | None = None,
     ) -> None:
         super().__init__()
         self.encoder, self.lower_encoder = encoder, lower_encoder
         self.lower_prior, self.decoder = lower_prior, decoder
-        self.likelihood, self.prior, self.columns = likelihood, prior, columns
+        self.likelihood, self.prior, self.codec = likelihood, prior, codec or ImageCodec()
 
     @property
     def latent_dims(self) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ from vae_cli.runs.header import (
 )
 from vae_cli.runs.upgrade import upgrade, upgrade_facts
 
-SCHEMA = 4
+SCHEMA = 5
 IMPOSSIBLE_SCHEMA = 1000  # no version of vae will ever write it
 MAX_BYTES = 8 * 2**30
 _EMPTY_DIGEST = b"0" * 64

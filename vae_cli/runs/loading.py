@@ -117,7 +117,7 @@ def find_impossible(tensors: Mapping[str, Tensor]) -> str | None:
         if not tensor.isfinite().all():
             return f"{name} has values that are not finite numbers"
         is_optimizer = name.startswith(f"{STATE}optimizer.") and name.endswith((".v", ".t"))
-        is_positive = is_optimizer or name in {f"{STATE}average_t", f"{STATE}model.columns.std"}
+        is_positive = is_optimizer or name in {f"{STATE}average_t", f"{STATE}model.codec.std"}
         if is_positive and (tensor < 0).any():
             return f"{name} has negative values"
     return None

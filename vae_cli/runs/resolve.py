@@ -31,7 +31,7 @@ from vae_cli.data.statistics import (
 )
 from vae_cli.data.value_range import format_limits
 from vae_cli.errors import UsageError
-from vae_cli.model import ColumnScaling, Size, measure_size
+from vae_cli.model import Codec, Size, measure_size
 from vae_cli.rendering.choice import kind_of
 from vae_cli.runs.facts import require_storable
 from vae_cli.runs.start import start_weights
@@ -43,7 +43,13 @@ from vae_cli.settings import (
     SaveInterval,
     parse_save_interval,
 )
-from vae_cli.settings.build import build_dataset, build_objective, build_on_meta, build_state
+from vae_cli.settings.build import (
+    build_codec,
+    build_dataset,
+    build_objective,
+    build_on_meta,
+    build_state,
+)
 from vae_cli.settings.choices import choose_model, require_enough_items
 from vae_cli.training import TrainState
 from vae_cli.training.precision import (
@@ -118,7 +124,7 @@ class Resolved:
         train: the training set, on the device.
         test: the items that are held out, on the device: the test set, or the validation set if
             there is one.
-        statistics: of the columns of a table over the training set; None for images.
+        codec: the way from the items to what the model takes, for the model and both parts.
         held_out_name: what the items that are held out are called in tables and files.
         outlier: the row of a table's training set that is the furthest away, if it is far away.
         data_digest: SHA-256 of the items and labels of both sets.
@@ -135,7 +141,7 @@ class Resolved:
     train: InMemory
     test: InMemory
     held_out_name: HeldOutName
-    statistics: ColumnStatistics | None
+    codec: Codec
     outlier: Outlier | None
     data_digest: str
     data_stamp: str
@@ -148,7 +154,7 @@ class Resolved:
     def initial_state(self) -> TrainState:
         """The state before the first step."""
         return build_state(
-            self.config, self.spec.shape, self.device, self.statistics, self.train, self.weights
+            self.config, self.spec.shape, self.device, self.codec, self.train, self.weights
         )
 
     def model_size(self) -> Size:
@@ -190,10 +196,13 @@ def resolve(
     texts = {} if spec.is_image else dataset.texts(test.head(kind_of(spec).preview_items))
     train, test = binarized(known.likelihood, train, test)
     if not spec.is_image:
-        statistics, outlier, train, test = prepare_rows(dataset, train, test)
+        statistics = measure_columns(train, dataset.spec)
+        outlier = find_outliers(statistics, train, test, dataset)
+    codec = build_codec(known.likelihood, spec.shape, statistics)
+    train, test = (dataclasses.replace(part, encode=codec.encode) for part in (train, test))
     train, test = move_splits(train, test, device)
     device_name = cast("DeviceName", device.type)
-    precision = settle_precision(known, spec, train, statistics, device)
+    precision = settle_precision(known, spec, train, codec, device)
     training = dataclasses.replace(config.training, device=device_name, precision=precision)
     return Resolved(
         dataclasses.replace(known, training=training),
@@ -201,7 +210,7 @@ def resolve(
         train,
         test,
         held_out_name,
-        statistics,
+        codec,
         outlier,
         digest,
         stamp,
@@ -217,7 +226,7 @@ def settle_precision(
     config: Config,
     spec: Spec,
     train: InMemory,
-    statistics: ColumnStatistics | None,
+    codec: Codec,
     device: torch.device,
 ) -> Precision:
     """The precision that was asked for, or else the one that suits the device and the network."""
@@ -226,7 +235,7 @@ def settle_precision(
     def measure_bfloat16() -> bool:
         steps = steps_per_epoch(len(train), training.batch_size) * training.epochs
         return steps >= MIN_MEASURED_STEPS and bfloat16_is_faster(
-            lambda: build_state(config, spec.shape, device, statistics),
+            lambda: build_state(config, spec.shape, device, codec),
             build_objective(config.objective),
             train,
             training.batch_size,
@@ -290,19 +299,6 @@ def settle(config: Config, spec: Spec) -> Config:
     return known
 
 
-def prepare_rows(
-    dataset: Dataset, train: InMemory, test: InMemory
-) -> tuple[ColumnStatistics, Outlier | None, InMemory, InMemory]:
-    """What `Resolved` knows about a table, and both sets, whose rows are then standardized.
-
-    Raises:
-        UsageError: a column cannot be standardized.
-    """
-    statistics = measure_columns(train, dataset.spec)
-    outlier = find_outliers(statistics, train, test, dataset)
-    return statistics, outlier, *standardized(statistics, train, test)
-
-
 def measure_columns(train: InMemory, spec: Spec) -> ColumnStatistics:
     """The statistics of the columns of a table; a warning names those that never change.
 
@@ -313,17 +309,6 @@ def measure_columns(train: InMemory, spec: Spec) -> ColumnStatistics:
     require_learnable(statistics, train.items, train.rows, spec.columns, spec.name)
     warn_of_constants(statistics, spec.columns)
     return statistics
-
-
-def standardized(
-    statistics: ColumnStatistics, train: InMemory, test: InMemory
-) -> tuple[InMemory, InMemory]:
-    """Both sets with rows that are standardized when the network takes them."""
-    standardize = ColumnScaling(*statistics).standardize
-    return (
-        dataclasses.replace(train, standardize=standardize),
-        dataclasses.replace(test, standardize=standardize),
-    )
 
 
 def warn_of_constants(statistics: ColumnStatistics, columns: Sequence[str]) -> None:

@@ -90,7 +90,7 @@ def start_weights(config: Config, spec: Spec) -> dict[str, Tensor] | None:
     run = find_run(config.training.start)
     loaded = load_model(run)
     weights, expected = (
-        {name: tensor for name, tensor in tensors.items() if not name.startswith("columns.")}
+        {name: tensor for name, tensor in tensors.items() if not name.startswith("codec.")}
         for tensors in (loaded.model.state_dict(), build_on_meta(config, spec.shape).state_dict())
     )
     changes = [

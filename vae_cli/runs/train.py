@@ -24,7 +24,7 @@ from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, is
 from vae_cli.files import remove_leftovers, require_writable_folder, write_bytes
 from vae_cli.latent.reconstruction import reconstruct
 from vae_cli.latent.sampling import sample
-from vae_cli.model import LatentModel
+from vae_cli.model import LatentModel, TableCodec
 from vae_cli.rendering.choice import kind_of
 from vae_cli.runs.directory import Run, locked, require_written_inside
 from vae_cli.runs.facts import Row
@@ -110,8 +110,8 @@ def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
     """
     mean = torch.cat(chunks(resolved.train, TRAIN_ITEMS)).mean(0)
     learned = torch.ones_like(mean)
-    if resolved.statistics:
-        learned = (resolved.statistics.std > 0).to(mean)  # the other columns never change
+    if isinstance(resolved.codec, TableCodec):
+        learned = resolved.codec.changes.to(mean)
     found, expected = [], []
     for chunk in chunks(resolved.test, HELD_OUT_ITEMS):
         x = chunk[chunk.abs().flatten(1).amax(1) <= FAR]
@@ -146,13 +146,13 @@ def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
     test = resolved.test
     originals = test.network_input(test.rows[: kind.preview_items])
     decoded = reconstruct(model, originals).items
-    before, after = (model.restore(tensor).cpu() for tensor in (originals, decoded))
+    before, after = (model.codec.decode(tensor).cpu() for tensor in (originals, decoded))
     kind.write_reconstructions(
         before, after, reconstructions, columns=COLUMNS, texts=resolved.texts
     )
     generator = Generator(resolved.device).manual_seed(resolved.config.training.seed)
     drawn = sample(model, kind.preview_samples, noise=kind.samples_noise, generator=generator)
-    kind.write(model.restore(drawn).cpu(), samples, columns=COLUMNS)
+    kind.write(model.codec.decode(drawn).cpu(), samples, columns=COLUMNS)
 
 
 class FinishedRun(NamedTuple):

@@ -12,7 +12,25 @@ def upgrade(tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tens
     """The tensors of a checkpoint with the names and types of the current schema."""
     if facts["schema"] == 1 and any(TABLE_NETWORK in name for name in tensors):
         tensors = upgrade_table(tensors)
-    return upgrade_core(tensors) if facts["schema"] <= 2 else tensors  # noqa: PLR2004
+    if facts["schema"] <= 2:  # noqa: PLR2004
+        tensors = upgrade_core(tensors)
+    return rename(tensors) if facts["schema"] <= 4 else tensors  # noqa: PLR2004
+
+
+RENAMED = {  # from schema 4 to 5, the beginnings of names
+    "state.model.columns.": "state.model.codec.",
+}
+
+
+def rename(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From schema 4 to 5: the tensors with the names of today."""
+    renamed = {}
+    for name, tensor in tensors.items():
+        for before, after in RENAMED.items():
+            if name.startswith(before):
+                name = after + name.removeprefix(before)  # noqa: PLW2901
+        renamed[name] = tensor
+    return renamed
 
 
 def upgrade_facts(facts: dict[str, Any]) -> dict[str, Any]:

@@ -21,11 +21,12 @@ from vae_cli.model import (
     VAE,
     Bernoulli,
     Capacity,
+    Codec,
     ColumnGaussian,
-    ColumnScaling,
     ConvDecoder,
     ConvEncoder,
     DiscretizedLogistic,
+    ImageCodec,
     InfoVAE,
     JointDecoder,
     JointEncoder,
@@ -46,6 +47,7 @@ from vae_cli.model import (
     SharedGaussian,
     SquaredError,
     StandardNormal,
+    TableCodec,
     TotalCorrelation,
     TwoLevelVAE,
     VampPrior,
@@ -110,31 +112,43 @@ ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU, "gelu": nn.GEL
 MAX_MEAN_ITEMS = 10_000  # of the training set, for the mean that the output bias starts from
 
 
-def build_model(
-    config: Config, shape: Sequence[int], statistics: ColumnStatistics | None = None
-) -> LatentModel:
+def build_model(config: Config, shape: Sequence[int], codec: Codec | None = None) -> LatentModel:
     """An untrained model, with weights from torch's global random numbers.
 
     Args:
         config: its settings, without `auto`.
         shape: `(C, H, W)` of an image or `(D,)` of a row.
-        statistics: of the columns of a table; None is mean 0 and standard deviation 1.
+        codec: of its items; None is one for columns with mean 0 and standard deviation 1.
     """
-    columns = None
-    if len(shape) == 1:
-        statistics = statistics or ColumnStatistics(torch.zeros(*shape), torch.ones(*shape))
-        columns = ColumnScaling(*statistics)
-    likelihood = build_likelihood(config.likelihood, columns)
+    codec = codec or build_codec(config.likelihood, shape)
+    likelihood = build_likelihood(config.likelihood, codec)
     if config.model.network == "hierarchical":
-        return build_ladder(config, shape, likelihood)
+        return build_ladder(config, shape, likelihood, codec)
     if config.model.network == "two-level":
-        return build_two_level(config, shape, likelihood, columns)
+        return build_two_level(config, shape, likelihood, codec)
     encoder, decoder = build_networks(config.model, shape, likelihood.outputs_per_value)
     prior = build_prior(config.prior, shape, config.model.latent_dim, encoder)
-    return VAE(encoder, decoder, likelihood, prior, columns)
+    return VAE(encoder, decoder, likelihood, prior, codec)
 
 
-def build_ladder(config: Config, shape: Sequence[int], likelihood: Likelihood) -> LadderVAE:
+def build_codec(
+    config: LikelihoodConfig, shape: Sequence[int], statistics: ColumnStatistics | None = None
+) -> Codec:
+    """The way from the items of a data set to what the network takes.
+
+    Args:
+        config: says whether images are black and white.
+        shape: `(C, H, W)` of an image or `(D,)` of a row.
+        statistics: of the columns of a table; None is mean 0 and standard deviation 1.
+    """
+    if len(shape) > 1:
+        return ImageCodec(is_stochastic=config.name == "binarized")
+    return TableCodec(*(statistics or (torch.zeros(*shape), torch.ones(*shape))))
+
+
+def build_ladder(
+    config: Config, shape: Sequence[int], likelihood: Likelihood, codec: Codec
+) -> LadderVAE:
     """A model with several levels of latents, for images of `(C, H, W)`."""
     model = config.model
     sizes = plan(shape, PRESETS[model.preset], ACTIVATIONS[model.activation])
@@ -143,11 +157,11 @@ def build_ladder(config: Config, shape: Sequence[int], likelihood: Likelihood) -
     stages = divide_levels(model.levels - 1, len(sizes.widths))
     rungs = [Rung(sizes, stage, model.level_channels) for stage in stages]
     prior = build_prior(config.prior, shape, model.latent_dim, encoder)
-    return LadderVAE(encoder, decoder, rungs, likelihood, prior)
+    return LadderVAE(encoder, decoder, rungs, likelihood, prior, codec)
 
 
 def build_two_level(
-    config: Config, shape: Sequence[int], likelihood: Likelihood, columns: ColumnScaling | None
+    config: Config, shape: Sequence[int], likelihood: Likelihood, codec: Codec
 ) -> TwoLevelVAE:
     """A fully connected model with two levels of latents."""
     model = config.model
@@ -160,7 +174,7 @@ def build_two_level(
     outputs = (shape[0] * likelihood.outputs_per_value, *shape[1:])
     decoder = JointDecoder(outputs, *sizes, gated=gated)
     prior = build_prior(config.prior, shape, model.latent_dim, encoder)
-    return TwoLevelVAE(encoder, lower_encoder, lower_prior, decoder, likelihood, prior, columns)
+    return TwoLevelVAE(encoder, lower_encoder, lower_prior, decoder, likelihood, prior, codec)
 
 
 def divide_levels(levels: int, stages: int) -> list[int]:
@@ -187,10 +201,10 @@ def build_networks(
     )
 
 
-def build_likelihood(config: LikelihoodConfig, columns: ColumnScaling | None) -> Likelihood:
+def build_likelihood(config: LikelihoodConfig, codec: Codec) -> Likelihood:
     """What the raw outputs of a decoder mean; rows of a table have only one likelihood."""
-    if columns is not None:
-        return ColumnGaussian(columns.std > 0)
+    if isinstance(codec, TableCodec):
+        return ColumnGaussian(codec.changes)
     match config.name:
         case "gaussian":
             sigma = config.sigma if config.scale == "fixed" else None
@@ -309,7 +323,7 @@ def build_state(
     config: Config,
     shape: Sequence[int],
     device: torch.device,
-    statistics: ColumnStatistics | None = None,
+    codec: Codec | None = None,
     train: InMemory | None = None,
     weights: Mapping[str, Tensor] | None = None,
 ) -> TrainState:
@@ -319,13 +333,13 @@ def build_state(
         config: the settings, without `auto`.
         shape: of an item.
         device: where to train.
-        statistics: of the columns of a table.
+        codec: of the items; the model has the same one.
         train: the training set on the device, for what starts from the data.
         weights: of another run, to start from instead.
     """
     with torch.random.fork_rng(devices=[]):  # the weights are the same on every device
         torch.default_generator.manual_seed(config.training.seed)
-        model = build_model(config, shape, statistics)
+        model = build_model(config, shape, codec)
     model.to(device).to(memory_format=torch.channels_last)  # convolutions are 1.5 times as fast
     if weights is not None:
         model.load_state_dict(weights, strict=False)  # the scaling of columns is that of the data

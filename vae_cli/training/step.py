@@ -43,7 +43,7 @@ def loss_and_gradients(
         warmup: scalar from 0 to 1, the warm-up of the objective at this step.
     """
     model, generator = state.model, state.generator
-    x = model.likelihood.observe(x, generator)
+    x = model.codec.draw(x, generator)
     with torch.autocast(x.device.type, state.dtype, enabled=state.dtype != torch.float32):
         inference = model.infer(x, objective.samples, generator)
     loss = objective(x, inference, Context(warmup, data_size, generator))

@@ -4,9 +4,8 @@
 
 On grey values this is the binary cross-entropy of many tutorials: it is not the likelihood of a
 grey image, but it equals the expected negative log-likelihood of the same image made black and
-white, because it is linear in x. With `is_binary`, images are made black and white, each pixel
-white with the probability of its grey value, anew at every step (dynamic binarization,
-Salakhutdinov & Murray, 2008): such figures can be compared with those of the literature.
+white, because it is linear in x. On images that are black and white, as an `ImageCodec` draws them,
+it is a likelihood, and its figures can be compared with those of the literature.
 
 A mixture of logistic distributions over the 256 values of a pixel.
 
@@ -64,12 +63,12 @@ class Bernoulli(Likelihood):
     """Bernoulli pixels.
 
     Args:
-        is_binary: whether images are made black and white at every step of the training.
+        is_binary: whether the items are black and white, so that `distortion` is a likelihood.
     """
 
     def __init__(self, *, is_binary: bool) -> None:
         super().__init__()
-        self.is_binary, self.figure = is_binary, "nll" if is_binary else "bce"
+        self.figure = "nll" if is_binary else "bce"
 
     def forward(self, outputs: Tensor) -> BernoulliPixels:
         """The distribution for raw outputs `(..., C, H, W)`."""
@@ -78,10 +77,6 @@ class Bernoulli(Likelihood):
     def outputs_for(self, mean: Tensor) -> Tensor:
         """The logits of the mean."""
         return mean_to_logits(mean)
-
-    def observe(self, x: Tensor, generator: Generator | None = None) -> Tensor:
-        """The images made black and white, if the likelihood is of such images."""
-        return torch.bernoulli(x, generator=generator) if self.is_binary else x
 
 
 HALF_LEVEL = 0.5 / 255  # half the distance between two values of a pixel in [0, 1]

@@ -48,12 +48,10 @@ class Likelihood(nn.Module, ABC):
         figure: the name of `distortion` of its distributions.
         is_discrete: whether `log_prob` is of pixels with 256 values, so that bits per dimension are
             defined.
-        is_binary: whether items are black and white, drawn from their grey values.
     """
 
     outputs_per_value: int = 1
     figure: str = "nll"
-    is_binary: bool = False
     is_discrete: ClassVar[bool] = False
 
     @abstractmethod
@@ -67,10 +65,6 @@ class Likelihood(nn.Module, ABC):
         Args:
             mean: `(C, H, W)` or `(D,)`; the average of the training set.
         """
-
-    def observe(self, x: Tensor, generator: Generator | None = None) -> Tensor:  # noqa: ARG002
-        """The items as a model is given them in one step of the training: unchanged."""
-        return x
 
 
 def sum_item(values: Tensor, item_shape: Sequence[int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Columns of a table: large means, constants, and the likelihood of the rest."""
+"""Codecs: scaling, draws, determinants; and columns with large means and constants."""
 
 import warnings
 from pathlib import Path
@@ -7,22 +7,52 @@ import numpy as np
 import pytest
 import torch
 from support import Use
+from torch import Generator
 
 from vae_cli import load
 from vae_cli.data.statistics import column_statistics
 from vae_cli.data.table import write_table
 from vae_cli.data.table_file import read_table
-from vae_cli.model import ColumnScaling
+from vae_cli.model import Codec, ImageCodec, TableCodec
 from vae_cli.model.likelihoods import ColumnNormal
+
+
+def test_the_log_determinant_is_that_of_the_derivative_of_the_encoding() -> None:
+    """It is left out for a column that never changes, as that column is left out of log p(x)."""
+    changing = TableCodec(torch.tensor([3.0, -1.0, 0.0]), torch.tensor([0.5, 2.0, 1e-3]))
+    codecs: list[tuple[Codec, torch.Tensor]] = [
+        (changing, torch.tensor([[4.0, 0.0, 1e-3]], dtype=torch.float64)),
+        (ImageCodec(), torch.rand(1, 2, 3, 3)),
+    ]
+    for codec, item in codecs:
+        derivative = torch.autograd.functional.jacobian(codec.encode, item)
+        expected = derivative.view(item.numel(), item.numel()).logdet()
+        torch.testing.assert_close(torch.as_tensor(codec.log_abs_det()).float(), expected.float())
+    with_constant = TableCodec(torch.tensor([3.0, 7.0]), torch.tensor([0.5, 0.0]))
+    torch.testing.assert_close(with_constant.log_abs_det(), torch.tensor(2.0).double().log())
+
+
+def test_a_stochastic_image_codec_draws_each_pixel_with_its_grey_value() -> None:
+    codec, noise = ImageCodec(is_stochastic=True), Generator().manual_seed(0)
+    grey = (
+        torch.tensor([0, 51, 204, 255], dtype=torch.uint8).view(1, 1, 2, 2).expand(20_000, 1, 2, 2)
+    )
+    drawn = codec.encode(grey, noise)
+    assert drawn.unique().tolist() == [0, 1]
+    torch.testing.assert_close(
+        drawn.mean(0).flatten(), torch.tensor([0, 0.2, 0.8, 1]), atol=0.01, rtol=0
+    )
+    assert codec.draw(drawn, noise).equal(drawn), "a black and white image has only itself"
+    assert ImageCodec().encode(grey, noise).equal(codec.encode(grey))
 
 
 def test_values_with_a_large_mean_keep_their_differences() -> None:
     times = 1.7e9 + 10 * torch.randn(500, 1, dtype=torch.float64)
-    scaling = ColumnScaling(*column_statistics(times, torch.arange(500)))
-    standardized = scaling.standardize(times)
+    codec = TableCodec(*column_statistics(times, torch.arange(500)))
+    standardized = codec.encode(times)
     assert standardized.dtype == torch.float32
     assert len(standardized.unique()) == len(times.unique())
-    torch.testing.assert_close(scaling.restore(standardized), times, rtol=0, atol=1e-4)
+    torch.testing.assert_close(codec.decode(standardized), times, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("constant", [0.1, 0.0, -3e9])
@@ -31,9 +61,9 @@ def test_a_constant_column_has_no_deviation_and_comes_back_exactly(constant: flo
     mean, std = column_statistics(rows, torch.arange(7))
     assert mean.item() == constant
     assert std.item() == 0
-    scaling = ColumnScaling(mean, std)
-    assert scaling.restore(torch.randn(5, 1)).unique().tolist() == [constant]
-    assert scaling.standardize(rows).unique().tolist() == [0]
+    codec = TableCodec(mean, std)
+    assert codec.decode(torch.randn(5, 1)).unique().tolist() == [constant]
+    assert codec.encode(rows).unique().tolist() == [0]
 
 
 def test_a_constant_column_does_not_count_in_the_likelihood() -> None:
