@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from vae_cli.api.model import TrainedModel
+from vae_cli.explore.server import HEADERS
 
 
 class Client(NamedTuple):
@@ -99,6 +100,31 @@ def test_the_page_loads_nothing_from_elsewhere(client: Client) -> None:
     text = page.decode()
     assert "default-src 'none'" in text
     assert not any(word in text for word in ("http://", "https://", '<link rel="s', "<script src"))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "query", "status"),
+    [
+        ("GET", "/", None, 200),
+        ("GET", "/items/3", None, 200),
+        ("POST", "/encode", None, 400),
+        ("GET", "/", "token=wrong", 403),
+        ("GET", "/nothing", None, 404),
+        ("DELETE", "/", None, 405),
+        ("GET", "/encode", None, 405),
+    ],
+)
+def test_every_answer_has_the_same_headers(
+    client: Client, method: str, path: str, query: str | None, status: int
+) -> None:
+    line = http.client.HTTPConnection("127.0.0.1", client.port, timeout=30)
+    with closing(line):
+        line.request(method, f"{path}?{query or f'token={client.token}'}")
+        answer = line.getresponse()
+        answer.read()
+    assert answer.status == status
+    for name, value in HEADERS:
+        assert answer.headers.get_all(name) == [value]
 
 
 def test_a_latent_is_decoded_as_in_the_api(client: Client, model: TrainedModel) -> None:

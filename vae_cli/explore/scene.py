@@ -88,7 +88,7 @@ PRIOR_SAMPLES = 500  # from a learned prior, which a page cannot compute
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scene:
     """What the page shows in addition to the decoded item.
 
@@ -189,21 +189,21 @@ def build_scene(
         start, item, upload = (latents[0], 0, b"") if len(latents) else (center, -1, b"")
     is_normal = isinstance(model.model.prior, StandardNormal)
     return Scene(
-        model.name,
-        model.spec if classes is None else dataclasses.replace(model.spec, classes=classes),
-        tuple(f"z{number}" for number in range(latent_dim)),
-        _float32(model.kl_by_dim),
-        "nats",
-        _float32(items),
-        latents,
-        labels,
-        _float32(axes),
-        _float32(center),
-        _float32(ratio),
-        _float32(start),
-        item,
-        upload,
-        _float32(model.sample_latents(0 if is_normal else PRIOR_SAMPLES, seed=0)),
+        title=model.name,
+        spec=model.spec if classes is None else dataclasses.replace(model.spec, classes=classes),
+        dims=tuple(f"z{number}" for number in range(latent_dim)),
+        kl=_float32(model.kl_by_dim),
+        unit="nats",
+        items=_float32(items),
+        latents=latents,
+        labels=labels,
+        axes=_float32(axes),
+        center=_float32(center),
+        explained_variance_ratio=_float32(ratio),
+        start=_float32(start),
+        item=item,
+        upload=upload,
+        samples=_float32(model.sample_latents(0 if is_normal else PRIOR_SAMPLES, seed=0)),
     )
 
 

@@ -1,21 +1,14 @@
-"""Who may speak to the server: this user's page, and nobody else on this machine.
-
-A request must have the token from the page's address, name this server as its host, and not come
-from another page. Any other request gets 403, over HTTP and over WebSocket. This keeps out other
-users of the machine, other pages in the same browser, and host names that someone points at
-127.0.0.1 (DNS rebinding).
-
-Another user can still open connections and leave them idle. A process may have a limited number of
-files and sockets, so connections without a correct request are limited in number and in time.
-
-The page from a server on this machine, for this user only.
-
-The server listens on 127.0.0.1, and guard.py decides which requests are answered.
+"""The page from a server on this machine, for this user alone.
 
 GET  /            the page
 GET  /items/17    a test item as bytes
 POST /encode      a picture file; the answer is its latent, and the picture as the model sees it
      /decode      WebSocket: each latent as float32 is answered with an item as bytes
+
+The server listens on 127.0.0.1. A request must have the token from the page's address, name this
+server as its host, and not come from another page. Any other request gets 403, over HTTP and over
+WebSocket. This keeps out other users of the machine, other pages in the same browser, and host
+names that someone points at 127.0.0.1 (DNS rebinding).
 """
 
 import asyncio
@@ -39,7 +32,6 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather, to_unit_interval
@@ -51,27 +43,32 @@ from vae_cli.errors import UsageError, VAEError
 from vae_cli.explore.scene import Scene, make_document
 
 ADDRESS = "127.0.0.1"
-BACKLOG = 64  # connections that are accepted together: fewer than MAX_WAITING
-MAX_WAITING = 128  # connections without a correct request
-MAX_SECONDS = 10.0  # until the first correct request of a connection
+HEADERS = [  # of every answer
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+]
+LINK = "server.js"
+SILENT = logging.CRITICAL + 1
+INVALID_MESSAGE = 1007  # the code of WebSocket for a message with invalid content
 
-Client = tuple[str, int]  # address and port
+T = TypeVar("T")
 
 
 @final
 class Guard:
     """Admits requests that have the token and do not come from another page."""
 
-    def __init__(self, app: ASGIApp, token: str, port: int, waiting: "Waiting") -> None:
+    def __init__(self, app: ASGIApp, token: str, port: int) -> None:
         self.app = app
         self.token = token.encode()
         self.hosts = {f"{name}:{port}".encode() for name in (ADDRESS, "localhost")}
-        self.waiting = waiting
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
         if self.admits(scope):
-            self.waiting.remove(scope["client"])
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})  # before it is accepted, this sends 403
@@ -90,61 +87,6 @@ class Guard:
         own_page = origins == [b"http://" + hosts[0]]
         navigates = not origins and scope["type"] == "http"
         return (own_page or navigates) and secrets.compare_digest(tokens[0].encode(), self.token)
-
-
-@final
-class Waiting:
-    """The connections that have not sent a correct request yet, the oldest first."""
-
-    def __init__(self) -> None:
-        self.connections: dict[Client, tuple[asyncio.Transport, asyncio.TimerHandle]] = {}
-
-    def add(self, transport: asyncio.Transport) -> None:
-        """Add a new connection. If there are too many now, the oldest is closed."""
-        client: Client = transport.get_extra_info("peername")
-        self.remove(client)  # an earlier connection from this port has ended
-        timer = asyncio.get_running_loop().call_later(MAX_SECONDS, self.close, client)
-        self.connections[client] = transport, timer
-        if len(self.connections) > MAX_WAITING:
-            self.close(next(iter(self.connections)))
-
-    def remove(self, client: Client) -> None:
-        """A connection is not limited any more, if it was."""
-        if client in self.connections:
-            _, timer = self.connections.pop(client)
-            timer.cancel()
-
-    def close(self, client: Client) -> None:
-        """Close a connection that waits."""
-        transport, timer = self.connections.pop(client)
-        timer.cancel()
-        transport.abort()
-
-
-def limited_protocol(waiting: Waiting) -> type[H11Protocol]:
-    """Uvicorn's HTTP, with new connections added to those that wait."""
-
-    @final
-    class LimitedProtocol(H11Protocol):
-        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            waiting.add(transport)
-
-    return LimitedProtocol
-
-
-LINK = "server.js"
-HEADERS = [  # of every answer
-    ("Cache-Control", "no-store"),
-    ("Cross-Origin-Resource-Policy", "same-origin"),
-    ("Referrer-Policy", "no-referrer"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-]
-SILENT = logging.CRITICAL + 1
-T = TypeVar("T")
-
-INVALID_MESSAGE = 1007  # the code of WebSocket for a message with invalid content
 
 
 @final
@@ -174,12 +116,10 @@ class Server:
         self.socket.listen()
         self.port: int = self.socket.getsockname()[1]
         self.token = secrets.token_urlsafe(16)
-        waiting = Waiting()
         application = Answers(model, scene, split).application()
-        guard = Guard(application, self.token, self.port, waiting)
+        guard = Guard(application, self.token, self.port)
         options: dict[str, Any] = {
-            "http": limited_protocol(waiting),
-            "backlog": BACKLOG,
+            "http": "h11",
             "headers": HEADERS,
             "server_header": False,
             "proxy_headers": False,
