@@ -12,7 +12,7 @@ from support import SPECIAL_FILES, Refused, Use
 
 from vae_cli.api.embeddings import Embedding, write_embedding
 from vae_cli.data.table import write_table
-from vae_cli.data.table_file import read_table
+from vae_cli.data.table_files import read_table
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import (
     escape_formula,

@@ -1,6 +1,7 @@
-"""The rules of the code base that no linter knows: small functions."""
+"""The rules of the code base that no linter knows: small functions, and no circles of imports."""
 
 import ast
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -17,3 +18,28 @@ def test_functions_are_small(path: Path) -> None:
             assert node.end_lineno is not None
             body = node.end_lineno - node.body[0].lineno - documented
             assert body <= 40, node.name  # the signature of a command has its options, and is free
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions count: they hide a circle, and do not remove it."""
+    names = {name_module(path): path for path in MODULES}
+    imports = {name: imports_of(path) & names.keys() - {name} for name, path in names.items()}
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
+
+
+def name_module(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+def imports_of(path: Path) -> set[str]:
+    """What a module imports anywhere; a name may be a module or what is in one."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from support import SPECIAL_FILES, Refused, Use
 
-from vae_cli.data.decoding import MAX_BYTES
+from vae_cli.data.picture_files import MAX_BYTES
 
 READERS = ("reconstruct", "traverse", "interpolate")
 ANIMATORS = ("sample", "traverse", "interpolate")

@@ -14,8 +14,8 @@ from vae_cli import load
 from vae_cli.cli._inputs import find_class, find_classes
 from vae_cli.cli._parsing import spell_number
 from vae_cli.cli.commands.evaluate import find_runs
-from vae_cli.data.catalogue import find_source
 from vae_cli.data.dataset import Spec
+from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError
 from vae_cli.settings import merge, parse_assignments
 

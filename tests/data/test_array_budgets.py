@@ -12,8 +12,8 @@ import pytest
 import torch
 from support import ProcessorTime
 
-from vae_cli.data import arrays, budget
-from vae_cli.data.array_values import with_supported_type
+from vae_cli.data import arrays, memory
+from vae_cli.data.array_files import with_supported_type
 from vae_cli.data.arrays import Arrays, read_arrays
 from vae_cli.errors import UsageError
 
@@ -112,7 +112,7 @@ def test_an_archive_is_refused_by_its_unpacked_size(tmp_path: Path) -> None:
 def test_only_the_arrays_that_are_used_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget, "MAX_MEMORY", 1000)
+    monkeypatch.setattr(memory, "MAX_MEMORY", 1000)
     np.savez(tmp_path / "x.npz", images=np.zeros((4, 8, 8), np.uint8), other=np.zeros(10_000))
     assert read_arrays(tmp_path / "x.npz").shape == (4, 1, 8, 8)
     np.savez(tmp_path / "y.npz", images=np.zeros((16, 8, 8), np.uint8))
@@ -127,7 +127,7 @@ def test_only_the_arrays_that_are_used_count(
 def test_numbers_that_must_be_converted_count(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(budget, "MAX_MEMORY", 1000)
+    monkeypatch.setattr(memory, "MAX_MEMORY", 1000)
     np.save(tmp_path / "native.npy", np.zeros((100, 2)))
     assert read_arrays(tmp_path / "native.npy").shape == (100, 2), "it is memory-mapped"
     np.save(tmp_path / "swapped.npy", np.zeros((100, 2), ">f8"))
@@ -138,7 +138,7 @@ def test_numbers_that_must_be_converted_count(
 
 
 def test_the_number_of_items_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "MAX_ITEMS", 10)
+    monkeypatch.setattr(memory, "MAX_ITEMS", 10)
     np.save(tmp_path / "x.npy", np.zeros((11, 2)))
     with pytest.raises(UsageError, match=r"x\.npy holds 11 items: at most 10 are taken"):
         Arrays(tmp_path / "x.npy", test_fraction=0.5)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from vae_cli.data import mapping
+from vae_cli.data import memory
 from vae_cli.data.arrays import Arrays, fit_to_spec, read_arrays
 from vae_cli.data.dataset import PictureRules, Spec
 from vae_cli.data.value_range import Limits, format_limits
@@ -455,7 +455,7 @@ def test_an_array_in_memory_does_not_change_with_its_file(
 def test_a_large_array_is_memory_mapped_and_refused_if_its_file_is_changed(
     tmp_path: Path, suffix: str, change: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mapping, "IN_MEMORY", 0)
+    monkeypatch.setattr(memory, "IN_MEMORY", 0)
     path = written(tmp_path / f"x{suffix}", np.zeros((40, 8, 8), np.uint8))
     train = Arrays(path, test_fraction=0.0).train()
     assert not train.gather(train.rows).any()

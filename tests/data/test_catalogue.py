@@ -11,19 +11,13 @@ from PIL import Image
 from vae_cli import load
 from vae_cli.cli._app import main
 from vae_cli.data.arrays import Arrays
-from vae_cli.data.catalogue import (
-    BUILT_IN_NAMES,
-    DataSource,
-    SourceKind,
-    find_source,
-    open_dataset,
-    open_dataset_for,
-)
+from vae_cli.data.catalogue import open_dataset, open_dataset_for
 from vae_cli.data.dataset import Dataset, PictureRules, Spec, ignore_progress
 from vae_cli.data.downloads import Downloaded
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.folder import PictureFolder
 from vae_cli.data.shapes import Shapes
+from vae_cli.data.source import BUILT_IN_NAMES, DataSource, SourceKind, find_source
 from vae_cli.data.table import Table
 from vae_cli.errors import UsageError
 from vae_cli.settings import read_config

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_cli.data.table_file import read_table
+from vae_cli.data.table_files import read_table
 
 NAMES = ("größe", "b €")
 ROWS = [[7.5, 1], [-2, 3], [4, 0.25]] * 20

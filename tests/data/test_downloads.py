@@ -17,8 +17,7 @@ from PIL import Image
 from torchvision import datasets
 
 from vae_cli.data.dataset import ignore_progress
-from vae_cli.data.downloads import Downloaded
-from vae_cli.data.torchvision_sets import SOURCES
+from vae_cli.data.downloads import DOWNLOADS, Downloaded
 from vae_cli.errors import VAEError
 
 NOBODY_LISTENS = "http://127.0.0.1:9/"
@@ -99,7 +98,7 @@ def refuse_connection(*_: object) -> None:
     raise ConnectionRefusedError
 
 
-@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize("name", DOWNLOADS)
 def test_every_data_set_is_one_that_torchvision_has(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,7 +121,7 @@ def test_a_missing_package_is_named(
     def fail(root: Path, train: bool) -> None:
         raise error
 
-    monkeypatch.setitem(SOURCES, "svhn", dataclasses.replace(SOURCES["svhn"], open=fail))
+    monkeypatch.setitem(DOWNLOADS, "svhn", dataclasses.replace(DOWNLOADS["svhn"], open=fail))
     with pytest.raises(VAEError) as refusal:
         Downloaded("svhn", progress=ignore_progress).test()
     assert str(refusal.value) == message
@@ -146,8 +145,8 @@ def test_every_layout_becomes_channels_rows_and_columns(
     array = np.random.default_rng(0).integers(0, 256, (7, *shape), dtype=np.uint8)
     part = types.SimpleNamespace(data=torch.from_numpy(array) if "mnist" in name else array)
     setattr(part, "labels" if name in {"svhn", "stl10"} else "targets", np.arange(7))
-    source = dataclasses.replace(SOURCES[name], open=lambda root, train: part)
-    monkeypatch.setitem(SOURCES, name, source)
+    source = dataclasses.replace(DOWNLOADS[name], open=lambda root, train: part)
+    monkeypatch.setitem(DOWNLOADS, name, source)
     dataset = Downloaded(name, progress=ignore_progress)
     split = dataset.test()
     assert split.items.shape == (7, *dataset.spec.shape)
@@ -168,8 +167,8 @@ def test_celeba_is_decoded_once_and_has_its_own_two_parts(
         names = ["0.jpg", "1.jpg", "2.jpg"] if train else ["3.jpg"]
         return types.SimpleNamespace(root=tmp_path, base_folder="celeba", filename=names)
 
-    source = dataclasses.replace(SOURCES["celeba"], open=open_part)
-    monkeypatch.setitem(SOURCES, "celeba", source)
+    source = dataclasses.replace(DOWNLOADS["celeba"], open=open_part)
+    monkeypatch.setitem(DOWNLOADS, "celeba", source)
     dataset = Downloaded("celeba", progress=ignore_progress)
     assert dataset.train().items.shape == (3, 3, 64, 64)
     assert dataset.test().items[0, 0].float().mean() == pytest.approx(180, abs=3)

@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image, TiffImagePlugin
 
-from vae_cli.data import folder_decoding
+from vae_cli.data import folder_files
 from vae_cli.data.dataset import PictureRules, Spec, ignore_progress
 from vae_cli.data.folder import PictureFolder
+from vae_cli.data.folder_files import scan_pictures
 from vae_cli.data.held_out import count_copies, hash_to_unit_interval
-from vae_cli.data.scan import scan_pictures
 from vae_cli.data.split import InMemory
 from vae_cli.data.value_range import Range
 from vae_cli.errors import UsageError
@@ -300,7 +300,7 @@ def test_every_page_is_an_item_or_is_counted(
         found = brightness(first)
     assert found == {"a.tif": 0, "b.gif": 40, "c.png": 70, "d.jpg": 80, "e.tif": 200}
     assert brightness(open_folder(tmp_path, frames="all")) == STACKS
-    monkeypatch.setattr(folder_decoding, "count_pages", lambda _: pytest.fail("counted twice"))
+    monkeypatch.setattr(folder_files, "count_pages", lambda _: pytest.fail("counted twice"))
     assert brightness(open_folder(tmp_path, frames="all")) == STACKS
     model = open_folder(tmp_path, like=Spec("x", (1, 16, 16), frames="all"), test_fraction=0)
     assert brightness(model) == STACKS
@@ -400,13 +400,13 @@ def test_pictures_are_decoded_once_until_one_of_them_changes(
     make_pictures(tmp_path / "all", 10)
     first = open_folder(tmp_path / "all").train()
     decoded: list[str] = []
-    decode = folder_decoding.decode_picture
+    decode = folder_files.decode_picture
 
     def counted(path: Path, *arguments: object, **options: object) -> object:
         decoded.append(path.name)
         return decode(path, *arguments, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(folder_decoding, "decode_picture", counted)
+    monkeypatch.setattr(folder_files, "decode_picture", counted)
     again = open_folder(tmp_path / "all").train()
     assert not decoded
     assert again.items[again.rows].equal(first.items[first.rows])

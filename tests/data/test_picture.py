@@ -13,8 +13,8 @@ import torch
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from vae_cli.data.decoding import MAX_BYTES, decoders_silenced, read_header
 from vae_cli.data.picture import measure_values, read_picture
+from vae_cli.data.picture_files import MAX_BYTES, decoders_silenced, read_header
 from vae_cli.data.value_range import OutsideRangeError
 from vae_cli.errors import UsageError
 

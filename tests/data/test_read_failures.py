@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from vae_cli.data import decoding, scan
+from vae_cli.data import folder_files, picture_files
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.data.folder import PictureFolder
-from vae_cli.data.scan import scan_pictures
+from vae_cli.data.folder_files import scan_pictures
 from vae_cli.errors import UsageError
 
 
@@ -41,7 +41,7 @@ def read(path: Path) -> tuple[list[str], list[str]]:
 @pytest.fixture
 def break_reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[set[str], int], None]]:
     """Let the system refuse to read the files with some names, until it is called with none."""
-    real, names, numbers = decoding.read_file, set[str](), [0]
+    real, names, numbers = picture_files.read_file, set[str](), [0]
 
     def read_file(path: Path, limit: int) -> bytes:
         if path.name in names:
@@ -53,7 +53,7 @@ def break_reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[set[str
         names.update(broken)
         numbers[0] = number
 
-    monkeypatch.setattr(decoding, "read_file", read_file)
+    monkeypatch.setattr(picture_files, "read_file", read_file)
     return break_them
 
 
@@ -155,7 +155,7 @@ def test_pictures_whose_facts_are_refused_and_broken_links_are_counted(
     assert [file.name for file in files] == ["00.png", "01.png"]
     assert f"7 paths in {tmp_path}/all cannot be read" in warning
     assert "gone-4.png (No such file or directory), 2 more" in warning
-    assert scan.MAX_NAMED == 5
+    assert folder_files.MAX_NAMED == 5
 
 
 def test_a_folder_with_broken_links_only_says_so(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import torch
 
 from vae_cli.data.dataset import Spec
 from vae_cli.data.table import Table, read_table_like, write_table
-from vae_cli.data.table_file import read_table
+from vae_cli.data.table_files import read_table
 from vae_cli.errors import UsageError
 
 

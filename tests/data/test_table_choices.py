@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from vae_cli.data.catalogue import find_source, open_dataset
+from vae_cli.data.catalogue import open_dataset
 from vae_cli.data.cells import split_names
 from vae_cli.data.dataset import Spec, TableRules, ignore_progress
+from vae_cli.data.source import find_source
 from vae_cli.data.table import Table, read_table_like
 from vae_cli.data.table_columns import choose_for_training
-from vae_cli.data.table_file import TableContents, read_table
+from vae_cli.data.table_files import TableContents, read_table
 from vae_cli.errors import InterruptedRunError, UsageError
 
 
@@ -296,11 +297,11 @@ def test_a_table_that_would_not_fit_is_refused_while_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path / "t.csv", "1,2\n" * 20_000)
-    monkeypatch.setattr("vae_cli.data.budget.MAX_MEMORY", 100_000)
+    monkeypatch.setattr("vae_cli.data.memory.MAX_MEMORY", 100_000)
     with pytest.raises(UsageError, match=r"t\.csv would take .* GiB of memory"):
         read_table(path)
-    monkeypatch.setattr("vae_cli.data.budget.MAX_MEMORY", 2**30)
-    monkeypatch.setattr("vae_cli.data.budget.MAX_ITEMS", 10_000)
+    monkeypatch.setattr("vae_cli.data.memory.MAX_MEMORY", 2**30)
+    monkeypatch.setattr("vae_cli.data.memory.MAX_ITEMS", 10_000)
     with pytest.raises(UsageError, match="at most 10,000 are taken"):
         read_table(path)
 
@@ -308,10 +309,10 @@ def test_a_table_that_would_not_fit_is_refused_while_it_is_read(
 def test_a_line_without_an_end_and_too_many_classes_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vae_cli.data.table_file.MAX_LINE", 1000)
+    monkeypatch.setattr("vae_cli.data.table_files.MAX_LINE", 1000)
     with pytest.raises(UsageError, match="a line of 1,000 characters"):
         read_table(written(tmp_path / "t.csv", "1," * 1000))
-    monkeypatch.setattr("vae_cli.data.table_file.MAX_CLASSES", 5)
+    monkeypatch.setattr("vae_cli.data.table_files.MAX_CLASSES", 5)
     path = written(tmp_path / "t.csv", "k,x\n" + "".join(f"{n},1\n" for n in range(6)))
     with pytest.raises(UsageError, match=r"column k of .* has over 5 classes"):
         read(path, TableRules("k"))

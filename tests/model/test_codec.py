@@ -12,7 +12,7 @@ from torch import Generator
 from vae_cli import load
 from vae_cli.data.statistics import column_statistics
 from vae_cli.data.table import write_table
-from vae_cli.data.table_file import read_table
+from vae_cli.data.table_files import read_table
 from vae_cli.model import Codec, ImageCodec, TableCodec
 from vae_cli.model.likelihoods import ColumnNormal
 

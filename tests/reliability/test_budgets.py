@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from support import ProcessorTime
 
-from vae_cli.data.catalogue import find_source, open_dataset
+from vae_cli.data.catalogue import open_dataset
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.data.picture import read_picture
+from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs.checkpoint import load_checkpoint
 

@@ -8,7 +8,7 @@ import torch
 
 from vae_cli.data.dataset import Spec
 from vae_cli.data.split import InMemory
-from vae_cli.data.table_file import read_table
+from vae_cli.data.table_files import read_table
 from vae_cli.errors import UsageError
 from vae_cli.rendering.choice import kind_of
 from vae_cli.rendering.rows import Rows

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_cli.data.catalogue import BUILT_IN_NAMES
+from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.runs import origin
 from vae_cli.runs.origin import explain_distrust, is_trusted, sign
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from vae_cli.data.catalogue import BUILT_IN_NAMES
+from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.errors import UsageError
 from vae_cli.model import TableCodec
 from vae_cli.runs import resolve as resolve_module

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from support import Refused, Use
 
-from vae_cli.data import mapping
+from vae_cli.data import memory
 from vae_cli.errors import ChangedDataError
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import create_run
@@ -67,7 +67,7 @@ def test_an_array_that_is_cut_short_while_it_trains_does_not_kill_the_training(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_mapped: bool
 ) -> None:
     if is_mapped:
-        monkeypatch.setattr(mapping, "IN_MEMORY", 0)
+        monkeypatch.setattr(memory, "IN_MEMORY", 0)
     path = tmp_path / "a.npy"
     np.save(path, np.random.default_rng(0).integers(0, 256, (300, 8, 8), np.uint8))
     tables = {

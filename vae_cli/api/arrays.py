@@ -43,7 +43,7 @@ class Posterior(NamedTuple):
 def to_tensor(items: ArrayLike) -> Tensor:
     """A tensor of numbers; tensors are returned as they are, and arrays share their memory.
 
-    Which types of number a model takes is decided by `data.array_values.with_supported_type`.
+    Which types of number a model takes is decided by `data.array_files.with_supported_type`.
 
     Raises:
         UsageError: they are not numbers.

@@ -38,8 +38,9 @@ from vae_cli.api.run_data import RunData
 from vae_cli.data.arrays import fit_shape, fit_to_spec, to_unit_images
 from vae_cli.data.batches import chunk_length
 from vae_cli.data.binarization import binarize
-from vae_cli.data.catalogue import find_source, open_dataset_for, require_present
+from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.dataset import PictureRules, Progress, Spec, ignore_progress
+from vae_cli.data.source import find_source, require_present
 from vae_cli.data.split import InMemory
 from vae_cli.data.table import complete_rows, require_near
 from vae_cli.data.value_range import UNIT

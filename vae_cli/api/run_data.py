@@ -6,8 +6,8 @@ from typing import final
 
 from torch import Tensor
 
-from vae_cli.data.catalogue import BUILT_IN_NAMES
 from vae_cli.data.dataset import Dataset, Parts, UndividedDataset
+from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import digest_splits
 from vae_cli.evaluation.subject import Relation

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from vae_cli.api.evaluation import open_subject, prepare
 from vae_cli.api.model import TrainedModel
-from vae_cli.data.catalogue import is_picture, open_dataset_for
+from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.data.source import is_picture
 from vae_cli.data.split import InMemory
 from vae_cli.evaluation.likelihood import encode
 from vae_cli.evaluation.report import Stage, ignore_stage

@@ -12,7 +12,7 @@ from vae_cli.cli._options import FitName
 from vae_cli.cli._output import Request
 from vae_cli.cli._parsing import require_no_run
 from vae_cli.cli._training import COLLAPSE_PAGE, describe_active
-from vae_cli.data.catalogue import find_source
+from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import exists
 from vae_cli.runs.outputs import data_of

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, final
 
 from vae_cli.cli._console import Terminal, printable
-from vae_cli.data.catalogue import BUILT_IN_NAMES
+from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import Output, exists, require_writable_file
 from vae_cli.rendering import ANIMATION_SUFFIXES, CSV, PICTURE_SUFFIXES, TABLE_SUFFIXES

@@ -1,24 +1,38 @@
-"""The arrays in `.npy`, `.npz` and `.safetensors` files: never unpickled, and within a budget.
+"""Array files (`.npy`, `.npz`, `.safetensors`), and which values are images or rows.
 
-Large `.npy` and `.safetensors` files are memory-mapped, so they may be larger than memory; smaller
-ones are read, and `.npz` is unpacked.
+Files are never unpickled, and within a budget. Large `.npy` and `.safetensors` files are
+memory-mapped, so they may be larger than memory; smaller ones are read, and `.npz` is unpacked.
+
+The values of images are scaled to [0, 1]: bytes from 0 to 255, floats as they are, and any other
+number from the limits that are black and white.
 """
 
 import os
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from safetensors import safe_open
 from safetensors.torch import load
 from torch import Tensor
 
 from vae_cli.data.batches import wrap_array
-from vae_cli.data.budget import require_memory
-from vae_cli.data.mapping import MappedFile, is_read, read_array
+from vae_cli.data.memory import MappedFile, is_read, read_array, require_memory
+from vae_cli.data.value_range import (
+    UNIT,
+    Limits,
+    OutsideRangeError,
+    Values,
+    advise_on_darkness,
+    explain_masks,
+    explain_outside,
+    require_span,
+    scale_to_unit,
+)
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import open_file
 
@@ -32,6 +46,20 @@ REASONS = {  # a part of the message of a library, and what to tell a user inste
     "allow_pickle": PICKLED,
     "context manager": "it is not a .npz file",
 }
+CHUNK_ITEMS = 4096  # items that are read together
+WIDER = {  # types for which torch lacks operations, and types that have them
+    torch.uint16: torch.int32,
+    torch.uint32: torch.int64,
+    torch.uint64: torch.float64,
+    torch.bfloat16: torch.float32,
+}
+FLOAT_TYPES = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
+IMAGE_TYPES = {torch.uint8} | FLOAT_TYPES
+ROW_TYPES = {torch.int8, torch.int16, torch.int32, torch.int64} | IMAGE_TYPES | WIDER.keys()
+SCALED_TYPES = {torch.bool} | ROW_TYPES  # of images with a range of values
+WHITE = 255  # of bytes
+FINITE = float(np.finfo(np.float64).max)
+TAKEN = "images are uint8, or floats in [0, 1]"
 
 
 class ArrayPart(NamedTuple):
@@ -158,3 +186,172 @@ def _choose(names: Collection[str], path: Path) -> list[_Names]:
             f"{path} holds {held}: name one array {ITEM_NAMES[0]}, or two x_train and x_test"
         )
     return [_Names(next(iter(names)), None)]
+
+
+def read_chunks(
+    items: Tensor, found: list[Values], file: MappedFile | None = None
+) -> Iterator[np.ndarray]:
+    """The items, some at a time; the smallest and the largest value of each chunk are appended.
+
+    Raises:
+        ChangedDataError: somebody has changed the file that the items are memory-mapped from.
+    """
+    for some in items.split(CHUNK_ITEMS):
+        if file is not None:
+            file.require_unchanged()
+        array = some.contiguous().numpy()
+        found.append(Values(float(array.min()), float(array.max())))
+        yield array
+
+
+def measure_limits(items: Tensor, rows: Tensor, source: object) -> Limits:
+    """The smallest and the largest value of some images of an array.
+
+    Raises:
+        UsageError: they are equal, or a value is no finite number.
+    """
+    found: list[Values] = []
+    for some in rows.split(CHUNK_ITEMS):
+        for array in read_chunks(items[some], found):
+            require_valid_values(torch.from_numpy(array), source, limits=None)
+    return require_span(found, source)
+
+
+def choose_limits(parts: Sequence[Tensor], values: Values, source: object) -> Limits | None:
+    """The range of a data set for which none is given; None if it is that of its type.
+
+    Whole numbers that are only 0 and 1 are masks: black and white.
+
+    Args:
+        parts: images `(N, C, H, W)` of one type of number.
+        values: the smallest and the largest one of them.
+        source: where they come from, for messages.
+
+    Raises:
+        UsageError: they are neither bytes nor floats in [0, 1].
+    """
+    items = parts[0]
+    if items.dtype == torch.bool:
+        return UNIT
+    if values == UNIT and items.dtype not in FLOAT_TYPES:
+        warnings.warn(explain_masks(source), stacklevel=2)
+        return UNIT
+    if items.dtype not in IMAGE_TYPES:
+        message = f"{source} holds {type_name(items)}: {TAKEN}"
+        raise OutsideRangeError(message, values).with_remedy()
+    try:
+        require_valid(parts, values, source)
+    except OutsideRangeError as error:
+        raise OutsideRangeError(str(error), values).with_remedy() from error
+    if hint := advise_on_darkness(values, 1 if items.dtype in FLOAT_TYPES else WHITE):
+        warnings.warn(f"{source}: {hint}", stacklevel=2)
+    return None
+
+
+def scale_images(items: Tensor, limits: Limits, source: object) -> Tensor:
+    """Images of any type of number as float32 in [0, 1], with the limits as black and white.
+
+    A warning counts the items with values beyond the limits, which become black or white.
+
+    Raises:
+        UsageError: a value is no finite number, or the result would be too large.
+    """
+    require_memory(4 * items.numel(), source)
+    limits = UNIT if items.dtype == torch.bool else limits  # a bit is black or white in every range
+    scaled, outside, start = torch.empty(items.shape), 0, 0
+    for array in read_chunks(items, []):
+        if array.dtype.kind == "f":
+            require_valid_values(torch.from_numpy(array), source, start, limits=None)
+        wrong = ((array < limits[0]) | (array > limits[1])).any((1, 2, 3))
+        outside += int(wrong.sum())
+        scaled[start : start + len(array)] = torch.from_numpy(scale_to_unit(array, limits))
+        start += len(array)
+    if outside:
+        warnings.warn(explain_outside(outside, len(items), limits, source), stacklevel=2)
+    return scaled
+
+
+def require_valid(parts: Sequence[Tensor], values: Values, source: object) -> None:
+    """Check that images are bytes, or floats in [0, 1], and that the numbers of rows are finite.
+
+    Args:
+        parts: images `(N, C, H, W)` or rows `(N, D)`, of one type of number.
+        values: the smallest and the largest one of them, by which they are read again only if one
+            of them is wrong.
+        source: where they come from, for the error message.
+
+    Raises:
+        UsageError: they are not.
+    """
+    is_image = parts[0].ndim > 2  # noqa: PLR2004
+    with_supported_type(parts[0][:0], source, is_image=is_image)
+    limits = UNIT if is_image else (-FINITE, FINITE)
+    if parts[0].dtype in FLOAT_TYPES and not values.lie_in(limits):
+        for items in parts:
+            for start in range(0, len(items), CHUNK_ITEMS):
+                require_valid_values(items[start : start + CHUNK_ITEMS], source, start)
+
+
+def require_valid_values(
+    items: Tensor, source: object, first_row: int = 0, limits: Limits | None = UNIT
+) -> None:
+    """Check that pixels are in [0, 1] if they are floats, and that all other values are finite.
+
+    Args:
+        items: images `(N, C, H, W)`, or rows `(N, D)`.
+        source: where they come from, for the error message.
+        first_row: the row of the first item in the source.
+        limits: of pixels; None checks only that they are finite.
+
+    Raises:
+        OutsideRangeError: a value is out of range; the message gives its place.
+    """
+    if not items.is_floating_point():
+        return
+    is_image = items.ndim > 2  # noqa: PLR2004
+    wrong, wanted = ~items.isfinite(), "finite"
+    if is_image and limits:
+        wrong |= (items < limits[0]) | (items > limits[1])
+        wanted = f"in [{limits[0]:g}, {limits[1]:g}]"
+    if wrong.any():
+        row, *place = wrong.nonzero()[0].tolist()
+        value = float(items[row, *place])
+        where = f"row {first_row + row}, {'pixel' if is_image else 'column'} {place}"
+        message = f"{source}: {value} at {where} is not {wanted}"
+        raise OutsideRangeError(message, Values(value, value))
+
+
+def with_supported_type(items: Tensor, source: object, *, is_image: bool) -> Tensor:
+    """Items with a type of number that this package computes with.
+
+    This is the one rule for files and for the API: images are uint8 from 0 to 255, or floats in
+    [0, 1]; rows of a table are any real numbers except bool. Types for which torch lacks
+    operations become wider ones with the same values.
+
+    Raises:
+        UsageError: the items have another type, or the wider ones would be too large.
+    """
+    name = type_name(items)
+    if is_image and items.dtype not in IMAGE_TYPES:
+        raise UsageError(f"{source} holds {name}: {TAKEN}; convert it first")
+    if items.dtype not in ROW_TYPES:
+        raise UsageError(f"{source} holds {name}: vectors are of real numbers; convert it first")
+    return widen(items, source)
+
+
+def widen(items: Tensor, source: object) -> Tensor:
+    """Items in a type for which torch has all operations, with the same values.
+
+    Raises:
+        UsageError: they would be too large.
+    """
+    wider = WIDER.get(items.dtype)
+    if wider is None:
+        return items
+    require_memory(items.numel() * wider.itemsize, source)
+    return items.to(wider)
+
+
+def type_name(items: Tensor) -> str:
+    """The name of the type of number."""
+    return str(items.dtype).removeprefix("torch.")

@@ -1,6 +1,6 @@
-"""The labels beside the items of an array: numbers, texts, a column of them, or one-hot rows.
+"""Arrays as data sets: `(N, H, W)`, `(N, H, W, C)` and `(N, C, H, W)` are images, `(N, D)` rows.
 
-Arrays as data sets: `(N, H, W)`, `(N, H, W, C)` and `(N, C, H, W)` are images, `(N, D)` rows.
+The labels beside the items are numbers, texts, a column of them, or one-hot rows.
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.data.array_files import read_array_file
-from vae_cli.data.array_values import (
+from vae_cli.data.array_files import (
     SCALED_TYPES,
     choose_limits,
     measure_limits,
+    read_array_file,
     read_chunks,
     require_valid,
     require_valid_values,
@@ -27,13 +27,12 @@ from vae_cli.data.array_values import (
     with_supported_type,
 )
 from vae_cli.data.batches import to_unit_interval
-from vae_cli.data.budget import MAX_CLASSES, require_items
 from vae_cli.data.dataset import Parts, PictureRules, Spec, UndividedDataset
 from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
-from vae_cli.data.mapping import MappedFile
+from vae_cli.data.memory import MAX_CLASSES, MappedFile, require_items
 from vae_cli.data.split import InMemory
 from vae_cli.data.table_columns import default_columns
-from vae_cli.data.table_file import NO_CLASS
+from vae_cli.data.table_files import NO_CLASS
 from vae_cli.data.value_range import (
     Limits,
     OutsideRangeError,
@@ -45,6 +44,8 @@ from vae_cli.data.value_range import (
 from vae_cli.errors import UsageError
 
 TEXT_KINDS = "US"  # of NumPy
+CHANNELS = range(1, 5)
+DEFAULT_RULES = PictureRules()
 
 
 class Labels(NamedTuple):
@@ -157,10 +158,6 @@ def _name(texts: np.ndarray, source: object) -> Labels:
         for text in known.tolist()
     ]
     return Labels(torch.from_numpy(places), tuple(name or NO_CLASS for name in names))
-
-
-CHANNELS = range(1, 5)
-DEFAULT_RULES = PictureRules()
 
 
 @final

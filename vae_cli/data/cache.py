@@ -1,12 +1,10 @@
-"""Locks on entries of the cache, for which a process waits. Their files are removed afterwards.
-
-The folder for downloads and decoded pictures, and large tensors stored in it.
+"""The folder for downloads and decoded pictures, and large tensors stored in it.
 
 KEY.npy          a finished tensor
 KEY.json         the facts that belong to it, with the key, the shape and a SHA-256 of all three
 KEY.partial.*    the same two for a tensor that lacks some rows
 KEY.RANDOM.tmp   a tensor that is being filled, or that a killed process left behind
-KEY.lock         held by the process that fills the tensor
+KEY.lock         held by the process that fills the tensor; removed afterwards
 
 The folder may hold other files too. Only what has one of these names, with 16 random digits or with
 the key in its facts, was made here, and is ever removed.
@@ -31,12 +29,21 @@ from torch import Tensor
 
 from vae_cli.data.batches import wrap_array
 from vae_cli.data.dataset import Progress, ignore_progress
-from vae_cli.data.mapping import map_array
+from vae_cli.data.memory import map_array
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import TEMPORARY_FILE_SUFFIX, read_file, write_bytes
 from vae_cli.locks import lock
 
 POLL_SECONDS = 0.1  # between two attempts to get a lock
+TEMPORARY_SUFFIX = ".tmp"
+PARTIAL_SUFFIX = ".partial.npy"
+PARTIAL_FACTS = ".partial.json"
+MAX_FACTS = 2**30  # bytes of the facts of a tensor; one of 100 million rows has none so large
+LEFTOVERS = re.compile(  # the names of temporary files, of tensors and of facts
+    rf"(?P<tensor>[^.]+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}"
+    rf"|\.(?P<facts>[^.]+)(\.partial)?\.json\.\w{{8}}{re.escape(TEMPORARY_FILE_SUFFIX)}"
+)
+Refill = Callable[[np.ndarray, Any], Any]
 
 
 @contextmanager
@@ -86,18 +93,6 @@ def unlock(path: Path, handle: int | None) -> None:
     path.unlink(missing_ok=True)
     if handle is not None:
         os.close(handle)
-
-
-TEMPORARY_SUFFIX = ".tmp"
-PARTIAL_SUFFIX = ".partial.npy"
-PARTIAL_FACTS = ".partial.json"
-MAX_FACTS = 2**30  # bytes of the facts of a tensor; one of 100 million rows has none so large
-LEFTOVERS = re.compile(  # the names of temporary files, of tensors and of facts
-    rf"(?P<tensor>[^.]+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}"
-    rf"|\.(?P<facts>[^.]+)(\.partial)?\.json\.\w{{8}}{re.escape(TEMPORARY_FILE_SUFFIX)}"
-)
-
-Refill = Callable[[np.ndarray, Any], Any]
 
 
 @dataclass(frozen=True)

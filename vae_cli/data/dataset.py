@@ -1,7 +1,4 @@
-"""What a data set is, whatever it comes from.
-
-A data set that is read once, for several trainings.
-"""
+"""What a data set is, whatever it comes from."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence

@@ -1,5 +1,11 @@
-"""Data sets of torchvision: downloaded once, verified by hash, and used offline afterwards."""
+"""Data sets of torchvision: downloaded once, verified by hash, and used offline afterwards.
 
+torchvision takes seconds to import, so it is imported when a data set is opened. Their names are in
+`source.py`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
@@ -9,27 +15,99 @@ from torch import Tensor
 
 from vae_cli.data.cache import cache_folder, cached_tensor
 from vae_cli.data.dataset import Dataset, Progress, Spec
-from vae_cli.data.folder_decoding import map_in_threads
+from vae_cli.data.folder_files import map_in_threads
 from vae_cli.data.picture import Fitting, decode_picture
 from vae_cli.data.split import InMemory
-from vae_cli.data.torchvision_sets import CELEBA_SIZE, SOURCES
 from vae_cli.errors import VAEError
+
+Open = Callable[[Path, bool], Any]  # (folder, whether the training part) to torchvision's object
+Classes = Callable[[Any], Any]  # torchvision.datasets to one of its classes
+CELEBA_SIZE = 64  # pixels
+DIGITS = tuple("0123456789")
+LETTERS = ("N/A", *"abcdefghijklmnopqrstuvwxyz")
+
+
+@dataclass(frozen=True)
+class Download:
+    """One data set of torchvision.
+
+    Attributes:
+        open: makes torchvision's object, and downloads what is missing.
+        shape: `(C, H, W)` of an image.
+        classes: the names of the classes.
+        transposed: whether rows and columns are swapped, as in EMNIST.
+    """
+
+    open: Open
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...] = ()
+    transposed: bool = False
+
+
+def _with_train_flag(choose: Classes, **options: Any) -> Open:
+    def open_part(root: Path, train: bool) -> Any:
+        from torchvision import datasets
+
+        return choose(datasets)(root, train=train, download=True, **options)
+
+    return open_part
+
+
+def _with_split_name(choose: Classes) -> Open:
+    def open_part(root: Path, train: bool) -> Any:
+        from torchvision import datasets
+
+        return choose(datasets)(root, split="train" if train else "test", download=True)
+
+    return open_part
+
+
+DOWNLOADS = {
+    "mnist": Download(_with_train_flag(lambda sets: sets.MNIST), (1, 28, 28), DIGITS),
+    "kmnist": Download(
+        _with_train_flag(lambda sets: sets.KMNIST),
+        (1, 28, 28),
+        ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+    ),
+    "emnist-letters": Download(
+        _with_train_flag(lambda sets: sets.EMNIST, split="letters"),
+        (1, 28, 28),
+        LETTERS,
+        transposed=True,
+    ),
+    "emnist-digits": Download(
+        _with_train_flag(lambda sets: sets.EMNIST, split="digits"),
+        (1, 28, 28),
+        DIGITS,
+        transposed=True,
+    ),
+    "usps": Download(_with_train_flag(lambda sets: sets.USPS), (1, 16, 16), DIGITS),
+    "cifar10": Download(
+        _with_train_flag(lambda sets: sets.CIFAR10),
+        (3, 32, 32),
+        ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    ),
+    "cifar100": Download(_with_train_flag(lambda sets: sets.CIFAR100), (3, 32, 32)),
+    "svhn": Download(_with_split_name(lambda sets: sets.SVHN), (3, 32, 32), DIGITS),
+    "stl10": Download(_with_split_name(lambda sets: sets.STL10), (3, 96, 96)),
+    "celeba": Download(_with_split_name(lambda sets: sets.CelebA), (3, CELEBA_SIZE, CELEBA_SIZE)),
+}
 
 
 @final
 class Downloaded(Dataset):
-    """One of `sources.SOURCES`, stored in the user's cache folder.
+    """One of `DOWNLOADS`, stored in the user's cache folder.
 
     Args:
-        name: a key of `SOURCES`.
+        name: a key of `DOWNLOADS`.
         progress: called with the number of pictures decoded so far and the total, for data sets
             that consist of picture files.
     """
 
     def __init__(self, name: str, *, progress: Progress) -> None:
-        self.source, self.progress = SOURCES[name], progress
-        photographs = self.source.shape[0] == len("RGB")  # the grey sets are white on black
-        self.spec = Spec(name, self.source.shape, self.source.classes, cropped=photographs)
+        self.download, self.progress = DOWNLOADS[name], progress
+        photographs = self.download.shape[0] == len("RGB")  # the grey sets are white on black
+        self.spec = Spec(name, self.download.shape, self.download.classes, cropped=photographs)
 
     def train(self) -> InMemory:
         """The data set's own training part."""
@@ -47,7 +125,7 @@ class Downloaded(Dataset):
         """
         name, root = self.spec.name, cache_folder()
         try:
-            part = self.source.open(root, train)
+            part = self.download.open(root, train)
         except ModuleNotFoundError as error:
             raise VAEError(f"{name} needs {error.name}: pip install {error.name}") from error
         except (RuntimeError, OSError) as error:
@@ -71,7 +149,7 @@ class Downloaded(Dataset):
             items = items[:, None]
         elif items.shape[1:] != self.spec.shape:
             items = items.permute(0, 3, 1, 2)
-        return (items.mT if self.source.transposed else items).contiguous()
+        return (items.mT if self.download.transposed else items).contiguous()
 
     def _decode_faces(self, part: Any, *, train: bool) -> Tensor:
         """CelebA's files, decoded once into the cache."""

@@ -1,7 +1,4 @@
-"""The size and the channels that suit the pictures of a folder.
-
-A folder of pictures and its sub-folders, decoded once and memory-mapped afterwards.
-"""
+"""A folder of pictures and its sub-folders, decoded once and memory-mapped afterwards."""
 
 import dataclasses
 import functools
@@ -16,20 +13,24 @@ from typing import Any, final
 import numpy as np
 import torch
 
-from vae_cli.data.budget import require_items
 from vae_cli.data.cache import cache_folder, cached_tensor
 from vae_cli.data.dataset import Parts, PictureRules, Progress, Spec, UndividedDataset
-from vae_cli.data.decoding import read_header
-from vae_cli.data.folder_decoding import (
+from vae_cli.data.folder_files import (
     MASKS,
     NOTHING,
+    Part,
+    PictureFile,
     count_all_pages,
     decode_files,
+    explain_left_out,
+    explain_pages,
     measure_files,
+    scan_pictures,
 )
 from vae_cli.data.held_out import are_equal, divide, hash_keys, warn_of_copies
+from vae_cli.data.memory import require_items
 from vae_cli.data.picture import GREY_MODES
-from vae_cli.data.scan import Part, PictureFile, explain_left_out, explain_pages, scan_pictures
+from vae_cli.data.picture_files import read_header
 from vae_cli.data.split import InMemory
 from vae_cli.data.value_range import (
     UNIT,
@@ -48,6 +49,10 @@ from vae_cli.files import write_bytes
 
 MAX_HEADERS = 256  # pictures whose headers are read to choose size and channels
 SIZES = (16, 28, 32, 64)  # pixels; a larger size is for the user to choose
+COUNT_TYPE = np.dtype("<u4")  # of the number of pages of a file, in the cache
+HALF = 127  # of the largest pixel value
+DEFAULT_RULES = PictureRules()
+VERSION = 5  # of the decoded pixels and their facts; a change makes every folder be decoded again
 
 
 def derive_size(paths: Sequence[Path]) -> tuple[int, int]:
@@ -67,12 +72,6 @@ def derive_size(paths: Sequence[Path]) -> tuple[int, int]:
         return edges[0], channels
     filled = [size for size in SIZES if size <= median(edges)]
     return filled[-1] if filled else SIZES[0], channels
-
-
-COUNT_TYPE = np.dtype("<u4")  # of the number of pages of a file, in the cache
-HALF = 127  # of the largest pixel value
-DEFAULT_RULES = PictureRules()
-VERSION = 5  # of the decoded pixels and their facts; a change makes every folder be decoded again
 
 
 @final

@@ -1,10 +1,9 @@
-"""Finding what a picture shows, and drawing it as the images of MNIST are drawn.
+"""One picture file as an image of a model: read, scaled, turned upright, and fitted to a shape.
 
+A picture that looks unlike the images of the training set can be drawn as those of MNIST were:
 LeCun, Bottou, Bengio & Haffner (1998) fitted each digit into a box of 20 pixels, and put its centre
 of mass into the middle of an image of 28x28 pixels. Here, the object is what differs from the
 border of the picture, for example ink on paper.
-
-Reading a picture file, and fitting it to the shape of a model's images.
 """
 
 import math
@@ -18,7 +17,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from vae_cli.data.dataset import Spec
-from vae_cli.data.decoding import (
+from vae_cli.data.picture_files import (
     MAX_SIDE,
     decoders_silenced,
     open_page,
@@ -39,7 +38,11 @@ SHARE = 20 / 28  # of the shorter side of an image, which the longer side of the
 MAX_EDGE = 512  # pixels; a larger photo is made smaller first, which also takes out its noise
 INSIDE = 0.5  # opacity of a pixel that decides about the box
 LEFT_OUT = 0.002  # share of the ink on each side of the box, which is dust
-HALF = 127
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's mode for a number of channels
+GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
+BYTE_WHITE = 255
+HALF_RANGE = 127  # half of 0..255
+STRIP_VALUES = 2**20  # values of 16 bits and more that are converted together
 
 
 def draw_object(picture: Image.Image, size: tuple[int, int], background: int) -> Image.Image:
@@ -61,7 +64,7 @@ def draw_object(picture: Image.Image, size: tuple[int, int], background: int) ->
     mask = Image.fromarray((opacity * 255).round().astype(np.uint8)).crop(box)
     mask = _resize_frame(mask, box[:2], frame, size)
     if picture.mode == "L":
-        ink = Image.new("L", size, 255 if background <= HALF else 0)
+        ink = Image.new("L", size, 255 if background <= HALF_RANGE else 0)
     else:
         ink = _resize_frame(picture, (0, 0), frame, size)
     canvas = Image.new(picture.mode, size, (background,) * len(picture.getbands()))
@@ -141,13 +144,6 @@ def find_frame(
         corners.append(min(max(middle - length / 2, stop - length), start))
     left, top = corners
     return left, top, left + scale * size[0], top + scale * size[1]
-
-
-MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # Pillow's mode for a number of channels
-GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "F"})
-BYTE_WHITE = 255
-HALF_RANGE = 127  # half of 0..255
-STRIP_VALUES = 2**20  # values of 16 bits and more that are converted together
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import batches_per_chunk, to_unit_interval
-from vae_cli.data.mapping import MappedFile
+from vae_cli.data.memory import MappedFile
 
 
 class Split(Protocol):

@@ -1,8 +1,8 @@
-"""Mean and standard deviation of the columns of a table, and the rows that are far from them.
+"""What is measured on a training set.
 
-The brightness at the edge of images, which tells paper from ink.
-
-A digest of the contents of a data set, which tells whether a resumed run has the same data.
+The mean and the standard deviation of a table's columns, the brightness at the edge of images,
+which tells paper from ink, and a digest of all contents, which tells whether a resumed run has the
+same data.
 """
 
 import hashlib
@@ -20,6 +20,10 @@ from vae_cli.errors import UsageError
 CHUNK_ROWS = 65_536
 FAR = 100.0  # standard deviations; a row that is further away alone decides the loss of its set
 FAR_IN_TRAINING = 30.0  # the same, but such a row is in the deviation itself: of N rows, at most √N
+MAX_IMAGES = 1000  # whose edges are measured
+SPREAD = 32  # of 255, by which usual edges may differ
+SHARE = 0.9  # of the images, which must have a usual edge
+WHITE = 255
 
 
 class ColumnStatistics(NamedTuple):
@@ -143,12 +147,6 @@ def find_outlier(
     distance, place, column = furthest
     (name,) = names(split.take(torch.tensor([place])))
     return Outlier(name, columns[column], distance, count - 1)
-
-
-MAX_IMAGES = 1000  # whose edges are measured
-SPREAD = 32  # of 255, by which usual edges may differ
-SHARE = 0.9  # of the images, which must have a usual edge
-WHITE = 255
 
 
 def usual_border(train: InMemory) -> int | None:

@@ -17,7 +17,7 @@ from vae_cli.data.dataset import Dataset, Progress, Spec, TableRules, ignore_pro
 from vae_cli.data.held_out import divide, hash_keys
 from vae_cli.data.split import InMemory
 from vae_cli.data.table_columns import choose_for_model, choose_for_training
-from vae_cli.data.table_file import MISSING_ADVICE, TableContents, read_table
+from vae_cli.data.table_files import MISSING_ADVICE, TableContents, read_table
 from vae_cli.errors import UsageError
 from vae_cli.files import Writable, escape_formula, write_csv
 

@@ -9,9 +9,9 @@ from itertools import chain, repeat
 from pathlib import Path
 from typing import NamedTuple
 
-from vae_cli.data.budget import MAX_COLUMNS
 from vae_cli.data.cells import is_missing, split_unit, to_number
 from vae_cli.data.dataset import Missing, Spec, TableRules
+from vae_cli.data.memory import MAX_COLUMNS
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import unescape_formula
 

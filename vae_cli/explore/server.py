@@ -35,8 +35,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather, to_unit_interval
-from vae_cli.data.decoding import MAX_BYTES
 from vae_cli.data.picture import read_picture
+from vae_cli.data.picture_files import MAX_BYTES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import expected_border
 from vae_cli.errors import UsageError, VAEError

@@ -1,6 +1,6 @@
 """Grids of images, as PNG or JPEG files.
 
-Sheets: as many captioned items as fit on a screen.
+A sheet is a grid of as many captioned items as fit on a screen.
 """
 
 import io
@@ -22,6 +22,9 @@ SCREEN = (1800, 1000)  # pixels: a picture with captions is not larger if it can
 MAX_JPEG_EDGE = 65_500  # pixels, the limit of the format
 JPEG_QUALITY = 95
 GAP_GREY = 40  # grey value between tiles: visible next to black, unobtrusive next to white
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+MANY = 1000  # items, so that the default scale is not that of a few tiles
+MAX_LIST = 10  # items; so few are in a list, one in each row with its text beside it
 
 
 class Frame(NamedTuple):
@@ -57,9 +60,6 @@ class GridLayout(NamedTuple):
     row_height: int
     column_width: int
     size: tuple[int, int]
-
-
-Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def make_grid(
@@ -176,10 +176,6 @@ def write_picture(image: Image.Image, path: Writable) -> None:
     else:
         image.save(buffer, "PNG", optimize=True)
     write_bytes(path, buffer.getvalue())
-
-
-MANY = 1000  # items, so that the default scale is not that of a few tiles
-MAX_LIST = 10  # items; so few are in a list, one in each row with its text beside it
 
 
 class Sheet(NamedTuple):

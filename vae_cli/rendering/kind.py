@@ -1,7 +1,4 @@
-"""What every kind of item can write.
-
-What every kind of item can do.
-"""
+"""What every kind of item can do."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,10 +8,10 @@ from typing import Any, ClassVar, NamedTuple
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.data.array_values import require_valid_values
+from vae_cli.data.array_files import require_valid_values
 from vae_cli.data.arrays import read_arrays, to_unit_images
-from vae_cli.data.catalogue import ARRAY_SUFFIXES
 from vae_cli.data.dataset import Spec
+from vae_cli.data.source import ARRAY_SUFFIXES
 from vae_cli.data.split import InMemory
 from vae_cli.data.table import complete_rows
 from vae_cli.errors import UsageError

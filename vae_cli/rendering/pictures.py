@@ -1,9 +1,4 @@
-"""Examples of a data set of images.
-
-Reading pictures for a trained model, and hints about those that look unlike its training set.
-
-Images.
-"""
+"""Images: read for a trained model, and written as pictures and animations."""
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,9 +11,8 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.batches import gather, to_unit_interval
-from vae_cli.data.catalogue import TABLE_SUFFIXES
 from vae_cli.data.dataset import Spec
-from vae_cli.data.decoding import decoders_silenced
+from vae_cli.data.folder_files import explain_left_out, explain_pages, name_pages, scan_pictures
 from vae_cli.data.picture import (
     BYTE_WHITE,
     HALF_RANGE,
@@ -27,7 +21,8 @@ from vae_cli.data.picture import (
     decode_pages,
     decode_picture,
 )
-from vae_cli.data.scan import explain_left_out, explain_pages, name_pages, scan_pictures
+from vae_cli.data.picture_files import decoders_silenced
+from vae_cli.data.source import TABLE_SUFFIXES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import expected_border
 from vae_cli.data.value_range import explain_darkness, explain_outside, join_values
@@ -51,6 +46,9 @@ from vae_cli.rendering.grid import (
 from vae_cli.rendering.kind import NO_TEXTS, ItemKind, NamedItems, Summary
 
 ROWS_WITHOUT_CLASSES = 6  # of examples, if the images have no classes
+PAPER = 64  # of 255, by which the edge of a picture may differ from the usual one
+MAX_PICTURES = 1000  # in one grid
+COLOUR_NAMES = {1: " grey", 3: " RGB"}
 
 
 def take_examples(split: InMemory, classes: int, count: int) -> Tensor:
@@ -65,9 +63,6 @@ def take_examples(split: InMemory, classes: int, count: int) -> Tensor:
         rows = split.rows[split.labels == label][:count]
         tiles[label, : len(rows)] = gather(split.items, rows)
     return tiles.flatten(0, 1)
-
-
-PAPER = 64  # of 255, by which the edge of a picture may differ from the usual one
 
 
 class NamedPictures(NamedTuple):
@@ -168,10 +163,6 @@ def find_border_hints(
     if any(abs(picture.border - expected) > PAPER for picture in pictures):
         return [f"{when} grey, {but}: try --fit object"]
     return []
-
-
-MAX_PICTURES = 1000  # in one grid
-COLOUR_NAMES = {1: " grey", 3: " RGB"}
 
 
 @final

@@ -1,6 +1,6 @@
-"""One colour per class, the same on every map: Tableau's ten, and ten more in the same style.
+"""What all plots of matplotlib have in common: their style, their colours, and their bytes.
 
-What all figures of matplotlib have in common: their style, their colours, and their bytes.
+There is one colour per class, the same on every map: Tableau's ten, and ten more in their style.
 """
 
 import importlib
@@ -25,6 +25,15 @@ DISTINCT_COLOURS = (
     *("#d07c3b", "#7d5ba6", "#2e7d4f", "#a63a3a", "#556b8d"),
 )
 GOLDEN_ANGLE = 137.5  # degrees between successive hues, so that neighbours differ strongly
+DPI = 160
+METADATA = {  # what matplotlib would write into a file; with the date, no two files are equal
+    ".png": ("Software",),
+    ".svg": ("Date", "Creator"),
+    ".pdf": ("CreationDate", "Creator", "Producer"),
+}
+MAX_NAME_LENGTH, MAX_TITLE_LENGTH = 40, 80  # characters of a name in a legend, and of a title
+SAFE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+DARKEST, LIGHTEST = 0.0, 0.8  # of viridis; its lightest part cannot be read on white
 
 
 def class_colours(count: int) -> list[str]:
@@ -34,16 +43,7 @@ def class_colours(count: int) -> list[str]:
     return [*DISTINCT_COLOURS[:count], *hues]
 
 
-DPI = 160
-METADATA = {  # what matplotlib would write into a file; with the date, no two files are equal
-    ".png": ("Software",),
-    ".svg": ("Date", "Creator"),
-    ".pdf": ("CreationDate", "Creator", "Producer"),
-}
-MAX_NAME_LENGTH, MAX_TITLE_LENGTH = 40, 80  # characters of a name in a legend, and of a title
 # Told apart by people with any of the common kinds of colour blindness (Okabe and Ito, 2008).
-SAFE_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-DARKEST, LIGHTEST = 0.0, 0.8  # of viridis; its lightest part cannot be read on white
 
 
 def load_matplotlib() -> None:

@@ -10,9 +10,9 @@ from annotated_types import Ge, Le, Len
 from pydantic import TypeAdapter, ValidationError
 
 from vae_cli.data.batches import steps_per_epoch
-from vae_cli.data.budget import MAX_COLUMNS
 from vae_cli.data.dataset import Spec
 from vae_cli.data.fashion_mnist import FashionMNIST
+from vae_cli.data.memory import MAX_COLUMNS
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.settings import Config, simplify
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from vae_cli.data.catalogue import find_source, require_kind, require_present
 from vae_cli.data.dataset import Spec
+from vae_cli.data.source import find_source, require_kind, require_present
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.model import LatentModel
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint

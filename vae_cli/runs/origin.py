@@ -18,7 +18,7 @@ import warnings
 from contextlib import suppress
 from pathlib import Path
 
-from vae_cli.data.catalogue import BUILT_IN_NAMES
+from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.errors import UsageError
 from vae_cli.files import read_file
 

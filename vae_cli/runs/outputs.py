@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, final
 
-from vae_cli.data.catalogue import BUILT_IN_NAMES, PICTURE_SUFFIXES
+from vae_cli.data.source import BUILT_IN_NAMES, PICTURE_SUFFIXES
 from vae_cli.files import Output, exists, is_folder, is_same_file, open_atomically
 from vae_cli.runs import ledger
 from vae_cli.runs.directory import FILES, ROOT, Run, all_folders

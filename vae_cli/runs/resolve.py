@@ -14,9 +14,9 @@ from torch import Tensor
 
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.binarization import binarize
-from vae_cli.data.catalogue import CHANNEL_NAMES, SourceKind, find_source
 from vae_cli.data.dataset import Dataset, Progress, Spec, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
+from vae_cli.data.source import CHANNEL_NAMES, SourceKind, find_source
 from vae_cli.data.split import InMemory, move_splits
 from vae_cli.data.statistics import (
     FAR,

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from vae_cli.data.catalogue import FOLDER_KEYS, TABLE_KEYS, SourceKind, find_source
 from vae_cli.data.dataset import Spec
+from vae_cli.data.source import FOLDER_KEYS, TABLE_KEYS, SourceKind, find_source
 from vae_cli.errors import UsageError, list_some
 from vae_cli.runs.directory import ROOT, find_run
 from vae_cli.runs.loading import load_model, require_own

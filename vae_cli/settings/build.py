@@ -11,8 +11,9 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
-from vae_cli.data.catalogue import BACKGROUNDS, CHANNELS, find_source, open_dataset
+from vae_cli.data.catalogue import open_dataset
 from vae_cli.data.dataset import Dataset, PictureRules, Progress, TableRules
+from vae_cli.data.source import BACKGROUNDS, CHANNELS, find_source
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import ColumnStatistics
 from vae_cli.data.value_range import parse_range

@@ -19,7 +19,7 @@ from vae_cli.cli._options import (
 from vae_cli.cli._output import Request, require_items_name
 from vae_cli.cli._pictures import make_frame
 from vae_cli.cli._settings import with_settings
-from vae_cli.data.catalogue import find_source
+from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError
 from vae_cli.settings import DataConfig, merge
 

@@ -9,7 +9,7 @@ from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import open_run
 from vae_cli.cli._options import Device, Force, Json, Quiet, RunOption, refuse_unused
 from vae_cli.cli._output import STANDARD_OUTPUT, Request, require_suffix
-from vae_cli.data.catalogue import find_source
+from vae_cli.data.source import find_source
 from vae_cli.files import write_bytes
 from vae_cli.rendering import PLOT_SUFFIXES
 

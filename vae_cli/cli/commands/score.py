@@ -136,7 +136,7 @@ def require_data(data: str) -> bool:
     Raises:
         UsageError: there are no such data.
     """
-    from vae_cli.data.catalogue import find_source, is_picture
+    from vae_cli.data.source import find_source, is_picture
 
     if not exists(data):
         require_no_run(data)

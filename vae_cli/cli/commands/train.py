@@ -11,7 +11,7 @@ from vae_cli.cli._options import Json, Quiet, refuse_unused
 from vae_cli.cli._settings import with_settings
 from vae_cli.cli._signals import StopSignals
 from vae_cli.cli._training import TrainingView, show_estimate
-from vae_cli.data.catalogue import find_source, is_data
+from vae_cli.data.source import find_source, is_data
 from vae_cli.errors import UsageError
 from vae_cli.runs.directory import ROOT, Run, all_folders, find_stopped, require_free_name
 from vae_cli.settings import Config, merge, read_layers

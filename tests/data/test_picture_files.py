@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, PngImagePlugin, TgaImagePlugin, features
 
-from vae_cli.data import decoding, picture
+from vae_cli.data import picture, picture_files
 from vae_cli.data.dataset import ignore_progress
-from vae_cli.data.decoding import UnreadPictureError, decoders_silenced, read_header
 from vae_cli.data.folder import PictureFolder
+from vae_cli.data.folder_files import scan_pictures
 from vae_cli.data.picture import Fitting, decode_picture, read_picture
-from vae_cli.data.scan import scan_pictures
+from vae_cli.data.picture_files import UnreadPictureError, decoders_silenced, read_header
 from vae_cli.errors import UsageError
 
 GREY = (1, 8, 8)
@@ -105,7 +105,7 @@ def raise_at(monkeypatch: pytest.MonkeyPatch, names: set[str], error: BaseExcept
             raise error
         return load(self)
 
-    monkeypatch.setattr(decoding, "read_file", read_file)
+    monkeypatch.setattr(picture_files, "read_file", read_file)
     monkeypatch.setattr(ImageFile.ImageFile, "load", failing)
 
 
@@ -203,7 +203,7 @@ def test_pictures_of_other_formats_are_counted_with_what_would_open_them(
     folder = make_pictures(tmp_path / "all", 2)
     for name in ("a.heic", "b.HEIC", "c.svg", "d.avif", "notes.txt"):
         (folder / name).touch()
-    monkeypatch.setattr(decoding, "known_formats", lambda: decoding.FORMATS)
+    monkeypatch.setattr(picture_files, "known_formats", lambda: picture_files.FORMATS)
     files, (warning,) = scan_pictures(folder)
     assert [file.name for file in files] == ["00.png", "01.png", "d.avif"]
     assert warning.endswith(
@@ -230,7 +230,7 @@ def test_heic_is_read_if_pillow_heif_is_installed(
     monkeypatch.setitem(sys.modules, "pillow_heif", plugin)
     monkeypatch.setattr(Image, "OPEN", dict(Image.OPEN))
     monkeypatch.setattr(Image, "ID", list(Image.ID))
-    monkeypatch.setattr(decoding, "known_formats", decoding.known_formats.__wrapped__)
+    monkeypatch.setattr(picture_files, "known_formats", picture_files.known_formats.__wrapped__)
     (file,) = scan_pictures(tmp_path).files
     assert read_picture(tmp_path / file.name, GREY).pixels.unique().tolist() == [99]
 
@@ -365,7 +365,7 @@ def test_large_pictures_are_decoded_one_at_a_time(
 
     monkeypatch.setattr(picture, "_upright", slow)
     assert decode_all() > 1
-    monkeypatch.setattr(decoding, limit, 10)
+    monkeypatch.setattr(picture_files, limit, 10)
     assert decode_all() == 1
 
 

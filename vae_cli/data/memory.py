@@ -1,8 +1,10 @@
-"""Arrays in `.npy` files: read into memory, or memory-mapped if they are large.
+"""What data may cost at most, and arrays that are too large to be in memory.
 
-A process that touches a memory map whose file was cut short is killed by the system (SIGBUS), and
-one whose file is written again computes with two data sets. So only what is too large to be read is
-mapped, and its file is looked at before each chunk that is gathered from it.
+The cost is checked before memory is taken, so a small file stays small. Arrays in `.npy` files are
+read into memory, or memory-mapped if they are large. A process that touches a memory map whose file
+was cut short is killed by the system (SIGBUS), and one whose file is written again computes with
+two data sets. So only what is too large to be read is mapped, and its file is looked at before each
+chunk that is gathered from it.
 """
 
 import math
@@ -14,15 +16,48 @@ from typing import Any, Literal, final
 
 import numpy as np
 
-from vae_cli.errors import ChangedDataError
+from vae_cli.errors import ChangedDataError, UsageError
 from vae_cli.files import open_file
 
+MAX_MEMORY = 4 * 2**30  # bytes of the values of a data set that is not memory-mapped
+MAX_ITEMS = 100_000_000  # of a data set; each takes 24 bytes while they are divided
+MAX_COLUMNS = 100_000  # of a table; a checkpoint keeps their names
+MAX_CLASSES = 100_000  # their names are kept in every checkpoint
 IN_MEMORY = 2**29  # bytes of an array that is read and not mapped
 CUT_SHORT = "it is cut short"
 HEADERS = {  # by the version of the format; only types with named fields need a later one
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+
+
+def require_memory(size: int, source: object) -> None:
+    """Check that the values of a data set fit into memory.
+
+    Args:
+        size: in bytes.
+        source: where they come from, for the error message.
+
+    Raises:
+        UsageError: they are larger than the budget.
+    """
+    if size > MAX_MEMORY:
+        raise UsageError(
+            f"{source} would take {size / 2**30:,.1f} GiB of memory, more than "
+            f"{MAX_MEMORY >> 30} GiB: save uint8 or float32 as .npy, which is read from the disk"
+        )
+
+
+def require_items(count: int, source: object) -> None:
+    """Check the number of items of a data set.
+
+    Raises:
+        UsageError: there are none, or more than are allowed.
+    """
+    if count == 0:
+        raise UsageError(f"{source} holds no items")
+    if count > MAX_ITEMS:
+        raise UsageError(f"{source} holds {count:,} items: at most {MAX_ITEMS:,} are taken")
 
 
 @final

@@ -1,13 +1,8 @@
-"""How the text of a table is stored: the encoding of its characters, and what separates its cells.
+"""The file of a table: `.csv` with commas, semicolons, tabs or bars between the cells, or `.tsv`.
 
-Everything that is assumed about the file as a whole is decided here, from its bytes and its first
-lines, and said in a note.
-
-The rows of a table, collected one after another in arrays of 8 bytes a value.
-
-The file of a table: `.csv` with commas, semicolons, tabs or bars between the cells, or `.tsv`.
-
-It is read row by row. What is in memory is one line of it, and 8 bytes for each value.
+It is read row by row: what is in memory is one line of it, and 8 bytes for each value. Everything
+that is assumed about the file as a whole, such as the encoding of its characters and what separates
+its cells, is decided here, from its bytes and its first lines, and said in a note.
 """
 
 import codecs
@@ -26,9 +21,9 @@ from typing import BinaryIO, NamedTuple, final
 import torch
 from torch import Tensor
 
-from vae_cli.data.budget import MAX_CLASSES, require_items, require_memory
 from vae_cli.data.cells import CellParser, TextCellError, spell_name, to_number
 from vae_cli.data.dataset import Progress, TableRules, ignore_progress
+from vae_cli.data.memory import MAX_CLASSES, require_items, require_memory
 from vae_cli.data.table_columns import Choice, Choose, choose_for_training, lay_out
 from vae_cli.errors import MAX_SHOWN, UsageError, shorten
 from vae_cli.files import open_file
@@ -46,6 +41,18 @@ CHUNK = 2**20  # bytes that are decoded at a time
 DELIMITERS = "\t;|,"  # a comma may be a decimal sign, so it comes last
 TEXT_CONTROLS = frozenset(b"\t\n\x0b\x0c\r")
 SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how Excel is told
+NO_CLASS = "(none)"  # of a row whose cell in the column of the classes is empty
+MAX_CLASS_NAME = 1000  # characters
+MISSING_ADVICE = {  # in a training, and for a trained model
+    True: "--missing drop leaves out such rows, --missing mean fills them in",
+    False: "fill it in, because the model was trained with --missing error",
+}
+CHECKED_ROWS = 4096  # between two checks of the budgets
+MAX_LINE = 2**24  # characters
+HEAD_LINES = 20  # that tell how the file is divided into columns
+HEAD_LENGTH = 2**20  # characters
+REPORTED_ROWS = 4096  # between two reports of the progress
+ALL_COLUMNS: Choose = functools.partial(choose_for_training, TableRules())
 
 
 class Encoding(NamedTuple):
@@ -110,15 +117,6 @@ def read_separator_line(line: str) -> str | None:
     """The delimiter that a first line such as `sep=;` names; None if it is another line."""
     found = SEPARATOR_LINE.fullmatch(line)
     return found[1] if found else None
-
-
-NO_CLASS = "(none)"  # of a row whose cell in the column of the classes is empty
-MAX_CLASS_NAME = 1000  # characters
-MISSING_ADVICE = {  # in a training, and for a trained model
-    True: "--missing drop leaves out such rows, --missing mean fills them in",
-    False: "fill it in, because the model was trained with --missing error",
-}
-CHECKED_ROWS = 4096  # between two checks of the budgets
 
 
 class TableContents(NamedTuple):
@@ -287,15 +285,6 @@ def _number_or_name(name: str) -> tuple[bool, float, str]:
     """A key that sorts numbers before names, and 2 before 10."""
     number = to_number(name, ",")
     return number is None, number or 0.0, name
-
-
-MAX_LINE = 2**24  # characters
-HEAD_LINES = 20  # that tell how the file is divided into columns
-HEAD_LENGTH = 2**20  # characters
-REPORTED_ROWS = 4096  # between two reports of the progress
-
-
-ALL_COLUMNS: Choose = functools.partial(choose_for_training, TableRules())
 
 
 def read_table(

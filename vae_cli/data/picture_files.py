@@ -1,6 +1,4 @@
-"""What a TIFF holds, for the error message about one that Pillow cannot open.
-
-Opening a picture file of unknown origin with Pillow, within limits.
+"""Opening a picture file of unknown origin with Pillow, within limits.
 
 Only the documented formats are opened: Pillow knows others, and one of them (EPS) starts a program.
 Whatever Pillow raises about a file is that file's failure, and one line.
@@ -33,27 +31,6 @@ from vae_cli.files import open_file, read_file
 
 HEADER_BYTES = 8
 NUMBERS = {1: "whole numbers", 2: "whole numbers with a sign", 3: "floats", 5: "complex numbers"}
-
-
-def describe_tiff(path: Path) -> str:
-    """For example `a TIFF of 3 channels of 32-bit floats`; empty if the file is no such TIFF."""
-    try:
-        with open_file(path) as file:
-            header = file.read(HEADER_BYTES)
-            if not header.startswith(tuple(PREFIXES)):
-                return ""
-            directory = ImageFileDirectory_v2(header)
-            file.seek(directory.next)
-            directory.load(file)
-        channels = directory.get(SAMPLESPERPIXEL, 1)
-        bits = directory[BITSPERSAMPLE][0]
-        numbers = NUMBERS[directory.get(SAMPLEFORMAT, (1,))[0]]
-    except Exception:
-        return ""
-    many = "1 channel" if channels == 1 else f"{channels} channels"
-    return f"a TIFF of {many} of {bits}-bit {numbers}"
-
-
 FORMATS = (  # Pillow's PPM is also PGM and PBM
     *("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM"),
     *("AVIF", "JPEG2000"),
@@ -321,3 +298,22 @@ def _size(path: Path) -> int:
     if facts.st_size > MAX_BYTES:
         raise UsageError(f"{path} is larger than {MAX_BYTES >> 20} MiB: make it smaller first")
     return facts.st_size
+
+
+def describe_tiff(path: Path) -> str:
+    """For example `a TIFF of 3 channels of 32-bit floats`; empty if the file is no such TIFF."""
+    try:
+        with open_file(path) as file:
+            header = file.read(HEADER_BYTES)
+            if not header.startswith(tuple(PREFIXES)):
+                return ""
+            directory = ImageFileDirectory_v2(header)
+            file.seek(directory.next)
+            directory.load(file)
+        channels = directory.get(SAMPLESPERPIXEL, 1)
+        bits = directory[BITSPERSAMPLE][0]
+        numbers = NUMBERS[directory.get(SAMPLEFORMAT, (1,))[0]]
+    except Exception:
+        return ""
+    many = "1 channel" if channels == 1 else f"{channels} channels"
+    return f"a TIFF of {many} of {bits}-bit {numbers}"
