@@ -107,7 +107,6 @@ MISFITS: dict[str, tuple[Change, str]] = {
         lambda t, f: ({**t, BIAS: torch.full_like(t[BIAS], float("nan"))}, f),
         "not finite numbers",
     ),
-    "no_kl": (lambda t, f: (without(t, "kl_by_dim"), f), "kl_by_dim is missing"),
     "too_little_kl": (
         lambda t, f: ({**t, "kl_by_dim": torch.zeros(3)}, f),
         "kl_by_dim is float32 of 3, but float32 of 20 fits its config",

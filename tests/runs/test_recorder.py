@@ -84,7 +84,7 @@ def test_a_signal_saves_the_state_and_stops_with_the_command_to_resume(
     assert load_checkpoint(recorder.run.last).facts["position"]["step"] == 1
 
 
-def test_the_best_checkpoint_is_the_state_with_the_lowest_test_loss(
+def test_the_best_checkpoint_has_the_weights_of_the_lowest_test_loss_and_nothing_else(
     make_recorder: MakeRecorder, finish_epoch: FinishEpoch
 ) -> None:
     recorder = make_recorder()
@@ -92,12 +92,14 @@ def test_the_best_checkpoint_is_the_state_with_the_lowest_test_loss(
     for loss in losses:
         finish_epoch(recorder, loss)
         if loss == min(losses):
-            tensors = {name: t.clone() for name, t in recorder.state.tensors().items()}
+            weights = {n: t.clone() for n, t in recorder.state.model.state_dict().items()}
     recorder.save()
     best, last = load_checkpoint(recorder.run.best), load_checkpoint(recorder.run.last)
     assert (best.facts["epoch"], last.facts["epoch"]) == (2, 3)
-    for name, tensor in tensors.items():
-        assert best.group("state")[name].equal(tensor), name
+    names = {"kl_by_dim", *(f"state.model.{name}" for name in weights)}
+    assert best.tensors.keys() == names
+    for name, tensor in weights.items():
+        assert best.group("state.model")[name].equal(tensor), name
     assert best.tensors["kl_by_dim"].tolist() == [0.75, 0.0]
     for name, tensor in recorder.best_weights().items():
         assert tensor.equal(best.group("state.model")[name]), name

@@ -22,7 +22,7 @@ from torch import Tensor
 from vae_cli.api.model import load_trained
 from vae_cli.errors import VAEError
 from vae_cli.model import NegativeELBO
-from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from vae_cli.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.loading import load_for_resume
 from vae_cli.runs.recorder import RunRecorder, write_rows
 from vae_cli.settings import merge
@@ -106,11 +106,12 @@ def changes(tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
 
 
 def test_a_checkpoint_with_one_forged_tensor_is_refused(saved: RunRecorder) -> None:
-    for path, every in ((saved.run.last, 5), (saved.run.best, 7)):
+    for path, every in ((saved.run.last, 5), (saved.run.best, 3)):
         assert is_used(saved, path)
         for what, forged in itertools.islice(forged_tensors(load_checkpoint(path)), 0, None, every):
             save_checkpoint(path, forged)
-            assert not is_used(saved, path), f"{path.name}: {what}"
+            is_allowed = what == "kl_by_dim missing"  # as of a posterior without a closed form
+            assert is_used(saved, path) == is_allowed, f"{path.name}: {what}"
 
 
 def test_negative_moments_counts_and_deviations_are_refused(saved: RunRecorder) -> None:
@@ -159,7 +160,8 @@ def test_a_checkpoint_with_one_forged_fact_is_used_or_refused_in_one_line(
 ) -> None:
     path = saved.run.last
     good, refused = load_checkpoint(path), 0
-    for facts in itertools.islice(forged_facts(good.facts), 0, None, every):
+    facts_in_file = {"schema": SCHEMA, **good.facts}
+    for facts in itertools.islice(forged_facts(facts_in_file), 0, None, every):
         save_checkpoint(path, Checkpoint(good.tensors, facts))
         refused += not is_used(saved, path)
     assert refused > 1000 / every

@@ -82,7 +82,21 @@ def test_a_table_of_schema_1_fits_the_model_of_today() -> None:
 
 def test_a_state_of_today_is_left_as_it_is() -> None:
     tensors = {f"state.{name}": t for name, t in trained_state(SHAPES["images"]).tensors().items()}
-    assert upgrade(tensors, {"schema": SCHEMA}) is tensors
+    assert upgrade(tensors, {"schema": SCHEMA}) == tensors
+
+
+def test_the_best_weights_of_schema_4_are_read_without_the_state_that_was_with_them(
+    use: Use, tmp_path: Path
+) -> None:
+    words = ("--limit", 64, "--epochs", 1, "--model", "mlp", "--hidden", 8, "-q", "--name", "new")
+    use("train", "--data", "shapes", *words)
+    run = Run(Path("runs/new"))
+    best, last = load_checkpoint(run.best), load_checkpoint(run.last)
+    save_checkpoint(run.best, Checkpoint(last.tensors | best.tensors, best.facts | {"schema": 4}))
+    loaded = load_checkpoint(run.best)
+    assert loaded.tensors.keys() == best.tensors.keys()
+    assert loaded.weights_digest == best.weights_digest
+    use("sample", "--run", "new", "-n", 2)
 
 
 def make_pictures(folder: Path) -> None:

@@ -101,7 +101,8 @@ class LoadedRun(ABC):
         model: the network in evaluation mode, on the device that was asked for.
         spec: what its items are.
         settings: the settings of its run.
-        kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`.
+        kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`; None if it is not
+            known.
         epoch: the epoch after which the weights were saved.
         data_name: of the data that `data` opens; None if its run is a stranger's and has a path.
         trained_on: what its data were at the training.
@@ -115,7 +116,7 @@ class LoadedRun(ABC):
     model: LatentModel
     spec: Spec
     settings: Config
-    kl_by_dim: Tensor
+    kl_by_dim: Tensor | None
     epoch: int
     data_name: str | None
     trained_on: TrainedOn

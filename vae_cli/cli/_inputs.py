@@ -92,7 +92,7 @@ def find_troubles(model: "TrainedModel") -> list[str]:
             f"the training of {model.name} ended in epoch {model.diverged}, because its loss was "
             f"not finite; these are the weights of epoch {model.epoch}"
         )
-    if not active_dims(model.kl_by_dim):
+    if model.kl_by_dim is not None and not active_dims(model.kl_by_dim):
         levels = len(model.model.latent_dims)
         effect = "only the levels below tell" if levels > 1 else "hardly anything tells"
         troubles.append(
@@ -256,26 +256,29 @@ def _letters(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 
 
-def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
-    """The dimensions that were asked for; `all` and `active` are sorted by KL.
+def parse_dims(words: list[str], kl_by_dim: "Tensor | None", count: int) -> list[int]:
+    """The dimensions that were asked for; `all` and `active` are in the order of `sort_dims`.
 
     Args:
         words: each is a number, several as in `1,2`, or `all`, or `active` for those with a KL.
-        kl_by_dim: of all dimensions, `(D,)`.
+        kl_by_dim: of all dimensions, `(D,)`; None if it is not known.
+        count: D.
 
     Raises:
-        UsageError: a word is not a number, or it is out of range.
+        UsageError: a word is not a number, or it is out of range, or it is not known which
+            dimensions are active.
     """
     words = [part.strip() for word in words for part in word.split(",")]
     if words == ["all"]:
-        return kl_by_dim.argsort(descending=True).tolist()
+        return sort_dims(kl_by_dim, count)
     if words == ["active"]:
+        if kl_by_dim is None:
+            raise UsageError("--dim active: the KL of each dimension is not known: use --dim all")
         return active_dims(kl_by_dim)
     if "all" in words:
         raise UsageError("--dim all stands alone: it is every dimension already")
     if "active" in words:
         raise UsageError("--dim active stands alone: it is every dimension with a KL already")
-    count = len(kl_by_dim)
     allowed = set(map(str, range(count)))
     for word in words:
         if word not in allowed:
@@ -283,15 +286,30 @@ def parse_dims(words: list[str], kl_by_dim: "Tensor") -> list[int]:
     return [int(word) for word in words]
 
 
+def sort_dims(kl_by_dim: "Tensor | None", count: int) -> list[int]:
+    """All dimensions, from the one that tells most; by their numbers if that is not known."""
+    if kl_by_dim is None:
+        return list(range(count))
+    order: list[int] = kl_by_dim.argsort(descending=True).tolist()
+    return order
+
+
+def take_kl(kl_by_dim: "Tensor | None", dims: Sequence[int]) -> list[float | None]:
+    """The KL of some dimensions, in nats; None of each if it is not known."""
+    return [None if kl_by_dim is None else float(kl_by_dim[dim]) for dim in dims]
+
+
+def show_kl(kl: float | None, decimals: int) -> str:
+    """A KL for a table; empty if it is not known."""
+    return "" if kl is None else f"{kl:.{decimals}f}"
+
+
 def active_dims(kl_by_dim: "Tensor") -> list[int]:
     """The dimensions that carry information, sorted by their KL `(D,)`; may be empty."""
     from vae_cli.training import ACTIVE_THRESHOLD
 
-    return [
-        dim
-        for dim in kl_by_dim.argsort(descending=True).tolist()
-        if kl_by_dim[dim] > ACTIVE_THRESHOLD
-    ]
+    order = sort_dims(kl_by_dim, len(kl_by_dim))
+    return [dim for dim in order if kl_by_dim[dim] > ACTIVE_THRESHOLD]
 
 
 MAX_COLUMNS = 200

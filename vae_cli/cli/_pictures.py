@@ -38,9 +38,9 @@ def two_decimals(number: float) -> str:
     return f"{number:+.2f}".translate(REAL_MINUS) if round(number, 2) else "0"
 
 
-def name_latent(number: int, kl: float) -> str:
-    """A dimension and its KL, in two lines."""
-    return f"z{number}\n{kl:.2f} nats"
+def name_latent(number: int, kl: float | None) -> str:
+    """A dimension and its KL, in two lines; the number alone if the KL is not known."""
+    return f"z{number}" if kl is None else f"z{number}\n{kl:.2f} nats"
 
 
 def frame_sheet(

@@ -96,7 +96,7 @@ class Scene:
         title: of the page.
         spec: what the items are.
         dims: names of the dimensions.
-        kl: of each dimension, `(D,)`; the sliders are sorted by it.
+        kl: of each dimension, `(D,)`; the sliders are sorted by it. NaN if it is not known.
         unit: of the KL.
         items: the numbers of some test items, `(M,)`.
         latents: their posterior means, `(M, D)`.
@@ -192,7 +192,7 @@ def build_scene(
         title=model.name,
         spec=model.spec if classes is None else dataclasses.replace(model.spec, classes=classes),
         dims=tuple(f"z{number}" for number in range(latent_dim)),
-        kl=_float32(model.kl_by_dim),
+        kl=_float32(np.full(latent_dim, np.nan) if model.kl_by_dim is None else model.kl_by_dim),
         unit="nats",
         items=_float32(items),
         latents=latents,

@@ -44,7 +44,7 @@ class Checkpoint:
         tensors: by name.
         facts: JSON values.
         digest: SHA-256 of the file that they were read from; empty before they are written.
-        weights_digest: the same of the weights of the model in it.
+        weights_digest: the same of the weights of the model in it, when they were first written.
     """
 
     tensors: dict[str, Tensor]
@@ -70,7 +70,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """
     facts = json.dumps({"schema": SCHEMA, **checkpoint.facts})
     tensors = {name: tensor.detach().contiguous() for name, tensor in checkpoint.tensors.items()}
-    metadata = {"sha256": _EMPTY_DIGEST.decode(), "weights": digest_of(tensors), "vae": facts}
+    weights = checkpoint.weights_digest or digest_of(tensors)
+    metadata = {"sha256": _EMPTY_DIGEST.decode(), "weights": weights, "vae": facts}
     undigested = serialize(tensors, metadata)
     digest = hashlib.sha256(undigested).hexdigest().encode()
     field = b'"sha256":"'  # quotes are escaped in the facts, which may contain 64 zeros themselves

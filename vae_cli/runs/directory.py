@@ -2,8 +2,8 @@
 
 runs/NAME/config.toml            all settings; `vae train --config` repeats the run
 runs/NAME/metrics.csv            one row per epoch
-runs/NAME/best.safetensors       weights and training state of the epoch with the lowest test loss
-runs/NAME/last.safetensors       the same of the last epoch
+runs/NAME/best.safetensors       the weights of the epoch with the lowest test loss
+runs/NAME/last.safetensors       the whole state of the training at its last save
 runs/NAME/reconstructions.png    test images and their reconstructions; .csv for a table
 runs/NAME/samples.png            samples from the prior; .csv for a table
 runs/NAME/previews.txt           why these two could not be drawn, if they could not

@@ -10,7 +10,8 @@ import dataclasses
 import json
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +29,7 @@ from vae_cli.runs.header import NOT_A_HEADER, read_metadata
 from vae_cli.runs.origin import explain_distrust, is_trusted
 from vae_cli.runs.upgrade import upgrade_facts
 from vae_cli.settings import Config, differences, merge, to_dict
-from vae_cli.settings.build import build_objective, plan_state
+from vae_cli.settings.build import build_objective, build_on_meta, plan_state
 from vae_cli.training import TrainState
 from vae_cli.training.state import TOTALS
 
@@ -36,16 +37,15 @@ STATE, GENERATOR, KL = "state.", "state.generator", "kl_by_dim"
 Kinds = dict[str, tuple[torch.dtype, tuple[int, ...]]]
 
 
-def require_sound(
-    checkpoint: Checkpoint, facts: Facts, source: Path, *, with_kl: bool
-) -> LatentModel:
-    """Check that every tensor of a checkpoint is what a training of its config would have saved.
+def require_sound_weights(checkpoint: Checkpoint, facts: Facts, source: Path) -> LatentModel:
+    """Check that the tensors of a checkpoint are the weights of a model of its config.
+
+    The KL of each dimension may be there too, which is known for some posteriors.
 
     Args:
         checkpoint: what was read.
         facts: its facts, validated.
         source: the file, for the error message.
-        with_kl: whether the KL of each dimension belongs to it, as to the best weights.
 
     Returns:
         The model of the config, without memory; the checkpoint's weights fit into it.
@@ -54,27 +54,55 @@ def require_sound(
         VAEError: a tensor is missing or too many, has another shape or type, or impossible values;
             the message names the first.
     """
-    state = plan(facts, source)
-    expected = expected_kinds(state, facts, checkpoint.tensors)
-    if with_kl:
-        expected[KL] = torch.float32, (state.model.latent_dim,)
-    problem = find_misfit(checkpoint.tensors, expected) or find_impossible(checkpoint.tensors)
-    if problem:
-        raise VAEError(f"{source} is damaged: {problem}")
-    return state.model
+    with explained_plan(source):
+        model = build_on_meta(facts.config, facts.data.shape)
+    expected = kinds_of(f"{STATE}model.", model.state_dict())
+    if KL in checkpoint.tensors:
+        expected[KL] = torch.float32, (model.latent_dim,)
+    require_expected(checkpoint.tensors, expected, source)
+    return model
 
 
-def plan(facts: Facts, source: Path) -> TrainState:
-    """The training state of a checkpoint's config, without memory.
+def require_sound_state(checkpoint: Checkpoint, facts: Facts, source: Path) -> None:
+    """Check that every tensor of a checkpoint is what a training of its config would have saved.
 
     Raises:
-        VAEError: there is none, because the config does not fit the items.
+        VAEError: as in `require_sound_weights`.
+    """
+    with explained_plan(source):
+        state = plan_state(facts.config, facts.data.shape)
+    expected = expected_kinds(state, facts, checkpoint.tensors)
+    require_expected(checkpoint.tensors, expected, source)
+
+
+@contextmanager
+def explained_plan(source: Path) -> Iterator[None]:
+    """Say which checkpoint has a config of which nothing can be built.
+
+    Raises:
+        VAEError: the config does not fit the items.
     """
     try:
-        return plan_state(facts.config, facts.data.shape)
+        yield
     except (ArithmeticError, LookupError, RuntimeError, TypeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise VAEError(f"{source} is damaged: its config fits no network: {reason}") from error
+
+
+def require_expected(tensors: Mapping[str, Tensor], expected: Kinds, source: Path) -> None:
+    """Check tensors by name, type and shape, then by value.
+
+    Raises:
+        VAEError: one is missing or too many, has another shape or type, or impossible values.
+    """
+    problem = find_misfit(tensors, expected) or find_impossible(tensors)
+    if problem:
+        raise VAEError(f"{source} is damaged: {problem}")
+
+
+def kinds_of(start: str, tensors: Mapping[str, Tensor]) -> Kinds:
+    """The type and shape of tensors by name, with a beginning that all names get."""
+    return {f"{start}{name}": (t.dtype, tuple(t.shape)) for name, t in tensors.items()}
 
 
 def expected_kinds(state: TrainState, facts: Facts, found: Mapping[str, Tensor]) -> Kinds:
@@ -83,7 +111,7 @@ def expected_kinds(state: TrainState, facts: Facts, found: Mapping[str, Tensor])
     There are either all totals or none, as before the first step. The state of a random generator
     has as many bytes as its device needs.
     """
-    kinds = {f"{STATE}{name}": (t.dtype, tuple(t.shape)) for name, t in state.tensors().items()}
+    kinds = kinds_of(STATE, state.tensors())
     if any(name.startswith(f"{STATE}{TOTALS}") for name in found):
         terms = (*build_objective(facts.config.objective).terms, state.model.likelihood.figure)
         kinds |= {f"{STATE}{TOTALS}{name}": (torch.float32, ()) for name in ("loss", *terms)}
@@ -153,7 +181,8 @@ class LoadedModel(NamedTuple):
         model: on the CPU.
         spec: what its items are.
         config: the settings of the run.
-        kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`.
+        kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`; None if there is
+            none of a single dimension.
         epoch: the epoch after which the weights were saved.
         data_name: of its data; None if it is a path that this user has not chosen.
         trained_on: what its data were.
@@ -164,7 +193,7 @@ class LoadedModel(NamedTuple):
     model: LatentModel
     spec: Spec
     config: Config
-    kl_by_dim: Tensor
+    kl_by_dim: Tensor | None
     epoch: int
     data_name: str | None
     trained_on: TrainedOn
@@ -194,15 +223,14 @@ def load_model(run: Run) -> LoadedModel:
     """
     checkpoint = load_checkpoint(run.best)
     facts = parse_facts(checkpoint.facts, run.best)
-    model = require_sound(checkpoint, facts, run.best, with_kl=True)
-    kl_by_dim = checkpoint.tensors[KL]
+    model = require_sound_weights(checkpoint, facts, run.best)
     model.load_state_dict(checkpoint.group("state.model"), assign=True)
     name = facts.config.data.name if is_own(facts) else None
     return LoadedModel(
         model,
         facts.data,
         facts.config,
-        kl_by_dim,
+        checkpoint.tensors.get(KL),
         facts.epoch,
         name,
         TrainedOn(facts.counts, facts.data_digest, facts.data_stamp),
@@ -259,7 +287,7 @@ def load_for_resume(
         raise UsageError(
             f"--epochs: run {run.name} has {own.training.epochs}; it can only be raised"
         )
-    require_sound(checkpoint, facts, run.last, with_kl=False)
+    require_sound_state(checkpoint, facts, run.last)
     facts = without_lost_best(run, facts)
     return SavedState(checkpoint.group("state"), facts, checkpoint.digest), wanted
 

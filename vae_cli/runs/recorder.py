@@ -2,9 +2,10 @@
 
 Saving a run while it is trained.
 
-`last.safetensors` is the state between two steps. `best.safetensors` is the state after the epoch
-with the lowest test loss. Each is complete: weights, moments, random numbers, position, and the
-metrics so far. A run that is resumed from `last` continues bit for bit as if it had never stopped.
+`last.safetensors` is the state between two steps: weights, moments, random numbers, position, and
+the metrics so far. A run that is resumed from it continues bit for bit as if it had never stopped.
+`best.safetensors` has the weights after the epoch with the lowest test loss, and nothing else of
+its state, because a model needs no more than a third of it.
 """
 
 import dataclasses
@@ -25,7 +26,7 @@ from vae_cli.files import open_file, write_bytes, write_csv
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run, free_name, locked, make_directory
 from vae_cli.runs.facts import Facts, Position, Row, facts_to_json, parse_facts
-from vae_cli.runs.loading import SavedState
+from vae_cli.runs.loading import KL, STATE, SavedState
 from vae_cli.runs.origin import sign
 from vae_cli.settings import Config, SaveInterval
 from vae_cli.training import EpochReport, TrainState
@@ -76,10 +77,10 @@ class RunRecorder:
         best_loss: the lowest figure of the held-out items so far, by which the best epoch is
             chosen: their loss, or −ELBO.
         best_epoch: the epoch with that figure; if it was never finite, the last one.
-        best: the state with that figure, if it was reached in this process.
-        earlier_best: the file with that state, if an earlier process found it; it is held open, and
-            can be read even if it was deleted.
-        best_is_written: whether `best.safetensors` is that state.
+        best: the weights of that epoch, if it was in this process.
+        earlier_best: the file with these weights, if an earlier process found them; it is held
+            open, and can be read even if it was deleted.
+        best_is_written: whether `best.safetensors` has these weights.
         inode: identifies the directory, so that it is found again if it is renamed.
         data_stamp: of the files of the data.
         locks: where the lock of a directory is held that takes the place of a deleted one.
@@ -164,7 +165,8 @@ class RunRecorder:
             origin=sign(data.name),
             data_stamp=self.data_stamp,
         )
-        save_checkpoint(self.run.best, Checkpoint(best.tensors, facts_to_json(moved)))
+        facts_of_moved = facts_to_json(moved)
+        save_checkpoint(self.run.best, dataclasses.replace(best, facts=facts_of_moved))
 
     def record_epoch(self, report: EpochReport) -> None:
         """Add the metrics of an epoch, copy the state if it is the best, and save if it is time."""
@@ -175,12 +177,7 @@ class RunRecorder:
             figure = math.inf  # worse than every number, and no better than another epoch like it
         if figure < self.best_loss or figure == self.best_loss == math.inf:
             self.best_loss, self.best_epoch = figure, report.epoch
-            weights = {
-                f"state.model.{name}": tensor.detach().cpu().clone()
-                for name, tensor in self.state.evaluation_weights().items()
-            }
-            self.best = self._copy_state({"kl_by_dim": report.test.kl_by_dim, **weights})
-            self.best_is_written = False
+            self.best, self.best_is_written = self._copy_weights(report.test.kl_by_dim), False
         is_first = self.saved_epoch < 0
         if is_first or self.state.epoch - self.saved_epoch >= self.interval.epochs:
             self.try_to_save()
@@ -224,7 +221,7 @@ class RunRecorder:
         """
         self.find_place()
         self.save_best()
-        save_checkpoint(self.run.last, self._copy_state({}))
+        save_checkpoint(self.run.last, self._copy_state())
         write_rows(self.run.metrics_file, self.rows)
         self.next_save = time.monotonic() + self.interval.seconds
         self.saved_epoch = self.state.epoch
@@ -272,9 +269,8 @@ class RunRecorder:
             return
         self.find_place()
         best = self.best or load_checkpoint(self.run.best)
-        facts = {name: value for name, value in best.facts.items() if name != "schema"}
-        facts["diverged"] = self.state.epoch + 1
-        save_checkpoint(self.run.best, Checkpoint(best.tensors, facts))
+        facts = best.facts | {"diverged": self.state.epoch + 1}
+        save_checkpoint(self.run.best, dataclasses.replace(best, facts=facts))
         write_rows(self.run.metrics_file, self.rows)
 
     def best_weights(self) -> dict[str, Tensor]:
@@ -301,8 +297,16 @@ class RunRecorder:
             origin=sign(self.config.data.name),
         )
 
-    def _copy_state(self, more: Mapping[str, Tensor]) -> Checkpoint:
-        """A copy of the state, in memory of its own."""
-        state = self.state.tensors()
-        tensors = {f"state.{name}": tensor.detach().cpu().clone() for name, tensor in state.items()}
-        return Checkpoint(tensors | dict(more), facts_to_json(self._facts()))
+    def _copy_weights(self, kl_by_dim: Tensor) -> Checkpoint:
+        """The weights to evaluate, in memory of their own."""
+        weights = {f"model.{name}": t for name, t in self.state.evaluation_weights().items()}
+        return Checkpoint(copy_state(weights) | {KL: kl_by_dim}, facts_to_json(self._facts()))
+
+    def _copy_state(self) -> Checkpoint:
+        """The whole state, in memory of its own."""
+        return Checkpoint(copy_state(self.state.tensors()), facts_to_json(self._facts()))
+
+
+def copy_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU, with the names that they have in a checkpoint."""
+    return {f"{STATE}{name}": tensor.detach().cpu().clone() for name, tensor in tensors.items()}

@@ -1,52 +1,58 @@
-"""Checkpoints of earlier versions, brought to the current form."""
+"""Checkpoints of earlier versions, brought to the current form.
+
+schema 2    the model standardizes the rows of a table, not its networks
+schema 3    likelihood and prior are parts of the model, and totals have names
+schema 4    the rules by which data are read and divided are a setting
+schema 5    the best weights are alone, without the state of their training
+"""
 
 from typing import Any
 
 import torch
 from torch import Tensor
 
+RENAMES = {  # by the schema since when it is so: a part of a name, and what it is called now
+    3: {
+        ".decoder.changes": ".likelihood.changes",
+        ".decoder.log_variance": ".likelihood.log_variance",
+    },
+    5: {"state.model.columns.": "state.model.codec."},
+}
+MODEL, KL = "state.model.", "kl_by_dim"
 TABLE_NETWORK = "encoder.mlp."  # before schema 2, networks for tables standardized their own input
 
 
 def upgrade(tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:
     """The tensors of a checkpoint with the names and types of the current schema."""
-    if facts["schema"] == 1 and any(TABLE_NETWORK in name for name in tensors):
-        tensors = upgrade_table(tensors)
-    if facts["schema"] <= 2:  # noqa: PLR2004
-        tensors = upgrade_core(tensors)
-    return rename(tensors) if facts["schema"] <= 4 else tensors  # noqa: PLR2004
+    schema = facts["schema"]
+    if schema < 2 and any(TABLE_NETWORK in name for name in tensors):  # noqa: PLR2004
+        tensors = move_standardization(tensors)
+    if schema < 3:  # noqa: PLR2004
+        tensors = name_totals(tensors)
+    if schema < 5 and KL in tensors:  # noqa: PLR2004  which only the best weights have
+        tensors = {name: t for name, t in tensors.items() if name == KL or name.startswith(MODEL)}
+    return {rename(name, schema): tensor for name, tensor in tensors.items()}
 
 
-RENAMED = {  # from schema 4 to 5, the beginnings of names
-    "state.model.columns.": "state.model.codec.",
-}
-
-
-def rename(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From schema 4 to 5: the tensors with the names of today."""
-    renamed = {}
-    for name, tensor in tensors.items():
-        for before, after in RENAMED.items():
-            if name.startswith(before):
-                name = after + name.removeprefix(before)  # noqa: PLW2901
-        renamed[name] = tensor
-    return renamed
+def rename(name: str, schema: int) -> str:
+    """The name that a tensor of a schema has now."""
+    for since, parts in RENAMES.items():
+        for before, now in parts.items() if schema < since else ():
+            name = name.replace(before, now)
+    return name
 
 
 def upgrade_facts(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a checkpoint with the settings of the current schema.
-
-    Before schema 4, the rules by which data are read and divided were no setting.
-    """
+    """The facts of a checkpoint with the settings of the current schema, without its number."""
     config = facts.get("config")
     data = config.get("data") if isinstance(config, dict) else None
-    if facts["schema"] <= 3 and isinstance(data, dict):  # noqa: PLR2004
+    if facts["schema"] < 4 and isinstance(data, dict):  # noqa: PLR2004
         data.setdefault("rules", 1)
-    return facts
+    return {name: value for name, value in facts.items() if name != "schema"}
 
 
-def upgrade_table(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From schema 1 to 2: the model standardizes rows, not its networks."""
+def move_standardization(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From schema 1 to 2: the scaling of the columns is the model's."""
     upgraded = {}
     for name, tensor in tensors.items():
         if name == "state.model.decoder.columns.mean":
@@ -59,14 +65,9 @@ def upgrade_table(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return upgraded
 
 
-def upgrade_core(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """From schema 2 to 3: likelihood and prior are parts of the model, and totals have names."""
-    upgraded = {}
-    for name, tensor in tensors.items():
-        moved = name
-        for part in ("changes", "log_variance"):
-            moved = moved.replace(f".decoder.{part}", f".likelihood.{part}")
-        upgraded[moved] = tensor
+def name_totals(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """From schema 2 to 3: each total is a tensor of its own, and the prior has a mean."""
+    upgraded = dict(tensors)
     figure = "nll" if "state.model.columns.mean" in tensors else "mse"
     if (totals := upgraded.pop("state.totals", None)) is not None and totals.ndim == 1:
         sums = {"loss": totals[0], "kl": totals[2:].sum(), figure: totals[1]}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import open_run, parse_dims
+from vae_cli.cli._inputs import open_run, parse_dims, show_kl, sort_dims, take_kl
 from vae_cli.cli._options import Bare, Device, Force, Gap, Json, OutputPath, Quiet, RunOption, Scale
 from vae_cli.cli._output import Request, require_items_name
 from vae_cli.cli._pictures import make_frame, two_decimals
@@ -49,7 +49,7 @@ def command(
     wanted = Request(output, terminal, force=force, json=json)
     model = open_run(run, device, terminal, outputs=[wanted])
     path = wanted.open_items(model.kind, "manifold")
-    dims = choose_plane(dim, model.kl_by_dim)
+    dims = choose_plane(dim, model.kl_by_dim, model.model.latent_dim)
     from vae_cli.latent.interpolation import quantile_plane
 
     latents = quantile_plane(count, dims, model.model.latent_dim)
@@ -63,28 +63,30 @@ def command(
         index = {f"z{number}": latents[..., number] for number in dims}
         model.kind.write_grid(tiles, index, path, scale, frame)
     values = latents[0, :, dims[0]].tolist()
-    kl = [float(model.kl_by_dim[number]) for number in dims]
+    kl = take_kl(model.kl_by_dim, dims)
     if json:
         terminal.json({"output": str(path), "dims": dims, "kl": kl, "values": values})
         return
     sides = zip(("left to right", "bottom to top"), dims, kl, strict=True)
-    sentences = [f"{side}: dimension {number} ({nats:.2f} nats)" for side, number, nats in sides]
+    sentences = [
+        f"{side}: dimension {number}" + (f" ({show_kl(nats, 2)} nats)" if nats is not None else "")
+        for side, number, nats in sides
+    ]
     terminal.remark(f"{'; '.join(sentences)}; both from {values[0]:.2f} to {values[-1]:.2f}")
     terminal.result(path)
 
 
-def choose_plane(words: Sequence[str] | None, kl_by_dim: "Tensor") -> list[int]:
-    """The two dimensions that were asked for, or the two with the largest KL in their order.
+def choose_plane(words: Sequence[str] | None, kl_by_dim: "Tensor | None", count: int) -> list[int]:
+    """The two dimensions that were asked for, or the two with the largest KL by their numbers.
 
     Raises:
         UsageError: the model has one dimension, or these are not two different ones.
     """
-    if len(kl_by_dim) < PLANE:
+    if count < PLANE:
         raise UsageError("a plane needs two latent dimensions, and this model has one")
     if not words:
-        largest: list[int] = kl_by_dim.topk(PLANE).indices.tolist()
-        return sorted(largest)
-    dims = parse_dims(list(words), kl_by_dim)
+        return sorted(sort_dims(kl_by_dim, count)[:PLANE])
+    dims = parse_dims(list(words), kl_by_dim, count)
     if len(set(dims)) != PLANE or len(dims) != PLANE:
         raise UsageError(f"--dim {','.join(words)}: name two different dimensions")
     return dims

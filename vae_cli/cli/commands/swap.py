@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import Chosen, open_run, parse_dims, read_items, take_items_of_classes
+from vae_cli.cli._inputs import (
+    Chosen,
+    open_run,
+    parse_dims,
+    read_items,
+    show_kl,
+    sort_dims,
+    take_items_of_classes,
+    take_kl,
+)
 from vae_cli.cli._options import (
     Bare,
     Data,
@@ -91,8 +100,9 @@ def command(
     refuse_fitting(fit, invert=invert, has_file=bool(files))
     model = open_run(run, device, terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "swap")
-    largest = [str(int(model.kl_by_dim.argmax()))]
-    dims = parse_dims(dim or largest, model.kl_by_dim)
+    kl_by_dim, latent_dim = model.kl_by_dim, model.model.latent_dim
+    largest = str(sort_dims(kl_by_dim, latent_dim)[0])
+    dims = parse_dims(dim or [largest], kl_by_dim, latent_dim)
     with terminal.spinner("reading"):
         chosen = (
             read_items(model, files, terminal, invert=invert, fit=fit)
@@ -156,13 +166,14 @@ def print_means(
     json: bool,
 ) -> None:
     """Print the exchanged means, and the path of the picture."""
-    rows = [(number, float(model.kl_by_dim[number]), *means[:, number].tolist()) for number in dims]
+    kl = take_kl(model.kl_by_dim, dims)
+    rows = [(dim, nats, *means[:, dim].tolist()) for dim, nats in zip(dims, kl, strict=True)]
     if json:
         keys = ("dim", "kl", "first", "second")
         records = [dict(zip(keys, row, strict=True)) for row in rows]
         terminal.json({"output": str(path), "items": chosen.describe(), "exchanged": records})
         return
     header = ("dimension", "KL (nats)", *chosen.names)
-    table = [(str(row[0]), *(f"{value:.3f}" for value in row[1:])) for row in rows]
+    table = [(str(row[0]), *(show_kl(value, 3) for value in row[1:])) for row in rows]
     terminal.table(header, table)
     terminal.result(path)

@@ -14,6 +14,8 @@ from vae_cli.cli._inputs import (
     parse_dims,
     parse_offsets,
     read_items,
+    show_kl,
+    take_kl,
     take_test_items,
 )
 from vae_cli.cli._options import (
@@ -122,20 +124,22 @@ def command(
             else take_test_items(model, index or 0, 1)
         )
     kl_by_dim = model.kl_by_dim_of(items[:1], level) if level else model.kl_by_dim
-    dims = choose_rows(dim, kl_by_dim, terminal, silent=silent) if dim else None
+    latent_dim = model.model.latent_dims[level]
+    dims = choose_rows(dim, kl_by_dim, latent_dim, terminal, silent=silent) if dim else None
+    kl = take_kl(kl_by_dim, dims or ())
     count = len(offsets) * len(dims or [0])
     frame = make_frame(
         gap,
         bare=bare,
         title=f"{names[0]}, {'one latent' if dims else 'all latents'} shifted by",
         columns=[signed(offset) for offset in offsets],
-        rows=[name_latent(number, float(kl_by_dim[number])) for number in dims or ()],
+        rows=list(map(name_latent, dims or (), kl)),
     )
     model.kind.require_writable(count, path, columns=len(offsets), scale=scale, frame=frame)
     with terminal.spinner("decoding"):
         tiles = model.traverse(items[:1], offsets, dims, seed=seed, level=level)
         model.kind.write_traversal(tiles, dims, offsets, path, scale, frame)
-    print_rows(terminal, path, offsets, dims, kl_by_dim, json=json)
+    print_rows(terminal, path, offsets, list(zip(dims or (), kl, strict=True)), json=json)
 
 
 def require_level(model: "TrainedModel", level: int) -> None:
@@ -151,18 +155,25 @@ def require_level(model: "TrainedModel", level: int) -> None:
 
 
 def choose_rows(
-    words: list[str], kl_by_dim: "Tensor", terminal: Terminal, *, silent: bool
+    words: list[str],
+    kl_by_dim: "Tensor | None",
+    count: int,
+    terminal: Terminal,
+    *,
+    silent: bool,
 ) -> list[int]:
     """The dimensions to shift; unless it is asked for them, `all` leaves out the silent ones.
 
     Raises:
         UsageError: as in `parse_dims`, or no dimension is active.
     """
+    dims = parse_dims(words, kl_by_dim, count)
+    if kl_by_dim is None:
+        return dims
     active = active_dims(kl_by_dim)
     if words == ["active"] and not active:
         raise UsageError("--dim active: none of the dimensions carries information")
-    dims = parse_dims(words, kl_by_dim)
-    left_out = len(kl_by_dim) - len(active)
+    left_out = count - len(active)
     if words != ["all"] or silent or not (active and left_out):
         return dims
     what = "dimension that changes" if left_out == 1 else "dimensions that change"
@@ -174,18 +185,16 @@ def print_rows(
     terminal: Terminal,
     path: Output,
     offsets: Sequence[float],
-    dims: list[int] | None,
-    kl_by_dim: "Tensor",
+    rows: Sequence[tuple[int, float | None]],
     *,
     json: bool,
 ) -> None:
     """Print the dimension and the KL of each row, and the path of the picture."""
-    rows = [(number, float(kl_by_dim[number])) for number in dims or []]
     if json:
         records = [{"dim": number, "kl": kl} for number, kl in rows]
         terminal.json({"output": str(path), "offsets": offsets, "rows": records})
         return
     if rows:
-        table = [(str(row), number, f"{kl:.3f}") for row, (number, kl) in enumerate(rows, 1)]
+        table = [(str(row), number, show_kl(kl, 3)) for row, (number, kl) in enumerate(rows, 1)]
         terminal.table(("row", "dimension", "KL (nats)"), table)
     terminal.result(path)

@@ -176,17 +176,17 @@ class Page {
     this.showTemperature();
   }
 
-  /** Add a slider for the whole latent, and one per dimension, sorted by KL. */
+  /** Add a slider for the whole latent, and one per dimension, sorted by KL if it is known. */
   addSliders() {
     const { facts, latentDim } = this, kl = floats(facts.kl);
     this.addSlider(".all", "all", "all dimensions", (now) => now.shift, (shift) => ({ shift }))
       .classList.add("shift");
     const order = [...kl.keys()].sort((i, j) => kl[j] - kl[i]);
     for (const [rank, dim] of order.entries()) {
-      const active = kl[dim] > facts.active_threshold;
+      const active = !(kl[dim] <= facts.active_threshold), known = !Number.isNaN(kl[dim]);
       const place = rank < MAX_VISIBLE ? ".informative" : ".less div";
       this.addSlider(active ? place : ".inactive div", facts.dims[dim],
-        active ? `${kl[dim].toFixed(2)} ${facts.unit}` : "inactive", (now) => now.offset[dim],
+        !known ? "" : active ? `${kl[dim].toFixed(2)} ${facts.unit}` : "inactive", (now) => now.offset[dim],
         (value) => ({ offset: this.state.now.offset.with(dim, value) })).dataset.dim = dim;
     }
     const inactive = kl.filter((value) => value <= facts.active_threshold).length;
