@@ -28,7 +28,7 @@ def test_a_file_is_written_into_a_folder_that_is_created(tmp_path: Path) -> None
     assert list(path.parent.iterdir()) == [path], "no temporary file stays"
 
 
-@pytest.mark.parametrize("failing", ["fsync", "replace", "fdopen"])
+@pytest.mark.parametrize("failing", ["fsync", "replace", "open"])
 def test_a_failed_write_leaves_the_old_file_unchanged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:

@@ -1,4 +1,8 @@
-"""Reading the file system safely, and writing files completely or not at all."""
+"""Reading the file system safely, and writing files completely or not at all.
+
+The standard library writes no file atomically. Packages that do keep neither permissions nor links,
+and let no rule choose the target at the last moment.
+"""
 
 import csv
 import errno
@@ -7,10 +11,10 @@ import json
 import math
 import os
 import stat
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import Any, BinaryIO, final
@@ -22,19 +26,8 @@ _LEFT_OF_NAME = 16  # characters that a temporary name has of it, so that it is 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes such a cell
 
 
-def exists(path: Path | str) -> bool:
-    """Whether something has this name; `Path.exists` raises an error if the name is too long."""
-    return os.path.exists(path)  # noqa: PTH110
-
-
-def is_folder(path: Path | str) -> bool:
-    """Whether this is a folder; `Path.is_dir` raises an error if the name is too long."""
-    return os.path.isdir(path)  # noqa: PTH112
-
-
-def is_file(path: Path | str) -> bool:
-    """Whether this is a file; `Path.is_file` raises an error if the name is too long."""
-    return os.path.isfile(path)  # noqa: PTH113
+# Those of `Path` raise an error if a name is too long.
+exists, is_folder, is_file = os.path.exists, os.path.isdir, os.path.isfile
 
 
 def expand_home(path: str) -> str:
@@ -155,10 +148,10 @@ def require_writable_folder(folder: Path) -> None:
     Raises:
         VAEError: they cannot.
     """
+    probe = _name_temporary(folder / "probe")
     try:
-        handle, name = tempfile.mkstemp(TEMPORARY_FILE_SUFFIX, ".", folder)
-        os.close(handle)
-        os.unlink(name)  # noqa: PTH108
+        probe.touch(exist_ok=False)
+        probe.unlink()
     except OSError as error:
         raise VAEError(f"cannot write into {folder}: {error.strerror or error}") from error
 
@@ -226,18 +219,18 @@ def open_atomically(
     """
     require_writable_file(path)
     try:
-        target, mode = _find_target(path)
+        mode = _permissions(path)
+        target = Path(os.path.realpath(path))
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            TEMPORARY_FILE_SUFFIX, f".{target.name[:_LEFT_OF_NAME]}.", target.parent
-        )
-        temporary = Path(name)
+        temporary = _name_temporary(target)
         try:
-            with os.fdopen(handle, "wb") as file:
+            create = partial(os.open, mode=0o666 if mode is None else mode)
+            with open(temporary, "xb", opener=create) as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            temporary.chmod(mode)
+            if mode is not None:
+                temporary.chmod(mode)  # also what the umask took away
             temporary.replace(choose_target(temporary, target) if choose_target else target)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -249,17 +242,22 @@ def open_atomically(
         raise VAEError(f"cannot write {path}: {error.strerror or error}") from error
 
 
-def _find_target(path: Path) -> tuple[Path, int]:
-    """The file behind all symbolic links, and the permissions that its new contents get.
+def _permissions(path: Path) -> int | None:
+    """The permissions of the file behind all symbolic links; None if there is none.
 
     Raises:
-        OSError: the links lead nowhere, or the system forbids to follow them.
+        OSError: the links lead in a circle, or the system forbids to follow them.
     """
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        return stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
-        mode = 0o666 & ~_umask()  # mkstemp's 0600 would hide a new file from a team
-    return Path(os.path.realpath(path)), mode
+        return None
+
+
+def _name_temporary(path: Path) -> Path:
+    """A new hidden name in the folder of a file, which is not too long where the name is not."""
+    start = path.name[:_LEFT_OF_NAME]
+    return path.with_name(f".{start}.{os.urandom(8).hex()}{TEMPORARY_FILE_SUFFIX}")
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -350,9 +348,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -7,7 +7,9 @@ that spin keep them from threads that have work to do, and a training takes many
 
 GNU's OpenMP hardly spins while it manages more threads than there are cores. So when the cores are
 shared, a few threads more are started here, which sleep. As many threads compute as before, and
-every result stays the same, bit for bit.
+every result stays the same, bit for bit. Seconds of an epoch on two cores: one training alone takes
+0.36, and 0.59 if its threads always sleep; the slowest of three at once takes 1.29, its fair share
+is 1.12, and threads that always spin take three to four times theirs (docs/speed.md).
 """
 
 import atexit

@@ -5,7 +5,6 @@ import json
 import math
 import os
 import shutil
-import tempfile
 import warnings
 from contextlib import chdir
 from pathlib import Path
@@ -227,14 +226,14 @@ def test_runs_with_the_same_name_have_columns_of_their_own(use: Use) -> None:
 def test_figures_are_printed_if_the_folder_cannot_be_written(
     use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = tempfile.mkstemp
+    real = Path.touch
 
-    def refuse(suffix: str, prefix: str, folder: Path) -> tuple[int, str]:
-        if Path(folder).name == "a":
+    def refuse(path: Path, *words: object, **more: object) -> None:
+        if path.parent.name == "a":
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        return real(suffix, prefix, folder)
+        real(path, *words, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(Path, "touch", refuse)
     warnings.simplefilter("default")  # not an error, as the tests have it
     expected = "runs/a cannot be written: Read-only file system; what is computed is used, but"
     said = use(*WORDS, "--run", "a")

@@ -4,7 +4,6 @@ import csv
 import errno
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -276,11 +275,11 @@ def test_a_finished_run_is_resumed_only_with_more_epochs(use: Use, wine: Path) -
 def test_a_folder_that_cannot_be_written_is_said_before_a_run_goes_on(
     refused: Refused, wine: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> tuple[int, str]:
+    def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     before = {path: path.read_bytes() for path in (wine / "runs/wine").iterdir()}
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(Path, "touch", refuse)
     line = refused("train", "--resume", "wine", "--epochs", 9, code=1)
     assert line == "cannot write into runs/wine: Read-only file system"
     assert before == {path: path.read_bytes() for path in (wine / "runs/wine").iterdir()}

@@ -36,7 +36,7 @@ CONFIG = merge(
         },
     )
 )
-FDOPEN = os.fdopen  # before it is replaced
+OPEN = os.open  # before it is replaced
 
 
 def train_or_resume(run: Run) -> None:
@@ -49,15 +49,15 @@ def train_or_resume(run: Run) -> None:
 def kill_during_a_save(call: int) -> None:
     """Replace the calls that change the disk; the `call`-th one kills this process."""
     calls = 0
-    for name in ("fsync", "replace", "rename", "chmod", "fdopen"):
+    for name in ("fsync", "replace", "rename", "chmod", "open"):
         real = getattr(os, name)
 
         def counted(*words: object, real: object = real, **more: object) -> object:
             nonlocal calls
             calls += 1
             if calls >= call:
-                if real is FDOPEN:  # leave a file that is not complete
-                    os.write(words[0], b"half of what should be here")
+                if real is OPEN and words[1] & os.O_EXCL:  # leave a file that is not complete
+                    os.write(OPEN(*words, **more), b"half of what should be here")
                 os.kill(os.getpid(), signal.SIGKILL)
             return real(*words, **more)
 

