@@ -15,10 +15,9 @@ import pytest
 from support import Refused, Use
 
 from vae_cli.cli._app import main
-from vae_cli.runs.checkpoint import load_checkpoint, save_checkpoint
-from vae_cli.runs.comparison import MIXED_DATA
+from vae_cli.runs.checkpoint import load_checkpoint, read_weights_digest, save_checkpoint
+from vae_cli.runs.compare import MIXED_DATA
 from vae_cli.runs.directory import Run, locked
-from vae_cli.runs.header import read_weights_digest
 
 EVALUATION = {"figures": {"nll": {"value": 24.0, "error": 0.25}}}
 

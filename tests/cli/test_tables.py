@@ -5,7 +5,7 @@ import re
 import pytest
 
 from vae_cli.cli._tables import escape_latex, to_latex
-from vae_cli.runs.comparison import Spread, Table
+from vae_cli.runs.compare import Spread, Table
 
 SPECIAL = r"\textbackslash{} \& \% \$ \# \_ \{ \} \textasciitilde{} \textasciicircum{}"
 

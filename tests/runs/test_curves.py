@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from vae_cli.errors import UsageError
-from vae_cli.runs.comparison import (
+from vae_cli.runs.compare import (
     Spread,
     collect_curves,
     collect_rates,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vae_cli.runs.outputs import OutputFile, adopt_data, explain_refusal, is_own
+from vae_cli.runs.outputs import OutputFile, adopt_data, explain_refusal, is_output
 
 
 @pytest.fixture
@@ -42,10 +42,10 @@ def test_a_table_among_the_pictures_is_replaced_only_if_vae_wrote_it(photos: Pat
     assert explain_refusal(path, sources) == "would overwrite the data"
     with OutputFile(path, lambda: path).open() as file:
         file.write(b"1\n")
-    assert is_own(path)
+    assert is_output(path)
     assert explain_refusal(path, sources) == ""
     path.write_text("2\n")
-    assert not is_own(path)
+    assert not is_output(path)
 
 
 def test_what_a_run_learns_is_the_users(photos: Path) -> None:
@@ -54,9 +54,9 @@ def test_what_a_run_learns_is_the_users(photos: Path) -> None:
         with OutputFile(path, lambda path=path: path).open() as file:
             file.write(b"1")
     adopt_data("view")
-    assert [path for path in paths if is_own(path)] == [Path("mine.png")]
+    assert [path for path in paths if is_output(path)] == [Path("mine.png")]
     adopt_data("mine.png")
-    assert not is_own(Path("mine.png"))
+    assert not is_output(Path("mine.png"))
 
 
 def test_a_file_whose_capitals_the_file_system_ignores_is_the_same(

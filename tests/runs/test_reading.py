@@ -16,7 +16,7 @@ from support import CONTROL
 
 from vae_cli.cli._app import main
 from vae_cli.runs.checkpoint import load_checkpoint
-from vae_cli.runs.comparison import collect_curves
+from vae_cli.runs.compare import collect_curves
 from vae_cli.runs.directory import Run
 from vae_cli.runs.summary import (
     MAX_COLUMNS,

@@ -7,9 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from vae_cli.runs.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    read_weights_digest,
+    save_checkpoint,
+)
 from vae_cli.runs.directory import Run, create_run, locked
-from vae_cli.runs.header import read_weights_digest
 from vae_cli.runs.summary import Figure, summarize_run
 from vae_cli.settings import entries, merge
 

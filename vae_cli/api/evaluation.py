@@ -32,8 +32,8 @@ from vae_cli.evaluation.likelihood import choose_samples, measure_sample
 from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage, write_evaluation
 from vae_cli.evaluation.sampler import fitted_flow, fitted_mixture
 from vae_cli.evaluation.subject import Factors, Subject
+from vae_cli.runs.checkpoint import read_weights_digest
 from vae_cli.runs.directory import Run
-from vae_cli.runs.header import read_weights_digest
 from vae_cli.runs.summary import Figure, is_evaluated, read_evaluation
 
 

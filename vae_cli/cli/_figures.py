@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vae_cli.cli._console import Terminal
-from vae_cli.runs.comparison import Table
+from vae_cli.runs.compare import Table
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.runs.summary import read_state
 from vae_cli.settings import Claim, Experiment

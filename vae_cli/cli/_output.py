@@ -24,7 +24,7 @@ from vae_cli.runs.outputs import (
     data_of,
     data_of_all,
     explain_refusal,
-    is_own,
+    is_output,
 )
 from vae_cli.runs.summary import RunSummary
 
@@ -163,12 +163,12 @@ class Request:
     def _explain(self, path: Path, sources: Mapping[str, str]) -> str:
         """Why the path must stay as it is; with `--force`, the data of other runs must stay too."""
         reason = explain_refusal(path, sources)
-        if not reason and self.force and exists(path) and not is_own(path):
+        if not reason and self.force and exists(path) and not is_output(path):
             reason = explain_refusal(path, data_of_all())
         return reason
 
     def _require_own(self, path: Path) -> None:
-        if exists(path) and not (self.force or is_own(path)):
+        if exists(path) and not (self.force or is_output(path)):
             free = next(one for one in _numbered(path) if not exists(one))
             remedy = f"--force replaces it, and {free} is free"
             raise UsageError(f"{self.flag} {path} {FOREIGN}: {remedy}")
@@ -189,7 +189,7 @@ class Request:
 
     def _may_replace(self, path: Path, default: Path) -> bool:
         """Whether a file that exists may be replaced though nobody named it, except by default."""
-        is_allowed = is_own(path) or (self.force and path == default)
+        is_allowed = is_output(path) or (self.force and path == default)
         return is_allowed and not self._explain(path, self.kept)
 
 

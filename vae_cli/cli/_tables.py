@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from vae_cli.cli._console import Terminal, printable
 from vae_cli.errors import list_some
 from vae_cli.files import Output, escape_formula, to_json, write_bytes, write_csv
-from vae_cli.runs.comparison import ALWAYS_SHOWN, Group, Spread, Table, figure_names, title_of
+from vae_cli.runs.compare import ALWAYS_SHOWN, Group, Spread, Table, figure_names, title_of
 from vae_cli.runs.summary import Figure, RunSummary
 
 SUFFIXES = (".csv", ".md", ".tex", ".json")

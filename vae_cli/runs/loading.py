@@ -22,10 +22,9 @@ from vae_cli.data.dataset import Spec
 from vae_cli.data.source import find_source, require_kind, require_present
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.model import LatentModel
-from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint
+from vae_cli.runs.checkpoint import NOT_A_HEADER, Checkpoint, load_checkpoint, read_metadata
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, parse_facts
-from vae_cli.runs.header import NOT_A_HEADER, read_metadata
 from vae_cli.runs.origin import explain_distrust, is_trusted
 from vae_cli.runs.upgrade import upgrade_facts
 from vae_cli.settings import Config, differences, merge, to_dict

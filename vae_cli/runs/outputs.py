@@ -1,25 +1,100 @@
-"""What no output replaces: what is read, the data of a run, and the files of a run."""
+"""What no output replaces: what is read, the data of a run, the files of a run, and others' files.
 
+A file that `vae` wrote is replaced without being told to. The folder `outputs` in the user's folder
+remembers it by one small file, whose name is a digest of the path of the output, and whose content
+is a digest of what was written there. A file that somebody has changed since, or put in the place
+of the output, has another digest.
+"""
+
+import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, final
 
 from vae_cli.data.source import BUILT_IN_NAMES, PICTURE_SUFFIXES
-from vae_cli.files import Output, exists, is_folder, is_same_file, open_atomically
-from vae_cli.runs import ledger
+from vae_cli.errors import UsageError
+from vae_cli.files import (
+    Output,
+    exists,
+    is_folder,
+    is_same_file,
+    open_atomically,
+    open_file,
+    read_file,
+)
+from vae_cli.runs.checkpoint import NOT_A_HEADER, read_metadata
 from vae_cli.runs.directory import FILES, ROOT, Run, all_folders
-from vae_cli.runs.header import NOT_A_HEADER, read_metadata
-from vae_cli.runs.origin import is_trusted
+from vae_cli.runs.origin import is_trusted, user_folder
 from vae_cli.runs.removal import is_marked
+
+_ALGORITHM = "sha256"
+_DIGEST_BYTES = 2 * hashlib.new(_ALGORITHM).digest_size  # in hexadecimal
+
+
+def record_output(target: Path, written: Path) -> None:
+    """Remember that `vae` wrote a file.
+
+    If that is not possible, the file is unknown later, and nothing else fails.
+
+    Args:
+        target: the path of the file, without symbolic links.
+        written: where its contents are now.
+    """
+    entry = _entry(target)
+    with suppress(OSError):
+        entry.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        entry.write_text(_digest(written))
+
+
+def is_output(path: Path) -> bool:
+    """Whether there is a file that `vae` wrote as an output, and that nobody has changed since."""
+    target = Path(os.path.realpath(path))
+    entry = _entry(target)
+    if not exists(entry):
+        return False
+    try:
+        return read_file(entry, _DIGEST_BYTES).decode() == _digest(target)
+    except (OSError, UsageError, UnicodeDecodeError):
+        return False
+
+
+def forget_outputs(targets: Iterable[str]) -> None:
+    """Treat files as if `vae` had not written them.
+
+    Args:
+        targets: their paths, without symbolic links.
+    """
+    with suppress(OSError):
+        known = set(os.listdir(_folder()))  # noqa: PTH208
+        for target in targets if known else ():
+            if (name := _name(target)) in known:
+                (_folder() / name).unlink(missing_ok=True)
+
+
+def _folder() -> Path:
+    return user_folder() / "outputs"
+
+
+def _name(target: Path | str) -> str:
+    return hashlib.new(_ALGORITHM, os.fsencode(target)).hexdigest()
+
+
+def _entry(target: Path) -> Path:
+    return _folder() / _name(target)
+
+
+def _digest(path: Path) -> str:
+    with open_file(path) as file:
+        return hashlib.file_digest(file, _ALGORITHM).hexdigest()
 
 
 @final
 class OutputFile(Output):
-    """A file that is written by a rule, and that the ledger knows afterwards.
+    """A file that is written by a rule, and is recorded as an output.
 
     Args:
         path: the file.
@@ -49,13 +124,8 @@ class OutputFile(Output):
         chosen = self.choose()
         if chosen != self.path:
             self.path, target = chosen, Path(os.path.realpath(chosen))
-        ledger.record(target, written)
+        record_output(target, written)
         return target
-
-
-def is_own(path: Path) -> bool:
-    """Whether `vae` wrote a file as an output, and nobody has changed it since."""
-    return ledger.is_recorded(Path(os.path.realpath(path)))
 
 
 def data_of(run: Run) -> dict[str, str]:
@@ -88,7 +158,7 @@ def adopt_data(name: str) -> None:
         name: of the data: a path, or a built-in name.
     """
     if name not in BUILT_IN_NAMES:
-        ledger.forget(_real_paths(name))
+        forget_outputs(_real_paths(name))
 
 
 def _real_paths(name: str) -> Iterator[str]:
@@ -113,7 +183,7 @@ def explain_refusal(path: Path, sources: Mapping[str, str]) -> str:
         if reason := _explain_source(target, source, what, run):
             return reason
     is_taken = any(fnmatchcase(target.name, own) for own in FILES)
-    if run and (is_taken or (exists(target) and not is_own(target))):
+    if run and (is_taken or (exists(target) and not is_output(target))):
         return f"would overwrite what is in the folder of run {run.name}"
     return ""
 
@@ -127,7 +197,7 @@ def _explain_source(target: Path, source: str, what: str, run: Run | None) -> st
     if any(is_same_file(folder, source) for folder in around):
         if target.suffix.lower() in PICTURE_SUFFIXES:
             return f"would lie among the pictures of {source}"
-        return f"would overwrite {what}" if exists(target) and not is_own(target) else ""
+        return f"would overwrite {what}" if exists(target) and not is_output(target) else ""
     return f"would overwrite {what}" if exists(target) and _is_linked(source, target) else ""
 
 

@@ -12,6 +12,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from vae_cli.errors import UsageError, VAEError, list_some
+from vae_cli.runs.checkpoint import read_metadata
 from vae_cli.runs.directory import (
     FILES,
     MAX_SUGGESTIONS,
@@ -23,7 +24,6 @@ from vae_cli.runs.directory import (
     locked,
     suggest_runs,
 )
-from vae_cli.runs.header import read_metadata
 from vae_cli.runs.summary import read_settings
 from vae_cli.settings import entries
 

@@ -23,8 +23,8 @@ from typing import Any, Literal, NamedTuple
 
 from vae_cli.errors import UsageError
 from vae_cli.files import read_file
+from vae_cli.runs.checkpoint import read_raw_facts, read_weights_digest
 from vae_cli.runs.directory import Run, changed_at, is_locked
-from vae_cli.runs.header import read_facts, read_weights_digest
 from vae_cli.settings import entries
 
 MAX_BYTES = 2**20  # of settings, and of an evaluation
@@ -300,7 +300,7 @@ def is_evaluated(run: Run, how: Mapping[str, Any]) -> bool:
         how: facts that the evaluation must have, such as the number of samples.
     """
     content = read_evaluation_file(run)
-    data = read_facts(run.best).get("data_digest")
+    data = read_raw_facts(run.best).get("data_digest")
     is_own = not data or content.get("data_digest") == data
     return is_own and is_of_weights(run, content) and how.items() <= content.items()
 

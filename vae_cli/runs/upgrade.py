@@ -6,10 +6,10 @@ schema 4    the rules by which data are read and divided are a setting
 schema 5    the best weights are alone, without the state of their training
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RENAMES = {  # by the schema since when it is so: a part of a name, and what it is called now
     3: {
@@ -22,7 +22,7 @@ MODEL, KL = "state.model.", "kl_by_dim"
 TABLE_NETWORK = "encoder.mlp."  # before schema 2, networks for tables standardized their own input
 
 
-def upgrade(tensors: dict[str, Tensor], facts: dict[str, Any]) -> dict[str, Tensor]:
+def upgrade(tensors: dict[str, "Tensor"], facts: dict[str, Any]) -> dict[str, "Tensor"]:
     """The tensors of a checkpoint with the names and types of the current schema."""
     schema = facts["schema"]
     if schema < 2 and any(TABLE_NETWORK in name for name in tensors):  # noqa: PLR2004
@@ -51,7 +51,7 @@ def upgrade_facts(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if name != "schema"}
 
 
-def move_standardization(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def move_standardization(tensors: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
     """From schema 1 to 2: the scaling of the columns is the model's."""
     upgraded = {}
     for name, tensor in tensors.items():
@@ -59,13 +59,13 @@ def move_standardization(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
             upgraded["state.model.columns.mean"] = tensor.double()
         elif name == "state.model.decoder.columns.scale":
             upgraded["state.model.columns.std"] = tensor.double()
-            upgraded["state.model.decoder.changes"] = torch.ones_like(tensor)
+            upgraded["state.model.decoder.changes"] = tensor.new_ones(tensor.shape)
         elif "encoder.columns." not in name:
             upgraded[name.replace(TABLE_NETWORK, "encoder.")] = tensor
     return upgraded
 
 
-def name_totals(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def name_totals(tensors: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
     """From schema 2 to 3: each total is a tensor of its own, and the prior has a mean."""
     upgraded = dict(tensors)
     figure = "nll" if "state.model.columns.mean" in tensors else "mse"
@@ -74,5 +74,5 @@ def name_totals(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
         upgraded |= {f"state.totals.{name}": total for name, total in sums.items()}
     projection = tensors.get("state.model.encoder.project.weight")
     if projection is not None:
-        upgraded["state.model.prior.mean"] = torch.zeros(len(projection) // 2)
+        upgraded["state.model.prior.mean"] = projection.new_zeros(len(projection) // 2)
     return upgraded

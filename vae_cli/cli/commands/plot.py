@@ -12,7 +12,7 @@ from vae_cli.cli._output import Request, require_suffix
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
 from vae_cli.rendering import PLOT_SUFFIXES
-from vae_cli.runs.comparison import (
+from vae_cli.runs.compare import (
     MIXED_DATA,
     Curve,
     RatePoint,

@@ -12,7 +12,7 @@ from vae_cli.cli._options import Force, Json, Quiet, refuse_unused
 from vae_cli.cli._output import Request, require_suffix
 from vae_cli.cli._tables import SUFFIXES, group_record, run_record, show_table
 from vae_cli.errors import UsageError, list_some
-from vae_cli.runs.comparison import (
+from vae_cli.runs.compare import (
     MIXED_DATA,
     SEED,
     Group,

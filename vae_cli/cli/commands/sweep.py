@@ -15,7 +15,7 @@ from vae_cli.cli._signals import StopSignals
 from vae_cli.cli._tables import group_record, print_table, run_record
 from vae_cli.data.source import find_source
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
-from vae_cli.runs.comparison import SEED, group_runs, tabulate_groups
+from vae_cli.runs.compare import SEED, group_runs, tabulate_groups
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.runs.summary import read_state, summarize_run
 from vae_cli.settings import (

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vae_cli.errors import UsageError, list_some
+from vae_cli.runs.checkpoint import NOT_A_HEADER, read_metadata
 from vae_cli.runs.directory import Run
-from vae_cli.runs.header import NOT_A_HEADER, read_metadata
 from vae_cli.runs.summary import Number, RunSummary, held_out_part, read_metrics, to_epoch
 from vae_cli.settings import entries, find_setting, short_name
 
