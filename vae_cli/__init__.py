@@ -39,7 +39,7 @@ def load(
     """
     from vae_cli.api.model import load_trained  # imports torch, which takes a second
     from vae_cli.device import resolve_device
-    from vae_cli.runs.directory import find_run
+    from vae_cli.runs.lookup import find_run
 
     found = find_run(None if run is None else str(run))
     return load_trained(found, resolve_device(device), None if data is None else str(data))

@@ -11,7 +11,8 @@ import pytest
 from vae_cli import load, train
 from vae_cli.api.model import TrainedModel
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.runs.directory import Run, find_run
+from vae_cli.runs.directory import Run
+from vae_cli.runs.lookup import find_run
 from vae_cli.settings import Config
 
 SETTINGS: dict[str, dict[str, Any]] = {

@@ -18,8 +18,7 @@ from support import Refused, Use
 from vae_cli.cli._app import main
 from vae_cli.evaluation.likelihood import likelihood_figures as likelihoods
 from vae_cli.evaluation.report import evaluate
-from vae_cli.runs.directory import Run
-from vae_cli.runs.removal import foreign_names
+from vae_cli.runs.directory import Run, foreign_names
 
 WORDS = ("evaluate", "--samples", 20)
 

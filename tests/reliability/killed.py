@@ -20,8 +20,8 @@ import torch
 from vae_cli.errors import VAEError
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run, create_run
-from vae_cli.runs.loading import load_for_resume
 from vae_cli.runs.resolve import resolve
+from vae_cli.runs.start import load_for_resume
 from vae_cli.runs.train import train_run
 from vae_cli.settings import merge
 

@@ -26,8 +26,8 @@ from vae_cli.data.picture import read_picture
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
-from vae_cli.runs.loading import load_for_resume
 from vae_cli.runs.recorder import RunRecorder
+from vae_cli.runs.start import load_for_resume
 from vae_cli.settings import SaveInterval, merge, read_config, to_toml
 from vae_cli.settings.build import build_state
 

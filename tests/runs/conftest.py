@@ -12,9 +12,9 @@ import torch
 from vae_cli.data import batches
 from vae_cli.data.dataset import Spec
 from vae_cli.runs.directory import Run, create_run
-from vae_cli.runs.loading import load_for_resume
 from vae_cli.runs.recorder import Row, RunRecorder
 from vae_cli.runs.resolve import Resolved, resolve
+from vae_cli.runs.start import load_for_resume
 from vae_cli.runs.train import train_run
 from vae_cli.settings import SaveInterval, merge
 from vae_cli.settings.build import build_state

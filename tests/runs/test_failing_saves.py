@@ -13,8 +13,8 @@ import torch
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run, create_run, is_locked
-from vae_cli.runs.loading import load_for_resume
 from vae_cli.runs.resolve import resolve
+from vae_cli.runs.start import load_for_resume
 from vae_cli.runs.train import FinishedRun, train_run
 from vae_cli.settings import merge
 from vae_cli.training import EpochReport

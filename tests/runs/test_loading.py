@@ -11,8 +11,9 @@ from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.facts import parse_facts
-from vae_cli.runs.loading import load_for_resume, load_model
+from vae_cli.runs.loading import load_model
 from vae_cli.runs.recorder import RunRecorder
+from vae_cli.runs.start import load_for_resume
 
 
 @pytest.fixture

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from vae_cli.errors import UsageError
-from vae_cli.runs.directory import Run, find_stopped, is_locked, locked
+from vae_cli.runs.directory import Run, is_locked, locked
+from vae_cli.runs.lookup import find_stopped
 
 HOLD = """
 import sys

@@ -7,14 +7,8 @@ from pathlib import Path
 import pytest
 
 from vae_cli.errors import UsageError
-from vae_cli.runs.directory import (
-    MAX_SUGGESTIONS,
-    Run,
-    create_run,
-    find_run,
-    find_stopped,
-    select_runs,
-)
+from vae_cli.runs.directory import Run, create_run
+from vae_cli.runs.lookup import MAX_SUGGESTIONS, find_run, find_stopped, select_runs
 from vae_cli.settings import merge
 
 MakeRun = Callable[..., Run]

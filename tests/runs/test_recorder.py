@@ -11,8 +11,8 @@ from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run
-from vae_cli.runs.loading import SavedState, load_for_resume
 from vae_cli.runs.recorder import RunRecorder
+from vae_cli.runs.start import SavedState, load_for_resume
 from vae_cli.settings import SaveInterval, merge
 
 MakeRecorder = Callable[..., RunRecorder]

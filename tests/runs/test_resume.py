@@ -8,7 +8,8 @@ from torch import Tensor
 
 from vae_cli.errors import InterruptedRunError
 from vae_cli.runs.checkpoint import load_checkpoint
-from vae_cli.runs.directory import Run, create_run, find_stopped
+from vae_cli.runs.directory import Run, create_run
+from vae_cli.runs.lookup import find_stopped
 from vae_cli.runs.recorder import Row
 from vae_cli.runs.resolve import Resolved
 

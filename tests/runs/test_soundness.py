@@ -23,8 +23,8 @@ from vae_cli.api.model import load_trained
 from vae_cli.errors import VAEError
 from vae_cli.model import NegativeELBO
 from vae_cli.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, save_checkpoint
-from vae_cli.runs.loading import load_for_resume
 from vae_cli.runs.recorder import RunRecorder, write_rows
+from vae_cli.runs.start import load_for_resume
 from vae_cli.settings import merge
 from vae_cli.settings.build import build_objective, build_state, plan_state
 from vae_cli.training import loss_and_gradients

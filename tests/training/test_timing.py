@@ -9,8 +9,8 @@ from torch import Tensor
 from vae_cli.data.split import InMemory
 from vae_cli.model import NegativeELBO
 from vae_cli.runs import estimate
-from vae_cli.runs.estimate import estimate_training
 from vae_cli.runs.resolve import resolve
+from vae_cli.runs.train import estimate_training
 from vae_cli.settings import merge
 from vae_cli.training import Epoch, TrainState, precision, prepare_epoch
 from vae_cli.training.precision import bfloat16_is_faster

@@ -34,7 +34,7 @@ def add_start(
             typed.
         VAEError: its weights are missing or damaged.
     """
-    from vae_cli.runs.directory import find_run
+    from vae_cli.runs.lookup import find_run
 
     find_run(name)  # before torch is imported, so that a typo is answered at once
     from vae_cli.runs.start import start_layers
@@ -66,7 +66,7 @@ def open_run(
     """
     if data is not None:
         find_source(data, "--data")
-    from vae_cli.runs.directory import find_run, finished_runs
+    from vae_cli.runs.lookup import find_run, finished_runs
 
     run = find_run(selector)  # before torch is imported, so that a typo is answered at once
     for output in outputs:

@@ -25,10 +25,10 @@ from vae_cli.threads import watch_cores
 
 if TYPE_CHECKING:
     from vae_cli.runs.directory import Run
-    from vae_cli.runs.estimate import Estimate
     from vae_cli.runs.facts import Row
+    from vae_cli.runs.previews import Errors
     from vae_cli.runs.resolve import Resolved
-    from vae_cli.runs.train import Errors
+    from vae_cli.runs.train import Estimate
     from vae_cli.training import EpochReport
 
 ENOUGH_STEPS = 500  # with fewer, most networks have learned very little
@@ -219,8 +219,8 @@ def show_estimate(settings: Config, terminal: Terminal, *, json: bool) -> None:
         UsageError: the data cannot be used, or the settings do not fit the data or the device.
     """
     from vae_cli.device import resolve_device
-    from vae_cli.runs.estimate import estimate_training
     from vae_cli.runs.resolve import resolve
+    from vae_cli.runs.train import estimate_training
 
     device = resolve_device(settings.training.device)
     with terminal.bar("reading") as bar:

@@ -8,18 +8,15 @@ runs/NAME/reconstructions.png    test images and their reconstructions; .csv for
 runs/NAME/samples.png            samples from the prior; .csv for a table
 runs/NAME/previews.txt           why these two could not be drawn, if they could not
 
-A lock on a run directory, so that two processes never train the same run.
-
+A process that trains a run holds a lock on its directory, so that no other trains or removes it.
 Where there are no locks, as on Windows, runs are not locked.
-
-Finding a run by its name, or several by a pattern.
 """
 
-import difflib
 import os
 import re
+import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +45,7 @@ FILES = (  # all that is ever written into the directory of a run, as patterns
     f".*{TEMPORARY_FILE_SUFFIX}",
 )
 MAX_NAME = 100  # characters of the name of a run
+MAX_SUGGESTIONS = 5  # names in an error message
 DAY = 24 * 60 * 60  # seconds
 
 
@@ -288,129 +286,57 @@ def is_locked(run: Run) -> bool:
         return run.path.is_dir()
 
 
-TRAIN_FIRST = "train one first with: vae train"
-MAX_SUGGESTIONS = 5
+def foreign_names(run: Run) -> list[str]:
+    """The names of what would be lost with a run though `vae` did not write it, sorted.
 
-
-def find_run(selector: str | None, root: Path = ROOT) -> Run:
-    """The run with this name or path; None means the newest finished run.
-
-    The beginning of a name is enough if no other run has it. The path of a run's weights,
-    `NAME/best.safetensors`, means the run too.
+    Of a symbolic link, only the link is removed, so nothing would be lost.
 
     Raises:
-        UsageError: there is none, or the beginning of a name does not tell which.
+        VAEError: the folder cannot be read.
     """
-    if selector is not None:
-        return _find_exactly(selector, root) or _find_by_pattern(selector, root)
-    finished = finished_runs(root)
-    stopped = [run for run in all_folders(root) if run.best.is_file() and not run.finished]
-    if stopped and not finished:
-        name = stopped[-1].name
-        raise UsageError(
-            f"{name} is not finished: vae train --resume goes on, --run {name} takes it"
-        )
-    if not finished:
-        raise UsageError(f"no finished run in {root.absolute()}: {TRAIN_FIRST}")
-    return max(finished, key=lambda run: run.ended_at)
+    if run.path.is_symlink():
+        return []
+    try:
+        with os.scandir(run.path) as listing:
+            found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in listing]
+    except OSError as error:
+        raise VAEError(f"cannot read {run.path}: {error.strerror}") from error
+    return sorted(
+        f"{name}/" if is_dir else name
+        for name, is_dir in found
+        if is_dir or not any(fnmatchcase(name, own) for own in FILES)
+    )
 
 
-def select_runs(patterns: Sequence[str], root: Path = ROOT) -> list[Run]:
-    """The runs whose names match one of some patterns, in the order of their names.
+def require_idle(run: Run) -> None:
+    """Check that no process is training a run.
+
+    Raises:
+        UsageError: one is.
+    """
+    if run.path.is_dir() and is_locked(run):
+        raise UsageError(f"run {run.name} is being trained: stop it first")
+
+
+def remove_run(run: Run, foreign: Collection[str] = ()) -> None:
+    """Remove the directory of a run with all its files; of a symbolic link, only the link.
 
     Args:
-        patterns: the name or the path of a run; names with `*`, `?` and `[...]` as in a shell; or
-            the beginning of names, if no run has it as its whole name. Without patterns, all runs
-            match.
-        root: the folder of the runs.
+        run: what to remove.
+        foreign: the names in it that `vae` did not write, and that may be removed as well.
 
     Raises:
-        UsageError: there is no run, or a pattern matches none.
+        UsageError: a process is training the run, or there are other names in it.
+        VAEError: it cannot be removed.
     """
-    folders = all_folders(root)
-    runs = [run for run in folders if run.exists]
-    if not runs and not patterns:
-        raise UsageError(f"no run in {root.absolute()}: {TRAIN_FIRST}")
-    chosen = runs if not patterns else []
-    for pattern in patterns:
-        exact = _find_exactly(pattern, root)
-        matching = _match(pattern, folders)
-        chosen += [exact] if exact else matching or [find_run(pattern, root)]
-    return list(dict.fromkeys(chosen))
-
-
-def find_stopped(selector: str | None, root: Path = ROOT) -> Run:
-    """The run with this name or path; None means the one that stopped last, or finished last.
-
-    Runs that are being trained are left out, unless they are named.
-
-    Raises:
-        UsageError: there is none.
-    """
-    stopped = [run for run in all_folders(root) if run.last.is_file() and not run.finished]
-    stopped = [run for run in stopped if not is_locked(run)]
-    if selector is None and stopped:
-        return max(stopped, key=lambda run: changed_at(run.last))
-    if selector is None and not finished_runs(root):
-        raise UsageError(f"no run in {root.absolute()} was stopped: {TRAIN_FIRST}")
-    return find_run(selector, root)
-
-
-def finished_runs(root: Path = ROOT) -> list[Run]:
-    """All runs whose training reached its last epoch."""
-    return [run for run in all_folders(root) if run.finished]
-
-
-def all_folders(root: Path) -> list[Run]:
-    """All folders in the folder of the runs, in the order of their names, runs or not."""
-    return [Run(path) for path in sorted(root.iterdir()) if path.is_dir()] if root.is_dir() else []
-
-
-def has_wildcards(pattern: str) -> bool:
-    """Whether a pattern is more than a name or the beginning of names."""
-    return any(wildcard in pattern for wildcard in "*?[")
-
-
-def _find_exactly(selector: str, root: Path) -> Run | None:
-    """The run with this whole name, or with this path of its folder or of its weights."""
-    places = [root / selector, Path(selector)] if selector.strip() else []
-    places += [path.parent for path in places if path == Run(path.parent).best]
-    return next((run for run in map(Run, places) if run.exists), None)
-
-
-def _match(pattern: str, folders: Sequence[Run]) -> list[Run]:
-    """The runs whose names match a pattern; without wildcards, they begin with it.
-
-    If a folder has it as its whole name, no other run is meant, even if the folder holds no run.
-    """
-    if has_wildcards(pattern):
-        found = [run for run in folders if fnmatchcase(run.name, pattern)]
-    else:
-        begun = [run for run in folders if pattern.strip() and run.name.startswith(pattern)]
-        found = [run for run in begun if run.name == pattern] or begun
-    return [run for run in found if run.exists]
-
-
-def _find_by_pattern(pattern: str, root: Path) -> Run:
-    """The only run whose name matches a pattern, or begins with it.
-
-    Raises:
-        UsageError: there is none, or there are several.
-    """
-    found = _match(pattern, all_folders(root))
-    if len(found) > 1:
-        names = list_some([run.name for run in found], MAX_SUGGESTIONS)
-        raise UsageError(f"{pattern}: which of {names}?")
-    if not found:
-        raise UsageError(f"no run {pattern}: {suggest_runs(root, pattern)}")
-    return found[0]
-
-
-def suggest_runs(root: Path, selector: str) -> str:
-    """The run with the nearest name, the newest runs, or what to do if there are none."""
-    usable = [run for run in all_folders(root) if run.best.is_file()]
-    names = [run.name for run in sorted(usable, key=lambda run: -changed_at(run.best))]
-    if not names:
-        return f"there is none in {root.absolute()}; {TRAIN_FIRST}"
-    near = difflib.get_close_matches(selector, names, 1)
-    return f"did you mean {near[0]}?" if near else f"there is {list_some(names, MAX_SUGGESTIONS)}"
+    try:
+        if run.path.is_symlink():
+            run.path.unlink()
+            return
+        with locked(run):
+            if others := sorted(set(foreign_names(run)) - set(foreign)):
+                listed = list_some(others, MAX_SUGGESTIONS)
+                raise UsageError(f"{run.path} holds what vae did not write: {listed}")
+            shutil.rmtree(run.path)
+    except OSError as error:
+        raise VAEError(f"cannot remove {run.path}: {error.strerror or error}") from error

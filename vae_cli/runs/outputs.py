@@ -27,9 +27,9 @@ from vae_cli.files import (
     read_file,
 )
 from vae_cli.runs.checkpoint import NOT_A_HEADER, read_metadata
-from vae_cli.runs.directory import FILES, ROOT, Run, all_folders
+from vae_cli.runs.directory import FILES, ROOT, Run
+from vae_cli.runs.lookup import all_folders, is_marked
 from vae_cli.runs.origin import is_trusted, user_folder
-from vae_cli.runs.removal import is_marked
 
 _ALGORITHM = "sha256"
 _DIGEST_BYTES = 2 * hashlib.new(_ALGORITHM).digest_size  # in hexadecimal

@@ -26,8 +26,9 @@ from vae_cli.files import open_file, write_bytes, write_csv
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run, free_name, locked, make_directory
 from vae_cli.runs.facts import Facts, Position, Row, facts_to_json, parse_facts
-from vae_cli.runs.loading import KL, STATE, SavedState
+from vae_cli.runs.loading import KL, STATE
 from vae_cli.runs.origin import sign
+from vae_cli.runs.start import SavedState
 from vae_cli.settings import Config, SaveInterval
 from vae_cli.training import EpochReport, TrainState
 

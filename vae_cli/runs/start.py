@@ -1,27 +1,40 @@
-"""Starting a training from the weights of another run.
+"""Where a training starts: from the last state of its own run, or from the weights of another.
 
-The new training has its own objective, optimizer and data, and keeps nothing of the old one but
-the weights: fine-tuning for a tighter bound, or for data of which there are few.
+A run that is resumed continues bit for bit as if it had never stopped, so few settings may change.
+A training that starts from another run has its own objective, optimizer and data, and keeps nothing
+of the old one but the weights: fine-tuning for a tighter bound, or for data of which there are few.
 """
 
+import dataclasses
+import math
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor
 
 from vae_cli.data.dataset import Spec
-from vae_cli.data.source import FOLDER_KEYS, TABLE_KEYS, SourceKind, find_source
-from vae_cli.errors import UsageError, list_some
-from vae_cli.runs.directory import ROOT, find_run
-from vae_cli.runs.loading import load_model, require_own
+from vae_cli.data.source import (
+    FOLDER_KEYS,
+    TABLE_KEYS,
+    SourceKind,
+    find_source,
+    require_kind,
+    require_present,
+)
+from vae_cli.errors import UsageError, VAEError, list_some
+from vae_cli.runs.checkpoint import load_checkpoint, read_metadata
+from vae_cli.runs.directory import ROOT, Run
+from vae_cli.runs.facts import Facts, parse_facts
+from vae_cli.runs.loading import is_own, load_model, require_sound_state
+from vae_cli.runs.lookup import find_run
+from vae_cli.runs.origin import explain_distrust
 from vae_cli.settings import Change, Config, differences, merge, to_dict
 from vae_cli.settings.build import build_on_meta
 
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
-MEANINGS = {
-    "model.activation",
-    "model.bounded",
-}  # with others, the same weights compute other values
+MEANINGS = {"model.activation", "model.bounded"}  # with others, the same weights compute otherwise
+RESUME_MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}
 KEYS_OF_KINDS = (  # settings of data that are for some kinds of sources alone
     ({SourceKind.FOLDER}, FOLDER_KEYS),
     ({SourceKind.FOLDER, SourceKind.ARRAY}, ("range",)),
@@ -126,3 +139,95 @@ def is_reordered(columns: Sequence[str], others: Sequence[str]) -> bool:
 def sides(shape: Sequence[int]) -> str:
     """A shape as in `1x28x28`."""
     return "x".join(map(str, shape))
+
+
+class SavedState(NamedTuple):
+    """The last state of a run.
+
+    Attributes:
+        tensors: of the training state, by name.
+        facts: the position, the metrics, and what the data were.
+        digest: of the file that it was read from.
+    """
+
+    tensors: dict[str, Tensor]
+    facts: Facts
+    digest: str
+
+
+def load_for_resume(
+    run: Run, typed: Sequence[tuple[str, Mapping[str, Any]]]
+) -> tuple[SavedState, Config]:
+    """Load the last state of a run, and its settings with those typed settings that may change.
+
+    The data may be in another place, because their contents are compared when they are read.
+
+    Raises:
+        UsageError: a typed setting differs from the run's and may not change, or the run is a
+            stranger's and the path of its data was not typed.
+        VAEError: the checkpoint is missing or damaged.
+    """
+    checkpoint = load_checkpoint(run.last)
+    facts = parse_facts(checkpoint.facts, run.last)
+    own = facts.config
+    require_own(run, own, typed, is_own=is_own(facts))
+    wanted = merge(("its config", to_dict(own)), *typed)
+    if wanted.data.name == own.data.name:
+        require_present(own.data.name, f"run {run.name}: its data")
+    source = find_source(wanted.data.name, "--data")
+    require_kind(source, facts.data)
+    data = dataclasses.replace(wanted.data, name=source.absolute_name)
+    wanted = dataclasses.replace(wanted, data=data)
+    may_change = RESUME_MAY_CHANGE | ({"data.name"} if facts.data_digest else set())
+    changes = [c for c in differences(own, wanted) if c.key not in may_change]
+    if changes:
+        listed = ", ".join(f"{c.key} is {c.before}, not {c.after}" for c in changes)
+        raise UsageError(f"run {run.name} cannot go on with other settings: {listed}")
+    if wanted.training.epochs < own.training.epochs:
+        raise UsageError(
+            f"--epochs: run {run.name} has {own.training.epochs}; it can only be raised"
+        )
+    require_sound_state(checkpoint, facts, run.last)
+    facts = without_lost_best(run, facts)
+    return SavedState(checkpoint.group("state"), facts, checkpoint.digest), wanted
+
+
+def without_lost_best(run: Run, facts: Facts) -> Facts:
+    """The facts of a run; if its best weights are lost, those of the next epoch are the best.
+
+    A warning says so. Otherwise the training would fail after its last epoch, which needs them.
+    """
+    if not facts.rows:
+        return facts
+    try:
+        load_model(run)
+    except VAEError as error:
+        warnings.warn(
+            f"{error}; the best weights of the epochs that follow take their place", stacklevel=2
+        )
+        return dataclasses.replace(facts, best_loss=math.inf, best_epoch=0)
+    return facts
+
+
+def require_unchanged(run: Run, saved: SavedState) -> None:
+    """Check that a run is as it was when its state was read, which was before its lock was taken.
+
+    Raises:
+        UsageError: another process has trained it, or has made it again, in the meantime.
+    """
+    if read_metadata(run.last).get("sha256") != saved.digest:
+        raise UsageError(
+            f"run {run.name} cannot go on: another process has changed it in the meantime"
+        )
+
+
+def require_own(
+    run: Run, config: Config, typed: Sequence[tuple[str, Mapping[str, Any]]], *, is_own: bool
+) -> None:
+    """Check that the data which a run names may be opened, or that others were typed.
+
+    Raises:
+        UsageError: the run is a stranger's, and the path of its data was not typed.
+    """
+    if not (is_own or any("name" in tables.get("data", {}) for _, tables in typed)):
+        raise UsageError(explain_distrust(run.name, config.data.name, "--data"))

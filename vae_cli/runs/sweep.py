@@ -17,9 +17,11 @@ from vae_cli.data.dataset import Dataset, LoadedDataset, Progress, ignore_progre
 from vae_cli.data.statistics import digest_splits
 from vae_cli.device import resolve_device
 from vae_cli.errors import UsageError
-from vae_cli.runs.directory import ROOT, Run, create_run, find_run, require_run_name
-from vae_cli.runs.loading import load_for_resume, read_facts
+from vae_cli.runs.directory import ROOT, Run, create_run, require_run_name
+from vae_cli.runs.loading import read_facts
+from vae_cli.runs.lookup import find_run
 from vae_cli.runs.resolve import resolve, settle, take_parts
+from vae_cli.runs.start import load_for_resume
 from vae_cli.runs.summary import State, read_settings, read_state
 from vae_cli.runs.train import never_stopped, train_run
 from vae_cli.settings import Config, DataConfig, Variant, entries, read_config, to_dict

@@ -1,41 +1,32 @@
-"""What is kept and said if a training fails.
+"""Train one run, and leave everything in its directory, also if the training fails.
 
-Whether the reconstructions of a trained model are better than one item for all: the mean.
-
-The previews of a finished run: reconstructions of test items, and samples from the prior.
-
-Train one run, and leave everything in its directory.
+What a training will need is measured with a few of its real steps.
 """
 
 import math
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
 
-from vae_cli.data.batches import chunk_length, steps_per_epoch
+from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Progress, ignore_progress
-from vae_cli.data.split import InMemory
-from vae_cli.data.statistics import FAR
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, is_memory_full
 from vae_cli.files import remove_leftovers, require_writable_folder, write_bytes
-from vae_cli.latent.reconstruction import reconstruct
-from vae_cli.latent.sampling import sample
-from vae_cli.model import LatentModel, TableCodec
-from vae_cli.rendering.choice import kind_of
 from vae_cli.runs.directory import Run, locked, require_written_inside
 from vae_cli.runs.facts import Row
-from vae_cli.runs.loading import SavedState, require_unchanged
 from vae_cli.runs.outputs import adopt_data
+from vae_cli.runs.previews import Errors, compare_with_mean, write_previews
 from vae_cli.runs.recorder import RunRecorder
-from vae_cli.runs.resolve import Resolved
+from vae_cli.runs.resolve import Resolved, training_bytes
+from vae_cli.runs.start import SavedState, require_unchanged
 from vae_cli.settings.build import build_objective, build_schedule, build_warmup
-from vae_cli.training import EpochReport, TrainState, fit
+from vae_cli.training import Epoch, EpochReport, TrainState, fit, prepare_epoch
 from vae_cli.training.loop import never
-from vae_cli.training.precision import apply_precision
+from vae_cli.training.precision import Precision, apply_precision, time_steps
 
 
 @contextmanager
@@ -76,83 +67,6 @@ def explain_full_memory(batch_size: int, device: torch.device) -> str:
         f"out of memory on {device.type} at --batch-size {batch_size}: "
         f"try --batch-size {batch_size // 2}"
     )
-
-
-TRAIN_ITEMS, HELD_OUT_ITEMS = 5000, 500  # of which the mean and the errors are computed
-
-
-class Errors(NamedTuple):
-    """Squared errors, summed over the values of an item and averaged over held-out items.
-
-    Attributes:
-        reconstruction: of the reconstructions from the means of the posteriors.
-        mean_item: of the mean of the training set.
-    """
-
-    reconstruction: float
-    mean_item: float
-
-    @property
-    def is_worse(self) -> bool:
-        """Whether the model knows less about an item than their mean does.
-
-        It is not known if all held-out items are far away: then both errors are NaN.
-        """
-        is_known = not math.isnan(self.mean_item)
-        return is_known and not self.reconstruction <= self.mean_item  # also if that one is NaN
-
-
-@torch.no_grad()
-def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
-    """The errors of a model in evaluation mode, on a part of the held-out items.
-
-    Rows that are far from the mean are left out, because one of them would decide the result.
-    """
-    mean = torch.cat(chunks(resolved.train, TRAIN_ITEMS)).mean(0)
-    learned = torch.ones_like(mean)
-    if isinstance(resolved.codec, TableCodec):
-        learned = resolved.codec.changes.to(mean)
-    found, expected = [], []
-    for chunk in chunks(resolved.test, HELD_OUT_ITEMS):
-        x = chunk[chunk.abs().flatten(1).amax(1) <= FAR]
-        reconstructed = model.infer_mean(x).likelihood.mean[0]
-        found.append(squared_error(learned * reconstructed, learned * x))
-        expected.append(squared_error(learned * mean, learned * x))
-    return Errors(float(torch.cat(found).mean()), float(torch.cat(expected).mean()))
-
-
-def chunks(split: InMemory, count: int) -> list[Tensor]:
-    """What the network takes for about so many items of a set, at equal distances."""
-    rows = split.rows[:: max(1, len(split) // count)]
-    return [split.network_input(some) for some in rows.split(chunk_length(split.items.shape[1:]))]
-
-
-def squared_error(found: Tensor, x: Tensor) -> Tensor:
-    """The squared error of each item: `(B,)`."""
-    return (found - x).square().flatten(1).sum(1)
-
-
-COLUMNS = 8  # tiles per row
-
-
-def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
-    """Write the previews of a run with its best weights, which are in a model in evaluation mode.
-
-    Raises:
-        VAEError: a file cannot be written.
-    """
-    kind = kind_of(resolved.spec)
-    reconstructions, samples = run.previews(kind.suffix)
-    test = resolved.test
-    originals = test.network_input(test.rows[: kind.preview_items])
-    decoded = reconstruct(model, originals).items
-    before, after = (model.codec.decode(tensor).cpu() for tensor in (originals, decoded))
-    kind.write_reconstructions(
-        before, after, reconstructions, columns=COLUMNS, texts=resolved.texts
-    )
-    generator = Generator(resolved.device).manual_seed(resolved.config.training.seed)
-    drawn = sample(model, kind.preview_samples, noise=kind.samples_noise, generator=generator)
-    kind.write(model.codec.decode(drawn).cpu(), samples, columns=COLUMNS)
 
 
 class FinishedRun(NamedTuple):
@@ -333,3 +247,56 @@ def finish(recorder: RunRecorder, resolved: Resolved) -> Errors | None:
         warnings.warn(f"the run is finished, but it has no previews: {reason}", stacklevel=2)
         return None
     return errors
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a training needs.
+
+    Attributes:
+        parameters: number of learned values.
+        parameter_bytes: memory of the parameters, their gradients and the moments of Adam.
+        batch_bytes: memory between the forward and the backward pass of a batch.
+        data_bytes: memory of both sets on the device.
+        steps: per epoch.
+        step_seconds: of one step, without the evaluation on the test set.
+    """
+
+    parameters: int
+    parameter_bytes: int
+    batch_bytes: int
+    data_bytes: int
+    steps: int
+    step_seconds: float
+
+    @property
+    def epoch_seconds(self) -> float:
+        """The training part of an epoch."""
+        return self.steps * self.step_seconds
+
+
+def estimate_training(resolved: Resolved) -> Estimate:
+    """Measure a training with a new state that is thrown away; nothing is written."""
+    config, size = resolved.config, resolved.model_size()
+    parts = {id(part.items): part.items for part in (resolved.train, resolved.test)}
+    return Estimate(
+        size.parameters,
+        training_bytes(config, resolved.spec.shape),
+        size.batch_bytes,
+        sum(items.nbytes for items in parts.values()),
+        steps_per_epoch(len(resolved.train), config.training.batch_size),
+        measure_step(resolved, resolved.precision),
+    )
+
+
+def measure_step(resolved: Resolved, precision: Precision) -> float:
+    """The seconds of one training step in a precision, after the first steps have been compiled."""
+    state, batch_size = resolved.initial_state(), resolved.config.training.batch_size
+    apply_precision(precision, state)
+    objective = build_objective(resolved.config.objective)
+
+    def prepare(steps: int) -> list[Epoch]:
+        some = resolved.train.head(steps * batch_size)
+        return [prepare_epoch(state, objective, some, batch_size)]
+
+    return min(seconds for (seconds,) in time_steps(prepare))

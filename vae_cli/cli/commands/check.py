@@ -66,8 +66,8 @@ def command(
 
 def measure_times(device: "torch.device") -> dict[str, float]:
     """The milliseconds of a training step of the default network, by precision."""
-    from vae_cli.runs.estimate import measure_step
     from vae_cli.runs.resolve import resolve
+    from vae_cli.runs.train import measure_step
     from vae_cli.settings import merge
     from vae_cli.training.precision import Precision, has_native_bfloat16
 

@@ -8,7 +8,8 @@ import typer
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._options import Json, Quiet, refuse_unused
 from vae_cli.files import exists, is_folder
-from vae_cli.runs.directory import ROOT, Run, find_run
+from vae_cli.runs.directory import ROOT, Run
+from vae_cli.runs.lookup import find_run
 from vae_cli.settings import Config, find_config, merge, read_config, to_dict, to_toml
 from vae_cli.settings.named import named_configs
 

@@ -12,7 +12,7 @@ from vae_cli.cli._console import Terminal
 from vae_cli.cli._figures import print_evaluations
 from vae_cli.cli._inputs import open_run
 from vae_cli.cli._options import Data, Device, Json, Quiet, refuse_unused
-from vae_cli.runs.directory import has_wildcards, select_runs
+from vae_cli.runs.lookup import has_wildcards, select_runs
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel

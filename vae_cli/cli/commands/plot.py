@@ -27,7 +27,7 @@ from vae_cli.runs.compare import (
     shown_value,
     terms_of,
 )
-from vae_cli.runs.directory import find_run, select_runs
+from vae_cli.runs.lookup import find_run, select_runs
 from vae_cli.runs.summary import RunSummary, summarize_run
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ from vae_cli.runs.compare import (
     title_of,
     varying_settings,
 )
-from vae_cli.runs.directory import select_runs
-from vae_cli.runs.removal import foreign_names, remove_run, require_idle, select_removable
+from vae_cli.runs.directory import foreign_names, remove_run, require_idle
+from vae_cli.runs.lookup import select_removable, select_runs
 from vae_cli.runs.summary import RunSummary, summarize_run
 from vae_cli.settings import find_setting
 

@@ -13,11 +13,12 @@ from vae_cli.cli._signals import StopSignals
 from vae_cli.cli._training import TrainingView, show_estimate
 from vae_cli.data.source import find_source, is_data
 from vae_cli.errors import UsageError
-from vae_cli.runs.directory import ROOT, Run, all_folders, find_stopped, require_free_name
+from vae_cli.runs.directory import ROOT, Run, require_free_name
+from vae_cli.runs.lookup import all_folders, find_stopped
 from vae_cli.settings import Config, merge, read_layers
 
 if TYPE_CHECKING:
-    from vae_cli.runs.loading import SavedState
+    from vae_cli.runs.start import SavedState
     from vae_cli.runs.train import FinishedRun
 
 
@@ -78,7 +79,7 @@ def command(
         show_estimate(settings, terminal, json=json)
         return
     with StopSignals() as signals:
-        from vae_cli.runs.loading import load_for_resume  # may swallow a KeyboardInterrupt
+        from vae_cli.runs.start import load_for_resume  # may swallow a KeyboardInterrupt
 
         signals.raise_if_stopped()
         run, saved = None, None

@@ -1,0 +1,97 @@
+"""What is drawn when a run is finished: reconstructions of held-out items, and samples.
+
+Reconstructions are also compared with one item for all, the mean: a model that is worse than that
+has learned nothing.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from vae_cli.data.batches import chunk_length
+from vae_cli.data.split import InMemory
+from vae_cli.data.statistics import FAR
+from vae_cli.latent.reconstruction import reconstruct
+from vae_cli.latent.sampling import sample
+from vae_cli.model import LatentModel, TableCodec
+from vae_cli.rendering.choice import kind_of
+from vae_cli.runs.directory import Run
+from vae_cli.runs.resolve import Resolved
+
+TRAIN_ITEMS, HELD_OUT_ITEMS = 5000, 500  # of which the mean and the errors are computed
+
+
+class Errors(NamedTuple):
+    """Squared errors, summed over the values of an item and averaged over held-out items.
+
+    Attributes:
+        reconstruction: of the reconstructions from the means of the posteriors.
+        mean_item: of the mean of the training set.
+    """
+
+    reconstruction: float
+    mean_item: float
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether the model knows less about an item than their mean does.
+
+        It is not known if all held-out items are far away: then both errors are NaN.
+        """
+        is_known = not math.isnan(self.mean_item)
+        return is_known and not self.reconstruction <= self.mean_item  # also if that one is NaN
+
+
+@torch.no_grad()
+def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
+    """The errors of a model in evaluation mode, on a part of the held-out items.
+
+    Rows that are far from the mean are left out, because one of them would decide the result.
+    """
+    mean = torch.cat(chunks(resolved.train, TRAIN_ITEMS)).mean(0)
+    learned = torch.ones_like(mean)
+    if isinstance(resolved.codec, TableCodec):
+        learned = resolved.codec.changes.to(mean)
+    found, expected = [], []
+    for chunk in chunks(resolved.test, HELD_OUT_ITEMS):
+        x = chunk[chunk.abs().flatten(1).amax(1) <= FAR]
+        reconstructed = model.infer_mean(x).likelihood.mean[0]
+        found.append(squared_error(learned * reconstructed, learned * x))
+        expected.append(squared_error(learned * mean, learned * x))
+    return Errors(float(torch.cat(found).mean()), float(torch.cat(expected).mean()))
+
+
+def chunks(split: InMemory, count: int) -> list[Tensor]:
+    """What the network takes for about so many items of a set, at equal distances."""
+    rows = split.rows[:: max(1, len(split) // count)]
+    return [split.network_input(some) for some in rows.split(chunk_length(split.items.shape[1:]))]
+
+
+def squared_error(found: Tensor, x: Tensor) -> Tensor:
+    """The squared error of each item: `(B,)`."""
+    return (found - x).square().flatten(1).sum(1)
+
+
+COLUMNS = 8  # tiles per row
+
+
+def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
+    """Write the previews of a run with its best weights, which are in a model in evaluation mode.
+
+    Raises:
+        VAEError: a file cannot be written.
+    """
+    kind = kind_of(resolved.spec)
+    reconstructions, samples = run.previews(kind.suffix)
+    test = resolved.test
+    originals = test.network_input(test.rows[: kind.preview_items])
+    decoded = reconstruct(model, originals).items
+    before, after = (model.codec.decode(tensor).cpu() for tensor in (originals, decoded))
+    kind.write_reconstructions(
+        before, after, reconstructions, columns=COLUMNS, texts=resolved.texts
+    )
+    generator = Generator(resolved.device).manual_seed(resolved.config.training.seed)
+    drawn = sample(model, kind.preview_samples, noise=kind.samples_noise, generator=generator)
+    kind.write(model.codec.decode(drawn).cpu(), samples, columns=COLUMNS)
