@@ -138,7 +138,7 @@ def test_an_unexpected_error_is_one_line_that_names_debug(
     def fail(*_words: object, **_more: object) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr("vae_cli.cli.commands.sample.open_run", fail)
+    monkeypatch.setattr("vae_cli.cli._inputs.RunChoice.open", fail)
     assert main(["sample"]) == 1
     expected = "error: unexpected ZeroDivisionError: a bug (--debug shows more)\n"
     assert capfd.readouterr() == ("", expected)
@@ -165,7 +165,7 @@ def test_what_a_computer_lacks_is_one_line_that_says_what_to_do(
     def fail(*_words: object, **_more: object) -> None:
         raise error
 
-    monkeypatch.setattr("vae_cli.cli.commands.sample.open_run", fail)
+    monkeypatch.setattr("vae_cli.cli._inputs.RunChoice.open", fail)
     assert main(["sample"]) == 1
     out, err = capfd.readouterr()
     assert (out, err.count("\n")) == ("", 1)
@@ -192,7 +192,7 @@ def test_ctrl_c_in_a_command_is_one_line_and_exit_code_130(
     def interrupt(*_words: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("vae_cli.cli.commands.sample.open_run", interrupt)
+    monkeypatch.setattr("vae_cli.cli._inputs.RunChoice.open", interrupt)
     assert main(["sample"]) == 130
     assert capfd.readouterr() == ("", "stopped\n")
 

@@ -18,6 +18,7 @@ import typer
 from vae_cli import __version__
 from vae_cli.cli._console import Terminal, warnings_shown_once
 from vae_cli.cli._errors import INTERRUPTED, explain
+from vae_cli.cli._options import expand_groups
 from vae_cli.cli._parsing import Command
 from vae_cli.cli._settings import accepted_words
 from vae_cli.cli.commands import (
@@ -86,7 +87,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check.command,
 }
 for name, command in COMMANDS.items():
-    app.command(name, cls=Command, help=help_of(command))(command)
+    app.command(name, cls=Command, help=help_of(command))(expand_groups(command))
 
 
 def _print_version(requested: bool) -> None:

@@ -97,11 +97,15 @@ class Terminal:
 
     Args:
         quiet: print only errors.
+        wants_json: whether the user wants the results as JSON; commands ask for it.
         lasting: become silent if the output cannot be written, instead of raising an error.
     """
 
-    def __init__(self, *, quiet: bool = False, lasting: bool = False) -> None:
+    def __init__(
+        self, *, quiet: bool = False, wants_json: bool = False, lasting: bool = False
+    ) -> None:
         self.quiet = quiet
+        self.wants_json = wants_json
         self.remarks: list[Text] = []
         kind = LastingConsole if lasting else Console
         self.out = kind(highlight=False, soft_wrap=True, quiet=quiet)

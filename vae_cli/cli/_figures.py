@@ -56,11 +56,9 @@ MAX_DECIMALS = 5
 MIN_ERROR = 1e-5  # a smaller one is not shown
 
 
-def print_evaluations(
-    terminal: Terminal, evaluations: "Mapping[str, Evaluation]", *, json: bool
-) -> None:
+def print_evaluations(terminal: Terminal, evaluations: "Mapping[str, Evaluation]") -> None:
     """Print the figures of runs side by side, and the reasons for those that are absent."""
-    if json:
+    if terminal.wants_json:
         documents = {name: one.to_json() for name, one in evaluations.items()}
         terminal.json(documents if len(documents) > 1 else next(iter(documents.values())))
         return

@@ -4,11 +4,14 @@ import difflib
 import math
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, final
+
+import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._options import FitName
+from vae_cli.cli._options import Device, OptionGroup, refuse_unused
 from vae_cli.cli._output import Request
 from vae_cli.cli._parsing import require_no_run
 from vae_cli.cli._training import COLLAPSE_PAGE, describe_active
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
     from vae_cli.data.dataset import Spec
 
+MAX_NAMED_CLASSES = 20  # in an error message
+
 
 def add_start(
     layers: list[tuple[str, Mapping[str, Any]]], name: str
@@ -30,8 +35,8 @@ def add_start(
     """The layers of settings with those of the run that the training starts from.
 
     Raises:
-        UsageError: there is no such run, or it is a stranger's and the path of its data was not
-            typed.
+        UsageError: there is no such run, or somebody else made it and the path of its data was
+            not typed.
         VAEError: its weights are missing or damaged.
     """
     from vae_cli.runs.lookup import find_run
@@ -42,46 +47,62 @@ def add_start(
     return start_layers(name, layers)
 
 
-def open_run(
-    selector: str | None,
-    device_name: str,
-    terminal: Terminal,
-    data: str | None = None,
-    *,
-    outputs: Iterable[Request] = (),
-) -> "TrainedModel":
-    """Load the model of a run on a device, and say which run and device were chosen.
+@final
+@dataclass(frozen=True)
+class RunChoice:
+    """The run that a command uses, and the device on which it computes.
 
-    Args:
-        selector: the name or path of the run; None means the newest finished run.
-        device_name: of the device, or `auto`.
-        terminal: prints the remark.
-        data: the name or path of the data to take test items from; None means those of the run.
-        outputs: what the command will write; they are checked before the model is loaded.
-
-    Raises:
-        UsageError: there is no such run or device, there are no such data, or an output would
-            replace the data of the run or a file of a run.
-        VAEError: the weights of the run are missing or damaged.
+    Attributes:
+        run: name or path of the run; None means the newest finished run.
+        device: its name, or `auto`.
     """
-    if data is not None:
-        find_source(data, "--data")
-    from vae_cli.runs.lookup import find_run, finished_runs
 
-    run = find_run(selector)  # before torch is imported, so that a typo is answered at once
-    for output in outputs:
-        output.check(data_of(run))
-    with terminal.spinner("loading"):
-        from vae_cli.api.model import load_trained
-        from vae_cli.device import describe_device, resolve_device
+    run: Annotated[
+        str | None,
+        typer.Option(
+            "--run",
+            help="Name or path of the run to use. [default: the newest finished run]",
+            rich_help_panel="Model",
+        ),
+    ] = None
+    device: Device = "auto"
 
-        device = resolve_device(device_name)
-        model = load_trained(run, device, data)
-    choice = f"newest of {len(finished_runs())}; " if selector is None else ""
-    terminal.remark(f"run {run.path}: {choice}{describe_run(model)}; {describe_device(device)}")
-    for trouble in find_troubles(model):
-        terminal.remark(trouble, "yellow")
-    return model
+    def open(
+        self, terminal: Terminal, data: str | None = None, *, outputs: Iterable[Request] = ()
+    ) -> "TrainedModel":
+        """Load the model of the run, and say which run and device were chosen.
+
+        Args:
+            terminal: prints the remark.
+            data: the name or path of the data to take test items from; None means those of the run.
+            outputs: what the command will write; they are checked before the model is loaded.
+
+        Raises:
+            UsageError: there is no such run or device, there are no such data, or an output would
+                replace the data of the run or a file of a run.
+            VAEError: the weights of the run are missing or damaged.
+        """
+        if data is not None:
+            find_source(data, "--data")
+        from vae_cli.runs.lookup import find_run, finished_runs
+
+        run = find_run(self.run)  # before torch is imported, so that a typo is answered at once
+        for output in outputs:
+            output.check(data_of(run))
+        with terminal.spinner("loading"):
+            from vae_cli.api.model import load_trained
+            from vae_cli.device import describe_device, resolve_device
+
+            device = resolve_device(self.device)
+            model = load_trained(run, device, data)
+        choice = f"newest of {len(finished_runs())}; " if self.run is None else ""
+        terminal.remark(f"run {run.path}: {choice}{describe_run(model)}; {describe_device(device)}")
+        for trouble in find_troubles(model):
+            terminal.remark(trouble, "yellow")
+        return model
+
+
+RunGroup = Annotated[RunChoice, OptionGroup(RunChoice)]
 
 
 def find_troubles(model: "TrainedModel") -> list[str]:
@@ -117,10 +138,48 @@ def choose_seed(seed: int | None, terminal: Terminal) -> int:
     return seed
 
 
-MAX_CLASSES = 20  # in an error message
+@final
+@dataclass(frozen=True)
+class Fitting:
+    """How a picture file is made to look like the pictures of the training.
+
+    Attributes:
+        invert: whether black and white are exchanged.
+        fit: whether the whole picture is taken, or the object on it.
+    """
+
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Invert the brightness, as a photo on white needs.")
+    ] = False
+    fit: Annotated[
+        Literal["training", "object"],
+        typer.Option(
+            "--fit",
+            help="How a picture is fitted: as in the training; or object, which is what differs "
+            "from its border, drawn in the middle as in MNIST.",
+        ),
+    ] = "training"
+
+    @property
+    def find_object(self) -> bool:
+        """Whether only the object on a picture is taken."""
+        return self.fit == "object"
+
+    def require_use(self, *, has_file: bool, remedy: str = "name a FILE") -> None:
+        """Refuse an option if no file is read, or if one of them does the other's work.
+
+        Raises:
+            UsageError: one of them has no effect.
+        """
+        refuse_unused("--invert", self.invert and not has_file, remedy)
+        refuse_unused("--fit", self.find_object and not has_file, remedy)
+        refuse_unused("--invert", self.invert and self.find_object, "leave out --fit object")
 
 
-class Chosen(NamedTuple):
+FittingGroup = Annotated[Fitting, OptionGroup(Fitting)]
+
+
+class NamedItems(NamedTuple):
     """Items that a command works on.
 
     Attributes:
@@ -145,10 +204,8 @@ def read_items(
     model: "TrainedModel",
     paths: Sequence[Path],
     terminal: Terminal,
-    *,
-    invert: bool,
-    fit: FitName,
-) -> Chosen:
+    fitting: Fitting,
+) -> NamedItems:
     """Read items from files, in the model's shape.
 
     Raises:
@@ -158,14 +215,14 @@ def read_items(
         if not exists(path):
             require_no_run(path)
     names, items, hints, texts = model.kind.read_files(
-        paths, invert=invert, find_object=fit == "object"
+        paths, invert=fitting.invert, find_object=fitting.find_object
     )
     for hint in hints:
         terminal.remark(hint, "yellow")
-    return Chosen(names, items, texts)
+    return NamedItems(names, items, texts)
 
 
-def take_test_items(model: "TrainedModel", start: int, count: int) -> Chosen:
+def take_test_items(model: "TrainedModel", start: int, count: int) -> NamedItems:
     """Take items of the test set, beginning with number `start`.
 
     Raises:
@@ -179,10 +236,10 @@ def take_test_items(model: "TrainedModel", start: int, count: int) -> Chosen:
         raise UsageError(f"--index {start}: the test set has items 0 to {len(test) - 1}")
     places = range(start, min(start + count, len(test)))
     items = gather(test.items, test.rows[start : start + count])
-    return Chosen(found.names(places), items, found.texts(places))
+    return NamedItems(found.names(places), items, found.texts(places))
 
 
-def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Chosen:
+def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> NamedItems:
     """Take one test item for each class that is named; a repeated class gives its next item.
 
     Without names, take one item of the first class and one of the last, or the first two items if
@@ -210,7 +267,7 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Chosen
     rows = rows or [0, 1]
     if max(rows) >= len(test):
         raise UsageError("the test set has one item: name two files")
-    return Chosen(found.names(rows), gather(test.items, test.rows[rows]), found.texts(rows))
+    return NamedItems(found.names(rows), gather(test.items, test.rows[rows]), found.texts(rows))
 
 
 def find_classes(text: str, spec: "Spec") -> list[int]:
@@ -244,11 +301,13 @@ def find_class(name: str, spec: "Spec") -> int:
         return found[0]
     if found:
         several = [spec.classes[label] for label in found]
-        raise UsageError(f"--class {name}: which of {list_some(several, MAX_CLASSES)}?")
+        raise UsageError(f"--class {name}: which of {list_some(several, MAX_NAMED_CLASSES)}?")
     near = difflib.get_close_matches(wanted, known, 1)
     if near:
         raise UsageError(f"--class {name}: did you mean {spec.classes[known.index(near[0])]}?")
-    raise UsageError(f"--class {name}: the classes are {list_some(spec.classes, MAX_CLASSES)}")
+    raise UsageError(
+        f"--class {name}: the classes are {list_some(spec.classes, MAX_NAMED_CLASSES)}"
+    )
 
 
 def _letters(name: str) -> str:

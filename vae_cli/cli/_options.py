@@ -1,21 +1,69 @@
-"""The options that several commands share, each declared once."""
+"""The options that several commands share, each declared once, and groups of them.
 
-from pathlib import Path
-from typing import Annotated, Literal
+A command's signature has its own options, and one parameter for each group: `terminal:
+ResultTerminal` stands for `--json` and `--quiet`. `expand_groups` shows Typer the options, and
+hands the command the object that is made of their values.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, final, get_args
 
 import typer
 
+from vae_cli.cli._console import Terminal
 from vae_cli.errors import UsageError
 from vae_cli.settings import DeviceName
 
-RunOption = Annotated[
-    str | None,
-    typer.Option(
-        "--run",
-        help="Name or path of the run to use. [default: the newest finished run]",
-        rich_help_panel="Model",
-    ),
-]
+
+@final
+@dataclass(frozen=True)
+class OptionGroup:
+    """Marks a parameter of a command that stands for several options.
+
+    Example: `Annotated[Terminal, OptionGroup(make_terminal)]`.
+
+    Attributes:
+        make: its parameters are the options, and it returns the object that the command gets.
+    """
+
+    make: Callable[..., object]
+
+    @property
+    def options(self) -> list[inspect.Parameter]:
+        """The parameters that Typer sees instead of the group."""
+        kind = inspect.Parameter.KEYWORD_ONLY
+        return [one.replace(kind=kind) for one in inspect.signature(self.make).parameters.values()]
+
+
+def expand_groups(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of its groups, in their place, instead of the groups."""
+    signature = inspect.signature(command)
+    groups = {
+        name: note
+        for name, parameter in signature.parameters.items()
+        for note in get_args(parameter.annotation)
+        if isinstance(note, OptionGroup)
+    }
+    shown: list[inspect.Parameter] = []
+    for name, parameter in signature.parameters.items():
+        shown += groups[name].options if name in groups else [parameter]
+
+    @functools.wraps(command)
+    def wrapper(**values: Any) -> None:
+        typed = {
+            name: {option.name: values.pop(option.name) for option in group.options}
+            for name, group in groups.items()
+        }
+        made = {name: group.make(**typed[name]) for name, group in groups.items()}
+        command(**values, **made)
+
+    wrapper.__signature__ = signature.replace(parameters=shown)  # type: ignore[attr-defined]
+    return wrapper
+
+
 Device = Annotated[
     DeviceName,
     typer.Option(
@@ -32,25 +80,13 @@ Data = Annotated[
         rich_help_panel="Model",
     ),
 ]
-OutputPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        help="File to write: .png or .jpg, or .csv for rows. [default: the command's name]",
-        rich_help_panel="Output",
-    ),
-]
-AnimatedOutputPath = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        help="File to write: .png or .jpg, .gif or .webp for an animation, or .csv for rows. "
-        "[default: the command's name]",
-        rich_help_panel="Output",
-    ),
-]
+
+
+def output_option(text: str) -> Any:
+    """The option of the file that a command writes; `text` is its help."""
+    return typer.Option("--output", "-o", help=text, rich_help_panel="Output")
+
+
 Force = Annotated[
     bool,
     typer.Option(
@@ -81,7 +117,7 @@ Gap = Annotated[
         rich_help_panel="Output",
     ),
 ]
-Bare = Annotated[
+NoCaptions = Annotated[
     bool,
     typer.Option(
         "--no-captions",
@@ -101,19 +137,8 @@ Seed = Annotated[
     int | None,
     typer.Option(min=0, max=2**63 - 1, help="Seed of the random numbers. [default: random]"),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
-Invert = Annotated[
-    bool, typer.Option("--invert", help="Invert the brightness, as a photo on white needs.")
-]
-FitName = Literal["training", "object"]
-Fit = Annotated[
-    FitName,
-    typer.Option(
-        "--fit",
-        help="How a picture is fitted: as in the training; or object, which is what differs from "
-        "its border, drawn in the middle as in MNIST.",
-    ),
+FixedSeed = Annotated[
+    int, typer.Option("--seed", min=0, max=2**63 - 1, help="Seed of the random numbers.")
 ]
 SamplePosterior = Annotated[
     bool, typer.Option("--sample", help="Sample the posterior instead of using its mean.")
@@ -124,6 +149,29 @@ Noise = Annotated[
     typer.Option("--noise", help="Show a sample of the likelihood p(x|z) instead of its mean."),
 ]
 
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
+
+
+def make_terminal(*, json: Json = False, quiet: Quiet = False) -> Terminal:
+    """The terminal of a command that prints results."""
+    return Terminal(quiet=quiet, wants_json=json)
+
+
+def make_quiet_terminal(*, quiet: Quiet = False) -> Terminal:
+    """The terminal of a command that has no results but a file."""
+    return Terminal(quiet=quiet)
+
+
+def make_training_terminal(*, json: Json = False, quiet: Quiet = False) -> Terminal:
+    """The terminal of a command that trains: lost output does not end it, and JSON is the end."""
+    return Terminal(quiet=quiet or json, wants_json=json, lasting=True)
+
+
+ResultTerminal = Annotated[Terminal, OptionGroup(make_terminal)]
+QuietTerminal = Annotated[Terminal, OptionGroup(make_quiet_terminal)]
+TrainingTerminal = Annotated[Terminal, OptionGroup(make_training_terminal)]
+
 
 def refuse_unused(flag: str, unused: bool, remedy: str) -> None:
     """Refuse a flag that has no effect.
@@ -133,16 +181,3 @@ def refuse_unused(flag: str, unused: bool, remedy: str) -> None:
     """
     if unused:
         raise UsageError(f"{flag} has no effect here: leave it out, or {remedy}")
-
-
-def refuse_fitting(
-    fit: FitName, *, invert: bool, has_file: bool, remedy: str = "name a FILE"
-) -> None:
-    """Refuse `--fit` and `--invert` if no file is read, or if one of them does the other's work.
-
-    Raises:
-        UsageError: one of them has no effect.
-    """
-    refuse_unused("--invert", invert and not has_file, remedy)
-    refuse_unused("--fit", fit != "training" and not has_file, remedy)
-    refuse_unused("--invert", invert and fit == "object", "leave out --fit object")

@@ -1,7 +1,13 @@
-"""What is around the tiles of a picture: the gap, and captions for people."""
+"""The pictures that commands write: their file, and the gap and the captions around their tiles."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, final
+
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._options import Force, Gap, OptionGroup, Scale, output_option
+from vae_cli.cli._output import Request, require_items_name
 
 if TYPE_CHECKING:
     from vae_cli.rendering.grid import Frame, Sheet
@@ -9,10 +15,79 @@ if TYPE_CHECKING:
 REAL_MINUS = str.maketrans("-", "−")  # as wide as a plus sign
 
 
+@final
+@dataclass(frozen=True, kw_only=True)
+class ItemsOutput:
+    """The file of pictures or rows that a command writes, and the size of the tiles of a picture.
+
+    Attributes:
+        path: that was typed; None means a default name.
+        force: whether a file that `vae` did not write may be replaced.
+        scale: the edge of an enlarged pixel; None makes tiles of 84 pixels or more.
+        gap: the pixels between tiles; None means half an enlarged pixel.
+        is_animated: whether the command can write an animation.
+    """
+
+    path: Path | None
+    force: bool
+    scale: int | None
+    gap: int | None
+    is_animated: bool
+
+    def request(self, terminal: Terminal, inputs: Iterable[Path | str | None] = ()) -> Request:
+        """Ask for the file; `inputs` are what the command reads.
+
+        Raises:
+            UsageError: the path may not be written, or its extension cannot be.
+            VAEError: it is not a file, such as a folder, a pipe or a device.
+        """
+        require_items_name(self.path, animated=self.is_animated)
+        return Request(
+            self.path, terminal, inputs=inputs, force=self.force, json=terminal.wants_json
+        )
+
+
+def make_pictures_output(
+    *,
+    output: Annotated[
+        Path | None,
+        output_option(
+            "File to write: .png or .jpg, or .csv for rows. [default: the command's name]"
+        ),
+    ] = None,
+    force: Force = False,
+    scale: Scale = None,
+    gap: Gap = None,
+) -> ItemsOutput:
+    """The output of a command that writes pictures or rows."""
+    return ItemsOutput(path=output, force=force, scale=scale, gap=gap, is_animated=False)
+
+
+def make_animated_output(
+    *,
+    output: Annotated[
+        Path | None,
+        output_option(
+            "File to write: .png or .jpg, .gif or .webp for an animation, or .csv for rows. "
+            "[default: the command's name]"
+        ),
+    ] = None,
+    force: Force = False,
+    scale: Scale = None,
+    gap: Gap = None,
+) -> ItemsOutput:
+    """The output of a command that can write an animation too."""
+    return ItemsOutput(path=output, force=force, scale=scale, gap=gap, is_animated=True)
+
+
+PicturesOutput = Annotated[ItemsOutput, OptionGroup(make_pictures_output)]
+AnimatedOutput = Annotated[ItemsOutput, OptionGroup(make_animated_output)]
+
+
 def make_frame(
     gap: int | None,
     *,
-    bare: bool,
+    has_captions: bool = True,
     title: str = "",
     columns: Sequence[str] = (),
     rows: Sequence[str] = (),
@@ -20,11 +95,13 @@ def make_frame(
     below: Sequence[str] = (),
     group: int = 1,
 ) -> "Frame":
-    """The frame of a picture; a bare one has no captions."""
+    """The frame of a picture, with or without captions."""
     from vae_cli.rendering.captions import Captions
     from vae_cli.rendering.grid import Frame
 
-    return Frame(gap) if bare else Frame(gap, Captions(title, columns, rows, ends, below, group))
+    if not has_captions:
+        return Frame(gap)
+    return Frame(gap, Captions(title, columns, rows, ends, below, group))
 
 
 def signed(number: float) -> str:
@@ -62,9 +139,9 @@ def frame_sheet(
     """
     shown = [texts[place] for place in sheet.items]
     if sheet.is_list:
-        return make_frame(gap, bare=False, title=title, columns=columns, rows=shown)
+        return make_frame(gap, title=title, columns=columns, rows=shown)
     group = len(columns)
-    return make_frame(gap, bare=False, title=title, below=shown, group=group)
+    return make_frame(gap, title=title, below=shown, group=group)
 
 
 def describe_page(sheet: "Sheet", page: int) -> str:

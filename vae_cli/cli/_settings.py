@@ -3,14 +3,53 @@
 import functools
 import inspect
 import re
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, get_args
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, final, get_args
 
 import typer
 
+from vae_cli.cli._options import OptionGroup
 from vae_cli.data.cells import split_names
 from vae_cli.errors import UsageError
-from vae_cli.settings import Entry, entries
+from vae_cli.settings import Entry, entries, read_layers
+
+
+@final
+@dataclass(frozen=True)
+class SettingsFiles:
+    """Settings that are not typed as options of their own.
+
+    Attributes:
+        config: a file with settings, or a named experiment.
+        assignments: settings as `KEY=VALUE`.
+    """
+
+    config: Annotated[
+        str | None,
+        typer.Option(
+            "--config",
+            metavar="FILE.toml",
+            help="File with settings, or a named experiment such as article; flags override it.",
+        ),
+    ] = None
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as beta=4; repeatable."),
+    ] = None
+
+    def read_layers(
+        self, typed: Mapping[str, Mapping[str, Any]]
+    ) -> list[tuple[str, Mapping[str, Any]]]:
+        """The layers for `merge`: the file, each assignment, and what was typed as options.
+
+        Raises:
+            UsageError: there is no such file, or an assignment is malformed.
+        """
+        return read_layers(self.config, self.assignments or [], typed)
+
+
+SettingsGroup = Annotated[SettingsFiles, OptionGroup(SettingsFiles)]
 
 
 def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

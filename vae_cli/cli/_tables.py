@@ -95,13 +95,11 @@ def show_table(
     table: Table,
     records: list[dict[str, Any]],
     output: Output | None,
-    *,
-    json: bool,
 ) -> None:
     """Write a table to a file, or print it."""
     if output:
         write_table_file(output, table, records)
-    if json:
+    if terminal.wants_json:
         terminal.json(records)
     elif output:
         terminal.result(output)

@@ -212,7 +212,7 @@ def describe(resolved: "Resolved") -> str:
     )
 
 
-def show_estimate(settings: Config, terminal: Terminal, *, json: bool) -> None:
+def show_estimate(settings: Config, terminal: Terminal) -> None:
     """Read the data, train for a few steps, and print what the whole training would need.
 
     Raises:
@@ -227,7 +227,7 @@ def show_estimate(settings: Config, terminal: Terminal, *, json: bool) -> None:
         resolved = resolve(settings, device, bar)
     with terminal.spinner("measuring"):
         estimate = estimate_training(resolved)
-    if json:
+    if terminal.wants_json:
         terminal.json(estimate_record(resolved, estimate))
     else:
         terminal.facts(describe_estimate(resolved, estimate))

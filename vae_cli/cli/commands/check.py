@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vae_cli import __version__
-from vae_cli.cli._console import Terminal
-from vae_cli.cli._options import Device, Json, Quiet
+from vae_cli.cli._options import Device, ResultTerminal
 from vae_cli.cli._training import to_mebibytes
 from vae_cli.errors import VAEError
 
@@ -28,12 +27,12 @@ PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors", "matplotli
 
 
 def command(
+    *,
     device: Device = "auto",
     measure: Annotated[
         bool, typer.Option("--measure/--no-measure", help="Measure the time of training steps.")
     ] = True,
-    json: Json = False,
-    quiet: Quiet = False,
+    terminal: ResultTerminal,
 ) -> None:
     """Show what vae works with here: versions, device, precision, cache, and missing extras.
 
@@ -41,7 +40,6 @@ def command(
     """
     from importlib.metadata import version  # takes time that vae --help does not have
 
-    terminal = Terminal(quiet=quiet)
     from vae_cli.device import available_devices, describe_device, resolve_device
 
     chosen = resolve_device(device)
@@ -58,7 +56,7 @@ def command(
         "cache": describe_cache(),
         "missing_extras": missing_extras(),
     }
-    if json:
+    if terminal.wants_json:
         terminal.json(facts)
     else:
         terminal.facts(describe_facts(facts))

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from vae_cli.cli._console import Terminal
-from vae_cli.cli._options import Json, Quiet, refuse_unused
+from vae_cli.cli._options import ResultTerminal, refuse_unused
 from vae_cli.files import exists, is_folder
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.runs.lookup import find_run
@@ -17,6 +16,7 @@ Action = Literal["show", "schema"]
 
 
 def command(
+    *,
     action: Annotated[
         Action,
         typer.Argument(
@@ -30,23 +30,21 @@ def command(
             help="A run, a config file, or a named experiment. [default: the default settings]",
         ),
     ] = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    terminal: ResultTerminal,
 ) -> None:
     """Print all settings of a run or of a config file, checked; or the schema of config files.
 
     Example: `vae config show NAME > again.toml`, or `vae config schema > vae.schema.json`
     """
-    terminal = Terminal(quiet=quiet)
     if action == "schema":
         from vae_cli.settings.json_schema import to_json_schema
 
         refuse_unused(f"NAME {source}", source is not None, "use vae config show")
-        refuse_unused("--json", json, "use vae config show --json")
+        refuse_unused("--json", terminal.wants_json, "use vae config show --json")
         terminal.json(to_json_schema())
         return
     settings = read_settings(source)
-    if json:
+    if terminal.wants_json:
         terminal.json(to_dict(settings))
     else:
         terminal.lines(to_toml(settings).splitlines())

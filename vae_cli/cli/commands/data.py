@@ -8,16 +8,11 @@ import typer
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._options import (
     Columns,
-    Force,
-    Gap,
-    Json,
-    OutputPath,
-    Quiet,
-    Scale,
+    ResultTerminal,
     refuse_unused,
 )
-from vae_cli.cli._output import Request, require_items_name
-from vae_cli.cli._pictures import make_frame
+from vae_cli.cli._output import Request
+from vae_cli.cli._pictures import PicturesOutput, make_frame
 from vae_cli.cli._settings import with_settings
 from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError
@@ -31,10 +26,11 @@ if TYPE_CHECKING:
 
 @with_settings("data")
 def command(
+    *,
     typed: dict[str, dict[str, Any]],
     name: Annotated[str | None, typer.Argument(metavar="DATA", help="The same as --data.")] = None,
     columns: Columns = 6,
-    output: OutputPath = None,
+    output: PicturesOutput,
     save_example: Annotated[
         Path | None,
         typer.Option(
@@ -43,27 +39,23 @@ def command(
             rich_help_panel="Output",
         ),
     ] = None,
-    force: Force = False,
-    scale: Scale = None,
-    gap: Gap = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    terminal: ResultTerminal,
 ) -> None:
     """Show a data set: its classes and some examples, or the columns of a table.
 
     Example: `vae data photos/`
     """
-    terminal = Terminal(quiet=quiet)
-    require_items_name(output)
     refuse_unused("--data", bool(name) and "name" in typed.get("data", {}), f"leave out {name}")
     named = {"data": {"name": name}} if name else {}
     settings = merge(("command line", typed), ("DATA", named)).data
     find_source(settings.name, "--data")  # a typo is answered before torch is imported
     inputs = [settings.name]
-    shown = Request(output, terminal, inputs=inputs, force=force, json=json)
-    example = Request(save_example, terminal, flag="--save-example", inputs=inputs, force=force)
+    shown = output.request(terminal, inputs)
+    example = Request(
+        save_example, terminal, flag="--save-example", inputs=inputs, force=output.force
+    )
     shown.check()
-    example.check({str(output or "data.png"): "the picture of --output"})
+    example.check({str(output.path or "data.png"): "the picture of --output"})
     dataset, splits = read_dataset(settings, terminal)
     from vae_cli.rendering.choice import kind_of
 
@@ -74,13 +66,18 @@ def command(
             f"--save-example {save_example}: {dataset.spec.name} is of {kind.items_name}; "
             f"end it with {kind.suffix}"
         )
-    picture = shown.open_items(kind, "data") if dataset.spec.is_image else output
+    picture = shown.open_items(kind, "data") if dataset.spec.is_image else output.path
     result = kind.write_examples(
-        train, test, picture, columns=columns, scale=scale, frame=make_frame(gap, bare=True)
+        train,
+        test,
+        picture,
+        columns=columns,
+        scale=output.scale,
+        frame=make_frame(output.gap, has_captions=False),
     )
     if save_example:
         kind.write_item(test.items[test.rows[0]], example.open_file(save_example))
-    print_facts(terminal, kind, splits, result, save_example, json=json)
+    print_facts(terminal, kind, splits, result, save_example)
 
 
 def print_facts(
@@ -89,15 +86,13 @@ def print_facts(
     splits: "dict[str, InMemory]",
     result: str,
     example: Path | None,
-    *,
-    json: bool,
 ) -> None:
     """Print what is in the data, and the paths of the files."""
     from vae_cli.data.held_out import count_copies
 
     header, rows, key, records = kind.summarize(splits)
     copies = count_copies(splits.values())
-    if json:
+    if terminal.wants_json:
         counts = {**{name: len(part) for name, part in splits.items()}, "copies": copies}
         facts = {"name": kind.spec.name, "shape": kind.spec.shape}
         written = {"example": str(example)} if example else {}

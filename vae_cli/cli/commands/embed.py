@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import open_run
-from vae_cli.cli._options import Device, Force, Json, Quiet, RunOption, refuse_unused
+from vae_cli.cli._inputs import RunGroup
+from vae_cli.cli._options import (
+    Force,
+    ResultTerminal,
+    output_option,
+    refuse_unused,
+)
 from vae_cli.cli._output import STANDARD_OUTPUT, Request, require_suffix
 from vae_cli.data.source import find_source
 from vae_cli.files import write_bytes
@@ -21,6 +26,7 @@ Method = Literal["pca", "umap", "tsne"]
 
 
 def command(
+    *,
     data: Annotated[
         str | None,
         typer.Argument(
@@ -45,37 +51,31 @@ def command(
             rich_help_panel="Output",
         ),
     ] = None,
-    run: RunOption = None,
-    device: Device = "auto",
+    run: RunGroup,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File to write: .npz, .csv or .parquet, or - for CSV on standard output. "
-            "[default: embed.npz]",
-            rich_help_panel="Output",
+        output_option(
+            "File to write: .npz, .csv or .parquet, or - for CSV on standard output. "
+            "[default: embed.npz]"
         ),
     ] = None,
     force: Force = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    terminal: ResultTerminal,
 ) -> None:
     """Write the mean and log-variance of the posterior of every item.
 
     Example: `vae embed -o z.csv --plot map.png`, or `vae embed photos/ -o z.npz`
     """
-    terminal = Terminal(quiet=quiet)
     refuse_unused("--method", bool(method and not plot), "add --plot map.png")
     if data is not None:
         find_source(data)  # a typo is answered before torch is imported
-    table = Request(output, terminal, inputs=[data], force=force, json=json)
+    table = Request(output, terminal, inputs=[data], force=force, json=terminal.wants_json)
     figure = Request(plot, terminal, flag="--plot", inputs=[data], force=force)
     require_outputs(output, plot, method or "pca")
     figure.refuse_standard_output("map.png")
     from vae_cli.api.embeddings import write_embedding
 
-    model = open_run(run, device, terminal, outputs=[table, figure])
+    model = run.open(terminal, outputs=[table, figure])
     paths = [table.open_table(Path("embed.npz"))]
     if plot:
         paths.append(figure.open_file(plot))
@@ -84,7 +84,7 @@ def command(
     write_embedding(embedding, paths[0])
     if plot:
         write_bytes(paths[1], picture)
-    if json:
+    if terminal.wants_json:
         facts = {
             "output": str(paths[0]),
             "items": len(embedding),

@@ -10,8 +10,8 @@ import typer
 from vae_cli import __version__
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._figures import print_evaluations
-from vae_cli.cli._inputs import open_run
-from vae_cli.cli._options import Data, Device, Json, Quiet, refuse_unused
+from vae_cli.cli._inputs import RunChoice
+from vae_cli.cli._options import Data, Device, FixedSeed, ResultTerminal, refuse_unused
 from vae_cli.runs.lookup import has_wildcards, select_runs
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ MINUTE = 60  # seconds
 
 
 def command(
+    *,
     run: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,9 +42,7 @@ def command(
             help="Importance samples of each item. [default: up to 5000, as fit into 10 minutes]",
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the random numbers.")
-    ] = 0,
+    seed: FixedSeed = 0,
     features: Annotated[
         Literal["classifier", "inception"],
         typer.Option(
@@ -68,8 +67,7 @@ def command(
     ] = 10_000,
     device: Device = "auto",
     data: Data = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    terminal: ResultTerminal,
 ) -> None:
     """Compute the figures that papers report, each with its standard error.
 
@@ -77,12 +75,11 @@ def command(
 
     Example: `vae evaluate --run a --run b`
     """
-    terminal = Terminal(quiet=quiet)
     if features != "inception":
         refuse_unused(
             "--inception-weights", inception_weights is not None, "add --features inception"
         )
-    models = [open_run(one, device, terminal, data) for one in find_runs(run or [])]
+    models = [RunChoice(one, device).open(terminal, data) for one in find_runs(run or [])]
     from vae_cli.api.evaluation import keep_evaluation, open_comparison, open_subject
     from vae_cli.evaluation.kept import check_folder
     from vae_cli.evaluation.report import evaluate
@@ -105,7 +102,7 @@ def command(
         if path:
             terminal.remark(f"{model.name}: {path}")
     label_data(models, subjects, terminal)
-    print_evaluations(terminal, evaluations, json=json)
+    print_evaluations(terminal, evaluations)
 
 
 def find_runs(selectors: Sequence[str]) -> list[str | None]:

@@ -13,16 +13,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import open_run, read_items
+from vae_cli.cli._inputs import FittingGroup, RunGroup, read_items
 from vae_cli.cli._options import (
     Data,
-    Device,
-    Fit,
     Force,
-    Invert,
-    Quiet,
-    RunOption,
-    refuse_fitting,
+    QuietTerminal,
     refuse_unused,
 )
 from vae_cli.cli._output import Request, require_suffix
@@ -42,6 +37,7 @@ TOP_LEVEL_ONLY = (
 
 
 def command(
+    *,
     image: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Start from this picture. [default: a test item]"),
@@ -59,28 +55,23 @@ def command(
     browser: Annotated[
         bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
     ] = True,
-    invert: Invert = False,
-    fit: Fit = "training",
-    run: RunOption = None,
-    device: Device = "auto",
+    fitting: FittingGroup,
+    run: RunGroup,
     data: Data = None,
-    quiet: Quiet = False,
+    terminal: QuietTerminal,
 ) -> None:
     """Explore the latent space by hand: a page of sliders in the browser.
 
     Example: `vae explore`, or `vae explore --export page.html` for a page that you can send
     """
-    terminal = Terminal(quiet=quiet)
-    refuse_fitting(fit, invert=invert, has_file=image is not None, remedy="add --image FILE")
+    fitting.require_use(has_file=image is not None, remedy="add --image FILE")
     refuse_unused("--port", bool(export and port), "leave out --export")
     refuse_unused("--force", force and not export, "add --export FILE.html")
     require_suffix(export, (".html", ".htm"), "--export")
     page = Request(export, terminal, flag="--export", inputs=[image, data], force=force)
     page.refuse_standard_output("page.html")
-    model = open_run(run, device, terminal, data, outputs=[page])
-    first = (
-        read_items(model, [image], terminal, invert=invert, fit=fit).items[:1] if image else None
-    )
+    model = run.open(terminal, data, outputs=[page])
+    first = read_items(model, [image], terminal, fitting).items[:1] if image else None
     from vae_cli.explore.scene import build_scene
 
     with terminal.spinner("encoding"):

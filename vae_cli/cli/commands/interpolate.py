@@ -5,29 +5,19 @@ from typing import Annotated
 
 import typer
 
-from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import open_run, read_items, take_items_of_classes
+from vae_cli.cli._inputs import FittingGroup, RunGroup, read_items, take_items_of_classes
 from vae_cli.cli._options import (
-    AnimatedOutputPath,
-    Bare,
     Data,
-    Device,
-    Fit,
-    Force,
-    Gap,
-    Invert,
-    Quiet,
-    RunOption,
-    Scale,
-    refuse_fitting,
+    NoCaptions,
+    QuietTerminal,
     refuse_unused,
 )
-from vae_cli.cli._output import Request, require_items_name
-from vae_cli.cli._pictures import make_frame
+from vae_cli.cli._pictures import AnimatedOutput, make_frame
 from vae_cli.errors import UsageError
 
 
 def command(
+    *,
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -52,17 +42,12 @@ def command(
             help="Use a test item of this class, if no FILE is given; several as in 1,7.",
         ),
     ] = None,
-    invert: Invert = False,
-    fit: Fit = "training",
-    run: RunOption = None,
-    device: Device = "auto",
+    fitting: FittingGroup,
+    run: RunGroup,
     data: Data = None,
-    output: AnimatedOutputPath = None,
-    force: Force = False,
-    scale: Scale = None,
-    gap: Gap = None,
-    bare: Bare = False,
-    quiet: Quiet = False,
+    output: AnimatedOutput,
+    no_captions: NoCaptions = False,
+    terminal: QuietTerminal,
 ) -> None:
     """Decode the path from the latent of one picture, or row, to that of the next.
 
@@ -70,20 +55,17 @@ def command(
 
     Example: `vae interpolate a.png b.png --steps 10`, or `vae interpolate --class bag --class coat`
     """
-    terminal = Terminal(quiet=quiet)
-    require_items_name(output, animated=True)
-    inputs = [*(files or []), data]
-    wanted = Request(output, terminal, inputs=inputs, force=force)
+    wanted = output.request(terminal, [*(files or []), data])
     refuse_unused("--class", bool(classes and files), "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
-    refuse_fitting(fit, invert=invert, has_file=bool(files))
+    fitting.require_use(has_file=bool(files))
     if classes and len(classes) == 1 and "," not in classes[0]:
         raise UsageError(f"--class {classes[0]}: name two classes or more, as in --class A,B")
-    model = open_run(run, device, terminal, data, outputs=[wanted])
+    model = run.open(terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "interpolate")
     with terminal.spinner("reading"):
         names, items, _ = (
-            read_items(model, files, terminal, invert=invert, fit=fit)
+            read_items(model, files, terminal, fitting)
             if files
             else take_items_of_classes(model, classes or [])
         )
@@ -95,11 +77,19 @@ def command(
         )
     shares = [f"{100 * step / (steps - 1):.0f} %" for step in range(steps)]
     columns = ["original", *shares, "original"]
-    frame = make_frame(gap, bare=bare, columns=columns, rows=names[:-1], ends=names[1:])
-    width = steps if bare else len(columns)
+    frame = make_frame(
+        output.gap,
+        has_captions=not no_captions,
+        columns=columns,
+        rows=names[:-1],
+        ends=names[1:],
+    )
+    width = steps if no_captions else len(columns)
     count = (len(items) - 1) * width
-    model.kind.require_writable(count, path, columns=width, scale=scale, frame=frame)
+    model.kind.require_writable(count, path, columns=width, scale=output.scale, frame=frame)
     with terminal.spinner("decoding"):
         paths = model.interpolate(items, steps, spherical=spherical)
-        model.kind.write_interpolation(paths, path, scale, frame, None if bare else items)
+        model.kind.write_interpolation(
+            paths, path, output.scale, frame, None if no_captions else items
+        )
     terminal.result(path)

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import open_run, parse_dims, show_kl, sort_dims, take_kl
-from vae_cli.cli._options import Bare, Device, Force, Gap, Json, OutputPath, Quiet, RunOption, Scale
-from vae_cli.cli._output import Request, require_items_name
-from vae_cli.cli._pictures import make_frame, two_decimals
+from vae_cli.cli._inputs import RunGroup, parse_dims, show_kl, sort_dims, take_kl
+from vae_cli.cli._options import (
+    NoCaptions,
+    ResultTerminal,
+)
+from vae_cli.cli._pictures import PicturesOutput, make_frame, two_decimals
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ PLANE = 2  # dimensions
 
 
 def command(
+    *,
     count: Annotated[
         int, typer.Option("--count", "-n", min=2, max=200, help="Tiles per row and per column.")
     ] = 20,
@@ -30,24 +32,17 @@ def command(
             "names both. [default: the two with the largest KL]",
         ),
     ] = None,
-    run: RunOption = None,
-    device: Device = "auto",
-    output: OutputPath = None,
-    force: Force = False,
-    scale: Scale = None,
-    gap: Gap = None,
-    bare: Bare = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    run: RunGroup,
+    output: PicturesOutput,
+    no_captions: NoCaptions = False,
+    terminal: ResultTerminal,
 ) -> None:
     """Decode the plane of two latents, in steps of equal probability under N(0, 1).
 
     Example: `vae manifold`, or `vae manifold -n 12 --dim 2 --dim 5 -o plane.png`
     """
-    terminal = Terminal(quiet=quiet)
-    require_items_name(output)
-    wanted = Request(output, terminal, force=force, json=json)
-    model = open_run(run, device, terminal, outputs=[wanted])
+    wanted = output.request(terminal)
+    model = run.open(terminal, outputs=[wanted])
     path = wanted.open_items(model.kind, "manifold")
     dims = choose_plane(dim, model.kl_by_dim, model.model.latent_dim)
     from vae_cli.latent.interpolation import quantile_plane
@@ -55,16 +50,22 @@ def command(
     latents = quantile_plane(count, dims, model.model.latent_dim)
     ticks = list(map(two_decimals, latents[0, :, dims[0]].tolist()))
     axes = f"z{dims[0]} from left to right, z{dims[1]} from bottom to top"
-    frame = make_frame(gap, bare=bare, title=axes, columns=ticks, rows=ticks[::-1])
-    model.kind.require_writable(count**2, path, columns=count, scale=scale, frame=frame)
+    frame = make_frame(
+        output.gap,
+        has_captions=not no_captions,
+        title=axes,
+        columns=ticks,
+        rows=ticks[::-1],
+    )
+    model.kind.require_writable(count**2, path, columns=count, scale=output.scale, frame=frame)
     with terminal.spinner("decoding"):
         items = model.decode(latents.flatten(0, 1))
         tiles = items.reshape(count, count, *items.shape[1:])
         index = {f"z{number}": latents[..., number] for number in dims}
-        model.kind.write_grid(tiles, index, path, scale, frame)
+        model.kind.write_grid(tiles, index, path, output.scale, frame)
     values = latents[0, :, dims[0]].tolist()
     kl = take_kl(model.kl_by_dim, dims)
-    if json:
+    if terminal.wants_json:
         terminal.json({"output": str(path), "dims": dims, "kl": kl, "values": values})
         return
     sides = zip(("left to right", "bottom to top"), dims, kl, strict=True)

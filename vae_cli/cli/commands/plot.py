@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vae_cli.cli._console import Terminal
-from vae_cli.cli._options import Force, Json, Quiet, refuse_unused
+from vae_cli.cli._options import Force, ResultTerminal, output_option, refuse_unused
 from vae_cli.cli._output import Request, require_suffix
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
@@ -38,6 +37,7 @@ MAX_PANELS = 20  # of a figure, one for each term; an objective has up to 6
 
 
 def command(
+    *,
     patterns: Annotated[
         list[str] | None,
         typer.Argument(
@@ -58,22 +58,15 @@ def command(
     ] = 1,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File to write: .png, .svg or .pdf. [default: curves.png]",
-            rich_help_panel="Output",
-        ),
+        output_option("File to write: .png, .svg or .pdf. [default: curves.png]"),
     ] = None,
     force: Force = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    terminal: ResultTerminal,
 ) -> None:
     """Plot the learning curves of runs; runs that differ only in their seed become one band.
 
     Example: `vae plot`, or `vae plot 'beta-*' --rate-distortion -o plane.svg`
     """
-    terminal = Terminal(quiet=quiet)
     refuse_unused("--from", first > 1 and rate_distortion, "leave out --rate-distortion")
     require_suffix(output, PLOT_SUFFIXES)
     wanted = Request(output, terminal, force=force)
@@ -88,7 +81,7 @@ def command(
         draw = draw_rates if rate_distortion else draw_curves
         picture, records = draw(runs, first, path.suffix.lower())
         write_bytes(path, picture)
-    if json:
+    if terminal.wants_json:
         terminal.json({"output": str(path), "lines": records})
     else:
         terminal.result(path)

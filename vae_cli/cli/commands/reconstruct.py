@@ -7,29 +7,31 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import Chosen, choose_seed, open_run, read_items, take_test_items
+from vae_cli.cli._inputs import (
+    FittingGroup,
+    NamedItems,
+    RunGroup,
+    choose_seed,
+    read_items,
+    take_test_items,
+)
 from vae_cli.cli._options import (
-    Bare,
     Data,
-    Device,
-    Fit,
-    Force,
-    Gap,
-    Invert,
-    Json,
+    NoCaptions,
     Noise,
-    OutputPath,
     Page,
-    Quiet,
-    RunOption,
+    ResultTerminal,
     SamplePosterior,
-    Scale,
     Seed,
-    refuse_fitting,
     refuse_unused,
 )
-from vae_cli.cli._output import Request, require_items_name
-from vae_cli.cli._pictures import describe_page, frame_sheet, make_frame
+from vae_cli.cli._pictures import (
+    ItemsOutput,
+    PicturesOutput,
+    describe_page,
+    frame_sheet,
+    make_frame,
+)
 from vae_cli.files import Output
 
 if TYPE_CHECKING:
@@ -45,6 +47,7 @@ MAX_COLUMN_PAIRS = 10  # with more pairs, the picture has several columns of the
 
 
 def command(
+    *,
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -52,8 +55,7 @@ def command(
             help="Pictures, folders of them, or tables. [default: some test items]",
         ),
     ] = None,
-    invert: Invert = False,
-    fit: Fit = "training",
+    fitting: FittingGroup,
     count: Annotated[
         int | None,
         typer.Option(
@@ -67,17 +69,12 @@ def command(
     sample: SamplePosterior = False,
     noise: Noise = False,
     seed: Seed = None,
-    run: RunOption = None,
-    device: Device = "auto",
+    run: RunGroup,
     data: Data = None,
-    output: OutputPath = None,
-    force: Force = False,
-    scale: Scale = None,
-    gap: Gap = None,
+    output: PicturesOutput,
     page: Page = None,
-    bare: Bare = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    no_captions: NoCaptions = False,
+    terminal: ResultTerminal,
 ) -> None:
     """Encode and decode pictures, and show each next to its reconstruction; or rows of a table.
 
@@ -85,36 +82,33 @@ def command(
 
     Example: `vae reconstruct img.png`
     """
-    terminal = Terminal(quiet=quiet)
-    require_items_name(output)
-    inputs = [*(files or []), data]
-    wanted = Request(output, terminal, inputs=inputs, force=force, json=json)
-    refuse_fitting(fit, invert=invert, has_file=bool(files))
+    wanted = output.request(terminal, [*(files or []), data])
+    fitting.require_use(has_file=bool(files))
     refuse_unused("--count", bool(count and files), "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
     is_random = sample or noise
     refuse_unused("--seed", seed is not None and not is_random, "add --sample or --noise")
-    refuse_unused("--page", page is not None and bare, "leave out --no-captions")
-    model = open_run(run, device, terminal, data, outputs=[wanted])
+    refuse_unused("--page", page is not None and no_captions, "leave out --no-captions")
+    model = run.open(terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "reconstruct")
     seed = choose_seed(seed, terminal) if is_random else None
     with terminal.spinner("reading"):
-        chosen = (
-            read_items(model, files, terminal, invert=invert, fit=fit)
+        found = (
+            read_items(model, files, terminal, fitting)
             if files
             else take_test_items(model, 0, count or 8)
         )
-    items = chosen.items
+    items = found.items
     if count and len(items) < count:
         terminal.remark(f"the test set has {len(items)} items", "yellow")
     with terminal.spinner("decoding"):
         result = model.reconstruct(items, sample=sample, noise=noise, seed=seed)
-        texts = {} if files and is_whole(chosen) else chosen.texts
-        shown = Shown(chosen.names, items, result, model.figure, texts)
-        part = write_pairs(model, shown, path, scale=scale, gap=gap, page=page, bare=bare)
+        texts = {} if files and is_whole(found) else found.texts
+        shown = Shown(found.names, items, result, model.figure, texts)
+        part = write_pairs(model, shown, path, output, page=page, no_captions=no_captions)
     if part:
         terminal.remark(part)
-    print_figures(terminal, path, chosen, result, model.figure, json=json)
+    print_figures(terminal, path, found, result, model.figure)
 
 
 class Shown(NamedTuple):
@@ -135,20 +129,19 @@ class Shown(NamedTuple):
     texts: Mapping[str, Sequence[str]]
 
 
-def is_whole(chosen: Chosen) -> bool:
+def is_whole(found: NamedItems) -> bool:
     """Whether rows are all those of one table, so that their order says which they are."""
-    return list(chosen.texts.get("name", [])) == list(map(str, range(len(chosen.items))))
+    return list(found.texts.get("name", [])) == list(map(str, range(len(found.items))))
 
 
 def write_pairs(
     model: "TrainedModel",
     shown: Shown,
     path: Output,
+    output: ItemsOutput,
     *,
-    scale: int | None,
-    gap: int | None,
     page: int | None,
-    bare: bool,
+    no_captions: bool,
 ) -> str:
     """Write each item next to its reconstruction, and return which page of them it is, if any.
 
@@ -157,18 +150,22 @@ def write_pairs(
     """
     items, decoded, write = shown.items, shown.result.items, model.kind.write_reconstructions
     count, wanted = len(items), page or 1
-    sheet = model.kind.plan_sheet(count, page=wanted, group=PAIR, scale=scale, gap=gap)
-    if bare or sheet is None:
+    sheet = model.kind.plan_sheet(
+        count, page=wanted, group=PAIR, scale=output.scale, gap=output.gap
+    )
+    if no_captions or sheet is None:
         refuse_unused("--page", page is not None, "leave out --scale")
-        frame = make_frame(gap, bare=True)
+        frame = make_frame(output.gap, has_captions=False)
         tiles = tiles_per_row(count)
-        write(items, decoded, path, columns=tiles, scale=scale, frame=frame, texts=shown.texts)
+        write(
+            items, decoded, path, columns=tiles, scale=output.scale, frame=frame, texts=shown.texts
+        )
         return ""
     title = "" if sheet.is_list else f"original and decoded; {shown.figure.upper()}, KL in nats"
     texts = caption_items(shown, in_list=sheet.is_list)
-    frame = frame_sheet(sheet, texts, gap, columns=("original", "decoded"), title=title)
+    frame = frame_sheet(sheet, texts, output.gap, columns=("original", "decoded"), title=title)
     on_page = items[sheet.items], decoded[sheet.items]
-    write(*on_page, path, columns=sheet.columns, scale=scale, frame=frame)
+    write(*on_page, path, columns=sheet.columns, scale=output.scale, frame=frame)
     return describe_page(sheet, wanted)
 
 
@@ -185,19 +182,17 @@ def caption_items(shown: Shown, *, in_list: bool) -> list[str]:
 def print_figures(
     terminal: Terminal,
     path: Output,
-    chosen: Chosen,
+    found: NamedItems,
     result: "Reconstruction[Array]",
     figure: str,
-    *,
-    json: bool,
 ) -> None:
     """Print the distortion and the KL of each item, or their mean if there are many."""
-    names = chosen.names
+    names = found.names
     figures = list(zip(names, result.distortion.tolist(), result.kl.tolist(), strict=True))
-    if json:
+    if terminal.wants_json:
         records = [
             texts | {figure: distortion, "kl": kl}
-            for texts, (_, distortion, kl) in zip(chosen.describe(), figures, strict=True)
+            for texts, (_, distortion, kl) in zip(found.describe(), figures, strict=True)
         ]
         terminal.json({"output": str(path), "images": records})
         return

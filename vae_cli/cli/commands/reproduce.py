@@ -13,7 +13,7 @@ from vae_cli.cli._figures import (
     verdict_record,
 )
 from vae_cli.cli._jobs import train_all
-from vae_cli.cli._options import Device, Json, Quiet, refuse_unused
+from vae_cli.cli._options import Device, TrainingTerminal, refuse_unused
 from vae_cli.cli._signals import StopSignals
 from vae_cli.cli._tables import print_table
 from vae_cli.errors import UsageError, VAEError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 
 def command(
+    *,
     names: Annotated[
         list[str] | None,
         typer.Argument(
@@ -36,8 +37,7 @@ def command(
         bool, typer.Option("--list", help="List the experiments, with their time and status.")
     ] = False,
     device: Device = "auto",
-    json: Json = False,
-    quiet: Quiet = False,
+    terminal: TrainingTerminal,
 ) -> None:
     """Train published experiments, and say whether their numbers hold.
 
@@ -45,27 +45,26 @@ def command(
 
     Example: `vae reproduce examples-fashion-mnist`
     """
-    terminal = Terminal(quiet=quiet or json, lasting=True)
     if show_list:
         refuse_unused("NAME", bool(names), "leave out --list")
-        show_experiments(terminal, json=json)
+        show_experiments(terminal)
         return
     if not names:
         raise UsageError("nothing to reproduce: name an experiment; --list shows them")
     typed = {} if device == "auto" else {"training": {"device": device}}
     wanted, needed = read_experiments(names, typed)
     verdicts = reproduce(wanted, needed, terminal)
-    if json:
+    if terminal.wants_json:
         terminal.json({name: list(map(verdict_record, found)) for name, found in verdicts.items()})
     failed = [name for name, found in verdicts.items() if not all(one.holds for one in found)]
     if failed:
         raise VAEError(f"{len(failed)} of {len(verdicts)} do not hold: {', '.join(failed)}")
 
 
-def show_experiments(terminal: Terminal, *, json: bool) -> None:
+def show_experiments(terminal: Terminal) -> None:
     """Print all named experiments that can be reproduced."""
     found = list_experiments()
-    if json:
+    if terminal.wants_json:
         terminal.json(list(map(experiment_record, found)))
     else:
         print_table(terminal, tabulate_experiments(found), remedy="use --json")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vae_cli.cli._console import Terminal, printable
-from vae_cli.cli._options import Force, Json, Quiet, refuse_unused
+from vae_cli.cli._options import Force, ResultTerminal, output_option, refuse_unused
 from vae_cli.cli._output import Request, require_suffix
 from vae_cli.cli._tables import SUFFIXES, group_record, run_record, show_table
 from vae_cli.errors import UsageError, list_some
@@ -34,6 +34,7 @@ MAX_NAMES = 20  # in a question or a remark
 
 
 def command(
+    *,
     patterns: Annotated[
         list[str] | None,
         typer.Argument(
@@ -61,23 +62,18 @@ def command(
     yes: Annotated[bool, typer.Option("--yes", help="Remove without a question.")] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Write the whole table to a file: .csv, .md, .tex or .json; - is CSV on standard "
-            "output.",
-            rich_help_panel="Output",
+        output_option(
+            "Write the whole table to a file: .csv, .md, .tex or .json; - is CSV on standard "
+            "output."
         ),
     ] = None,
     force: Force = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    terminal: ResultTerminal,
 ) -> None:
     """List the runs of this folder, and compare their settings and figures.
 
     Example: `vae runs --sort test_loss`, `vae runs 'beta-*' --group beta`, or `vae runs rm NAME`
     """
-    terminal = Terminal(quiet=quiet)
     words = patterns or []
     if words[:1] == [REMOVE]:
         for flag, used in (
@@ -87,14 +83,14 @@ def command(
             ("--force", force),
         ):
             refuse_unused(flag, bool(used), f"leave out {REMOVE}")
-        remove(words[1:], terminal, yes=yes, json=json)
+        remove(words[1:], terminal, yes=yes)
         return
     refuse_unused("--yes", yes, f"use vae runs {REMOVE} NAME --yes")
     refuse_unused("--reverse", reverse and not sort, "add --sort KEY")
     refuse_unused("--sort", bool(sort and group), "leave out --group")
     refuse_unused("--force", force and not output, "add -o FILE.csv")
     require_suffix(output, SUFFIXES)
-    wanted = Request(output, terminal, force=force, json=json)
+    wanted = Request(output, terminal, force=force, json=terminal.wants_json)
     keys = [find_setting(word, "--group").key for word in group.split(",")] if group else []
     runs = sort_runs([summarize_run(run) for run in select_runs(words)], sort)
     runs = runs[::-1] if reverse else runs
@@ -106,7 +102,7 @@ def command(
     else:
         table, records = tabulate_runs(runs), [run_record(run) for run in runs]
     path = wanted.open_table(output) if output else None
-    show_table(terminal, table, records, path, json=json)
+    show_table(terminal, table, records, path)
 
 
 def note_old_evaluations(runs: Sequence[RunSummary], terminal: Terminal) -> None:
@@ -142,7 +138,7 @@ def group_finished(
     return groups
 
 
-def remove(patterns: Sequence[str], terminal: Terminal, *, yes: bool, json: bool) -> None:
+def remove(patterns: Sequence[str], terminal: Terminal, *, yes: bool) -> None:
     """Remove runs after a question.
 
     Raises:
@@ -161,7 +157,7 @@ def remove(patterns: Sequence[str], terminal: Terminal, *, yes: bool, json: bool
         return
     for run in runs:
         remove_run(run, foreign[run])
-    if json:
+    if terminal.wants_json:
         terminal.json({"removed": names})
     else:
         terminal.result(f"removed {list_some(names, MAX_NAMES)}")

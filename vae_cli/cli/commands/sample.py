@@ -4,23 +4,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import choose_seed, open_run
+from vae_cli.cli._inputs import RunGroup, choose_seed
 from vae_cli.cli._options import (
-    AnimatedOutputPath,
     Columns,
-    Device,
-    Force,
-    Gap,
     Noise,
-    Quiet,
-    RunOption,
-    Scale,
+    QuietTerminal,
     Seed,
     refuse_unused,
 )
-from vae_cli.cli._output import Request, require_items_name
-from vae_cli.cli._pictures import make_frame
+from vae_cli.cli._pictures import AnimatedOutput, make_frame
 from vae_cli.files import Output
 from vae_cli.rendering import ANIMATION_SUFFIXES
 
@@ -32,6 +24,7 @@ FRAMES_PER_SAMPLE = 8  # from one sample to the next
 
 
 def command(
+    *,
     count: Annotated[
         int | None,
         typer.Option(
@@ -60,8 +53,7 @@ def command(
     ] = "prior",
     noise: Noise = False,
     seed: Seed = None,
-    run: RunOption = None,
-    device: Device = "auto",
+    run: RunGroup,
     data: Annotated[
         str | None,
         typer.Option(
@@ -70,24 +62,19 @@ def command(
             rich_help_panel="Model",
         ),
     ] = None,
-    output: AnimatedOutputPath = None,
-    force: Force = False,
+    output: AnimatedOutput,
     columns: Columns = 8,
-    scale: Scale = None,
-    gap: Gap = None,
-    quiet: Quiet = False,
+    terminal: QuietTerminal,
 ) -> None:
     """Generate images, or rows of a table, from the prior, a fitted mixture or a flow.
 
     Example: `vae sample -n 64 --seed 7`, or `vae sample -n 8 -o sample.gif` for an animation
     """
-    terminal = Terminal(quiet=quiet)
-    require_items_name(output, animated=True)
     refuse_unused("--data", data is not None and sampler == "prior", "choose --sampler gmm or flow")
-    wanted = Request(output, terminal, inputs=[data], force=force)
-    model = open_run(run, device, terminal, data, outputs=[wanted])
+    wanted = output.request(terminal, [data])
+    model = run.open(terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "sample")
-    seed, frame = choose_seed(seed, terminal), make_frame(gap, bare=True)
+    seed, frame = choose_seed(seed, terminal), make_frame(output.gap, has_captions=False)
     if sampler != "prior":
         from vae_cli.api.evaluation import with_sampler
 
@@ -96,12 +83,14 @@ def command(
     with terminal.spinner("decoding"):
         if path.suffix.lower() in ANIMATION_SUFFIXES:
             refuse_unused("--noise", noise, "write a picture")
-            animate(model, path, count or 16, temperature, seed, scale, frame)
+            animate(model, path, count or 16, temperature, seed, output.scale, frame)
         else:
             count = count or 64
-            model.kind.require_writable(count, path, columns=columns, scale=scale, frame=frame)
+            model.kind.require_writable(
+                count, path, columns=columns, scale=output.scale, frame=frame
+            )
             items = model.sample(count, temperature=temperature, noise=noise, seed=seed)
-            model.kind.write(items, path, columns=columns, scale=scale, frame=frame)
+            model.kind.write(items, path, columns=columns, scale=output.scale, frame=frame)
     terminal.result(path)
 
 

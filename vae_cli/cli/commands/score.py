@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import open_run
+from vae_cli.cli._inputs import FittingGroup, RunGroup
 from vae_cli.cli._options import (
     Data,
-    Device,
-    Fit,
+    FixedSeed,
     Force,
     Gap,
-    Invert,
-    Json,
-    Quiet,
-    RunOption,
+    ResultTerminal,
     Scale,
-    refuse_fitting,
+    output_option,
     refuse_unused,
 )
 from vae_cli.cli._output import Request, require_suffix
@@ -40,6 +36,7 @@ By = Literal["adjusted", "likelihood", "complexity", "distortion", "kl", "neighb
 
 
 def command(
+    *,
     data: Annotated[
         str | None,
         typer.Argument(
@@ -58,21 +55,14 @@ def command(
     samples: Annotated[
         int, typer.Option(min=1, max=100_000, help="Importance samples of each item.")
     ] = 20,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**63 - 1, help="Seed of the random numbers.")
-    ] = 0,
-    invert: Invert = False,
-    fit: Fit = "training",
-    run: RunOption = None,
-    device: Device = "auto",
+    seed: FixedSeed = 0,
+    fitting: FittingGroup,
+    run: RunGroup,
     held_out: Data = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="File to write: .csv of all items, or - for standard output. [default: score.csv]",
-            rich_help_panel="Output",
+        output_option(
+            "File to write: .csv of all items, or - for standard output. [default: score.csv]"
         ),
     ] = None,
     plot: Annotated[
@@ -86,25 +76,23 @@ def command(
     force: Force = False,
     scale: Scale = None,
     gap: Gap = None,
-    json: Json = False,
-    quiet: Quiet = False,
+    terminal: ResultTerminal,
 ) -> None:
     """Find the strange items: score every one, the least likely first.
 
     Example: `vae score --plot strange.png`, or `vae score photos/ --top 50 -o scores.csv`
     """
-    terminal = Terminal(quiet=quiet)
     require_suffix(output, [CSV])
     require_suffix(plot, PICTURE_SUFFIXES, "--plot")
     inputs = [data, held_out]
-    table = Request(output, terminal, inputs=inputs, force=force, json=json)
+    table = Request(output, terminal, inputs=inputs, force=force, json=terminal.wants_json)
     picture = Request(plot, terminal, flag="--plot", inputs=inputs, force=force)
     picture.refuse_standard_output("strange.png")
     refuse_unused("--scale", scale is not None and plot is None, "add --plot strange.png")
     refuse_unused("--gap", gap is not None and plot is None, "add --plot strange.png")
     is_one = data is not None and require_data(data)
-    refuse_fitting(fit, invert=invert, has_file=is_one, remedy="name one picture")
-    model = open_run(run, device, terminal, held_out, outputs=[table, picture])
+    fitting.require_use(has_file=is_one, remedy="name one picture")
+    model = run.open(terminal, held_out, outputs=[table, picture])
     if plot and not model.spec.is_image:
         raise UsageError(f"--plot {plot}: a table of numbers has no picture")
     outputs = [table.open_table(Path("score.csv"))]
@@ -118,8 +106,8 @@ def command(
         by=by,
         samples=samples,
         seed=seed,
-        invert=invert,
-        find_object=fit == "object",
+        invert=fitting.invert,
+        find_object=fitting.find_object,
         stage=terminal.bar,
     )
     write_csv(outputs[0], [*scores.text_columns(), *scores.columns()], scores.rows())
@@ -127,7 +115,7 @@ def command(
     if plot:
         with terminal.spinner("decoding"):
             write_strange(model, scores, places, outputs[1], terminal, scale=scale, gap=gap)
-    print_scores(terminal, scores, places, outputs, json=json)
+    print_scores(terminal, scores, places, outputs)
 
 
 def require_data(data: str) -> bool:
@@ -195,13 +183,11 @@ def print_scores(
     scores: "Scores",
     places: Sequence[int],
     paths: Sequence[Output],
-    *,
-    json: bool,
 ) -> None:
     """Print the strangest items, and the paths of the files."""
     columns = scores.columns()
     warn_of_limits(terminal, scores)
-    if json:
+    if terminal.wants_json:
         top = [
             {name: texts[place] for name, texts in scores.text_columns().items()}
             | {name: column[place].item() for name, column in columns.items()}

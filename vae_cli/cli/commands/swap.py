@@ -8,8 +8,9 @@ import typer
 
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import (
-    Chosen,
-    open_run,
+    FittingGroup,
+    NamedItems,
+    RunGroup,
     parse_dims,
     read_items,
     show_kl,
@@ -18,23 +19,12 @@ from vae_cli.cli._inputs import (
     take_kl,
 )
 from vae_cli.cli._options import (
-    Bare,
     Data,
-    Device,
-    Fit,
-    Force,
-    Gap,
-    Invert,
-    Json,
-    OutputPath,
-    Quiet,
-    RunOption,
-    Scale,
-    refuse_fitting,
+    NoCaptions,
+    ResultTerminal,
     refuse_unused,
 )
-from vae_cli.cli._output import Request, require_items_name
-from vae_cli.cli._pictures import make_frame
+from vae_cli.cli._pictures import PicturesOutput, make_frame
 from vae_cli.errors import UsageError
 from vae_cli.files import Output
 
@@ -47,6 +37,7 @@ PAIR = 2  # items
 
 
 def command(
+    *,
     files: Annotated[
         list[Path] | None,
         typer.Argument(
@@ -71,18 +62,12 @@ def command(
             help="Use a test item of this class, if no FILE is given; two of them as in 1,7.",
         ),
     ] = None,
-    invert: Invert = False,
-    fit: Fit = "training",
-    run: RunOption = None,
-    device: Device = "auto",
+    fitting: FittingGroup,
+    run: RunGroup,
     data: Data = None,
-    output: OutputPath = None,
-    force: Force = False,
-    scale: Scale = None,
-    gap: Gap = None,
-    bare: Bare = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    output: PicturesOutput,
+    no_captions: NoCaptions = False,
+    terminal: ResultTerminal,
 ) -> None:
     """Exchange a latent between two pictures, or rows, and decode both.
 
@@ -91,40 +76,42 @@ def command(
 
     Example: `vae swap a.png b.png --dim 3`, or `vae swap --class bag --class coat --dim 3`
     """
-    terminal = Terminal(quiet=quiet)
-    require_items_name(output)
-    inputs = [*(files or []), data]
-    wanted = Request(output, terminal, inputs=inputs, force=force, json=json)
+    wanted = output.request(terminal, [*(files or []), data])
     refuse_unused("--class", bool(classes and files), "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
-    refuse_fitting(fit, invert=invert, has_file=bool(files))
-    model = open_run(run, device, terminal, data, outputs=[wanted])
+    fitting.require_use(has_file=bool(files))
+    model = run.open(terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "swap")
     kl_by_dim, latent_dim = model.kl_by_dim, model.model.latent_dim
     largest = str(sort_dims(kl_by_dim, latent_dim)[0])
     dims = parse_dims(dim or [largest], kl_by_dim, latent_dim)
     with terminal.spinner("reading"):
-        chosen = (
-            read_items(model, files, terminal, invert=invert, fit=fit)
+        found = (
+            read_items(model, files, terminal, fitting)
             if files
             else take_items_of_classes(model, classes or [])
         )
-    require_pair(chosen, files or classes or [])
+    require_pair(found, files or classes or [])
     with terminal.spinner("decoding"):
-        frame = make_frame(gap, bare=bare, columns=title_columns(dims), rows=chosen.names)
-        means = write_swap(model, chosen, dims, path, scale, frame)
-    print_means(terminal, path, chosen, dims, means, model, json=json)
+        frame = make_frame(
+            output.gap,
+            has_captions=not no_captions,
+            columns=title_columns(dims),
+            rows=found.names,
+        )
+        means = write_swap(model, found, dims, path, output.scale, frame)
+    print_means(terminal, path, found, dims, means, model)
 
 
-def require_pair(chosen: Chosen, typed: Sequence[object]) -> None:
+def require_pair(found: NamedItems, typed: Sequence[object]) -> None:
     """Check that there are two items.
 
     Raises:
         UsageError: there are not.
     """
-    if len(chosen.items) != PAIR:
+    if len(found.items) != PAIR:
         named = ", ".join(map(str, typed))
-        raise UsageError(f"{named}: an exchange needs two items, not {len(chosen.items)}")
+        raise UsageError(f"{named}: an exchange needs two items, not {len(found.items)}")
 
 
 def title_columns(dims: Sequence[int]) -> tuple[str, str, str]:
@@ -135,7 +122,7 @@ def title_columns(dims: Sequence[int]) -> tuple[str, str, str]:
 
 def write_swap(
     model: "TrainedModel",
-    chosen: Chosen,
+    found: NamedItems,
     dims: Sequence[int],
     path: Output,
     scale: int | None,
@@ -147,9 +134,9 @@ def write_swap(
 
     from vae_cli.latent.interpolation import exchange
 
-    means = model.encode(chosen.items).mean
+    means = model.encode(found.items).mean
     exchanged = model.decode(exchange(torch.from_numpy(means), dims))
-    shown = np.stack([chosen.items, model.decode(means), exchanged], 1)
+    shown = np.stack([found.items, model.decode(means), exchanged], 1)
     index = {"item": [[1] * 3, [2] * 3], "decoded": [[0, 1, 1]] * 2, "exchanged": [[0, 0, 1]] * 2}
     model.kind.write_grid(shown, index, path, scale, frame)
     return means
@@ -158,22 +145,20 @@ def write_swap(
 def print_means(
     terminal: Terminal,
     path: Output,
-    chosen: Chosen,
+    found: NamedItems,
     dims: Sequence[int],
     means: "Array",
     model: "TrainedModel",
-    *,
-    json: bool,
 ) -> None:
     """Print the exchanged means, and the path of the picture."""
     kl = take_kl(model.kl_by_dim, dims)
     rows = [(dim, nats, *means[:, dim].tolist()) for dim, nats in zip(dims, kl, strict=True)]
-    if json:
+    if terminal.wants_json:
         keys = ("dim", "kl", "first", "second")
         records = [dict(zip(keys, row, strict=True)) for row in rows]
-        terminal.json({"output": str(path), "items": chosen.describe(), "exchanged": records})
+        terminal.json({"output": str(path), "items": found.describe(), "exchanged": records})
         return
-    header = ("dimension", "KL (nats)", *chosen.names)
+    header = ("dimension", "KL (nats)", *found.names)
     table = [(str(row[0]), *(show_kl(value, 3) for value in row[1:])) for row in rows]
     terminal.table(header, table)
     terminal.result(path)

@@ -9,8 +9,8 @@ import typer
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import add_start
 from vae_cli.cli._jobs import more_jobs, train_all
-from vae_cli.cli._options import Json, Quiet
-from vae_cli.cli._settings import with_settings
+from vae_cli.cli._options import TrainingTerminal
+from vae_cli.cli._settings import SettingsGroup, with_settings
 from vae_cli.cli._signals import StopSignals
 from vae_cli.cli._tables import group_record, print_table, run_record
 from vae_cli.data.source import find_source
@@ -25,12 +25,12 @@ from vae_cli.settings import (
     merge,
     parse_axis,
     parse_seeds,
-    read_layers,
 )
 
 
 @with_settings()
 def command(
+    *,
     typed: dict[str, dict[str, Any]],
     axes: Annotated[
         list[str] | None,
@@ -46,39 +46,26 @@ def command(
             help="Train each combination with these seeds, without STOP, or with a list as in 0,4.",
         ),
     ] = None,
-    config_file: Annotated[
-        str | None,
-        typer.Option(
-            "--config",
-            metavar="FILE.toml",
-            help="File with settings, or a named experiment such as article; flags override it.",
-        ),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as beta=4; repeatable."),
-    ] = None,
+    files: SettingsGroup,
     name: Annotated[
         str, typer.Option("--name", help="Beginning of the names of all runs.")
     ] = "sweep",
     jobs: Annotated[
         int, typer.Option(min=1, max=64, help="Processes that train runs at the same time.")
     ] = 1,
-    json: Json = False,
-    quiet: Quiet = False,
+    terminal: TrainingTerminal,
 ) -> None:
     """Train all combinations of some settings; the same command goes on after a stop.
 
     Example: `vae sweep beta=0.5,1,4 latent-dim=2,10 --seeds 0:3 --epochs 10`
     """
     parsed = parse_axes(axes or [], seeds, typed)
-    layers = read_layers(config_file, assignments or [], typed)
+    layers = files.read_layers(typed)
     if start := merge(*layers).training.start:
         layers = add_start(layers, start)
     variants = expand_sweep(name, layers, parsed)
     for source in dict.fromkeys(variant.config.data.name for variant in variants):
         find_source(source, "--data")  # a typo is answered before torch is imported
-    terminal = Terminal(quiet=quiet or json, lasting=True)
     if seeds is not None and re.fullmatch("[0-9]+", seeds) and int(seeds) > 1:
         terminal.remark(f"--seeds {seeds} is one seed; for {seeds} seeds: --seeds 0:{seeds}")
     with StopSignals() as signals:
@@ -89,7 +76,7 @@ def command(
     runs = [summarize_run(Run(ROOT / variant.name)) for variant in variants]
     keys = [axis.entry.key for axis in parsed if axis.entry.key != SEED]
     groups = group_runs([run for run in runs if run.state == "finished"], keys)
-    if json:
+    if terminal.wants_json:
         records = {"runs": list(map(run_record, runs)), "groups": list(map(group_record, groups))}
         terminal.json(records)
     elif groups:

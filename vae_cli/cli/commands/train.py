@@ -7,15 +7,15 @@ import typer
 
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import add_start
-from vae_cli.cli._options import Json, Quiet, refuse_unused
-from vae_cli.cli._settings import with_settings
+from vae_cli.cli._options import TrainingTerminal, refuse_unused
+from vae_cli.cli._settings import SettingsGroup, with_settings
 from vae_cli.cli._signals import StopSignals
 from vae_cli.cli._training import TrainingView, show_estimate
 from vae_cli.data.source import find_source, is_data
 from vae_cli.errors import UsageError
 from vae_cli.runs.directory import ROOT, Run, require_free_name
 from vae_cli.runs.lookup import all_folders, find_stopped
-from vae_cli.settings import Config, merge, read_layers
+from vae_cli.settings import Config, merge
 
 if TYPE_CHECKING:
     from vae_cli.runs.start import SavedState
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 @with_settings()
 def command(
+    *,
     typed: dict[str, dict[str, Any]],
     run_name: Annotated[
         str | None,
@@ -34,18 +35,7 @@ def command(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue a run that was stopped.")
     ] = False,
-    config_file: Annotated[
-        str | None,
-        typer.Option(
-            "--config",
-            metavar="FILE.toml",
-            help="File with settings, or a named experiment such as article; flags override it.",
-        ),
-    ] = None,
-    assignments: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Any setting, such as beta=4; repeatable."),
-    ] = None,
+    files: SettingsGroup,
     name: Annotated[
         str | None,
         typer.Option("--name", help="Name of the run. [default: from data, network and time]"),
@@ -56,8 +46,7 @@ def command(
             "--dry-run", help="Print what the training needs, measured, without making a run."
         ),
     ] = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    terminal: TrainingTerminal,
 ) -> None:
     """Train a variational autoencoder; all results are written to runs/NAME/.
 
@@ -69,14 +58,13 @@ def command(
     refuse_unused("--dry-run", dry_run and resume, "leave out --resume")
     if name is not None:
         require_free_name(name)
-    layers = read_layers(config_file, assignments or [], typed)
+    layers = files.read_layers(typed)
     settings = merge(*layers)
     find_source(settings.data.name, "--data")  # a typo is answered before torch is imported
     if settings.training.start and not resume:
         settings = merge(*add_start(layers, settings.training.start))
-    terminal = Terminal(quiet=quiet or json, lasting=True)
     if dry_run:
-        show_estimate(settings, terminal, json=json)
+        show_estimate(settings, terminal)
         return
     with StopSignals() as signals:
         from vae_cli.runs.start import load_for_resume  # may swallow a KeyboardInterrupt
@@ -91,7 +79,7 @@ def command(
                 terminal.result(f"{nothing}run {run.name} is finished: raise --epochs to go on")
                 return
         finished = train(settings, name, run, saved, terminal, signals)
-    if json:
+    if terminal.wants_json:
         terminal.json({"run": str(finished.run.path), "epochs": finished.rows})
 
 

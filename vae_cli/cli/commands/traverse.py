@@ -8,9 +8,10 @@ import typer
 
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import (
+    FittingGroup,
+    RunGroup,
     active_dims,
     choose_seed,
-    open_run,
     parse_dims,
     parse_offsets,
     read_items,
@@ -19,25 +20,14 @@ from vae_cli.cli._inputs import (
     take_test_items,
 )
 from vae_cli.cli._options import (
-    AnimatedOutputPath,
-    Bare,
     Data,
-    Device,
-    Fit,
-    Force,
-    Gap,
-    Invert,
-    Json,
-    Quiet,
-    RunOption,
+    NoCaptions,
+    ResultTerminal,
     SamplePosterior,
-    Scale,
     Seed,
-    refuse_fitting,
     refuse_unused,
 )
-from vae_cli.cli._output import Request, require_items_name
-from vae_cli.cli._pictures import make_frame, name_latent, signed
+from vae_cli.cli._pictures import AnimatedOutput, make_frame, name_latent, signed
 from vae_cli.errors import UsageError
 from vae_cli.files import Output
 
@@ -48,6 +38,7 @@ if TYPE_CHECKING:
 
 
 def command(
+    *,
     file: Annotated[
         Path | None,
         typer.Argument(
@@ -84,42 +75,33 @@ def command(
         int | None,
         typer.Option(min=0, help="Number of the test item, if no FILE is given. [default: 0]"),
     ] = None,
-    invert: Invert = False,
-    fit: Fit = "training",
+    fitting: FittingGroup,
     sample: SamplePosterior = False,
     seed: Seed = None,
-    run: RunOption = None,
-    device: Device = "auto",
+    run: RunGroup,
     data: Data = None,
-    output: AnimatedOutputPath = None,
-    force: Force = False,
-    scale: Scale = None,
-    gap: Gap = None,
-    bare: Bare = False,
-    json: Json = False,
-    quiet: Quiet = False,
+    output: AnimatedOutput,
+    no_captions: NoCaptions = False,
+    terminal: ResultTerminal,
 ) -> None:
     """Shift the latent of one picture, or row, and decode it.
 
     Example: `vae traverse --offset -0.5:3:0.25`, or `vae traverse --dim active -o traverse.gif`
     """
-    terminal = Terminal(quiet=quiet)
-    require_items_name(output, animated=True)
-    inputs = [file, data]
-    wanted = Request(output, terminal, inputs=inputs, force=force, json=json)
-    refuse_fitting(fit, invert=invert, has_file=file is not None)
+    wanted = output.request(terminal, [file, data])
+    fitting.require_use(has_file=file is not None)
     refuse_unused("--index", index is not None and file is not None, "leave out FILE")
     refuse_unused("--data", data is not None and file is not None, "leave out FILE")
     refuse_unused("--seed", seed is not None and not sample, "add --sample")
     refuse_unused("--silent", silent and dim != ["all"], "add --dim all")
     offsets = parse_offsets(("-3:3.5:0.5" if dim else "-0.5:3:0.25") if offset is None else offset)
-    model = open_run(run, device, terminal, data, outputs=[wanted])
+    model = run.open(terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "traverse")
     require_level(model, level)
     seed = choose_seed(seed, terminal) if sample else None
     with terminal.spinner("reading"):
         names, items, _ = (
-            read_items(model, [file], terminal, invert=invert, fit=fit)
+            read_items(model, [file], terminal, fitting)
             if file
             else take_test_items(model, index or 0, 1)
         )
@@ -129,17 +111,17 @@ def command(
     kl = take_kl(kl_by_dim, dims or ())
     count = len(offsets) * len(dims or [0])
     frame = make_frame(
-        gap,
-        bare=bare,
+        output.gap,
+        has_captions=not no_captions,
         title=f"{names[0]}, {'one latent' if dims else 'all latents'} shifted by",
         columns=[signed(offset) for offset in offsets],
         rows=list(map(name_latent, dims or (), kl)),
     )
-    model.kind.require_writable(count, path, columns=len(offsets), scale=scale, frame=frame)
+    model.kind.require_writable(count, path, columns=len(offsets), scale=output.scale, frame=frame)
     with terminal.spinner("decoding"):
         tiles = model.traverse(items[:1], offsets, dims, seed=seed, level=level)
-        model.kind.write_traversal(tiles, dims, offsets, path, scale, frame)
-    print_rows(terminal, path, offsets, list(zip(dims or (), kl, strict=True)), json=json)
+        model.kind.write_traversal(tiles, dims, offsets, path, output.scale, frame)
+    print_rows(terminal, path, offsets, list(zip(dims or (), kl, strict=True)))
 
 
 def require_level(model: "TrainedModel", level: int) -> None:
@@ -186,11 +168,9 @@ def print_rows(
     path: Output,
     offsets: Sequence[float],
     rows: Sequence[tuple[int, float | None]],
-    *,
-    json: bool,
 ) -> None:
     """Print the dimension and the KL of each row, and the path of the picture."""
-    if json:
+    if terminal.wants_json:
         records = [{"dim": number, "kl": kl} for number, kl in rows]
         terminal.json({"output": str(path), "offsets": offsets, "rows": records})
         return
