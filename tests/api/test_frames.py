@@ -137,4 +137,5 @@ def test_a_model_reads_frames_by_name_and_treats_missing_values_as_its_run_does(
 
 
 def with_rules(model: TrainedModel, rules: TableRules) -> TrainedModel:
-    return dataclasses.replace(model, spec=dataclasses.replace(model.spec, table=rules))
+    spec = dataclasses.replace(model.spec, table=rules)
+    return dataclasses.replace(model, facts=dataclasses.replace(model.facts, data=spec))

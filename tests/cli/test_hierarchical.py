@@ -107,7 +107,7 @@ def test_a_traversal_of_a_lower_level_leaves_the_others(
     assert [row["dim"] for row in found["rows"]] == [3, 0]
     rows, item = tiles("traverse.png") / 255, model.held_out().items[:1]
     assert abs(rows[:, 0] - model.reconstruct(item).items[0, 0]).max() < 0.01
-    x = next(model._chunks(item))
+    x = next(model.converter.encode(item))
     inside = infer_level(model.model, x, level)
     assert [row["kl"] for row in found["rows"]] == inside.kl_by_dim[[3, 0]].tolist()
     latents = [*inside.others.above, inside.posterior.mean, *inside.others.below]

@@ -73,7 +73,7 @@ def test_a_held_out_loss_that_is_not_finite_is_no_better_than_one_that_is(
     err = use("train", *words).err
     assert "best test loss 4.000, epoch 4" in err
     assert "not finite" not in err
-    assert load_model(Run(Path("runs/far"))).epoch == 4
+    assert load_model(Run(Path("runs/far"))).facts.epoch == 4
     (listed,) = json.loads(use("runs", "far", "--json").out)
     assert listed["metrics"]["test_loss"] == 4.0
     use("plot", "far")
@@ -91,7 +91,7 @@ def test_a_training_that_diverges_over_a_strange_row_names_it_and_says_so_ever_a
     ended, kept = map(int, found.groups())
     run = Run(Path("runs/far"))
     assert not run.finished
-    assert (load_model(run).diverged, load_model(run).epoch) == (ended, kept)
+    assert (load_model(run).facts.diverged, load_model(run).facts.epoch) == (ended, kept)
     assert len(run.metrics_file.read_text().splitlines()) == ended
     said = f"ended in epoch {ended}, because its loss was not finite; these are the weights of "
     for command in ("sample", "traverse"):
@@ -164,4 +164,5 @@ def test_an_evaluation_that_fails_leaves_the_best_weights(
     monkeypatch.setattr(loop, "evaluate", fail_at_last)
     words = ("train", "--limit", 64, "--epochs", 3, "--name", "far", "-q")
     assert main([str(word) for word in words]) == 1
-    assert load_model(Run(Path("runs/far"))).epoch == 2, "and only the first epoch was saved so far"
+    epoch = load_model(Run(Path("runs/far"))).facts.epoch
+    assert epoch == 2, "and only the first epoch was saved so far"

@@ -30,9 +30,9 @@ def saved(
 
 def test_a_loaded_model_has_the_weights_and_facts_that_were_saved(saved: RunRecorder) -> None:
     loaded = load_model(saved.run)
-    assert loaded.spec == saved.spec
-    assert loaded.config == saved.config
-    assert loaded.epoch == 1
+    assert loaded.facts.data == saved.spec
+    assert loaded.facts.config == saved.config
+    assert loaded.facts.epoch == 1
     assert loaded.kl_by_dim.tolist() == [3.0, 0.0]
     weights = saved.state.model.state_dict()
     assert loaded.model.state_dict().keys() == weights.keys()
@@ -137,4 +137,4 @@ def test_a_run_whose_best_weights_are_lost_goes_on_and_the_next_are_the_best(
         saved.restore(state)
         finish_epoch(saved, 99.0)
         saved.save()
-        assert load_model(saved.run).epoch == saved.state.epoch
+        assert load_model(saved.run).facts.epoch == saved.state.epoch

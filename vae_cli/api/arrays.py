@@ -1,13 +1,15 @@
-"""The arrays that the API takes and returns.
+"""The arrays that the API takes and returns, and what a network takes and returns.
 
-Data frames as rows of a table: pandas, polars and Arrow, and mappings, by the names of columns.
-
-None of these libraries is imported. What they have in common is enough: the names of the columns,
-and each column by its name as something that NumPy takes.
+Images are float32 `(N, C, H, W)` with pixels in [0, 1]; rows of a table are `(N, D)` in the units
+of the data. Input may also be uint8, a single item, or images with their channels last or without
+channels. Rows may also be a data frame of pandas, polars or Arrow, or a mapping: columns are found
+by their names. None of these libraries is imported. What they have in common is enough: the names
+of the columns, and each column by its name as something that NumPy takes.
 """
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple
+import warnings
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import torch
@@ -15,7 +17,10 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.array_files import to_native
+from vae_cli.data.arrays import fit_shape, fit_to_spec, to_unit_images
+from vae_cli.data.batches import chunk_length
 from vae_cli.data.dataset import Spec
+from vae_cli.data.table import complete_rows, require_near
 from vae_cli.data.table_columns import (
     Layout,
     choose_for_model,
@@ -23,7 +28,9 @@ from vae_cli.data.table_columns import (
     is_index,
     require_distinct,
 )
+from vae_cli.data.value_range import UNIT
 from vae_cli.errors import UsageError, shorten
+from vae_cli.model.codec import Codec
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -73,6 +80,67 @@ def to_array(*parts: Tensor) -> Array:
     """The parts joined along their first axis, as one array."""
     joined: Array = torch.cat(parts).cpu().numpy()
     return joined
+
+
+@final
+class Converter:
+    """The one way between a user's arrays and the tensors of a network.
+
+    Args:
+        spec: what the items are.
+        codec: of the model.
+        device: of the network.
+    """
+
+    def __init__(self, spec: Spec, codec: Codec, device: torch.device) -> None:
+        self.spec, self.codec, self.device = spec, codec, device
+
+    def encode(self, items: ArrayLike) -> Iterator[Tensor]:
+        """What the network takes for some items: float32 on its device, a limited number at a time.
+
+        Raises:
+            UsageError: they are not numbers, or do not have the shape or the columns of its items.
+        """
+        fitted = fit_to_spec(self._to_tensor(items), self.spec)
+        for some in fitted.split(chunk_length(self.spec.shape)):
+            x = self.codec.encode(some)
+            require_near(x, some, self.spec)
+            yield x.to(self.device)
+
+    def decode(self, *outputs: Tensor) -> Array:
+        """Outputs of the network in the units of the data: images float32, rows float64."""
+        return to_array(*map(self.codec.decode, outputs))
+
+    def to_unit(self, values: ArrayLike) -> Array:
+        """Images with the values of the data as images in [0, 1].
+
+        Raises:
+            UsageError: the items are rows, or the type of number, the shape or a value is not that
+                of the images.
+        """
+        if not self.spec.is_image:
+            raise UsageError("rows of a table are in the units of the table already")
+        images = fit_shape(to_tensor(values), self.spec)
+        return to_array(to_unit_images(images, self.spec.range, "the array"))
+
+    def from_unit(self, images: ArrayLike) -> Array:
+        """Images in [0, 1] as images with the values of the data, float32."""
+        low, high = self.spec.range or UNIT
+        values: Array = low + (high - low) * np.asarray(images, np.float32)
+        return values
+
+    def _to_tensor(self, items: ArrayLike) -> Tensor:
+        """Arrays as they are, and frames by the names of their columns, without missing values."""
+        if self.spec.is_image:
+            return to_tensor(items)
+        names = frame_names(items)
+        rows = to_tensor(items) if names is None else read_frame(items, names, self.spec)
+        if rows.shape[-1:] != self.spec.shape:
+            return rows  # an error says so
+        complete = complete_rows(rows.reshape(-1, *self.spec.shape), self.spec, "the rows")
+        for note in complete.notes:
+            warnings.warn(note, stacklevel=2)
+        return complete.rows
 
 
 SOURCE = "the frame"

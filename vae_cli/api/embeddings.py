@@ -20,7 +20,6 @@ from vae_cli.data.dataset import Dataset, Progress, ignore_progress
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.files import Output, Writable, escape_formula, open_output, to_utf8, write_csv
-from vae_cli.runs.directory import Run
 from vae_cli.runs.outputs import OutputFile, data_of, explain_refusal
 
 SUFFIXES = (".npz", ".csv", ".parquet")
@@ -115,7 +114,7 @@ def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_pro
 def _describe_sources(model: TrainedModel, dataset: Dataset) -> dict[str, str]:
     """The paths of the items and of the data of the run, and what they are."""
     items = {} if dataset.path is None else {str(dataset.path): "the data"}
-    return items | data_of(Run(model.folder))
+    return items | data_of(model.run)
 
 
 def require_writable_format(path: Writable) -> None:

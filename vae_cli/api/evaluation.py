@@ -53,10 +53,10 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
         dataset.spec,
         prepare(model, training_part(model, dataset)),
         prepare(model, test),
-        model.folder,
+        model.run.path,
         model.epoch,
         model.weights_digest,
-        model.trained_on.digest if dataset.relation == "own" else "",
+        model.facts.data_digest if dataset.relation == "own" else "",
         None if known is None else Factors(*known),
         dataset.relation,
         model.kind.samples_noise or model.model.codec.is_stochastic,
@@ -232,4 +232,4 @@ def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
         return prepare(model, train)
 
     fit = fitted_mixture if sampler == "gmm" else fitted_flow
-    return dataclasses.replace(model, source=fit(model.model, open_training_set, model.folder))
+    return dataclasses.replace(model, source=fit(model.model, open_training_set, model.run.path))

@@ -1,23 +1,10 @@
-"""A trained model together with what is known about its run, and its data.
-
-A trained model: arrays in, arrays out.
-
-Images are float32 `(N, C, H, W)` with pixels in [0, 1]; rows of a table are `(N, D)` in the units
-of the data. Input may also be uint8, a single item, or images with their channels last or without
-channels. Rows may also be a frame of pandas, polars or Arrow, or a mapping: columns are found by
-their names. Missing values are treated as in the training. If a `seed` is given, the posterior is
-sampled; otherwise its mean is used.
-
-Loading the model of a run.
-"""
+"""A trained model: arrays in, arrays out."""
 
 import warnings
-from abc import ABC
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple, final
 
 import numpy as np
@@ -25,25 +12,14 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Generator, Tensor
 
-from vae_cli.api.arrays import (
-    Array,
-    Posterior,
-    frame_names,
-    read_frame,
-    to_array,
-    to_latents,
-    to_tensor,
-)
+from vae_cli.api.arrays import Array, Converter, Posterior, to_array, to_latents
 from vae_cli.api.run_data import RunData
-from vae_cli.data.arrays import fit_shape, fit_to_spec, to_unit_images
 from vae_cli.data.batches import chunk_length
 from vae_cli.data.binarization import binarize
 from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.dataset import PictureRules, Progress, Spec, ignore_progress
 from vae_cli.data.source import find_source, require_present
 from vae_cli.data.split import InMemory
-from vae_cli.data.table import complete_rows, require_near
-from vae_cli.data.value_range import UNIT
 from vae_cli.errors import UsageError
 from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.reconstruction import Reconstruction, reconstruct
@@ -53,7 +29,8 @@ from vae_cli.model import LatentModel, Prior
 from vae_cli.rendering.choice import kind_of
 from vae_cli.rendering.kind import ItemKind
 from vae_cli.runs.directory import Run
-from vae_cli.runs.loading import TrainedOn, load_model
+from vae_cli.runs.facts import Facts
+from vae_cli.runs.loading import is_own, load_model
 from vae_cli.runs.origin import explain_distrust
 from vae_cli.settings import Config
 
@@ -93,37 +70,46 @@ class TestSet(NamedTuple):
         return {"name": names} | ({"label": labels} if labels else {})
 
 
-@dataclass(frozen=True, repr=False)
-class LoadedRun(ABC):
-    """A trained model, and what it was trained on.
+@final
+@dataclass(frozen=True, kw_only=True, repr=False)
+class TrainedModel:
+    """A trained variational autoencoder: arrays in, arrays out.
+
+    A VAE has learned two distributions: the posterior q(z|x), which an encoder computes for an
+    item, and the likelihood p(x|z), which a decoder computes for a latent. With a prior p(z) they
+    give everything here: `encode` returns q(z|x), `decode` the mean of p(x|z), `reconstruct` goes
+    through both, `sample` decodes latents of p(z), and `traverse` and `interpolate` decode latents
+    near to those of given items (Kingma & Welling, 2014, https://arxiv.org/abs/1312.6114).
+
+    Arrays are those that `arrays.Converter` describes. If a `seed` is given, the posterior is
+    sampled; otherwise its mean is used. Missing values are treated as in the training.
 
     Attributes:
         model: the network in evaluation mode, on the device that was asked for.
-        spec: what its items are.
-        settings: the settings of its run.
+        facts: what is known about its training.
         kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`; None if it is not
             known.
-        epoch: the epoch after which the weights were saved.
-        data_name: of the data that `data` opens; None if its run is a stranger's and has a path.
-        trained_on: what its data were at the training.
         weights_digest: SHA-256 of the weights.
-        diverged: the epoch in which the training ended, because its loss was not finite; 0 if none.
-        name: of its run.
-        folder: of its run.
+        run: the run that has trained it.
+        data_name: of the data that `data` opens; None if its run is a stranger's and has a path.
         source: of the latents of samples; None is the prior.
+
+    Example:
+        >>> from vae_cli import load
+        >>> model = load()
+        >>> mean, log_variance = model.encode(model.sample(3, seed=0))
+        >>> mean.shape, model.decode(mean).shape
+        ((3, 20), (3, 1, 28, 28))
+        >>> model.traverse(model.sample(1, seed=0), [-1, 0, 1], dims=[9, 18]).shape
+        (2, 3, 1, 28, 28)
     """
 
     model: LatentModel
-    spec: Spec
-    settings: Config
+    facts: Facts
     kl_by_dim: Tensor | None
-    epoch: int
-    data_name: str | None
-    trained_on: TrainedOn
     weights_digest: str
-    diverged: int
-    name: str
-    folder: Path
+    run: Run
+    data_name: str | None
     source: Prior | None = None
 
     def __repr__(self) -> str:
@@ -131,10 +117,40 @@ class LoadedRun(ABC):
         dims = self.model.latent_dim
         return f"<TrainedModel {self.name}: {self.spec.name}, {dims} latent dimensions>"
 
+    @property
+    def name(self) -> str:
+        """The name of its run."""
+        return self.run.name
+
+    @property
+    def spec(self) -> Spec:
+        """What its items are."""
+        return self.facts.data
+
+    @property
+    def settings(self) -> Config:
+        """The settings of its run."""
+        return self.facts.config
+
+    @property
+    def epoch(self) -> int:
+        """The epoch after which the weights were saved."""
+        return self.facts.epoch
+
+    @property
+    def train_items(self) -> int:
+        """The number of items that it was trained on."""
+        return self.facts.counts[0]
+
     @cached_property
     def kind(self) -> ItemKind:
         """How its items are read and written."""
         return kind_of(self.spec)
+
+    @cached_property
+    def converter(self) -> Converter:
+        """The way between arrays and the tensors of the network."""
+        return Converter(self.spec, self.model.codec, self.model.device)
 
     @cached_property
     def figure(self) -> str:
@@ -185,30 +201,12 @@ class LoadedRun(ABC):
                 test_fraction=config.test_fraction,
                 pictures=PictureRules(version=config.rules),
             )
-        return RunData(dataset, self.name, config, self.trained_on, is_named=is_named)
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class TrainedModel(LoadedRun):
-    """A trained model: arrays in, arrays out.
-
-    Its attributes are those of `LoadedRun`.
-
-    Example:
-        >>> from vae_cli import load
-        >>> model = load()
-        >>> mean, log_variance = model.encode(model.sample(3, seed=0))
-        >>> mean.shape, model.decode(mean).shape
-        ((3, 20), (3, 1, 28, 28))
-        >>> model.traverse(model.sample(1, seed=0), [-1, 0, 1], dims=[9, 18]).shape
-        (2, 3, 1, 28, 28)
-    """
+        return RunData(dataset, self.name, self.facts, is_named=is_named)
 
     def encode(self, items: ArrayLike) -> Posterior:
         """The posterior of each item: mean and log-variance, `(N, D)` each."""
         with torch.no_grad():
-            posteriors = [self.model.posterior(some) for some in self._chunks(items)]
+            posteriors = [self.model.posterior(some) for some in self.converter.encode(items)]
         return Posterior(
             to_array(*(posterior.mean for posterior in posteriors)),
             to_array(*(posterior.log_variance for posterior in posteriors)),
@@ -219,7 +217,7 @@ class TrainedModel(LoadedRun):
         latents = to_latents(z, self.model.latent_dim).to(self.model.device)
         with torch.no_grad():
             parts = latents.split(chunk_length(self.spec.shape))
-            return self._to_items(*(self.model.decode(part).mean for part in parts))
+            return self.converter.decode(*(self.model.decode(part).mean for part in parts))
 
     def reconstruct(
         self,
@@ -238,10 +236,11 @@ class TrainedModel(LoadedRun):
         is_sampled = seed is not None if sample is None else sample
         parts = [
             reconstruct(self.model, some, generator, sample=is_sampled, noise=noise)
-            for some in self._chunks(items)
+            for some in self.converter.encode(items)
         ]
         items, *figures = zip(*parts, strict=True)
-        return Reconstruction(self._to_items(*items), *(to_array(*figure) for figure in figures))
+        decoded = self.converter.decode(*items)
+        return Reconstruction(decoded, *(to_array(*figure) for figure in figures))
 
     def sample_latents(
         self, count: int, *, temperature: float = 1.0, seed: int | None = None
@@ -272,7 +271,7 @@ class TrainedModel(LoadedRun):
         items = sample(
             model, count, temperature=temperature, noise=noise, generator=generator, source=source
         )
-        return self._to_items(items)
+        return self.converter.decode(items)
 
     def sample_loop(
         self, count: int, steps: int, *, temperature: float = 1.0, seed: int | None = None
@@ -310,17 +309,17 @@ class TrainedModel(LoadedRun):
         Raises:
             UsageError: the model has no such item, level or dimension.
         """
-        (_, posterior, others) = infer_level(self.model, next(self._chunks(item))[:1], level)
+        (_, posterior, others) = infer_level(self.model, self._encode_one(item), level)
         known = range(posterior.mean.shape[1])
         if any(dim not in known for dim in dims or ()):
             raise UsageError(f"dims {dims}: this model has dimensions 0 to {known[-1]}")
         shifts = torch.as_tensor(np.asarray(offsets, np.float32)).to(self.model.device)
         tiles = traverse(self.model, posterior, shifts, dims, self._generator(seed), others)
-        return self._to_items(tiles)
+        return self.converter.decode(tiles)
 
     def kl_by_dim_of(self, item: ArrayLike, level: int = 0) -> Tensor:
         """KL of each dimension of a level for one item, in nats: `(D,)`."""
-        return infer_level(self.model, next(self._chunks(item))[:1], level).kl_by_dim.cpu()
+        return infer_level(self.model, self._encode_one(item), level).kl_by_dim.cpu()
 
     def interpolate(self, items: ArrayLike, steps: int = 10, *, spherical: bool = False) -> Array:
         """Decode the path from the latent of each item to that of the next.
@@ -353,10 +352,7 @@ class TrainedModel(LoadedRun):
             UsageError: the run is one on a table, or the type of number, the shape or a value is
                 not that of its images.
         """
-        if not self.spec.is_image:
-            raise UsageError("rows of a table are in the units of the table already")
-        images = fit_shape(to_tensor(values), self.spec)
-        return to_array(to_unit_images(images, self.spec.range, "the array"))
+        return self.converter.to_unit(values)
 
     def from_unit(self, images: ArrayLike) -> Array:
         """Images in [0, 1], such as those that `decode` returns, with the values of the data.
@@ -364,34 +360,11 @@ class TrainedModel(LoadedRun):
         Returns:
             float32 of the same shape; without a range, the images as they are.
         """
-        low, high = self.spec.range or UNIT
-        values: Array = low + (high - low) * np.asarray(images, np.float32)
-        return values
+        return self.converter.from_unit(images)
 
-    def _chunks(self, items: ArrayLike) -> Iterator[Tensor]:
-        """Float32 items on the model's device, a limited number at a time."""
-        fitted = fit_to_spec(self._to_tensor(items), self.spec)
-        for some in fitted.split(chunk_length(self.spec.shape)):
-            x = self.model.codec.encode(some)
-            require_near(x, some, self.spec)
-            yield x.to(self.model.device)
-
-    def _to_tensor(self, items: ArrayLike) -> Tensor:
-        """Arrays as they are, and frames by the names of their columns, without missing values."""
-        if self.spec.is_image:
-            return to_tensor(items)
-        names = frame_names(items)
-        rows = to_tensor(items) if names is None else read_frame(items, names, self.spec)
-        if rows.shape[-1:] != self.spec.shape:
-            return rows  # an error says so
-        complete = complete_rows(rows.reshape(-1, *self.spec.shape), self.spec, "the rows")
-        for note in complete.notes:
-            warnings.warn(note, stacklevel=2)
-        return complete.rows
-
-    def _to_items(self, *outputs: Tensor) -> Array:
-        """Outputs of the network in the units of the data: images float32, rows float64."""
-        return to_array(*map(self.model.codec.decode, outputs))
+    def _encode_one(self, item: ArrayLike) -> Tensor:
+        """What the network takes for one item, or for the first of several: `(1, ...)`."""
+        return next(self.converter.encode(item))[:1]
 
     def _generator(self, seed: int | None) -> Generator | None:
         return None if seed is None else Generator(self.model.device).manual_seed(seed)
@@ -404,7 +377,12 @@ def load_trained(run: Run, device: torch.device, data: str | None = None) -> Tra
         VAEError: there are no weights, they are damaged, or they do not fit their config.
     """
     loaded = load_model(run)
-    if data is not None:
-        loaded = loaded._replace(data_name=data)
-    loaded.model.to(device).to(memory_format=torch.channels_last).eval()
-    return TrainedModel(*loaded, name=run.name, folder=run.path)
+    own = loaded.facts.config.data.name if is_own(loaded.facts) else None
+    return TrainedModel(
+        model=loaded.model.to(device).to(memory_format=torch.channels_last).eval(),
+        facts=loaded.facts,
+        kl_by_dim=loaded.kl_by_dim,
+        weights_digest=loaded.weights_digest,
+        run=run,
+        data_name=own if data is None else data,
+    )

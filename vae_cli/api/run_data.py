@@ -11,9 +11,8 @@ from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import digest_splits
 from vae_cli.evaluation.subject import Relation
-from vae_cli.runs.loading import TrainedOn
+from vae_cli.runs.facts import Facts
 from vae_cli.runs.resolve import take_parts
-from vae_cli.settings import DataConfig
 
 
 @final
@@ -27,8 +26,7 @@ class RunData(UndividedDataset):
     Args:
         dataset: what was opened.
         run: the name of the run.
-        config: the settings of its data.
-        trained_on: what its data were at the training.
+        facts: what is known about its training.
         is_named: whether the data are those that the run names, whatever is in them now.
 
     Attributes:
@@ -42,13 +40,13 @@ class RunData(UndividedDataset):
         self,
         dataset: Dataset,
         run: str,
-        config: DataConfig,
-        trained_on: TrainedOn,
+        facts: Facts,
         *,
         is_named: bool,
     ) -> None:
         self.dataset, self.spec = dataset, dataset.spec
-        self.run, self.config, self.trained_on, self.is_named = run, config, trained_on, is_named
+        self.run, self.facts, self.is_named = run, facts, is_named
+        self.config = facts.config.data
         self.has_files, self.path = dataset.has_files, dataset.path
         self.stamp_of_files = dataset.stamp()
 
@@ -80,18 +78,18 @@ class RunData(UndividedDataset):
 
     def _is_same(self, parts: Parts) -> bool:
         """Whether parts are those that the run used; their contents are read only if need be."""
-        count = sum(self.trained_on.counts) if self.config.validation else self.trained_on.counts[0]
+        known = self.facts
+        count = sum(known.counts) if self.config.validation else known.counts[0]
         if len(parts.train) != count:
             return False
         if self.is_named and self.config.name in BUILT_IN_NAMES:
             return True
         train, held_out, _ = take_parts(self, self.config)  # of `self.parts`
-        known = self.trained_on
         if (len(train), len(held_out)) != known.counts:
             return False
-        if not known.digest or self.stamp_of_files == known.stamp:
+        if not known.data_digest or self.stamp_of_files == known.data_stamp:
             return self.is_named
-        return digest_splits(train, held_out) == known.digest
+        return digest_splits(train, held_out) == known.data_digest
 
 
 def explain_change(run: str, data: str) -> str:

@@ -108,9 +108,9 @@ RunGroup = Annotated[RunChoice, OptionGroup(RunChoice)]
 def find_troubles(model: "TrainedModel") -> list[str]:
     """What makes the weights of a run a bad choice, one sentence each."""
     troubles = []
-    if model.diverged:
+    if diverged := model.facts.diverged:
         troubles.append(
-            f"the training of {model.name} ended in epoch {model.diverged}, because its loss was "
+            f"the training of {model.name} ended in epoch {diverged}, because its loss was "
             f"not finite; these are the weights of epoch {model.epoch}"
         )
     if model.kl_by_dim is not None and not active_dims(model.kl_by_dim):
@@ -127,7 +127,7 @@ def describe_run(model: "TrainedModel") -> str:
     """What a model was trained on, and for how long."""
     epochs = model.settings.training.epochs
     length = "1 epoch" if epochs == 1 else f"epoch {model.epoch} of {epochs}"
-    return f"{model.trained_on.counts[0]:,} items of {model.spec.name}, {length}"
+    return f"{model.train_items:,} items of {model.spec.name}, {length}"
 
 
 def choose_seed(seed: int | None, terminal: Terminal) -> int:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Spec
 from vae_cli.errors import VAEError
 from vae_cli.model import LatentModel
 from vae_cli.runs.checkpoint import NOT_A_HEADER, Checkpoint, load_checkpoint, read_metadata
@@ -21,7 +20,6 @@ from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, parse_facts
 from vae_cli.runs.origin import is_trusted
 from vae_cli.runs.upgrade import upgrade_facts
-from vae_cli.settings import Config
 from vae_cli.settings.build import build_objective, build_on_meta, plan_state
 from vae_cli.training import TrainState
 from vae_cli.training.state import TOTALS
@@ -150,45 +148,21 @@ def describe(dtype: torch.dtype, shape: tuple[int, ...]) -> str:
     return f"{str(dtype).removeprefix('torch.')} of {sides}"
 
 
-class TrainedOn(NamedTuple):
-    """What the data of a run were at its training.
-
-    Attributes:
-        counts: the numbers of items that it was trained on, and of those held out.
-        digest: SHA-256 of both; empty if it is not known.
-        stamp: of their files.
-    """
-
-    counts: tuple[int, int]
-    digest: str
-    stamp: str
-
-
 class LoadedModel(NamedTuple):
     """The best weights of a run, and what is known about them.
 
     Attributes:
         model: on the CPU.
-        spec: what its items are.
-        config: the settings of the run.
-        kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`; None if there is
-            none of a single dimension.
-        epoch: the epoch after which the weights were saved.
-        data_name: of its data; None if it is a path that this user has not chosen.
-        trained_on: what its data were.
+        facts: of its training.
+        kl_by_dim: KL of each latent dimension on the test set, in nats, `(D,)`; None if it is not
+            known.
         weights_digest: SHA-256 of the weights.
-        diverged: the epoch in which the training ended, because its loss was not finite; 0 if none.
     """
 
     model: LatentModel
-    spec: Spec
-    config: Config
+    facts: Facts
     kl_by_dim: Tensor | None
-    epoch: int
-    data_name: str | None
-    trained_on: TrainedOn
     weights_digest: str
-    diverged: int
 
 
 def load_model(run: Run) -> LoadedModel:
@@ -201,18 +175,7 @@ def load_model(run: Run) -> LoadedModel:
     facts = parse_facts(checkpoint.facts, run.best)
     model = require_sound_weights(checkpoint, facts, run.best)
     model.load_state_dict(checkpoint.group("state.model"), assign=True)
-    name = facts.config.data.name if is_own(facts) else None
-    return LoadedModel(
-        model,
-        facts.data,
-        facts.config,
-        checkpoint.tensors.get(KL),
-        facts.epoch,
-        name,
-        TrainedOn(facts.counts, facts.data_digest, facts.data_stamp),
-        checkpoint.weights_digest,
-        facts.diverged,
-    )
+    return LoadedModel(model, facts, checkpoint.tensors.get(KL), checkpoint.weights_digest)
 
 
 def read_facts(run: Run) -> Facts | None:

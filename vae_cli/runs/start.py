@@ -59,9 +59,9 @@ def start_layers(name: str, layers: Layers) -> list[tuple[str, Mapping[str, Any]
         VAEError: its weights are missing or damaged.
     """
     run = find_run(name)
-    loaded = load_model(run)
-    require_own(run, loaded.config, layers, is_own=loaded.data_name is not None)
-    tables = {section: to_dict(loaded.config)[section] for section in SHARED}
+    facts = load_model(run).facts
+    require_own(run, facts.config, layers, is_own=is_own(facts))
+    tables = {section: to_dict(facts.config)[section] for section in SHARED}
     source = f"run {run.name}"
     chosen = merge((source, tables), *layers).data.name
     below = tables | {"data": fit_data_settings(tables["data"], chosen)}
@@ -108,19 +108,17 @@ def start_weights(config: Config, spec: Spec) -> dict[str, Tensor] | None:
     )
     changes = [
         change
-        for change in differences(loaded.config, config)
+        for change in differences(loaded.facts.config, config)
         if change.key.partition(".")[0] in SHARED[1:]
     ]
     reason = ""
     if {name: t.shape for name, t in weights.items()} != {n: t.shape for n, t in expected.items()}:
-        shapes = f"they are for items of {sides(loaded.spec.shape)}, not {sides(spec.shape)}"
+        shapes = f"they are for items of {sides(loaded.facts.data.shape)}, not {sides(spec.shape)}"
         reason = describe_changes(changes) or shapes
     elif others := [change for change in changes if change.key in MEANINGS]:
         reason = describe_changes(others)
-    elif is_reordered(loaded.spec.columns, spec.columns):
-        reason = (
-            f"they are for the same columns in another order, {list_some(loaded.spec.columns, 10)}"
-        )
+    elif is_reordered(columns := loaded.facts.data.columns, spec.columns):
+        reason = f"they are for the same columns in another order, {list_some(columns, 10)}"
     if reason:
         raise UsageError(f"--start-from {run.name}: its weights do not fit: {reason}")
     return weights

@@ -88,7 +88,7 @@ def command(
     for model in models:
         with terminal.bar("reading") as bar:
             subjects.append(open_subject(model, bar))
-        check_folder(model.folder)
+        check_folder(model.run.path)
     comparisons = [open_comparison(one, features, inception_weights, images) for one in subjects]
     count = samples or fit_samples(subjects, terminal)
     if features == "inception":
@@ -98,7 +98,7 @@ def command(
         evaluation = evaluate(subject, count, seed, __version__, terminal.bar, comparison)
         path = keep_evaluation(evaluation, subject)
         is_unique = [other.name for other in models].count(model.name) == 1
-        evaluations[model.name if is_unique else str(model.folder)] = evaluation
+        evaluations[model.name if is_unique else str(model.run.path)] = evaluation
         if path:
             terminal.remark(f"{model.name}: {path}")
     label_data(models, subjects, terminal)
