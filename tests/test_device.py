@@ -27,9 +27,9 @@ def test_auto_is_the_fastest_available_device(only: list[str]) -> None:
 @pytest.mark.parametrize(
     ("only", "name", "message"),
     [
-        ([], "cuda", "found cpu; use --device cpu or auto"),
-        ([], "mps", "found cpu; use --device cpu or auto"),
-        (["cuda"], "mps", "found cuda and cpu; use --device cuda or auto"),
+        ([], "cuda", "found cpu; use device=cpu or auto"),
+        ([], "mps", "found cpu; use device=cpu or auto"),
+        (["cuda"], "mps", "found cuda and cpu; use device=cuda or auto"),
     ],
     indirect=["only"],
 )

@@ -36,7 +36,7 @@ def resolve_device(name: str) -> torch.device:
     if name not in {"auto", *found}:
         raise UsageError(
             f"device {name} is not available: torch {torch.__version__} "
-            f"found {' and '.join(found)}; use --device {found[0]} or auto"
+            f"found {' and '.join(found)}; use <device={found[0]}> or auto"
         )
     device = torch.device(found[0] if name == "auto" else name)
     if device.type == "cpu":

@@ -1,12 +1,50 @@
-"""The errors that a user sees, by exit code. A message is one line: what is wrong, what to do."""
+"""The errors and warnings that a user sees. A message is one line: what is wrong, what to do.
 
-from collections.abc import Sequence
+A message names a setting by its key, or a parameter by its name, between angle brackets, with or
+without a value: `<optimizer.learning_rate>`, `<prior.name=vamp>`, `<fit=object>`. Python shows it
+without the brackets. The command line shows the option in its place: `--learning-rate`, `--prior
+vamp`, `--fit object`.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+
+MARK = re.compile(r"<(?P<name>[a-z_]+(?:\.[a-z_]+)?)(?:=(?P<value>[^<>]+))?>")
 
 
-class VAEError(Exception):
+def replace_marks(text: str, show: Callable[[str, str | None], str]) -> str:
+    """A message with `show(name, value)` in place of what is named between angle brackets."""
+    return MARK.sub(lambda found: show(found["name"], found["value"]), text)
+
+
+def without_marks(text: str) -> str:
+    """A message for somebody who works with Python: `<prior.name=vamp>` is `prior.name=vamp`."""
+    return replace_marks(text, lambda name, value: name if value is None else f"{name}={value}")
+
+
+class _Marked:
+    """An error or a warning whose message may have marks."""
+
+    args: tuple[object, ...]
+
+    @property
+    def message(self) -> str:
+        """The message with its marks: for an error that quotes it, and for the command line."""
+        return str(self.args[0]) if self.args else ""
+
+    def __str__(self) -> str:
+        """The message for somebody who works with Python."""
+        return without_marks(self.message)
+
+
+class VAEError(_Marked, Exception):
     """Something failed while it was being done."""
 
     exit_code = 1
+
+
+class VAEWarning(_Marked, UserWarning):
+    """Something is perhaps not as the user expects."""
 
 
 class UsageError(VAEError):

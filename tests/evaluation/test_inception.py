@@ -17,13 +17,13 @@ def test_without_the_extra_there_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     with pytest.raises(UsageError) as refused:
         inception_extractor(None, CPU)
-    assert "pip install 'vae-cli[inception]', or use --features classifier" in str(refused.value)
+    assert "pip install 'vae-cli[inception]', or use features=classifier" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("shape", [(4,), (2, 8, 8)])
 def test_items_without_color_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(UsageError, match="--features inception is for images"):
+    with pytest.raises(UsageError, match="features=inception is for images"):
         require_colors(shape)
     require_colors((1, 8, 8))
 
@@ -93,7 +93,7 @@ def test_a_download_that_fails_says_what_to_do(
     message = str(failed.value)
     assert "\n" not in message
     assert f"as {tmp_path}/hub/checkpoints/weights-features.pth" in message
-    assert "or name the file with --inception-weights, or use --features classifier" in message
+    assert "or name the file with inception_weights, or use features=classifier" in message
 
 
 @pytest.mark.usefixtures("_extra")

@@ -93,7 +93,7 @@ def test_rows_have_no_code_length() -> None:
     assert code_lengths(InMemory.whole(torch.zeros(3, 4))) is None
     assert choose_score(None, is_image=False) == "likelihood"
     assert choose_score(None, is_image=True) == "adjusted"
-    with pytest.raises(UsageError, match="--by adjusted: rows of a table have no PNG"):
+    with pytest.raises(UsageError, match="by=adjusted: rows of a table have no PNG"):
         choose_score("adjusted", is_image=False)
 
 

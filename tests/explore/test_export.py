@@ -208,7 +208,5 @@ def test_a_table_whose_decoder_is_too_large_is_refused(
     table: TrainedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "MAX_WEIGHTS", 10)
-    with pytest.raises(
-        UsageError, match=r"too large for a page: use vae explore without --export$"
-    ):
+    with pytest.raises(UsageError, match=r"too large for a page: use vae explore without export$"):
         export_page(table, build_scene(table, table.held_out()))

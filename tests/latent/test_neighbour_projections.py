@@ -99,9 +99,7 @@ def test_ten_points_are_needed_for_neighbours(
     method: projections.ProjectionMethod, groups: Array, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, LIBRARIES[method][0], SimpleNamespace())
-    with pytest.raises(
-        UsageError, match=f"--method {method} takes 10 items or more, not 9: use pca"
-    ):
+    with pytest.raises(UsageError, match=f"method={method} takes 10 items or more, not 9: use pca"):
         project(groups[:9], method)
 
 
@@ -119,7 +117,7 @@ def test_a_method_whose_library_is_not_installed_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(sys.modules, LIBRARIES[method][0], None)
-    message = f"--method {method}: pip install {package}, or use pca"
+    message = f"method={method}: pip install {package}, or use pca"
     with pytest.raises(UsageError, match=message):
         require_library(method)
     with pytest.raises(UsageError, match=message):

@@ -101,7 +101,7 @@ def test_the_pages_hold_every_item_once_and_fit_a_screen(
         assert size[1] <= SCREEN[1] + 16
         seen += sheet.items
     assert seen == list(range(count))
-    with pytest.raises(UsageError, match=f"--page {first.pages + 1}: there "):
+    with pytest.raises(UsageError, match=f"page={first.pages + 1}: there "):
         plan_sheet(shape, count, group=2, page=first.pages + 1)
 
 

@@ -85,14 +85,14 @@ def test_pictures_are_cropped_or_fitted_as_the_spec_says(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("background", "grey", "invert", "hint"),
     [
-        (0, 255, False, "a.png: the background is light, but that of pets is dark: try --invert"),
-        (255, 0, False, "a.png: the background is dark, but that of pets is light: try --invert"),
+        (0, 255, False, "a.png: the background is light, but that of pets is dark: try <invert>"),
+        (255, 0, False, "a.png: the background is dark, but that of pets is light: try <invert>"),
         (
             0,
             0,
             True,
             "a.png: once inverted, the background is light, but that of pets is dark: "
-            "leave out --invert",
+            "leave out <invert>",
         ),
         (0, 0, False, None),
         (0, 255, True, None),
@@ -104,14 +104,14 @@ def test_a_hint_says_when_to_invert_a_picture(
 ) -> None:
     kind = Pictures(Spec("pets", (1, 4, 4), background=background))
     hints = kind.read(saved(tmp_path / "a.png", grey), invert=invert).hints
-    assert hints == ([f"{hint}, or try --fit object"] if hint else [])
+    assert hints == ([f"{hint}, or try <fit=object>"] if hint else [])
 
 
 def test_a_hint_says_that_the_paper_is_unlike_the_training_set(tmp_path: Path) -> None:
     photo, dark = saved(tmp_path / "a.png", 100), saved(tmp_path / "b.png", 60)
     for cropped, usual in ((True, 0), (False, 0), (False, None)):
         kind = Pictures(Spec("digits", (1, 4, 4), cropped=cropped, usual_border=usual))
-        hint = "a.png: the background is grey, but that of digits is dark: try --fit object"
+        hint = "a.png: the background is grey, but that of digits is dark: try <fit=object>"
         assert kind.read(photo, invert=False).hints == [hint]
         assert kind.read(dark, invert=False).hints == []
 
@@ -163,7 +163,7 @@ def test_the_output_file_has_the_name_of_the_command_unless_it_is_given() -> Non
     assert PICTURES.output_path(None, "sample") == Path("sample.png")
     for name in ("a.png", "A.PNG", "a.gif", "a.webp"):
         assert PICTURES.output_path(Path(name), "sample") == Path(name)
-    with pytest.raises(UsageError, match=r"--output a\.csv: this model makes pictures; .* \.png"):
+    with pytest.raises(UsageError, match=r"output a\.csv: this model makes pictures; .* \.png"):
         PICTURES.output_path(Path("a.csv"), "sample")
 
 
@@ -265,7 +265,7 @@ def test_without_classes_the_examples_are_the_first_items() -> None:
 
 
 def test_an_animation_of_examples_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"--output a\.gif: end the name with \.png"):
+    with pytest.raises(UsageError, match=r"output a\.gif: end the name with \.png"):
         PICTURES.write_examples(split(0), split(0), Path("a.gif"), columns=1, scale=1)
 
 

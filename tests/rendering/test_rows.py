@@ -130,7 +130,7 @@ def test_a_table_has_no_picture_of_examples() -> None:
     train, test = InMemory.whole(torch.zeros(1200, 2)), InMemory.whole(torch.zeros(9, 2))
     line = ROWS.write_examples(train, test, None, columns=6, scale=None)
     assert line == "1,200 training rows, 9 test rows"
-    with pytest.raises(UsageError, match=r"--output a\.csv: a table of numbers has no picture"):
+    with pytest.raises(UsageError, match=r"output a\.csv: a table of numbers has no picture"):
         ROWS.write_examples(train, test, Path("a.csv"), columns=6, scale=None)
 
 

@@ -147,7 +147,7 @@ def test_the_measured_precision_is_in_the_config(
 def test_tf32_on_the_processor_is_refused_before_the_data_are_opened(
     resolve_data: ResolveData,
 ) -> None:
-    with pytest.raises(UsageError, match="--precision tf32 is for cuda"):
+    with pytest.raises(UsageError, match=r"training\.precision=tf32 is for cuda"):
         resolve_data("no-such-data", training={"precision": "tf32"})
 
 

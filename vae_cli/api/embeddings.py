@@ -125,13 +125,13 @@ def require_writable_format(path: Writable) -> None:
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UsageError(f"--output {path}: end the name with .npz, .csv or .parquet")
+        raise UsageError(f"<output> {path}: end the name with .npz, .csv or .parquet")
     if suffix == ".parquet":
         try:
             importlib.import_module("pyarrow.parquet")
         except ImportError as error:
             raise UsageError(
-                f"--output {path}: pip install pyarrow to write Parquet, or end it with .npz"
+                f"<output> {path}: pip install pyarrow to write Parquet, or end it with .npz"
             ) from error
 
 

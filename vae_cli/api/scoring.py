@@ -15,6 +15,7 @@ from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.source import is_picture
 from vae_cli.data.split import InMemory
+from vae_cli.errors import VAEWarning
 from vae_cli.evaluation.likelihood import encode
 from vae_cli.evaluation.report import Stage, ignore_stage
 from vae_cli.evaluation.scores import (
@@ -215,7 +216,7 @@ def read_picture(model: TrainedModel, path: Path, *, invert: bool, find_object: 
     """
     found = model.kind.read_files([path], invert=invert, find_object=find_object)
     for hint in found.hints:
-        warnings.warn(hint, stacklevel=2)
+        warnings.warn(VAEWarning(hint), stacklevel=2)
     return Part(found.names, [], prepare(model, InMemory.whole(found.items)))
 
 

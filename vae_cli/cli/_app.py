@@ -16,8 +16,8 @@ from typing import Annotated
 import typer
 
 from vae_cli import __version__
-from vae_cli.cli._console import Terminal, warnings_shown_once
-from vae_cli.cli._errors import INTERRUPTED, explain
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._errors import INTERRUPTED, explain, warnings_shown_once
 from vae_cli.cli._options import expand_groups
 from vae_cli.cli._parsing import Command
 from vae_cli.cli._settings import accepted_words

@@ -215,15 +215,3 @@ class Terminal:
         self.print_remarks()
         text = to_json(value, indent=2)
         Console(highlight=False, soft_wrap=True).print(Text(text))
-
-
-def warnings_shown_once() -> Callable[..., None]:
-    """What shows a warning of Python as a line that stands out, and each text once."""
-    shown: set[str] = set()
-
-    def show(message: Warning | str, *_location: object) -> None:
-        if str(message) not in shown:
-            shown.add(str(message))
-            Terminal(lasting=True).advice(message)
-
-    return show

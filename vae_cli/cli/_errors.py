@@ -1,12 +1,14 @@
 """What a user reads about an error: one line, and an exit code."""
 
 import errno
+import functools
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import typer
 
-from vae_cli.errors import VAEError, is_memory_full
+from vae_cli.cli._console import Terminal
+from vae_cli.errors import VAEError, VAEWarning, is_memory_full, replace_marks
 from vae_cli.settings import entries, simplify
 
 NO_THREADS = ("can't start new thread", "Resource temporarily unavailable")  # Python, torch
@@ -27,6 +29,37 @@ def explain(error: BaseException, commands: Iterable[str] = ()) -> tuple[str, in
     return shorten_words(message), code
 
 
+def show_options(text: str) -> str:
+    """A message of the core with options in place of the settings and parameters that it names.
+
+    A setting without an option of its own is set with `--set`.
+    """
+    return replace_marks(text, option_of)
+
+
+def option_of(name: str, value: str | None) -> str:
+    """How the command line spells a setting, by its key, or a parameter, with a value or without.
+
+    Example: `--prior vamp`, or `--set prior.components=100`
+    """
+    option = flags().get(name) if "." in name else f"--{name.replace('_', '-')}"
+    match option, value:
+        case None, None:
+            return name
+        case None, _:
+            return f"--set {name}={value}"
+        case _, None:
+            return str(option)
+        case _:
+            return f"{option} {value}"
+
+
+@functools.cache
+def flags() -> dict[str, str]:
+    """The options of settings by their keys; not every setting has one."""
+    return {entry.key: entry.flag for entry in entries() if entry.flag}
+
+
 def shorten_words(message: str) -> str:
     """A message without the middle of names that no file can have, such as one of 5,000 letters."""
     start, end = ENDS
@@ -37,7 +70,7 @@ def shorten_words(message: str) -> str:
 def _explain(error: BaseException, commands: Iterable[str]) -> tuple[str, int]:
     match error:
         case VAEError():
-            return str(error), error.exit_code
+            return show_options(error.message), error.exit_code
         case typer.TyperException():
             message = simplify(error.format_message().rstrip("."))
             if message.startswith("No such command") and "mean" not in message:
@@ -84,3 +117,16 @@ def explain_computer(error: BaseException) -> str:
             return "the disk is full" if error.errno == errno.ENOSPC else reason
         case _:
             return f"unexpected {type(error).__name__}: {error} (--debug shows more)"
+
+
+def warnings_shown_once() -> Callable[..., None]:
+    """What shows a warning of Python as a line that stands out, and each text once."""
+    shown: set[str] = set()
+
+    def show(warning: Warning | str, *_location: object) -> None:
+        text = warning.message if isinstance(warning, VAEWarning) else str(warning)
+        if text not in shown:
+            shown.add(text)
+            Terminal(lasting=True).advice(show_options(text))
+
+    return show

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, final
 import typer
 
 from vae_cli.cli._console import Terminal
+from vae_cli.cli._errors import show_options
 from vae_cli.cli._options import Device, OptionGroup, refuse_unused
 from vae_cli.cli._output import Request
 from vae_cli.cli._parsing import require_no_run
@@ -179,7 +180,7 @@ class Fitting:
 FittingGroup = Annotated[Fitting, OptionGroup(Fitting)]
 
 
-class NamedItems(NamedTuple):
+class Items(NamedTuple):
     """Items that a command works on.
 
     Attributes:
@@ -205,7 +206,7 @@ def read_items(
     paths: Sequence[Path],
     terminal: Terminal,
     fitting: Fitting,
-) -> NamedItems:
+) -> Items:
     """Read items from files, in the model's shape.
 
     Raises:
@@ -218,11 +219,11 @@ def read_items(
         paths, invert=fitting.invert, find_object=fitting.find_object
     )
     for hint in hints:
-        terminal.remark(hint, "yellow")
-    return NamedItems(names, items, texts)
+        terminal.remark(show_options(hint), "yellow")
+    return Items(names, items, texts)
 
 
-def take_test_items(model: "TrainedModel", start: int, count: int) -> NamedItems:
+def take_test_items(model: "TrainedModel", start: int, count: int) -> Items:
     """Take items of the test set, beginning with number `start`.
 
     Raises:
@@ -236,10 +237,10 @@ def take_test_items(model: "TrainedModel", start: int, count: int) -> NamedItems
         raise UsageError(f"--index {start}: the test set has items 0 to {len(test) - 1}")
     places = range(start, min(start + count, len(test)))
     items = gather(test.items, test.rows[start : start + count])
-    return NamedItems(found.names(places), items, found.texts(places))
+    return Items(found.names(places), items, found.texts(places))
 
 
-def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> NamedItems:
+def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Items:
     """Take one test item for each class that is named; a repeated class gives its next item.
 
     Without names, take one item of the first class and one of the last, or the first two items if
@@ -267,7 +268,7 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> NamedI
     rows = rows or [0, 1]
     if max(rows) >= len(test):
         raise UsageError("the test set has one item: name two files")
-    return NamedItems(found.names(rows), gather(test.items, test.rows[rows]), found.texts(rows))
+    return Items(found.names(rows), gather(test.items, test.rows[rows]), found.texts(rows))
 
 
 def find_classes(text: str, spec: "Spec") -> list[int]:

@@ -14,8 +14,8 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
-from vae_cli.cli._console import Terminal, warnings_shown_once
-from vae_cli.cli._errors import explain
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._errors import explain, warnings_shown_once
 from vae_cli.cli._signals import StopSignals, held_back, let_through
 from vae_cli.cli._tables import format_cell
 from vae_cli.errors import InterruptedRunError, VAEError
@@ -163,7 +163,7 @@ def train_all(
             raise InterruptedRunError(said, error.exit_code - 128) from error
         except VAEError as error:
             failures[variant.name] = error
-            terminal.advice(f"{place} {variant.name}: {error}")
+            terminal.advice(f"{place} {variant.name}: {explain(error)[0]}")
             continue
         ending = ENDINGS.get(outcome) or f"{time.monotonic() - start:.1f} s"
         summary = summarize_run(Run(ROOT / variant.name))

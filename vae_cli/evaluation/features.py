@@ -285,7 +285,7 @@ LAYER = "2048"  # the last pooling layer
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 BATCH_IMAGES = 32  # the first layers hold 30 MB for each image
 CHANNELS = (1, 3)
-ADVICE = "or use --features classifier"
+ADVICE = "or use <features=classifier>"
 
 
 def inception_extractor(path: Path | None, device: torch.device) -> Extractor:
@@ -303,7 +303,7 @@ def inception_extractor(path: Path | None, device: torch.device) -> Extractor:
         import torch_fidelity  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            f"--features inception needs {error.name}: pip install 'vae-cli[inception]', {ADVICE}"
+            f"<features=inception> needs {error.name}: pip install 'vae-cli[inception]', {ADVICE}"
         ) from error
     found = published_weights() if path is None else path
     network = load_network(found).to(device)
@@ -331,7 +331,7 @@ def published_weights() -> Path:
     except (OSError, RuntimeError) as error:
         raise VAEError(
             f"the Inception weights cannot be downloaded ({error}): save {URL_INCEPTION_V3} as "
-            f"{path}, or name the file with --inception-weights, {ADVICE}"
+            f"{path}, or name the file with <inception_weights>, {ADVICE}"
         ) from error
     return path
 
@@ -357,7 +357,7 @@ def load_network(path: Path) -> nn.Module:
         raise UsageError(f"the Inception weights {path}: {error.strerror or error}") from error
     except Exception as error:  # the bytes of another file can mean anything to the reader
         raise UsageError(
-            f"{path} has no Inception weights of torch-fidelity: leave --inception-weights out to "
+            f"{path} has no Inception weights of torch-fidelity: leave <inception_weights> out to "
             f"download them, {ADVICE}"
         ) from error
 
@@ -384,8 +384,8 @@ def require_colors(shape: tuple[int, ...]) -> None:
         UsageError: the items of this shape are rows of a table, or have other channels.
     """
     if len(shape) == 1:
-        raise UsageError("--features inception is for images, not rows of a table: leave it out")
+        raise UsageError("<features=inception> is for images, not rows of a table: leave it out")
     if shape[0] not in CHANNELS:
         raise UsageError(
-            f"--features inception is for images of 1 or 3 channels, not {shape[0]}: leave it out"
+            f"<features=inception> is for images of 1 or 3 channels, not {shape[0]}: leave it out"
         )

@@ -60,7 +60,7 @@ def fitted_flow(model: LatentModel, train: Callable[[], InMemory], folder: Path)
         UsageError: the model has one latent dimension.
     """
     if model.latent_dim == 1:
-        raise UsageError("a flow needs two latent dimensions or more: use --sampler gmm")
+        raise UsageError("a flow needs two latent dimensions or more: use <sampler=gmm>")
     found = find_flow(model, folder)
     if found is None:
         check_folder(folder)

@@ -117,12 +117,12 @@ def reach(points: Tensor) -> Tensor:
 MAX_NEIGHBOURS = 5_000  # items and samples whose neighbourhoods are compared
 MIN_ITEMS = 100
 MEASURED_IMAGES = 4
-NO_FLOW = Absent("no flow is fitted: `vae sample --sampler flow` fits one and keeps it")
+NO_FLOW = Absent("no flow is fitted: sampling with the sampler flow fits one and keeps it")
 SETS = 5  # items, and the four that they are compared with
 DISTANCES = {
     "samples": "of samples from the prior",
-    "gmm": "of samples with --sampler gmm",
-    "flow": "of samples with --sampler flow",
+    "gmm": "of samples with the sampler gmm",
+    "flow": "of samples with the sampler flow",
     "reconstructions": "of reconstructions",
     "train": "of training items",
 }

@@ -156,7 +156,7 @@ def choose_score(wanted: ScoreName | None, *, is_image: bool) -> ScoreName:
         UsageError: rows of a table have no code length.
     """
     if wanted in NEED_CODE and not is_image:
-        raise UsageError(f"--by {wanted}: rows of a table have no PNG; use --by likelihood")
+        raise UsageError(f"<by={wanted}>: rows of a table have no PNG; use <by=likelihood>")
     return wanted or ("adjusted" if is_image else "likelihood")
 
 

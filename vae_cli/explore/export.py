@@ -177,7 +177,7 @@ def export_page(model: TrainedModel, scene: Scene) -> Page:
         facts = {**few.facts(), "decoder": decoder}
         return Page(make_document(scene.title, facts, LINK), "")
     if not scene.spec.is_image:
-        raise UsageError(f"{obstacle}: use vae explore without --export")
+        raise UsageError(f"{obstacle}: use vae explore without <export>")
     plane, tiles = decode_plane(model, few)
     edge = tiles["columns"]
     remark = (

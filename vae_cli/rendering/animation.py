@@ -68,7 +68,7 @@ def require_size(
     if count * width * height > MAX_GRID_PIXELS or max(width, height) > MAX_EDGE:
         raise UsageError(
             f"an animation of {count:,} frames of {width}x{height} pixels is too large: "
-            "ask for fewer of them, or a smaller --scale"
+            "ask for fewer of them, or a smaller <scale>"
         )
 
 

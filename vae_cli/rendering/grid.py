@@ -229,7 +229,7 @@ def plan_sheet(
     pages = -(-count // (per_row * rows))
     if page > pages:
         there_are = "there is 1 page" if pages == 1 else f"there are {pages} pages"
-        raise UsageError(f"--page {page}: {there_are}")
+        raise UsageError(f"<page={page}>: {there_are}")
     items = range(count)[(page - 1) * per_row * rows : page * per_row * rows]
     needed = -(-len(items) // per_row)
     return Sheet(-(-len(items) // needed) * group, items, pages, is_list)

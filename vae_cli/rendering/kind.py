@@ -50,7 +50,7 @@ class ItemWriter(ABC):
             return Path(f"{command}{self.suffix}")
         if path.suffix.lower() not in self.output_suffixes:
             raise UsageError(
-                f"--output {path}: this model makes {self.items_name}; end it with {self.suffix}"
+                f"<output> {path}: this model makes {self.items_name}; end it with {self.suffix}"
             )
         return path
 
@@ -290,7 +290,7 @@ class ItemKind(ItemWriter):
         require_file_or_folder(path)
         if path.suffix.lower() in ARRAY_SUFFIXES:
             if find_object:
-                raise UsageError(f"--fit object is for files of pictures, not {path}: leave it out")
+                raise UsageError(f"<fit=object> is for files of pictures, not {path}: leave it out")
             return self._read_array(path)
         return self.read(path, invert=invert, find_object=find_object)
 

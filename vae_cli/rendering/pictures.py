@@ -159,9 +159,9 @@ def find_border_hints(
     but = f"but that of {spec.name} is {usual}"
     if any(picture.looks_inverted(expected) for picture in pictures):
         remedy = "leave out" if inverted else "try"
-        return [f"{when} {opposite}, {but}: {remedy} --invert, or try --fit object"]
+        return [f"{when} {opposite}, {but}: {remedy} <invert>, or try <fit=object>"]
     if any(abs(picture.border - expected) > PAPER for picture in pictures):
-        return [f"{when} grey, {but}: try --fit object"]
+        return [f"{when} grey, {but}: try <fit=object>"]
     return []
 
 
@@ -279,7 +279,7 @@ class Pictures(ItemKind):
         """Write the grid as PNG or JPEG."""
         images = np.asarray(items)
         if is_animation(path):
-            raise UsageError(f"--output {path}: end the name with .png")
+            raise UsageError(f"<output> {path}: end the name with .png")
         self._write_rows(images, path, scale, frame)
 
     def _write_rows(
@@ -310,7 +310,7 @@ class Pictures(ItemKind):
         """Write examples of each class, and return the path."""
         path = output or Path(f"data{self.suffix}")
         if is_animation(path):
-            raise UsageError(f"--output {path}: end the name with .png")
+            raise UsageError(f"<output> {path}: end the name with .png")
         classes = self.spec.classes
         examples = take_examples(train, len(classes), columns)
         grid = make_grid(examples, columns=columns, scale=scale, labels=classes, frame=frame)

@@ -42,7 +42,7 @@ class Rows(ItemKind):
     ) -> NamedItems:
         """Read a table, with its columns in the order of the model."""
         if find_object:
-            raise UsageError(f"--fit object is for pictures, not {path}: leave it out")
+            raise UsageError(f"<fit=object> is for pictures, not {path}: leave it out")
         if path.suffix.lower() not in READABLE_SUFFIXES:
             name = self.spec.name
             raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")
@@ -173,7 +173,7 @@ class Rows(ItemKind):
     ) -> str:
         """Return the numbers of rows and the classes; there is no picture."""
         if output is not None:
-            raise UsageError(f"--output {output}: a table of numbers has no picture")
+            raise UsageError(f"<output> {output}: a table of numbers has no picture")
         classes = list_some(self.spec.classes, MAX_NAMED_CLASSES)
         named = f"; {len(self.spec.classes):,} classes: {classes}" if classes else ""
         return f"{len(train):,} training rows, {len(test):,} test rows{named}"

@@ -96,7 +96,9 @@ def require_supported(name: str, device: torch.device) -> None:
         UsageError: tf32 is asked for on a device that is not a CUDA GPU.
     """
     if name == "tf32" and device.type != "cuda":
-        raise UsageError(f"--precision tf32 is for cuda: on {device.type} use float32 or bfloat16")
+        raise UsageError(
+            f"<training.precision=tf32> is for cuda: on {device.type} use float32 or bfloat16"
+        )
 
 
 def apply_precision(name: Precision, state: TrainState) -> None:

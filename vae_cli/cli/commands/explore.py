@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vae_cli.cli._console import Terminal
+from vae_cli.cli._errors import show_options
 from vae_cli.cli._inputs import FittingGroup, RunGroup, read_items
 from vae_cli.cli._options import (
     Data,
@@ -90,7 +91,7 @@ def find_test_set(model: "TrainedModel", terminal: Terminal) -> "tuple[InMemory 
     try:
         return model.test_set()[:2]
     except UsageError as error:
-        terminal.remark(f"no test items and no map: {error}", "yellow")
+        terminal.remark(f"no test items and no map: {show_options(error.message)}", "yellow")
         return None, model.spec
 
 

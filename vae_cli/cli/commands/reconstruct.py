@@ -9,7 +9,7 @@ import typer
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import (
     FittingGroup,
-    NamedItems,
+    Items,
     RunGroup,
     choose_seed,
     read_items,
@@ -129,7 +129,7 @@ class Shown(NamedTuple):
     texts: Mapping[str, Sequence[str]]
 
 
-def is_whole(found: NamedItems) -> bool:
+def is_whole(found: Items) -> bool:
     """Whether rows are all those of one table, so that their order says which they are."""
     return list(found.texts.get("name", [])) == list(map(str, range(len(found.items))))
 
@@ -182,7 +182,7 @@ def caption_items(shown: Shown, *, in_list: bool) -> list[str]:
 def print_figures(
     terminal: Terminal,
     path: Output,
-    found: NamedItems,
+    found: Items,
     result: "Reconstruction[Array]",
     figure: str,
 ) -> None:

@@ -114,7 +114,7 @@ def train_needed(needed: Mapping[str, Experiment], terminal: Terminal) -> None:
     with StopSignals() as signals:
         failures = train_all(variants, terminal, signals)
     for name, error in failures.items():
-        raise VAEError(f"{name}: {error}") from error
+        raise VAEError(f"{name}: {error.message}") from error
     for variant in variants:
         if not Run(ROOT / variant.name).finished:
             raise VAEError(f"another process is training {variant.name}: try again later")

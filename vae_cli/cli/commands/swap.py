@@ -9,7 +9,7 @@ import typer
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import (
     FittingGroup,
-    NamedItems,
+    Items,
     RunGroup,
     parse_dims,
     read_items,
@@ -103,7 +103,7 @@ def command(
     print_means(terminal, path, found, dims, means, model)
 
 
-def require_pair(found: NamedItems, typed: Sequence[object]) -> None:
+def require_pair(found: Items, typed: Sequence[object]) -> None:
     """Check that there are two items.
 
     Raises:
@@ -122,7 +122,7 @@ def title_columns(dims: Sequence[int]) -> tuple[str, str, str]:
 
 def write_swap(
     model: "TrainedModel",
-    found: NamedItems,
+    found: Items,
     dims: Sequence[int],
     path: Output,
     scale: int | None,
@@ -145,7 +145,7 @@ def write_swap(
 def print_means(
     terminal: Terminal,
     path: Output,
-    found: NamedItems,
+    found: Items,
     dims: Sequence[int],
     means: "Array",
     model: "TrainedModel",

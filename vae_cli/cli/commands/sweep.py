@@ -84,7 +84,7 @@ def command(
         terminal.note(f"try: vae plot '{name}-*'")
     if failures:
         count = f"{len(failures)} of {len(variants)} runs failed"
-        raise VAEError(f"{count}; the first: {next(iter(failures.values()))}")
+        raise VAEError(f"{count}; the first: {next(iter(failures.values())).message}")
 
 
 def train_unfinished(
