@@ -1,22 +1,72 @@
 """Small untrained models."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from vae_cli.data.batch import Batch
 from vae_cli.model import (
     VAE,
+    Context,
     DiagonalNormal,
     Distribution,
     Inference,
     LatentModel,
+    Loss,
     MLPDecoder,
     MLPEncoder,
+    NegativeELBO,
+    Objective,
     SquaredError,
     StandardNormal,
 )
 from vae_cli.model.vae import Pick
+from vae_cli.noise import Noise
+from vae_cli.training import (
+    Adam,
+    Gradients,
+    TrainState,
+    first_state,
+    loss_and_gradients,
+    train_step,
+)
+
+AFTER_WARMUP = torch.ones(())
+
+
+def adam(network: nn.Module) -> Adam:
+    """The optimizer of a player."""
+    return Adam(dict(network.named_parameters()))
+
+
+def make_state(model: LatentModel, objective: Objective | None = None, seed: int = 0) -> TrainState:
+    """A state before its first step."""
+    objective = objective or NegativeELBO()
+    return first_state(model, objective, adam, Noise(seed, model.device))
+
+
+def compute(state: TrainState, x: Tensor) -> tuple[Loss, Gradients]:
+    """The loss of a batch, and its gradients."""
+    return loss_and_gradients(state, len(x), Batch(x), AFTER_WARMUP)
+
+
+def take_step(state: TrainState, x: Tensor, rate: float = 0.1) -> None:
+    """Train on a batch."""
+    train_step(state, partial(loss_and_gradients, state, len(x)), Batch(x), rate, AFTER_WARMUP)
+
+
+def lose(
+    objective: Objective,
+    x: Tensor,
+    inference: Inference,
+    *,
+    warmup: float = 1.0,
+    data_size: int = 100,
+) -> Loss:
+    """The losses of a batch."""
+    return objective(Batch(x), inference, Context(warmup, data_size, Noise(1)))
 
 
 def mlp_vae(
@@ -38,7 +88,7 @@ class WrappedVAE(LatentModel):
 
     def __init__(self, vae: VAE) -> None:
         super().__init__()
-        self.columns, self.vae = None, vae
+        self.vae, self.codec = vae, vae.codec
         self.likelihood, self.prior = vae.likelihood, vae.prior
 
     def posterior(self, x: Tensor) -> DiagonalNormal:

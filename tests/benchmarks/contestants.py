@@ -15,9 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.split import InMemory
 from vae_cli.model import Context
+from vae_cli.noise import Noise
 from vae_cli.settings import merge
 from vae_cli.settings.build import build_model, build_objective, build_state
 from vae_cli.training import prepare_epoch
@@ -39,7 +41,7 @@ def ours(
     settings = merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
     state = build_state(settings, FashionMNIST.spec.shape, where)
     state.dtype = dtype
-    epoch = prepare_epoch(state, build_objective(settings.objective), InMemory.whole(images), BATCH)
+    epoch = prepare_epoch(state, InMemory.whole(images), BATCH)
     while True:
         order = torch.randperm(len(images), device=where)[: BATCH * TURN]
         epoch.run(order, torch.full((TURN,), 1e-3), torch.ones(TURN))
@@ -52,12 +54,12 @@ def by_hand(network: str = "mlp", objective: str = "elbo") -> Iterator[None]:
     model = build_model(settings, FashionMNIST.spec.shape)
     images = FashionMNIST().train().items[: BATCH * TURN].float() / 255
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
-    minimized, context = build_objective(settings.objective), Context(data_size=len(images))
+    minimized, context = build_objective(settings.objective), Context(1.0, len(images), Noise(0))
     while True:
         for rows in torch.randperm(len(images)).split(BATCH):
             x = images[rows]
             adam.zero_grad()
-            minimized(x, model(x, minimized.samples), context).loss.backward()
+            minimized(Batch(x), model(x, minimized.samples), context).losses["model"].backward()
             adam.step()
         yield
 

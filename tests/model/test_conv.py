@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 import torch
+from models import lose
 from torch import Generator
 
 from vae_cli.model import (
@@ -50,7 +51,8 @@ def test_every_parameter_gets_a_gradient(preset: str) -> None:
     for name, parameter in model.named_parameters():
         if name.endswith("conv2.weight"):  # starts at 0, which blocks gradients to earlier layers
             torch.nn.init.normal_(parameter, std=0.1)
-    NegativeELBO()(x, model(x, generator=Generator().manual_seed(0))).loss.backward()
+    inference = model(x, generator=Generator().manual_seed(0))
+    lose(NegativeELBO(), x, inference).losses["model"].backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name

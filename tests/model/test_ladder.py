@@ -4,13 +4,13 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from models import lose
 from torch import Generator, Tensor, nn
 
 from vae_cli.model import (
     PRESETS,
     VAE,
     ConditionalPrior,
-    Context,
     ConvDecoder,
     ConvEncoder,
     DiagonalNormal,
@@ -68,10 +68,12 @@ def test_one_level_equals_the_flat_vae_bit_for_bit(
     if isinstance(objective, NegativeIWAE) and samples == 1:
         objective = NegativeIWAE(1)
     losses = [
-        objective(images, model.infer(images, samples, Generator().manual_seed(1)), Context(0.5))
-        for model in (ladder, flat)
+        lose(objective, images, inference, warmup=0.5)
+        for inference in (
+            model.infer(images, samples, Generator().manual_seed(1)) for model in (ladder, flat)
+        )
     ]
-    assert losses[0].loss.equal(losses[1].loss)
+    assert losses[0].losses["model"].equal(losses[1].losses["model"])
     assert all(losses[0].terms[name].equal(losses[1].terms[name]) for name in losses[0].terms)
     assert ladder.infer_mean(images).likelihood.mean.equal(flat.infer_mean(images).likelihood.mean)
     assert ladder.latent_dims == flat.latent_dims == (LATENT_DIM,)
@@ -92,7 +94,7 @@ def test_the_levels_have_the_documented_shapes(
 
 def test_every_parameter_gets_a_gradient(ladder: LadderVAE, images: Tensor) -> None:
     inference = ladder.infer(images, 2, Generator().manual_seed(0))
-    NegativeELBO()(images, inference).loss.backward()
+    lose(NegativeELBO(), images, inference).losses["model"].backward()
     for name, parameter in ladder.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name
@@ -109,7 +111,7 @@ def test_every_parameter_gets_a_gradient_within_two_steps_from_the_start(network
     optimizer, reached = torch.optim.SGD(model.parameters(), 1e-3), set()
     for _ in range(2):
         optimizer.zero_grad()
-        NegativeELBO()(x, model(x)).loss.backward()
+        lose(NegativeELBO(), x, model(x)).losses["model"].backward()
         reached |= {n for n, p in model.named_parameters() if p.grad is not None and p.grad.any()}
         optimizer.step()
     assert reached == {name for name, _ in model.named_parameters()}
@@ -191,7 +193,7 @@ def test_the_latents_are_float32_in_any_precision(
     with torch.autocast("cpu", dtype, enabled=dtype == torch.bfloat16):
         inference = ladder.infer(images, 2, Generator().manual_seed(0))
     assert all(level.z.dtype == torch.float32 for level in inference.levels)
-    assert NegativeELBO()(images, inference).loss.isfinite()
+    assert lose(NegativeELBO(), images, inference).losses["model"].isfinite()
 
 
 def test_free_bits_count_each_level_or_each_dimension(ladder: LadderVAE, images: Tensor) -> None:
@@ -202,7 +204,7 @@ def test_free_bits_count_each_level_or_each_dimension(ladder: LadderVAE, images:
     def expected(groups: Callable[[Tensor], Tensor], bits: float) -> Tensor:
         return distortion + sum(groups(kl).clamp(min=bits).sum() for kl in kls)
 
-    by_level = NegativeELBO(free_bits=20.0, by_level=True)(images, inference).loss
-    torch.testing.assert_close(by_level, expected(lambda kl: kl.sum(), 20.0))
-    by_dim = NegativeELBO(free_bits=0.1)(images, inference).loss
-    torch.testing.assert_close(by_dim, expected(lambda kl: kl, 0.1))
+    by_level = lose(NegativeELBO(free_bits=20.0, by_level=True), images, inference)
+    torch.testing.assert_close(by_level.losses["model"], expected(lambda kl: kl.sum(), 20.0))
+    by_dim = lose(NegativeELBO(free_bits=0.1), images, inference)
+    torch.testing.assert_close(by_dim.losses["model"], expected(lambda kl: kl, 0.1))

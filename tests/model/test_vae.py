@@ -1,7 +1,7 @@
 """The VAE as a whole, with fully connected networks."""
 
 import torch
-from models import mlp_vae
+from models import lose, mlp_vae
 from torch import Generator
 
 from vae_cli.model import VAE, NegativeELBO
@@ -28,7 +28,7 @@ def test_shapes_and_ranges_are_the_documented_ones() -> None:
 
 def test_every_parameter_gets_a_gradient() -> None:
     model, x = small_vae(), torch.rand(4, *SHAPE)
-    NegativeELBO()(x, model(x, 1, Generator().manual_seed(0))).loss.backward()
+    lose(NegativeELBO(), x, model(x, 1, Generator().manual_seed(0))).losses["model"].backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().sum() > 0, name

@@ -116,6 +116,7 @@ def finish_epoch() -> Callable[[RunRecorder, float], None]:
 
 def take_step(state: TrainState) -> None:
     """Change every weight and every moment."""
-    gradients = [torch.ones_like(p) for p in state.optimizer.parameters.values()]
-    state.optimizer.step(gradients, 0.1, torch.tensor(1.0))
+    for player in state.players.values():
+        gradients = [torch.ones_like(p) for p in player.parameters.values()]
+        player.optimizer.step(gradients, 0.1, torch.tensor(1.0))
     state.count_step(32)

@@ -19,7 +19,7 @@ from vae_cli.runs.checkpoint import (
 
 TENSORS = {
     "state.model.weight": torch.arange(6.0).view(2, 3),
-    "state.optimizer.weight.t": torch.tensor(7.0),
+    "state.players.model.weight.t": torch.tensor(7.0),
     "kl_by_dim": torch.tensor([1.5, 0.0]),
 }
 FACTS = {"epoch": 3, "config": {"model": {"hidden": [4]}}, "best_loss": 0.1}

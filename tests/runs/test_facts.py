@@ -83,8 +83,8 @@ def test_forged_facts_are_refused_before_anything_is_changed(
     [
         ("state.totals.loss", torch.zeros(5)),
         ("state.model.decoder.project.bias", torch.full((784,), torch.inf)),
-        ("state.optimizer.decoder.project.bias.m", torch.full((784,), torch.nan)),
-        ("state.optimizer.decoder.project.bias.m", torch.zeros(3)),
+        ("state.players.model.decoder.project.bias.m", torch.full((784,), torch.nan)),
+        ("state.players.model.decoder.project.bias.m", torch.zeros(3)),
         ("state.generator", torch.zeros(3, dtype=torch.uint8)),
     ],
 )

@@ -17,17 +17,16 @@ from typing import Any
 
 import pytest
 import torch
+from models import compute, take_step
 from torch import Tensor
 
 from vae_cli.api.model import load_trained
 from vae_cli.errors import VAEError
-from vae_cli.model import NegativeELBO
 from vae_cli.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.recorder import RunRecorder, write_rows
 from vae_cli.runs.start import load_for_resume
 from vae_cli.settings import merge
-from vae_cli.settings.build import build_objective, build_state, plan_state
-from vae_cli.training import loss_and_gradients
+from vae_cli.settings.build import build_state, plan_state
 
 CPU = torch.device("cpu")
 IMAGES = torch.rand(2, 1, 4, 4)
@@ -44,7 +43,7 @@ def saved(
     """A run that was saved after its first epoch, with totals."""
     monkeypatch.setattr(os, "fsync", lambda _: None)  # thousands of files are written
     recorder = make_recorder()
-    loss, _ = loss_and_gradients(recorder.state, NegativeELBO(), 90, IMAGES, torch.ones(()))
+    loss, _ = compute(recorder.state, IMAGES)
     recorder.state.totals.add(loss)
     finish_epoch(recorder, 4.0)
     recorder.save()
@@ -71,10 +70,7 @@ def go_on(recorder: RunRecorder) -> None:
     state = build_state(config, recorder.spec.shape, CPU)
     other = dataclasses.replace(recorder, config=config, state=state)
     other.restore(saved)
-    objective = build_objective(config.objective)
-    loss, gradients = loss_and_gradients(state, objective, 90, IMAGES, torch.ones(()))
-    state.optimizer.step(gradients, 0.1, loss.loss)
-    state.totals.add(loss)
+    take_step(state, IMAGES)
     other.is_patience_over()
     min(other.rows, key=lambda row: row["test_loss"])
     write_rows(other.run.metrics_file, other.rows)
@@ -174,9 +170,9 @@ def test_objectives_and_likelihoods_declare_the_terms_that_a_checkpoint_has_tota
     for likelihood in ("mse", "gaussian", "bernoulli", "binarized", "laplace", "logistic"):
         tables = {**TABLES, "objective": {"name": name}, "likelihood": {"name": likelihood}}
         config = merge(("", tables))
-        state, objective = build_state(config, (1, 4, 4), CPU), build_objective(config.objective)
-        loss, _ = loss_and_gradients(state, objective, 90, IMAGES, torch.ones(()))
-        declared = (*objective.terms, state.model.likelihood.figure)
+        state = build_state(config, (1, 4, 4), CPU)
+        loss, _ = compute(state, IMAGES)
+        declared = (*state.objective.terms, state.model.likelihood.figure)
         assert tuple(loss.terms) == declared, likelihood
         plan = plan_state(config, (1, 4, 4)).tensors()
         made = {key: (t.dtype, t.shape) for key, t in state.tensors().items()}

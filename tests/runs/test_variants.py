@@ -20,7 +20,7 @@ from vae_cli.runs.directory import Run
 from vae_cli.runs.recorder import Row
 from vae_cli.runs.resolve import Resolved, resolve
 from vae_cli.settings import merge
-from vae_cli.settings.build import build_objective, build_state
+from vae_cli.settings.build import build_state
 from vae_cli.settings.choices import choose_model
 from vae_cli.training import TracedEpoch
 
@@ -218,7 +218,7 @@ def test_every_combination_trains_a_traced_step_that_reaches_every_parameter(
     split = InMemory.whole(torch.rand(32, 1, 16, 16, generator=Generator().manual_seed(0)))
     state = build_state(config, (1, 16, 16), CPU, train=split)
     before = {name: tensor.clone() for name, tensor in state.model.named_parameters()}
-    epoch = TracedEpoch(state, build_objective(config.objective), split, 16)
+    epoch = TracedEpoch(state, split, 16)
     metrics = epoch.run(torch.arange(32), torch.full((2,), 1e-2), torch.ones(2))
     assert np.isfinite(metrics.loss)
     for name, parameter in state.model.named_parameters():

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
+import models
 import pytest
 import torch
 from models import NoiselessVAE, mlp_vae
 from torch import Generator, Tensor
 
 from vae_cli.data.split import InMemory
-from vae_cli.model import NegativeELBO
-from vae_cli.training import Adam, EpochReport, TrainState, constant, fit
+from vae_cli.training import EpochReport, TrainState, constant, fit
 
 SHAPE = (1, 6, 5)
 
@@ -32,8 +32,7 @@ def make_state() -> Callable[..., TrainState]:
     def make(seed: int = 0, device: str = "cpu", *, noise: bool = True) -> TrainState:
         vae = mlp_vae(SHAPE, (8,), 3, seed=seed)
         model = (vae if noise else NoiselessVAE(vae)).to(device)
-        adam = Adam(dict(model.named_parameters()))
-        return TrainState(model, adam, Generator(device).manual_seed(seed))
+        return models.make_state(model, seed=seed)
 
     return make
 
@@ -48,7 +47,6 @@ def learn(make_images: Callable[..., Tensor]) -> Callable[..., list[EpochReport]
         reports: list[EpochReport] = []
         fit(
             state,
-            NegativeELBO(),
             InMemory.whole(make_images(70)),
             InMemory.whole(make_images(33, seed=1)),
             epochs=epochs,

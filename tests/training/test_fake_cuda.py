@@ -7,16 +7,19 @@ processor; the list then runs on fake CUDA tensors. The rest of the step runs as
 
 import pytest
 import torch
+from models import adam
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
-from vae_cli.model import Loss, Objective
+from vae_cli.model import Loss, NegativeELBO
+from vae_cli.noise import Noise
 from vae_cli.settings import merge
-from vae_cli.settings.build import build_model, build_objective
-from vae_cli.training import Adam, CapturedEpoch, TrainState, loss_and_gradients
+from vae_cli.settings.build import build_model
+from vae_cli.training import CapturedEpoch, Gradients, TrainState, first_state, loss_and_gradients
 
 CUDA = torch.device("cuda")
 ITEMS, BATCH = 20, 8
@@ -26,27 +29,32 @@ CASES = {"mlp": ("mlp", (1, 28, 28)), "conv": ("conv", (3, 32, 32)), "table": ("
 def make_state(network: str, shape: tuple[int, ...]) -> TrainState:
     config = merge(("test", {"model": {"network": network, "latent_dim": 3}}))
     model = build_model(config, shape)
-    return TrainState(model, Adam(dict(model.named_parameters())), None)  # type: ignore[arg-type]
+    return first_state(model, NegativeELBO(), adam, Noise(0))  # a generator cannot be fake
 
 
-def trace_on_cpu(state: TrainState, objective: Objective, x: Tensor) -> GraphModule:
+def trace_on_cpu(state: TrainState, x: Tensor) -> GraphModule:
     """Forward and backward of a batch as a flat list of operations."""
 
     def flat(x: Tensor, warmup: Tensor) -> tuple[Tensor, ...]:
-        loss, gradients = loss_and_gradients(state, objective, ITEMS, x, warmup)
-        return loss.loss, *loss.terms.values(), *gradients
+        loss, gradients = loss_and_gradients(state, ITEMS, Batch(x), warmup)
+        return *loss.losses.values(), *loss.terms.values(), *gradients["model"]
 
     return make_fx(flat)(x, torch.ones(()))
 
 
 def move_constants(graph: GraphModule, before: nn.Module, after: nn.Module) -> None:
-    """Replace the parameters and buffers in a traced graph by those of another model."""
+    """Replace what is on the processor in a traced graph: parameters, buffers, the generator."""
     names = {id(tensor): name for name, tensor in before.state_dict(keep_vars=True).items()}
     moved = after.state_dict(keep_vars=True)
     for target in {node.target for node in graph.graph.nodes if node.op == "get_attr"}:
         constant = getattr(graph, target)
         delattr(graph, target)
-        setattr(graph, target, moved[names[id(constant)]].detach())
+        is_tensor = isinstance(constant, Tensor)
+        setattr(graph, target, moved[names[id(constant)]].detach() if is_tensor else None)
+    for node in graph.graph.nodes:
+        if "device" in node.kwargs:
+            node.update_kwarg("device", CUDA)
+    graph.recompile()
 
 
 def require_cuda(*lists: list[Tensor], **options: object) -> None:
@@ -64,22 +72,23 @@ def test_every_tensor_of_the_captured_step_is_on_the_gpu(
     monkeypatch.setattr("vae_cli.training.optimizers.adam", require_cuda)
     network, shape = CASES[case]
     on_cpu = make_state(network, shape)
-    objective = build_objective(merge().objective)
-    graph = trace_on_cpu(on_cpu, objective, torch.rand(BATCH, *shape))
+    graph = trace_on_cpu(on_cpu, torch.rand(BATCH, *shape))
     with FakeTensorMode():
         with CUDA:
             state = make_state(network, shape)
         move_constants(graph, on_cpu.model, state.model)
 
-        def on_gpu(x: Tensor, warmup: Tensor) -> tuple[Loss, list[Tensor]]:
-            loss, kl, distortion, *gradients = graph(x, warmup)
-            return Loss(loss, {"kl": kl, "distortion": distortion}), gradients
+        def on_gpu(batch: Batch, warmup: Tensor) -> tuple[Loss, Gradients]:
+            loss, kl, distortion, *gradients = graph(batch.x, warmup)
+            terms = {"kl": kl, state.model.likelihood.figure: distortion}
+            return Loss({"model": loss}, terms, BATCH), {"model": gradients}
 
         items = torch.zeros(ITEMS, *shape, device=CUDA)
-        epoch = CapturedEpoch(state, objective, InMemory.whole(items), BATCH)
+        epoch = CapturedEpoch(state, InMemory.whole(items), BATCH)
         epoch.plain = on_gpu  # type: ignore[assignment]
         epoch.step()
-        tensors = {**state.optimizer.tensors(), **state.totals.sums, "batch": epoch.batch}
+        tensors = {**state.tensors(), "batch": epoch.batch}
+        del tensors["generator"]
         for name, tensor in tensors.items():
             assert tensor.device.type == "cuda", name
 

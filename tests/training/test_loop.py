@@ -4,12 +4,11 @@ import math
 from collections.abc import Callable
 
 import pytest
-import torch
 from torch import Tensor
 
 from vae_cli.data.split import InMemory
 from vae_cli.errors import NonFiniteLossError
-from vae_cli.model import Inference, NegativeELBO
+from vae_cli.model import Inference
 from vae_cli.training import (
     EpochReport,
     Metrics,
@@ -27,7 +26,7 @@ Learn = Callable[..., list[EpochReport]]
 
 
 def evaluate_on(state: TrainState, images: Tensor) -> Metrics:
-    return evaluate(state.model, NegativeELBO(), InMemory.whole(images), seed=0)
+    return evaluate(state.model, state.objective, InMemory.whole(images), data_size=70, seed=0)
 
 
 @pytest.mark.parametrize("count", [1, 999, 1000, 1001, 2500])
@@ -74,7 +73,7 @@ def test_evaluation_does_not_change_the_training(
     often, once = make_state(), make_state()
     for state, evaluations in ((often, 5), (once, 1)):
         for _ in range(evaluations):
-            evaluate(state.model, NegativeELBO(), InMemory.whole(make_images(33)), seed=3)
+            evaluate_on(state, make_images(33))
         learn(state)
     for name, tensor in often.tensors().items():
         assert tensor.equal(once.tensors()[name]), name
@@ -95,7 +94,6 @@ def test_an_item_of_the_test_set_never_ends_the_training(
     state, reports = make_state(), []
     fit(
         state,
-        NegativeELBO(),
         InMemory.whole(make_images(20)),
         InMemory.whole(strange),
         epochs=2,
@@ -144,47 +142,5 @@ def test_every_epoch_is_reported_once_and_progress_ends_at_the_total(
 
 
 def test_epochs_on_the_cpu_are_traced(make_state: MakeState, make_images: MakeImages) -> None:
-    epoch = prepare_epoch(make_state(), NegativeELBO(), InMemory.whole(make_images(20)), 16)
+    epoch = prepare_epoch(make_state(), InMemory.whole(make_images(20)), 16)
     assert isinstance(epoch, TracedEpoch)
-
-
-def test_reduce_gets_every_gradient_of_every_step_and_the_totals_of_every_epoch(
-    make_state: MakeState, learn: Learn
-) -> None:
-    calls: list[list[torch.Size]] = []
-
-    def record(tensors: list[Tensor]) -> list[Tensor]:
-        calls.append([tensor.shape for tensor in tensors])
-        return tensors
-
-    state = make_state()
-    learn(state, epochs=2, reduce=record)
-    gradients = [parameter.shape for parameter in state.model.parameters()]
-    totals = 3 * [torch.Size([])]  # loss, KL and distortion
-    assert calls == 2 * [*(5 * [gradients]), totals]
-
-
-def test_training_uses_only_what_reduce_returns(make_state: MakeState, learn: Learn) -> None:
-    """Gradients of zero change no weight, and totals of zero are metrics of zero."""
-    state = make_state()
-    before = [parameter.clone() for parameter in state.model.parameters()]
-    reports = learn(state, reduce=lambda tensors: [torch.zeros_like(t) for t in tensors])
-    for parameter, unchanged in zip(state.model.parameters(), before, strict=True):
-        assert parameter.equal(unchanged)
-    assert all(moment.eq(0).all() for moment in (*state.optimizer.m, *state.optimizer.v))
-    for report in reports:
-        assert (report.train.loss, report.train.terms) == (0.0, {"kl": 0.0, "mse": 0.0})
-
-
-def test_a_reduce_that_adds_two_equal_halves_trains_as_one_process(
-    make_state: MakeState, learn: Learn
-) -> None:
-    alone, halves = make_state(), make_state()
-    expected = learn(alone)
-    reports = learn(halves, reduce=lambda tensors: [t / 2 + t / 2 for t in tensors])
-    for name, tensor in alone.tensors().items():
-        assert tensor.equal(halves.tensors()[name]), name
-    for report, other in zip(reports, expected, strict=True):
-        assert report.train.loss == other.train.loss
-        assert report.train.terms == other.train.terms
-        assert report.test.loss == other.test.loss

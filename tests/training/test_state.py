@@ -21,11 +21,11 @@ def test_a_state_holds_the_moments_of_its_own_weights(make_state: MakeState, lea
     for name in names:
         assert not early[f"model.{name}"].equal(late[f"model.{name}"])
         for moment in ("m", "v"):
-            key = f"optimizer.{name}.{moment}"
+            key = f"players.model.{name}.{moment}"
             assert early[key].shape == early[f"model.{name}"].shape
             assert not early[key].equal(late[key])
-    assert early[f"optimizer.{names[0]}.t"] == 5
-    assert late[f"optimizer.{names[0]}.t"] == 10
+    assert early[f"players.model.{names[0]}.t"] == 5
+    assert late[f"players.model.{names[0]}.t"] == 10
 
 
 def test_a_restored_state_trains_as_it_did_the_first_time(
@@ -59,6 +59,6 @@ def test_a_state_from_another_kind_of_device_goes_on_with_new_random_numbers(
         state = make_state()
         saved = dict(state.tensors()) | {"generator": torch.zeros(16, dtype=torch.uint8)}  # CUDA's
         state.restore(saved, {**state.position(), "step": step})
-        states.append(state.generator.get_state())
+        states.append(state.noise.state())
     assert states[0].equal(states[1])
     assert not states[0].equal(states[2])

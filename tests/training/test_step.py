@@ -9,7 +9,8 @@ from models import WrappedVAE
 from torch import Generator, Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from vae_cli.model import Inference, NegativeELBO
+from vae_cli.data.batch import Batch
+from vae_cli.model import Inference
 from vae_cli.settings import merge
 from vae_cli.settings.build import build_state
 from vae_cli.training import EpochReport, TrainState, loss_and_gradients, trace
@@ -27,39 +28,38 @@ def test_the_traced_step_has_the_same_bits_as_the_plain_step(
 ) -> None:
     plain, quick = make_state(), make_state()
     plain.dtype = quick.dtype = dtype
-    objective = NegativeELBO(2.0)
-    batches = (make_images(48) / 255.0).split(16)
-    traced = trace(quick, objective, 48, batches[0])
+    batches = [Batch(x) for x in (make_images(48) / 255.0).split(16)]
+    traced = trace(quick, 48, batches[0])
     assert not isinstance(traced, partial)  # which would be the plain function
-    for x in batches:
+    for batch in batches:
         (loss, gradients), (expected, references) = (
-            traced(x, WARMUP),
-            loss_and_gradients(plain, objective, 48, x, WARMUP),
+            traced(batch, WARMUP),
+            loss_and_gradients(plain, 48, batch, WARMUP),
         )
-        assert loss.loss.equal(expected.loss)
+        assert loss.losses["model"].equal(expected.losses["model"])
         assert list(loss.terms) == list(expected.terms)
         for name, term in loss.terms.items():
             assert term.equal(expected.terms[name]), name
-        for gradient, reference in zip(gradients, references, strict=True):
-            assert gradient.equal(reference)
+        assert all(map(torch.equal, gradients["model"], references["model"]))
         for state in (plain, quick):
-            state.optimizer.step(references, 0.1, expected.loss)
-    assert plain.generator.get_state().equal(quick.generator.get_state())
+            optimizer = state.players["model"].optimizer
+            optimizer.step(references["model"], 0.1, expected.losses["model"])
+    assert plain.noise.state().equal(quick.noise.state())
 
 
 def test_the_traced_step_of_a_conv_is_the_plain_step() -> None:
     settings = merge(("", {"model": {"network": "conv", "latent_dim": 3}}))
     cpu = torch.device("cpu")
     plain, quick = (build_state(settings, (1, 20, 20), cpu) for _ in range(2))
-    x = torch.rand(8, 1, 20, 20)
-    traced = trace(quick, NegativeELBO(), 8, x)
+    batch = Batch(torch.rand(8, 1, 20, 20))
+    traced = trace(quick, 8, batch)
     assert not isinstance(traced, partial)
     (loss, gradients), (expected, references) = (
-        traced(x, WARMUP),
-        loss_and_gradients(plain, NegativeELBO(), 8, x, WARMUP),
+        traced(batch, WARMUP),
+        loss_and_gradients(plain, 8, batch, WARMUP),
     )
-    assert loss.loss.equal(expected.loss)
-    for gradient, reference in zip(gradients, references, strict=True):
+    assert loss.losses["model"].equal(expected.losses["model"])
+    for gradient, reference in zip(gradients["model"], references["model"], strict=True):
         torch.testing.assert_close(gradient, reference)
 
 
@@ -86,9 +86,9 @@ def test_the_random_numbers_are_not_used_up_by_a_trace(
     make_state: MakeState, make_images: MakeImages
 ) -> None:
     state = make_state()
-    before = state.generator.get_state()
-    trace(state, NegativeELBO(), 16, make_images(16) / 255.0)
-    assert state.generator.get_state().equal(before)
+    before = state.noise.state()
+    trace(state, 16, Batch(make_images(16) / 255.0))
+    assert state.noise.state().equal(before)
 
 
 def test_a_trace_has_no_operations_that_return_their_input() -> None:

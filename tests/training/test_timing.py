@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.split import InMemory
-from vae_cli.model import NegativeELBO
-from vae_cli.runs import estimate
+from vae_cli.runs import train
 from vae_cli.runs.resolve import resolve
 from vae_cli.runs.train import estimate_training
 from vae_cli.settings import merge
@@ -36,7 +35,7 @@ def test_three_steps_of_a_slow_network_are_enough_in_each_precision(
         return states[-1]
 
     split = InMemory.whole(make_images(100 * BATCH_SIZE))
-    assert bfloat16_is_faster(make, NegativeELBO(), split, BATCH_SIZE) in {True, False}
+    assert bfloat16_is_faster(make, split, BATCH_SIZE) in {True, False}
     assert [state.step for state in states] == [steps, steps]
     assert [state.dtype for state in states] == [torch.float32, torch.bfloat16]
 
@@ -49,7 +48,7 @@ def test_a_dry_run_of_a_slow_network_takes_three_steps(monkeypatch: pytest.Monke
         return epochs[-1]
 
     monkeypatch.setattr(precision, "SLOW_SECONDS", 0.0)
-    monkeypatch.setattr(estimate, "prepare_epoch", prepare)
+    monkeypatch.setattr(train, "prepare_epoch", prepare)
     settings = {"data": {"limit": 1000}, "training": {"precision": "float32"}}
     found = estimate_training(resolve(merge(("", settings)), torch.device("cpu")))
     assert found.step_seconds > 0

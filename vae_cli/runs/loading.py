@@ -20,9 +20,8 @@ from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, parse_facts
 from vae_cli.runs.origin import is_trusted
 from vae_cli.runs.upgrade import upgrade_facts
-from vae_cli.settings.build import build_objective, build_on_meta, plan_state
+from vae_cli.settings.build import build_on_meta, plan_state
 from vae_cli.training import TrainState
-from vae_cli.training.state import TOTALS
 
 STATE, GENERATOR, KL = "state.", "state.generator", "kl_by_dim"
 Kinds = dict[str, tuple[torch.dtype, tuple[int, ...]]]
@@ -99,13 +98,9 @@ def kinds_of(start: str, tensors: Mapping[str, Tensor]) -> Kinds:
 def expected_kinds(state: TrainState, facts: Facts, found: Mapping[str, Tensor]) -> Kinds:
     """The type and shape of each tensor of a state, by name.
 
-    There are either all totals or none, as before the first step. The state of a random generator
-    has as many bytes as its device needs.
+    The state of a random generator has as many bytes as its device needs.
     """
     kinds = kinds_of(STATE, state.tensors())
-    if any(name.startswith(f"{STATE}{TOTALS}") for name in found):
-        terms = (*build_objective(facts.config.objective).terms, state.model.likelihood.figure)
-        kinds |= {f"{STATE}{TOTALS}{name}": (torch.float32, ()) for name in ("loss", *terms)}
     generator = found.get(GENERATOR)
     if facts.config.training.device != "cpu" and generator is not None and generator.ndim == 1:
         kinds[GENERATOR] = torch.uint8, tuple(generator.shape)
@@ -135,7 +130,7 @@ def find_impossible(tensors: Mapping[str, Tensor]) -> str | None:
             continue
         if not tensor.isfinite().all():
             return f"{name} has values that are not finite numbers"
-        is_optimizer = name.startswith(f"{STATE}optimizer.") and name.endswith((".v", ".t"))
+        is_optimizer = name.startswith(f"{STATE}players.") and name.endswith((".v", ".t"))
         is_positive = is_optimizer or name in {f"{STATE}average_t", f"{STATE}model.codec.std"}
         if is_positive and (tensor < 0).any():
             return f"{name} has negative values"

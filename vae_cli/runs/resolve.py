@@ -46,7 +46,6 @@ from vae_cli.settings import (
 from vae_cli.settings.build import (
     build_codec,
     build_dataset,
-    build_objective,
     build_on_meta,
     build_state,
 )
@@ -236,7 +235,6 @@ def settle_precision(
         steps = steps_per_epoch(len(train), training.batch_size) * training.epochs
         return steps >= MIN_MEASURED_STEPS and bfloat16_is_faster(
             lambda: build_state(config, spec.shape, device, codec),
-            build_objective(config.objective),
             train,
             training.batch_size,
         )

@@ -23,7 +23,7 @@ from vae_cli.runs.previews import Errors, compare_with_mean, write_previews
 from vae_cli.runs.recorder import RunRecorder
 from vae_cli.runs.resolve import Resolved, training_bytes
 from vae_cli.runs.start import SavedState, require_unchanged
-from vae_cli.settings.build import build_objective, build_schedule, build_warmup
+from vae_cli.settings.build import build_schedule, build_warmup
 from vae_cli.training import Epoch, EpochReport, TrainState, fit, prepare_epoch
 from vae_cli.training.loop import never
 from vae_cli.training.precision import Precision, apply_precision, time_steps
@@ -202,7 +202,6 @@ def fit_resolved(
     steps = steps_per_epoch(len(resolved.train), training.batch_size)
     fit(
         state,
-        build_objective(config.objective),
         resolved.train,
         resolved.test,
         epochs=training.epochs,
@@ -293,10 +292,9 @@ def measure_step(resolved: Resolved, precision: Precision) -> float:
     """The seconds of one training step in a precision, after the first steps have been compiled."""
     state, batch_size = resolved.initial_state(), resolved.config.training.batch_size
     apply_precision(precision, state)
-    objective = build_objective(resolved.config.objective)
 
     def prepare(steps: int) -> list[Epoch]:
         some = resolved.train.head(steps * batch_size)
-        return [prepare_epoch(state, objective, some, batch_size)]
+        return [prepare_epoch(state, some, batch_size)]
 
     return min(seconds for (seconds,) in time_steps(prepare))

@@ -3,7 +3,8 @@
 schema 2    the model standardizes the rows of a table, not its networks
 schema 3    likelihood and prior are parts of the model, and totals have names
 schema 4    the rules by which data are read and divided are a setting
-schema 5    the best weights are alone, without the state of their training
+schema 5    the best weights are alone, without the state of their training, in which the model is
+            one of several players
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,10 @@ RENAMES = {  # by the schema since when it is so: a part of a name, and what it 
         ".decoder.changes": ".likelihood.changes",
         ".decoder.log_variance": ".likelihood.log_variance",
     },
-    5: {"state.model.columns.": "state.model.codec."},
+    5: {
+        "state.model.columns.": "state.model.codec.",
+        "state.optimizer.": "state.players.model.",
+    },
 }
 MODEL, KL = "state.model.", "kl_by_dim"
 TABLE_NETWORK = "encoder.mlp."  # before schema 2, networks for tables standardized their own input

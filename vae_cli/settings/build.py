@@ -54,6 +54,7 @@ from vae_cli.model import (
     VampPrior,
     plan,
 )
+from vae_cli.noise import Noise
 from vae_cli.settings import (
     Config,
     DataConfig,
@@ -69,10 +70,10 @@ from vae_cli.training import (
     Optimizer,
     Schedule,
     TrainState,
-    WeightAverage,
     clip_norm,
     constant,
     cosine,
+    first_state,
     linear_warmup,
     no_warmup,
     normalize_each,
@@ -346,15 +347,15 @@ def build_state(
         model.load_state_dict(weights, strict=False)  # the scaling of columns is that of the data
     elif train is not None:
         initialize_from_data(model, config, train)
-    return _state_of(model, config.optimizer, Generator(device).manual_seed(config.training.seed))
+    return _state_of(model, config, Noise(config.training.seed, device))
 
 
 def plan_state(config: Config, shape: Sequence[int]) -> TrainState:
     """The same state without memory for its tensors, to know their names, shapes and types."""
-    return _state_of(build_on_meta(config, shape), config.optimizer, Generator())
+    return _state_of(build_on_meta(config, shape), config, Noise(None))
 
 
-def _state_of(model: LatentModel, config: OptimizerConfig, generator: Generator) -> TrainState:
-    optimizer = build_optimizer(config, model)
-    average = WeightAverage(optimizer.parameters, config.ema) if config.ema else None
-    return TrainState(model, optimizer, generator, average=average)
+def _state_of(model: LatentModel, config: Config, noise: Noise) -> TrainState:
+    objective = build_objective(config.objective).to(model.device)
+    make_optimizer = partial(build_optimizer, config.optimizer)
+    return first_state(model, objective, make_optimizer, noise, config.optimizer.ema)

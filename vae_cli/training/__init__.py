@@ -19,8 +19,8 @@ from vae_cli.training.schedules import (
     no_warmup,
     warmup_share,
 )
-from vae_cli.training.state import TrainState, WeightAverage
-from vae_cli.training.step import loss_and_gradients, trace, train_step
+from vae_cli.training.state import Player, TrainState, WeightAverage, first_state
+from vae_cli.training.step import Gradients, loss_and_gradients, trace, train_step
 
 __all__ = [
     "ACTIVE_THRESHOLD",
@@ -29,8 +29,10 @@ __all__ = [
     "CapturedEpoch",
     "Epoch",
     "EpochReport",
+    "Gradients",
     "Metrics",
     "Optimizer",
+    "Player",
     "Schedule",
     "TracedEpoch",
     "TrainState",
@@ -39,6 +41,7 @@ __all__ = [
     "constant",
     "cosine",
     "evaluate",
+    "first_state",
     "fit",
     "linear_warmup",
     "loss_and_gradients",

@@ -1,32 +1,38 @@
-"""One pass over the training set, whatever kind of step it takes.
+"""One pass over the training set, in one of two kinds, and when each is the faster one.
 
-An epoch whose steps are a flat list of operations, recorded once: the kind for processors.
+A step of a small network consists of about fifty operations of a few microseconds each, and Python
+takes longer to ask for them than they take. The three kinds of one step differ only in who asks:
 
-A training step that is captured once as a CUDA graph and replayed for every full batch.
+plain      autograd, as `loss_and_gradients` is written: for a last batch that is smaller, and for a
+           model that cannot be traced
+traced     the same operations as a flat list without autograd's bookkeeping: for processors, where
+           a step of the default network takes a quarter less time
+captured   the plain step recorded once as a CUDA graph and replayed for every full batch, without
+           gaps between its kernels: for GPUs, where a traced step would wait for Python
 
-A step of a small network consists of about fifty kernels of a few microseconds each. Launching them
-from Python takes longer than running them; the replay of a graph starts them without a gap. For
-this, everything that a step reads or writes must stay at a fixed place on the device: the whole
-data set, the order of the epoch, its learning rates and warm-ups, and the totals.
+For a capture, everything that a step reads or writes must stay at a fixed place on the device: the
+whole data set, the order of the epoch, its learning rates and warm-ups, and the totals.
 """
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import final
 
 import torch
 from torch import Tensor
 
-from vae_cli.data.batches import steps_per_epoch
+from vae_cli.data.batch import Batch
+from vae_cli.data.batches import batches_per_chunk, steps_per_epoch
 from vae_cli.data.dataset import ignore_progress
-from vae_cli.data.split import InMemory
+from vae_cli.data.split import InMemory, Split
 from vae_cli.errors import NonFiniteLossError
-from vae_cli.model import Objective
 from vae_cli.training.metrics import Metrics
 from vae_cli.training.state import TrainState
-from vae_cli.training.step import Reduce, identity, loss_and_gradients, trace, train_step
+from vae_cli.training.step import loss_and_gradients, trace, train_step
+
+Progress = Callable[[int], None]
 
 
 class Epoch(ABC):
@@ -34,36 +40,23 @@ class Epoch(ABC):
 
     Args:
         state: what is trained; changed in place.
-        objective: what is minimized.
         split: the training set.
         batch_size: items per step; the last step of an epoch may have fewer.
-        reduce: combines the gradients and the totals of several processes.
     """
 
-    def __init__(
-        self,
-        state: TrainState,
-        objective: Objective,
-        split: InMemory,
-        batch_size: int,
-        reduce: Reduce = identity,
-    ) -> None:
-        self.state, self.split, self.reduce = state, split, reduce
-        self.objective = objective
+    def __init__(self, state: TrainState, split: Split, batch_size: int) -> None:
+        self.state, self.count = state, len(split)
         self.batch_size = min(batch_size, len(split))
-        self.plain = partial(loss_and_gradients, state, objective, len(split))
+        self.steps = steps_per_epoch(len(split), self.batch_size)
+        self.plain = partial(loss_and_gradients, state, len(split))
 
     def run(
-        self,
-        order: Tensor,
-        rates: Tensor,
-        warmups: Tensor,
-        progress: Callable[[int], None] = ignore_progress,
+        self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Progress = ignore_progress
     ) -> Metrics:
         """Train on every item once, or on the rest of an epoch that was interrupted.
 
         Args:
-            order: int64 `(N,)`, each index of the split once, on its device.
+            order: int64 `(N,)`, each place of the split once.
             rates: float32, one learning rate per step.
             warmups: float32, from 0 to 1, one per step.
             progress: called with the number of items done so far.
@@ -74,29 +67,22 @@ class Epoch(ABC):
         Raises:
             NonFiniteLossError: a loss was infinite or not a number; the weights are still finite.
         """
-        self.train_on(order, rates, warmups.to(order.device), progress)
-        totals = self.state.totals
-        own = list(totals.sums.values())
-        for total, whole in zip(own, self.reduce(own), strict=True):
-            if whole is not total:
-                total.copy_(whole)  # a captured step adds to this memory
-        metrics = totals.mean()
+        self.train_on(order, rates, warmups.to(self.state.model.device), progress)
+        metrics = self.state.totals.mean()  # waits for the device
         self.state.end_epoch()
         return metrics
 
     @abstractmethod
-    def train_on(
-        self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Callable[[int], None]
-    ) -> None:
+    def train_on(self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Progress) -> None:
         """Do the steps that are left of the epoch."""
 
     def require_finite_loss(self) -> None:
-        """Stop at a loss that is not finite; the optimizer has not used its gradients.
+        """Stop at a loss that is not finite; no optimizer has used its gradients.
 
         Raises:
             NonFiniteLossError: there was one in the current epoch.
         """
-        if not self.state.totals.are_finite():
+        if not self.state.totals.are_finite():  # waits for the device
             raise NonFiniteLossError(
                 f"the loss or its gradient is not finite in epoch {self.state.epoch + 1}"
             )
@@ -104,34 +90,30 @@ class Epoch(ABC):
 
 @final
 class TracedEpoch(Epoch):
-    """Batches are gathered one chunk at a time; full batches go through the traced step."""
+    """Batches come from the split one by one; full batches go through the traced step."""
 
-    def __init__(
-        self,
-        state: TrainState,
-        objective: Objective,
-        split: InMemory,
-        batch_size: int,
-        reduce: Reduce = identity,
-    ) -> None:
-        super().__init__(state, objective, split, batch_size, reduce)
-        first = split.network_input(split.rows[: self.batch_size])
-        self.traced = trace(state, objective, len(split), first)
+    def __init__(self, state: TrainState, split: Split, batch_size: int) -> None:
+        super().__init__(state, split, batch_size)
+        self.split = split
+        self.interval = batches_per_chunk(split.shape, self.batch_size)  # between two looks
+        first = next(self.batches(torch.arange(self.batch_size)))
+        self.traced = trace(state, len(split), first)
 
-    def train_on(
-        self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Callable[[int], None]
-    ) -> None:
+    def batches(self, order: Tensor) -> Iterator[Batch]:
+        """The items at these places, batch by batch, on the device of the model."""
+        return self.split.batches(order, self.batch_size, self.state.model.device)
+
+    def train_on(self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Progress) -> None:
         """Train batch by batch."""
         state, done = self.state, self.state.done
         schedule = zip(rates.tolist()[done:], warmups[done:].unbind(), strict=True)
-        rows = self.split.rows[order[done * self.batch_size :]]
-        for chunk in self.split.chunks(rows, self.batch_size):
-            for x in chunk.split(self.batch_size):
-                step = self.traced if len(x) == self.batch_size else self.plain
-                train_step(state, step, x, *next(schedule), self.reduce)
-                state.count_step(len(x))
-            self.require_finite_loss()
-            progress(state.totals.count)
+        for batch in self.batches(order[done * self.batch_size :]):
+            step = self.traced if len(batch) == self.batch_size else self.plain
+            train_step(state, step, batch, *next(schedule))
+            state.count_step(len(batch))
+            if state.done % self.interval == 0 or state.done == self.steps:
+                self.require_finite_loss()
+                progress(state.totals.count)
 
 
 PROGRESS_INTERVAL = 64  # batches between two calls of progress
@@ -146,33 +128,33 @@ class CapturedEpoch(Epoch):
     the end are one smaller step, which is not captured.
     """
 
-    def __init__(
-        self,
-        state: TrainState,
-        objective: Objective,
-        split: InMemory,
-        batch_size: int,
-        reduce: Reduce = identity,
-    ) -> None:
-        super().__init__(state, objective, split, batch_size, reduce)
+    def __init__(self, state: TrainState, split: InMemory, batch_size: int) -> None:
+        super().__init__(state, split, batch_size)
+        self.split, self.full_batches = split, len(split) // self.batch_size
+        self.rows, self.condition = split.rows.clone(), None
+        if split.condition is not None:
+            self.condition = split.condition.clone()
         device = split.items.device
-        self.full_batches = len(split) // self.batch_size
-        self.order = split.rows.clone()
-        steps = steps_per_epoch(len(split), self.batch_size)
-        self.rates, self.warmups = (torch.zeros(steps, device=device) for _ in range(2))
+        self.rates, self.warmups = (torch.zeros(self.steps, device=device) for _ in range(2))
         self.batch = torch.zeros(1, dtype=torch.int64, device=device)
         self.graph: torch.cuda.CUDAGraph | None = None
 
     def step(self) -> None:
         """Train on the next full batch; it reads and writes nothing outside the device."""
-        rows = self.order[: self.full_batches * self.batch_size]
-        batches = rows.view(self.full_batches, self.batch_size)
-        x = self.split.network_input(batches.index_select(0, self.batch).squeeze(0))
-        rate, warmup = (
-            values.index_select(0, self.batch).squeeze(0) for values in (self.rates, self.warmups)
-        )
-        train_step(self.state, self.plain, x, rate, warmup, self.reduce)
+        condition = None if self.condition is None else self.pick(self.in_batches(self.condition))
+        rows = self.pick(self.in_batches(self.rows))
+        batch = Batch(self.split.network_input(rows), condition)
+        train_step(self.state, self.plain, batch, self.pick(self.rates), self.pick(self.warmups))
         self.batch += 1
+
+    def in_batches(self, values: Tensor) -> Tensor:
+        """What belongs to the items of the full batches, `(full_batches, batch_size, ...)`."""
+        full = values[: self.full_batches * self.batch_size]
+        return full.view(self.full_batches, self.batch_size, *values.shape[1:])
+
+    def pick(self, values: Tensor) -> Tensor:
+        """What belongs to the next batch, by the counter on the device."""
+        return values.index_select(0, self.batch).squeeze(0)
 
     def capture(self) -> None:
         """Record one step as a graph; the state is afterwards the same as before.
@@ -187,7 +169,7 @@ class CapturedEpoch(Epoch):
         finally:
             self.state.restore(before, position)
         graph = torch.cuda.CUDAGraph()
-        graph.register_generator_state(self.state.generator)
+        graph.register_generator_state(self.state.noise.generator)
         with torch.cuda.graph(graph):
             self.step()
         self.graph = graph
@@ -202,12 +184,10 @@ class CapturedEpoch(Epoch):
                 self.step()
         torch.cuda.current_stream().wait_stream(stream)
 
-    def train_on(
-        self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Callable[[int], None]
-    ) -> None:
+    def train_on(self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Progress) -> None:
         """Train by replaying the graph; progress is ahead of the device."""
         state = self.state
-        self.order.copy_(self.split.rows[order])
+        self.visit(order)
         self.rates.copy_(rates)
         self.warmups.copy_(warmups)
         self.batch.fill_(state.done)
@@ -216,29 +196,35 @@ class CapturedEpoch(Epoch):
             state.count_step(self.batch_size)
             if state.done % PROGRESS_INTERVAL == 0:
                 progress(state.totals.count)
-        rest = self.order[self.full_batches * self.batch_size :]
-        if len(rest) and state.done == self.full_batches:
-            x = self.split.network_input(rest)
-            train_step(state, self.plain, x, self.rates[-1], self.warmups[-1], self.reduce)
-            state.count_step(len(rest))
+        if state.done < self.steps:
+            self.train_on_rest()
         self.require_finite_loss()
-        progress(len(order))
+        progress(self.count)
+
+    def visit(self, order: Tensor) -> None:
+        """Put the items of an epoch in this order, at their fixed places on the device."""
+        order = order.to(self.rows.device)
+        self.rows.copy_(self.split.rows[order])
+        if self.condition is not None and self.split.condition is not None:
+            self.condition.copy_(self.split.condition[order])
+
+    def train_on_rest(self) -> None:
+        """Train on the items that are left over after the full batches."""
+        start = self.full_batches * self.batch_size
+        condition = None if self.condition is None else self.condition[start:]
+        batch = Batch(self.split.network_input(self.rows[start:]), condition)
+        train_step(self.state, self.plain, batch, self.rates[-1], self.warmups[-1])
+        self.state.count_step(len(batch))
 
 
-def prepare_epoch(
-    state: TrainState,
-    objective: Objective,
-    split: InMemory,
-    batch_size: int,
-    reduce: Reduce = identity,
-) -> Epoch:
+def prepare_epoch(state: TrainState, split: Split, batch_size: int) -> Epoch:
     """The fastest kind of epoch for a split: captured on CUDA if that is possible, else traced."""
-    if split.items.is_cuda and len(split) >= batch_size:
-        epoch = CapturedEpoch(state, objective, split, batch_size, reduce)
+    if isinstance(split, InMemory) and split.items.is_cuda and len(split) >= batch_size:
+        epoch = CapturedEpoch(state, split, batch_size)
         try:
             epoch.capture()
         except RuntimeError as error:
             warnings.warn(f"training goes on without a CUDA graph: {error}", stacklevel=2)
         else:
             return epoch
-    return TracedEpoch(state, objective, split, batch_size, reduce)
+    return TracedEpoch(state, split, batch_size)

@@ -10,26 +10,35 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import torch
-from torch import Generator
+from torch import nn
 
 from vae_cli.data.batches import chunk_length, permutation, steps_per_epoch
 from vae_cli.data.dataset import Progress, ignore_progress
-from vae_cli.data.split import InMemory
+from vae_cli.data.split import Split
 from vae_cli.errors import is_memory_full
 from vae_cli.model import Context, LatentModel, Objective
+from vae_cli.noise import Noise
 from vae_cli.training.epochs import prepare_epoch
-from vae_cli.training.metrics import EpochReport, Metrics, Totals
+from vae_cli.training.metrics import EpochReport, Metrics, Totals, names_of_totals
 from vae_cli.training.schedules import Schedule, no_warmup
 from vae_cli.training.state import TrainState
-from vae_cli.training.step import Reduce, identity
 
 EVALUATION_BATCH = 1000  # items
 MAX_KL = 1e30  # nats of one dimension of an item; the sum over all items is still a float32
 
 
 @torch.no_grad()
-def evaluate(model: LatentModel, objective: Objective, split: InMemory, *, seed: int) -> Metrics:
+def evaluate(
+    model: LatentModel, objective: Objective, split: Split, *, data_size: int, seed: int
+) -> Metrics:
     """The averages over all items of a split, after the warm-up of the objective.
+
+    Args:
+        model: on its device.
+        objective: what the training minimizes, on the same device.
+        split: the items.
+        data_size: the number of items in the training set.
+        seed: of the noise.
 
     The noise is the same in every call with the same seed, so that epochs can be compared. If the
     memory is full, it is done again with half as many items at a time.
@@ -38,12 +47,13 @@ def evaluate(model: LatentModel, objective: Objective, split: InMemory, *, seed:
     KL is not finite are left out of the KL by dimension, which always consists of finite numbers.
     """
     samples = objective.samples
-    limit = max(1, chunk_length(split.items.shape[1:], EVALUATION_BATCH * samples) // samples)
-    size = max(1, chunk_length(split.items.shape[1:]) // limit) * limit
-    with evaluation_mode(model):
+    limit = max(1, chunk_length(split.shape, EVALUATION_BATCH * samples) // samples)
+    size = max(1, chunk_length(split.shape) // limit) * limit
+    with evaluation_mode(model), evaluation_mode(objective):
         while True:
             try:
-                return _evaluate(model, objective, split, size, seed)
+                context = Context(1.0, data_size, Noise(seed, model.device))
+                return _evaluate(model, objective, split, size, context)
             except (MemoryError, RuntimeError) as error:
                 if size == 1 or not is_memory_full(error):
                     raise
@@ -51,19 +61,17 @@ def evaluate(model: LatentModel, objective: Objective, split: InMemory, *, seed:
 
 
 def _evaluate(
-    model: LatentModel, objective: Objective, split: InMemory, size: int, seed: int
+    model: LatentModel, objective: Objective, split: Split, size: int, context: Context
 ) -> Metrics:
     """The averages over all items of a split, so many at a time."""
-    generator = Generator(split.items.device).manual_seed(seed)
-    context = Context(1.0, len(split), generator)
-    device, totals = split.items.device, Totals()
+    device, noise = model.device, context.noise.generator
+    totals = Totals(names_of_totals(model, objective), device)
     elbo, kl_by_dim = torch.zeros((), device=device), torch.zeros(model.latent_dim, device=device)
-    for rows in split.rows.split(size):
-        x = split.network_input(rows)
-        inference = model.infer(x, objective.samples, generator)
-        loss = objective(x, inference, context)
+    for batch in split.batches(torch.arange(len(split)), size, device):
+        inference = model.infer(batch.x, objective.samples, noise)
+        loss = objective(batch, inference, context)
         totals.add(loss)
-        totals.count += len(x)
+        totals.count += len(batch)
         cost = loss.terms["kl"] + loss.terms[inference.likelihood.figure]
         elbo -= (cost + inference.likelihood.constant).sum()
         kl = inference.levels[0].kl_by_dim()
@@ -73,8 +81,8 @@ def _evaluate(
 
 
 @contextmanager
-def evaluation_mode(model: LatentModel) -> Iterator[None]:
-    """Put a model into evaluation mode, and back into its former mode."""
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Put a model or an objective into evaluation mode, and back into its former mode."""
     was_training = model.training
     model.eval()
     try:
@@ -104,9 +112,8 @@ def never() -> bool:
 
 def fit(
     state: TrainState,
-    objective: Objective,
-    train: InMemory,
-    test: InMemory,
+    train: Split,
+    test: Split,
     *,
     epochs: int,
     batch_size: int,
@@ -116,15 +123,13 @@ def fit(
     stop_early: Callable[[], bool] = never,
     report: Callable[[EpochReport], None],
     progress: Progress = ignore_progress,
-    reduce: Reduce = identity,
 ) -> None:
     """Train until `epochs` epochs are complete.
 
     Args:
         state: where to start; changed in place.
-        objective: what is minimized.
-        train: the training set, on the model's device.
-        test: the test set, on the model's device.
+        train: the training set.
+        test: the test set.
         epochs: complete epochs since the start of the run.
         batch_size: items per step; the last step of an epoch may have fewer.
         seed: of the order of the items, and of the noise of the evaluation.
@@ -135,7 +140,6 @@ def fit(
         progress: called now and then with the number of items trained on since the start, and the
             number for the whole run. The state is then between two steps, and stays so if
             `progress` raises an exception.
-        reduce: combines the gradients and the totals of several processes.
 
     Raises:
         NonFiniteLossError: a loss in the training is infinite or not a number. One of the test set
@@ -146,25 +150,24 @@ def fit(
         >>> from vae_cli.settings import merge
         >>> from vae_cli.settings.build import build_state
         >>> from vae_cli.data.split import InMemory
-        >>> from vae_cli.model import NegativeELBO
         >>> from vae_cli.training import constant
         >>> state = build_state(merge(), (1, 28, 28), torch.device("cpu"))
         >>> images = InMemory.whole(torch.rand(64, 1, 28, 28))
         >>> losses = []
-        >>> fit(state, NegativeELBO(), images, images, epochs=2, batch_size=16, seed=0,
+        >>> fit(state, images, images, epochs=2, batch_size=16, seed=0,
         ...     learning_rate=constant(1e-3, 8), report=lambda done: losses.append(done.test.loss))
         >>> losses[1] < losses[0]
         True
     """
     count, steps = len(train), steps_per_epoch(len(train), batch_size)
-    epoch = prepare_epoch(state, objective, train, batch_size, reduce)
+    epoch = prepare_epoch(state, train, batch_size)
 
     def chunk_done(items: int) -> None:
         progress(state.epoch * count + items, epochs * count)
 
     while state.epoch < epochs and not stop_early():
         start, first_step = time.perf_counter(), state.step - state.done
-        order = permutation(count, seed=seed, epoch=state.epoch, device=train.items.device)
+        order = permutation(count, seed=seed, epoch=state.epoch, device=state.model.device)
         rates, warmups = (
             torch.tensor([schedule(first_step + index) for index in range(steps)])
             for schedule in (learning_rate, warmup)
@@ -172,5 +175,5 @@ def fit(
         trained = epoch.run(order, rates, warmups, chunk_done)
         seconds = time.perf_counter() - start
         with averaged_weights(state):
-            tested = evaluate(state.model, objective, test, seed=seed)
+            tested = evaluate(state.model, state.objective, test, data_size=count, seed=seed)
         report(EpochReport(state.epoch, trained, tested, seconds))

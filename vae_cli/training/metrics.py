@@ -1,13 +1,13 @@
 """The averages of an epoch: sums over items that stay on the device until they are read."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
 import torch
 from torch import Tensor
 
-from vae_cli.model import Loss
+from vae_cli.model import LatentModel, Loss, Objective
 
 ACTIVE_THRESHOLD = 0.01  # nats of KL; a latent dimension with less carries no information
 NO_DIMENSIONS = torch.zeros(0)
@@ -19,7 +19,8 @@ class Metrics:
 
     Attributes:
         loss: what is minimized.
-        terms: its terms in nats, by name. `kl` is not weighted by β.
+        terms: its terms in nats, by name, and the losses of players other than the model. `kl` is
+            not weighted by β.
         elbo: the evidence lower bound in nats, with the constant of the likelihood; only of an
             evaluation.
         kl_by_dim: KL by latent dimension, `(D,)`, on the CPU; only of an evaluation.
@@ -48,16 +49,16 @@ class EpochReport:
 
 @final
 class Totals:
-    """Sums over items: the loss, and each of its terms.
+    """Sums over items: the losses, and each of their terms.
 
-    Attributes:
-        sums: scalars on the device, by name, in any order. Empty before the first batch.
-        count: the number of items in the sums.
+    Args:
+        names: of all sums: `loss` of the model, the losses of the other players, and the terms.
+        device: where the sums are.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, names: Sequence[str], device: torch.device) -> None:
         self.count = 0
-        self.sums: dict[str, Tensor] = {}
+        self.sums = {name: torch.zeros((), device=device) for name in names}
 
     def add(self, loss: Loss) -> None:
         """Add a batch, each item with the same weight, so that a short last batch counts less.
@@ -65,26 +66,17 @@ class Totals:
         The sums are changed in place, because a captured step needs them at a fixed address. The
         caller adds to `count`, which a captured step cannot do.
         """
-        if not self.sums:
-            self.sums = {name: loss.loss.new_zeros(()) for name in ("loss", *loss.terms)}
-        items = len(next(iter(loss.terms.values())))
-        self.sums["loss"].add_(loss.loss.detach(), alpha=items)
+        for player, value in loss.losses.items():
+            self.sums[loss_name(player)].add_(value.detach(), alpha=loss.items)
         for name, term in loss.terms.items():
-            self.sums[name].add_(term.sum())
-
-    def restore(self, sums: Mapping[str, Tensor], count: int) -> None:
-        """Continue from sums that were saved; none means that there were none yet."""
-        self.clear()
-        for name, total in sums.items():
-            if name in self.sums:
-                self.sums[name].copy_(total)
+            if term.ndim:
+                self.sums[name].add_(term.sum())
             else:
-                self.sums[name] = total.clone()
-        self.count = count
+                self.sums[name].add_(term, alpha=loss.items)
 
     def are_finite(self) -> bool:
         """Whether every loss was a finite number. Waits for the device."""
-        return not self.sums or bool(torch.stack([*self.sums.values()]).isfinite().all())
+        return bool(torch.stack([*self.sums.values()]).isfinite().all())
 
     def clear(self) -> None:
         """Start again from zero, in the same memory."""
@@ -94,7 +86,17 @@ class Totals:
 
     def mean(self) -> Metrics:
         """The averages over the items. Waits for the device."""
-        assert self.sums  # at least one batch was added
         totals = zip(self.sums, torch.stack([*self.sums.values()]).tolist(), strict=True)
         means = {name: total / self.count for name, total in totals}
         return Metrics(means.pop("loss"), means)
+
+
+def names_of_totals(model: LatentModel, objective: Objective) -> list[str]:
+    """What is summed up of a training or an evaluation, in the order of the columns of a table."""
+    losses = map(loss_name, ("model", *objective.networks()))
+    return [*losses, *objective.terms, model.likelihood.figure]
+
+
+def loss_name(player: str) -> str:
+    """What the loss of a player is called: that of the model is the loss of the training."""
+    return "loss" if player == "model" else f"{player}_loss"

@@ -1,13 +1,12 @@
-"""How long a training step takes, measured with as few steps as the answer needs.
-
-Three steps of a large network take seconds, and are enough. A step of a small one takes less time
-than the noise of the clock, so that many are measured together.
-
-The number format of the matrix products of a run.
+"""The number format of the matrix products of a run, and how long a step takes in it.
 
 bfloat16 has the range of float32 and 8 bits of precision; weights, moments, losses and noise stay
 in float32. It is faster only if the hardware multiplies it, and even then not for every network, so
 it is measured with the network and batch size that will be trained.
+
+A measurement takes as few steps as the answer needs. Three steps of a large network take seconds,
+and are enough. A step of a small one takes less time than the noise of the clock, so that many are
+measured together.
 """
 
 import statistics
@@ -17,10 +16,8 @@ from typing import Literal
 
 import torch
 
-from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
-from vae_cli.model import Objective
 from vae_cli.training.epochs import Epoch, TracedEpoch
 from vae_cli.training.state import TrainState
 
@@ -54,12 +51,10 @@ def time_turn(epochs: Sequence[Epoch]) -> list[float]:
 
 def time_epoch(epoch: Epoch) -> float:
     """The seconds of one step, from one pass over the epoch."""
-    items, steps = len(epoch.split), steps_per_epoch(len(epoch.split), epoch.batch_size)
-    order = torch.arange(items, device=epoch.split.items.device)
-    rates = torch.full((steps,), LEARNING_RATE)
+    order, rates = torch.arange(epoch.count), torch.full((epoch.steps,), LEARNING_RATE)
     start = time.perf_counter()
     epoch.run(order, rates, torch.ones_like(rates))
-    return (time.perf_counter() - start) / steps
+    return (time.perf_counter() - start) / epoch.steps
 
 
 MAX_TIME_RATIO = 0.85  # of float32's time; anything above may be noise of the measurement
@@ -115,13 +110,12 @@ def has_native_bfloat16() -> bool:
 
 
 def bfloat16_is_faster(
-    make_state: Callable[[], TrainState], objective: Objective, split: InMemory, batch_size: int
+    make_state: Callable[[], TrainState], split: InMemory, batch_size: int
 ) -> bool:
     """Whether steps in bfloat16 are clearly faster, measured now, alternating with float32.
 
     Args:
         make_state: makes a new state of the network that will be trained.
-        objective: what is minimized.
         split: the training set.
         batch_size: items per step.
     """
@@ -130,7 +124,7 @@ def bfloat16_is_faster(
 
     def prepare(steps: int) -> list[Epoch]:
         some = split.head(steps * batch_size)
-        return [TracedEpoch(state, objective, some, batch_size) for state in states]
+        return [TracedEpoch(state, some, batch_size) for state in states]
 
     ratios = [bfloat16 / float32 for float32, bfloat16 in time_steps(prepare)]
     return statistics.median(ratios) < MAX_TIME_RATIO

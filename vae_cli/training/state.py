@@ -1,28 +1,43 @@
-"""The moving average of the weights, which is often a better model than the last weights.
+"""Everything that changes during training, and nothing else."""
 
-    θ̄ ← d θ̄ + (1 − d) θ,        d = min(decay, (1 + t) / (10 + t))
-
-The decay rises in the first steps, so that the random initial weights are soon forgotten. It is the
-average of Polyak & Juditsky (1992) with exponential weights.
-
-Everything that changes during training.
-"""
-
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import final
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor, nn
 
-from vae_cli.model import LatentModel
-from vae_cli.training.metrics import Totals
+from vae_cli.model import LatentModel, Objective
+from vae_cli.noise import Noise
+from vae_cli.training.metrics import Totals, names_of_totals
 from vae_cli.training.optimizers import Optimizer
 
 
 @final
+@dataclass(frozen=True)
+class Player:
+    """A network that learns by a loss of its own: the model, or one that the objective owns.
+
+    Attributes:
+        optimizer: changes its parameters; it has the moments of their gradients.
+    """
+
+    optimizer: Optimizer
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        """What it learns, by name."""
+        return self.optimizer.parameters
+
+
+@final
 class WeightAverage:
-    """The exponential moving average of named parameters.
+    """The exponential moving average of named parameters, often a better model than the last ones.
+
+        θ̄ ← d θ̄ + (1 − d) θ,        d = min(decay, (1 + t) / (10 + t))
+
+    The decay rises in the first steps, so that the random initial weights are soon forgotten. It is
+    the average of Polyak & Juditsky (1992) with exponential weights.
 
     Args:
         parameters: what is averaged.
@@ -49,20 +64,18 @@ class WeightAverage:
         return {**named, "average_t": self.t}
 
 
-TOTALS = "totals."
-
-
-@dataclass
+@dataclass(kw_only=True)
 class TrainState:
-    """Everything that changes during training, and nothing else.
+    """Everything that changes during training.
 
     A run that is resumed from these tensors and numbers continues bit for bit as if it had never
     stopped.
 
     Attributes:
         model: the network with its parameters.
-        optimizer: the moments of the gradients.
-        generator: the source of the posterior samples, on the model's device.
+        objective: what is minimized, with the networks that it owns.
+        players: who learns: the `model`, and the networks to learn of the objective, by name.
+        noise: the source of all random numbers of a step, on the model's device.
         step: the number of steps since the start of the run.
         epoch: the number of complete epochs since the start of the run.
         done: the number of steps in the current epoch.
@@ -72,24 +85,30 @@ class TrainState:
     """
 
     model: LatentModel
-    optimizer: Optimizer
-    generator: Generator
+    objective: Objective
+    players: dict[str, Player]
+    noise: Noise
     step: int = 0
     epoch: int = 0
     done: int = 0
-    totals: Totals = field(default_factory=Totals)
+    totals: Totals = field(init=False)
     dtype: torch.dtype = torch.float32
     average: WeightAverage | None = None
 
+    def __post_init__(self) -> None:
+        self.totals = Totals(names_of_totals(self.model, self.objective), self.model.device)
+
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name: the weights together with their own moments."""
-        return {
-            **{f"model.{name}": tensor for name, tensor in self.model.state_dict().items()},
-            **{f"optimizer.{name}": tensor for name, tensor in self.optimizer.tensors().items()},
-            **({} if self.average is None else self.average.tensors()),
-            **{f"{TOTALS}{name}": total for name, total in self.totals.sums.items()},
-            "generator": self.generator.get_state(),
+        parts = {
+            "model": self.model.state_dict(),
+            "objective": self.objective.state_dict(),
+            **{f"players.{name}": one.optimizer.tensors() for name, one in self.players.items()},
+            "totals": self.totals.sums,
         }
+        named = {f"{part}.{name}": t for part, some in parts.items() for name, t in some.items()}
+        average = {} if self.average is None else self.average.tensors()
+        return named | average | {"generator": self.noise.state()}
 
     def evaluation_weights(self) -> dict[str, Tensor]:
         """The weights to evaluate, by the model's own names: their average, if there is one."""
@@ -114,27 +133,23 @@ class TrainState:
             RuntimeError: a tensor has another shape, or is not the state of a generator.
         """
         for name, tensor in self.tensors().items():
-            if name != "generator" and not name.startswith(TOTALS):
+            if name != "generator":
                 tensor.copy_(tensors[name])
-        self._restore_generator(tensors["generator"].cpu(), position["step"])
-        totals = {
-            name.removeprefix(TOTALS): total
-            for name, total in tensors.items()
-            if name.startswith(TOTALS)
-        }
-        self.totals.restore(totals, position["count"])
+        self._restore_noise(tensors["generator"].cpu(), position["step"])
         self.step, self.epoch, self.done = (position[key] for key in ("step", "epoch", "done"))
+        self.totals.count = position["count"]
 
-    def _restore_generator(self, saved: Tensor, step: int) -> None:
+    def _restore_noise(self, saved: Tensor, step: int) -> None:
         """Go on with the random numbers that were saved; on another kind of device, with new ones.
 
         Raises:
             RuntimeError: the bytes are not the state of a generator.
         """
-        if len(saved) == len(self.generator.get_state()):
-            self.generator.set_state(saved)
+        generator = self.noise.generator
+        if len(saved) == len(self.noise.state()):
+            self.noise.restore(saved)
         else:
-            self.generator.manual_seed(self.generator.initial_seed() + step)
+            generator.manual_seed(generator.initial_seed() + step)
 
     def count_step(self, items: int) -> None:
         """Count a step that trained on so many items."""
@@ -145,3 +160,32 @@ class TrainState:
         """Count the current epoch as complete."""
         self.epoch, self.done = self.epoch + 1, 0
         self.totals.clear()
+
+
+def first_state(
+    model: LatentModel,
+    objective: Objective,
+    make_optimizer: Callable[[nn.Module], Optimizer],
+    noise: Noise,
+    decay: float = 0.0,
+) -> TrainState:
+    """The state before the first step.
+
+    Args:
+        model: the network with its initial parameters.
+        objective: what is minimized, on the same device.
+        make_optimizer: of the parameters of a network; called once for each player.
+        noise: the source of random numbers, on the same device.
+        decay: of the average of the weights; 0 means that there is none.
+
+    Raises:
+        ValueError: the objective has parameters that are in no network, so that no player has them.
+    """
+    if alone := [name for name, _ in objective.named_parameters(recurse=False)]:
+        raise ValueError(f"{alone} of the objective would not be learned: put them into a module")
+    networks = {"model": model, **objective.networks()}
+    players = {name: Player(make_optimizer(network)) for name, network in networks.items()}
+    average = WeightAverage(players["model"].parameters, decay) if decay else None
+    return TrainState(
+        model=model, objective=objective, players=players, noise=noise, average=average
+    )

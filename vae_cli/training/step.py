@@ -1,114 +1,142 @@
-"""One training step: the loss of a batch, its gradients, and the step of the optimizer.
+"""One training step: the losses of a batch, their gradients, and the steps of the optimizers.
 
 This is algorithm 1 of Kingma & Welling (2014). `loss_and_gradients` computes it as the paper says.
 For a small network, the bookkeeping of autograd takes as long as a quarter of its arithmetic.
 `trace` therefore records the same operations once, forward and backward, as a flat function: the
-results are equal bit for bit, and there is no bookkeeping.
+results are equal bit for bit, and there is no bookkeeping. Nothing here waits for the device.
 """
 
 import warnings
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial, reduce
+from itertools import chain, islice
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from vae_cli.model import Context, Loss, Objective
-from vae_cli.training.state import TrainState
+from vae_cli.data.batch import Batch
+from vae_cli.model import Context, Loss
+from vae_cli.training.state import Player, TrainState
 
-LossAndGradients = Callable[[Tensor, Tensor], tuple[Loss, list[Tensor]]]
-Reduce = Callable[[list[Tensor]], list[Tensor]]
-
-
-def identity(tensors: list[Tensor]) -> list[Tensor]:
-    """The reduction of a single process: what it computed is already the whole."""
-    return tensors
+Gradients = dict[str, list[Tensor]]  # of each player
+LossAndGradients = Callable[[Batch, Tensor], tuple[Loss, Gradients]]
 
 
 def loss_and_gradients(
-    state: TrainState, objective: Objective, data_size: int, x: Tensor, warmup: Tensor
-) -> tuple[Loss, list[Tensor]]:
-    """The loss of a batch, and all its gradients.
+    state: TrainState, data_size: int, batch: Batch, warmup: Tensor
+) -> tuple[Loss, Gradients]:
+    """The losses of a batch, and the gradient of each player's loss by its own parameters.
 
-    A gradient that is not finite makes the loss not a number, so that both are treated in the same
-    way: the optimizer takes no step, and the training ends.
+    A gradient that is not finite makes its loss not a number, so that both are treated in the same
+    way: no player takes a step, and the training ends.
 
     Args:
-        state: the model, and the generator of the samples.
-        objective: what is minimized.
+        state: the model, the objective, and the source of the samples.
         data_size: the number of items in the training set.
-        x: images `(B, C, H, W)` in [0, 1], or standardized rows `(B, D)`.
+        batch: the items.
         warmup: scalar from 0 to 1, the warm-up of the objective at this step.
+
+    Raises:
+        ValueError: there is a loss without a player, or a player without a loss.
     """
-    model, generator = state.model, state.generator
-    x = model.codec.draw(x, generator)
-    with torch.autocast(x.device.type, state.dtype, enabled=state.dtype != torch.float32):
-        inference = model.infer(x, objective.samples, generator)
-    loss = objective(x, inference, Context(warmup, data_size, generator))
-    gradients = torch.autograd.grad(loss.loss, list(state.optimizer.parameters.values()))
-    zero_if_finite = 0 * torch.stack([gradient.sum() for gradient in gradients]).sum()
-    return Loss(loss.loss.detach() + zero_if_finite, loss.terms), list(gradients)
+    model, objective, noise = state.model, state.objective, state.noise
+    batch = replace(batch, x=model.codec.draw(batch.x, noise.generator))
+    with torch.autocast(batch.x.device.type, state.dtype, enabled=state.dtype != torch.float32):
+        inference = model.infer(batch.x, objective.samples, noise.generator)
+    loss: Loss = objective(batch, inference, Context(warmup, data_size, noise))
+    require_a_loss_for_each(state.players, loss)
+    losses, gradients, last = {}, {}, next(reversed(state.players))
+    for name, player in state.players.items():
+        parameters = list(player.parameters.values())
+        gradients[name] = list(
+            torch.autograd.grad(loss.losses[name], parameters, retain_graph=name != last)
+        )
+        losses[name] = loss.losses[name].detach() + zero_if_finite(gradients[name])
+    return replace(loss, losses=losses), gradients
+
+
+def require_a_loss_for_each(players: Mapping[str, Player], loss: Loss) -> None:
+    """Check that the losses of an objective are those of the players.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if players.keys() != loss.losses.keys():
+        raise ValueError(f"losses for {list(loss.losses)}, but the players are {list(players)}")
+
+
+def zero_if_finite(gradients: Sequence[Tensor]) -> Tensor:
+    """0, or not a number if one of these values is infinite or not a number."""
+    return 0 * torch.stack([gradient.sum() for gradient in gradients]).sum()
 
 
 def train_step(
     state: TrainState,
     loss_and_gradients: LossAndGradients,
-    x: Tensor,
+    batch: Batch,
     learning_rate: float | Tensor,
     warmup: Tensor,
-    reduce: Reduce = identity,
 ) -> None:
-    """Train on one batch. It never waits for the device.
+    """Train on one batch: all players step from the same point, or none does.
 
     Args:
         state: changed in place, except for the counts of steps and items.
-        loss_and_gradients: of a batch: traced, or the function of this name with its first three
+        loss_and_gradients: of a batch: traced, or the function of this name with its first two
             arguments bound.
-        x: `(B, C, H, W)`, pixels in [0, 1], or `(B, D)`.
+        batch: the items.
         learning_rate: a number, or a scalar tensor on the device.
         warmup: a scalar tensor on the device.
-        reduce: combines the gradients of several processes.
     """
-    loss, gradients = loss_and_gradients(x, warmup)
-    state.optimizer.step(reduce(gradients), learning_rate, loss.loss)
+    loss, gradients = loss_and_gradients(batch, warmup)
+    total = reduce(torch.add, loss.losses.values())  # not finite if one of them is not
+    for name, player in state.players.items():
+        player.optimizer.step(gradients[name], learning_rate, total)
     if state.average is not None:
         state.average.update()
     state.totals.add(loss)
 
 
-def trace(state: TrainState, objective: Objective, data_size: int, x: Tensor) -> LossAndGradients:
-    """`loss_and_gradients` for batches of the shape of `x`, as a flat list of tensor operations.
+def trace(state: TrainState, data_size: int, batch: Batch) -> LossAndGradients:
+    """`loss_and_gradients` for batches like this one, as a flat list of tensor operations.
 
     Returns:
-        A function of a batch and its warm-up. It uses the parameters and the generator that the
-        state has when it is called. If the model cannot be traced, it is the plain function, and a
+        A function of a batch and its warm-up. It uses the parameters and the noise that the state
+        has when it is called. If the model cannot be traced, it is the plain function, and a
         warning says so.
     """
-    plain = partial(loss_and_gradients, state, objective, data_size)
-    names: list[str] = []
+    plain = partial(loss_and_gradients, state, data_size)
+    losses, terms = list(state.players), list[str]()
 
-    def flat(x: Tensor, warmup: Tensor) -> tuple[Tensor, ...]:
-        loss, gradients = plain(x, warmup)
-        names[:] = loss.terms
-        return loss.loss, *loss.terms.values(), *gradients
+    def flat(x: Tensor, y: Tensor | None, warmup: Tensor) -> list[Tensor]:
+        loss, gradients = plain(Batch(x, y), warmup)
+        terms[:] = loss.terms
+        return [*loss.losses.values(), *loss.terms.values(), *chain(*gradients.values())]
 
-    before = state.generator.get_state()
+    before = state.noise.state()
     try:
-        operations = make_fx(flat)(x, torch.ones((), device=x.device))
+        operations = make_fx(flat)(batch.x, batch.y, torch.ones((), device=batch.x.device))
         remove_views(operations)
     except (RuntimeError, TypeError, ValueError) as error:
         warnings.warn(f"the step could not be traced and runs slower: {error}", stacklevel=2)
         return plain
     finally:
-        state.generator.set_state(before)
+        state.noise.restore(before)
 
     @torch.no_grad()
-    def traced(x: Tensor, warmup: Tensor) -> tuple[Loss, list[Tensor]]:
-        loss, *rest = operations(x, warmup)
-        terms = dict(zip(names, rest, strict=False))
-        return Loss(loss, terms), rest[len(names) :]
+    def traced(batch: Batch, warmup: Tensor) -> tuple[Loss, Gradients]:
+        values = iter(operations(batch.x, batch.y, warmup))
+        loss = Loss(
+            losses=dict(zip(losses, values, strict=False)),
+            terms=dict(zip(terms, values, strict=False)),
+            items=len(batch),
+        )
+        return loss, {
+            name: list(islice(values, len(player.parameters)))
+            for name, player in state.players.items()
+        }
 
     return traced
 

@@ -16,36 +16,38 @@ discrepancy (their eq. 10) and their Gaussian kernel. With α = 1 the KL is gone
 Wasserstein autoencoder of Tolstikhin et al. (2018) with MMD.
 """
 
-from dataclasses import dataclass
 from typing import final
 
 import torch
 from torch import Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.model.inference import Inference
 from vae_cli.model.logsumexp import log_sum_exp
-from vae_cli.model.objectives.objective import AFTER_WARMUP, Context, Loss, Objective
+from vae_cli.model.objectives.objective import Context, Loss, Objective
 from vae_cli.model.posterior import DiagonalNormal
 from vae_cli.model.priors import Prior
 
 
 @final
-@dataclass(frozen=True)
 class TotalCorrelation(Objective):
     """The negative ELBO whose total correlation is weighted by `beta`; for one stochastic layer."""
 
     terms = ("kl", "mi", "tc", "dwkl")
-    beta: float
 
-    def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:
-        """The loss of images `(B, C, H, W)` with pixels in [0, 1], or of rows `(B, D)`."""
+    def __init__(self, beta: float) -> None:
+        super().__init__()
+        self.beta = beta
+
+    def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+        """The loss of a batch."""
         (level,) = inference.levels
         z = level.z[0]
         log_joint, log_marginals = aggregated_log_prob(level.posterior, z, context.data_size)
         information = level.posterior.log_prob(z) - log_joint
         correlation = log_joint - log_marginals
         by_dim = log_marginals - level.prior.log_prob(z)
-        distortion = inference.likelihood.distortion(x)[0]
+        distortion = inference.likelihood.distortion(batch.x)[0]
         kl = information + self.beta * correlation + by_dim
         terms = {
             "kl": information + correlation + by_dim,
@@ -54,8 +56,11 @@ class TotalCorrelation(Objective):
             "dwkl": by_dim,
             inference.likelihood.figure: distortion,
         }
-        loss = (distortion + context.warmup * kl).mean()
-        return Loss(loss, {name: term.detach() for name, term in terms.items()})
+        return Loss(
+            losses={"model": (distortion + context.warmup * kl).mean()},
+            terms={name: term.detach() for name, term in terms.items()},
+            items=len(batch),
+        )
 
 
 def aggregated_log_prob(
@@ -95,35 +100,37 @@ def stratified_weights(batch: int, data_size: int, device: torch.device | None =
 
 
 @final
-@dataclass(frozen=True)
 class InfoVAE(Objective):
     """The loss of InfoVAE; for one stochastic layer.
 
-    Attributes:
+    Args:
         alpha: α; 0 keeps the whole KL, and 1 removes it.
         scale: λ.
     """
 
     terms = ("kl", "mmd")
-    alpha: float
-    scale: float
 
-    def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:
-        """The loss of images `(B, C, H, W)` with pixels in [0, 1], or of rows `(B, D)`."""
+    def __init__(self, alpha: float, scale: float) -> None:
+        super().__init__()
+        self.alpha, self.scale = alpha, scale
+
+    def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+        """The loss of a batch."""
         (level,) = inference.levels
         assert isinstance(level.prior, Prior)
         z = level.z[0]
-        discrepancy = squared_mmd(z, level.prior.sample(len(z), context.generator))
-        distortion, kl = inference.likelihood.distortion(x)[0], inference.kl()
+        discrepancy = squared_mmd(z, level.prior.sample(len(z), context.noise.generator))
+        distortion, kl = inference.likelihood.distortion(batch.x)[0], inference.kl()
         weight = self.alpha + self.scale - 1
         loss = distortion.mean() + context.warmup * (1 - self.alpha) * kl.mean()
         return Loss(
-            loss + weight * discrepancy,
-            {
+            losses={"model": loss + weight * discrepancy},
+            terms={
                 "kl": kl.detach(),
-                "mmd": discrepancy.detach().expand(len(x)),
+                "mmd": discrepancy.detach(),
                 inference.likelihood.figure: distortion.detach(),
             },
+            items=len(batch),
         )
 
 

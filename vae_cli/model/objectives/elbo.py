@@ -14,39 +14,41 @@ A KL that is held at a capacity which rises: Burgess et al. (2018), eq. 8.
 The paper raises C linearly from 0 during the training (https://arxiv.org/abs/1804.03599).
 """
 
-from dataclasses import dataclass
 from typing import final
 
 from torch import Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.model.inference import Inference, average_samples, sum_levels
-from vae_cli.model.objectives.objective import AFTER_WARMUP, Context, Loss, Objective
+from vae_cli.model.objectives.objective import Context, Loss, Objective
 
 
 @final
-@dataclass(frozen=True)
 class NegativeELBO(Objective):
     """The negative evidence lower bound.
 
-    Attributes:
+    Args:
         beta: weight of the KL.
         free_bits: λ, in nats per group; 0 turns free bits off.
         by_level: whether a group is a whole level; otherwise it is a latent dimension.
     """
 
-    beta: float = 1.0
-    free_bits: float = 0.0
-    by_level: bool = False
+    def __init__(
+        self, beta: float = 1.0, free_bits: float = 0.0, *, by_level: bool = False
+    ) -> None:
+        super().__init__()
+        self.beta, self.free_bits, self.by_level = beta, free_bits, by_level
 
-    def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:
-        """The loss of images `(B, C, H, W)` with pixels in [0, 1], or of rows `(B, D)`."""
-        distortion = average_samples(inference.likelihood.distortion(x))
+    def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+        """The loss of a batch."""
+        distortion = average_samples(inference.likelihood.distortion(batch.x))
         kls = [level.kl() for level in inference.levels]
         weighted = self.beta * context.warmup * sum_levels([self._total(kl) for kl in kls])
         kl = sum_levels([kl.detach().sum(-1) for kl in kls])
         return Loss(
-            (distortion.sum() + weighted) / len(x),
-            {"kl": kl, inference.likelihood.figure: distortion.detach()},
+            losses={"model": (distortion.sum() + weighted) / len(batch)},
+            terms={"kl": kl, inference.likelihood.figure: distortion.detach()},
+            items=len(batch),
         )
 
     def _total(self, kl: Tensor) -> Tensor:
@@ -58,23 +60,25 @@ class NegativeELBO(Objective):
 
 
 @final
-@dataclass(frozen=True)
 class Capacity(Objective):
     """The distortion, and how far the mean KL of the batch is from the capacity.
 
-    Attributes:
+    Args:
         capacity: C at the end of the warm-up, in nats.
         gamma: weight of the distance.
     """
 
-    capacity: float
-    gamma: float
+    def __init__(self, capacity: float, gamma: float) -> None:
+        super().__init__()
+        self.capacity, self.gamma = capacity, gamma
 
-    def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:
-        """The loss of images `(B, C, H, W)` with pixels in [0, 1], or of rows `(B, D)`."""
-        distortion, kl = average_samples(inference.likelihood.distortion(x)), inference.kl()
+    def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+        """The loss of a batch."""
+        distortion = average_samples(inference.likelihood.distortion(batch.x))
+        kl = inference.kl()
         distance = (kl.mean() - self.capacity * context.warmup).abs()
         return Loss(
-            distortion.mean() + self.gamma * distance,
-            {"kl": kl.detach(), inference.likelihood.figure: distortion.detach()},
+            losses={"model": distortion.mean() + self.gamma * distance},
+            terms={"kl": kl.detach(), inference.likelihood.figure: distortion.detach()},
+            items=len(batch),
         )

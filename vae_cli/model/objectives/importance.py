@@ -16,39 +16,36 @@ grow with K (https://arxiv.org/abs/1810.04152). The decoder has the usual gradie
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import final
 
 from torch import Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.model.inference import Inference
-from vae_cli.model.objectives.objective import AFTER_WARMUP, Context, Loss, Objective
+from vae_cli.model.objectives.objective import Context, Loss, Objective
 
 
 @final
-@dataclass(frozen=True)
 class NegativeIWAE(Objective):
     """The negative importance-weighted bound.
 
-    Attributes:
+    Args:
         importance_samples: K.
         groups: M.
     """
 
-    importance_samples: int
-    groups: int = 1
+    def __init__(self, importance_samples: int, groups: int = 1) -> None:
+        super().__init__()
+        self.importance_samples, self.groups = importance_samples, groups
+        self.samples = groups * importance_samples
 
-    @property
-    def samples(self) -> int:  # type: ignore[override]
-        """M × K."""
-        return self.groups * self.importance_samples
-
-    def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:
-        """The loss of images `(B, C, H, W)` with pixels in [0, 1], or of rows `(B, D)`."""
-        log_weights, terms = weigh(x, inference, context)
+    def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+        """The loss of a batch."""
+        log_weights, terms = weigh(batch.x, inference, context)
         groups = log_weights.unflatten(0, (self.groups, self.importance_samples))
         bound = groups.logsumexp(1).mean(0) - math.log(self.importance_samples)
-        return Loss(-bound.mean(), terms)
+        return Loss({"model": -bound.mean()}, terms, len(batch))
 
 
 def weigh(x: Tensor, inference: Inference, context: Context) -> tuple[Tensor, dict[str, Tensor]]:
@@ -64,25 +61,26 @@ def weigh(x: Tensor, inference: Inference, context: Context) -> tuple[Tensor, di
 
 
 @final
-@dataclass(frozen=True)
 class NegativeDReG(Objective):
     """The loss of IWAE, with the doubly reparameterized gradient; for one stochastic layer.
 
-    Attributes:
+    Args:
         samples: K.
     """
 
-    samples: int
+    def __init__(self, samples: int) -> None:
+        super().__init__()
+        self.samples = samples
 
-    def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:
-        """The loss of images `(B, C, H, W)` with pixels in [0, 1], or of rows `(B, D)`."""
+    def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+        """The loss of a batch."""
         (level,) = inference.levels
         fixed = replace(inference, levels=(replace(level, posterior=level.posterior.detach()),))
-        log_weights, terms = weigh(x, fixed, context)
+        log_weights, terms = weigh(batch.x, fixed, context)
         normalized = log_weights.detach().softmax(0)
         if level.z.requires_grad:
             # The gradient arrives here with one factor of the weights, and leaves with two.
             level.z.register_hook(lambda gradient: gradient * normalized[..., None])
         surrogate = (normalized * log_weights).sum(0).mean()
         bound = log_weights.detach().logsumexp(0).mean() - math.log(self.samples)
-        return Loss(-(bound + surrogate - surrogate.detach()), terms)
+        return Loss({"model": -(bound + surrogate - surrogate.detach())}, terms, len(batch))

@@ -3,15 +3,23 @@
 Losses are minimized, in nats: sums over an item, means over a batch. Every objective reports the KL
 and the distortion of each item among its terms, so that runs with different objectives can be
 compared. The sign flips only in the objectives.
+
+An objective may own networks that learn by a loss of their own, such as the critic of a total
+correlation or of a picture. Each of them is a player of the training beside the model: it has its
+own optimizer, and a step moves all players from the same point,
+
+    θ_i ← θ_i − α ∂ L_i / ∂ θ_i        L_i(θ_1, …, θ_n), one loss for each player i
 """
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-from torch import Generator, Tensor
+from torch import Tensor, nn
 
+from vae_cli.data.batch import Batch
 from vae_cli.model.inference import Inference
+from vae_cli.noise import Noise
 
 
 @dataclass(frozen=True)
@@ -21,34 +29,39 @@ class Context:
     Attributes:
         warmup: a scalar from 0 to 1 that rises during the training; 1 outside of it. In a training
             step it is a tensor on the device.
-        data_size: the number of items in the training set.
-        generator: the source of random numbers.
+        data_size: the number of items in the training set, also in an evaluation.
+        noise: the source of random numbers.
     """
 
-    warmup: Tensor | float = 1.0
-    data_size: int = 1
-    generator: Generator | None = None
-
-
-AFTER_WARMUP = Context()
+    warmup: Tensor | float
+    data_size: int
+    noise: Noise
 
 
 @dataclass(frozen=True)
 class Loss:
-    """The loss of one batch.
+    """The losses of one batch.
 
     Attributes:
-        loss: scalar, the mean over the batch.
-        terms: what the loss consists of, in nats: `(B,)` for each name, detached. `kl` is the KL of
-            all latents, and the name of the likelihood's figure is its distortion.
+        losses: one scalar for each player, the mean over the batch: that of `model`, and those of
+            the networks that the objective owns, by their names.
+        terms: what the loss consists of, in nats, detached: `(B,)`, or a scalar that belongs to the
+            batch as a whole. `kl` is the KL of all latents, and the name of the likelihood's figure
+            is its distortion.
+        items: B.
     """
 
-    loss: Tensor
+    losses: dict[str, Tensor]
     terms: dict[str, Tensor]
+    items: int
 
 
-class Objective(ABC):
-    """Computes the loss of a batch from its items and their inference.
+class Objective(nn.Module, ABC):
+    """Computes the losses of a batch from its items and their inference.
+
+    A module inside of it is a network that it owns. One with parameters to learn is a player, whose
+    loss has the name of the attribute; one without, such as a network that extracts features, only
+    moves to the device with the objective.
 
     Attributes:
         samples: the number of posterior samples per item that the inference must have.
@@ -59,5 +72,13 @@ class Objective(ABC):
     terms: ClassVar[tuple[str, ...]] = ("kl",)
 
     @abstractmethod
-    def __call__(self, x: Tensor, inference: Inference, context: Context = AFTER_WARMUP) -> Loss:
-        """The loss of images `(B, C, H, W)` with pixels in [0, 1], or of rows `(B, D)`."""
+    def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+        """The losses of a batch."""
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The networks to learn that the objective owns, by name."""
+        return {
+            name: module
+            for name, module in self.named_children()
+            if any(parameter.requires_grad for parameter in module.parameters())
+        }
