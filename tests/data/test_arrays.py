@@ -226,7 +226,7 @@ def test_the_error_about_a_range_names_the_one_that_works(tmp_path: Path, name: 
     path = saved(tmp_path / "x.npy", array)
     with pytest.raises(UsageError, match=r"x\.npy.*in \[0, 1\]") as refusal:
         Arrays(path, test_fraction=0.2).train()
-    assert str(refusal.value).endswith(f": try --range {format_limits(limits)}")
+    assert str(refusal.value).endswith(f": try data.range={format_limits(limits)}")
     dataset = Arrays(path, rules=PictureRules(value_range=limits), test_fraction=0.2)
     low, high = limits
     expected = (array.astype(float) - low) / (high - low)
@@ -296,16 +296,18 @@ def test_a_range_is_measured_on_the_training_set(tmp_path: Path) -> None:
 
 def test_a_range_is_for_images_and_needs_two_values(tmp_path: Path) -> None:
     rules = PictureRules(value_range="data")
-    with pytest.raises(UsageError, match=r"--range is for images, and .*x\.npy holds vectors"):
+    with pytest.raises(UsageError, match=r"data.range is for images, and .*x\.npy holds vectors"):
         Arrays(saved(tmp_path / "x.npy", noise(9, 3)), rules=rules, test_fraction=0.2)
     path = saved(tmp_path / "y.npy", np.full((9, 3, 3), 3))
-    with pytest.raises(UsageError, match=r"all values are 3, so .*: write --range LOW:HIGH"):
+    with pytest.raises(UsageError, match=r"all values are 3, so .*: write data.range=LOW:HIGH"):
         Arrays(path, rules=rules, test_fraction=0.0).train()
 
 
 def test_bytes_far_below_white_are_mentioned(tmp_path: Path) -> None:
     path = saved(tmp_path / "x.npy", noise(30, 8, 8) // 16)
-    with pytest.warns(UserWarning, match=r"x\.npy: the brightest value is 15 of 255: --range 0:15"):
+    with pytest.warns(
+        UserWarning, match=r"x\.npy: the brightest value is 15 of 255: data.range=0:15"
+    ):
         Arrays(path, test_fraction=0.2).train()
 
 

@@ -200,8 +200,8 @@ def test_there_is_no_warning_if_the_folder_is_named_by_its_path(here: Path) -> N
 @pytest.mark.parametrize(
     ("options", "flags"),
     [
-        ({"image_size": 32}, "--image-size is"),
-        ({"channels": 3, "background": 0}, "--channels and --background are"),
+        ({"image_size": 32}, "data.image_size is"),
+        ({"channels": 3, "background": 0}, "data.channels and data.background are"),
     ],
 )
 @pytest.mark.parametrize("name", ["fashion-mnist", "mnist", "x.npy", "t.csv"])

@@ -241,7 +241,9 @@ def test_white_ink_needs_another_background(tmp_path: Path) -> None:
         ink = Image.new("RGBA", (16, 16), (255, 255, 255, 0))
         ink.paste((255, 255, 255, 255), (0, 0, 2 + number, 16))
         ink.save(tmp_path / f"{number}.png")
-    with pytest.raises(UsageError, match=r"all 8 pictures .* are equal.*: try --background black"):
+    with pytest.raises(
+        UsageError, match=r"all 8 pictures .* are equal.*: try data.background=black"
+    ):
         open_folder(tmp_path).train()
     dataset = open_folder(tmp_path, background=0)
     assert dataset.spec.background == 0
@@ -296,7 +298,9 @@ def test_every_page_is_an_item_or_is_counted(
 ) -> None:
     make_stacks(tmp_path)
     first = open_folder(tmp_path)
-    with pytest.warns(UserWarning, match=r"2 pictures have .*, and 5 of them are left out: --fr"):
+    with pytest.warns(
+        UserWarning, match=r"2 pictures have .*, and 5 of them are left out: data.fr"
+    ):
         found = brightness(first)
     assert found == {"a.tif": 0, "b.gif": 40, "c.png": 70, "d.jpg": 80, "e.tif": 200}
     assert brightness(open_folder(tmp_path, frames="all")) == STACKS
@@ -465,7 +469,7 @@ def test_a_range_of_values_is_part_of_the_cache_and_is_measured_on_the_training_
         return torch.cat(items).amax((1, 2, 3)).tolist()
 
     cut = f"{tmp_path / 'all'}: 1 of 5 items have values beyond"
-    dark = f"{tmp_path / 'all'}: the brightest value is 5000 of 65535: --range 0:16383 makes"
+    dark = f"{tmp_path / 'all'}: the brightest value is 5000 of 65535: data.range=0:16383 makes"
     expected: dict[Range, list[str]] = {
         None: [dark],
         "data": [f"{cut} 0:4000"],

@@ -58,7 +58,7 @@ def test_images_in_files_need_a_range_if_they_have_another_type(tmp_path: Path, 
         with pytest.raises(UsageError, match=f"holds {name}: .*; convert it first"):
             Arrays(tmp_path / "x.safetensors", test_fraction=0.5)
     else:
-        with pytest.raises(UsageError, match=rf"holds {name}: .*: try --range 0:255"):
+        with pytest.raises(UsageError, match=rf"holds {name}: .*: try data.range=0:255"):
             Arrays(tmp_path / "x.safetensors", test_fraction=0.5).train()
         rules = PictureRules(value_range=(0, 127))
         found = unit_values(Arrays(tmp_path / "x.safetensors", rules=rules, test_fraction=0.5))

@@ -176,10 +176,10 @@ def deep(values: Any, kind: str) -> Image.Image:
 @pytest.mark.parametrize(
     ("values", "kind", "reason"),
     [
-        ([[0.0, 254.5]], "f4", r"a\.tif: 254\.5 is not in \[0, 1\]: try --range 0:255"),
-        ([[-0.9, 0.8]], "f4", r"a\.tif: -0\.9 is not in \[0, 1\]: try --range -1:1"),
-        ([[0.3, 1735.2]], "f4", r"a\.tif: 1735\.2 is not in \[0, 1\]: try --range data"),
-        ([[0, 80_000]], "i4", r"a\.tif: 80000 is not in \[0, 65535\]: try --range 0:80000"),
+        ([[0.0, 254.5]], "f4", r"a\.tif: 254\.5 is not in \[0, 1\]: try data.range=0:255"),
+        ([[-0.9, 0.8]], "f4", r"a\.tif: -0\.9 is not in \[0, 1\]: try data.range=-1:1"),
+        ([[0.3, 1735.2]], "f4", r"a\.tif: 1735\.2 is not in \[0, 1\]: try data.range=data"),
+        ([[0, 80_000]], "i4", r"a\.tif: 80000 is not in \[0, 65535\]: try data.range=0:80000"),
         ([[0.5, np.nan]], "f4", r"a\.tif: nan is not a finite number$"),
         ([[0.5, np.inf]], "f4", r"a\.tif: inf is not a finite number$"),
     ],

@@ -49,11 +49,14 @@ def test_classes_that_are_numbers_are_in_the_order_of_the_numbers(tmp_path: Path
 @pytest.mark.parametrize(
     ("rules", "reason"),
     [
-        (TableRules("knd"), r"--label knd: .*t\.csv has no such column; did you mean kind\?"),
-        (TableRules("", ("nota",)), r"--drop nota: .* did you mean note\?"),
-        (TableRules("x", ("x",)), "--label x and --drop x: give only one of them"),
+        (TableRules("knd"), r"data.label knd: .*t\.csv has no such column; did you mean kind\?"),
+        (TableRules("", ("nota",)), r"data.drop nota: .* did you mean note\?"),
+        (TableRules("x", ("x",)), "data.label x and data.drop x: give only one of them"),
         (TableRules("kind", ("x", "y", "note")), r"no column of .*t\.csv is left to learn"),
-        (TableRules(), "column kind: 'rose' is not a number: try --label kind .*, or --drop kind"),
+        (
+            TableRules(),
+            "column kind: 'rose' is not a number: try data.label kind .*, or data.drop kind",
+        ),
     ],
 )
 def test_a_choice_of_columns_that_does_not_fit_is_refused(
@@ -65,7 +68,7 @@ def test_a_choice_of_columns_that_does_not_fit_is_refused(
 
 def test_the_names_in_an_error_can_be_pasted_into_a_shell(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", '"a, b",c\nx,1\n')
-    with pytest.raises(UsageError, match=r"""--label 'a, b' .* --drop '"a, b"'$"""):
+    with pytest.raises(UsageError, match=r"""data.label 'a, b' .* data.drop '"a, b"'$"""):
         read_table(path)
     assert split_names('"a, b",c , d') == ["a, b", "c", "d"]
 
@@ -109,7 +112,7 @@ def test_filling_in_moves_no_row_from_one_part_to_the_other(tmp_path: Path) -> N
 
 def test_a_column_without_any_value_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", "x,y\n1,\n2,\n")
-    with pytest.raises(UsageError, match=r"column y has no values to train on: .* --drop"):
+    with pytest.raises(UsageError, match=r"column y has no values to train on: .* data.drop"):
         Table(path, rules=TableRules(missing="mean"), test_fraction=0)
     with pytest.raises(UsageError, match="a value is missing in every row"):
         Table(path, rules=TableRules(missing="drop"), test_fraction=0)
@@ -263,7 +266,9 @@ def test_a_row_that_is_taken_for_names_is_not_lost_in_silence(tmp_path: Path) ->
 
 def test_the_settings_of_tables_are_refused_for_other_data(tmp_path: Path) -> None:
     for rules in (TableRules("a"), TableRules("", ("a",)), TableRules(missing="mean")):
-        with pytest.raises(UsageError, match="--label, --drop and --missing are for tables"):
+        with pytest.raises(
+            UsageError, match=r"data.label, data.drop and data.missing are for tables"
+        ):
             open_dataset(
                 find_source("fashion-mnist"),
                 rules=rules,

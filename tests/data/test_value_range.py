@@ -82,7 +82,9 @@ def test_the_range_that_is_suggested_holds_the_values(
 def test_values_far_below_white_are_mentioned_and_others_are_not() -> None:
     hint = "the brightest value is 4095 of 65535"
     assert explain_darkness(Values(0, 4095), 65535) == hint
-    assert advise_on_darkness(Values(0, 4095), 65535) == f"{hint}: --range 0:4095 makes it white"
+    assert (
+        advise_on_darkness(Values(0, 4095), 65535) == f"{hint}: <data.range=0:4095> makes it white"
+    )
     for values, white in (
         (Values(0, 16), 255),
         (Values(0, 16400), 65535),
@@ -114,7 +116,7 @@ def test_a_measured_range_is_short_and_holds_the_values(
 
 @pytest.mark.parametrize(("found", "reason"), [([], "opaque"), ([Values(3, 3)], "are 3, so")])
 def test_a_range_that_cannot_be_measured_is_asked_for(found: list[Values], reason: str) -> None:
-    with pytest.raises(UsageError, match=rf"x: .*{reason}.*: write --range LOW:HIGH"):
+    with pytest.raises(UsageError, match=rf"x: .*{reason}.*: write data.range=LOW:HIGH"):
         require_span(found, "x")
 
 

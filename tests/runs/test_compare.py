@@ -97,7 +97,7 @@ def test_runs_without_the_figure_come_last_and_the_oldest_first_by_default() -> 
 def test_an_unknown_column_names_those_that_there_are() -> None:
     with pytest.raises(UsageError) as error:
         sort_runs(SWEEP, "elbow")
-    expected = "--sort elbow: choose name, state, epochs, test_loss, or a setting such as beta"
+    expected = "sort elbow: choose name, state, epochs, test_loss, or a setting such as beta"
     assert str(error.value) == expected
 
 

@@ -60,7 +60,7 @@ def test_nothing_is_written_through_a_link_that_leads_out_of_the_folder(tmp_path
 
 def test_a_name_that_is_taken_is_refused(tmp_path: Path) -> None:
     create_run(CONFIG, "run", tmp_path)
-    with pytest.raises(UsageError, match="run exists already: choose another --name"):
+    with pytest.raises(UsageError, match="run exists already: choose another name"):
         create_run(CONFIG, "run", tmp_path)
 
 

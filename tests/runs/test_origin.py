@@ -94,5 +94,5 @@ def test_a_damaged_key_is_neither_used_nor_replaced(key: Path) -> None:
 
 
 def test_the_explanation_can_be_pasted_into_a_shell() -> None:
-    text = explain_distrust("x", "/a b; rm -rf ~", "--data")
-    assert text.endswith("confirm it with --data '/a b; rm -rf ~'")
+    text = explain_distrust("x", "/a b; rm -rf ~")
+    assert text.endswith("confirm it with <data> '/a b; rm -rf ~'")

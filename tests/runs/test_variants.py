@@ -193,7 +193,7 @@ def use_everything(model: TrainedModel) -> None:
         assert 0 <= result.items.min() <= result.items.max() <= 1
     scene = build_scene(model, split)
     if len(model.model.latent_dims) > 1 and not model.spec.is_image:
-        with pytest.raises(UsageError, match="use vae explore without --export"):
+        with pytest.raises(UsageError, match="use vae explore without export"):
             export_page(model, scene)
         return
     page = export_page(model, scene)

@@ -180,8 +180,8 @@ class TrainedModel:
         split = binarize(test) if self.model.codec.is_stochastic else test
         return TestSet(split, dataset.spec, names, dataset.has_files)
 
-    def data(self, progress: Progress = ignore_progress, *, flag: str = "--data") -> RunData:
-        """The data of its run, or those that `load` was given; `flag` is what names them.
+    def data(self, progress: Progress = ignore_progress) -> RunData:
+        """The data of its run, or those that `load` was given.
 
         Those of the run have only the items that it used, and a warning says if they have changed.
 
@@ -190,8 +190,8 @@ class TrainedModel:
         """
         name, config = self.data_name, self.settings.data
         if name is None:
-            raise UsageError(explain_distrust(self.name, config.name, flag))
-        require_present(name, f"run {self.name}: its data", flag)
+            raise UsageError(explain_distrust(self.name, config.name))
+        require_present(name, f"run {self.name}: its data")
         is_named = find_source(name).absolute_name == config.name
         with warnings.catch_warnings(action="ignore") if is_named else nullcontext():
             dataset = open_dataset_for(  # of its own data, the training has warned already

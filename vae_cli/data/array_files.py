@@ -33,7 +33,7 @@ from vae_cli.data.value_range import (
     require_span,
     scale_to_unit,
 )
-from vae_cli.errors import UsageError, list_some
+from vae_cli.errors import UsageError, VAEWarning, list_some
 from vae_cli.files import open_file
 
 ITEM_NAMES = ("images", "x", "data", "arr_0")  # which array to take if a file has several
@@ -234,7 +234,7 @@ def choose_limits(parts: Sequence[Tensor], values: Values, source: object) -> Li
     if items.dtype == torch.bool:
         return UNIT
     if values == UNIT and items.dtype not in FLOAT_TYPES:
-        warnings.warn(explain_masks(source), stacklevel=2)
+        warnings.warn(VAEWarning(explain_masks(source)), stacklevel=2)
         return UNIT
     if items.dtype not in IMAGE_TYPES:
         message = f"{source} holds {type_name(items)}: {TAKEN}"
@@ -242,9 +242,9 @@ def choose_limits(parts: Sequence[Tensor], values: Values, source: object) -> Li
     try:
         require_valid(parts, values, source)
     except OutsideRangeError as error:
-        raise OutsideRangeError(str(error), values).with_remedy() from error
+        raise OutsideRangeError(error.message, values).with_remedy() from error
     if hint := advise_on_darkness(values, 1 if items.dtype in FLOAT_TYPES else WHITE):
-        warnings.warn(f"{source}: {hint}", stacklevel=2)
+        warnings.warn(VAEWarning(f"{source}: {hint}"), stacklevel=2)
     return None
 
 

@@ -199,7 +199,7 @@ class Arrays(UndividedDataset):
         columns = default_columns(shape[0]) if len(shape) == 1 else ()
         self.spec = Spec(path.stem, shape, classes, columns=columns, cropped=True)
         if rules.value_range and not self.spec.is_image:
-            raise UsageError(f"--range is for images, and {path} holds vectors")
+            raise UsageError(f"<data.range> is for images, and {path} holds vectors")
         self.path, self.test_fraction = path, test_fraction
         self.limits: Range = like.range if like else rules.value_range
         self.is_new = like is None and rules.version > 1
@@ -299,7 +299,7 @@ def fit_to_spec(items: Tensor, spec: Spec) -> Tensor:
         if spec.range is None:
             raise
         limits = format_limits(spec.range)
-        raise UsageError(f"{error}: to_unit() scales values from {limits} to it") from error
+        raise UsageError(f"{error.message}: to_unit() scales values from {limits} to it") from error
     return fitted
 
 

@@ -40,7 +40,9 @@ def open_dataset(
     path = Path(source.name)
     pictures = pictures or PictureRules()
     if source.kind is not SourceKind.TABLE and (rules or TableRules()) != TableRules():
-        raise UsageError(f"--label, --drop and --missing are for tables, not {source.name}")
+        raise UsageError(
+            f"<data.label>, <data.drop> and <data.missing> are for tables, not {source.name}"
+        )
     if source.kind is SourceKind.FOLDER:
         from vae_cli.data.folder import PictureFolder
 
@@ -54,9 +56,9 @@ def open_dataset(
     if source.kind is SourceKind.BUILT_IN and exists(source.name):
         taken = f"{source.name} is the built-in data set"
         warnings.warn(f"{taken}; ./{source.name} names what is in this folder", stacklevel=2)
-    _refuse_folder_flags(pictures, source.name)
+    _refuse_folder_settings(pictures, source.name)
     if pictures.value_range and source.kind is not SourceKind.ARRAY:
-        raise UsageError(f"--range is for pictures and arrays, not {source.name}")
+        raise UsageError(f"<data.range> is for pictures and arrays, not {source.name}")
     match source.kind:
         case SourceKind.TABLE:
             from vae_cli.data.table import Table
@@ -108,17 +110,17 @@ def open_dataset_for(
     return dataset
 
 
-def _refuse_folder_flags(pictures: PictureRules, name: str) -> None:
+def _refuse_folder_settings(pictures: PictureRules, name: str) -> None:
     """Refuse what is only possible with a folder of pictures.
 
     Raises:
-        UsageError: one of its options was used; the message names it.
+        UsageError: one of its settings was used; the message names it.
     """
     given, default = dataclasses.asdict(pictures), dataclasses.asdict(type(pictures)())
-    flags = [f"--{key.replace('_', '-')}" for key in FOLDER_KEYS if given[key] != default[key]]
-    if flags:
-        are = "is" if len(flags) == 1 else "are"
-        raise UsageError(f"{' and '.join(flags)} {are} for folders of pictures, not {name}")
+    used = [f"<data.{key}>" for key in FOLDER_KEYS if given[key] != default[key]]
+    if used:
+        are = "is" if len(used) == 1 else "are"
+        raise UsageError(f"{' and '.join(used)} {are} for folders of pictures, not {name}")
 
 
 def _open_built_in(name: str, test_fraction: float, progress: Progress) -> Dataset:

@@ -44,7 +44,7 @@ from vae_cli.data.value_range import (
     join_values,
     require_span,
 )
-from vae_cli.errors import UsageError, VAEError
+from vae_cli.errors import UsageError, VAEError, VAEWarning
 from vae_cli.files import write_bytes
 
 MAX_HEADERS = 256  # pictures whose headers are read to choose size and channels
@@ -133,7 +133,7 @@ class PictureFolder(UndividedDataset):
         limits = self._measure() if self.limits == "data" else self.limits
         pixels, facts = self._read_pixels(limits)
         if self.is_new and limits is None and facts["values"] == MASKS:
-            warnings.warn(explain_masks(self.path), stacklevel=2)
+            warnings.warn(VAEWarning(explain_masks(self.path)), stacklevel=2)
             pixels, facts = self._read_pixels(UNIT)
         reasons: dict[str, str] = facts["damaged"] | facts["unread"]
         self._warn(facts, [reasons[row] for row in sorted(reasons, key=int)])
@@ -206,11 +206,11 @@ class PictureFolder(UndividedDataset):
             found.append(explain_outside(facts["outside"], count, self.spec.range, self.path))
         files_with_pages, left_out = facts["pages"]
         if left_out:
-            remedy = ": --frames all makes an item of each" if self.is_new else ""
+            remedy = ": <data.frames=all> makes an item of each" if self.is_new else ""
             found.append(explain_pages(files_with_pages, left_out, self.path) + remedy)
         found += self._find_darkness(facts["values"]) if self.is_new else []
         for text in filter(None, found):
-            warnings.warn(text, stacklevel=3)
+            warnings.warn(VAEWarning(text), stacklevel=3)
 
     def _find_darkness(self, known: dict[str, list[float]]) -> list[str]:
         """A hint for each type of number whose values are far below white."""
@@ -268,7 +268,7 @@ class PictureFolder(UndividedDataset):
             other = "black" if self.spec.background > HALF else "white"
             raise UsageError(
                 f"all {len(whole):,} pictures in {self.path} are equal, because what they show has "
-                f"the colour of the background: try --background {other}"
+                f"the colour of the background: try <data.background={other}>"
             )
 
     def _own_parts(self, whole: InMemory) -> Parts | None:

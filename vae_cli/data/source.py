@@ -108,16 +108,16 @@ def is_picture(name: str) -> bool:
     return is_named and exists(name) and not is_folder(name)
 
 
-def require_present(name: str, label: str, flag: str = "--data") -> None:
+def require_present(name: str, label: str) -> None:
     """Check that the data that a run was trained on are still there.
 
     Raises:
-        UsageError: they are not; the message begins with `label`, and names the option that takes
-            their new place.
+        UsageError: they are not; the message begins with `label`, and names the parameter that
+            takes their new place.
     """
     if name not in BUILT_IN_NAMES and not exists(name):
         raise UsageError(
-            f"{label} ({name}) are not here: if they have moved, name their place with {flag}"
+            f"{label} ({name}) are not here: if they have moved, name their place with <data>"
         )
 
 

@@ -134,7 +134,9 @@ def known_means(contents: TableContents, rows: Tensor) -> tuple[float, ...]:
     means = tuple(float(column[rows].nanmean()) for column in contents.rows.T)
     for name, mean in zip(contents.columns, means, strict=True):
         if math.isnan(mean):
-            raise UsageError(f"column {name} has no values to train on: leave it out with --drop")
+            raise UsageError(
+                f"column {name} has no values to train on: leave it out with <data.drop>"
+            )
     return means
 
 

@@ -74,15 +74,17 @@ def choose_for_training(
     """
     label, dropped, columns = rules.label, rules.dropped, layout.names
     for name in [label] if label else []:
-        _require_column("--label", name, columns, path)
+        _require_column("data.label", name, columns, path)
     for name in dropped:
-        _require_column("--drop", name, columns, path)
+        _require_column("data.drop", name, columns, path)
     if label in dropped:
-        raise UsageError(f"--label {label} and --drop {label}: give only one of them")
+        raise UsageError(f"<data.label> {label} and <data.drop> {label}: give only one of them")
     ignored = {label, *dropped, *([] if learns_index else [layout.index_name])}
     kept = [place for place, name in enumerate(columns) if name not in ignored]
     if not kept:
-        raise UsageError(f"no column of {path} is left to learn: leave out --label or --drop")
+        raise UsageError(
+            f"no column of {path} is left to learn: leave out <data.label> or <data.drop>"
+        )
     place = columns.index(label) if label else None
     return Choice(kept, place, rules.missing, for_training=True)
 
@@ -204,7 +206,7 @@ def default_columns(count: int) -> tuple[str, ...]:
     return tuple(f"column {n}" for n in range(1, count + 1))
 
 
-def _require_column(flag: str, name: str, columns: Sequence[str], path: Path) -> None:
+def _require_column(key: str, name: str, columns: Sequence[str], path: Path) -> None:
     if name not in columns:
         near = difflib.get_close_matches(name, columns, 1, cutoff=0)[0]
-        raise UsageError(f"{flag} {name}: {path} has no such column; did you mean {near}?")
+        raise UsageError(f"<{key}> {name}: {path} has no such column; did you mean {near}?")

@@ -44,8 +44,8 @@ SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how Excel is to
 NO_CLASS = "(none)"  # of a row whose cell in the column of the classes is empty
 MAX_CLASS_NAME = 1000  # characters
 MISSING_ADVICE = {  # in a training, and for a trained model
-    True: "--missing drop leaves out such rows, --missing mean fills them in",
-    False: "fill it in, because the model was trained with --missing error",
+    True: "<data.missing=drop> leaves out such rows, <data.missing=mean> fills them in",
+    False: "fill it in, because the model was trained with <data.missing=error>",
 }
 CHECKED_ROWS = 4096  # between two checks of the budgets
 MAX_LINE = 2**24  # characters
@@ -200,7 +200,7 @@ class RowCollector:
                 column = self.columns[self.choice.label]
                 raise UsageError(
                     f"{self.path}: a class in column {column} has over {MAX_CLASS_NAME:,} "
-                    "characters: leave the column out with --drop"
+                    "characters: leave the column out with <data.drop>"
                 )
             self.labels.append(self.codes.setdefault(name, len(self.codes)))
 
@@ -227,9 +227,9 @@ class RowCollector:
         if not self.choice.for_training:
             return ""
         if len(name) > MAX_SHOWN:
-            return ": give the column a short name, and name it with --label or --drop"
+            return ": give the column a short name, and name it with <data.label> or <data.drop>"
         label, drop = spell_name(name), spell_name(name, in_list=True)
-        return f": try --label {label} if its texts are classes, or --drop {drop}"
+        return f": try <data.label> {label} if its texts are classes, or <data.drop> {drop}"
 
     def _name(self, number: int, place: int | None = None) -> str:
         """A row, or a cell, for messages."""

@@ -56,7 +56,7 @@ class OutsideRangeError(UsageError):
     def with_remedy(self) -> UsageError:
         """The same error, for somebody who can choose the range."""
         remedy = suggest_range(self.values)
-        return UsageError(f"{self}: try --range {remedy}" if remedy else str(self))
+        return UsageError(f"{self.message}: try <data.range={remedy}>" if remedy else self.message)
 
 
 def join_values(found: Iterable[Values]) -> Values:
@@ -77,7 +77,7 @@ def require_span(found: Sequence[Values], source: object) -> Limits:
     if values.lowest == values.highest:
         what = f"all values are {values.lowest:g}" if found else "no picture is opaque"
         raise UsageError(
-            f"{source}: {what}, so --range data finds no range: write --range LOW:HIGH"
+            f"{source}: {what}, so <data.range=data> finds no range: write <data.range=LOW:HIGH>"
         )
     places = SPAN_DIGITS - math.floor(math.log10(values.highest - values.lowest))
     unit = 10.0 ** min(places, MAX_PLACES)
@@ -114,7 +114,7 @@ def format_limits(limits: Limits) -> str:
 
 
 def suggest_range(values: Values) -> str:
-    """A `--range` for values: a common one that they fill, their own if they are whole, or `data`.
+    """A range for values: a common one that they fill, their own if they are whole, or `data`.
 
     It is empty if they have no range, because one is not a finite number, or because all are equal.
     """
@@ -139,12 +139,12 @@ def explain_darkness(values: Values, white: float) -> str:
 def advise_on_darkness(values: Values, white: float) -> str:
     """The same hint for somebody who can choose the range."""
     hint, remedy = explain_darkness(values, white), suggest_range(values)
-    return f"{hint}: --range {remedy} makes it white" if hint and remedy else hint
+    return f"{hint}: <data.range={remedy}> makes it white" if hint and remedy else hint
 
 
 def explain_masks(source: object) -> str:
     """A sentence about whole numbers that are only 0 and 1."""
-    return f"{source}: all values are 0 and 1, so 1 is taken as white: --range 0:1"
+    return f"{source}: all values are 0 and 1, so 1 is taken as white: <data.range=0:1>"
 
 
 def explain_outside(outside: int, count: int, limits: Limits, source: object) -> str:

@@ -199,10 +199,10 @@ def _find_column(runs: Sequence[RunSummary], word: str) -> Callable[[RunSummary]
     if found:
         return lambda run: next((run.figures[name] for name in found if name in run.figures), None)
     try:
-        key = find_setting(word, "--sort").key
+        key = find_setting(word, "<sort>").key
     except UsageError as error:
         some = list_some([*own, *figures], MAX_NAMES)
-        raise UsageError(f"--sort {word}: choose {some}, or a setting such as beta") from error
+        raise UsageError(f"<sort> {word}: choose {some}, or a setting such as beta") from error
     return lambda run: run.settings.get(key)
 
 

@@ -36,7 +36,7 @@ def find_run(selector: str | None, root: Path = ROOT) -> Run:
     if stopped and not finished:
         name = stopped[-1].name
         raise UsageError(
-            f"{name} is not finished: vae train --resume goes on, --run {name} takes it"
+            f"{name} is not finished: vae train <resume> goes on, <run> {name} takes it"
         )
     if not finished:
         raise UsageError(f"no finished run in {root.absolute()}: {TRAIN_FIRST}")

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vae_cli.data.source import BUILT_IN_NAMES
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, VAEWarning
 from vae_cli.files import read_file
 
 KEY_BYTES = 32
@@ -51,17 +51,16 @@ def is_trusted(name: str, signature: object) -> bool:
     return hmac.compare_digest(_signature(key, name).encode(), signature.encode(errors="replace"))
 
 
-def explain_distrust(run: str, name: str, flag: str) -> str:
+def explain_distrust(run: str, name: str) -> str:
     """Why the data of a run are not opened, and what to do.
 
     Args:
         run: its name.
         name: of its data.
-        flag: the option that confirms them.
     """
     return (
         f"run {run} was not trained here by you, so the path of its data is not opened: "
-        f"confirm it with {flag} {shlex.quote(name)}"
+        f"confirm it with <data> {shlex.quote(name)}"
     )
 
 
@@ -106,11 +105,11 @@ def _create_key(path: Path) -> bytes | None:
         reason = error.strerror or str(error)
     key = _read_key()
     if key is None:
-        warnings.warn(
-            f"the run cannot be signed, so --data must confirm its data later: {path}: {reason}; "
-            "set VAE_HOME to a folder",
-            stacklevel=2,
+        text = (
+            f"the run cannot be signed, so <data> must confirm its data later: {path}: {reason}; "
+            "set VAE_HOME to a folder"
         )
+        warnings.warn(VAEWarning(text), stacklevel=2)
     return key
 
 

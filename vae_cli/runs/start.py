@@ -120,7 +120,7 @@ def start_weights(config: Config, spec: Spec) -> dict[str, Tensor] | None:
     elif is_reordered(columns := loaded.facts.data.columns, spec.columns):
         reason = f"they are for the same columns in another order, {list_some(columns, 10)}"
     if reason:
-        raise UsageError(f"--start-from {run.name}: its weights do not fit: {reason}")
+        raise UsageError(f"<training.start> {run.name}: its weights do not fit: {reason}")
     return weights
 
 
@@ -183,7 +183,7 @@ def load_for_resume(
         raise UsageError(f"run {run.name} cannot go on with other settings: {listed}")
     if wanted.training.epochs < own.training.epochs:
         raise UsageError(
-            f"--epochs: run {run.name} has {own.training.epochs}; it can only be raised"
+            f"<training.epochs>: run {run.name} has {own.training.epochs}; it can only be raised"
         )
     require_sound_state(checkpoint, facts, run.last)
     facts = without_lost_best(run, facts)
@@ -228,4 +228,4 @@ def require_own(
         UsageError: the run is a stranger's, and the path of its data was not typed.
     """
     if not (is_own or any("name" in tables.get("data", {}) for _, tables in typed)):
-        raise UsageError(explain_distrust(run.name, config.data.name, "--data"))
+        raise UsageError(explain_distrust(run.name, config.data.name))

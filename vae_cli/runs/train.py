@@ -43,7 +43,9 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
         recorder.save_diverged()
         epoch = recorder.best_epoch
         kept = f"; the weights of epoch {epoch} are kept" if epoch else ""
-        raise NonFiniteLossError(f"{error}: {explain_divergence(resolved)}{kept}") from error
+        raise NonFiniteLossError(
+            f"{error.message}: {explain_divergence(resolved)}{kept}"
+        ) from error
     except Exception as error:
         recorder.save_best()
         if not (isinstance(error, torch.OutOfMemoryError) or is_memory_full(error)):
@@ -54,18 +56,19 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
 
 def explain_divergence(resolved: Resolved) -> str:
     """The cause that is most likely, and what to do: a strange row, or too large steps."""
-    if resolved.outlier:
-        return f"{resolved.outlier}: correct it, leave it out, or try a lower --learning-rate"
-    return "try a lower --learning-rate"
+    remedy = "try a lower <optimizer.learning_rate>"
+    return (
+        f"{resolved.outlier}: correct it, leave it out, or {remedy}" if resolved.outlier else remedy
+    )
 
 
 def explain_full_memory(batch_size: int, device: torch.device) -> str:
     """What to try if memory is full."""
     if batch_size == 1:
-        return f"out of memory on {device.type} with one image a step: try a smaller --hidden"
+        return f"out of memory on {device.type} with one image a step: try a smaller <model.hidden>"
     return (
-        f"out of memory on {device.type} at --batch-size {batch_size}: "
-        f"try --batch-size {batch_size // 2}"
+        f"out of memory on {device.type} at <training.batch_size={batch_size}>: "
+        f"try <training.batch_size={batch_size // 2}>"
     )
 
 

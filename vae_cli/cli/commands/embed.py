@@ -1,5 +1,7 @@
 """`vae embed`."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -15,6 +17,7 @@ from vae_cli.cli._options import (
 )
 from vae_cli.cli._output import STANDARD_OUTPUT, Request, require_suffix
 from vae_cli.data.source import find_source
+from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
 from vae_cli.rendering import PLOT_SUFFIXES
 
@@ -105,15 +108,20 @@ def embed_data(model: "TrainedModel", data: str | None, terminal: Terminal) -> "
     from vae_cli.api.embeddings import embed
     from vae_cli.data.catalogue import open_dataset_for
 
-    with terminal.bar("reading") as bar:
-        dataset = (
-            model.data(bar, flag="vae embed")
-            if data is None
-            else open_dataset_for(model.spec, data, bar)
-        )
+    with terminal.bar("reading") as bar, naming_argument():
+        dataset = model.data(bar) if data is None else open_dataset_for(model.spec, data, bar)
         dataset.train()
     with terminal.bar("encoding") as bar:
         return embed(model, dataset, bar)
+
+
+@contextmanager
+def naming_argument() -> Iterator[None]:
+    """Name the argument DATA in an error that asks for other data: this command has no `--data`."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(error.message.replace("<data>", "vae embed")) from error
 
 
 def render(
