@@ -9,7 +9,7 @@ from PIL import Image
 from support import Refused, Use
 
 from vae_cli import load
-from vae_cli.rendering.grid import make_grid
+from vae_cli.rendering.grid import Layout, make_grid
 
 Read = Callable[..., np.ndarray]
 COMMANDS = [
@@ -41,7 +41,10 @@ def test_a_bare_picture_is_the_grid_of_its_tiles(use: Use, pixels: Read) -> None
     items = model.held_out().items[:2].float() / 255
     decoded = model.reconstruct(items).items
     tiles = np.stack([items.numpy(), decoded], 1).reshape(4, 1, 28, 28)
-    assert abs(pixels("bare.png") - np.array(make_grid(tiles, columns=2)).astype(int)).max() <= 1
+    assert (
+        abs(pixels("bare.png") - np.array(make_grid(tiles, Layout(columns=2))).astype(int)).max()
+        <= 1
+    )
 
 
 def test_originals_are_at_both_ends_of_an_interpolation(use: Use, tiles: Read) -> None:

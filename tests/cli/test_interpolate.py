@@ -11,8 +11,8 @@ from support import Refused, Use
 
 from vae_cli import load
 from vae_cli.data.batches import gather
-from vae_cli.rendering import ANIMATION_SUFFIXES
 from vae_cli.rendering.grid import GAP_GREY
+from vae_cli.rendering.suffixes import ANIMATION_SUFFIXES
 
 Read = Callable[..., np.ndarray]
 

@@ -11,7 +11,7 @@ from vae_cli import load
 from vae_cli.api.model import TrainedModel
 from vae_cli.latent import sampling
 from vae_cli.latent.sampling import sample
-from vae_cli.rendering.grid import MAX_GRID_PIXELS, lay_out, make_grid
+from vae_cli.rendering.grid import MAX_GRID_PIXELS, Layout, make_grid, measure_grid
 from vae_cli.rendering.rows import MAX_VALUES
 
 
@@ -60,8 +60,8 @@ def test_too_many_rows_are_refused_before_they_are_decoded(
 @pytest.mark.parametrize("scale", [None, 1, 5])
 @pytest.mark.parametrize("shape", [(1, 1, 28, 28), (10, 3, 16, 20), (7, 1, 200, 100)])
 def test_the_layout_has_the_size_of_the_picture(shape: tuple[int, ...], scale: int | None) -> None:
-    layout = lay_out(shape, columns=4, scale=scale)
-    assert layout.size == make_grid(np.zeros(shape), columns=4, scale=scale).size
+    layout = measure_grid(shape, Layout(columns=4, scale=scale))
+    assert layout.size == make_grid(np.zeros(shape), Layout(columns=4, scale=scale)).size
     assert layout.size[0] * layout.size[1] <= MAX_GRID_PIXELS
 
 

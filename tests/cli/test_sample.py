@@ -9,7 +9,7 @@ import pytest
 from support import Refused, Use
 
 from vae_cli.cli.commands.sample import FRAMES_PER_SAMPLE
-from vae_cli.rendering import ANIMATION_SUFFIXES
+from vae_cli.rendering.suffixes import ANIMATION_SUFFIXES
 
 Read = Callable[..., np.ndarray]
 

@@ -11,7 +11,7 @@ from support import Refused, Use
 
 from vae_cli import load
 from vae_cli.cli._errors import shorten_words
-from vae_cli.rendering import ANIMATION_SUFFIXES
+from vae_cli.rendering.suffixes import ANIMATION_SUFFIXES
 
 Read = Callable[..., np.ndarray]
 

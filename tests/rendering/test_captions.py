@@ -7,20 +7,26 @@ from PIL import Image
 
 from vae_cli.errors import UsageError
 from vae_cli.rendering.captions import Captions, fit_text, load_font
-from vae_cli.rendering.grid import SCREEN, Frame, lay_out, make_grid, plan_sheet
+from vae_cli.rendering.grid import SCREEN, Layout, make_grid, measure_grid, plan_sheet
 
 GREY_TILES = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(0))
 
 
 def captioned(captions: Captions, tiles: torch.Tensor = GREY_TILES, scale: int = 3) -> Image.Image:
-    return make_grid(tiles, columns=3, scale=scale, frame=Frame(captions=captions))
+    return make_grid(tiles, Layout(columns=3, scale=scale, captions=captions))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_captions_are_around_the_unchanged_rows_of_the_grid(channels: int) -> None:
     tiles = GREY_TILES.expand(-1, channels, -1, -1)
-    bare = np.array(make_grid(tiles, columns=3, scale=3))
-    captions = Captions("title", "abc", ("one", "two"), ("x", "y"), [f"{n}\nn" for n in range(6)])
+    bare = np.array(make_grid(tiles, Layout(columns=3, scale=3)))
+    captions = Captions(
+        title="title",
+        above="abc",
+        left=("one", "two"),
+        right=("x", "y"),
+        below=[f"{n}\nn" for n in range(6)],
+    )
     shown = np.array(captioned(captions, tiles))
     assert shown.ndim == bare.ndim
     height = 85 + 1
@@ -37,24 +43,24 @@ def test_captions_are_around_the_unchanged_rows_of_the_grid(channels: int) -> No
 
 
 def test_each_kind_of_caption_needs_its_own_side() -> None:
-    bare = make_grid(GREY_TILES, columns=3, scale=3).size
+    bare = make_grid(GREY_TILES, Layout(columns=3, scale=3)).size
     grown = {
-        "columns": captioned(Captions(columns="abc")).size,
-        "rows": captioned(Captions(rows="ab")).size,
-        "ends": captioned(Captions(ends="ab")).size,
+        "above": captioned(Captions(above="abc")).size,
+        "left": captioned(Captions(left="ab")).size,
+        "right": captioned(Captions(right="ab")).size,
         "below": captioned(Captions(below="abcdef")).size,
     }
     wider = {name for name, size in grown.items() if size[0] > bare[0]}
     higher = {name for name, size in grown.items() if size[1] > bare[1]}
-    assert wider == {"rows", "ends"}
-    assert higher == {"columns", "below"}
+    assert wider == {"left", "right"}
+    assert higher == {"above", "below"}
 
 
 def test_small_tiles_have_no_captions() -> None:
-    captions = Captions("title", "abc")
-    bare = make_grid(GREY_TILES, columns=3, scale=1)
+    captions = Captions(title="title", above="abc")
+    bare = make_grid(GREY_TILES, Layout(columns=3, scale=1))
     assert captioned(captions, scale=1) == bare
-    assert captioned(captions, scale=2) != make_grid(GREY_TILES, columns=3, scale=2)
+    assert captioned(captions, scale=2) != make_grid(GREY_TILES, Layout(columns=3, scale=2))
 
 
 def test_a_wide_text_loses_its_middle() -> None:
@@ -69,18 +75,18 @@ def test_a_wide_text_loses_its_middle() -> None:
 
 
 def test_a_captioned_grid_fits_a_screen_if_its_tiles_stay_large_enough() -> None:
-    shape, captions = (13 * 15, 1, 28, 28), Frame(captions=Captions("title"))
-    assert lay_out(shape, columns=13).scale == 3
-    layout = lay_out(shape, columns=13, frame=captions)
+    shape, captions = (13 * 15, 1, 28, 28), Captions(title="title")
+    assert measure_grid(shape, Layout(columns=13)).scale == 3
+    layout = measure_grid(shape, Layout(columns=13, captions=captions))
     assert layout.scale == 2
     assert layout.size[1] <= SCREEN[1]
-    assert lay_out((900, 1, 28, 28), columns=30, frame=captions).scale == 2
-    assert lay_out((900, 1, 28, 28), columns=30, scale=5, frame=captions).scale == 5
+    assert measure_grid((900, 1, 28, 28), Layout(columns=30, captions=captions)).scale == 2
+    assert measure_grid((900, 1, 28, 28), Layout(columns=30, scale=5, captions=captions)).scale == 5
 
 
 def test_the_gap_is_what_was_asked_for() -> None:
-    assert make_grid(GREY_TILES, columns=3, scale=1, frame=Frame(0)).size == (3 * 28, 2 * 28)
-    assert make_grid(GREY_TILES, columns=3, scale=1, frame=Frame(7)).size == (3 * 35 + 7, 77)
+    assert make_grid(GREY_TILES, Layout(columns=3, scale=1, gap=0)).size == (3 * 28, 2 * 28)
+    assert make_grid(GREY_TILES, Layout(columns=3, scale=1, gap=7)).size == (3 * 35 + 7, 77)
 
 
 @pytest.mark.parametrize("count", [1, 11, 70, 71, 500])
@@ -88,22 +94,22 @@ def test_the_gap_is_what_was_asked_for() -> None:
 def test_the_pages_hold_every_item_once_and_fit_a_screen(
     count: int, shape: tuple[int, int, int]
 ) -> None:
-    first = plan_sheet(shape, count, group=2)
+    first = plan_sheet(shape, count, Layout(), group=2)
     assert first is not None
     seen: list[int] = []
     for page in range(1, first.pages + 1):
-        sheet = plan_sheet(shape, count, group=2, page=page)
+        sheet = plan_sheet(shape, count, Layout(), group=2, page=page)
         assert sheet is not None
         texts = Captions(below=["name\nMSE 1"] * len(sheet.items), group=2)
         tiles = np.zeros((2 * len(sheet.items), *shape))
-        size = make_grid(tiles, columns=sheet.columns, frame=Frame(captions=texts)).size
+        size = make_grid(tiles, Layout(columns=sheet.columns, captions=texts)).size
         assert size[0] <= SCREEN[0] + 16
         assert size[1] <= SCREEN[1] + 16
         seen += sheet.items
     assert seen == list(range(count))
     with pytest.raises(UsageError, match=f"page={first.pages + 1}: there "):
-        plan_sheet(shape, count, group=2, page=first.pages + 1)
+        plan_sheet(shape, count, Layout(), group=2, page=first.pages + 1)
 
 
 def test_tiles_that_are_too_small_for_text_are_on_no_sheet() -> None:
-    assert plan_sheet((1, 28, 28), 20, scale=1) is None
+    assert plan_sheet((1, 28, 28), 20, Layout(scale=1)) is None

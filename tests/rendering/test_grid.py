@@ -8,14 +8,21 @@ import torch
 from PIL import Image
 
 from vae_cli.errors import UsageError
-from vae_cli.rendering.grid import GAP_GREY, interleave, lay_out, make_grid, write_picture
+from vae_cli.rendering.grid import (
+    GAP_GREY,
+    Layout,
+    interleave,
+    make_grid,
+    measure_grid,
+    write_picture,
+)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("scale", [1, 3])
 def test_every_pixel_is_enlarged_to_one_whole_block(channels: int, scale: int) -> None:
     values = torch.arange(5 * channels * 4 * 6).view(5, channels, 4, 6) % 256
-    picture = np.array(make_grid(values / 255, columns=2, scale=scale))
+    picture = np.array(make_grid(values / 255, Layout(columns=2, scale=scale)))
     assert picture.ndim == (3 if channels == 3 else 2)
     gap = max(1, scale // 2)
     row_height, column_width = 4 * scale + gap, 6 * scale + gap
@@ -32,24 +39,24 @@ def test_every_pixel_is_enlarged_to_one_whole_block(channels: int, scale: int) -
 
 def test_pixels_are_rounded_and_clipped() -> None:
     row = torch.tensor([-1.0, 0.0, 0.4999 / 255, 0.5001 / 255, 254.6 / 255, 1.0, 2.0])
-    picture = np.array(make_grid(row.view(1, 1, 1, 7), columns=1, scale=1))
+    picture = np.array(make_grid(row.view(1, 1, 1, 7), Layout(columns=1, scale=1)))
     assert picture[1, 1:-1].tolist() == [0, 0, 0, 1, 255, 255, 255]
 
 
 def test_fewer_tiles_than_columns_leave_no_empty_columns() -> None:
-    assert make_grid(torch.zeros(2, 1, 4, 4), columns=9, scale=1).size == (11, 6)
+    assert make_grid(torch.zeros(2, 1, 4, 4), Layout(columns=9, scale=1)).size == (11, 6)
 
 
 def test_small_images_are_enlarged_unless_a_scale_is_given() -> None:
-    assert make_grid(torch.zeros(1, 1, 28, 28), columns=1).width >= 3 * 28
-    assert make_grid(torch.zeros(1, 1, 256, 256), columns=1).width < 300
-    assert make_grid(torch.zeros(1, 1, 28, 28), columns=1, scale=1).width == 30
+    assert make_grid(torch.zeros(1, 1, 28, 28), Layout(columns=1)).width >= 3 * 28
+    assert make_grid(torch.zeros(1, 1, 256, 256), Layout(columns=1)).width < 300
+    assert make_grid(torch.zeros(1, 1, 28, 28), Layout(columns=1, scale=1)).width == 30
 
 
 def test_labels_are_written_to_the_left_of_the_unchanged_grid() -> None:
     tiles = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    bare = make_grid(tiles, columns=2, scale=1)
-    labelled = make_grid(tiles, columns=2, scale=1, labels=["a", "a rather long name"])
+    bare = make_grid(tiles, Layout(columns=2, scale=1))
+    labelled = make_grid(tiles, Layout(columns=2, scale=1), labels=["a", "a rather long name"])
     assert labelled.height == bare.height
     assert labelled.width > bare.width
     margin = labelled.width - bare.width
@@ -63,7 +70,7 @@ def test_labels_are_written_to_the_left_of_the_unchanged_grid() -> None:
 
 def test_a_grid_that_is_too_large_is_refused_before_memory_is_allocated() -> None:
     with pytest.raises(UsageError, match="fewer tiles"):
-        make_grid(torch.zeros(1, 1, 1, 1).expand(1000, 1, 1000, 1000), columns=10, scale=1)
+        make_grid(torch.zeros(1, 1, 1, 1).expand(1000, 1, 1000, 1000), Layout(columns=10, scale=1))
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 300), (3, 2, 4000), (1, 300, 1), (1, 1, 8)])
@@ -71,7 +78,7 @@ def test_the_grid_of_a_preview_is_not_too_large_whatever_the_shape_of_an_image(
     shape: tuple[int, int, int],
 ) -> None:
     for count in (64, 1000):
-        width, height = lay_out((count, *shape), columns=8).size
+        width, height = measure_grid((count, *shape), Layout(columns=8)).size
         assert width <= 8 * (max(840, shape[2]) + 420)
         assert width * height < 100_000_000
 

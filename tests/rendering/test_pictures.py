@@ -11,16 +11,18 @@ from PIL import Image
 from vae_cli.data.dataset import Spec
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
-from vae_cli.rendering import pictures
+from vae_cli.rendering import kind_of, pictures
 from vae_cli.rendering.animation import FRAME_MILLISECONDS
-from vae_cli.rendering.choice import kind_of
-from vae_cli.rendering.grid import GAP_GREY
+from vae_cli.rendering.arrangements import Grid, Interpolation, Reconstructions, Traversal
+from vae_cli.rendering.grid import GAP_GREY, Layout
+from vae_cli.rendering.kind import Adjustment
 from vae_cli.rendering.pictures import Pictures, take_examples
 
 SPEC = Spec("pets", (1, 4, 4), ("cat", "dog"))
 CROPPED = Spec("photos", (3, 4, 4), background=255, cropped=True)
 PICTURES = Pictures(SPEC)
 GAP = GAP_GREY
+SMALL = Layout(columns=1, scale=1)
 
 
 def saved(path: Path, grey: int = 0, size: tuple[int, int] = (4, 4)) -> Path:
@@ -52,7 +54,7 @@ def test_a_spec_of_images_makes_pictures() -> None:
 
 
 def test_a_picture_is_read_with_its_name_in_the_unit_interval(tmp_path: Path) -> None:
-    names, items, hints, _ = PICTURES.read(saved(tmp_path / "a.png", 51), invert=False)
+    names, items, hints, _ = PICTURES.read(saved(tmp_path / "a.png", 51))
     assert names == ["a.png"]
     assert items.dtype == torch.float32
     torch.testing.assert_close(items, torch.full((1, 1, 4, 4), 0.2))
@@ -62,7 +64,7 @@ def test_a_picture_is_read_with_its_name_in_the_unit_interval(tmp_path: Path) ->
 def test_all_pictures_of_a_folder_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
     for path, grey in (("b.png", 0), ("a.png", 255), ("sub/c.png", 102), (".hidden.png", 9)):
         saved(tmp_path / path, grey)
-    names, items, *_ = PICTURES.read(tmp_path, invert=False)
+    names, items, *_ = PICTURES.read(tmp_path)
     assert names == ["a.png", "b.png", "sub/c.png"]
     torch.testing.assert_close(items[:, 0, 0, 0], torch.tensor([1, 0, 0.4]))
 
@@ -70,16 +72,16 @@ def test_all_pictures_of_a_folder_are_read_in_the_order_of_their_paths(tmp_path:
 def test_several_files_are_read_in_the_order_in_which_they_are_given(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", (flat(102, 204)[:, 0] * 255).round().astype(np.uint8))
     paths = [saved(tmp_path / "c.png", 255), tmp_path / "b.npy", saved(tmp_path / "a.png", 0)]
-    names, items, *_ = PICTURES.read_files(paths, invert=False)
+    names, items, *_ = PICTURES.read_files(paths)
     assert names == ["c.png", "b.npy 0", "b.npy 1", "a.png"]
     torch.testing.assert_close(items[:, 0, 0, 0], torch.tensor([1, 0.4, 0.8, 0]))
 
 
 def test_pictures_are_cropped_or_fitted_as_the_spec_says(tmp_path: Path) -> None:
     path = saved(tmp_path / "wide.png", 255, (8, 4))
-    fitted = PICTURES.read(path, invert=False).items[0, 0]
+    fitted = PICTURES.read(path).items[0, 0]
     assert fitted[:, 0].tolist() == [0, 1, 1, 0]
-    assert Pictures(CROPPED).read(path, invert=False).items.eq(1).all()
+    assert Pictures(CROPPED).read(path).items.eq(1).all()
 
 
 @pytest.mark.parametrize(
@@ -103,7 +105,7 @@ def test_a_hint_says_when_to_invert_a_picture(
     tmp_path: Path, background: int, grey: int, invert: bool, hint: str | None
 ) -> None:
     kind = Pictures(Spec("pets", (1, 4, 4), background=background))
-    hints = kind.read(saved(tmp_path / "a.png", grey), invert=invert).hints
+    hints = kind.read(saved(tmp_path / "a.png", grey), Adjustment(invert=invert)).hints
     assert hints == ([f"{hint}, or try <fit=object>"] if hint else [])
 
 
@@ -112,19 +114,19 @@ def test_a_hint_says_that_the_paper_is_unlike_the_training_set(tmp_path: Path) -
     for cropped, usual in ((True, 0), (False, 0), (False, None)):
         kind = Pictures(Spec("digits", (1, 4, 4), cropped=cropped, usual_border=usual))
         hint = "a.png: the background is grey, but that of digits is dark: try <fit=object>"
-        assert kind.read(photo, invert=False).hints == [hint]
-        assert kind.read(dark, invert=False).hints == []
+        assert kind.read(photo).hints == [hint]
+        assert kind.read(dark).hints == []
 
 
 def test_there_is_no_such_hint_for_photos(tmp_path: Path) -> None:
-    assert Pictures(CROPPED).read(saved(tmp_path / "a.png", 0), invert=False).hints == []
+    assert Pictures(CROPPED).read(saved(tmp_path / "a.png", 0)).hints == []
 
 
 def test_a_table_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"t\.csv: pets is of images; give pictures"):
-        PICTURES.read(tmp_path / "t.csv", invert=False)
+        PICTURES.read(tmp_path / "t.csv")
     with pytest.raises(UsageError, match="no pictures in "):
-        PICTURES.read(tmp_path, invert=False)
+        PICTURES.read(tmp_path)
 
 
 def test_more_pictures_than_a_grid_takes_are_refused_before_they_are_read(
@@ -132,12 +134,12 @@ def test_more_pictures_than_a_grid_takes_are_refused_before_they_are_read(
 ) -> None:
     np.save(tmp_path / "x.npy", np.zeros((1001, 4, 4), np.uint8))
     with pytest.raises(UsageError, match=r"x\.npy has 1,001 pictures: a grid takes up to 1,000"):
-        PICTURES.read_files([tmp_path / "x.npy"], invert=False)
+        PICTURES.read_files([tmp_path / "x.npy"])
     monkeypatch.setattr(pictures, "MAX_PICTURES", 2)
     for number in range(3):
         (tmp_path / f"{number}.png").touch()  # a file that cannot be read
     with pytest.raises(UsageError, match=r"has 3 pictures: a grid takes up to 2"):
-        PICTURES.read(tmp_path, invert=False)
+        PICTURES.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_an_array_that_does_not_fit_is_refused(
 ) -> None:
     np.save(tmp_path / "x.npy", array)
     with pytest.raises(UsageError, match=reason):
-        PICTURES.read_files([tmp_path / "x.npy"], invert=False)
+        PICTURES.read_files([tmp_path / "x.npy"])
 
 
 # ---------------------------------------------------------------------- writing
@@ -168,13 +170,14 @@ def test_the_output_file_has_the_name_of_the_command_unless_it_is_given() -> Non
 
 
 def test_a_grid_has_the_items_row_by_row(tmp_path: Path) -> None:
-    PICTURES.write(flat(10, 20, 30), tmp_path / "a.png", columns=2, scale=1)
+    PICTURES.writer(Layout(columns=2, scale=1)).write(flat(10, 20, 30), tmp_path / "a.png")
     assert tiles(tmp_path / "a.png") == [[10, 20], [30, GAP]]
 
 
 def test_each_original_is_followed_by_its_reconstruction(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
-    PICTURES.write_reconstructions(flat(10, 20), flat(11, 21), path, columns=4, scale=1)
+    pairs = Reconstructions(originals=flat(10, 20), decoded=flat(11, 21))
+    PICTURES.writer(Layout(columns=4, scale=1)).write_reconstructions(pairs, path)
     assert tiles(path) == [[10, 11, 20, 21]]
 
 
@@ -183,7 +186,8 @@ def test_a_traversal_has_a_row_for_each_dimension_and_a_column_for_each_offset(
 ) -> None:
     items = flat(10, 20, 30, 40, 50, 60).reshape(2, 3, 1, 4, 4)
     path = tmp_path / "a.png"
-    PICTURES.write_traversal(items, [3, 7], [-1, 0, 1], path, 1)
+    traversal = Traversal(items=items, dims=[3, 7], offsets=[-1, 0, 1])
+    PICTURES.writer(SMALL).write_arrangement(traversal, path)
     assert tiles(path) == [[10, 20, 30], [40, 50, 60]]
 
 
@@ -200,29 +204,38 @@ def frames(path: Path) -> list[list[list[int]]]:
 def test_an_animated_traversal_shows_one_offset_per_frame_and_goes_back(tmp_path: Path) -> None:
     items = flat(10, 20, 30, 40, 50, 60).reshape(2, 3, 1, 4, 4)
     path = tmp_path / "a.gif"
-    PICTURES.write_traversal(items, [3, 7], [-1, 0, 1], path, 1)
+    traversal = Traversal(items=items, dims=[3, 7], offsets=[-1, 0, 1])
+    PICTURES.writer(SMALL).write_arrangement(traversal, path)
     assert frames(path) == [[[10, 40]], [[20, 50]], [[30, 60]], [[20, 50]]]
 
 
 def test_an_interpolation_has_a_row_for_each_path(tmp_path: Path) -> None:
     items = flat(10, 20, 30, 30, 40, 50).reshape(2, 3, 1, 4, 4)
-    PICTURES.write_interpolation(items, tmp_path / "a.png", 1)
+    PICTURES.writer(SMALL).write_arrangement(Interpolation(items=items), tmp_path / "a.png")
     assert tiles(tmp_path / "a.png") == [[10, 20, 30], [30, 40, 50]]
 
 
 def test_an_animated_interpolation_shows_the_shared_end_of_two_paths_once(tmp_path: Path) -> None:
     items = flat(10, 20, 30, 30, 40, 50).reshape(2, 3, 1, 4, 4)
-    PICTURES.write_interpolation(items, tmp_path / "a.gif", 1)
+    PICTURES.writer(SMALL).write_arrangement(Interpolation(items=items), tmp_path / "a.gif")
     assert [frame[0][0] for frame in frames(tmp_path / "a.gif")] == [
         *(10, 20, 30, 40, 50),
         *(40, 30, 20),
     ]
 
 
+def test_a_grid_is_not_animated(tmp_path: Path) -> None:
+    grid = Grid(items=flat(10, 20).reshape(1, 2, 1, 4, 4), places={"z0": [[0, 1]]})
+    PICTURES.writer(SMALL).write_arrangement(grid, tmp_path / "a.png")
+    assert tiles(tmp_path / "a.png") == [[10, 20]]
+    with pytest.raises(UsageError, match=r"output.*a\.gif: end the name with \.png"):
+        PICTURES.writer(SMALL).write_arrangement(grid, tmp_path / "a.gif")
+
+
 def test_the_bytes_of_an_item_are_rounded_as_in_a_png(tmp_path: Path) -> None:
     random = np.random.default_rng(0).uniform(-0.1, 1.1, (1, 3, 4, 4)).astype(np.float32)
     kind = Pictures(CROPPED)
-    kind.write(random, tmp_path / "a.png", columns=1, scale=1)
+    kind.writer(SMALL).write(random, tmp_path / "a.png")
     with Image.open(tmp_path / "a.png") as picture:
         pixels = np.array(picture)[1:-1, 1:-1]
     assert kind.to_bytes(random[0]) == pixels.tobytes()
@@ -249,7 +262,8 @@ def test_examples_have_a_row_for_each_class_and_empty_places_if_it_has_few(tmp_p
     spec = Spec("pets", (1, 4, 4), ("cat", "dog", "owl"))
     train, path = split(0, 2, 0, 1, 0, 2, 0, 2, 2), tmp_path / "a.png"
     kind = Pictures(spec)
-    assert kind.write_examples(train, split(), path, columns=3, scale=1) == str(path)
+    writer = kind.writer(Layout(columns=3, scale=1))
+    assert writer.write_examples({"train": train, "test": split()}, path) == str(path)
     with Image.open(path) as picture:
         labels = picture.width - 3 * 5 - 1
         pixels = np.array(picture)[:, labels:]
@@ -266,7 +280,7 @@ def test_without_classes_the_examples_are_the_first_items() -> None:
 
 def test_an_animation_of_examples_is_refused() -> None:
     with pytest.raises(UsageError, match=r"output a\.gif: end the name with \.png"):
-        PICTURES.write_examples(split(0), split(0), Path("a.gif"), columns=1, scale=1)
+        PICTURES.writer(SMALL).write_examples({"train": split(0), "test": split(0)}, Path("a.gif"))
 
 
 def test_the_summary_counts_the_images_of_each_class() -> None:
@@ -293,10 +307,10 @@ def test_the_pages_of_a_picture_are_read_as_in_the_training(tmp_path: Path) -> N
     pages = [Image.new("L", (4, 4), 10 * number) for number in range(3)]
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     spec = Spec("x", (1, 4, 4))
-    first = Pictures(spec).read(tmp_path / "a.tif", invert=False)
+    first = Pictures(spec).read(tmp_path / "a.tif")
     assert (first.names, len(first.items)) == (["a.tif"], 1)
     reason = "a.tif: 1 picture has several pages or frames, and 2 of them are left out"
     assert first.hints == [reason]
-    every = Pictures(replace(spec, frames="all")).read(tmp_path / "a.tif", invert=False)
+    every = Pictures(replace(spec, frames="all")).read(tmp_path / "a.tif")
     assert (every.names, every.hints) == ([f"a.tif[{page}]" for page in range(3)], [])
     assert (every.items * 255).mean((1, 2, 3)).round().tolist() == [0, 10, 20]

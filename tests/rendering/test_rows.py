@@ -10,10 +10,13 @@ from vae_cli.data.dataset import Spec
 from vae_cli.data.split import InMemory
 from vae_cli.data.table_files import read_table
 from vae_cli.errors import UsageError
-from vae_cli.rendering.choice import kind_of
+from vae_cli.rendering import kind_of
+from vae_cli.rendering.arrangements import Interpolation, Reconstructions, Traversal
+from vae_cli.rendering.grid import Layout
 from vae_cli.rendering.rows import Rows
 
 ROWS = Rows(Spec("wine", (2,), columns=("a", "b, c")))
+WRITER = ROWS.writer(Layout())
 
 
 # ---------------------------------------------------------------------- reading
@@ -27,7 +30,7 @@ def test_a_spec_of_rows_makes_rows() -> None:
 
 def test_a_table_is_read_with_its_columns_in_the_order_of_the_model(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('"b, c",a\n2,1\n4,3\n')
-    names, items, hints, _ = ROWS.read(tmp_path / "t.csv", invert=False)
+    names, items, hints, _ = ROWS.read(tmp_path / "t.csv")
     assert names == ["t.csv 0", "t.csv 1"]
     assert items.dtype == torch.float64
     assert items.tolist() == [[1, 2], [3, 4]]
@@ -39,26 +42,26 @@ def test_an_array_and_a_table_are_read_in_the_order_in_which_they_are_given(
 ) -> None:
     np.save(tmp_path / "x.npy", np.array([[300.0, -1.0]] * 2))
     (tmp_path / "t.tsv").write_text("1\t2\n")
-    names, items, *_ = ROWS.read_files([tmp_path / "x.npy", tmp_path / "t.tsv"], invert=False)
+    names, items, *_ = ROWS.read_files([tmp_path / "x.npy", tmp_path / "t.tsv"])
     assert names == ["x.npy 0", "x.npy 1", "t.tsv 0"]
     assert items.tolist() == [[300, -1], [300, -1], [1, 2]]
 
 
 def test_a_table_may_have_more_rows_than_a_grid_has_pictures(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((5000, 2)))
-    assert len(ROWS.read_files([tmp_path / "x.npy"], invert=False).items) == 5000
+    assert len(ROWS.read_files([tmp_path / "x.npy"]).items) == 5000
 
 
 @pytest.mark.parametrize("name", ["photo.png", "folder", "t.txt"])
 def test_anything_but_a_table_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError, match=r"wine is a table; give a \.csv, \.tsv or \.npy file"):
-        ROWS.read(tmp_path / name, invert=False)
+        ROWS.read(tmp_path / name)
 
 
 def test_an_array_of_other_items_is_refused(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.zeros((2, 3)))
     with pytest.raises(UsageError, match=r"x\.npy holds items of 3, but wine is of 2"):
-        ROWS.read_files([tmp_path / "x.npy"], invert=False)
+        ROWS.read_files([tmp_path / "x.npy"])
 
 
 # ---------------------------------------------------------------------- writing
@@ -76,17 +79,18 @@ def test_the_output_file_has_the_name_of_the_command_unless_it_is_given() -> Non
 def test_rows_are_written_under_the_names_of_their_columns(tmp_path: Path, name: str) -> None:
     items = np.array([[1.5, -2], [1e-9, 3e12]])
     path = tmp_path / name
-    ROWS.write(items, path, columns=8)
+    WRITER.write(items, path)
     columns, rows, *_ = read_table(path)
     assert columns == ("a", "b, c")
     assert rows.tolist() == items.tolist()
-    ROWS.write_reconstructions(items, items[::-1], path, columns=8)
+    WRITER.write_reconstructions(Reconstructions(originals=items, decoded=items[::-1]), path)
     assert read_table(path).rows.tolist() == items[::-1].tolist(), "the originals are left out"
 
 
 def test_a_traversal_has_the_dimension_and_the_offset_before_each_row(tmp_path: Path) -> None:
     items = np.arange(12.0).reshape(2, 3, 2)
-    ROWS.write_traversal(items, [3, 7], [-1, 0, 1], tmp_path / "a.csv", None)
+    traversal = Traversal(items=items, dims=[3, 7], offsets=[-1, 0, 1])
+    WRITER.write_arrangement(traversal, tmp_path / "a.csv")
     columns, rows, *_ = read_table(tmp_path / "a.csv")
     assert columns == ("dimension", "offset", "a", "b, c")
     assert rows.tolist() == [
@@ -100,14 +104,16 @@ def test_a_traversal_has_the_dimension_and_the_offset_before_each_row(tmp_path: 
 
 
 def test_a_traversal_of_all_dimensions_together_has_the_offset_only(tmp_path: Path) -> None:
-    ROWS.write_traversal(np.arange(4.0).reshape(1, 2, 2), None, [-1, 1], tmp_path / "a.csv", None)
+    traversal = Traversal(items=np.arange(4.0).reshape(1, 2, 2), offsets=[-1, 1])
+    WRITER.write_arrangement(traversal, tmp_path / "a.csv")
     columns, rows, *_ = read_table(tmp_path / "a.csv")
     assert columns == ("offset", "a", "b, c")
     assert rows.tolist() == [[-1, 0, 1], [1, 2, 3]]
 
 
 def test_an_interpolation_has_the_numbers_of_path_and_step_before_each_row(tmp_path: Path) -> None:
-    ROWS.write_interpolation(np.arange(8.0).reshape(2, 2, 2), tmp_path / "a.csv", None)
+    paths = Interpolation(items=np.arange(8.0).reshape(2, 2, 2))
+    WRITER.write_arrangement(paths, tmp_path / "a.csv")
     columns, rows, *_ = read_table(tmp_path / "a.csv")
     assert columns[2:] == ("a", "b, c")
     assert rows.tolist() == [[1, 1, 0, 1], [1, 2, 2, 3], [2, 1, 4, 5], [2, 2, 6, 7]]
@@ -127,11 +133,12 @@ def test_the_description_has_the_number_of_columns() -> None:
 
 
 def test_a_table_has_no_picture_of_examples() -> None:
-    train, test = InMemory.whole(torch.zeros(1200, 2)), InMemory.whole(torch.zeros(9, 2))
-    line = ROWS.write_examples(train, test, None, columns=6, scale=None)
+    counts = {"train": 1200, "test": 9}
+    splits = {name: InMemory.whole(torch.zeros(count, 2)) for name, count in counts.items()}
+    line = WRITER.write_examples(splits, None)
     assert line == "1,200 training rows, 9 test rows"
     with pytest.raises(UsageError, match=r"output a\.csv: a table of numbers has no picture"):
-        ROWS.write_examples(train, test, Path("a.csv"), columns=6, scale=None)
+        WRITER.write_examples(splits, Path("a.csv"))
 
 
 def test_the_summary_has_mean_and_standard_deviation_of_the_training_rows() -> None:

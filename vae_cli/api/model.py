@@ -26,7 +26,7 @@ from vae_cli.latent.reconstruction import Reconstruction, reconstruct
 from vae_cli.latent.sampling import sample, sample_latents
 from vae_cli.latent.traversal import infer_level, traverse
 from vae_cli.model import LatentModel, Prior
-from vae_cli.rendering.choice import kind_of
+from vae_cli.rendering import kind_of
 from vae_cli.rendering.kind import ItemKind
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts

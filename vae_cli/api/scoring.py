@@ -30,6 +30,7 @@ from vae_cli.evaluation.scores import (
 )
 from vae_cli.evaluation.subject import Subject
 from vae_cli.files import escape_formula, to_utf8
+from vae_cli.rendering.kind import Adjustment
 
 MAX_HELD_OUT = 2000  # items that others are compared with
 
@@ -214,7 +215,8 @@ def read_picture(model: TrainedModel, path: Path, *, invert: bool, find_object: 
     Raises:
         UsageError: it cannot be read, or does not fit the model.
     """
-    found = model.kind.read_files([path], invert=invert, find_object=find_object)
+    adjustment = Adjustment(invert=invert, find_object=find_object)
+    found = model.kind.read_files([path], adjustment)
     for hint in found.hints:
         warnings.warn(VAEWarning(hint), stacklevel=2)
     return Part(found.names, [], prepare(model, InMemory.whole(found.items)))

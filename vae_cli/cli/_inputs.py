@@ -215,9 +215,10 @@ def read_items(
     for path in paths:
         if not exists(path):
             require_no_run(path)
-    names, items, hints, texts = model.kind.read_files(
-        paths, invert=fitting.invert, find_object=fitting.find_object
-    )
+    from vae_cli.rendering.kind import Adjustment
+
+    adjustment = Adjustment(invert=fitting.invert, find_object=fitting.find_object)
+    names, items, hints, texts = model.kind.read_files(paths, adjustment)
     for hint in hints:
         terminal.remark(show_options(hint), "yellow")
     return Items(names, items, texts)

@@ -18,7 +18,7 @@ from vae_cli.cli._console import Terminal, printable
 from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import Output, exists, require_writable_file
-from vae_cli.rendering import ANIMATION_SUFFIXES, CSV, PICTURE_SUFFIXES, TABLE_SUFFIXES
+from vae_cli.rendering.suffixes import ANIMATION_SUFFIXES, CSV, PICTURE_SUFFIXES, TABLE_SUFFIXES
 from vae_cli.runs.outputs import (
     OutputFile,
     data_of,

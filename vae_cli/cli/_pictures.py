@@ -1,7 +1,7 @@
 """The pictures that commands write: their file, and the gap and the captions around their tiles."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, final
 
@@ -10,7 +10,7 @@ from vae_cli.cli._options import Force, Gap, OptionGroup, Scale, output_option
 from vae_cli.cli._output import Request, require_items_name
 
 if TYPE_CHECKING:
-    from vae_cli.rendering.grid import Frame, Sheet
+    from vae_cli.rendering.grid import Layout, Sheet
 
 REAL_MINUS = str.maketrans("-", "−")  # as wide as a plus sign
 
@@ -45,6 +45,24 @@ class ItemsOutput:
         return Request(
             self.path, terminal, inputs=inputs, force=self.force, json=terminal.wants_json
         )
+
+    def lay_out(
+        self,
+        columns: int,
+        *,
+        has_captions: bool = True,
+        title: str = "",
+        above: Sequence[str] = (),
+        left: Sequence[str] = (),
+        right: Sequence[str] = (),
+    ) -> "Layout":
+        """The layout of a picture of so many columns, with or without captions."""
+        from vae_cli.rendering.captions import NO_CAPTIONS, Captions
+        from vae_cli.rendering.grid import Layout
+
+        captions = Captions(title=title, above=above, left=left, right=right)
+        shown = captions if has_captions else NO_CAPTIONS
+        return Layout(columns=columns, scale=self.scale, gap=self.gap, captions=shown)
 
 
 def make_pictures_output(
@@ -84,26 +102,6 @@ PicturesOutput = Annotated[ItemsOutput, OptionGroup(make_pictures_output)]
 AnimatedOutput = Annotated[ItemsOutput, OptionGroup(make_animated_output)]
 
 
-def make_frame(
-    gap: int | None,
-    *,
-    has_captions: bool = True,
-    title: str = "",
-    columns: Sequence[str] = (),
-    rows: Sequence[str] = (),
-    ends: Sequence[str] = (),
-    below: Sequence[str] = (),
-    group: int = 1,
-) -> "Frame":
-    """The frame of a picture, with or without captions."""
-    from vae_cli.rendering.captions import Captions
-    from vae_cli.rendering.grid import Frame
-
-    if not has_captions:
-        return Frame(gap)
-    return Frame(gap, Captions(title, columns, rows, ends, below, group))
-
-
 def signed(number: float) -> str:
     """A number with its sign, for example `+0.25`; 0 has none."""
     rounded = round(number, 6)
@@ -120,28 +118,26 @@ def name_latent(number: int, kl: float | None) -> str:
     return f"z{number}" if kl is None else f"z{number}\n{kl:.2f} nats"
 
 
-def frame_sheet(
-    sheet: "Sheet",
-    texts: Sequence[str],
-    gap: int | None,
-    *,
-    columns: Sequence[str],
-    title: str = "",
-) -> "Frame":
-    """The frame of a sheet of items.
+def lay_out_sheet(
+    sheet: "Sheet", texts: Sequence[str], layout: "Layout", *, above: Sequence[str], title: str = ""
+) -> "Layout":
+    """The layout of a sheet of items.
 
     Args:
         sheet: says which items are on it.
         texts: of all items.
-        gap: pixels between tiles.
-        columns: what the tiles of each item are; a list has it above its columns.
+        layout: the size of the tiles, and the gap between them.
+        above: what the tiles of each item are; a list has it above its columns.
         title: of the sheet.
     """
+    from vae_cli.rendering.captions import Captions
+
     shown = [texts[place] for place in sheet.items]
     if sheet.is_list:
-        return make_frame(gap, title=title, columns=columns, rows=shown)
-    group = len(columns)
-    return make_frame(gap, title=title, below=shown, group=group)
+        captions = Captions(title=title, above=above, left=shown)
+    else:
+        captions = Captions(title=title, below=shown, group=len(above))
+    return replace(layout, columns=sheet.columns, captions=captions)
 
 
 def describe_page(sheet: "Sheet", page: int) -> str:

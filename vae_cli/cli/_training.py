@@ -51,7 +51,7 @@ class TrainingView:
     """The table and the progress bar of one training; without a terminal, only the table."""
 
     def __init__(self, terminal: Terminal, run: "Run", resolved: "Resolved") -> None:
-        from vae_cli.rendering.choice import kind_of
+        from vae_cli.rendering import kind_of
 
         self.terminal, self.run, self.resolved = terminal, run, resolved
         self.is_started = self.is_told_of_cores = False
@@ -200,7 +200,7 @@ def title_of(name: str) -> str:
 
 def describe(resolved: "Resolved") -> str:
     """The data and the size of the network, in one line."""
-    from vae_cli.rendering.choice import kind_of
+    from vae_cli.rendering import kind_of
 
     spec, size = resolved.spec, resolved.model_size()
     return (
@@ -237,7 +237,7 @@ def show_estimate(settings: Config, terminal: Terminal) -> None:
 def describe_estimate(resolved: "Resolved", estimate: "Estimate") -> dict[str, str]:
     """What a person wants to know before a training, by topic."""
     from vae_cli.device import describe_device
-    from vae_cli.rendering.choice import kind_of
+    from vae_cli.rendering import kind_of
 
     spec, config = resolved.spec, resolved.config
     epochs, memory = config.training.epochs, estimate.parameter_bytes + estimate.batch_bytes

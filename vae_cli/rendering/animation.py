@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,7 +10,8 @@ from PIL import Image
 
 from vae_cli.errors import UsageError
 from vae_cli.files import Writable, write_bytes
-from vae_cli.rendering.grid import BARE, MAX_GRID_PIXELS, Frame, lay_out, make_grid
+from vae_cli.rendering.captions import NO_CAPTIONS
+from vae_cli.rendering.grid import MAX_GRID_PIXELS, Layout, make_grid, measure_grid
 
 FRAME_MILLISECONDS = 100
 MAX_EDGE = 16_383  # pixels, the limit of WebP
@@ -17,19 +19,7 @@ MAX_COLOURS = 256  # the limit of GIF
 KMEANS_THRESHOLD = 1000  # pixels; the palette is final when fewer change their colour
 
 
-def append_reverse(frames: np.ndarray) -> np.ndarray:
-    """Frames `(F, ...)` and then the same without both ends in reverse, for a smooth loop."""
-    return np.concatenate([frames, frames[-2:0:-1]])
-
-
-def write_animation(
-    frames: ArrayLike,
-    path: Writable,
-    *,
-    columns: int,
-    scale: int | None = None,
-    frame: Frame = BARE,
-) -> None:
+def write_animation(frames: ArrayLike, path: Writable, layout: Layout) -> None:
     """Write an animation, one grid per frame, without metadata.
 
     WebP stores every pixel exactly. GIF stores grey exactly, and 256 colours per colour frame.
@@ -37,34 +27,25 @@ def write_animation(
     Args:
         frames: `(F, N, C, H, W)`, pixels in [0, 1].
         path: ends in `.gif` or `.webp`.
-        columns: tiles per row.
-        scale: edge of an enlarged pixel, as in `make_grid`.
-        frame: the gap between tiles; an animation has no captions.
+        layout: the tiles per row, their size and the gap between them; there are no captions.
 
     Raises:
         UsageError: all frames together would have more than 200 million pixels.
         VAEError: the folder cannot be written or the disk is full.
     """
-    every, bare = np.asarray(frames), Frame(frame.gap)
-    require_size(len(every), every.shape[1:], columns=columns, scale=scale, frame=bare)
-    grids = (make_grid(tiles, columns=columns, scale=scale, frame=bare) for tiles in every)
+    every, plain = np.asarray(frames), replace(layout, captions=NO_CAPTIONS)
+    require_size(len(every), every.shape[1:], plain)
+    grids = (make_grid(tiles, plain) for tiles in every)
     write_bytes(path, encode_animation(grids, path.suffix.lower()))
 
 
-def require_size(
-    count: int,
-    shape: Sequence[int],
-    *,
-    columns: int,
-    scale: int | None = None,
-    frame: Frame = BARE,
-) -> None:
+def require_size(count: int, shape: Sequence[int], layout: Layout) -> None:
     """Check the size of an animation of `count` frames `(N, C, H, W)` before it is computed.
 
     Raises:
         UsageError: all frames together would have more than 200 million pixels.
     """
-    width, height = lay_out(shape, columns=columns, scale=scale, frame=frame).size
+    width, height = measure_grid(shape, layout).size
     if count * width * height > MAX_GRID_PIXELS or max(width, height) > MAX_EDGE:
         raise UsageError(
             f"an animation of {count:,} frames of {width}x{height} pixels is too large: "

@@ -6,9 +6,10 @@ picture looks the same on every computer.
 
 import functools
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol, final
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -21,22 +22,24 @@ MAX_MARGIN = 220  # pixels of the text beside the tiles
 WHITE, GREY = 235, 165  # grey values of the first line of a text, and of the others
 
 
-class Captions(NamedTuple):
+@final
+@dataclass(frozen=True, kw_only=True)
+class Captions:
     """What is written around a grid; a text may have several lines.
 
     Attributes:
         title: above everything.
-        columns: one above each column.
-        rows: one on the left of each row.
-        ends: one on the right of each row.
+        above: one above each column.
+        left: one on the left of each row.
+        right: one on the right of each row.
         below: one below each group of tiles, row by row.
         group: neighbouring tiles that share a caption below them.
     """
 
     title: str = ""
-    columns: Sequence[str] = ()
-    rows: Sequence[str] = ()
-    ends: Sequence[str] = ()
+    above: Sequence[str] = ()
+    left: Sequence[str] = ()
+    right: Sequence[str] = ()
     below: Sequence[str] = ()
     group: int = 1
 
@@ -64,7 +67,8 @@ class Cells(Protocol):
         """Of a column."""
 
 
-class _Margins(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class _Margins:
     left: int
     right: int
     title: int
@@ -87,7 +91,7 @@ def add_captions(picture: Image.Image, cells: Cells, captions: Captions) -> Imag
         start = row * cells.row_height
         strip = picture.crop((0, start, picture.width, start + cells.row_height + cells.gap))
         canvas.paste(strip, (margins.left, margins.top + row * step))
-    _Writer(canvas, font).write(captions._replace(title=title), cells, margins, picture.width)
+    _Writer(canvas, font).write(replace(captions, title=title), cells, margins, picture.width)
     return canvas
 
 
@@ -137,12 +141,12 @@ def _block_height(lines: int, size: int) -> int:
 
 
 def _measure(captions: Captions, font: ImageFont.FreeTypeFont) -> _Margins:
-    left, right = (_text_width(texts, font) for texts in (captions.rows, captions.ends))
+    left, right = (_text_width(texts, font) for texts in (captions.left, captions.right))
     size = int(font.size)
     title = _block_height(1, size) if captions.title else 0
-    top = title + _block_height(_count_lines(captions.columns), size)
+    top = title + _block_height(_count_lines(captions.above), size)
     below = _block_height(_count_lines(captions.below), size)
-    return _Margins(left, right, title, top, below)
+    return _Margins(left=left, right=right, title=title, top=top, below=below)
 
 
 def _count_lines(texts: Sequence[str]) -> int:
@@ -167,19 +171,19 @@ class _Writer:
         """Write all captions around a grid of a width."""
         if captions.title:
             self._line(captions.title, (PADDING, margins.title / 2 + 2), "lm", WHITE)
-        self._write_columns(captions.columns, cells, margins)
+        self._write_above(captions.above, cells, margins)
         middle = cells.gap + (cells.row_height - cells.gap) / 2
         step = cells.row_height + margins.below
         for texts, x, anchor in (
-            (captions.rows, margins.left - PADDING, "r"),
-            (captions.ends, margins.left + width + PADDING, "l"),
+            (captions.left, margins.left - PADDING, "r"),
+            (captions.right, margins.left + width + PADDING, "l"),
         ):
             for row, text in enumerate(texts):
                 lines = fit_text(text, self.font, MAX_MARGIN)
                 self._block(lines, x, margins.top + row * step + middle, anchor)
         self._write_below(captions, cells, margins)
 
-    def _write_columns(self, texts: Sequence[str], cells: Cells, margins: _Margins) -> None:
+    def _write_above(self, texts: Sequence[str], cells: Cells, margins: _Margins) -> None:
         """One text above each column, or above every second or third one if they are wide."""
         if not texts:
             return

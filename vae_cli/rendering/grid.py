@@ -5,7 +5,8 @@ A sheet is a grid of as many captioned items as fit on a screen.
 
 import io
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,25 +25,32 @@ JPEG_QUALITY = 95
 GAP_GREY = 40  # grey value between tiles: visible next to black, unobtrusive next to white
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 MANY = 1000  # items, so that the default scale is not that of a few tiles
+SHEET_LINES = 2  # of text below each item of a sheet
 MAX_LIST = 10  # items; so few are in a list, one in each row with its text beside it
 
 
-class Frame(NamedTuple):
-    """What is around the tiles of a grid.
+@final
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How tiles are laid out in a picture; the rows of a table have no layout.
 
     Attributes:
+        columns: tiles per row, unless what is shown decides about it.
+        scale: edge of an enlarged pixel; None makes a tile about 84 pixels high, lower if it would
+            be wide, or higher if the whole grid would be small.
         gap: pixels around each tile; None is half the edge of an enlarged pixel.
-        captions: they are left out if the tiles are too small for them.
+        captions: what is written around the tiles, unless they are too small for it.
     """
 
+    columns: int = 8
+    scale: int | None = None
     gap: int | None = None
     captions: Captions = NO_CAPTIONS
 
 
-BARE = Frame()
-
-
-class GridLayout(NamedTuple):
+@final
+@dataclass(frozen=True, kw_only=True)
+class GridSizes:
     """The sizes of a grid.
 
     Attributes:
@@ -62,42 +70,35 @@ class GridLayout(NamedTuple):
     size: tuple[int, int]
 
 
-def make_grid(
-    images: ArrayLike,
-    *,
-    columns: int,
-    scale: int | None = None,
-    labels: Sequence[str] = (),
-    frame: Frame = BARE,
-) -> Image.Image:
+def make_grid(images: ArrayLike, layout: Layout, labels: Sequence[str] = ()) -> Image.Image:
     """Place images side by side, row by row, enlarged by whole pixels without blurring.
 
     Args:
         images: `(N, C, H, W)`, pixels in [0, 1], C = 1 or 3.
-        columns: tiles per row.
-        scale: edge of an enlarged pixel; None makes a tile about 84 pixels high, lower if it would
-            be wide, or higher if the whole grid would be small.
-        labels: one per row, written on its left whatever the size of the tiles.
-        frame: the gap between the tiles, and the captions around them.
+        layout: the tiles per row, their size, the gap between them and the captions around them.
+        labels: one per row, written on its left whatever the size of the tiles, instead of the
+            captions.
 
     Raises:
         UsageError: the grid would have more than 200 million pixels.
+
+    Example:
+        >>> make_grid(np.zeros((6, 1, 28, 28)), Layout(columns=3, scale=2, gap=1)).size
+        (172, 115)
     """
-    layout = lay_out(np.shape(images), columns=columns, scale=scale, frame=frame)
-    tiles = to_pixels(images).repeat(layout.scale, 1).repeat(layout.scale, 2)
-    picture = to_picture(tile(tiles, layout.columns, layout.gap))
-    captions = frame.captions
+    sizes = measure_grid(np.shape(images), layout)
+    tiles = to_pixels(images).repeat(sizes.scale, 1).repeat(sizes.scale, 2)
+    picture = to_picture(tile(tiles, sizes.columns, sizes.gap))
+    captions = layout.captions
     height, width = np.shape(images)[2:]
-    if not have_room(height, width, layout.scale):
+    if not have_room(height, width, sizes.scale):
         captions = NO_CAPTIONS
     if labels:
-        captions = Captions(rows=labels)
-    return picture if captions == NO_CAPTIONS else add_captions(picture, layout, captions)
+        captions = Captions(left=labels)
+    return picture if captions == NO_CAPTIONS else add_captions(picture, sizes, captions)
 
 
-def lay_out(
-    shape: Sequence[int], *, columns: int, scale: int | None = None, frame: Frame = BARE
-) -> GridLayout:
+def measure_grid(shape: Sequence[int], layout: Layout) -> GridSizes:
     """The sizes of a grid of images `(N, C, H, W)`, before they are computed.
 
     Without a scale, a grid with captions is made small enough for a screen, as long as its tiles
@@ -107,22 +108,28 @@ def lay_out(
         UsageError: it would have more than 200 million pixels.
     """
     count, _, height, width = shape
-    columns = min(columns, count)
+    columns, scale = min(layout.columns, count), layout.scale
     rows = -(-count // columns)
     if scale is None:
         scale = _choose_scale(rows * height, columns * width, height, width)
-        while frame.captions != NO_CAPTIONS and have_room(height, width, scale - 1):
+        while layout.captions != NO_CAPTIONS and have_room(height, width, scale - 1):
             if columns * width * scale <= SCREEN[0] and rows * height * scale <= SCREEN[1]:
                 break
             scale -= 1
-    gap = max(1, scale // 2) if frame.gap is None else frame.gap
+    gap = max(1, scale // 2) if layout.gap is None else layout.gap
     row_height, column_width = height * scale + gap, width * scale + gap
     if rows * row_height * columns * column_width > MAX_GRID_PIXELS:
         raise UsageError(
             f"a grid of {rows}x{columns} tiles at scale {scale} is too large: ask for fewer tiles"
         )
-    size = columns * column_width + gap, rows * row_height + gap
-    return GridLayout(columns, scale, gap, row_height, column_width, size)
+    return GridSizes(
+        columns=columns,
+        scale=scale,
+        gap=gap,
+        row_height=row_height,
+        column_width=column_width,
+        size=(columns * column_width + gap, rows * row_height + gap),
+    )
 
 
 def _choose_scale(height: int, width: int, tile_height: int, tile_width: int) -> int:
@@ -195,25 +202,16 @@ class Sheet(NamedTuple):
 
 
 def plan_sheet(
-    shape: Sequence[int],
-    count: int,
-    *,
-    page: int = 1,
-    group: int = 1,
-    lines: int = 2,
-    scale: int | None = None,
-    gap: int | None = None,
+    shape: Sequence[int], count: int, layout: Layout, *, page: int = 1, group: int = 1
 ) -> Sheet | None:
     """Divide items among pages that fit on a screen.
 
     Args:
         shape: of an image, `(C, H, W)`.
         count: the number of items.
+        layout: the size of the tiles, and the gap between them.
         page: counted from 1.
         group: tiles of each item.
-        lines: of text below each item.
-        scale: edge of an enlarged pixel.
-        gap: pixels between tiles.
 
     Returns:
         None if the tiles are too small for text.
@@ -221,11 +219,12 @@ def plan_sheet(
     Raises:
         UsageError: there is no such page.
     """
-    tiles = lay_out((MANY, *shape), columns=10 * group, scale=scale, frame=Frame(gap))
+    plain = Layout(columns=10 * group, scale=layout.scale, gap=layout.gap)
+    tiles = measure_grid((MANY, *shape), plain)
     if not have_room(shape[1], shape[2], tiles.scale):
         return None
     is_list = count <= min(MAX_LIST, SCREEN[1] // tiles.row_height)
-    per_row, rows = (1, count) if is_list else _capacity(tiles, group, lines)
+    per_row, rows = (1, count) if is_list else _capacity(tiles, group)
     pages = -(-count // (per_row * rows))
     if page > pages:
         there_are = "there is 1 page" if pages == 1 else f"there are {pages} pages"
@@ -235,7 +234,7 @@ def plan_sheet(
     return Sheet(-(-len(items) // needed) * group, items, pages, is_list)
 
 
-def _capacity(tiles: GridLayout, group: int, lines: int) -> tuple[int, int]:
+def _capacity(tiles: GridSizes, group: int) -> tuple[int, int]:
     """How many items with text below them fit beside each other, and how many rows of them."""
-    width, height = group * tiles.column_width, tiles.row_height + text_height(lines, tiles)
+    width, height = group * tiles.column_width, tiles.row_height + text_height(SHEET_LINES, tiles)
     return max(1, SCREEN[0] // width), max(1, SCREEN[1] // height)

@@ -1,213 +1,40 @@
-"""What every kind of item can do."""
+"""What every kind of item can do: the contract of images, and of rows of a table."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, final
 
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.data.array_files import require_valid_values
-from vae_cli.data.arrays import read_arrays, to_unit_images
+from vae_cli.data.arrays import read_arrays
 from vae_cli.data.dataset import Spec
 from vae_cli.data.source import ARRAY_SUFFIXES
 from vae_cli.data.split import InMemory
-from vae_cli.data.table import complete_rows
 from vae_cli.errors import UsageError
 from vae_cli.files import Writable, require_file_or_folder
-from vae_cli.rendering.grid import BARE, Frame, Sheet
+from vae_cli.rendering.arrangements import Arrangement, Reconstructions
+from vae_cli.rendering.grid import Layout, Sheet
 
-NO_TEXTS: Mapping[str, Sequence[str]] = {}  # of rows that are known by their order
 
-
-class ItemWriter(ABC):
-    """How the items of a data set are written.
-
-    The methods that write raise a UsageError if a picture would be too large, and a VAEError if the
-    file cannot be written.
+@final
+@dataclass(frozen=True, kw_only=True)
+class Adjustment:
+    """What is done to pictures that look unlike the training set; rows are read as they are.
 
     Attributes:
-        items_name: the word for several items.
-        output_suffixes: the extensions that can be written; the first is the default.
+        invert: whether dark and light are exchanged.
+        find_object: whether only what differs from the border of a picture is read.
     """
 
-    items_name: ClassVar[str]
-    output_suffixes: ClassVar[tuple[str, ...]]
+    invert: bool = False
+    find_object: bool = False
 
-    @property
-    def suffix(self) -> str:
-        """The default extension of an output file."""
-        return self.output_suffixes[0]
 
-    def output_path(self, path: Path | None, command: str) -> Path:
-        """The file to write: the one that was asked for, or one with the name of the command.
-
-        Raises:
-            UsageError: the extension is not one of this kind.
-        """
-        if path is None:
-            return Path(f"{command}{self.suffix}")
-        if path.suffix.lower() not in self.output_suffixes:
-            raise UsageError(
-                f"<output> {path}: this model makes {self.items_name}; end it with {self.suffix}"
-            )
-        return path
-
-    @abstractmethod
-    def plan_sheet(
-        self, count: int, *, page: int, group: int, scale: int | None, gap: int | None
-    ) -> Sheet | None:
-        """The items of one page, each with a group of tiles and two lines of text.
-
-        Returns:
-            None if items have no text, because they are rows, or images that are too small.
-
-        Raises:
-            UsageError: there is no such page.
-        """
-
-    @abstractmethod
-    def require_writable(
-        self, count: int, path: Writable, *, columns: int, scale: int | None, frame: Frame = BARE
-    ) -> None:
-        """Check that so many items can be written to a file, before they are computed.
-
-        Raises:
-            UsageError: there are too many.
-        """
-
-    @abstractmethod
-    def write(
-        self,
-        items: ArrayLike,
-        path: Writable,
-        *,
-        columns: int,
-        scale: int | None = None,
-        frame: Frame = BARE,
-    ) -> None:
-        """Write items `(N, ...)`.
-
-        Args:
-            items: what to write.
-            path: ends in one of `output_suffixes`, except those of animations.
-            columns: tiles per row of a picture.
-            scale: edge of an enlarged pixel.
-            frame: the gap between the tiles of a picture, and its captions.
-        """
-
-    @abstractmethod
-    def write_reconstructions(
-        self,
-        originals: ArrayLike,
-        reconstructions: ArrayLike,
-        path: Writable,
-        *,
-        columns: int,
-        scale: int | None = None,
-        frame: Frame = BARE,
-        texts: Mapping[str, Sequence[str]] = NO_TEXTS,
-    ) -> None:
-        """Write items next to their reconstructions, or the latter alone if they are rows.
-
-        Args:
-            originals: the items.
-            reconstructions: in their order.
-            path: as in `write`, like the next three.
-            columns: tiles per row of a picture.
-            scale: edge of an enlarged pixel.
-            frame: the gap between the tiles of a picture, and its captions.
-            texts: columns that say which rows they are, for the file of a table.
-        """
-
-    @abstractmethod
-    def write_traversal(
-        self,
-        tiles: ArrayLike,
-        dims: Sequence[int] | None,
-        offsets: Sequence[float],
-        path: Writable,
-        scale: int | None,
-        frame: Frame = BARE,
-    ) -> None:
-        """Write the result of a traversal.
-
-        Args:
-            tiles: `(R, K, ...)`, one row per shifted dimension and one column per offset.
-            dims: the dimensions that are shifted alone; None if all are shifted together.
-            offsets: `(K,)`.
-            path: the file.
-            scale: edge of an enlarged pixel.
-            frame: the gap between the tiles of a picture, and its captions.
-        """
-
-    @abstractmethod
-    def write_interpolation(
-        self,
-        paths: ArrayLike,
-        path: Writable,
-        scale: int | None,
-        frame: Frame = BARE,
-        originals: ArrayLike | None = None,
-    ) -> None:
-        """Write interpolations `(N, K, ...)`: N paths of K items each.
-
-        The originals `(N + 1, ...)` stand at both ends of each row of a picture.
-        """
-
-    @abstractmethod
-    def write_grid(
-        self,
-        items: ArrayLike,
-        index: Mapping[str, ArrayLike],
-        path: Writable,
-        scale: int | None,
-        frame: Frame = BARE,
-    ) -> None:
-        """Write items `(R, C, ...)` as a grid.
-
-        Args:
-            items: what to write.
-            index: numbers `(R, C)` by name, which a table has before the columns of its items.
-            path: the file.
-            scale: edge of an enlarged pixel.
-            frame: the gap between the tiles of a picture, and its captions.
-        """
-
-    @abstractmethod
-    def write_examples(
-        self,
-        train: InMemory,
-        test: InMemory,
-        output: Writable | None,
-        *,
-        columns: int,
-        scale: int | None,
-        frame: Frame = BARE,
-    ) -> str:
-        """Show what is in a data set, and return a last line to print.
-
-        Args:
-            train: the training set.
-            test: the test set.
-            output: the file that was asked for, if any.
-            columns: tiles per row of a picture.
-            scale: edge of an enlarged pixel.
-            frame: the gap between the tiles of a picture.
-
-        Raises:
-            UsageError: this kind cannot be written to that file.
-            VAEError: the file cannot be written.
-        """
-
-    @abstractmethod
-    def write_item(self, item: Tensor, path: Writable) -> None:
-        """Write one item in its own size, as a file that `read` reads.
-
-        Raises:
-            VAEError: the file cannot be written.
-        """
+AS_THEY_ARE = Adjustment()
 
 
 class NamedItems(NamedTuple):
@@ -242,16 +69,78 @@ class Summary(NamedTuple):
     records: list[dict[str, Any]]
 
 
-class ItemKind(ItemWriter):
-    """How the items of a data set are read, written, previewed, described and named.
+class ItemWriter(ABC):
+    """Writes items of one kind to files; `ItemKind.writer` makes it.
+
+    The methods raise a UsageError if the file would be too large, and a VAEError if it cannot be
+    written.
+    """
+
+    @abstractmethod
+    def require_writable(self, count: int, path: Writable) -> None:
+        """Check that so many items can be written to a file, before they are computed.
+
+        Raises:
+            UsageError: there are too many.
+        """
+
+    @abstractmethod
+    def write(self, items: ArrayLike, path: Writable) -> None:
+        """Write items `(N, ...)`; the path ends in one of `output_suffixes`, not of animations."""
+
+    @abstractmethod
+    def write_reconstructions(self, pairs: Reconstructions, path: Writable) -> None:
+        """Write items next to their reconstructions, or the latter alone if they are rows."""
+
+    @abstractmethod
+    def write_arrangement(self, arrangement: Arrangement, path: Writable) -> None:
+        """Write items in rows and columns: a traversal, an interpolation or a grid."""
+
+    @abstractmethod
+    def write_examples(self, splits: Mapping[str, InMemory], output: Writable | None) -> str:
+        """Show what is in a data set, and return a last line to print.
+
+        Args:
+            splits: the parts by name; there are `train` and `test`.
+            output: the file that was asked for, if any.
+
+        Raises:
+            UsageError: this kind cannot be written to that file.
+            VAEError: the file cannot be written.
+        """
+
+
+class ItemKind(ABC):
+    """How the items of a data set are read, written, described and summarized.
+
+    A command asks for the kind of a model's items, and uses this contract alone. What belongs to
+    pictures is in two objects that rows do not look into: a `Layout` (tiles per row, their size,
+    the gap, captions) and an `Adjustment` (inverted, or only the object). Another kind, such as
+    sounds, is one more file with these methods, and a line in `kind_of`.
+
+    Example:
+        >>> import tempfile
+        >>> import numpy as np
+        >>> from vae_cli.rendering import kind_of
+        >>> kind = kind_of(Spec("wine", (2,), columns=("alcohol", "acid")))
+        >>> path = Path(tempfile.mkdtemp()) / f"sample{kind.suffix}"
+        >>> kind.writer(Layout(columns=4)).write(np.array([[13.5, 0.25]]), path)
+        >>> path.read_text().splitlines()
+        ['alcohol,acid', '13.5,0.25']
+        >>> kind.read_files([path]).items.tolist()
+        [[13.5, 0.25]]
 
     Attributes:
         spec: what the items are.
+        items_name: the word for several items.
+        output_suffixes: the extensions that can be written; the first is the default.
         samples_noise: whether samples from the prior are drawn from p(x|z), or are its mean.
         preview_items: the number of test items in the previews of a finished run.
         preview_samples: the number of samples in them.
     """
 
+    items_name: ClassVar[str]
+    output_suffixes: ClassVar[tuple[str, ...]]
     samples_noise: ClassVar[bool]
     preview_items: ClassVar[int]
     preview_samples: ClassVar[int]
@@ -259,22 +148,17 @@ class ItemKind(ItemWriter):
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
 
-    def read_files(
-        self, paths: Iterable[Path], *, invert: bool, find_object: bool = False
-    ) -> NamedItems:
+    def read_files(self, paths: Iterable[Path], adjustment: Adjustment = AS_THEY_ARE) -> NamedItems:
         """Read items from files, in the shape of the model's items.
 
         Args:
             paths: of the files.
-            invert: whether dark and light are exchanged in pictures.
-            find_object: whether only what differs from the border of a picture is read.
+            adjustment: what is done to pictures.
 
         Raises:
             UsageError: a file cannot be read, or holds items of another kind or shape.
         """
-        import torch
-
-        parts = [self._read_file(path, invert=invert, find_object=find_object) for path in paths]
+        parts = [self._read_file(path, adjustment) for path in paths]
         return NamedItems(
             [name for part in parts for name in part.names],
             torch.cat([part.items for part in parts]),
@@ -286,42 +170,72 @@ class ItemKind(ItemWriter):
             },
         )
 
-    def _read_file(self, path: Path, *, invert: bool, find_object: bool) -> NamedItems:
+    def _read_file(self, path: Path, adjustment: Adjustment) -> NamedItems:
         require_file_or_folder(path)
-        if path.suffix.lower() in ARRAY_SUFFIXES:
-            if find_object:
-                raise UsageError(f"<fit=object> is for files of pictures, not {path}: leave it out")
-            return self._read_array(path)
-        return self.read(path, invert=invert, find_object=find_object)
-
-    def _read_array(self, path: Path) -> NamedItems:
+        if path.suffix.lower() not in ARRAY_SUFFIXES:
+            return self.read(path, adjustment)
+        if adjustment.find_object:
+            raise UsageError(f"<fit=object> is for files of pictures, not {path}: leave it out")
         items = read_arrays(path)
         self.spec.require_shape(items.shape[1:], path)
-        self.require_count(len(items), path)
-        if self.spec.is_image:
-            items = to_unit_images(items, self.spec.range, path)
-            names = [f"{path.name} {number}" for number in range(len(items))]
-            return NamedItems(names, items, [])
-        rows, numbers, notes, _ = complete_rows(items, self.spec, path)
-        require_valid_values(rows, path)
-        places = list(map(str, numbers.tolist()))
-        names = [f"{path.name} {place}" for place in places]
-        return NamedItems(names, rows, [f"{path}: {note}" for note in notes], {"name": places})
+        return self.take_array(items, path)
 
-    @abstractmethod
-    def require_count(self, count: int, path: Path) -> None:
-        """Check that so many items of a file can be shown.
+    @property
+    def suffix(self) -> str:
+        """The default extension of an output file."""
+        return self.output_suffixes[0]
+
+    def output_path(self, path: Path | None, command: str) -> Path:
+        """The file to write: the one that was asked for, or one with the name of the command.
 
         Raises:
-            UsageError: there are too many.
+            UsageError: the extension is not one of this kind.
         """
+        if path is None:
+            return Path(f"{command}{self.suffix}")
+        if path.suffix.lower() not in self.output_suffixes:
+            raise UsageError(
+                f"<output> {path}: this model makes {self.items_name}; end it with {self.suffix}"
+            )
+        return path
 
     @abstractmethod
-    def read(self, path: Path, *, invert: bool, find_object: bool = False) -> NamedItems:
+    def read(self, path: Path, adjustment: Adjustment = AS_THEY_ARE) -> NamedItems:
         """Read a file or folder that is not an array file.
 
         Raises:
             UsageError: it cannot be read, or holds items of another kind or shape.
+        """
+
+    @abstractmethod
+    def take_array(self, items: Tensor, path: Path) -> NamedItems:
+        """The items of an array file, which have the shape of the model's items.
+
+        Raises:
+            UsageError: there are too many to be shown, or a value is not one of the model's items.
+        """
+
+    @abstractmethod
+    def writer(self, layout: Layout) -> ItemWriter:
+        """What writes items; pictures are laid out like this."""
+
+    @abstractmethod
+    def plan_sheet(self, count: int, layout: Layout, *, page: int, group: int) -> Sheet | None:
+        """The items of one page, each with a group of tiles and two lines of text.
+
+        Returns:
+            None if items have no text, because they are rows, or images that are too small.
+
+        Raises:
+            UsageError: there is no such page.
+        """
+
+    @abstractmethod
+    def write_item(self, item: Tensor, path: Writable) -> None:
+        """Write one item in its own size, as a file that `read` reads.
+
+        Raises:
+            VAEError: the file cannot be written.
         """
 
     @abstractmethod

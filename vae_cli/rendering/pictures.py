@@ -1,7 +1,8 @@
 """Images: read for a trained model, and written as pictures and animations."""
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -10,6 +11,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from vae_cli.data.arrays import to_unit_images
 from vae_cli.data.batches import gather, to_unit_interval
 from vae_cli.data.dataset import Spec
 from vae_cli.data.folder_files import explain_left_out, explain_pages, name_pages, scan_pictures
@@ -28,22 +30,29 @@ from vae_cli.data.statistics import expected_border
 from vae_cli.data.value_range import explain_darkness, explain_outside, join_values
 from vae_cli.errors import UsageError
 from vae_cli.files import Writable, is_folder
-from vae_cli.rendering import ANIMATION_SUFFIXES, PICTURE_SUFFIXES
-from vae_cli.rendering.animation import append_reverse, write_animation
+from vae_cli.rendering.animation import write_animation
+from vae_cli.rendering.arrangements import Arrangement, Reconstructions
 from vae_cli.rendering.grid import (
-    BARE,
     GAP_GREY,
-    Frame,
+    Layout,
     Sheet,
     interleave,
-    lay_out,
     make_grid,
+    measure_grid,
     plan_sheet,
     to_picture,
     to_pixels,
     write_picture,
 )
-from vae_cli.rendering.kind import NO_TEXTS, ItemKind, NamedItems, Summary
+from vae_cli.rendering.kind import (
+    AS_THEY_ARE,
+    Adjustment,
+    ItemKind,
+    ItemWriter,
+    NamedItems,
+    Summary,
+)
+from vae_cli.rendering.suffixes import ANIMATION_SUFFIXES, PICTURE_SUFFIXES, PNG
 
 ROWS_WITHOUT_CLASSES = 6  # of examples, if the images have no classes
 PAPER = 64  # of 255, by which the edge of a picture may differ from the usual one
@@ -72,22 +81,19 @@ class NamedPictures(NamedTuple):
     hints: list[str]
 
 
-def read_pictures(
-    path: Path, spec: Spec, require_count: Callable[[int, Path], None], fitting: Fitting
-) -> NamedPictures:
+def read_pictures(path: Path, spec: Spec, fitting: Fitting) -> NamedPictures:
     """Read a picture, or all pictures of a folder, of which some may be unreadable.
 
     Args:
         path: of the picture or the folder.
         spec: what the model's items are.
-        require_count: refuses a folder of too many pictures.
         fitting: how they become items of the model.
 
     Raises:
-        UsageError: the picture cannot be read, or none of the folder can.
+        UsageError: the picture cannot be read, or none of the folder can, or it has too many.
     """
     if is_folder(path):
-        pictures, hints = _read_folder(path, spec, require_count, fitting)
+        pictures, hints = _read_folder(path, spec, fitting)
     else:
         pictures, hints = _read(path, path.name, spec, fitting), []
     require_count(len(pictures), path)
@@ -96,6 +102,16 @@ def read_pictures(
     if not fitting.find_object:
         hints += find_border_hints(path, spec, pictures.values(), inverted=fitting.invert)
     return NamedPictures(pictures, hints)
+
+
+def require_count(count: int, path: Path) -> None:
+    """Check that so many pictures fit into one grid.
+
+    Raises:
+        UsageError: there are too many.
+    """
+    if count > MAX_PICTURES:
+        raise UsageError(f"{path} has {count:,} pictures: a grid takes up to {MAX_PICTURES:,}")
 
 
 def _read(path: Path, name: str, spec: Spec, fitting: Fitting) -> dict[str, Picture]:
@@ -107,9 +123,7 @@ def _read(path: Path, name: str, spec: Spec, fitting: Fitting) -> dict[str, Pict
     return dict(zip(name_pages(name, len(pages)), pages, strict=True))
 
 
-def _read_folder(
-    folder: Path, spec: Spec, require_count: Callable[[int, Path], None], fitting: Fitting
-) -> NamedPictures:
+def _read_folder(folder: Path, spec: Spec, fitting: Fitting) -> NamedPictures:
     """The pictures by their path relative to a folder, and hints about those left out."""
     files, hints = scan_pictures(folder)
     require_count(len(files), folder)
@@ -166,6 +180,59 @@ def find_border_hints(
 
 
 @final
+class PictureWriter(ItemWriter):
+    """Writes images as a grid of tiles, or as an animation of such grids.
+
+    Args:
+        spec: what the images are.
+        layout: of the tiles.
+    """
+
+    def __init__(self, spec: Spec, layout: Layout) -> None:
+        self.spec, self.layout = spec, layout
+
+    def require_writable(self, count: int, path: Writable) -> None:
+        """Check the size of the grid, or of all frames of an animation."""
+        shown = replace(self.layout, scale=1) if is_animation(path) else self.layout
+        measure_grid((count, *self.spec.shape), shown)
+
+    def write(self, items: ArrayLike, path: Writable) -> None:
+        """Write a grid as PNG or JPEG."""
+        write_picture(make_grid(items, self.layout), path)
+
+    def write_reconstructions(self, pairs: Reconstructions, path: Writable) -> None:
+        """Write each original next to its reconstruction."""
+        self.write(interleave(pairs.originals, pairs.decoded), path)
+
+    def write_arrangement(self, arrangement: Arrangement, path: Writable) -> None:
+        """Write the tiles, or the frames if the file is an animation.
+
+        Raises:
+            UsageError: the arrangement cannot be animated.
+        """
+        if not is_animation(path):
+            tiles = arrangement.tiles()
+            layout = replace(self.layout, columns=tiles.shape[1])
+            write_picture(make_grid(tiles.reshape(-1, *tiles.shape[2:]), layout), path)
+            return
+        frames = arrangement.frames()
+        if frames is None:
+            raise UsageError(f"<output> {path}: end the name with .png")
+        columns = math.ceil(math.sqrt(frames.shape[1]))
+        write_animation(frames, path, replace(self.layout, columns=columns))
+
+    def write_examples(self, splits: Mapping[str, InMemory], output: Writable | None) -> str:
+        """Write training images of each class, and return the path."""
+        path = output or Path(f"data{PNG}")
+        if is_animation(path):
+            raise UsageError(f"<output> {path}: end the name with .png")
+        classes = self.spec.classes
+        examples = take_examples(splits["train"], len(classes), self.layout.columns)
+        write_picture(make_grid(examples, self.layout, classes), path)
+        return str(path)
+
+
+@final
 class Pictures(ItemKind):
     """Images `(N, C, H, W)` with pixels in [0, 1], written as PNG, JPEG, GIF or WebP."""
 
@@ -175,118 +242,34 @@ class Pictures(ItemKind):
     preview_items = 32
     preview_samples = 64
 
-    def read(self, path: Path, *, invert: bool, find_object: bool = False) -> NamedItems:
+    def read(self, path: Path, adjustment: Adjustment = AS_THEY_ARE) -> NamedItems:
         """Read a picture, or all pictures of a folder; in a folder, some may be unreadable."""
         if path.suffix.lower() in TABLE_SUFFIXES:
             raise UsageError(f"{path}: {self.spec.name} is of images; give pictures")
-        fitting = Fitting.of(self.spec, invert=invert, find_object=find_object)
-        pictures, hints = read_pictures(path, self.spec, self.require_count, fitting)
+        fitting = Fitting.of(
+            self.spec, invert=adjustment.invert, find_object=adjustment.find_object
+        )
+        pictures, hints = read_pictures(path, self.spec, fitting)
         pixels = torch.stack([picture.pixels for picture in pictures.values()])
         return NamedItems(list(pictures), to_unit_interval(pixels), hints)
 
-    def require_count(self, count: int, path: Path) -> None:
-        """Check that so many pictures fit into one grid."""
-        if count > MAX_PICTURES:
-            raise UsageError(f"{path} has {count:,} pictures: a grid takes up to {MAX_PICTURES:,}")
+    def take_array(self, items: Tensor, path: Path) -> NamedItems:
+        """The images of an array file, scaled to [0, 1]."""
+        require_count(len(items), path)
+        names = [f"{path.name} {number}" for number in range(len(items))]
+        return NamedItems(names, to_unit_images(items, self.spec.range, path), [])
 
-    def plan_sheet(
-        self, count: int, *, page: int, group: int, scale: int | None, gap: int | None
-    ) -> Sheet | None:
+    def writer(self, layout: Layout) -> PictureWriter:
+        """What writes images, laid out like this."""
+        return PictureWriter(self.spec, layout)
+
+    def plan_sheet(self, count: int, layout: Layout, *, page: int, group: int) -> Sheet | None:
         """The items of one page."""
-        return plan_sheet(self.spec.shape, count, page=page, group=group, scale=scale, gap=gap)
+        return plan_sheet(self.spec.shape, count, layout, page=page, group=group)
 
-    def require_writable(
-        self, count: int, path: Writable, *, columns: int, scale: int | None, frame: Frame = BARE
-    ) -> None:
-        """Check the size of the grid, or of all frames of an animation."""
-        shown = 1 if is_animation(path) else scale
-        lay_out((count, *self.spec.shape), columns=columns, scale=shown, frame=frame)
-
-    def write(
-        self,
-        items: ArrayLike,
-        path: Writable,
-        *,
-        columns: int,
-        scale: int | None = None,
-        frame: Frame = BARE,
-    ) -> None:
-        """Write a grid as PNG or JPEG."""
-        write_picture(make_grid(items, columns=columns, scale=scale, frame=frame), path)
-
-    def write_reconstructions(
-        self,
-        originals: ArrayLike,
-        reconstructions: ArrayLike,
-        path: Writable,
-        *,
-        columns: int,
-        scale: int | None = None,
-        frame: Frame = BARE,
-        texts: Mapping[str, Sequence[str]] = NO_TEXTS,  # noqa: ARG002  of a table
-    ) -> None:
-        """Write each original next to its reconstruction."""
-        pairs = interleave(originals, reconstructions)
-        self.write(pairs, path, columns=columns, scale=scale, frame=frame)
-
-    def write_traversal(
-        self,
-        tiles: ArrayLike,
-        dims: Sequence[int] | None,  # noqa: ARG002  a picture has no place for it
-        offsets: Sequence[float],
-        path: Writable,
-        scale: int | None,
-        frame: Frame = BARE,
-    ) -> None:
-        """Write one row per dimension; an animation shows one offset per frame."""
-        images = np.asarray(tiles)
-        if is_animation(path):
-            columns = math.ceil(math.sqrt(len(images)))
-            frames = append_reverse(images.swapaxes(0, 1))
-            write_animation(frames, path, columns=columns, scale=scale, frame=frame)
-        else:
-            flat = images.reshape(-1, *images.shape[2:])
-            self.write(flat, path, columns=len(offsets), scale=scale, frame=frame)
-
-    def write_interpolation(
-        self,
-        paths: ArrayLike,
-        path: Writable,
-        scale: int | None,
-        frame: Frame = BARE,
-        originals: ArrayLike | None = None,
-    ) -> None:
-        """Write one row per path; an animation shows them one after another, and then reversed."""
-        images = np.asarray(paths)
-        if is_animation(path):
-            flat = images[:, :-1].reshape(-1, *images.shape[2:])  # paths share their ends
-            frames = append_reverse(np.concatenate([flat, images[-1, -1:]])[:, None])
-            write_animation(frames, path, columns=1, scale=scale, frame=frame)
-        else:
-            if originals is not None:
-                ends = np.asarray(originals)[:, None]
-                images = np.concatenate([ends[:-1], images, ends[1:]], 1)
-            self._write_rows(images, path, scale, frame)
-
-    def write_grid(
-        self,
-        items: ArrayLike,
-        index: Mapping[str, ArrayLike],  # noqa: ARG002  a picture has no place for it
-        path: Writable,
-        scale: int | None,
-        frame: Frame = BARE,
-    ) -> None:
-        """Write the grid as PNG or JPEG."""
-        images = np.asarray(items)
-        if is_animation(path):
-            raise UsageError(f"<output> {path}: end the name with .png")
-        self._write_rows(images, path, scale, frame)
-
-    def _write_rows(
-        self, images: np.ndarray, path: Writable, scale: int | None, frame: Frame
-    ) -> None:
-        flat = images.reshape(-1, *images.shape[2:])
-        self.write(flat, path, columns=images.shape[1], scale=scale, frame=frame)
+    def write_item(self, item: Tensor, path: Writable) -> None:
+        """Write one image as PNG, without enlarging it."""
+        write_picture(to_picture(to_pixels(to_unit_interval(item))), path)
 
     def to_bytes(self, item: ArrayLike) -> bytes:
         """An image as uint8 `(H, W, C)`, rounded as in a PNG."""
@@ -296,30 +279,6 @@ class Pictures(ItemKind):
         """For example `images of 28x28 grey`."""
         channels, height, width = self.spec.shape
         return f"images of {height}x{width}{COLOUR_NAMES.get(channels, '')}"
-
-    def write_examples(
-        self,
-        train: InMemory,
-        test: InMemory,  # noqa: ARG002  the examples are of the training set
-        output: Writable | None,
-        *,
-        columns: int,
-        scale: int | None,
-        frame: Frame = BARE,
-    ) -> str:
-        """Write examples of each class, and return the path."""
-        path = output or Path(f"data{self.suffix}")
-        if is_animation(path):
-            raise UsageError(f"<output> {path}: end the name with .png")
-        classes = self.spec.classes
-        examples = take_examples(train, len(classes), columns)
-        grid = make_grid(examples, columns=columns, scale=scale, labels=classes, frame=frame)
-        write_picture(grid, path)
-        return str(path)
-
-    def write_item(self, item: Tensor, path: Writable) -> None:
-        """Write one image as PNG, without enlarging it."""
-        write_picture(to_picture(to_pixels(to_unit_interval(item))), path)
 
     def summarize(self, splits: Mapping[str, InMemory]) -> Summary:
         """The number of images of each class in each part."""

@@ -1,7 +1,7 @@
 """Rows of a table."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import final
 
@@ -9,19 +9,72 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from vae_cli.data.array_files import require_valid_values
+from vae_cli.data.dataset import Spec
 from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
-from vae_cli.data.table import free_name, read_table_like, write_table
+from vae_cli.data.table import complete_rows, free_name, read_table_like, write_table
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import Writable
-from vae_cli.rendering import TABLE_SUFFIXES
-from vae_cli.rendering.grid import BARE, Frame
-from vae_cli.rendering.kind import NO_TEXTS, ItemKind, NamedItems, Summary
+from vae_cli.rendering.arrangements import Arrangement, Reconstructions
+from vae_cli.rendering.grid import Layout
+from vae_cli.rendering.kind import (
+    AS_THEY_ARE,
+    Adjustment,
+    ItemKind,
+    ItemWriter,
+    NamedItems,
+    Summary,
+)
+from vae_cli.rendering.suffixes import TABLE_SUFFIXES
 
 MAX_NAMED_CLASSES = 10  # in the line that `vae data` prints
 SHOWN_DIGITS, MAX_DIGITS = 5, 15  # of a mean that `vae data` prints
 MAX_VALUES = 20_000_000  # in a table that is generated: about 200 MB of text
+
+
+@final
+class RowWriter(ItemWriter):
+    """Writes rows under the names of their columns, as CSV or TSV.
+
+    Args:
+        spec: what the rows are.
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        self.spec = spec
+
+    def require_writable(self, count: int, path: Writable) -> None:
+        """Check the number of values in the table."""
+        if count * self.spec.shape[0] > MAX_VALUES:
+            most = MAX_VALUES // self.spec.shape[0]
+            raise UsageError(f"{path}: {count:,} rows are too many: ask for {most:,} or fewer")
+
+    def write(self, items: ArrayLike, path: Writable) -> None:
+        """Write rows under the names of their columns."""
+        write_table(path, self.spec.columns, items)
+
+    def write_reconstructions(self, pairs: Reconstructions, path: Writable) -> None:
+        """Write the reconstructions in the order of the originals, after their texts."""
+        write_table(path, self.spec.columns, pairs.decoded, pairs.texts)
+
+    def write_arrangement(self, arrangement: Arrangement, path: Writable) -> None:
+        """Write the rows after their numbers, in the order of the arrangement."""
+        numbers = arrangement.numbers()
+        index = np.stack([np.asarray(one) for one in numbers.values()], -1)
+        table = np.concatenate([index, arrangement.items], -1)
+        names = (*(free_name(name, self.spec.columns) for name in numbers), *self.spec.columns)
+        write_table(path, names, table.reshape(-1, table.shape[-1]))
+
+    def write_examples(self, splits: Mapping[str, InMemory], output: Writable | None) -> str:
+        """Return the numbers of rows and the classes; there is no picture."""
+        if output is not None:
+            raise UsageError(f"<output> {output}: a table of numbers has no picture")
+        classes = list_some(self.spec.classes, MAX_NAMED_CLASSES)
+        named = f"; {len(self.spec.classes):,} classes: {classes}" if classes else ""
+        train, test = (len(splits[name]) for name in ("train", "test"))
+        return f"{train:,} training rows, {test:,} test rows{named}"
 
 
 @final
@@ -33,125 +86,42 @@ class Rows(ItemKind):
     samples_noise = True
     preview_items = preview_samples = 100
 
-    def read(
-        self,
-        path: Path,
-        *,
-        invert: bool,  # noqa: ARG002  rows have no inverse
-        find_object: bool = False,
-    ) -> NamedItems:
+    def read(self, path: Path, adjustment: Adjustment = AS_THEY_ARE) -> NamedItems:
         """Read a table, with its columns in the order of the model."""
-        if find_object:
+        if adjustment.find_object:
             raise UsageError(f"<fit=object> is for pictures, not {path}: leave it out")
         if path.suffix.lower() not in READABLE_SUFFIXES:
             name = self.spec.name
             raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")
         rows, numbers, notes, labels = read_table_like(path, self.spec)
-        names = [f"{path.name} {number}" for number in numbers.tolist()]
-        texts = {"name": list(map(str, numbers.tolist()))} | ({"label": labels} if labels else {})
-        return NamedItems(names, rows, [f"{path.name}: {note}" for note in notes], texts)
+        places = list(map(str, numbers.tolist()))
+        texts = {"name": places} | ({"label": labels} if labels else {})
+        return self._name(path, rows, texts, [f"{path.name}: {note}" for note in notes])
 
-    def require_count(self, count: int, path: Path) -> None:
-        """A table may have any number of rows."""
+    def take_array(self, items: Tensor, path: Path) -> NamedItems:
+        """The rows of an array file, without missing values; there may be any number of them."""
+        rows, numbers, notes, _ = complete_rows(items, self.spec, path)
+        require_valid_values(rows, path)
+        texts = {"name": list(map(str, numbers.tolist()))}
+        return self._name(path, rows, texts, [f"{path}: {note}" for note in notes])
 
-    def plan_sheet(
-        self,
-        count: int,
-        *,
-        page: int,
-        group: int,
-        scale: int | None,
-        gap: int | None,
-    ) -> None:
+    @staticmethod
+    def _name(
+        path: Path, rows: Tensor, texts: Mapping[str, list[str]], hints: list[str]
+    ) -> NamedItems:
+        """Rows of a file with the names that tell them from those of other files."""
+        return NamedItems([f"{path.name} {name}" for name in texts["name"]], rows, hints, texts)
+
+    def writer(self, layout: Layout) -> RowWriter:  # noqa: ARG002  of a picture
+        """What writes rows."""
+        return RowWriter(self.spec)
+
+    def plan_sheet(self, count: int, layout: Layout, *, page: int, group: int) -> None:
         """A table has no pages."""
 
-    def require_writable(
-        self,
-        count: int,
-        path: Writable,
-        *,
-        columns: int,  # noqa: ARG002  of a picture
-        scale: int | None,  # noqa: ARG002  of a picture
-        frame: Frame = BARE,  # noqa: ARG002  of a picture
-    ) -> None:
-        """Check the number of values in the table."""
-        if count * self.spec.shape[0] > MAX_VALUES:
-            most = MAX_VALUES // self.spec.shape[0]
-            raise UsageError(f"{path}: {count:,} rows are too many: ask for {most:,} or fewer")
-
-    def write(
-        self,
-        items: ArrayLike,
-        path: Writable,
-        *,
-        columns: int,  # noqa: ARG002  of a picture
-        scale: int | None = None,  # noqa: ARG002  of a picture
-        frame: Frame = BARE,  # noqa: ARG002  of a picture
-    ) -> None:
-        """Write rows under the names of their columns."""
-        write_table(path, self.spec.columns, items)
-
-    def write_reconstructions(
-        self,
-        originals: ArrayLike,  # noqa: ARG002  the user has them in a file
-        reconstructions: ArrayLike,
-        path: Writable,
-        *,
-        columns: int,  # noqa: ARG002  of a picture
-        scale: int | None = None,  # noqa: ARG002  of a picture
-        frame: Frame = BARE,  # noqa: ARG002  of a picture
-        texts: Mapping[str, Sequence[str]] = NO_TEXTS,
-    ) -> None:
-        """Write the reconstructions in the order of the originals, after their texts."""
-        write_table(path, self.spec.columns, reconstructions, texts)
-
-    def write_traversal(
-        self,
-        tiles: ArrayLike,
-        dims: Sequence[int] | None,
-        offsets: Sequence[float],
-        path: Writable,
-        scale: int | None,  # noqa: ARG002  of a picture
-        frame: Frame = BARE,  # noqa: ARG002  of a picture
-    ) -> None:
-        """Write rows after the dimension that was shifted, if it was only one, and its offset."""
-        rows = np.asarray(tiles)
-        shape = rows.shape[:2]
-        index = {"offset": np.broadcast_to(np.array(offsets), shape)}
-        if dims is not None:
-            index = {"dimension": np.broadcast_to(np.array(dims)[:, None], shape), **index}
-        self._write_indexed(index, rows, path)
-
-    def write_interpolation(
-        self,
-        paths: ArrayLike,
-        path: Writable,
-        scale: int | None,  # noqa: ARG002  of a picture
-        frame: Frame = BARE,  # noqa: ARG002  of a picture
-        originals: ArrayLike | None = None,  # noqa: ARG002  the user has them in a file
-    ) -> None:
-        """Write rows after the number of their path and of their step, both from 1."""
-        rows = np.asarray(paths)
-        indices = np.indices(rows.shape[:2]) + 1
-        self._write_indexed({"way": indices[0], "step": indices[1]}, rows, path)
-
-    def write_grid(
-        self,
-        items: ArrayLike,
-        index: Mapping[str, ArrayLike],
-        path: Writable,
-        scale: int | None,  # noqa: ARG002  of a picture
-        frame: Frame = BARE,  # noqa: ARG002  of a picture
-    ) -> None:
-        """Write the rows after their numbers in the index, in the order of the grid."""
-        self._write_indexed(index, np.asarray(items), path)
-
-    def _write_indexed(
-        self, index: Mapping[str, ArrayLike], rows: np.ndarray, path: Writable
-    ) -> None:
-        table = np.concatenate([np.stack([np.asarray(n) for n in index.values()], -1), rows], -1)
-        columns = (*(free_name(name, self.spec.columns) for name in index), *self.spec.columns)
-        write_table(path, columns, table.reshape(-1, table.shape[-1]))
+    def write_item(self, item: Tensor, path: Writable) -> None:
+        """Write one row under the names of its columns."""
+        write_table(path, self.spec.columns, item[None])
 
     def to_bytes(self, item: ArrayLike) -> bytes:
         """A row as little-endian float32."""
@@ -160,27 +130,6 @@ class Rows(ItemKind):
     def describe(self) -> str:
         """For example `rows of 13 columns`."""
         return f"rows of {self.spec.shape[0]} columns"
-
-    def write_examples(
-        self,
-        train: InMemory,
-        test: InMemory,
-        output: Writable | None,
-        *,
-        columns: int,  # noqa: ARG002  of a picture
-        scale: int | None,  # noqa: ARG002  of a picture
-        frame: Frame = BARE,  # noqa: ARG002  of a picture
-    ) -> str:
-        """Return the numbers of rows and the classes; there is no picture."""
-        if output is not None:
-            raise UsageError(f"<output> {output}: a table of numbers has no picture")
-        classes = list_some(self.spec.classes, MAX_NAMED_CLASSES)
-        named = f"; {len(self.spec.classes):,} classes: {classes}" if classes else ""
-        return f"{len(train):,} training rows, {len(test):,} test rows{named}"
-
-    def write_item(self, item: Tensor, path: Writable) -> None:
-        """Write one row under the names of its columns."""
-        write_table(path, self.spec.columns, item[None])
 
     def summarize(self, splits: Mapping[str, InMemory]) -> Summary:
         """Mean and standard deviation of each column over the training set.

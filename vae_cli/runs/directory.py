@@ -33,7 +33,7 @@ from vae_cli.files import (
     write_bytes,
 )
 from vae_cli.locks import lock
-from vae_cli.rendering import CSV, PNG
+from vae_cli.rendering.suffixes import CSV, PNG
 from vae_cli.settings import Config, to_toml
 
 ROOT = Path("runs")

@@ -16,7 +16,9 @@ from vae_cli.data.statistics import FAR
 from vae_cli.latent.reconstruction import reconstruct
 from vae_cli.latent.sampling import sample
 from vae_cli.model import LatentModel, TableCodec
-from vae_cli.rendering.choice import kind_of
+from vae_cli.rendering import kind_of
+from vae_cli.rendering.arrangements import Reconstructions
+from vae_cli.rendering.grid import Layout
 from vae_cli.runs.directory import Run
 from vae_cli.runs.resolve import Resolved
 
@@ -89,9 +91,9 @@ def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
     originals = test.network_input(test.rows[: kind.preview_items])
     decoded = reconstruct(model, originals).items
     before, after = (model.codec.decode(tensor).cpu() for tensor in (originals, decoded))
-    kind.write_reconstructions(
-        before, after, reconstructions, columns=COLUMNS, texts=resolved.texts
-    )
+    writer = kind.writer(Layout(columns=COLUMNS))
+    pairs = Reconstructions(originals=before, decoded=after, texts=resolved.texts)
+    writer.write_reconstructions(pairs, reconstructions)
     generator = Generator(resolved.device).manual_seed(resolved.config.training.seed)
     drawn = sample(model, kind.preview_samples, noise=kind.samples_noise, generator=generator)
-    kind.write(model.codec.decode(drawn).cpu(), samples, columns=COLUMNS)
+    writer.write(model.codec.decode(drawn).cpu(), samples)

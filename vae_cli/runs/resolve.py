@@ -32,7 +32,7 @@ from vae_cli.data.statistics import (
 from vae_cli.data.value_range import format_limits
 from vae_cli.errors import UsageError
 from vae_cli.model import Codec, Size, measure_size
-from vae_cli.rendering.choice import kind_of
+from vae_cli.rendering import kind_of
 from vae_cli.runs.facts import require_storable
 from vae_cli.runs.start import start_weights
 from vae_cli.settings import (

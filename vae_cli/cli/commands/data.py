@@ -12,7 +12,7 @@ from vae_cli.cli._options import (
     refuse_unused,
 )
 from vae_cli.cli._output import Request
-from vae_cli.cli._pictures import PicturesOutput, make_frame
+from vae_cli.cli._pictures import PicturesOutput
 from vae_cli.cli._settings import with_settings
 from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError
@@ -57,9 +57,9 @@ def command(
     shown.check()
     example.check({str(output.path or "data.png"): "the picture of --output"})
     dataset, splits = read_dataset(settings, terminal)
-    from vae_cli.rendering.choice import kind_of
+    from vae_cli.rendering import kind_of
 
-    kind, train, test = kind_of(dataset.spec), splits["train"], splits["test"]
+    kind, test = kind_of(dataset.spec), splits["test"]
     example.refuse_standard_output(f"example{kind.suffix}")
     if save_example and save_example.suffix.lower() != kind.suffix:
         raise UsageError(
@@ -67,14 +67,7 @@ def command(
             f"end it with {kind.suffix}"
         )
     picture = shown.open_items(kind, "data") if dataset.spec.is_image else output.path
-    result = kind.write_examples(
-        train,
-        test,
-        picture,
-        columns=columns,
-        scale=output.scale,
-        frame=make_frame(output.gap, has_captions=False),
-    )
+    result = kind.writer(output.lay_out(columns)).write_examples(splits, picture)
     if save_example:
         kind.write_item(test.items[test.rows[0]], example.open_file(save_example))
     print_facts(terminal, kind, splits, result, save_example)

@@ -19,7 +19,7 @@ from vae_cli.cli._output import STANDARD_OUTPUT, Request, require_suffix
 from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
-from vae_cli.rendering import PLOT_SUFFIXES
+from vae_cli.rendering.suffixes import PLOT_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.embeddings import Embedding

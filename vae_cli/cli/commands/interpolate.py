@@ -12,7 +12,7 @@ from vae_cli.cli._options import (
     QuietTerminal,
     refuse_unused,
 )
-from vae_cli.cli._pictures import AnimatedOutput, make_frame
+from vae_cli.cli._pictures import AnimatedOutput
 from vae_cli.errors import UsageError
 
 
@@ -75,21 +75,18 @@ def command(
         raise UsageError(
             f"{', '.join(map(str, files or classes or []))} holds one item: name at least two"
         )
+    from vae_cli.rendering.arrangements import Interpolation
+
     shares = [f"{100 * step / (steps - 1):.0f} %" for step in range(steps)]
-    columns = ["original", *shares, "original"]
-    frame = make_frame(
-        output.gap,
-        has_captions=not no_captions,
-        columns=columns,
-        rows=names[:-1],
-        ends=names[1:],
+    above = ["original", *shares, "original"]
+    width = steps if no_captions else len(above)
+    layout = output.lay_out(
+        width, has_captions=not no_captions, above=above, left=names[:-1], right=names[1:]
     )
-    width = steps if no_captions else len(columns)
-    count = (len(items) - 1) * width
-    model.kind.require_writable(count, path, columns=width, scale=output.scale, frame=frame)
+    writer = model.kind.writer(layout)
+    writer.require_writable((len(items) - 1) * width, path)
     with terminal.spinner("decoding"):
         paths = model.interpolate(items, steps, spherical=spherical)
-        model.kind.write_interpolation(
-            paths, path, output.scale, frame, None if no_captions else items
-        )
+        shown = Interpolation(items=paths, originals=None if no_captions else items)
+        writer.write_arrangement(shown, path)
     terminal.result(path)

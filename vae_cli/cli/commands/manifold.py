@@ -10,7 +10,7 @@ from vae_cli.cli._options import (
     NoCaptions,
     ResultTerminal,
 )
-from vae_cli.cli._pictures import PicturesOutput, make_frame, two_decimals
+from vae_cli.cli._pictures import PicturesOutput, two_decimals
 from vae_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,23 +46,21 @@ def command(
     path = wanted.open_items(model.kind, "manifold")
     dims = choose_plane(dim, model.kl_by_dim, model.model.latent_dim)
     from vae_cli.latent.interpolation import quantile_plane
+    from vae_cli.rendering.arrangements import Grid
 
     latents = quantile_plane(count, dims, model.model.latent_dim)
     ticks = list(map(two_decimals, latents[0, :, dims[0]].tolist()))
     axes = f"z{dims[0]} from left to right, z{dims[1]} from bottom to top"
-    frame = make_frame(
-        output.gap,
-        has_captions=not no_captions,
-        title=axes,
-        columns=ticks,
-        rows=ticks[::-1],
+    layout = output.lay_out(
+        count, has_captions=not no_captions, title=axes, above=ticks, left=ticks[::-1]
     )
-    model.kind.require_writable(count**2, path, columns=count, scale=output.scale, frame=frame)
+    writer = model.kind.writer(layout)
+    writer.require_writable(count**2, path)
     with terminal.spinner("decoding"):
         items = model.decode(latents.flatten(0, 1))
         tiles = items.reshape(count, count, *items.shape[1:])
-        index = {f"z{number}": latents[..., number] for number in dims}
-        model.kind.write_grid(tiles, index, path, output.scale, frame)
+        places = {f"z{number}": latents[..., number] for number in dims}
+        writer.write_arrangement(Grid(items=tiles, places=places), path)
     values = latents[0, :, dims[0]].tolist()
     kl = take_kl(model.kl_by_dim, dims)
     if terminal.wants_json:

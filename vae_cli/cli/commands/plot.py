@@ -10,7 +10,7 @@ from vae_cli.cli._options import Force, ResultTerminal, output_option, refuse_un
 from vae_cli.cli._output import Request, require_suffix
 from vae_cli.errors import UsageError
 from vae_cli.files import write_bytes
-from vae_cli.rendering import PLOT_SUFFIXES
+from vae_cli.rendering.suffixes import PLOT_SUFFIXES
 from vae_cli.runs.compare import (
     MIXED_DATA,
     Curve,

@@ -29,8 +29,7 @@ from vae_cli.cli._pictures import (
     ItemsOutput,
     PicturesOutput,
     describe_page,
-    frame_sheet,
-    make_frame,
+    lay_out_sheet,
 )
 from vae_cli.files import Output
 
@@ -148,24 +147,22 @@ def write_pairs(
     Raises:
         UsageError: there is no such page.
     """
-    items, decoded, write = shown.items, shown.result.items, model.kind.write_reconstructions
-    count, wanted = len(items), page or 1
-    sheet = model.kind.plan_sheet(
-        count, page=wanted, group=PAIR, scale=output.scale, gap=output.gap
-    )
+    from vae_cli.rendering.arrangements import Reconstructions
+
+    items, decoded = shown.items, shown.result.items
+    count, wanted, kind = len(items), page or 1, model.kind
+    layout = output.lay_out(tiles_per_row(count))
+    sheet = kind.plan_sheet(count, layout, page=wanted, group=PAIR)
     if no_captions or sheet is None:
         refuse_unused("--page", page is not None, "leave out --scale")
-        frame = make_frame(output.gap, has_captions=False)
-        tiles = tiles_per_row(count)
-        write(
-            items, decoded, path, columns=tiles, scale=output.scale, frame=frame, texts=shown.texts
-        )
+        pairs = Reconstructions(originals=items, decoded=decoded, texts=shown.texts)
+        kind.writer(layout).write_reconstructions(pairs, path)
         return ""
     title = "" if sheet.is_list else f"original and decoded; {shown.figure.upper()}, KL in nats"
     texts = caption_items(shown, in_list=sheet.is_list)
-    frame = frame_sheet(sheet, texts, output.gap, columns=("original", "decoded"), title=title)
-    on_page = items[sheet.items], decoded[sheet.items]
-    write(*on_page, path, columns=sheet.columns, scale=output.scale, frame=frame)
+    layout = lay_out_sheet(sheet, texts, layout, above=("original", "decoded"), title=title)
+    pairs = Reconstructions(originals=items[sheet.items], decoded=decoded[sheet.items])
+    kind.writer(layout).write_reconstructions(pairs, path)
     return describe_page(sheet, wanted)
 
 

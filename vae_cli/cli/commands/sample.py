@@ -12,13 +12,13 @@ from vae_cli.cli._options import (
     Seed,
     refuse_unused,
 )
-from vae_cli.cli._pictures import AnimatedOutput, make_frame
+from vae_cli.cli._pictures import AnimatedOutput
 from vae_cli.files import Output
-from vae_cli.rendering import ANIMATION_SUFFIXES
+from vae_cli.rendering.suffixes import ANIMATION_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
-    from vae_cli.rendering.grid import Frame
+    from vae_cli.rendering.grid import Layout
 
 FRAMES_PER_SAMPLE = 8  # from one sample to the next
 
@@ -74,7 +74,7 @@ def command(
     wanted = output.request(terminal, [data])
     model = run.open(terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "sample")
-    seed, frame = choose_seed(seed, terminal), make_frame(output.gap, has_captions=False)
+    seed, layout = choose_seed(seed, terminal), output.lay_out(columns)
     if sampler != "prior":
         from vae_cli.api.evaluation import with_sampler
 
@@ -83,14 +83,12 @@ def command(
     with terminal.spinner("decoding"):
         if path.suffix.lower() in ANIMATION_SUFFIXES:
             refuse_unused("--noise", noise, "write a picture")
-            animate(model, path, count or 16, temperature, seed, output.scale, frame)
+            animate(model, path, count or 16, temperature, seed, layout)
         else:
-            count = count or 64
-            model.kind.require_writable(
-                count, path, columns=columns, scale=output.scale, frame=frame
-            )
+            count, writer = count or 64, model.kind.writer(layout)
+            writer.require_writable(count, path)
             items = model.sample(count, temperature=temperature, noise=noise, seed=seed)
-            model.kind.write(items, path, columns=columns, scale=output.scale, frame=frame)
+            writer.write(items, path)
     terminal.result(path)
 
 
@@ -100,8 +98,7 @@ def animate(
     count: int,
     temperature: float,
     seed: int,
-    scale: int | None,
-    frame: "Frame",
+    layout: "Layout",
 ) -> None:
     """Write an animation in which each sample turns into the next, and the last into the first.
 
@@ -112,6 +109,6 @@ def animate(
     from vae_cli.rendering.animation import require_size, write_animation
 
     shape = (1, *model.spec.shape)
-    require_size(count * FRAMES_PER_SAMPLE, shape, columns=1, scale=scale, frame=frame)
+    require_size(count * FRAMES_PER_SAMPLE, shape, layout)
     frames = model.sample_loop(count, FRAMES_PER_SAMPLE, temperature=temperature, seed=seed)
-    write_animation(frames[:, None], path, columns=1, scale=scale, frame=frame)
+    write_animation(frames[:, None], path, layout)

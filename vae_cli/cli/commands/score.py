@@ -20,10 +20,10 @@ from vae_cli.cli._options import (
 )
 from vae_cli.cli._output import Request, require_suffix
 from vae_cli.cli._parsing import require_no_run
-from vae_cli.cli._pictures import frame_sheet
+from vae_cli.cli._pictures import lay_out_sheet
 from vae_cli.errors import UsageError, list_some
 from vae_cli.files import Output, exists, write_csv
-from vae_cli.rendering import CSV, PICTURE_SUFFIXES
+from vae_cli.rendering.suffixes import CSV, PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
@@ -151,10 +151,11 @@ def write_strange(
         VAEError: the file cannot be written.
     """
     from vae_cli.data.batches import to_unit_interval
-    from vae_cli.rendering.grid import Frame
+    from vae_cli.rendering.arrangements import Reconstructions
+    from vae_cli.rendering.grid import Layout
 
-    sheet = model.kind.plan_sheet(len(places), page=1, group=PAIR, scale=scale, gap=gap)
-    frame, columns = Frame(gap), PAIR
+    layout = Layout(columns=PAIR, scale=scale, gap=gap)
+    sheet = model.kind.plan_sheet(len(places), layout, page=1, group=PAIR)
     if sheet:
         shown = [places[place] for place in sheet.items]
         texts = caption_scores(scores, shown)
@@ -162,12 +163,11 @@ def write_strange(
         if len(shown) < len(places):
             terminal.remark(f"the picture has room for the first {len(shown)}")
         sheet = sheet._replace(items=range(len(shown)))
-        frame = frame_sheet(sheet, texts, gap, columns=("original", "decoded"), title=title)
-        places, columns = shown, sheet.columns
+        layout = lay_out_sheet(sheet, texts, layout, above=("original", "decoded"), title=title)
+        places = shown
     items = to_unit_interval(scores.take(list(places)))
-    decoded = model.reconstruct(items).items
-    write = model.kind.write_reconstructions
-    write(items, decoded, path, columns=columns, scale=scale, frame=frame)
+    pairs = Reconstructions(originals=items, decoded=model.reconstruct(items).items)
+    model.kind.writer(layout).write_reconstructions(pairs, path)
 
 
 def caption_scores(scores: "Scores", places: Sequence[int]) -> list[str]:

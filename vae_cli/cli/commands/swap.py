@@ -24,14 +24,14 @@ from vae_cli.cli._options import (
     ResultTerminal,
     refuse_unused,
 )
-from vae_cli.cli._pictures import PicturesOutput, make_frame
+from vae_cli.cli._pictures import PicturesOutput
 from vae_cli.errors import UsageError
 from vae_cli.files import Output
 
 if TYPE_CHECKING:
     from vae_cli.api.arrays import Array
     from vae_cli.api.model import TrainedModel
-    from vae_cli.rendering.grid import Frame
+    from vae_cli.rendering.grid import Layout
 
 PAIR = 2  # items
 
@@ -93,13 +93,11 @@ def command(
         )
     require_pair(found, files or classes or [])
     with terminal.spinner("decoding"):
-        frame = make_frame(
-            output.gap,
-            has_captions=not no_captions,
-            columns=title_columns(dims),
-            rows=found.names,
+        above = title_columns(dims)
+        layout = output.lay_out(
+            len(above), has_captions=not no_captions, above=above, left=found.names
         )
-        means = write_swap(model, found, dims, path, output.scale, frame)
+        means = write_swap(model, found, dims, path, layout)
     print_means(terminal, path, found, dims, means, model)
 
 
@@ -121,24 +119,20 @@ def title_columns(dims: Sequence[int]) -> tuple[str, str, str]:
 
 
 def write_swap(
-    model: "TrainedModel",
-    found: Items,
-    dims: Sequence[int],
-    path: Output,
-    scale: int | None,
-    frame: "Frame",
+    model: "TrainedModel", found: Items, dims: Sequence[int], path: Output, layout: "Layout"
 ) -> "Array":
     """Write the items, their reconstructions and the exchanged ones; returns the means `(2, D)`."""
     import numpy as np
     import torch
 
     from vae_cli.latent.interpolation import exchange
+    from vae_cli.rendering.arrangements import Grid
 
     means = model.encode(found.items).mean
     exchanged = model.decode(exchange(torch.from_numpy(means), dims))
     shown = np.stack([found.items, model.decode(means), exchanged], 1)
-    index = {"item": [[1] * 3, [2] * 3], "decoded": [[0, 1, 1]] * 2, "exchanged": [[0, 0, 1]] * 2}
-    model.kind.write_grid(shown, index, path, scale, frame)
+    places = {"item": [[1] * 3, [2] * 3], "decoded": [[0, 1, 1]] * 2, "exchanged": [[0, 0, 1]] * 2}
+    model.kind.writer(layout).write_arrangement(Grid(items=shown, places=places), path)
     return means
 
 

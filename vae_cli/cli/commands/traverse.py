@@ -27,7 +27,7 @@ from vae_cli.cli._options import (
     Seed,
     refuse_unused,
 )
-from vae_cli.cli._pictures import AnimatedOutput, make_frame, name_latent, signed
+from vae_cli.cli._pictures import AnimatedOutput, name_latent, signed
 from vae_cli.errors import UsageError
 from vae_cli.files import Output
 
@@ -109,18 +109,21 @@ def command(
     latent_dim = model.model.latent_dims[level]
     dims = choose_rows(dim, kl_by_dim, latent_dim, terminal, silent=silent) if dim else None
     kl = take_kl(kl_by_dim, dims or ())
+    from vae_cli.rendering.arrangements import Traversal
+
     count = len(offsets) * len(dims or [0])
-    frame = make_frame(
-        output.gap,
+    layout = output.lay_out(
+        len(offsets),
         has_captions=not no_captions,
         title=f"{names[0]}, {'one latent' if dims else 'all latents'} shifted by",
-        columns=[signed(offset) for offset in offsets],
-        rows=list(map(name_latent, dims or (), kl)),
+        above=[signed(offset) for offset in offsets],
+        left=list(map(name_latent, dims or (), kl)),
     )
-    model.kind.require_writable(count, path, columns=len(offsets), scale=output.scale, frame=frame)
+    writer = model.kind.writer(layout)
+    writer.require_writable(count, path)
     with terminal.spinner("decoding"):
         tiles = model.traverse(items[:1], offsets, dims, seed=seed, level=level)
-        model.kind.write_traversal(tiles, dims, offsets, path, output.scale, frame)
+        writer.write_arrangement(Traversal(items=tiles, offsets=offsets, dims=dims), path)
     print_rows(terminal, path, offsets, list(zip(dims or (), kl, strict=True)))
 
 
