@@ -76,7 +76,9 @@ def time_others(model: LatentModel) -> dict[str, float]:
     data = FashionMNIST()
     train, test = data.train(), data.test()
     with tempfile.TemporaryDirectory() as folder:
-        subject = Subject(model, data.spec, train, test, Path(folder), epoch=1)
+        subject = Subject(
+            model=model, train=train, test=data.describe(test), folder=Path(folder), epoch=1
+        )
         posteriors = [encode(model, test), encode(model, train)]
         means = posteriors[1].mean, train.labels, posteriors[0].mean, test.labels
         return {

@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from vae_cli import load
-from vae_cli.api.evaluation import open_subject, prepare
+from vae_cli.api.evaluation import open_subject
 from vae_cli.data.split import InMemory
 from vae_cli.evaluation.likelihood import encode
 from vae_cli.evaluation.scores import SAMPLES, SCORE_NAMES, Measures, compute_score, measure
@@ -63,10 +63,10 @@ def main() -> None:
     train = encode(model.model, subject.train).mean
 
     def measure_images(images: Tensor) -> Measures:
-        split = prepare(model, InMemory.whole(images))
+        split = model.prepare(InMemory.whole(images))
         return measure(model.model, split, train, arguments.samples, 0)
 
-    test = subject.test.items[subject.test.rows]
+    test = subject.test.split.items[subject.test.split.rows]
     held_out = measure_images(test[:HELD_OUT])
     ordinary = measure_images(test[HELD_OUT : HELD_OUT + ITEMS])
     strange = {name: measure_images(images) for name, images in strange_sets(test).items()}

@@ -99,7 +99,7 @@ def test_test_pictures_are_named_by_their_paths_whatever_the_likelihood_is(
     use("train", *words, "--model", "mlp", *QUICK, "--name", "p", "-q")
     run = load("p")
     names = run.data().names(run.data().test())
-    assert names == run.test_set().item_names
+    assert names == run.test_set().names
     shown = json.loads(use("reconstruct", "-n", 3, "--json").out)["images"]
     assert [record["image"] for record in shown] == names[:3]
     classes = [name[0] for name in names]

@@ -195,7 +195,8 @@ def test_python_gives_the_same_scores(use: Use) -> None:
     use("score", "mixed.npy")
     scores = score_items(load("lines"), "mixed.npy")
     rows = read("score.csv")
-    assert [scores.names[place] for place in scores.order()] == [row["name"] for row in rows]
+    names = scores.text_columns()["name"]
+    assert [names[place] for place in scores.order()] == [row["name"] for row in rows]
     assert set(scores.columns()) == set(rows[0]) - {"name"}
 
 

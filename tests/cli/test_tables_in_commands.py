@@ -48,7 +48,7 @@ def test_test_items_reach_the_model_in_float64(here: Path, use: Use, suffix: str
     swapped = json.loads(use("swap", "--dim", "0,1", "--json", "-o", "s.csv").out)["exchanged"]
     pairs = [[one["first"], one["second"]] for one in swapped]
     np.testing.assert_allclose(pairs, mean[:2].T, rtol=1e-5)
-    np.testing.assert_allclose(build_scene(model, test).latents, mean, rtol=1e-6)
+    np.testing.assert_allclose(build_scene(model, model.test_set()).latents, mean, rtol=1e-6)
 
 
 def records(path: str) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from vae_cli.data.dataset import Factors
 from vae_cli.data.shapes import FACTORS, Shapes
 from vae_cli.evaluation.factors import (
     balanced_accuracy,
@@ -19,7 +20,6 @@ from vae_cli.evaluation.factors import (
     to_bins,
 )
 from vae_cli.evaluation.figures import Absent, Figure
-from vae_cli.evaluation.subject import Factors
 from vae_cli.model import DiagonalNormal
 
 GRID = torch.cartesian_prod(torch.arange(2), torch.arange(4)).repeat(50, 1)  # a bit and two bits
@@ -119,7 +119,7 @@ def test_data_without_factors_have_a_reason_instead() -> None:
 def test_the_shapes_know_their_factors() -> None:
     dataset = Shapes(test_fraction=0.1)
     test = dataset.test()
-    names, values = dataset.factors(test)
-    assert names == tuple(FACTORS)
-    assert torch.equal(values[:, 0], test.labels)
-    assert values.max(0).values.tolist() == [count - 1 for count in FACTORS.values()]
+    found = dataset.factors(test)
+    assert found.names == tuple(FACTORS)
+    assert torch.equal(found.values[:, 0], test.labels)
+    assert found.values.max(0).values.tolist() == [count - 1 for count in FACTORS.values()]

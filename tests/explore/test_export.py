@@ -26,7 +26,7 @@ from vae_cli.explore.scene import PRIOR_SAMPLES, Scene, build_scene
 
 @pytest.fixture(scope="module")
 def scene(model: TrainedModel) -> Scene:
-    return build_scene(model, model.held_out())
+    return build_scene(model, model.test_set())
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_weights_stay_exact_if_rounding_would_change_a_pixel(
 def test_the_decoder_of_a_table_is_exact_and_gives_the_units_of_the_data(
     table: TrainedModel,
 ) -> None:
-    decoder = read_facts(export_page(table, build_scene(table, table.held_out())).html)["decoder"]
+    decoder = read_facts(export_page(table, build_scene(table, table.test_set())).html)["decoder"]
     assert decoder["width"] == 4
     assert decoder["operations"] == [["linear", 2, 8], ["relu"], ["linear", 8, 3], ["scale"]]
     weights = iter(unpack(decoder))
@@ -209,4 +209,4 @@ def test_a_table_whose_decoder_is_too_large_is_refused(
 ) -> None:
     monkeypatch.setattr(export, "MAX_WEIGHTS", 10)
     with pytest.raises(UsageError, match=r"too large for a page: use vae explore without export$"):
-        export_page(table, build_scene(table, table.held_out()))
+        export_page(table, build_scene(table, table.test_set()))

@@ -67,9 +67,9 @@ def pages(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     images, table = load(home / "runs/small", "cpu"), load(folder / "runs/x", "cpu")
     absent = build_scene(images, None)
     scenes = {
-        "images": (images, build_scene(images, images.held_out())),
+        "images": (images, build_scene(images, images.test_set())),
         "images without data": (images, absent),
-        "table": (table, build_scene(table, table.held_out())),
+        "table": (table, build_scene(table, table.test_set())),
         "table without data": (table, build_scene(table, None)),
         "long name": (images, dataclasses.replace(absent, title=LONG_NAME)),
         "picture": (images, build_scene(images, None, images.sample(1, seed=0))),

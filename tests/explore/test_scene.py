@@ -1,6 +1,7 @@
 """The facts about a model that the page shows."""
 
 import base64
+import dataclasses
 import json
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def floats(text: str) -> Array:
 
 @pytest.fixture(scope="module")
 def scene(model: TrainedModel) -> Scene:
-    return build_scene(model, model.held_out())
+    return build_scene(model, model.test_set())
 
 
 def test_the_test_items_of_the_run_are_on_the_map(
@@ -37,7 +38,8 @@ def test_the_test_items_of_the_run_are_on_the_map(
 
 
 def test_half_of_ten_thousand_items_are_on_the_map(model: TrainedModel) -> None:
-    found = build_scene(model, InMemory.whole(model.held_out().items))
+    test = model.test_set()
+    found = build_scene(model, dataclasses.replace(test, split=InMemory.whole(test.split.items)))
     assert found.items.tolist() == list(range(0, 10_000, 2))
     assert len(found.items) == MAX_ITEMS
 
@@ -56,7 +58,7 @@ def test_the_page_starts_at_the_first_test_item(scene: Scene) -> None:
 
 def test_the_page_starts_at_the_picture_that_is_given(model: TrainedModel) -> None:
     picture = model.held_out().items[8:9]
-    scene = build_scene(model, model.held_out(), picture / 255)
+    scene = build_scene(model, model.test_set(), picture / 255)
     assert scene.item == -1
     assert scene.upload == picture.numpy().tobytes()
     np.testing.assert_allclose(scene.start, model.encode(picture).mean[0], rtol=1e-4, atol=1e-5)
@@ -73,8 +75,8 @@ def test_without_a_test_set_there_is_no_map_and_the_page_starts_at_the_origin(
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_too_few_test_items_have_no_map(model: TrainedModel, count: int) -> None:
-    split = model.held_out()
-    scene = build_scene(model, InMemory(split.items, split.rows[:count], split.labels[:count]))
+    test = model.test_set()
+    scene = build_scene(model, dataclasses.replace(test, split=test.split.head(count)))
     assert scene.explained_variance_ratio.tolist() == [0, 0]
     assert len(scene.items) == count
 
@@ -92,7 +94,7 @@ def test_a_model_with_one_latent_dimension_has_no_map(
             "training": {"epochs": 1, "device": "cpu"},
         }
     )
-    scene = build_scene(model, model.held_out())
+    scene = build_scene(model, model.test_set())
     assert scene.explained_variance_ratio.tolist() == [0, 0]
     assert scene.axes.shape == (2, 1)
     assert len(scene.labels) == 0

@@ -49,7 +49,7 @@ def kernel(model: TrainedModel) -> Kernel:
 
 
 def test_the_widget_has_the_facts_of_the_scene(kernel: Kernel, model: TrainedModel) -> None:
-    assert kernel.widget.facts == build_scene(model, model.held_out()).facts()
+    assert kernel.widget.facts == build_scene(model, model.test_set()).facts()
 
 
 def test_a_latent_is_decoded_as_in_the_api(kernel: Kernel, model: TrainedModel) -> None:

@@ -191,7 +191,7 @@ def use_everything(model: TrainedModel) -> None:
     assert model.interpolate(items[:2], 3).shape[:2] == (1, 3)
     if model.spec.is_image:
         assert 0 <= result.items.min() <= result.items.max() <= 1
-    scene = build_scene(model, split)
+    scene = build_scene(model, model.test_set())
     if len(model.model.latent_dims) > 1 and not model.spec.is_image:
         with pytest.raises(UsageError, match="use vae explore without export"):
             export_page(model, scene)

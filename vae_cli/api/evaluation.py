@@ -14,7 +14,6 @@ import torch
 from vae_cli import __version__
 from vae_cli.api.model import TrainedModel, load_trained
 from vae_cli.api.run_data import RunData
-from vae_cli.data.binarization import binarize
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.split import InMemory
@@ -31,7 +30,7 @@ from vae_cli.evaluation.kept import keep_if_possible
 from vae_cli.evaluation.likelihood import choose_samples, measure_sample
 from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage, write_evaluation
 from vae_cli.evaluation.sampler import fitted_flow, fitted_mixture
-from vae_cli.evaluation.subject import Factors, Subject
+from vae_cli.evaluation.subject import Subject
 from vae_cli.runs.checkpoint import read_weights_digest
 from vae_cli.runs.directory import Run
 from vae_cli.runs.summary import Figure, is_evaluated, read_evaluation
@@ -47,19 +46,17 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
     test = dataset.test()
     if not len(test):
         raise UsageError(f"{dataset.spec.name} has no items that are held out: nothing to evaluate")
-    known = dataset.factors(test)
+    is_own, found = dataset.relation == "own", dataset.describe(test)
     return Subject(
-        model.model,
-        dataset.spec,
-        prepare(model, training_part(model, dataset)),
-        prepare(model, test),
-        model.run.path,
-        model.epoch,
-        model.weights_digest,
-        model.facts.data_digest if dataset.relation == "own" else "",
-        None if known is None else Factors(*known),
-        dataset.relation,
-        model.kind.samples_noise or model.model.codec.is_stochastic,
+        model=model.model,
+        train=model.prepare(training_part(model, dataset)),
+        test=dataclasses.replace(found, split=model.prepare(test)),
+        folder=model.run.path,
+        epoch=model.epoch,
+        weights_digest=model.weights_digest,
+        data_digest=model.facts.data_digest if is_own else "",
+        relation=dataset.relation,
+        samples_noise=model.kind.samples_noise or model.model.codec.is_stochastic,
     )
 
 
@@ -71,16 +68,9 @@ def training_part(model: TrainedModel, dataset: RunData) -> InMemory:
     return divide_for_validation(train, data.validation, copies_together=data.rules > 1)[0]
 
 
-def prepare(model: TrainedModel, split: InMemory) -> InMemory:
-    """The items as the model takes them: encoded, and drawn once if they are drawn at random."""
-    codec = model.model.codec
-    fixed = binarize(split) if codec.is_stochastic else split
-    return dataclasses.replace(fixed, encode=codec.encode)
-
-
 def affordable_samples(subject: Subject) -> tuple[int, float]:
     """The number of importance samples that fits into the time, and the seconds for one sample."""
-    seconds = measure_sample(subject.model, subject.test)
+    seconds = measure_sample(subject.model, subject.test.split)
     return choose_samples(seconds, len(subject.test)), seconds * len(subject.test)
 
 
@@ -105,7 +95,7 @@ def open_comparison(
     """
     if features == "classifier":
         return Comparison(images=images)
-    require_colors(subject.spec.shape)
+    require_colors(subject.test.spec.shape)
     return Comparison(inception_extractor(inception_weights, subject.model.device), images)
 
 
@@ -195,7 +185,7 @@ def evaluation_file(subject: Subject) -> Path:
     """Where an evaluation is kept; that on other data has their name in its own."""
     if subject.is_own:
         return subject.folder / "evaluation.json"
-    name = re.sub(r"[^\w.-]", "-", Path(subject.spec.name).name)[:60]
+    name = re.sub(r"[^\w.-]", "-", Path(subject.test.spec.name).name)[:60]
     return subject.folder / f"evaluation-{name}.json"
 
 
@@ -229,7 +219,7 @@ def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
             raise UsageError(
                 f"a sampler is fitted to the data that run {model.name} was trained on: {what}"
             )
-        return prepare(model, train)
+        return model.prepare(train)
 
     fit = fitted_mixture if sampler == "gmm" else fitted_flow
     return dataclasses.replace(model, source=fit(model.model, open_training_set, model.run.path))

@@ -1,11 +1,12 @@
 """A trained model: arrays in, arrays out."""
 
+import dataclasses
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple, final
+from typing import final
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from vae_cli.api.run_data import RunData
 from vae_cli.data.batches import chunk_length
 from vae_cli.data.binarization import binarize
 from vae_cli.data.catalogue import open_dataset_for
-from vae_cli.data.dataset import PictureRules, Progress, Spec, ignore_progress
+from vae_cli.data.dataset import NamedSplit, PictureRules, Progress, Spec, ignore_progress
 from vae_cli.data.source import find_source, require_present
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
@@ -33,41 +34,6 @@ from vae_cli.runs.facts import Facts
 from vae_cli.runs.loading import is_own, load_model
 from vae_cli.runs.origin import explain_distrust
 from vae_cli.settings import Config
-
-
-class TestSet(NamedTuple):
-    """The items that are held out.
-
-    Attributes:
-        split: the items as the model has seen them: black and white if it is a model of such.
-        spec: what they are; only other data have other classes than the model.
-        item_names: one per item, as in an `Embedding`.
-        are_paths: whether these are the paths of pictures in a folder.
-    """
-
-    split: InMemory
-    spec: Spec
-    item_names: list[str]
-    are_paths: bool
-
-    def names(self, places: Sequence[int]) -> list[str]:
-        """The names of the items at some places: their paths, or their places and classes."""
-        if self.are_paths:
-            return [self.item_names[place] for place in places]
-        columns = [list(map(str, places)), *([found] if (found := self.classes(places)) else [])]
-        return [" ".join(texts) for texts in zip(*columns, strict=True)]
-
-    def classes(self, places: Sequence[int]) -> list[str]:
-        """The names of the classes of the items at some places; empty if they are not known."""
-        if not self.spec.classes:
-            return []
-        return [self.spec.classes[label] for label in self.split.labels[list(places)].tolist()]
-
-    def texts(self, places: Sequence[int]) -> dict[str, list[str]]:
-        """The columns `name` and `label` that `vae embed` writes for the items at some places."""
-        labels = self.classes(places)
-        names = [self.item_names[place] for place in places]
-        return {"name": names} | ({"label": labels} if labels else {})
 
 
 @final
@@ -168,17 +134,23 @@ class TrainedModel:
         """
         return self.test_set().split
 
-    def test_set(self) -> TestSet:
-        """The test set as in `held_out`, and what is known about it.
+    def test_set(self) -> NamedSplit:
+        """The test set as in `held_out`, and what is known about its items.
+
+        Other data than those of the run may have other classes than the model.
 
         Raises:
             UsageError: as in `data`.
         """
         dataset = self.data()
-        test = dataset.test()
-        names = dataset.names(test)
-        split = binarize(test) if self.model.codec.is_stochastic else test
-        return TestSet(split, dataset.spec, names, dataset.has_files)
+        found = dataset.describe(dataset.test())
+        return dataclasses.replace(found, split=self.prepare(found.split))
+
+    def prepare(self, split: InMemory) -> InMemory:
+        """Items as the model takes them: encoded, and drawn once if they are drawn at random."""
+        codec = self.model.codec
+        fixed = binarize(split) if codec.is_stochastic else split
+        return dataclasses.replace(fixed, encode=codec.encode)
 
     def data(self, progress: Progress = ignore_progress) -> RunData:
         """The data of its run, or those that `load` was given.

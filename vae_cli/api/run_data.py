@@ -4,9 +4,7 @@ import warnings
 from contextlib import nullcontext
 from typing import final
 
-from torch import Tensor
-
-from vae_cli.data.dataset import Dataset, Parts, UndividedDataset
+from vae_cli.data.dataset import Dataset, Factors, Parts, UndividedDataset
 from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import digest_splits
@@ -72,7 +70,7 @@ class RunData(UndividedDataset):
         """The names of the other data set."""
         return self.dataset.names(split)
 
-    def factors(self, split: InMemory) -> tuple[tuple[str, ...], Tensor] | None:
+    def factors(self, split: InMemory) -> Factors | None:
         """The factors of the other data set."""
         return self.dataset.factors(split)
 

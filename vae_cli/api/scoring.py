@@ -1,18 +1,19 @@
 """How strange items are to a trained model."""
 
+import dataclasses
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import final
 
 import torch
 from torch import Tensor
 
-from vae_cli.api.evaluation import open_subject, prepare
+from vae_cli.api.evaluation import open_subject
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.catalogue import open_dataset_for
-from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.data.dataset import NamedSplit, Progress, ignore_progress
 from vae_cli.data.source import is_picture
 from vae_cli.data.split import InMemory
 from vae_cli.errors import VAEWarning
@@ -28,55 +29,37 @@ from vae_cli.evaluation.scores import (
     measure,
     percentiles,
 )
-from vae_cli.evaluation.subject import Subject
 from vae_cli.files import escape_formula, to_utf8
 from vae_cli.rendering.kind import Adjustment
 
 MAX_HELD_OUT = 2000  # items that others are compared with
 
 
-class Part(NamedTuple):
-    """Items with their names.
-
-    Attributes:
-        names: one per item.
-        labels: the name of the class of each item; empty if the classes are not known.
-        split: the items as the model takes them.
-    """
-
-    names: list[str]
-    labels: list[str]
-    split: InMemory
-
-
-@dataclass(frozen=True)
+@final
+@dataclass(frozen=True, kw_only=True)
 class Scores:
     """The scores of N items.
 
     Attributes:
-        names: one per item, as in an `Embedding`.
-        labels: the name of the class of each item; empty if the classes are not known.
         by: the score that orders them.
         score: higher for stranger items, float64 `(N,)`.
         percentile: the percentage of held-out items that are less strange.
         measures: everything that is known about the items.
         held_out: the number of held-out items that they are compared with.
-        parts: the items themselves.
+        parts: the items themselves, and their names.
         is_coded: whether the likelihood is that of a code for pixels with 256 values.
     """
 
-    names: list[str]
-    labels: list[str]
     by: ScoreName
     score: Tensor
     percentile: Tensor
     measures: Measures
     held_out: int
-    parts: list[InMemory]
+    parts: list[NamedSplit]
     is_coded: bool
 
     def __len__(self) -> int:
-        return len(self.names)
+        return len(self.score)
 
     def order(self) -> list[int]:
         """The places of the items, the strangest first; one without a number is strangest."""
@@ -86,7 +69,8 @@ class Scores:
 
     def text_columns(self) -> dict[str, list[str]]:
         """The columns of text that are known: name and label."""
-        return {"name": self.names} | ({"label": self.labels} if self.labels else {})
+        parts = [part.texts(range(len(part))) for part in self.parts]
+        return {column: [text for part in parts for text in part[column]] for column in parts[0]}
 
     def title(self, place: int) -> str:
         """The name of an item with its class, if it is known, for a person."""
@@ -120,7 +104,7 @@ class Scores:
         found = []
         for place in places:
             number = int(torch.searchsorted(bounds, place, right=True))
-            part = self.parts[number]
+            part = self.parts[number].split
             row = part.rows[place - int(bounds[number]) + len(part)]
             found.append(part.items[row])
         return torch.stack(found)
@@ -164,7 +148,7 @@ def score_items(
     with stage("reading") as progress:
         subject = open_subject(model, progress)
         if data is None:
-            parts = own_parts(model, subject)
+            parts = [subject.test]
         elif is_picture(data):
             parts = [read_picture(model, Path(data), invert=invert, find_object=find_object)]
         else:
@@ -178,20 +162,18 @@ def score_items(
     items = held_out = join(found)
     if data is not None:
         with stage("held-out items") as progress:
-            reference = choose_held_out(subject.test)
+            reference = choose_held_out(subject.test.split)
             held_out = measure(model.model, reference, train, samples, seed, progress)
     score = compute_score(chosen, items, held_out)
     usual = compute_score(chosen, held_out, held_out)
     return Scores(
-        [name for part in parts for name in part.names],
-        [label for part in parts for label in part.labels],
-        chosen,
-        score,
-        percentiles(score, usual),
-        items,
-        len(usual),
-        [part.split for part in parts],
-        model.model.likelihood.is_discrete,
+        by=chosen,
+        score=score,
+        percentile=percentiles(score, usual),
+        measures=items,
+        held_out=len(usual),
+        parts=parts,
+        is_coded=model.model.likelihood.is_discrete,
     )
 
 
@@ -201,15 +183,7 @@ def choose_held_out(test: InMemory) -> InMemory:
     return test.take(order[:MAX_HELD_OUT].sort().values)
 
 
-def own_parts(model: TrainedModel, subject: Subject) -> list[Part]:
-    """The test set of the run."""
-    with warnings.catch_warnings(action="ignore"):  # `open_subject` has warned already
-        dataset = model.data()
-        names = dataset.names(dataset.test())  # items that were made black and white have no names
-    return [Part(names, name_classes(subject.test, subject.spec.classes), subject.test)]
-
-
-def read_picture(model: TrainedModel, path: Path, *, invert: bool, find_object: bool) -> Part:
+def read_picture(model: TrainedModel, path: Path, *, invert: bool, find_object: bool) -> NamedSplit:
     """One picture; a warning says if it looks unlike the training set.
 
     Raises:
@@ -219,25 +193,18 @@ def read_picture(model: TrainedModel, path: Path, *, invert: bool, find_object: 
     found = model.kind.read_files([path], adjustment)
     for hint in found.hints:
         warnings.warn(VAEWarning(hint), stacklevel=2)
-    return Part(found.names, [], prepare(model, InMemory.whole(found.items)))
+    split = model.prepare(InMemory.whole(found.items))
+    return NamedSplit(split=split, spec=model.spec, names=found.names)
 
 
-def read_parts(model: TrainedModel, data: str, progress: Progress = ignore_progress) -> list[Part]:
+def read_parts(
+    model: TrainedModel, data: str, progress: Progress = ignore_progress
+) -> list[NamedSplit]:
     """All items of other data.
 
     Raises:
         UsageError: they cannot be read, or do not fit the model.
     """
     dataset = open_dataset_for(model.spec, data, progress)
-    parts = dataset.splits().values()
-    return [
-        Part(dataset.names(part), name_classes(part, dataset.spec.classes), prepare(model, part))
-        for part in parts
-    ]
-
-
-def name_classes(split: InMemory, classes: tuple[str, ...]) -> list[str]:
-    """The name of the class of each item; empty if the classes are not known."""
-    if not classes or len(split.labels) != len(split):
-        return []
-    return [classes[label] for label in split.labels.tolist()]
+    found = map(dataset.describe, dataset.splits().values())
+    return [dataclasses.replace(part, split=model.prepare(part.split)) for part in found]

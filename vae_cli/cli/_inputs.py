@@ -238,7 +238,7 @@ def take_test_items(model: "TrainedModel", start: int, count: int) -> Items:
         raise UsageError(f"--index {start}: the test set has items 0 to {len(test) - 1}")
     places = range(start, min(start + count, len(test)))
     items = gather(test.items, test.rows[start : start + count])
-    return Items(found.names(places), items, found.texts(places))
+    return Items(found.titles(places), items, found.texts(places))
 
 
 def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Items:
@@ -269,7 +269,7 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Items:
     rows = rows or [0, 1]
     if max(rows) >= len(test):
         raise UsageError("the test set has one item: name two files")
-    return Items(found.names(rows), gather(test.items, test.rows[rows]), found.texts(rows))
+    return Items(found.titles(rows), gather(test.items, test.rows[rows]), found.texts(rows))
 
 
 def find_classes(text: str, spec: "Spec") -> list[int]:

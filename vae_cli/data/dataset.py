@@ -109,6 +109,63 @@ class Spec:
             raise UsageError(f"{source} holds items of {given}, but {self.name} is of {expected}")
 
 
+@final
+@dataclass(frozen=True)
+class Factors:
+    """The known factors of some items, such as the size and the place of a shape.
+
+    Attributes:
+        names: of the factors.
+        values: int64 `(N, F)`, the value of each factor as an index.
+    """
+
+    names: tuple[str, ...]
+    values: Tensor
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class NamedSplit:
+    """A part of a data set, and what is known about its items, which the tensors do not say.
+
+    Attributes:
+        split: the items.
+        spec: what they are.
+        names: one per item, as in an `Embedding`.
+        has_files: whether these are the paths of pictures in a folder.
+        factors: of the items; None if they are not known.
+    """
+
+    split: InMemory
+    spec: Spec
+    names: Sequence[str]
+    has_files: bool = False
+    factors: Factors | None = None
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def classes(self, places: Sequence[int]) -> list[str]:
+        """The names of the classes of the items at some places; empty if they are not known."""
+        labels, classes = self.split.labels, self.spec.classes
+        if not classes or len(labels) != len(self):
+            return []
+        return [classes[label] for label in labels[list(places)].tolist()]
+
+    def texts(self, places: Sequence[int]) -> dict[str, list[str]]:
+        """The columns that say which items these are: `name`, and `label` if it is known."""
+        classes = self.classes(places)
+        names = [self.names[place] for place in places]
+        return {"name": names} | ({"label": classes} if classes else {})
+
+    def titles(self, places: Sequence[int]) -> list[str]:
+        """What to call the items at some places: their paths, or their numbers and classes."""
+        if self.has_files:
+            return [self.names[place] for place in places]
+        columns = [list(map(str, places)), *([found] if (found := self.classes(places)) else [])]
+        return [" ".join(texts) for texts in zip(*columns, strict=True)]
+
+
 class Parts(NamedTuple):
     """The parts of a data set; a validation set only if it has its own."""
 
@@ -169,20 +226,19 @@ class Dataset(ABC):
         """The names of a part's items: their indices, unless the data set has better names."""
         return [str(row) for row in split.rows.tolist()]
 
-    def texts(self, split: InMemory) -> dict[str, list[str]]:
-        """The columns that say which items a part has: `name`, and `label` if it is known."""
-        classes, labels = self.spec.classes, split.labels.tolist()
-        is_known = bool(classes) and len(labels) == len(split)
-        known = {"label": [classes[label] for label in labels]} if is_known else {}
-        return {"name": self.names(split)} | known
-
-    def factors(self, split: InMemory) -> tuple[tuple[str, ...], Tensor] | None:  # noqa: ARG002
-        """The names of the known factors of a part's items, and their values.
-
-        Returns:
-            F names and int64 `(N, F)`, each value as an index; None if they are not known.
-        """
+    def factors(self, split: InMemory) -> Factors | None:  # noqa: ARG002
+        """The factors of a part's items; None if they are not known."""
         return None
+
+    def describe(self, split: InMemory) -> NamedSplit:
+        """A part, and what is known about its items."""
+        return NamedSplit(
+            split=split,
+            spec=self.spec,
+            names=self.names(split),
+            has_files=self.has_files,
+            factors=self.factors(split),
+        )
 
 
 class UndividedDataset(Dataset):

@@ -18,7 +18,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Parts, Spec, UndividedDataset
+from vae_cli.data.dataset import Factors, Parts, Spec, UndividedDataset
 from vae_cli.data.held_out import divide, hash_keys
 from vae_cli.data.split import InMemory
 
@@ -56,9 +56,9 @@ class Shapes(UndividedDataset):
         )
         return Parts(train, test)
 
-    def factors(self, split: InMemory) -> tuple[tuple[str, ...], Tensor]:
-        """The names of the factors, and their values `(N, 5)` for the items of a part."""
-        return tuple(FACTORS), factors()[split.rows.cpu()]
+    def factors(self, split: InMemory) -> Factors:
+        """The five factors of the items of a part."""
+        return Factors(tuple(FACTORS), factors()[split.rows.cpu()])
 
 
 def factors() -> Tensor:

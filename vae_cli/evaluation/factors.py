@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+from vae_cli.data.dataset import Factors
 from vae_cli.evaluation.features import classify_by_neighbours
 from vae_cli.evaluation.figures import Figures, all_absent, make_figure
-from vae_cli.evaluation.subject import Factors
 from vae_cli.model import DiagonalNormal
 
 BINS = 20

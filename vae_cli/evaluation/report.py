@@ -89,7 +89,7 @@ def evaluate(
         stage: shows the progress of a part of the work with a name.
         comparison: how samples are compared with items.
     """
-    start, model, test = time.perf_counter(), subject.model, subject.test
+    start, model, test = time.perf_counter(), subject.model, subject.test.split
     with stage("likelihood") as progress:
         items = estimate_likelihoods(model, test, samples, seed, progress)
         figures = likelihood_figures(items, model)
@@ -104,13 +104,13 @@ def evaluate(
     with stage("features"):
         labels = subject.train.labels, test.labels
         figures |= feature_figures(train.mean, labels[0], posterior.mean, labels[1])
-        figures |= factor_figures(posterior, subject.factors, seed)
+        figures |= factor_figures(posterior, subject.test.factors, seed)
     with stage("samples"):
         figures |= sample_figures(subject, seed, comparison, train)
     return Evaluation(
         figures,
         dims,
-        subject.spec.name,
+        subject.test.spec.name,
         len(test),
         samples,
         seed,

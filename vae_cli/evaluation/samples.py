@@ -180,7 +180,7 @@ def measure_features(subject: Subject, comparison: Comparison) -> float:
     """The seconds that the features of all sets of images will take, from a few of them."""
     if comparison.extractor is None or sample_absence(subject, needs_labels=False) is not None:
         return 0.0
-    split = subject.test.head(MEASURED_IMAGES)
+    split = subject.test.split.head(MEASURED_IMAGES)
     x = split.network_input(split.rows).to(subject.model.device)
     comparison.extractor.extract(x).cpu()  # the first call takes longer
     start = time.perf_counter()
@@ -229,7 +229,7 @@ def item_features(
     """The features of test items and of their reconstructions, on the CPU: `(count, D)` each."""
     model, noise = subject.model, Generator(subject.model.device).manual_seed(seed)
     order = torch.randperm(len(subject.test), generator=Generator().manual_seed(seed))[:count]
-    split, features, reconstructed = subject.test.take(order), [], []
+    split, features, reconstructed = subject.test.split.take(order), [], []
     for items in split.chunks(split.rows, 1):
         x = items.to(model.device)
         features.append(extractor.extract(x).cpu())
@@ -251,7 +251,7 @@ def sampled_features(
 ) -> Tensor:
     """The features of `count` samples whose latents come from a source: `(count, D)`."""
     generator = Generator(subject.model.device).manual_seed(seed)
-    size, found = chunk_length(subject.spec.shape), []
+    size, found = chunk_length(subject.test.spec.shape), []
     for start in range(0, count, size):
         some = sample(
             subject.model,

@@ -31,5 +31,4 @@ def explore(model: "TrainedModel") -> "Explorer":
     """
     from vae_cli.explore.widget import Explorer  # imports torch and anywidget
 
-    held_out = model.test_set()
-    return Explorer(model, held_out.split, held_out.spec.classes)
+    return Explorer(model, model.test_set())

@@ -17,8 +17,7 @@ from numpy.typing import ArrayLike
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather
-from vae_cli.data.dataset import Spec
-from vae_cli.data.split import InMemory
+from vae_cli.data.dataset import NamedSplit, Spec
 from vae_cli.files import to_json, to_utf8
 from vae_cli.latent.projections import drawable, pca
 from vae_cli.model import StandardNormal
@@ -155,48 +154,34 @@ class Scene:
 
 
 def build_scene(
-    model: TrainedModel,
-    split: InMemory | None,
-    first_item: ArrayLike | None = None,
-    *,
-    classes: tuple[str, ...] | None = None,
+    model: TrainedModel, test: NamedSplit | None, first_item: ArrayLike | None = None
 ) -> Scene:
     """Encode test items, and collect the facts about a model.
 
     Args:
         model: the model.
-        split: the test set; None if it is not available, and then there is no map.
+        test: the test set; None if it is not available, and then there is no map.
         first_item: the item to start from, `(1, ...)`; None means the first test item, or the
             origin if there are none.
-        classes: the names of the classes of the test set; None means those of the model.
     """
     latent_dim = model.model.latent_dim
-    latents, labels = np.zeros((0, latent_dim), np.float32), np.zeros(0, np.float32)
-    items = evenly_spaced(0 if split is None else len(split), MAX_ITEMS)
-    axes = np.eye(2, latent_dim, dtype=np.float32)
-    center, ratio = np.zeros(latent_dim, np.float32), np.zeros(2, np.float32)
-    if split is not None:
-        latents = model.encode(gather(split.items, split.rows[items])).mean
-        shown = drawable(latents)
-        items, latents = items[shown], latents[shown]
-        labels = _float32(split.labels[items] if len(split.labels) else split.labels)
-        if len(latents) > 2 <= latent_dim:  # noqa: PLR2004  what a plane needs
-            _, axes, center, ratio = (part.numpy() for part in pca(torch.from_numpy(latents)))
+    items, latents, labels = encode_some(model, test)
+    axes, center, ratio = fit_plane(latents)
+    start, item, upload = (latents[0], 0, b"") if len(latents) else (center, -1, b"")
     if first_item is not None:
         start, item = model.encode(first_item).mean[0], -1
         upload = model.kind.to_bytes(first_item)
-    else:
-        start, item, upload = (latents[0], 0, b"") if len(latents) else (center, -1, b"")
+    classes = model.spec.classes if test is None else test.spec.classes
     is_normal = isinstance(model.model.prior, StandardNormal)
     return Scene(
         title=model.name,
-        spec=model.spec if classes is None else dataclasses.replace(model.spec, classes=classes),
+        spec=dataclasses.replace(model.spec, classes=classes),
         dims=tuple(f"z{number}" for number in range(latent_dim)),
         kl=_float32(np.full(latent_dim, np.nan) if model.kl_by_dim is None else model.kl_by_dim),
         unit="nats",
         items=_float32(items),
         latents=latents,
-        labels=labels,
+        labels=_float32(labels),
         axes=_float32(axes),
         center=_float32(center),
         explained_variance_ratio=_float32(ratio),
@@ -205,6 +190,37 @@ def build_scene(
         upload=upload,
         samples=_float32(model.sample_latents(0 if is_normal else PRIOR_SAMPLES, seed=0)),
     )
+
+
+def encode_some(
+    model: TrainedModel, test: NamedSplit | None
+) -> tuple[np.ndarray, Array, ArrayLike]:
+    """The numbers `(M,)`, the latents `(M, D)` and the classes of the test items on the map."""
+    if test is None:
+        return np.zeros(0), np.zeros((0, model.model.latent_dim), np.float32), np.zeros(0)
+    split, places = test.split, evenly_spaced(len(test), MAX_ITEMS)
+    latents = model.encode(gather(split.items, split.rows[places])).mean
+    shown = drawable(latents)
+    places, latents = places[shown], latents[shown]
+    return places, latents, split.labels[places] if len(split.labels) else split.labels
+
+
+def fit_plane(latents: Array) -> tuple[Array, Array, Array]:
+    """The plane of the two principal directions of latents `(M, D)`.
+
+    Returns:
+        The directions `(2, D)`, the mean `(D,)`, and each direction's share of the variance `(2,)`;
+        the first two dimensions and zeros if there are too few latents or dimensions.
+    """
+    count, dims = latents.shape
+    if not count > 2 <= dims:  # noqa: PLR2004  what a plane needs
+        return (
+            np.eye(2, dims, dtype=np.float32),
+            np.zeros(dims, np.float32),
+            np.zeros(2, np.float32),
+        )
+    plane = pca(torch.from_numpy(latents))
+    return plane.axes.numpy(), plane.mean.numpy(), plane.explained_variance_ratio.numpy()
 
 
 def evenly_spaced(count: int, limit: int) -> np.ndarray:

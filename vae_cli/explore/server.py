@@ -35,9 +35,9 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather, to_unit_interval
+from vae_cli.data.dataset import NamedSplit
 from vae_cli.data.picture import read_picture
 from vae_cli.data.picture_files import MAX_BYTES
-from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import expected_border
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.explore.scene import Scene, make_document
@@ -96,7 +96,7 @@ class Server:
     Args:
         model: the model.
         scene: what the page shows in addition to the decoded item.
-        split: the test set, or None.
+        test: the test set, or None.
         port: 0 means any free port.
 
     Raises:
@@ -104,7 +104,7 @@ class Server:
     """
 
     def __init__(
-        self, model: TrainedModel, scene: Scene, split: InMemory | None, port: int = 0
+        self, model: TrainedModel, scene: Scene, test: NamedSplit | None, port: int = 0
     ) -> None:
         self.socket = socket.socket()
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -116,7 +116,7 @@ class Server:
         self.socket.listen()
         self.port: int = self.socket.getsockname()[1]
         self.token = secrets.token_urlsafe(16)
-        application = Answers(model, scene, split).application()
+        application = Answers(model, scene, test).application()
         guard = Guard(application, self.token, self.port)
         options: dict[str, Any] = {
             "http": "h11",
@@ -151,9 +151,9 @@ class Answers:
     One request at a time is computed in a thread, while the server continues to listen.
     """
 
-    def __init__(self, model: TrainedModel, scene: Scene, split: InMemory | None) -> None:
+    def __init__(self, model: TrainedModel, scene: Scene, test: NamedSplit | None) -> None:
         self.model = model
-        self.split = split
+        self.test = test
         self.page = make_document(scene.title, scene.facts(), LINK)
         self.worker = ThreadPoolExecutor(1)
 
@@ -178,7 +178,7 @@ class Answers:
     async def item(self, request: Request) -> Response:
         """A test item as bytes."""
         name = request.path_params["index"]
-        content = await self._work(read_item, name, self.split, self.model)
+        content = await self._work(read_item, name, self.test, self.model)
         if content is None:
             return PlainTextResponse("There is no such test item.", 404)
         return Response(content, 200, None, "application/octet-stream")
@@ -223,11 +223,11 @@ def decode_to_bytes(model: TrainedModel, z: np.ndarray) -> bytes:
     return model.kind.to_bytes(model.decode(z))
 
 
-def read_item(name: str, split: InMemory | None, model: TrainedModel) -> bytes | None:
+def read_item(name: str, test: NamedSplit | None, model: TrainedModel) -> bytes | None:
     """The test item with a number; None if there is none."""
-    if split is None or not re.fullmatch("[0-9]{1,9}", name) or int(name) >= len(split):
+    if test is None or not re.fullmatch("[0-9]{1,9}", name) or int(name) >= len(test):
         return None
-    return model.kind.to_bytes(gather(split.items, split.rows[[int(name)]]))
+    return model.kind.to_bytes(gather(test.split.items, test.split.rows[[int(name)]]))
 
 
 def encode_upload(model: TrainedModel, content: bytes, invert: bool) -> dict[str, Any]:

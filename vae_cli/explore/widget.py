@@ -6,7 +6,7 @@ import numpy as np
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather
-from vae_cli.data.split import InMemory
+from vae_cli.data.dataset import NamedSplit
 from vae_cli.errors import UsageError
 from vae_cli.explore.scene import PAGE, build_scene, read_static
 
@@ -23,19 +23,16 @@ class Explorer(anywidget.AnyWidget):
 
     Args:
         model: the model.
-        split: the test set.
-        classes: the names of its classes; None means those of the model.
+        test: the test set.
     """
 
     _esm = read_static(*PAGE, "widget.js")
     _css = read_static("page.css")
     facts = traitlets.Dict().tag(sync=True)
 
-    def __init__(
-        self, model: TrainedModel, split: InMemory, classes: tuple[str, ...] | None = None
-    ) -> None:
-        super().__init__(facts=build_scene(model, split, classes=classes).facts())
-        self.model, self.split = model, split
+    def __init__(self, model: TrainedModel, test: NamedSplit) -> None:
+        super().__init__(facts=build_scene(model, test).facts())
+        self.model, self.split = model, test.split
         self.on_msg(self.answer)
 
     def answer(self, _: Any, question: dict[str, Any], buffers: list[Any]) -> None:

@@ -192,7 +192,8 @@ def resolve(
     spec, known = with_measurements(known, dataset, train)
     require_enough_items(known.prior, len(train))
     digest, statistics, outlier = digest_splits(train, test), None, None
-    texts = {} if spec.is_image else dataset.texts(test.head(kind_of(spec).preview_items))
+    shown = range(min(kind_of(spec).preview_items, len(test)))
+    texts = {} if spec.is_image else dataset.describe(test).texts(shown)
     train, test = binarized(known.likelihood, train, test)
     if not spec.is_image:
         statistics = measure_columns(train, dataset.spec)

@@ -156,6 +156,6 @@ def label_data(
         if subject.relation == "other":  # of data that have changed, a warning says so
             terminal.remark(
                 f"{model.name} was trained on {model.spec.name}, and is evaluated on "
-                f"{subject.spec.name} ({len(subject.test):,} items)",
+                f"{subject.test.spec.name} ({len(subject.test):,} items)",
                 "yellow",
             )

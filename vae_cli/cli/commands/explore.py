@@ -27,8 +27,7 @@ from vae_cli.files import Output, write_bytes
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
-    from vae_cli.data.dataset import Spec
-    from vae_cli.data.split import InMemory
+    from vae_cli.data.dataset import NamedSplit
     from vae_cli.explore.scene import Scene
 
 TOP_LEVEL_ONLY = (
@@ -76,23 +75,23 @@ def command(
     from vae_cli.explore.scene import build_scene
 
     with terminal.spinner("encoding"):
-        split, spec = find_test_set(model, terminal) if data is None else model.test_set()[:2]
-        scene = build_scene(model, split, first, classes=spec.classes)
+        test = find_test_set(model, terminal) if data is None else model.test_set()
+        scene = build_scene(model, test, first)
     if len(model.model.latent_dims) > 1:
         terminal.remark(TOP_LEVEL_ONLY, "yellow")
     if export:
         write_page(model, scene, page.open_file(export), terminal)
     else:
-        serve(model, scene, split, port, terminal, open_browser=browser)
+        serve(model, scene, test, port, terminal, open_browser=browser)
 
 
-def find_test_set(model: "TrainedModel", terminal: Terminal) -> "tuple[InMemory | None, Spec]":
+def find_test_set(model: "TrainedModel", terminal: Terminal) -> "NamedSplit | None":
     """The test set of a run; if it is not available, a remark says that there is no map."""
     try:
-        return model.test_set()[:2]
+        return model.test_set()
     except UsageError as error:
         terminal.remark(f"no test items and no map: {show_options(error.message)}", "yellow")
-        return None, model.spec
+        return None
 
 
 def write_page(model: "TrainedModel", scene: "Scene", path: Output, terminal: Terminal) -> None:
@@ -110,7 +109,7 @@ def write_page(model: "TrainedModel", scene: "Scene", path: Output, terminal: Te
 def serve(
     model: "TrainedModel",
     scene: "Scene",
-    split: "InMemory | None",
+    test: "NamedSplit | None",
     port: int,
     terminal: Terminal,
     *,
@@ -127,7 +126,7 @@ def serve(
         raise UsageError(
             f"vae explore needs {error.name}: pip install 'vae-cli[explore]', or use --export"
         ) from error
-    server = Server(model, scene, split, port)
+    server = Server(model, scene, test, port)
     terminal.result(server.address)
     terminal.note("Ctrl-C ends it")
     opened = open_browser and has_browser()
