@@ -1,9 +1,24 @@
 """Train variational autoencoders, and use what they learned.
 
-from vae_cli import load, train
+    from vae_cli import load, train
 
-model = load()  # the newest finished run
-mean, log_variance = model.encode(images)
+    model = load()  # the newest finished run; train({"epochs": 5}) trains a new one
+    mean, log_variance = model.encode(images)
+    images = model.sample(16, seed=0)
+
+The packages inside, from the outermost; each imports only those below it:
+
+    cli         the commands
+    explore     the page of sliders
+    api         trained models for a notebook: arrays in, arrays out
+    evaluation  figures of a trained model, with their errors
+    runs        one run's life: resolved, trained, saved, resumed, compared
+    settings    what can be set, and what is built from it
+    rendering   pictures, tables, maps and curves
+    training    state, step, epoch, loop
+    latent      traversal, interpolation, projection, sampling
+    model       posteriors, priors, likelihoods, networks, objectives, and the VAE that joins them
+    data        data sets, from whatever files, and batches
 """
 
 from collections.abc import Mapping
@@ -20,6 +35,9 @@ def load(
     run: str | Path | None = None, device: str = "auto", data: str | Path | None = None
 ) -> "TrainedModel":
     """Load the trained model of a run.
+
+    It has the weights of the epoch with the lowest loss on the held-out items, and is in evaluation
+    mode. Nothing is trained, and the data of the run are opened only when they are asked for.
 
     Args:
         run: its name or folder; None means the newest finished run.
@@ -48,6 +66,14 @@ def load(
 def train(settings: Mapping[str, Any] | None = None, *, name: str | None = None) -> "TrainedModel":
     """Train a model and return it; everything that `vae train` leaves is in `runs/NAME/`.
 
+    Unless the settings say otherwise, a training minimizes the negative evidence lower bound,
+
+        −E_q(z|x) log p(x|z) + β KL(q(z|x) ‖ p(z)),
+
+    over the weights of encoder and decoder together, with one sample z of the posterior for each
+    item (Kingma & Welling, 2014, https://arxiv.org/abs/1312.6114), and returns the weights of the
+    epoch with the lowest loss on the held-out items.
+
     Args:
         settings: by section and key, as in a config file, or by the short names of `vae sweep`, as
             in `{"epochs": 1}`; what is missing has its default.
@@ -62,6 +88,20 @@ def train(settings: Mapping[str, Any] | None = None, *, name: str | None = None)
         >>> model.reconstruct(model.sample(2, seed=0)).items.shape
         (2, 1, 28, 28)
     """
-    from vae_cli.api.training import train_model
+    from vae_cli.api.model import load_trained
+    from vae_cli.device import resolve_device
+    from vae_cli.runs.directory import create_run, require_free_name
+    from vae_cli.runs.resolve import resolve
+    from vae_cli.runs.start import start_layers
+    from vae_cli.runs.train import train_run
+    from vae_cli.settings import merge
 
-    return train_model(settings or {}, name)
+    if name is not None:
+        require_free_name(name)
+    layer = ("settings", settings or {})
+    config = merge(layer)
+    if config.training.start:
+        config = merge(*start_layers(config.training.start, [layer]))
+    resolved = resolve(config, resolve_device(config.training.device))
+    finished = train_run(create_run(resolved.config, name), resolved)
+    return load_trained(finished.run, resolved.device)

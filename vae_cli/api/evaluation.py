@@ -1,7 +1,4 @@
-"""Evaluating a trained model on the data of its run, or on others.
-
-Where the latents of samples come from.
-"""
+"""Evaluating a trained model on the data of its run or others, and with fitted samplers."""
 
 import dataclasses
 import re

@@ -1,10 +1,9 @@
-"""A decoder as a list of operations and their weights, which the page executes (decoder.js).
+"""The page as one file that contains the decoder. It needs no server and no network.
 
-The page as one file that contains the decoder. It needs no server and no network.
-
-The weights are stored as float16, unless that changes a pixel by half a grey level. High and low
-bytes are grouped and compressed; the browser undoes this. If a page cannot contain the decoder, a
-plane through the latent space is decoded before, and the page contains the pictures.
+The decoder is a list of operations and their weights, which the page executes (decoder.js). The
+weights are stored as float16, unless that changes a pixel by half a grey level. High and low bytes
+are grouped and compressed; the browser undoes this. If a page cannot contain the decoder, a plane
+through the latent space is decoded before, and the page contains the pictures.
 """
 
 import base64

@@ -1,6 +1,7 @@
-"""One HTML document that contains everything it needs, and loads nothing.
+"""What the page shows: facts about a model, and the document that contains them and loads nothing.
 
-The facts about a model that the page shows: its dimensions, and the latents of test items.
+A `Scene` has the dimensions of the latent space and the latents of test items. `make_document` puts
+its facts, the style and the scripts into one HTML text.
 """
 
 import base64

@@ -1,14 +1,16 @@
-"""A mixture of normal distributions with full covariances, fitted to latents.
-
-    q(z) ≈ Σ_k π_k N(z; μ_k, Σ_k),    fitted by expectation-maximization
+"""Densities that are fitted to the latents of the training set, to draw samples from after it.
 
 The decoder has learned to decode the latents of the training set, which may fill the prior badly.
 Samples of a density that was fitted to them after the training look better (Ghosh, Sajjadi,
-Vergari, Black & Schölkopf, 2020, https://arxiv.org/abs/1903.12436, sec. 4).
+Vergari, Black & Schölkopf, 2020, https://arxiv.org/abs/1903.12436, sec. 4). There are two:
 
-A flow that is fitted to latents: RealNVP after the training, in place of a mixture.
+a mixture of normal distributions with full covariances, by expectation-maximization,
 
-    log q(z) = log p_flow((z − μ) / σ) − Σ log σ,    fitted by maximum likelihood
+    q(z) = Σ_k π_k N(z; μ_k, Σ_k),
+
+and a flow, RealNVP, by maximum likelihood,
+
+    log q(z) = log p_flow((z − μ) / σ) − Σ log σ,
 
 with the mean μ and the standard deviation σ of the latents, so that the flow starts near to them.
 """

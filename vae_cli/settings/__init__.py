@@ -1,4 +1,10 @@
-"""The settings: what can be set, and the files and flags that set it."""
+"""The settings: what can be set, the files and flags that set it, and what is built from them.
+
+Settings come in layers: defaults, a file, `--set` and flags. They are merged and validated once.
+
+It may import the training, the model, the data and the rendering, whose parts it builds, and
+imports torch only where something is built, so that `vae --help` does not wait for it.
+"""
 
 from vae_cli.settings.core import LikelihoodConfig, ModelConfig, ObjectiveConfig, PriorConfig
 from vae_cli.settings.effects import require_effects

@@ -1,4 +1,12 @@
-"""Training: the state, one step, one epoch, the loop, and the metrics of an epoch."""
+"""Training: the state, one step, one epoch, the loop, and the metrics of an epoch.
+
+step.py is one step: losses, gradients, optimizers. epochs.py runs it for all batches, as traced or
+captured code. loop.py is `fit`: epochs, the evaluation after each, and what is reported. state.py
+holds everything that changes; optimizers.py and schedules.py are pure functions of the step.
+
+It may import the model and the data, and no settings and no files: what it is given are modules,
+splits and numbers.
+"""
 
 from vae_cli.training.epochs import CapturedEpoch, Epoch, TracedEpoch, prepare_epoch
 from vae_cli.training.loop import evaluate, fit
