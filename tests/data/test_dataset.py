@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from vae_cli.data.dataset import Parts, Spec, UndividedDataset
+from vae_cli.data.dataset import Dataset, Parts, Spec
 from vae_cli.data.split import InMemory, move_splits
 from vae_cli.errors import UsageError
 
@@ -72,14 +72,14 @@ def test_items_that_both_parts_share_are_moved_to_the_device_once(shared: bool) 
     assert b.labels is test.labels
 
 
-def test_a_data_set_is_divided_once() -> None:
+def test_a_data_set_is_read_once() -> None:
     calls: list[str] = []
 
-    class Numbers(UndividedDataset):
+    class Numbers(Dataset):
         spec = Spec("numbers", (1,))
 
-        def divide(self) -> Parts:
-            calls.append("divide")
+        def read(self) -> Parts:
+            calls.append("read")
             items = torch.arange(3.0)[:, None]
             return Parts(InMemory.whole(items[:2]), InMemory.whole(items[2:]))
 
@@ -88,5 +88,5 @@ def test_a_data_set_is_divided_once() -> None:
     assert len(dataset.train()) == 2
     assert len(dataset.test()) == 1
     assert dataset.train() is dataset.train()
-    assert calls == ["divide"]
+    assert calls == ["read"]
     assert dataset.names(dataset.train()) == ["0", "1"]

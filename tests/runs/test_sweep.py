@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from vae_cli.data.dataset import Dataset, LoadedDataset
+from vae_cli.data.dataset import Dataset
 from vae_cli.errors import InterruptedRunError, UsageError
 from vae_cli.runs import sweep
 from vae_cli.runs.checkpoint import load_checkpoint
@@ -61,7 +61,6 @@ def test_the_data_are_read_once_and_kept_until_other_data_are_asked_for(
     datasets = [data.open(variant.config.data) for variant in variants]
     assert len(opened) == 1
     assert datasets[0] is datasets[1]
-    assert isinstance(datasets[0], LoadedDataset)
     assert datasets[0].train().items is datasets[0].train().items
 
 

@@ -4,7 +4,7 @@ import warnings
 from contextlib import nullcontext
 from typing import final
 
-from vae_cli.data.dataset import Dataset, Factors, Parts, UndividedDataset
+from vae_cli.data.dataset import Dataset, Factors, Parts
 from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import digest_splits
@@ -14,7 +14,7 @@ from vae_cli.runs.resolve import take_parts
 
 
 @final
-class RunData(UndividedDataset):
+class RunData(Dataset):
     """A data set that was opened for a run.
 
     Data of the run have only the items that it used: `data.limit` of each part. Where they are does
@@ -46,25 +46,21 @@ class RunData(UndividedDataset):
         self.run, self.facts, self.is_named = run, facts, is_named
         self.config = facts.config.data
         self.has_files, self.path = dataset.has_files, dataset.path
-        self.stamp_of_files = dataset.stamp()
+        self.stamp = dataset.stamp  # of the files when they were opened
 
-    def divide(self) -> Parts:
+    def read(self) -> Parts:
         """The parts, limited if they are those of the run."""
         with warnings.catch_warnings(action="ignore") if self.is_named else nullcontext():
-            parts = self.dataset.read_parts()  # the training has warned already
+            parts = self.dataset.parts  # the training has warned already
         self.spec = self.dataset.spec  # the range of values is known now
-        self.parts = parts.head(self.config.limit or None)
-        is_same = self._is_same(self.parts)
+        used = parts.head(self.config.limit or None)
+        is_same = self._is_same(used)
         if not (is_same or self.is_named):
             return parts
         self.relation = "own" if is_same else "changed"
         if not is_same:
             warnings.warn(explain_change(self.run, self.config.name), stacklevel=2)
-        return self.parts
-
-    def stamp(self) -> str:
-        """The stamp of the files when they were opened."""
-        return self.stamp_of_files
+        return used
 
     def names(self, split: InMemory) -> list[str]:
         """The names of the other data set."""
@@ -82,10 +78,10 @@ class RunData(UndividedDataset):
             return False
         if self.is_named and self.config.name in BUILT_IN_NAMES:
             return True
-        train, held_out, _ = take_parts(self, self.config)  # of `self.parts`
+        train, held_out, _ = take_parts(self.dataset, self.config)
         if (len(train), len(held_out)) != known.counts:
             return False
-        if not known.data_digest or self.stamp_of_files == known.data_stamp:
+        if not known.data_digest or self.stamp == known.data_stamp:
             return self.is_named
         return digest_splits(train, held_out) == known.data_digest
 

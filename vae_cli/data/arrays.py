@@ -27,7 +27,7 @@ from vae_cli.data.array_files import (
     with_supported_type,
 )
 from vae_cli.data.batches import to_unit_interval
-from vae_cli.data.dataset import Parts, PictureRules, Spec, UndividedDataset
+from vae_cli.data.dataset import Dataset, Parts, PictureRules, Spec
 from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
 from vae_cli.data.memory import MAX_CLASSES, MappedFile, require_items
 from vae_cli.data.split import InMemory
@@ -161,7 +161,7 @@ def _name(texts: np.ndarray, source: object) -> Labels:
 
 
 @final
-class Arrays(UndividedDataset):
+class Arrays(Dataset):
     """The images or rows in an array file, in one part or in several.
 
     Args:
@@ -204,7 +204,7 @@ class Arrays(UndividedDataset):
         self.limits: Range = like.range if like else rules.value_range
         self.is_new = like is None and rules.version > 1
 
-    def divide(self) -> Parts:
+    def read(self) -> Parts:
         """The file's own parts, or else those that a hash of each item's contents decides.
 
         Raises:

@@ -1,5 +1,6 @@
 """What a data set is, whatever it comes from."""
 
+import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -180,10 +181,28 @@ class Parts(NamedTuple):
 
 
 class Dataset(ABC):
-    """Training items and test items.
+    """Items to train on, and items that are held out, whatever they come from.
+
+    A new source of data is a class with a `spec` and one method, `read`, that returns its parts. It
+    is called once, when the first part is asked for; the parts are kept for any number of
+    trainings.
+
+    Example:
+        >>> import torch
+        >>> class Digits(Dataset):
+        ...     spec = Spec("digits", (1, 8, 8), ("even", "odd"))
+        ...     def read(self) -> Parts:
+        ...         images, labels = torch.zeros(10, 1, 8, 8), torch.arange(10) % 2
+        ...         whole = InMemory.whole(images, labels)
+        ...         return Parts(whole.take(torch.arange(8)), whole.take(torch.tensor([8, 9])))
+        >>> digits = Digits()
+        >>> {name: len(part) for name, part in digits.splits().items()}
+        {'train': 8, 'test': 2}
+        >>> digits.describe(digits.test()).texts([0, 1])
+        {'name': ['8', '9'], 'label': ['even', 'odd']}
 
     Attributes:
-        spec: what the items are; their range is known when one of the parts has been read.
+        spec: what the items are; their range is known when the parts have been read.
         has_files: whether each item is a file, whose path is its name.
         path: the file or folder that they come from; None if they are built in.
     """
@@ -193,33 +212,46 @@ class Dataset(ABC):
     path: Path | None = None
 
     @abstractmethod
+    def read(self) -> Parts:
+        """Read all parts; `parts` keeps them.
+
+        Raises:
+            UsageError: the data cannot be used.
+            VAEError: a download fails, or the cache cannot be written.
+        """
+
+    @functools.cached_property
+    def parts(self) -> Parts:
+        """All parts, which are read once."""
+        return self.read()
+
     def train(self) -> InMemory:
         """The items to train on."""
+        return self.parts.train
 
-    @abstractmethod
     def test(self) -> InMemory:
         """The items that are held out for testing."""
+        return self.parts.test
 
     def validation(self) -> InMemory | None:
         """The items by which the best epoch is chosen, if the data set has such a part."""
-        return None
+        return self.parts.validation
 
     def splits(self) -> dict[str, InMemory]:
         """The parts that have items by their names: `train`, `validation` and `test`."""
-        parts = self.read_parts()
-        ordered = {"train": parts.train, "validation": parts.validation, "test": parts.test}
+        ordered = {"train": self.train(), "validation": self.validation(), "test": self.test()}
         return {name: part for name, part in ordered.items() if part is not None and len(part)}
-
-    def read_parts(self) -> Parts:
-        """All parts."""
-        return Parts(self.train(), self.test(), self.validation())
 
     def source_files(self) -> list[Path]:
         """The files that the items come from; none if they are built in."""
         return [] if self.path is None else [self.path]
 
+    @functools.cached_property
     def stamp(self) -> str:
-        """A text that changes if one of these files does; empty if there are none."""
+        """A text that changes if one of these files does; empty if there are none.
+
+        It is of the time at which it was first asked for, because the files are read only once.
+        """
         return stamp_files(self.source_files())
 
     def names(self, split: InMemory) -> list[str]:
@@ -239,51 +271,3 @@ class Dataset(ABC):
             has_files=self.has_files,
             factors=self.factors(split),
         )
-
-
-class UndividedDataset(Dataset):
-    """Items that come in one part; they are divided when the first part is asked for."""
-
-    parts: Parts | None = None
-
-    @abstractmethod
-    def divide(self) -> Parts:
-        """The items to train on, those held out, and those for validation, if there are any."""
-
-    def train(self) -> InMemory:
-        """The items to train on."""
-        return self._divide_once().train
-
-    def test(self) -> InMemory:
-        """The items that are held out."""
-        return self._divide_once().test
-
-    def validation(self) -> InMemory | None:
-        """The items by which the best epoch is chosen, if the data set has such a part."""
-        return self._divide_once().validation
-
-    def _divide_once(self) -> Parts:
-        self.parts = self.parts or self.divide()
-        return self.parts
-
-
-@final
-class LoadedDataset(UndividedDataset):
-    """Another data set that is read once, for several trainings on it."""
-
-    def __init__(self, dataset: Dataset) -> None:
-        self.dataset, self.spec, self.stamp_of_files = dataset, dataset.spec, dataset.stamp()
-
-    def divide(self) -> Parts:
-        """The parts of the other data set."""
-        parts = self.dataset.read_parts()
-        self.spec = self.dataset.spec
-        return parts
-
-    def stamp(self) -> str:
-        """The stamp of the files when they were opened, because they are not read again."""
-        return self.stamp_of_files
-
-    def names(self, split: InMemory) -> list[str]:
-        """The names of the other data set."""
-        return self.dataset.names(split)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.cache import cache_folder, cached_tensor
-from vae_cli.data.dataset import Dataset, Progress, Spec
+from vae_cli.data.dataset import Dataset, Parts, Progress, Spec
 from vae_cli.data.folder_files import map_in_threads
 from vae_cli.data.picture import Fitting, decode_picture
 from vae_cli.data.split import InMemory
@@ -109,13 +109,9 @@ class Downloaded(Dataset):
         photographs = self.download.shape[0] == len("RGB")  # the grey sets are white on black
         self.spec = Spec(name, self.download.shape, self.download.classes, cropped=photographs)
 
-    def train(self) -> InMemory:
-        """The data set's own training part."""
-        return self._read_part(train=True)
-
-    def test(self) -> InMemory:
-        """The data set's own test part."""
-        return self._read_part(train=False)
+    def read(self) -> Parts:
+        """The data set's own parts."""
+        return Parts(self._read_part(train=True), self._read_part(train=False))
 
     def _read_part(self, *, train: bool) -> InMemory:
         """One part in memory, or memory-mapped.

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from vae_cli.data.cache import cache_folder, cached_tensor
-from vae_cli.data.dataset import Parts, PictureRules, Progress, Spec, UndividedDataset
+from vae_cli.data.dataset import Dataset, Parts, PictureRules, Progress, Spec
 from vae_cli.data.folder_files import (
     MASKS,
     NOTHING,
@@ -75,7 +75,7 @@ def derive_size(paths: Sequence[Path]) -> tuple[int, int]:
 
 
 @final
-class PictureFolder(UndividedDataset):
+class PictureFolder(Dataset):
     """All pictures in a folder and its sub-folders.
 
     Size and channels are derived from the pictures unless they are given. Folders named `train`,
@@ -123,7 +123,7 @@ class PictureFolder(UndividedDataset):
         classes = [] if () in tops or len(classes) == 1 else classes
         self.spec = dataclasses.replace(spec, name=path.resolve().name, classes=tuple(classes))
 
-    def divide(self) -> Parts:
+    def read(self) -> Parts:
         """Decode the pictures unless they are in the cache, then divide them.
 
         Raises:

@@ -18,7 +18,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Factors, Parts, Spec, UndividedDataset
+from vae_cli.data.dataset import Dataset, Factors, Parts, Spec
 from vae_cli.data.held_out import divide, hash_keys
 from vae_cli.data.split import InMemory
 
@@ -30,7 +30,7 @@ FACTORS = {"shape": 3, "scale": 4, "rotation": 10, "x": 16, "y": 16}
 
 
 @final
-class Shapes(UndividedDataset):
+class Shapes(Dataset):
     """All 30,720 combinations of the factors; the shape is the class.
 
     Args:
@@ -42,7 +42,7 @@ class Shapes(UndividedDataset):
         self.test_fraction = test_fraction
         self.spec = Spec(name, (1, EDGES[name], EDGES[name]), ("square", "ellipse", "heart"))
 
-    def divide(self) -> Parts:
+    def read(self) -> Parts:
         """Render all images, and divide them by a hash of their factors.
 
         Raises:

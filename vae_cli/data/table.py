@@ -13,7 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.data.dataset import Dataset, Progress, Spec, TableRules, ignore_progress
+from vae_cli.data.dataset import Dataset, Parts, Progress, Spec, TableRules, ignore_progress
 from vae_cli.data.held_out import divide, hash_keys
 from vae_cli.data.split import InMemory
 from vae_cli.data.table_columns import choose_for_model, choose_for_training
@@ -64,9 +64,9 @@ class Table(Dataset):
         self.path = path
         contents = read_table(path, choose, progress)
         self.hashes = hash_keys(row.tobytes() for row in contents.rows.numpy())
-        self.parts = divide(self.hashes, test_fraction, path.stem)
+        self.rows = divide(self.hashes, test_fraction, path.stem)
         if rules.missing == "mean" and like is None:
-            rules = dataclasses.replace(rules, means=known_means(contents, self.parts[0]))
+            rules = dataclasses.replace(rules, means=known_means(contents, self.rows[0]))
         for note in fill_in(contents, rules).notes:
             warnings.warn(f"{path.name}: {note}", stacklevel=2)
         self.path, self.contents = path, contents
@@ -78,13 +78,9 @@ class Table(Dataset):
             table=rules,
         )
 
-    def train(self) -> InMemory:
-        """The rows to train on."""
-        return self._part(self.parts[0])
-
-    def test(self) -> InMemory:
-        """The rows that are held out."""
-        return self._part(self.parts[1])
+    def read(self) -> Parts:
+        """The rows to train on, and those that are held out."""
+        return Parts(*map(self._part, self.rows))
 
     def _part(self, rows: Tensor) -> InMemory:
         labels = self.contents.labels

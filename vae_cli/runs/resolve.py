@@ -186,7 +186,7 @@ def resolve(
     """
     require_supported(config.training.precision, device)
     dataset = dataset or build_dataset(config.data, progress, flag="--data")
-    known, stamp = settle(config, dataset.spec), dataset.stamp()
+    known, stamp = settle(config, dataset.spec), dataset.stamp
     weights = None if is_resumed else start_weights(known, dataset.spec)
     train, test, held_out_name = take_parts(dataset, known.data)
     spec, known = with_measurements(known, dataset, train)

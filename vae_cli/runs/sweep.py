@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from vae_cli.data.dataset import Dataset, LoadedDataset, Progress, ignore_progress
+from vae_cli.data.dataset import Dataset, Progress, ignore_progress
 from vae_cli.data.statistics import digest_splits
 from vae_cli.device import resolve_device
 from vae_cli.errors import UsageError
@@ -52,7 +52,8 @@ class SharedData:
             VAEError: a download fails, or the cache cannot be written.
         """
         if self.dataset is None or config != self.config:
-            self.dataset = LoadedDataset(build_dataset(config, progress, flag="--data"))
+            self.dataset = build_dataset(config, progress, flag="--data")
+            _ = self.dataset.stamp  # of the files before they are read
             self.config = config
         return self.dataset
 

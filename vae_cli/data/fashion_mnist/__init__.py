@@ -13,7 +13,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.data.dataset import Dataset, Spec
+from vae_cli.data.dataset import Dataset, Parts, Spec
 from vae_cli.data.split import InMemory
 
 
@@ -38,13 +38,9 @@ class FashionMNIST(Dataset):
         ),
     )
 
-    def train(self) -> InMemory:
-        """60,000 images, 6,000 of each class."""
-        return _split("train", 60_000)
-
-    def test(self) -> InMemory:
-        """10,000 images, 1,000 of each class."""
-        return _split("t10k", 10_000)
+    def read(self) -> Parts:
+        """60,000 and 10,000 images, as many of each class."""
+        return Parts(_split("train", 60_000), _split("t10k", 10_000))
 
 
 def _split(part: str, count: int) -> InMemory:
