@@ -85,6 +85,12 @@ def list_some(names: Sequence[str], limit: int) -> str:
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 
+def join_or(words: Sequence[str]) -> str:
+    """Words for a message, as in `a, b or c`."""
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def is_utf8(text: str) -> bool:
     """Whether a text can be written as UTF-8; the name of a file need not be."""
     try:

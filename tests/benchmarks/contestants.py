@@ -20,8 +20,7 @@ from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.split import InMemory
 from vae_cli.model import Context
 from vae_cli.noise import Noise
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_model, build_objective, build_state
+from vae_cli.settings import choose, merge
 from vae_cli.training import prepare_epoch
 
 BATCH, TURN = 128, 47  # ten turns of 47 batches are one epoch of 469 (and one batch more)
@@ -39,7 +38,8 @@ def ours(
     where = torch.device(device)
     images = FashionMNIST().train().items[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
     settings = merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
-    state = build_state(settings, FashionMNIST.spec.shape, where)
+    shape = FashionMNIST.spec.shape
+    state = choose(settings, shape).build_state(shape, where)
     state.dtype = dtype
     epoch = prepare_epoch(state, InMemory.whole(images), BATCH)
     while True:
@@ -51,10 +51,11 @@ def ours(
 def by_hand(network: str = "mlp", objective: str = "elbo") -> Iterator[None]:
     """Network and objective of `ours` in a plain training loop, with its data in memory."""
     settings = merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
-    model = build_model(settings, FashionMNIST.spec.shape)
+    shape = FashionMNIST.spec.shape
+    model = choose(settings, shape).build_model(shape)
     images = FashionMNIST().train().items[: BATCH * TURN].float() / 255
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
-    minimized, context = build_objective(settings.objective), Context(1.0, len(images), Noise(0))
+    minimized, context = settings.objective.build(), Context(1.0, len(images), Noise(0))
     while True:
         for rows in torch.randperm(len(images)).split(BATCH):
             x = images[rows]

@@ -31,8 +31,7 @@ from vae_cli.evaluation.reconstruction import reconstruction_figures
 from vae_cli.evaluation.samples import sample_figures
 from vae_cli.evaluation.subject import Subject
 from vae_cli.model import VAE, LatentModel
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_model
+from vae_cli.settings import choose, merge
 
 SAMPLES, BLOCK, TURNS = 5000, 1000, 5
 
@@ -101,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--items", type=int, default=20, help="images for the likelihood")
     items, console = parser.parse_args().items, Console(highlight=False, soft_wrap=True)
-    model = build_model(merge(("", {"model": {"network": "mlp"}})), (1, 28, 28)).eval()
+    model = choose(merge(), (1, 28, 28)).build_model((1, 28, 28)).eval()
     ours, reference = compare_likelihood(model, items)
     console.print(
         f"log-likelihood, {items:,} images, K = {SAMPLES:,}: {ours:.2f} s, "

@@ -13,8 +13,8 @@ from support import VAE, Refused, Use, call
 
 from vae_cli.cli._app import main
 from vae_cli.runs.directory import Run, locked
+from vae_cli.settings import named_configs
 from vae_cli.settings.experiments import list_experiments
-from vae_cli.settings.named import named_configs
 
 BASE = """
 [data]

@@ -12,9 +12,10 @@ from support import VAE
 
 from vae_cli.cli._app import main
 from vae_cli.cli._signals import StopSignals
+from vae_cli.data.dataset import Progress
 from vae_cli.errors import InterruptedRunError
-from vae_cli.runs import resolve
 from vae_cli.runs.checkpoint import load_checkpoint
+from vae_cli.settings import DataConfig
 
 Capture = pytest.CaptureFixture[str]
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
@@ -87,12 +88,12 @@ def test_a_signal_while_the_data_are_read_leaves_no_run(
     number: signal.Signals,
     code: int,
 ) -> None:
-    def signal_and_build(*words: object, **more: object) -> object:
+    def signal_and_open(config: DataConfig, progress: Progress, flag: str) -> object:
         signal.raise_signal(number)
-        return build(*words, **more)
+        return open_data(config, progress, flag)
 
-    build = resolve.build_dataset
-    monkeypatch.setattr(resolve, "build_dataset", signal_and_build)
+    open_data = DataConfig.open
+    monkeypatch.setattr(DataConfig, "open", signal_and_open)
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--limit", "64", "--epochs", "1"]) == code
     assert capfd.readouterr() == ("", "stopped before the first step\n")

@@ -68,7 +68,10 @@ def test_a_run_that_fails_does_not_end_the_sweep(
         (["seed=1,2", "--seeds", "0:3"], "seed=1,2 and --seeds 0:3: give only one of them"),
         (["device=cpu,tpu"], 'device=cpu,tpu: training.device = "tpu"'),
         (["data=fashion-mnits"], "--data fashion-mnits: no such"),
-        (["model=mlp,conv", "preset=small,base"], "--preset is for --model conv"),
+        (
+            ["model=mlp,conv", "preset=small,base"],
+            "preset=small,base: --preset is for --model conv",
+        ),
         (["beta=1", "--name", "a/b"], "--name a/b-beta-1: use letters, digits, dots and dashes"),
     ],
 )

@@ -15,8 +15,7 @@ from vae_cli.explore.export import (
 )
 from vae_cli.model import PRESETS, ConvDecoder, MLPDecoder, plan
 from vae_cli.model.networks.conv import Block
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_model
+from vae_cli.settings import choose, merge
 
 LATENT_DIM = 3
 
@@ -95,11 +94,11 @@ def test_the_operations_compute_the_same_as_the_decoder(
 
 
 CONFIGS = [
-    {"model": {"activation": "tanh"}},
+    {"model": {"activation": "tanh", "hidden": [9]}},
     {"model": {"activation": "silu", "network": "conv"}},
-    {"model": {"activation": "gelu"}, "likelihood": {"name": "laplace"}},
-    {"model": {"gated": True}, "likelihood": {"name": "binarized"}},
-    {"likelihood": {"name": "logistic", "components": 4}},
+    {"model": {"activation": "gelu", "hidden": [9]}, "likelihood": {"name": "laplace"}},
+    {"model": {"gated": True, "hidden": [9]}, "likelihood": {"name": "binarized"}},
+    {"model": {"hidden": [9]}, "likelihood": {"name": "logistic", "components": 4}},
     {"model": {"network": "conv"}, "likelihood": {"name": "logistic", "components": 1}},
 ]
 
@@ -109,8 +108,8 @@ CONFIGS = [
 def test_the_operations_compute_the_mean_of_every_likelihood(
     tables: dict[str, dict[str, object]],
 ) -> None:
-    config = merge(("", {"model": {"hidden": [9], "latent_dim": LATENT_DIM}}), ("", tables))
-    model = build_model(config, (3, 16, 18)).eval()
+    config = merge(("", {"model": {"latent_dim": LATENT_DIM}}), ("", tables))
+    model = choose(config, (3, 16, 18)).build_model((3, 16, 18)).eval()
     randomize(model)
     operations = list_decoding(model)
     for z in torch.randn(3, LATENT_DIM, generator=Generator().manual_seed(1)):

@@ -10,8 +10,7 @@ from vae_cli.latent import samplers
 from vae_cli.latent.samplers import fit_flow, fit_mixture
 from vae_cli.latent.sampling import sample, sample_latents
 from vae_cli.model import VAE, Prior
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_model
+from vae_cli.settings import choose, merge
 
 
 def test_the_temperature_scales_the_latents(model: VAE) -> None:
@@ -30,7 +29,7 @@ def test_samples_are_decoded_from_the_sampled_latents(model: VAE) -> None:
 
 def test_noise_gives_rows_the_deviation_of_the_likelihood() -> None:
     config = merge(("", {"model": {"hidden": [4], "latent_dim": 2}}))
-    model = build_model(config, (2,))
+    model = choose(config, (2,)).build_model((2,))
     generator = Generator().manual_seed(0)
     rows = sample(model, 4000, temperature=0.0, noise=True, generator=generator)
     likelihood = model.decode(torch.zeros(1, 2))

@@ -23,8 +23,7 @@ from vae_cli.model import (
     StandardNormal,
     plan,
 )
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_model
+from vae_cli.settings import choose, merge
 
 SHAPE, LATENT_DIM = (1, 16, 20), 3
 SIZES = plan(SHAPE, PRESETS["small"])
@@ -105,7 +104,7 @@ def test_every_parameter_gets_a_gradient_within_two_steps_from_the_start(network
     """Some weights start at zero, so the layers before them see a gradient one step later."""
     torch.manual_seed(0)
     model, x = (
-        build_model(merge(("", {"model": {"network": network}})), SHAPE),
+        choose(merge(("", {"model": {"network": network}})), SHAPE).build_model(SHAPE),
         torch.rand(2, *SHAPE),
     )
     optimizer, reached = torch.optim.SGD(model.parameters(), 1e-3), set()

@@ -9,8 +9,7 @@ from torch import Generator, Tensor
 
 from vae_cli.data.statistics import column_statistics
 from vae_cli.model import TableCodec
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_state
+from vae_cli.settings import choose, merge
 from vae_cli.training import TrainState
 
 CPU = torch.device("cpu")
@@ -20,7 +19,7 @@ def state_for(rows: Tensor, hidden: int) -> TrainState:
     """An untrained model that knows the mean and standard deviation of the columns."""
     config = merge(("", {"model": {"hidden": [hidden], "latent_dim": 2}}))
     codec = TableCodec(*column_statistics(rows, torch.arange(len(rows))))
-    return build_state(config, rows.shape[1:], CPU, codec)
+    return choose(config, rows.shape[1:]).build_state(rows.shape[1:], CPU, codec)
 
 
 def test_other_units_of_the_columns_change_only_the_units_of_the_output() -> None:

@@ -12,8 +12,7 @@ from vae_cli.model import (
     measure_size,
     plan,
 )
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_on_meta
+from vae_cli.settings import choose, merge
 
 SHAPE = (1, 28, 28)
 
@@ -34,7 +33,7 @@ def test_larger_presets_have_more_parameters_and_more_multiply_adds() -> None:
 
 
 def test_the_size_of_an_mlp_is_that_of_its_layers() -> None:
-    model = build_on_meta(merge(), SHAPE)
+    model = choose(merge(), SHAPE).build_on_meta(SHAPE)
     size = measure_size(model, SHAPE, 128)
     assert size.multiply_adds == 784 * 400 + 400 * 40 + 20 * 400 + 400 * 784
     assert size.batch_bytes > 128 * (784 * 2 + 400 * 2) * 4

@@ -5,8 +5,7 @@ import torch
 from torch import Generator, Tensor
 
 from vae_cli.model import LatentModel, TwoLevelVAE
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_model
+from vae_cli.settings import choose, merge
 
 SHAPE = (1, 4, 5)
 
@@ -18,7 +17,7 @@ def model() -> LatentModel:
         "model": {"network": "two-level", "hidden": [16, 8], "latent_dim": 3, "bounded": True},
         "likelihood": {"name": "binarized"},
     }
-    return build_model(merge(("", tables)), SHAPE)
+    return choose(merge(("", tables)), SHAPE).build_model(SHAPE)
 
 
 @pytest.fixture
@@ -70,7 +69,8 @@ def test_below_the_top_the_prior_is_sampled_or_its_mean_is_taken(model: LatentMo
 def test_the_network_has_the_sizes_of_tomczak_and_welling() -> None:
     """Gated layers of 300 and two levels of 40: counted from section 4 of their paper."""
     hidden = {"hidden": [300, 300], "latent_dim": 40, "gated": True}
-    model = build_model(merge(("", {"model": {"network": "two-level", **hidden}})), (1, 28, 28))
+    config = merge(("", {"model": {"network": "two-level", **hidden}}))
+    model = choose(config, (1, 28, 28)).build_model((1, 28, 28))
 
     def gated(width_in: int, width_out: int = 300) -> int:
         return 2 * (width_in + 1) * width_out

@@ -28,8 +28,7 @@ from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.recorder import RunRecorder
 from vae_cli.runs.start import load_for_resume
-from vae_cli.settings import SaveInterval, merge, read_config, to_toml
-from vae_cli.settings.build import build_state
+from vae_cli.settings import SaveInterval, choose, merge, read_config, to_toml
 
 Times = Callable[[int, int], int]
 CPU = torch.device("cpu")
@@ -173,7 +172,7 @@ def restore(run: Run, known: dict[str, Any]) -> None:
     """What `vae train --resume` does before its first step."""
     saved, settings = load_for_resume(run, [])
     spec = saved.facts.data
-    state = build_state(settings, spec.shape, CPU)
+    state = choose(settings, spec.shape).build_state(spec.shape, CPU)
     (train, test), digest = known["counts"], known["data_digest"]
     interval = SaveInterval()
     recorder = RunRecorder(run, settings, spec, "test", (train, test), digest, state, interval)

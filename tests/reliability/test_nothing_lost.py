@@ -18,8 +18,7 @@ from vae_cli.files import remove_leftovers
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import create_run
 from vae_cli.runs.recorder import RunRecorder
-from vae_cli.settings import SaveInterval, merge
-from vae_cli.settings.build import build_state
+from vae_cli.settings import SaveInterval, choose, merge
 from vae_cli.training import EpochReport, Metrics
 
 Times = Callable[[int, int], int]
@@ -41,7 +40,7 @@ def test_kills_lose_nothing_and_leave_no_trace_in_the_result(tmp_path: Path, tim
 def unsaved_recorder(root: Path) -> RunRecorder:
     """The recorder of a run that was saved once, and has a new best state and row to save."""
     config = merge(("", {"model": {"network": "mlp", "hidden": [4], "latent_dim": 2}}))
-    state = build_state(config, (1, 28, 28), torch.device("cpu"))
+    state = choose(config, (1, 28, 28)).build_state((1, 28, 28), torch.device("cpu"))
     run, spec = create_run(config, "run", root), FashionMNIST.spec
     recorder = RunRecorder(run, config, spec, "test", (2, 1), "0" * 64, state, SaveInterval())
     for loss in (2.0, 1.0):

@@ -12,7 +12,6 @@ from PIL import Image
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.data.statistics import digest_splits
 from vae_cli.settings import DataConfig
-from vae_cli.settings.build import build_dataset
 
 Times = Callable[[int, int], int]
 
@@ -20,7 +19,7 @@ Times = Callable[[int, int], int]
 def digest(path: Path, **settings: object) -> str:
     """The digest that a checkpoint of these data has."""
     config = DataConfig(name=str(path), test_fraction=0.3, **settings)  # type: ignore[arg-type]
-    dataset = build_dataset(config, ignore_progress, "--data")
+    dataset = config.open(ignore_progress, "--data")
     return digest_splits(dataset.train(), dataset.test())
 
 

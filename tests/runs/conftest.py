@@ -16,8 +16,7 @@ from vae_cli.runs.recorder import Row, RunRecorder
 from vae_cli.runs.resolve import Resolved, resolve
 from vae_cli.runs.start import load_for_resume
 from vae_cli.runs.train import train_run
-from vae_cli.settings import SaveInterval, merge
-from vae_cli.settings.build import build_state
+from vae_cli.settings import SaveInterval, choose, merge
 from vae_cli.training import EpochReport, Metrics, TrainState
 
 CPU = torch.device("cpu")
@@ -90,8 +89,8 @@ def make_recorder(tmp_path: Path) -> Callable[..., RunRecorder]:
     """`make_recorder(name="run", interval=SaveInterval())`: of a new run before its first epoch."""
 
     def make(name: str = "run", interval: SaveInterval | None = None) -> RunRecorder:
-        config = merge(("", TABLES))
-        state = build_state(config, SPEC.shape, torch.device("cpu"))
+        config = choose(merge(("", TABLES)), SPEC.shape)
+        state = config.build_state(SPEC.shape, torch.device("cpu"))
         run = create_run(config, name, tmp_path)
         interval = interval or SaveInterval()
         return RunRecorder(run, config, SPEC, "test", (90, 10), DIGEST, state, interval)

@@ -13,11 +13,15 @@ from vae_cli.runs.resolve import (
     require_affordable,
     training_bytes,
 )
-from vae_cli.settings import Config, ModelConfig
-from vae_cli.settings.build import build_on_meta
-from vae_cli.settings.choices import choose_network
+from vae_cli.settings import Plan, choose, merge
 
-MLP = Config(model=ModelConfig(network="mlp"))
+
+def mlp(*hidden: int) -> Plan:
+    """An mlp, for any items."""
+    return choose(merge(("", {"model": {"network": "mlp", "hidden": hidden or (400,)}})), ITEM)
+
+
+ITEM = (1, 28, 28)
 TOO_LARGE = "--model conv takes images from 16x16 to 256x256, not images of"
 
 
@@ -34,9 +38,9 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_memory_of_a_network_is_that_of_four_float32_numbers_per_parameter() -> None:
-    parameters = build_on_meta(MLP, (1, 28, 28)).parameters()
+    parameters = mlp().build_on_meta((1, 28, 28)).parameters()
     bytes_of_weights = sum(one.numel() * one.element_size() for one in parameters)
-    assert training_bytes(MLP, (1, 28, 28)) == 4 * bytes_of_weights
+    assert training_bytes(mlp(), (1, 28, 28)) == 4 * bytes_of_weights
 
 
 @pytest.mark.parametrize(
@@ -52,7 +56,7 @@ def test_the_memory_of_a_network_is_that_of_four_float32_numbers_per_parameter()
 def test_the_size_that_the_error_names_works(
     hidden: tuple[int, ...], shape: tuple[int, ...], resizable: bool
 ) -> None:
-    config = Config(model=ModelConfig(network="mlp", hidden=hidden))
+    config = mlp(*hidden)
     with pytest.raises(UsageError) as error:
         require_affordable(config, shape, resizable=resizable)
     parameters = training_bytes(config, shape) // 16
@@ -63,34 +67,20 @@ def test_the_size_that_the_error_names_works(
     else:
         assert not resizable
         hidden = tuple(map(int, value.split(",")))
-        config = Config(model=ModelConfig(network="mlp", hidden=hidden))
+        config = mlp(*hidden)
     require_affordable(config, shape, resizable=resizable)
     assert training_bytes(config, shape) <= MAX_TRAINING_BYTES
 
 
 def test_items_that_are_too_large_for_any_network_are_refused() -> None:
     with pytest.raises(UsageError, match="make the items smaller"):
-        require_affordable(MLP, (4, 10_000, 10_000), resizable=False)
+        require_affordable(mlp(), (4, 10_000, 10_000), resizable=False)
 
 
 @pytest.mark.parametrize("preset", ["small", "base", "large"])
 def test_every_conv_is_affordable(preset: str) -> None:
-    model = ModelConfig(network="conv", preset=preset, latent_dim=4096)  # type: ignore[arg-type]
-    require_affordable(Config(model=model), (4, 256, 256), resizable=True)
-
-
-@pytest.mark.parametrize("shape", [(3, 257, 257), (1, 300, 300), (1, 16, 1000)])
-def test_an_mlp_is_neither_chosen_nor_advised_for_large_images(shape: tuple[int, ...]) -> None:
-    for config in (ModelConfig(), ModelConfig(network="conv")):
-        with pytest.raises(UsageError) as error:
-            choose_network(config, shape)
-        assert str(error.value).startswith(f"{TOO_LARGE} {shape[1]}x{shape[2]}: --image-size 256")
-        assert "mlp" not in str(error.value)
-
-
-@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 8, 1000), (3, 1000, 15), (1, 28, 28), (5,)])
-def test_an_mlp_is_chosen_for_vectors_and_small_images(shape: tuple[int, ...]) -> None:
-    assert choose_network(ModelConfig(), shape) == "mlp"
+    tables = {"model": {"network": "conv", "preset": preset, "latent_dim": 4096}}
+    require_affordable(choose(merge(("", tables)), ITEM), (4, 256, 256), resizable=True)
 
 
 def test_large_pictures_are_refused_before_they_are_decoded(

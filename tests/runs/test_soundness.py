@@ -25,8 +25,7 @@ from vae_cli.errors import VAEError
 from vae_cli.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.recorder import RunRecorder, write_rows
 from vae_cli.runs.start import load_for_resume
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_state, plan_state
+from vae_cli.settings import choose, merge
 
 CPU = torch.device("cpu")
 IMAGES = torch.rand(2, 1, 4, 4)
@@ -67,8 +66,9 @@ def is_used(recorder: RunRecorder, path: Path) -> bool:
 def go_on(recorder: RunRecorder) -> None:
     """Resume a run, take a step, and look at its metrics, as `vae train --resume` does."""
     saved, config = load_for_resume(recorder.run, [])
-    state = build_state(config, recorder.spec.shape, CPU)
-    other = dataclasses.replace(recorder, config=config, state=state)
+    plan = choose(config, recorder.spec.shape)
+    state = plan.build_state(recorder.spec.shape, CPU)
+    other = dataclasses.replace(recorder, config=plan, state=state)
     other.restore(saved)
     take_step(state, IMAGES)
     other.is_patience_over()
@@ -169,11 +169,11 @@ def test_objectives_and_likelihoods_declare_the_terms_that_a_checkpoint_has_tota
 ) -> None:
     for likelihood in ("mse", "gaussian", "bernoulli", "binarized", "laplace", "logistic"):
         tables = {**TABLES, "objective": {"name": name}, "likelihood": {"name": likelihood}}
-        config = merge(("", tables))
-        state = build_state(config, (1, 4, 4), CPU)
+        config = choose(merge(("", tables)), (1, 4, 4))
+        state = config.build_state((1, 4, 4), CPU)
         loss, _ = compute(state, IMAGES)
         declared = (*state.objective.terms, state.model.likelihood.figure)
         assert tuple(loss.terms) == declared, likelihood
-        plan = plan_state(config, (1, 4, 4)).tensors()
+        plan = config.build_state_on_meta((1, 4, 4)).tensors()
         made = {key: (t.dtype, t.shape) for key, t in state.tensors().items()}
         assert made == {key: (t.dtype, t.shape) for key, t in plan.items()}, likelihood

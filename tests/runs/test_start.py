@@ -9,9 +9,7 @@ from torch import Generator, Tensor
 
 from vae_cli.errors import UsageError
 from vae_cli.runs.start import MEANINGS
-from vae_cli.settings import Config, entries, merge
-from vae_cli.settings.build import build_model
-from vae_cli.settings.choices import choose_model
+from vae_cli.settings import Plan, choose, entries, merge, to_dict
 from vae_cli.settings.entries import Entry
 
 Tables = dict[str, dict[str, Any]]
@@ -43,24 +41,25 @@ def others(entry: Entry, value: Any) -> Iterator[Any]:
         yield from (one for one in get_args(entry.type) if one != value)
 
 
-def variants(tables: Tables, shape: tuple[int, ...]) -> Iterator[tuple[str, Config]]:
+def variants(tables: Tables, shape: tuple[int, ...]) -> Iterator[tuple[str, Plan]]:
     """The settings with one of the model's changed, where that is possible and has an effect."""
-    config = merge(("", tables))
+    config = to_dict(merge(("", tables)))
     for entry in entries():
         if entry.section not in {"model", "likelihood", "prior"}:
             continue
-        value = getattr(getattr(config, entry.section), entry.name)
-        for other in others(entry, value):
+        for other in others(entry, config[entry.section].get(entry.name, entry.default)):
             layer = {entry.section: {entry.name: other}}
             try:
-                yield entry.key, choose_model(merge(("", tables), ("", layer)), shape)
+                plan = choose(merge(("", tables), ("", layer)), shape)
+                plan.check(shape)
+                yield entry.key, plan
             except UsageError:
                 continue
 
 
-def computed(config: Config, shape: tuple[int, ...], weights: dict[str, Tensor]) -> Tensor | None:
+def computed(config: Plan, shape: tuple[int, ...], weights: dict[str, Tensor]) -> Tensor | None:
     """What a model makes of fixed items with some weights; None if they do not fit into it."""
-    model = build_model(config, shape).eval()
+    model = config.build_model(shape).eval()
     try:
         model.load_state_dict(weights)
     except RuntimeError:
@@ -82,11 +81,11 @@ def test_a_setting_that_changes_what_the_same_weights_compute_is_refused_for_a_s
     tables, shape = BASES[base]
     hidden = {} if base in {"conv", "hierarchical"} else {"hidden": [4]}
     tables = {**tables, "model": {**tables.get("model", {}), **hidden, "latent_dim": 3}}
-    own = choose_model(merge(("", tables)), shape)
+    own = choose(merge(("", tables)), shape)
     generator = Generator().manual_seed(1)
     weights = {
         name: 3 * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
-        for name, tensor in build_model(own, shape).state_dict().items()
+        for name, tensor in own.build_model(shape).state_dict().items()
     }
     expected, keys = computed(own, shape, weights), set()
     assert expected is not None

@@ -11,7 +11,6 @@ import torch
 
 from vae_cli.data.dataset import Dataset
 from vae_cli.errors import InterruptedRunError, UsageError
-from vae_cli.runs import sweep
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run, create_run, locked
 from vae_cli.runs.resolve import Resolved
@@ -49,13 +48,13 @@ def test_the_data_are_read_once_and_kept_until_other_data_are_asked_for(
     variants: list[Variant], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     opened: list[DataConfig] = []
-    build = sweep.build_dataset
+    open_data = DataConfig.open
 
-    def count_and_build(config: DataConfig, *words: Any, **more: Any) -> Dataset:
+    def count_and_open(config: DataConfig, *words: Any, **more: Any) -> Dataset:
         opened.append(config)
-        return build(config, *words, **more)
+        return open_data(config, *words, **more)
 
-    monkeypatch.setattr(sweep, "build_dataset", count_and_build)
+    monkeypatch.setattr(DataConfig, "open", count_and_open)
     data = SharedData()
     require_variants(variants, data, root=tmp_path)
     datasets = [data.open(variant.config.data) for variant in variants]

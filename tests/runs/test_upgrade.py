@@ -15,8 +15,7 @@ from vae_cli import load
 from vae_cli.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, matches, save_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.upgrade import upgrade
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_state
+from vae_cli.settings import choose, merge
 from vae_cli.training import TrainState
 
 SHAPES = {"images": (1, 4, 4), "table": (5,)}
@@ -26,7 +25,7 @@ LATENT_DIM = 2
 def trained_state(shape: tuple[int, ...]) -> TrainState:
     """A state after one step, with totals."""
     config = merge(("", {"model": {"hidden": [4], "latent_dim": LATENT_DIM}}))
-    state = build_state(config, shape, torch.device("cpu"))
+    state = choose(config, shape).build_state(shape, torch.device("cpu"))
     x = torch.rand(6, *shape)
     take_step(state, x)
     return state

@@ -19,9 +19,7 @@ from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.recorder import Row
 from vae_cli.runs.resolve import Resolved, resolve
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_state
-from vae_cli.settings.choices import choose_model
+from vae_cli.settings import choose, merge
 from vae_cli.training import TracedEpoch
 
 CPU = torch.device("cpu")
@@ -214,9 +212,9 @@ def test_every_combination_trains_a_traced_step_that_reaches_every_parameter(
     config = merge(("", MLP), *(("", one) for one in tables))
     if objective == "free-bits" and prior != "normal":
         pytest.skip("refused: no KL by dimension")
-    config = choose_model(config, (1, 16, 16))
+    config = choose(config, (1, 16, 16))
     split = InMemory.whole(torch.rand(32, 1, 16, 16, generator=Generator().manual_seed(0)))
-    state = build_state(config, (1, 16, 16), CPU, train=split)
+    state = config.build_state((1, 16, 16), CPU, train=split)
     before = {name: tensor.clone() for name, tensor in state.model.named_parameters()}
     epoch = TracedEpoch(state, split, 16)
     metrics = epoch.run(torch.arange(32), torch.full((2,), 1e-2), torch.ones(2))

@@ -1,14 +1,18 @@
 """The JSON Schema accepts and refuses the same config files as vae itself."""
 
+import math
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from setting_values import allowed, files, refused, tables_for
 
 from vae_cli.errors import UsageError
-from vae_cli.settings import Entry, entries, merge, to_dict
+from vae_cli.settings import entries, merge, to_dict
 from vae_cli.settings.json_schema import to_json_schema
 
 SCHEMA = to_json_schema()
@@ -45,21 +49,34 @@ def test_the_defaults_are_accepted_and_are_in_the_schema() -> None:
             assert SCHEMA["properties"][section]["properties"][name]["default"] == value
 
 
-@pytest.mark.parametrize("entry", list(entries()), ids=lambda entry: entry.key)
-def test_every_setting_has_its_range_and_its_help(entry: Entry) -> None:
-    assert (
-        SCHEMA["properties"][entry.section]["properties"][entry.name]["description"] == entry.help
-    )
-    empty = [] if entry.default == () else [[]]
-    wrong: list[Any] = [None, {}, *empty, [[]], "no such value" if entry.range else 3]
-    if entry.low is not None and entry.high is not None:
-        wrong += [entry.low - 1, entry.high + 1, *([entry.low] if entry.open_below else [])]
-        assert both_accept({entry.section: {entry.name: entry.high}})
-    for value in wrong if not entry.format else wrong[:4]:
-        assert not both_accept({entry.section: {entry.name: value}})
+def is_json(value: Any) -> bool:
+    return not (isinstance(value, float) and math.isnan(value))
+
+
+@settings(max_examples=150, deadline=None, database=None)
+@given(st.data())
+def test_it_accepts_and_refuses_the_same_values(data: st.DataObject) -> None:
+    entry = data.draw(st.sampled_from(entries()))
+    properties = SCHEMA["properties"][entry.section]["properties"]
+    assert properties[entry.name]["description"] == entry.help
+    assert both_accept(tables_for(entry, data.draw(allowed(entry))))
+    if not entry.format:  # the schema says nothing about formats
+        value = data.draw(refused(entry).filter(is_json))
+        assert not both_accept(tables_for(entry, value))
     for name in (entry.alias, *entry.spellings):
         tables = {name: entry.default} if name == entry.alias else {entry.name: name}
         assert not name or both_accept({entry.section: tables})
+
+
+@settings(max_examples=80, deadline=None, database=None)
+@given(files(), st.data())
+def test_it_knows_what_has_an_effect(
+    tables: dict[str, dict[str, Any]], data: st.DataObject
+) -> None:
+    assert both_accept(tables)
+    entry = data.draw(st.sampled_from(entries()))
+    value = data.draw(allowed(entry))
+    both_accept(tables | {entry.section: tables[entry.section] | {entry.name: value}})
 
 
 @pytest.mark.parametrize("tables", [{"data": {"nmae": "x"}}, {"dta": {}}, {"data": 3}])

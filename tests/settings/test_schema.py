@@ -1,86 +1,155 @@
-"""The schema of all settings: every setting has a help text, and a range or a list of choices."""
+"""The schema of all settings: what each accepts, what it refuses, and that nothing is lost."""
 
+import dataclasses
+import json
 import math
+import tomllib
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from setting_values import allowed, files, refused, tables_for
 
 from vae_cli.errors import UsageError
-from vae_cli.settings import Config, Entry, entries, merge, to_dict
+from vae_cli.settings import Config, entries, merge, sections, to_dict, to_toml
 
 ENTRIES = list(entries())
+CHOICES = {f"{part.name}.{part.key}" for part in sections() if part.key}
 
 
-def entry_key(entry: Entry) -> str:
-    return entry.key
-
-
-def test_the_entries_are_all_settings_in_their_order_and_no_flag_is_used_twice() -> None:
-    tables = to_dict(Config())
-    keys = [f"{section}.{name}" for section, table in tables.items() for name in table]
-    assert [entry.key for entry in ENTRIES] == keys
+def test_the_entries_are_all_settings_and_no_key_or_flag_is_used_twice() -> None:
+    keys = [entry.key for entry in ENTRIES]
+    assert len(keys) == len(set(keys))
+    assert set(keys) == {
+        f"{part.name}.{item.name}"
+        for part in sections()
+        for variant in part.variants
+        for item in dataclasses.fields(variant)
+    }
     flags = [entry.flag for entry in ENTRIES if entry.flag]
     assert len(flags) == len(set(flags))
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=entry_key)
-def test_the_default_of_an_entry_is_the_default_of_the_config(entry: Entry) -> None:
-    assert getattr(getattr(Config(), entry.section), entry.name) == entry.default
+def test_the_default_of_an_entry_is_that_of_the_config_and_of_every_variant_that_has_it() -> None:
+    for part in sections():
+        for variant in part.variants:
+            for item in dataclasses.fields(variant):
+                (entry,) = (e for e in ENTRIES if e.key == f"{part.name}.{item.name}")
+                assert entry.key in CHOICES or getattr(variant(), item.name) == entry.default
+    for name, table in to_dict(Config()).items():
+        for key, value in table.items():
+            (entry,) = (e for e in ENTRIES if e.key == f"{name}.{key}")
+            assert (tuple(value) if isinstance(value, list) else value) == entry.default
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=entry_key)
-def test_every_setting_has_a_help_text_and_a_range_around_its_default(entry: Entry) -> None:
-    assert entry.help.endswith(".")
-    assert entry.help[0].isupper()
-    assert entry.flag is None or entry.flag.startswith("--")
-    if entry.low is not None:
-        assert entry.high is not None
-        assert math.isfinite(entry.high)
-        assert entry.default in entry.choices or entry.low <= entry.default <= entry.high
-        assert not (entry.open_below and entry.default == entry.low)
-        assert entry.range
-    elif entry.format:
-        assert entry.range == entry.format
+def test_every_setting_has_a_help_text_and_a_range_around_its_default() -> None:
+    for entry in ENTRIES:
+        assert entry.help.endswith(".")
+        assert entry.help[0].isupper()
+        assert entry.flag is None or entry.flag.startswith("--")
+        assert all(name in entry.help for name in entry.variants)
+        if entry.low is not None:
+            assert entry.high is not None
+            assert math.isfinite(entry.high)
+            assert entry.default in entry.choices or entry.low <= entry.default <= entry.high
+            assert not (entry.open_below and entry.default == entry.low)
+        if entry.choices:
+            assert entry.default in entry.choices
         assert entry.format in entry.help
-    elif entry.type is bool:
-        assert entry.range == "true, false"
-    elif entry.range:
-        assert entry.default in entry.choices
-        assert entry.default in entry.range
 
 
-@pytest.mark.parametrize(
-    "entry", [entry for entry in ENTRIES if entry.low is not None], ids=entry_key
-)
-def test_the_ends_of_a_range_are_allowed_and_what_is_beyond_them_is_refused(entry: Entry) -> None:
-    low, high = entry.low, entry.high
-    assert low is not None
-    assert high is not None
-    step = 1 if entry.type is int else 1e-9 * (high - low)
-
-    def accepted(number: float) -> bool:
-        try:
-            merge(("test", {entry.section: {entry.name: number}}))
-        except UsageError:
-            return False
-        return True
-
-    assert accepted(high)
-    assert not accepted(high + step)
-    assert accepted(low) is not entry.open_below
-    assert accepted(low + step)
-    assert not accepted(low - step)
+@settings(max_examples=150, deadline=None, database=None)
+@given(st.data())
+def test_every_allowed_value_survives_a_file_and_comes_back_equal(data: st.DataObject) -> None:
+    entry = data.draw(st.sampled_from(ENTRIES))
+    value = data.draw(allowed(entry))
+    config = merge(("file", tables_for(entry, value)))
+    found = getattr(getattr(config, entry.section), entry.name)
+    assert found == (tuple(value) if isinstance(value, list) else value)
+    assert merge(("again", tomllib.loads(to_toml(config)))) == config
 
 
-@pytest.mark.parametrize(
-    ("key", "expected"),
-    [
-        ("training.epochs", "1 ≤ x ≤ 100,000"),
-        ("optimizer.learning_rate", "0 < x ≤ 1"),
-        ("model.network", "auto, mlp, conv, two-level, hierarchical"),
-        ("training.save_every", "epochs (5), seconds (30s) or minutes (10m)"),
-        ("data.name", ""),
-    ],
-)
-def test_a_range_is_written_for_a_person(key: str, expected: str) -> None:
-    (entry,) = (entry for entry in ENTRIES if entry.key == key)
-    assert entry.range == expected
+@settings(max_examples=150, deadline=None, database=None)
+@given(st.data())
+def test_every_value_out_of_range_is_refused_with_key_value_and_range(data: st.DataObject) -> None:
+    entry = data.draw(st.sampled_from([entry for entry in ENTRIES if entry.key not in CHOICES]))
+    value = data.draw(refused(entry))
+    with pytest.raises(UsageError) as error:
+        merge(("odd.toml", tables_for(entry, value)))
+    message = str(error.value)
+    assert message.startswith(f"odd.toml: {entry.key}")
+    assert ": must be " in message
+    assert "\n" not in message
+    if not isinstance(value, list):
+        assert json.dumps(value)[:200] in message
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if entry.low is not None and entry.high is not None and is_number and math.isfinite(value):
+        limits = [float(word) for word in message.replace(",", "").split() if is_float(word)]
+        assert {float(entry.low), float(entry.high)} & set(limits)
+
+
+def is_float(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+@settings(max_examples=80, deadline=None, database=None)
+@given(files())
+def test_a_file_of_any_variants_is_written_with_what_has_an_effect(
+    tables: dict[str, dict[str, Any]],
+) -> None:
+    config = merge(("file", tables))
+    written = to_dict(config)
+    assert merge(("again", tomllib.loads(to_toml(config)))) == config
+    assert merge(("json", json.loads(json.dumps(written)))) == config
+    for name, table in tables.items():
+        assert written[name].items() >= table.items()
+    for part in sections():
+        own = {item.name for item in dataclasses.fields(getattr(config, part.name))}
+        assert written[part.name].keys() == own
+
+
+@settings(max_examples=80, deadline=None, database=None)
+@given(st.data())
+def test_a_setting_without_effect_is_left_out_if_it_is_the_default_and_named_otherwise(
+    data: st.DataObject,
+) -> None:
+    entry = data.draw(st.sampled_from([entry for entry in ENTRIES if entry.variants]))
+    (part,) = (part for part in sections() if part.name == entry.section)
+    other = data.draw(
+        st.sampled_from([n for n in part.names if not hasattr(part.find(n), entry.name)])
+    )
+    choice = ("command line", {part.name: {part.key: other}})
+    expected = merge(choice)
+    lower = ("run x", {part.name: {entry.name: entry.default}})
+    assert merge(lower, choice) == expected
+    value = data.draw(allowed(entry))
+    if (tuple(value) if isinstance(value, list) else value) == entry.default:
+        return
+    with pytest.raises(UsageError) as error:
+        merge(("run x", {part.name: {entry.name: value}}), choice)
+    assert str(error.value).startswith(f"run x: {entry.flag or entry.key} is for ")
+    assert str(error.value).endswith(f"not {other}: leave it out")
+
+
+def test_a_range_is_written_for_a_person() -> None:
+    ranges = {entry.key: entry.range for entry in ENTRIES}
+    assert ranges["training.epochs"] == "1 ≤ x ≤ 100,000"
+    assert ranges["optimizer.learning_rate"] == "0 < x ≤ 1"
+    assert ranges["optimizer.warmup"] == "auto, or 0 ≤ x ≤ 1"
+    assert ranges["model.network"] == "auto, mlp, conv, two-level, hierarchical"
+    assert ranges["training.save_every"] == "epochs (5), seconds (30s) or minutes (10m)"
+    assert ranges["data.name"] == ""
+
+
+def test_a_setting_of_some_variants_says_so() -> None:
+    helps = {entry.key: entry.help for entry in ENTRIES}
+    assert helps["model.hidden"].endswith(" For mlp or two-level.")
+    assert helps["prior.components"] == (
+        "For vamp: pseudo-inputs. For mog: components of the mixture."
+    )
+    assert "For" not in helps["model.latent_dim"]

@@ -92,3 +92,17 @@ def test_what_cannot_be_trained_is_refused_before_the_first_run(
 
 def test_the_key_of_the_seed_is_the_one_that_groups_leave_out() -> None:
     assert parse_seeds("0:2").entry == find_setting("seed", "")
+
+
+def test_a_setting_of_a_variant_is_varied_with_the_variants_that_have_it() -> None:
+    axes = [parse_axis("prior=vamp,mog"), parse_axis("prior.components=10,20")]
+    variants = expand_sweep("s", [], axes)
+    found = [(one.config.prior.name, one.config.prior.components) for one in variants]
+    assert found == [("vamp", 10), ("vamp", 20), ("mog", 10), ("mog", 20)]
+    axes[0] = parse_axis("prior=vamp,normal")
+    with pytest.raises(UsageError) as error:
+        expand_sweep("s", [], axes)
+    assert str(error.value) == (
+        "prior.components=10,20: prior.components is for --prior vamp or mog, not normal: "
+        "leave it out"
+    )

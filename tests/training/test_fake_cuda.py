@@ -17,8 +17,7 @@ from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
 from vae_cli.model import Loss, NegativeELBO
 from vae_cli.noise import Noise
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_model
+from vae_cli.settings import choose, merge
 from vae_cli.training import CapturedEpoch, Gradients, TrainState, first_state, loss_and_gradients
 
 CUDA = torch.device("cuda")
@@ -28,7 +27,7 @@ CASES = {"mlp": ("mlp", (1, 28, 28)), "conv": ("conv", (3, 32, 32)), "table": ("
 
 def make_state(network: str, shape: tuple[int, ...]) -> TrainState:
     config = merge(("test", {"model": {"network": network, "latent_dim": 3}}))
-    model = build_model(config, shape)
+    model = choose(config, shape).build_model(shape)
     return first_state(model, NegativeELBO(), adam, Noise(0))  # a generator cannot be fake
 
 

@@ -7,15 +7,15 @@ from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
 from vae_cli.model import measure_size
 from vae_cli.runs.resolve import require_affordable, training_bytes
-from vae_cli.settings import Config, merge
-from vae_cli.settings.build import build_on_meta, build_state
+from vae_cli.settings import Plan, choose, merge
 from vae_cli.training import TracedEpoch
 
 CPU, SHAPE = torch.device("cpu"), (1, 16, 16)
 
 
-def ladder(**model: object) -> Config:
-    return merge(("", {"model": {"network": "hierarchical", "latent_dim": 4, **model}}))
+def ladder(**model: object) -> Plan:
+    tables = {"model": {"network": "hierarchical", "latent_dim": 4, **model}}
+    return choose(merge(("", tables)), SHAPE)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -26,7 +26,7 @@ def test_the_loss_falls_on_small_images(dtype: torch.dtype) -> None:
     for image, (row, column) in zip(images, places, strict=True):
         image[0, row : row + 8, column : column + 8] = 1
     split = InMemory.whole(images)
-    state = build_state(ladder(), SHAPE, CPU)
+    state = ladder().build_state(SHAPE, CPU)
     state.dtype = dtype
     epoch = TracedEpoch(state, split, 32)
     order, rates = torch.arange(128), torch.full((4,), 3e-3)
@@ -38,7 +38,7 @@ def test_the_traced_step_equals_the_plain_one() -> None:
     split = InMemory.whole(torch.rand(8, *SHAPE))
     results = []
     for is_traced in (True, False):
-        state = build_state(ladder(), SHAPE, CPU)
+        state = ladder().build_state(SHAPE, CPU)
         epoch = TracedEpoch(state, split, 8)
         step = epoch.traced if is_traced else epoch.plain
         results.append(step(Batch(split.network_input(split.rows)), torch.tensor(0.5)))
@@ -49,12 +49,12 @@ def test_the_traced_step_equals_the_plain_one() -> None:
 
 def test_the_size_is_measured_without_memory() -> None:
     config = ladder(preset="large", levels=32, level_channels=64)
-    model = build_on_meta(config, (3, 64, 64))
+    model = config.build_on_meta((3, 64, 64))
     assert len(model.latent_dims) == 32
     assert list(model.latent_dims) == sorted(model.latent_dims), "coarse levels are first"
     parameters = sum(parameter.numel() for parameter in model.parameters())
     assert training_bytes(config, (3, 64, 64)) == 16 * parameters
     require_affordable(config, (3, 64, 64), resizable=False)
-    sizes = [measure_size(build_on_meta(ladder(levels=n), SHAPE), SHAPE, 8) for n in (2, 3)]
+    sizes = [measure_size(ladder(levels=n).build_on_meta(SHAPE), SHAPE, 8) for n in (2, 3)]
     assert sizes[0].parameters < sizes[1].parameters
     assert sizes[0].multiply_adds < sizes[1].multiply_adds

@@ -4,8 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_schedule
+from vae_cli.settings import choose, merge
 from vae_cli.training import constant, cosine
 
 
@@ -29,12 +28,14 @@ def test_a_cosine_schedule_rises_and_then_falls_to_zero() -> None:
 def test_the_default_warm_up_is_five_percent_and_longer_in_a_short_training_of_a_conv(
     network: str,
 ) -> None:
-    config = merge(("", {"model": {"network": network}}))
+    shape = (1, 16, 16)
+    config = choose(merge(("", {"model": {"network": network}})), shape)
     for total in (1, 6, 49, 100, 499, 500, 506, 9380):
-        steps = [build_schedule(config, total)(step) for step in range(total)]
+        steps = [config.build_schedule(total)(step) for step in range(total)]
         is_short = network in {"conv", "hierarchical"} and total < 500
         share = min(25, total / 2) / total if is_short else 0.05
         assert steps == [cosine(5e-3, total, share)(step) for step in range(total)]
-        typed = merge(("", {"model": {"network": network}, "optimizer": {"warmup": 0.05}}))
-        own = [build_schedule(typed, total)(step) for step in range(total)]
+        tables = {"model": {"network": network}, "optimizer": {"warmup": 0.05}}
+        typed = choose(merge(("", tables)), shape)
+        own = [typed.build_schedule(total)(step) for step in range(total)]
         assert own == [cosine(5e-3, total, 0.05)(step) for step in range(total)]

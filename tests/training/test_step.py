@@ -11,8 +11,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from vae_cli.data.batch import Batch
 from vae_cli.model import Inference
-from vae_cli.settings import merge
-from vae_cli.settings.build import build_state
+from vae_cli.settings import choose, merge
 from vae_cli.training import EpochReport, TrainState, loss_and_gradients, trace
 from vae_cli.training.step import remove_views
 
@@ -50,7 +49,7 @@ def test_the_traced_step_has_the_same_bits_as_the_plain_step(
 def test_the_traced_step_of_a_conv_is_the_plain_step() -> None:
     settings = merge(("", {"model": {"network": "conv", "latent_dim": 3}}))
     cpu = torch.device("cpu")
-    plain, quick = (build_state(settings, (1, 20, 20), cpu) for _ in range(2))
+    plain, quick = (choose(settings, (1, 20, 20)).build_state((1, 20, 20), cpu) for _ in range(2))
     batch = Batch(torch.rand(8, 1, 20, 20))
     traced = trace(quick, 8, batch)
     assert not isinstance(traced, partial)

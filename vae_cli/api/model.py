@@ -33,7 +33,7 @@ from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts
 from vae_cli.runs.loading import is_own, load_model
 from vae_cli.runs.origin import explain_distrust
-from vae_cli.settings import Config
+from vae_cli.settings import Plan
 
 
 @final
@@ -94,7 +94,7 @@ class TrainedModel:
         return self.facts.data
 
     @property
-    def settings(self) -> Config:
+    def settings(self) -> Plan:
         """The settings of its run."""
         return self.facts.config
 

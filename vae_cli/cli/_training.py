@@ -124,7 +124,7 @@ class TrainingView:
             self.terminal.note(f"best {title} {best[figure]:.3f}, epoch {best['epoch']}")
         active = int(best["active_dims"])
         if total >= ENOUGH_STEPS or active == 0:
-            has_levels = config.model.network in {"two-level", "hierarchical"}
+            has_levels = config.model.has_levels
             line = describe_active(active, config.model.latent_dim, has_levels)
             self._comment_on_latents(line, active, config.model.latent_dim)
         if active and errors and errors.is_worse:

@@ -34,7 +34,7 @@ from vae_cli.files import (
 )
 from vae_cli.locks import lock
 from vae_cli.rendering.suffixes import CSV, PNG
-from vae_cli.settings import Config, to_toml
+from vae_cli.settings import Plan, to_toml
 
 ROOT = Path("runs")
 FILES = (  # all that is ever written into the directory of a run, as patterns
@@ -89,7 +89,7 @@ class Run:
         """Why the previews of a finished run could not be drawn, instead of them."""
         return self.path / "previews.txt"
 
-    def write_config(self, settings: Config) -> None:
+    def write_config(self, settings: Plan) -> None:
         """Write all settings.
 
         Raises:
@@ -172,7 +172,7 @@ def changed_at(path: Path) -> float:
     return at if 0 < at < time.time() + DAY else 0
 
 
-def create_run(settings: Config, name: str | None, root: Path = ROOT) -> Run:
+def create_run(settings: Plan, name: str | None, root: Path = ROOT) -> Run:
     """Create a run directory with its config. A missing name is made from data, network and time.
 
     Raises:
@@ -188,7 +188,7 @@ def create_run(settings: Config, name: str | None, root: Path = ROOT) -> Run:
     return run
 
 
-def make_directory(run: Run, settings: Config) -> None:
+def make_directory(run: Run, settings: Plan) -> None:
     """Make a directory that is not there yet, with the config in it.
 
     A process that is killed here leaves an empty directory, which the next one takes. The lock
@@ -215,7 +215,7 @@ def make_directory(run: Run, settings: Config) -> None:
             os.close(handle)
 
 
-def _write_first(run: Run, settings: Config) -> None:
+def _write_first(run: Run, settings: Plan) -> None:
     try:
         run.write_config(settings)
     except VAEError:

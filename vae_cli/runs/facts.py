@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from annotated_types import Ge, Le, Len
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PlainValidator, TypeAdapter, ValidationError
 
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Spec
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.memory import MAX_COLUMNS
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.settings import Config, simplify
+from vae_cli.settings import Plan, read_plan, simplify
 
 MAX_SIDE = MAX_COLUMNS  # of a row, or pixels of an edge
 MAX_NAMES = 32 * 2**20  # bytes in a header, for which safetensors allows 100 MB
@@ -42,6 +42,18 @@ class Position:
     count: Count
 
 
+def validate_plan(tables: Any) -> Plan:
+    """The settings of a checkpoint, for pydantic.
+
+    Raises:
+        ValueError: one is wrong, or the network or the likelihood is not named.
+    """
+    try:
+        return read_plan(tables)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
+
 @dataclass(frozen=True)
 class Facts:
     """What a checkpoint knows in addition to its tensors.
@@ -63,7 +75,7 @@ class Facts:
         origin: the signature of the name of the data; see `origin.py`.
     """
 
-    config: Config
+    config: Annotated[Plan, PlainValidator(validate_plan)]
     counts: tuple[Count, Count]
     epoch: Count
     position: Position
@@ -172,7 +184,7 @@ def has_valid_best(facts: Facts) -> bool:
     return facts.best_epoch <= facts.epoch and facts.best_loss > -math.inf  # NaN is not
 
 
-def require_storable(config: Config, spec: Spec) -> None:
+def require_storable(config: Plan, spec: Spec) -> None:
     """Check before a training that a checkpoint of it can be read after it.
 
     Raises:

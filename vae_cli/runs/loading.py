@@ -20,7 +20,6 @@ from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, parse_facts
 from vae_cli.runs.origin import is_trusted
 from vae_cli.runs.upgrade import upgrade_facts
-from vae_cli.settings.build import build_on_meta, plan_state
 from vae_cli.training import TrainState
 
 STATE, GENERATOR, KL = "state.", "state.generator", "kl_by_dim"
@@ -45,7 +44,7 @@ def require_sound_weights(checkpoint: Checkpoint, facts: Facts, source: Path) ->
             the message names the first.
     """
     with explained_plan(source):
-        model = build_on_meta(facts.config, facts.data.shape)
+        model = facts.config.build_on_meta(facts.data.shape)
     expected = kinds_of(f"{STATE}model.", model.state_dict())
     if KL in checkpoint.tensors:
         expected[KL] = torch.float32, (model.latent_dim,)
@@ -60,7 +59,7 @@ def require_sound_state(checkpoint: Checkpoint, facts: Facts, source: Path) -> N
         VAEError: as in `require_sound_weights`.
     """
     with explained_plan(source):
-        state = plan_state(facts.config, facts.data.shape)
+        state = facts.config.build_state_on_meta(facts.data.shape)
     expected = expected_kinds(state, facts, checkpoint.tensors)
     require_expected(checkpoint.tensors, expected, source)
 

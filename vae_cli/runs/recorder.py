@@ -29,7 +29,7 @@ from vae_cli.runs.facts import Facts, Position, Row, facts_to_json, parse_facts
 from vae_cli.runs.loading import KL, STATE
 from vae_cli.runs.origin import sign
 from vae_cli.runs.start import SavedState
-from vae_cli.settings import Config, SaveInterval
+from vae_cli.settings import Plan, SaveInterval
 from vae_cli.training import EpochReport, TrainState
 
 
@@ -90,7 +90,7 @@ class RunRecorder:
     """
 
     run: Run
-    config: Config
+    config: Plan
     spec: Spec
     held_out_name: str
     counts: tuple[int, int]

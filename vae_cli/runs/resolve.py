@@ -35,21 +35,9 @@ from vae_cli.model import Codec, Size, measure_size
 from vae_cli.rendering import kind_of
 from vae_cli.runs.facts import require_storable
 from vae_cli.runs.start import start_weights
-from vae_cli.settings import (
-    Config,
-    DataConfig,
-    DeviceName,
-    LikelihoodConfig,
-    SaveInterval,
-    parse_save_interval,
-)
-from vae_cli.settings.build import (
-    build_codec,
-    build_dataset,
-    build_on_meta,
-    build_state,
-)
-from vae_cli.settings.choices import choose_model, require_enough_items
+from vae_cli.settings import Config, DataConfig, DeviceName, Plan, SaveInterval, choose
+from vae_cli.settings.likelihoods import Binarized, Likelihood
+from vae_cli.settings.networks import MLP, TwoLevel
 from vae_cli.training import TrainState
 from vae_cli.training.precision import (
     MIN_MEASURED_STEPS,
@@ -65,13 +53,13 @@ SIDES = (256, 128, 64, 32, 16)  # pixels; the sizes of pictures that a message s
 WIDTHS = tuple(2**power for power in range(15, -1, -1))  # of hidden layers, the same
 
 
-def require_affordable(config: Config, shape: Sequence[int], *, resizable: bool) -> None:
+def require_affordable(config: Plan, shape: Sequence[int], *, resizable: bool) -> None:
     """Check the memory for the parameters of a network and for their training.
 
     The network is built on the meta device, where its weights need no memory.
 
     Args:
-        config: the settings; the network must not be `auto`.
+        config: the settings.
         shape: `(C, H, W)` of an image or `(D,)` of a row.
         resizable: whether `--image-size` changes the shape.
 
@@ -88,23 +76,25 @@ def require_affordable(config: Config, shape: Sequence[int], *, resizable: bool)
         )
 
 
-def training_bytes(config: Config, shape: Sequence[int]) -> int:
+def training_bytes(config: Plan, shape: Sequence[int]) -> int:
     """The memory of all parameters, gradients and moments of a network."""
-    parameters = build_on_meta(config, shape).parameters()
+    parameters = config.build_on_meta(shape).parameters()
     return BYTES_PER_PARAMETER * sum(parameter.numel() for parameter in parameters)
 
 
-def _remedy(config: Config, shape: Sequence[int], *, resizable: bool) -> str:
+def _remedy(config: Plan, shape: Sequence[int], *, resizable: bool) -> str:
     """The largest size of pictures that fits, or else the largest hidden layers that do."""
     for side in SIDES if resizable else ():
         if training_bytes(config, (shape[0], side, side)) <= MAX_TRAINING_BYTES:
             return f"try --image-size {side}"
-    for width in WIDTHS:
-        hidden = tuple(min(width, layer) for layer in config.model.hidden)
-        model = dataclasses.replace(config.model, hidden=hidden)
-        narrow = dataclasses.replace(config, model=model)
-        if training_bytes(narrow, shape) <= MAX_TRAINING_BYTES:
-            return f"try --hidden {','.join(map(str, hidden))}"
+    if isinstance(network := config.model, MLP | TwoLevel):
+        for width in WIDTHS:
+            narrow = dataclasses.replace(
+                network, hidden=tuple(min(width, layer) for layer in network.hidden)
+            )
+            plan = dataclasses.replace(config, model=narrow)
+            if training_bytes(plan, shape) <= MAX_TRAINING_BYTES:
+                return f"try --hidden {','.join(map(str, narrow.hidden))}"
     return "make the items smaller"
 
 
@@ -135,7 +125,7 @@ class Resolved:
         texts: of a table, the columns that say which rows the first held-out ones are.
     """
 
-    config: Config
+    config: Plan
     spec: Spec
     train: InMemory
     test: InMemory
@@ -152,13 +142,13 @@ class Resolved:
 
     def initial_state(self) -> TrainState:
         """The state before the first step."""
-        return build_state(
-            self.config, self.spec.shape, self.device, self.codec, self.train, self.weights
+        return self.config.build_state(
+            self.spec.shape, self.device, self.codec, self.train, self.weights
         )
 
     def model_size(self) -> Size:
         """The size of the network, measured without allocating it."""
-        model = build_on_meta(self.config, self.spec.shape)
+        model = self.config.build_on_meta(self.spec.shape)
         return measure_size(model, self.spec.shape, self.config.training.batch_size)
 
 
@@ -185,12 +175,12 @@ def resolve(
         VAEError: a download fails, or the cache cannot be written.
     """
     require_supported(config.training.precision, device)
-    dataset = dataset or build_dataset(config.data, progress, flag="--data")
+    dataset = dataset or config.data.open(progress, flag="--data")
     known, stamp = settle(config, dataset.spec), dataset.stamp
     weights = None if is_resumed else start_weights(known, dataset.spec)
     train, test, held_out_name = take_parts(dataset, known.data)
     spec, known = with_measurements(known, dataset, train)
-    require_enough_items(known.prior, len(train))
+    known.prior.check_items(len(train))
     digest, statistics, outlier = digest_splits(train, test), None, None
     shown = range(min(kind_of(spec).preview_items, len(test)))
     texts = {} if spec.is_image else dataset.describe(test).texts(shown)
@@ -198,7 +188,7 @@ def resolve(
     if not spec.is_image:
         statistics = measure_columns(train, dataset.spec)
         outlier = find_outliers(statistics, train, test, dataset)
-    codec = build_codec(known.likelihood, spec.shape, statistics)
+    codec = known.likelihood.build_codec(spec.shape, statistics)
     train, test = (dataclasses.replace(part, encode=codec.encode) for part in (train, test))
     train, test = move_splits(train, test, device)
     device_name = cast("DeviceName", device.type)
@@ -216,14 +206,14 @@ def resolve(
         stamp,
         device,
         precision,
-        parse_save_interval(config.training.save_every),
+        config.training.save_interval,
         weights,
         texts,
     )
 
 
 def settle_precision(
-    config: Config,
+    config: Plan,
     spec: Spec,
     train: InMemory,
     codec: Codec,
@@ -235,7 +225,7 @@ def settle_precision(
     def measure_bfloat16() -> bool:
         steps = steps_per_epoch(len(train), training.batch_size) * training.epochs
         return steps >= MIN_MEASURED_STEPS and bfloat16_is_faster(
-            lambda: build_state(config, spec.shape, device, codec),
+            lambda: config.build_state(spec.shape, device, codec),
             train,
             training.batch_size,
         )
@@ -269,30 +259,29 @@ def take_parts(dataset: Dataset, config: DataConfig) -> TakenParts:
     return TakenParts(*both, "validation")
 
 
-def with_measurements(config: Config, dataset: Dataset, train: InMemory) -> tuple[Spec, Config]:
+def with_measurements(config: Plan, dataset: Dataset, train: InMemory) -> tuple[Spec, Plan]:
     """What the items are, and the settings, with what is known only after they were read."""
     border = usual_border(train) if dataset.spec.is_image else None
     spec = dataclasses.replace(dataset.spec, usual_border=border)
     return spec, dataclasses.replace(config, data=resolve_data(config.data, spec))
 
 
-def binarized(
-    config: LikelihoodConfig, train: InMemory, test: InMemory
-) -> tuple[InMemory, InMemory]:
+def binarized(config: Likelihood, train: InMemory, test: InMemory) -> tuple[InMemory, InMemory]:
     """Both sets, black and white if the likelihood is; a training set that is drawn anew is not."""
-    if config.name != "binarized":
+    if not isinstance(config, Binarized):
         return train, test
     return (binarize(train) if config.binarization == "static" else train), binarize(test)
 
 
-def settle(config: Config, spec: Spec) -> Config:
+def settle(config: Config, spec: Spec) -> Plan:
     """The settings with the choices that depend on what the items are, and not on their values.
 
     Raises:
         UsageError: the settings do not fit the items, or the network would need too much memory.
     """
     data = resolve_data(config.data, spec)
-    known = choose_model(dataclasses.replace(config, data=data), spec.shape)
+    known = choose(dataclasses.replace(config, data=data), spec.shape)
+    known.check(spec.shape)
     require_storable(known, spec)
     require_affordable(known, spec.shape, resizable=data.image_size > 0)
     return known

@@ -29,10 +29,9 @@ from vae_cli.runs.facts import Facts, parse_facts
 from vae_cli.runs.loading import is_own, load_model, require_sound_state
 from vae_cli.runs.lookup import find_run
 from vae_cli.runs.origin import explain_distrust
-from vae_cli.settings import Change, Config, differences, merge, to_dict
-from vae_cli.settings.build import build_on_meta
+from vae_cli.settings import Change, Config, Layer, Plan, differences, merge, to_dict
 
-Layers = Sequence[tuple[str, Mapping[str, Any]]]
+Layers = Sequence[Layer]
 MEANINGS = {"model.activation", "model.bounded"}  # with others, the same weights compute otherwise
 RESUME_MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}
 KEYS_OF_KINDS = (  # settings of data that are for some kinds of sources alone
@@ -44,7 +43,7 @@ MAX_COLUMNS = 10  # in an error message
 SHARED = ("data", "model", "likelihood", "prior")  # the sections that come from the other run
 
 
-def start_layers(name: str, layers: Layers) -> list[tuple[str, Mapping[str, Any]]]:
+def start_layers(name: str, layers: Layers) -> list[Layer]:
     """The settings of a training that starts from a run: that run's are below all others.
 
     Above them is the whole name of the run, because another run may soon begin with what was typed.
@@ -85,13 +84,13 @@ def fit_data_settings(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in known - allowed | {"rules"}}
 
 
-def start_weights(config: Config, spec: Spec) -> dict[str, Tensor] | None:
+def start_weights(config: Plan, spec: Spec) -> dict[str, Tensor] | None:
     """The weights that a training starts from, by their names in its model; None for random ones.
 
     The scaling of a table's columns is not one of them: it belongs to the data.
 
     Args:
-        config: the settings of the training, without `auto`.
+        config: the settings of the training.
         spec: of its items.
 
     Raises:
@@ -104,7 +103,7 @@ def start_weights(config: Config, spec: Spec) -> dict[str, Tensor] | None:
     loaded = load_model(run)
     weights, expected = (
         {name: tensor for name, tensor in tensors.items() if not name.startswith("codec.")}
-        for tensors in (loaded.model.state_dict(), build_on_meta(config, spec.shape).state_dict())
+        for tensors in (loaded.model.state_dict(), config.build_on_meta(spec.shape).state_dict())
     )
     changes = [
         change
@@ -220,7 +219,7 @@ def require_unchanged(run: Run, saved: SavedState) -> None:
 
 
 def require_own(
-    run: Run, config: Config, typed: Sequence[tuple[str, Mapping[str, Any]]], *, is_own: bool
+    run: Run, config: Plan, typed: Sequence[tuple[str, Mapping[str, Any]]], *, is_own: bool
 ) -> None:
     """Check that the data which a run names may be opened, or that others were typed.
 

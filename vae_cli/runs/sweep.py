@@ -24,8 +24,7 @@ from vae_cli.runs.resolve import resolve, settle, take_parts
 from vae_cli.runs.start import load_for_resume
 from vae_cli.runs.summary import State, read_settings, read_state
 from vae_cli.runs.train import never_stopped, train_run
-from vae_cli.settings import Config, DataConfig, Variant, entries, read_config, to_dict
-from vae_cli.settings.build import build_dataset
+from vae_cli.settings import DataConfig, Plan, Variant, read_config, to_dict
 from vae_cli.training.precision import require_supported
 
 # Results do not depend on the first three; the digest of the data tells about the last one.
@@ -52,7 +51,7 @@ class SharedData:
             VAEError: a download fails, or the cache cannot be written.
         """
         if self.dataset is None or config != self.config:
-            self.dataset = build_dataset(config, progress, flag="--data")
+            self.dataset = config.open(progress, flag="--data")
             _ = self.dataset.stamp  # of the files before they are read
             self.config = config
         return self.dataset
@@ -103,7 +102,7 @@ def require_variants(
     return [devices[name] for name in names]
 
 
-def require_same_run(run: Run, config: Config, data: SharedData) -> None:
+def require_same_run(run: Run, config: Plan, data: SharedData) -> None:
     """Check that a run, if it exists, is the one that would be trained now.
 
     Its checkpoint tells, which has a digest of itself. A `config.toml` that says something else is
@@ -136,11 +135,13 @@ def require_same_run(run: Run, config: Config, data: SharedData) -> None:
         )
 
 
-def to_settings(config: Config) -> dict[str, Any]:
-    """All settings by key, as `read_settings` gives them."""
-    tables = to_dict(config)
-    values = {entry.key: tables[entry.section][entry.name] for entry in entries()}
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in values.items()}
+def to_settings(config: Plan) -> dict[str, Any]:
+    """The settings that have an effect, by key, as `read_settings` gives them."""
+    return {
+        f"{section}.{name}": tuple(value) if isinstance(value, list) else value
+        for section, table in to_dict(config).items()
+        for name, value in table.items()
+    }
 
 
 def read_own_settings(run: Run) -> dict[str, Any]:

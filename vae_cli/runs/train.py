@@ -23,7 +23,6 @@ from vae_cli.runs.previews import Errors, compare_with_mean, write_previews
 from vae_cli.runs.recorder import RunRecorder
 from vae_cli.runs.resolve import Resolved, training_bytes
 from vae_cli.runs.start import SavedState, require_unchanged
-from vae_cli.settings.build import build_schedule, build_warmup
 from vae_cli.training import Epoch, EpochReport, TrainState, fit, prepare_epoch
 from vae_cli.training.loop import never
 from vae_cli.training.precision import Precision, apply_precision, time_steps
@@ -210,8 +209,8 @@ def fit_resolved(
         epochs=training.epochs,
         batch_size=training.batch_size,
         seed=training.seed,
-        learning_rate=build_schedule(config, steps * training.epochs),
-        warmup=build_warmup(config.objective, steps),
+        learning_rate=config.build_schedule(steps * training.epochs),
+        warmup=config.objective.build_warmup(steps),
         stop_early=stop_early,
         report=report,
         progress=progress,

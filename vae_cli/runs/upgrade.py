@@ -4,10 +4,13 @@ schema 2    the model standardizes the rows of a table, not its networks
 schema 3    likelihood and prior are parts of the model, and totals have names
 schema 4    the rules by which data are read and divided are a setting
 schema 5    the best weights are alone, without the state of their training, in which the model is
-            one of several players
+            one of several players; the settings are those that have an effect, and the network and
+            the likelihood are always named
 """
 
 from typing import TYPE_CHECKING, Any
+
+from vae_cli.settings import without_effect
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,7 +55,24 @@ def upgrade_facts(facts: dict[str, Any]) -> dict[str, Any]:
     data = config.get("data") if isinstance(config, dict) else None
     if facts["schema"] < 4 and isinstance(data, dict):  # noqa: PLR2004
         data.setdefault("rules", 1)
+    if facts["schema"] < 5 and isinstance(config, dict):  # noqa: PLR2004
+        name_choices(config, facts.get("data"))
+        for section, name in without_effect(config):
+            del config[section][name]
     return {name: value for name, value in facts.items() if name != "schema"}
+
+
+def name_choices(config: dict[str, Any], data: Any) -> None:
+    """From schema 4 to 5: the network and the likelihood, where they were the only ones."""
+    shape = data.get("shape") if isinstance(data, dict) else None
+    is_row = isinstance(shape, list) and len(shape) == 1
+    for section, key, name in (
+        ("model", "network", "mlp"),
+        ("likelihood", "name", "columns" if is_row else "mse"),
+    ):
+        table = config.setdefault(section, {})
+        if isinstance(table, dict) and table.get(key, "auto") == "auto":
+            table[key] = name
 
 
 def move_standardization(tensors: dict[str, "Tensor"]) -> dict[str, "Tensor"]:

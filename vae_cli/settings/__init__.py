@@ -6,32 +6,36 @@ It may import the training, the model, the data and the rendering, whose parts i
 imports torch only where something is built, so that `vae --help` does not wait for it.
 """
 
-from vae_cli.settings.core import LikelihoodConfig, ModelConfig, ObjectiveConfig, PriorConfig
-from vae_cli.settings.effects import require_effects
-from vae_cli.settings.entries import Entry, entries
+from vae_cli.settings.data import DataConfig
+from vae_cli.settings.entries import Entry, Section, entries, find_setting, sections, short_name
 from vae_cli.settings.experiments import (
     Experiment,
+    find_config,
     list_experiments,
+    named_configs,
     read_experiment,
     read_experiments,
+    read_layers,
 )
-from vae_cli.settings.interval import SaveInterval, parse_save_interval
 from vae_cli.settings.layers import (
     Change,
+    Layer,
     differences,
     merge,
     parse_assignment,
     parse_assignments,
     read_config,
+    read_plan,
     to_dict,
     to_toml,
+    without_effect,
 )
-from vae_cli.settings.messages import simplify
-from vae_cli.settings.named import find_config, read_layers
+from vae_cli.settings.plan import Plan, choose
 from vae_cli.settings.published import Claim, Published
-from vae_cli.settings.schema import Config, DataConfig, DeviceName, OptimizerConfig, TrainingConfig
+from vae_cli.settings.schema import Config
 from vae_cli.settings.sweep import Axis, Variant, expand_sweep, parse_axis, parse_seeds
-from vae_cli.settings.words import find_setting, short_name
+from vae_cli.settings.training import DeviceName, SaveInterval, TrainingConfig
+from vae_cli.settings.values import simplify
 
 __all__ = [
     "Axis",
@@ -42,15 +46,14 @@ __all__ = [
     "DeviceName",
     "Entry",
     "Experiment",
-    "LikelihoodConfig",
-    "ModelConfig",
-    "ObjectiveConfig",
-    "OptimizerConfig",
-    "PriorConfig",
+    "Layer",
+    "Plan",
     "Published",
     "SaveInterval",
+    "Section",
     "TrainingConfig",
     "Variant",
+    "choose",
     "differences",
     "entries",
     "expand_sweep",
@@ -58,18 +61,20 @@ __all__ = [
     "find_setting",
     "list_experiments",
     "merge",
+    "named_configs",
     "parse_assignment",
     "parse_assignments",
     "parse_axis",
-    "parse_save_interval",
     "parse_seeds",
     "read_config",
     "read_experiment",
     "read_experiments",
     "read_layers",
-    "require_effects",
+    "read_plan",
+    "sections",
     "short_name",
     "simplify",
     "to_dict",
     "to_toml",
+    "without_effect",
 ]

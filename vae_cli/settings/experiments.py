@@ -1,16 +1,63 @@
-"""Named experiments with what they are expected to reach, and the runs that they need."""
+"""Published experiments: config files with a name, what they are expected to reach, and runs.
 
-from collections.abc import Iterable, Mapping
+They belong to the package and are found by name wherever a config file is taken.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, final
 
 from vae_cli.errors import UsageError
-from vae_cli.settings.layers import merge, read_config
-from vae_cli.settings.named import find_config, named_configs
+from vae_cli.files import exists
+from vae_cli.settings.layers import COMMAND_LINE, Layer, merge, parse_assignments, read_config
 from vae_cli.settings.published import TABLE, Published, split_published
 from vae_cli.settings.sweep import Variant, expand_sweep, parse_seeds
 
+PACKAGE = Path(__file__).parents[1]
 
+
+def named_configs(package: Path = PACKAGE) -> dict[str, Path]:
+    """The files by name; they lie in the package, or beside it in a copy of the repository."""
+    folder = package / "configs"
+    if not folder.is_dir():
+        folder = package.with_name("configs")
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def find_config(name: str, flag: str = "--config") -> Path:
+    """The file of a named experiment, or else the path; `./NAME` is always a path.
+
+    Args:
+        name: of the experiment or of the file.
+        flag: the option that it was given to, for the error message.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    named = named_configs()
+    if name not in named and not exists(name):
+        near = difflib.get_close_matches(name, named, 1)
+        hint = f"did you mean {near[0]}?" if near else "vae reproduce --list names the experiments"
+        label = f"{flag} {name}".lstrip()
+        raise UsageError(f"{label}: no such file or named experiment; {hint}")
+    return named.get(name, Path(name))
+
+
+def read_layers(
+    file: str | None, assignments: Sequence[str], typed: Mapping[str, Any]
+) -> list[Layer]:
+    """The layers of a command line for `merge`: its file, each `--set`, and its flags.
+
+    Raises:
+        UsageError: there is no such file, it cannot be read, or an assignment is malformed.
+    """
+    named = [] if file is None else [(file, read_config(find_config(file)))]
+    return [*named, *parse_assignments(assignments), (COMMAND_LINE, typed)]
+
+
+@final
 @dataclass(frozen=True)
 class Experiment:
     """An experiment that can be reproduced.
@@ -45,7 +92,7 @@ def read_experiment(name: str, typed: Mapping[str, Any] | None = None) -> Experi
             f"{name} has no table [{TABLE}], so there is nothing to reproduce: "
             f"try vae train --config {name}"
         )
-    layers: list[tuple[str, Mapping[str, Any]]] = [(name, settings), ("command line", typed or {})]
+    layers: list[Layer] = [(name, settings), (COMMAND_LINE, typed or {})]
     start = merge(*layers).training.start
     if start:
         run = find_config(start, flag="training.start").stem

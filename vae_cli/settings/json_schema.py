@@ -1,12 +1,10 @@
 """The schema of the settings as JSON Schema, with which editors check and complete config files."""
 
-import copy
 from typing import Any, get_args, get_type_hints
 
-from vae_cli.settings.entries import Entry, entries
+from vae_cli.settings.entries import Entry, Section, entries, sections
 from vae_cli.settings.published import TABLE, Claim, Published
-from vae_cli.settings.schema import Config
-from vae_cli.settings.setting import Setting
+from vae_cli.settings.variant import Setting
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -19,31 +17,57 @@ def to_json_schema() -> dict[str, Any]:
     """
     from pydantic import TypeAdapter
 
-    made = _without_titles(TypeAdapter(Config).json_schema())
-    sections: dict[str, Any] = {}
-    for name, section in made["properties"].items():
-        definition = made["$defs"][section.get("$ref", section).rsplit("/", 1)[-1]]
-        sections[name] = copy.deepcopy(definition)
-    for entry in entries():
-        _describe(sections[entry.section]["properties"], entry)
-    sections[TABLE] = _describe_published(TypeAdapter(Published).json_schema())
+    tables: dict[str, Any] = {part.name: _describe_section(part) for part in sections()}
+    tables[TABLE] = _describe_published(TypeAdapter(Published).json_schema())
     return {
         "$schema": DIALECT,
         "title": "Settings of vae",
         "type": "object",
-        "properties": sections,
+        "properties": tables,
         "additionalProperties": False,
     }
 
 
-def _describe(properties: dict[str, Any], entry: Entry) -> None:
-    """Add the help, the other spellings and the alias of a setting."""
-    one = properties[entry.name]
-    one["description"] = entry.help
-    if "enum" in one:
-        one["enum"] += [spelling for spelling in entry.spellings if spelling not in one["enum"]]
-    if entry.alias:
-        properties[entry.alias] = {**one, "description": f"The same as {entry.name}."}
+def _describe_section(part: Section) -> dict[str, Any]:
+    """The schema of a table: all of its settings, and for each variant those without an effect."""
+    own = [entry for entry in entries() if entry.section == part.name]
+    properties: dict[str, Any] = {}
+    for entry in own:
+        properties[entry.name] = _describe(entry)
+        if entry.alias:
+            same = {"description": f"The same as {entry.name}."}
+            properties[entry.alias] = properties[entry.name] | same
+    made = {"type": "object", "properties": properties, "additionalProperties": False}
+    rules = [rule for one in part.variants if (rule := _describe_variant(part, one, own))]
+    return made | ({"allOf": rules} if rules else {})
+
+
+def _describe(entry: Entry) -> dict[str, Any]:
+    """The schema of one value, with its help and its other spellings."""
+    from pydantic import TypeAdapter
+
+    made: dict[str, Any] = TypeAdapter(entry.hint).json_schema()
+    if "enum" in made:
+        made["enum"] += [spelling for spelling in entry.spellings if spelling not in made["enum"]]
+    default = list(entry.default) if isinstance(entry.default, tuple) else entry.default
+    return made | {"default": default, "description": entry.help}
+
+
+def _describe_variant(part: Section, variant: type, own: list[Entry]) -> dict[str, Any] | None:
+    """What a table with one variant may hold: the default, where a setting has no effect."""
+    others = [entry for entry in own if not hasattr(variant, entry.name)]
+    if not others:
+        return None
+    chosen: dict[str, Any] = {"properties": {part.key: {"const": getattr(variant, part.key)}}}
+    if variant is not part.default:  # which is chosen too if nothing is said
+        chosen["required"] = [part.key]
+    allowed = {
+        entry.name: {"const": list(entry.default)}
+        if isinstance(entry.default, tuple)
+        else {"const": entry.default}
+        for entry in others
+    }
+    return {"if": chosen, "then": {"properties": allowed}}
 
 
 def _describe_published(made: dict[str, Any]) -> dict[str, Any]:

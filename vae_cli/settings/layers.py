@@ -1,29 +1,33 @@
-"""Settings from files, `--set` and flags: they are merged in this order and validated."""
+"""Settings from files, `--set` and flags: they are merged in this order and validated once."""
 
 import dataclasses
 import difflib
-import functools
-import json
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple, final
 
 from vae_cli.errors import UsageError, is_utf8
 from vae_cli.files import read_file
-from vae_cli.settings.entries import entries
-from vae_cli.settings.messages import shorten, show_value, simplify
+from vae_cli.settings.entries import (
+    Section,
+    entries,
+    explain_no_effect,
+    find_setting,
+    sections,
+)
+from vae_cli.settings.likelihoods import AutoLikelihood
+from vae_cli.settings.networks import AutoNetwork
+from vae_cli.settings.plan import Plan, choose
 from vae_cli.settings.published import TABLE, split_published
 from vae_cli.settings.schema import Config
-from vae_cli.settings.words import find_setting
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+from vae_cli.settings.values import parse_value, shorten, validate_value
 
 MAX_BYTES = 2**20  # of a config file
-LINE_BREAKS = "\n\r"
+COMMAND_LINE = "command line"  # the source of flags, which an error names by themselves
+Layer = tuple[str, Mapping[str, Any]]
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -54,27 +58,6 @@ def parse_assignment(text: str) -> dict[str, Any]:
     return {part: {name: parsed} if name else parsed}
 
 
-def parse_value(text: str) -> Any:
-    """A value of TOML, or the text itself if it is none."""
-    values = parse_values(text)
-    return values[0] if values is not None and len(values) == 1 else text
-
-
-def parse_values(text: str) -> list[Any] | None:
-    """Values of TOML between commas; None if a text is something else.
-
-    A text with a line break or with the beginning of a comment is no value, although it would be a
-    part of a TOML file: a whole line of that file could be in it.
-    """
-    try:
-        parsed = tomllib.loads(f"values = [[{text}], 0]")["values"]  # a comment would hide the end
-    except (tomllib.TOMLDecodeError, RecursionError):
-        return None
-    is_whole = len(parsed) == 2 and not set(text.strip()) & set(LINE_BREAKS)  # noqa: PLR2004
-    values: list[Any] | None = parsed[0] if is_whole else None
-    return values
-
-
 def parse_assignments(texts: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
     """A layer for `merge` for each text `section.key=value`.
 
@@ -92,7 +75,17 @@ def parse_assignments(texts: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
     return list(layers.values())
 
 
-def merge(*layers: tuple[str, Mapping[str, Any]]) -> Config:
+class Given(NamedTuple):
+    """A value that was given for a setting, and where it came from."""
+
+    value: Any
+    source: str
+
+
+Tables = dict[str, dict[str, Given]]
+
+
+def merge(*layers: Layer) -> Config:
     """Merge several layers of settings and validate them; later layers override earlier ones.
 
     Each layer is `(source, tables)`; errors name the source. A setting may stand outside of its
@@ -100,20 +93,95 @@ def merge(*layers: tuple[str, Mapping[str, Any]]) -> Config:
     experiment is checked and left out, because it is no setting.
 
     Raises:
-        UsageError: an unknown key (the message names the nearest), a wrong type, or a value out of
-            range.
+        UsageError: an unknown key (the message names the nearest), a wrong type, a value out of
+            range, or a setting that has no effect with the variants that are chosen and is not the
+            default.
     """
-    merged: dict[str, dict[str, Any]] = {}
+    merged: Tables = {}
     for source, tables in layers:
-        if not isinstance(tables, dict):
-            raise UsageError(f"{source} is not a table of settings")
-        own = _with_own_names(source, split_published(source, tables)[0])
-        _validate(source, own)
-        for name, table in own.items():
-            merged[name] = merged.get(name, {}) | dict(table)
-    return _validate("config", merged)
+        for name, table in validate(source, tables).items():
+            merged[name] = merged.get(name, {}) | table
+    return Config(**{part.name: _build(part, merged.get(part.name, {})) for part in sections()})
 
 
+def read_plan(tables: Mapping[str, Any]) -> Plan:
+    """The plan of a run, as it was saved.
+
+    Raises:
+        UsageError: a setting is wrong, or a choice was not made.
+    """
+    config = merge(("", tables))
+    if isinstance(config.model, AutoNetwork) or isinstance(config.likelihood, AutoLikelihood):
+        raise UsageError("the network or the likelihood is not chosen")
+    return choose(config, ())
+
+
+def validate(source: str, tables: Mapping[str, Any]) -> Tables:
+    """The values of one layer, under the schema's own names; it may be used with other layers.
+
+    Raises:
+        UsageError: as in `merge`, except for what has no effect.
+    """
+    if not isinstance(tables, Mapping):
+        raise UsageError(f"{source} is not a table of settings")
+    return _validate(source, _with_own_names(source, split_published(source, tables)[0]))
+
+
+def without_effect(tables: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The sections and names of the settings that have no effect with the variants of a file.
+
+    Files of versions before schema 5 have them, with any value. Nothing is validated.
+    """
+    found = []
+    for part in sections():
+        table = tables.get(part.name)
+        if part.key and isinstance(table, dict):
+            name = table.get(part.key, getattr(part.default, part.key))
+            known = part.find(name) if name in part.names else part.default
+            kept = {item.name for item in dataclasses.fields(known)}
+            ours = {entry.name for entry in entries() if entry.section == part.name}
+            found += [(part.name, key) for key in table if key in ours - kept]
+    return found
+
+
+def _validate(source: str, tables: Mapping[str, Any]) -> Tables:
+    """The values of one layer with the types of the settings, each with its source."""
+    _require_utf8(source, tables)
+    known = {(entry.section, entry.name): entry for entry in entries()}
+    validated: Tables = {}
+    for section, table in tables.items():
+        validated[section] = {}
+        if section not in {part.name for part in sections()}:
+            raise UsageError(_with_source(source, _explain_unknown(section)))
+        for name, value in table.items():
+            entry = known.get((section, name))
+            if entry is None:
+                raise UsageError(_with_source(source, _explain_unknown(section, name)))
+            try:
+                validated[section][name] = Given(validate_value(entry, value), source)
+            except UsageError as error:
+                raise UsageError(_with_source(source, str(error))) from error.__cause__
+    return validated
+
+
+def _build(part: Section, given: Mapping[str, Given]) -> Any:
+    """A section, of the variant that is chosen."""
+    chosen = given.get(part.key)
+    variant = part.find(chosen.value) if chosen else part.default
+    own = {item.name for item in dataclasses.fields(variant)}
+    for entry in entries():
+        one = given.get(entry.name) if entry.section == part.name else None
+        if one and entry.name not in own and one.value != entry.default:
+            source = "" if one.source == COMMAND_LINE else one.source  # the message has the flag
+            raise UsageError(_with_source(source, explain_no_effect(part, variant, entry)))
+    return variant(**{name: one.value for name, one in given.items() if name in own - {part.key}})
+
+
+def _with_source(source: str, message: str) -> str:
+    return f"{source}: {message}" if source else message
+
+
+@final
 @dataclass(frozen=True)
 class Change:
     """A setting that differs between two configs."""
@@ -123,21 +191,34 @@ class Change:
     after: Any
 
 
-def differences(before: Config, after: Config) -> list[Change]:
-    """The settings that differ between two configs, in the order of the schema."""
+def differences(before: Config | Plan, after: Config | Plan) -> list[Change]:
+    """The settings that differ between two configs, in the order of the schema.
+
+    A setting that one of them has no use for is none of them.
+    """
     old, new = to_dict(before), to_dict(after)
-    pairs = [(e.key, old[e.section][e.name], new[e.section][e.name]) for e in entries()]
+    both = [e for e in entries() if e.name in old[e.section] and e.name in new[e.section]]
+    pairs = [(e.key, old[e.section][e.name], new[e.section][e.name]) for e in both]
     return [Change(key, was, now) for key, was, now in pairs if was != now]
 
 
-def to_dict(config: Config) -> dict[str, dict[str, Any]]:
-    """The tables of a config, with only the types that TOML and JSON have."""
-    tables: dict[str, dict[str, Any]] = json.loads(json.dumps(dataclasses.asdict(config)))
-    return tables
+def to_dict(config: Config | Plan) -> dict[str, dict[str, Any]]:
+    """The tables of a config, with only the types that TOML and JSON have.
+
+    The setting that chooses a variant comes first.
+    """
+    tables = dataclasses.asdict(config)
+    return {
+        part.name: {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in tables[part.name].items()
+        }
+        for part in sections()
+    }
 
 
-def to_toml(config: Config) -> str:
-    """The config as TOML, with every setting."""
+def to_toml(config: Config | Plan) -> str:
+    """The config as TOML, with every setting that has an effect."""
     import tomli_w
 
     return tomli_w.dumps(to_dict(config))
@@ -173,16 +254,6 @@ def _with_sections(source: str, tables: Mapping[str, Any]) -> dict[str, dict[str
     return own
 
 
-def _validate(source: str, tables: Mapping[str, Any]) -> Config:
-    from pydantic import ValidationError
-
-    _require_utf8(source, tables)
-    try:  # strict JSON accepts a list for a tuple, but not "20" for 20 or true for 1
-        return _validator().validate_json(json.dumps(tables, default=str), strict=True)
-    except ValidationError as error:
-        raise UsageError(f"{source}: {_explain(error.errors()[0])}") from error
-
-
 def _require_utf8(source: str, tables: Mapping[str, Any]) -> None:
     """Check that each text can be written to a file.
 
@@ -195,26 +266,11 @@ def _require_utf8(source: str, tables: Mapping[str, Any]) -> None:
                 raise UsageError(f"{source}: {part}.{name} = {value} is not UTF-8: {remedy}")
 
 
-@functools.cache
-def _validator() -> "TypeAdapter[Config]":
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Config)
-
-
-def _explain(error: Any) -> str:
-    """One line for an error of pydantic: the key, the value, and what is allowed."""
-    place = [part for index, part in enumerate(error["loc"]) if index < 2 or type(part) is int]  # noqa: PLR2004
-    key = shorten(".".join(map(str, place)))
-    is_of_several_kinds = len(place) < len(error["loc"])  # and the rest of `loc` is one of them
-    if is_of_several_kinds or error["type"] == "predicate_failed":
-        (entry,) = (entry for entry in entries() if entry.key == key)
-        return f"{key} = {show_value(error['input'])}: must be {entry.range}"
-    if error["type"] != "unexpected_keyword_argument":
-        return f"{key} = {show_value(error['input'])}: {simplify(error['msg'])}"
-    known = [entry.key for entry in entries()]
-    siblings = [other for other in known if other.startswith(f"{error['loc'][0]}.")]
-    sections = [*(part.name for part in dataclasses.fields(Config)), TABLE]
-    among = siblings if len(error["loc"]) > 1 else sections
+def _explain_unknown(section: str, name: str | None = None) -> str:
+    """A name that no setting or no section has, and the nearest that one has."""
+    key = shorten(section if name is None else f"{section}.{name}")
+    among = [entry.key for entry in entries() if entry.section == section]
+    if name is None:
+        among = [*(part.name for part in sections()), TABLE]
     near = difflib.get_close_matches(key, among, n=1, cutoff=0.0)[0]
     return f"{key} is not a setting; the nearest is {near}"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from annotated_types import Interval, Len
 
 from vae_cli.errors import UsageError
-from vae_cli.settings.messages import show_value, simplify
-from vae_cli.settings.setting import Setting, section
+from vae_cli.settings.values import show_value, simplify
+from vae_cli.settings.variant import Setting, section
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from vae_cli.errors import UsageError
-from vae_cli.settings.entries import Entry
-from vae_cli.settings.layers import merge, parse_value, parse_values, to_dict
+from vae_cli.settings.entries import Entry, find_setting, short_name
+from vae_cli.settings.layers import Layer, merge, to_dict, validate
 from vae_cli.settings.schema import Config
-from vae_cli.settings.words import find_setting, short_name
+from vae_cli.settings.values import parse_value, parse_values
 
 MAX_RUNS = 1000  # of a sweep
 
@@ -79,9 +79,7 @@ def parse_seeds(text: str) -> Axis:
     return Axis(f"--seeds {text}", entry, _without_repeats(seeds, f"--seeds {text}"))
 
 
-def expand_sweep(
-    name: str, layers: Sequence[tuple[str, Mapping[str, Any]]], axes: Sequence[Axis]
-) -> list[Variant]:
+def expand_sweep(name: str, layers: Sequence[Layer], axes: Sequence[Axis]) -> list[Variant]:
     """All combinations of the values of some settings; the last setting changes the fastest.
 
     Settings of the data change the slowest, so that each data set is loaded once.
@@ -103,7 +101,7 @@ def expand_sweep(
         raise UsageError(f"these are {count:,} runs: at most {MAX_RUNS:,} are possible")
     for axis in ordered:
         for value in axis.values:
-            merge(*layers, _layer(axis, value))  # so that an error names the axis
+            validate(*_layer(axis, value))
     variants = [
         _make_variant(name, layers, list(zip(ordered, values, strict=True)))
         for values in itertools.product(*(axis.values for axis in ordered))
@@ -115,7 +113,7 @@ def expand_sweep(
 
 def _make_variant(
     name: str,
-    layers: Sequence[tuple[str, Mapping[str, Any]]],
+    layers: Sequence[Layer],
     choices: Sequence[tuple[Axis, Any]],
 ) -> Variant:
     config = merge(*layers, *(_layer(axis, value) for axis, value in choices))
@@ -130,7 +128,7 @@ def _layer(axis: Axis, value: Any) -> tuple[str, dict[str, Any]]:
 
 def _spell(entry: Entry, tables: Mapping[str, Mapping[str, Any]]) -> str:
     """A setting and its value as a part of the name of a run, such as `beta-0.5`."""
-    value = tables[entry.section][entry.name]
+    value = tables[entry.section].get(entry.name, entry.default)  # the variant may not have it
     if isinstance(value, float):
         text = f"{value:g}" if float(f"{value:g}") == value else repr(value)
     elif isinstance(value, list):

@@ -147,11 +147,10 @@ def fit(
 
     Example:
         >>> import torch
-        >>> from vae_cli.settings import merge
-        >>> from vae_cli.settings.build import build_state
+        >>> from vae_cli.settings import choose, merge
         >>> from vae_cli.data.split import InMemory
         >>> from vae_cli.training import constant
-        >>> state = build_state(merge(), (1, 28, 28), torch.device("cpu"))
+        >>> state = choose(merge(), (1, 28, 28)).build_state((1, 28, 28), torch.device("cpu"))
         >>> images = InMemory.whole(torch.rand(64, 1, 28, 28))
         >>> losses = []
         >>> fit(state, images, images, epochs=2, batch_size=16, seed=0,

@@ -9,8 +9,15 @@ from vae_cli.cli._options import ResultTerminal, refuse_unused
 from vae_cli.files import exists, is_folder
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.runs.lookup import find_run
-from vae_cli.settings import Config, find_config, merge, read_config, to_dict, to_toml
-from vae_cli.settings.named import named_configs
+from vae_cli.settings import (
+    Config,
+    find_config,
+    merge,
+    named_configs,
+    read_config,
+    to_dict,
+    to_toml,
+)
 
 Action = Literal["show", "schema"]
 

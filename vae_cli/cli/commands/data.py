@@ -108,9 +108,7 @@ def read_dataset(settings: DataConfig, terminal: Terminal) -> "tuple[Dataset, di
         UsageError: the data cannot be used.
         VAEError: a download fails, or the cache cannot be written.
     """
-    from vae_cli.settings.build import build_dataset
-
     with terminal.bar("reading") as progress:
-        dataset = build_dataset(settings, progress, flag="--data")
+        dataset = settings.open(progress, flag="--data")
         limit = settings.limit or None
         return dataset, {name: part.head(limit) for name, part in dataset.splits().items()}

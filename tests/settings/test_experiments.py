@@ -7,8 +7,7 @@ import pytest
 from support import Refused, Use
 
 from vae_cli.errors import UsageError
-from vae_cli.settings import named, read_config
-from vae_cli.settings.named import find_config, named_configs
+from vae_cli.settings import experiments, find_config, named_configs, read_config
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,7 +61,7 @@ def test_an_unknown_name_gets_the_known_ones(name: str, hint: str, refused: Refu
 def test_without_any_named_experiment_a_path_still_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(named, "named_configs", dict)
+    monkeypatch.setattr(experiments, "named_configs", dict)
     (tmp_path / "a.toml").touch()
     assert find_config(str(tmp_path / "a.toml")) == tmp_path / "a.toml"
     with pytest.raises(UsageError, match="no such file"):

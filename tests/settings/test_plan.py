@@ -1,0 +1,138 @@
+"""What the plan chooses for items, and what is refused because it makes no sense together."""
+
+from typing import Any
+
+import pytest
+
+from vae_cli.errors import UsageError
+from vae_cli.settings import Plan, choose, merge
+
+IMAGE, ROW = (1, 28, 28), (13,)
+Tables = dict[str, dict[str, Any]]
+
+
+def checked(tables: Tables, shape: tuple[int, ...]) -> Plan:
+    plan = choose(merge(("file", tables)), shape)
+    plan.check(shape)
+    return plan
+
+
+def test_auto_chooses_the_network_and_the_likelihood_that_suit_the_items() -> None:
+    for shape, network in {
+        (1, 28, 28): "mlp",
+        (13,): "mlp",
+        (5,): "mlp",
+        (3, 28, 28): "conv",
+        (1, 64, 64): "conv",
+        (1, 8, 8): "mlp",
+        (1, 9, 300): "mlp",
+        (3, 1000, 15): "mlp",
+    }.items():
+        plan = checked({}, shape)
+        assert plan.model.network == network
+        assert plan.likelihood.name == ("columns" if len(shape) == 1 else "mse")
+
+
+def test_a_conv_is_refused_for_items_that_it_cannot_take() -> None:
+    for shape in [(13,), (1, 8, 8), (1, 300, 300)]:
+        with pytest.raises(UsageError, match="conv takes images from 16x16 to 256x256, not"):
+            checked({"model": {"network": "conv"}}, shape)
+
+
+def test_an_mlp_is_neither_chosen_nor_advised_for_large_images() -> None:
+    for shape in [(3, 257, 257), (1, 300, 300), (1, 16, 1000)]:
+        for tables in ({}, {"model": {"network": "conv"}}):
+            with pytest.raises(UsageError) as error:
+                checked(tables, shape)
+            start = f"--model conv takes images from 16x16 to 256x256, not images of {shape[1]}x"
+            assert str(error.value).startswith(start)
+            assert str(error.value).endswith(": --image-size 256 resizes the pictures of a folder")
+        assert checked({"model": {"network": "mlp"}}, shape).model.network == "mlp"
+
+
+LADDER: Tables = {"model": {"network": "hierarchical"}}
+REFUSED: list[tuple[Tables, tuple[int, ...], str]] = [
+    (
+        {"model": {"preset": "large"}},
+        IMAGE,
+        "--preset is for --model conv or hierarchical, not mlp",
+    ),
+    ({"model": {"preset": "large"}}, ROW, "--preset is for --model conv or hierarchical, not mlp"),
+    ({"model": {"hidden": [9]}}, (3, 64, 64), "--hidden is for --model mlp or two-level, not conv"),
+    (
+        {"model": {"gated": True}},
+        (3, 64, 64),
+        "model.gated is for --model mlp or two-level, not conv",
+    ),
+    ({"objective": {"samples": 9}}, IMAGE, "objective.samples is for --objective iwae, dreg or"),
+    ({"objective": {"name": "iwae", "beta": 2.0}}, IMAGE, "--beta is for --objective elbo or tc"),
+    ({"objective": {"warmup_cycles": 4}}, IMAGE, "needs objective.warmup_epochs"),
+    ({"likelihood": {"scale": "optimal"}}, IMAGE, "is for --likelihood gaussian, not auto"),
+    (
+        {"likelihood": {"name": "gaussian", "sigma": 0.5}},
+        IMAGE,
+        "likelihood.sigma is for likelihood.scale fixed, not learned",
+    ),
+    ({"likelihood": {"name": "bernoulli"}}, ROW, "--likelihood bernoulli is for images"),
+    ({"likelihood": {"name": "columns"}}, IMAGE, "--likelihood columns is for tables"),
+    ({"prior": {"components": 9}}, IMAGE, "is for --prior vamp or mog, not normal"),
+    (
+        {"prior": {"name": "mog"}, "objective": {"free_bits": 0.5}},
+        IMAGE,
+        "free bits need --set objective.free_bits_by=level",
+    ),
+    ({"prior": {"name": "realnvp"}, "model": {"latent_dim": 1}}, IMAGE, "must be 2 or more"),
+    ({"optimizer": {"name": "normgrad", "clip_norm": 1.0}}, IMAGE, "is for optimizer.name adam,"),
+    ({"model": {"levels": 2}}, IMAGE, "model.levels is for --model hierarchical, not auto"),
+    ({"model": {"network": "conv", "levels": 2}}, IMAGE, "is for --model hierarchical, not conv"),
+    (LADDER | {"objective": {"name": "dreg"}}, IMAGE, "--objective dreg is for one level"),
+    (
+        LADDER | {"objective": {"name": "tc"}},
+        IMAGE,
+        "one level of latents: --model hierarchical takes elbo, capacity, iwae or miwae",
+    ),
+    (LADDER | {"objective": {"name": "mmd"}}, IMAGE, "--objective mmd is for one level"),
+    (LADDER | {"prior": {"name": "vamp"}}, IMAGE, "--prior vamp is for one level of latents"),
+    (LADDER, ROW, "--model hierarchical takes images from 16x16 to 64x64, not vectors: try mlp"),
+    (LADDER, (1, 8, 8), "16x16 to 64x64, not images of 8x8: try mlp"),
+    (LADDER, (1, 65, 64), "not images of 65x64: try conv, or --image-size 64 for a folder"),
+    ({"optimizer": {"weight_decay": 0.1}}, IMAGE, "is for optimizer.name adamw, not adam"),
+]
+
+
+def test_settings_that_make_no_sense_together_are_refused_in_one_line() -> None:
+    for tables, shape, message in REFUSED:
+        with pytest.raises(UsageError) as error:
+            checked(tables, shape)
+        assert message in str(error.value)
+        assert "\n" not in str(error.value)
+
+
+def test_the_hierarchical_network_takes_the_other_objectives_and_priors() -> None:
+    for objective in ("elbo", "capacity", "iwae", "miwae"):
+        for prior in ("normal", "mog", "realnvp"):
+            tables = LADDER | {"objective": {"name": objective}, "prior": {"name": prior}}
+            assert checked(tables, (3, 64, 17)).model.network == "hierarchical"
+
+
+def test_more_pseudo_inputs_than_training_items_are_refused() -> None:
+    plan = checked({"prior": {"name": "vamp", "components": 20}}, IMAGE)
+    plan.prior.check_items(20)
+    with pytest.raises(UsageError, match=r"there are 19: --set prior\.components=19 or fewer"):
+        plan.prior.check_items(19)
+
+
+def test_what_is_chosen_keeps_everything_that_was_set() -> None:
+    tables: Tables = {
+        "model": {"gated": True, "hidden": [300, 300], "activation": "tanh"},
+        "objective": {"free_bits": 0.5, "free_bits_by": "level", "warmup_epochs": 9},
+        "prior": {"name": "vamp", "components": 20},
+        "likelihood": {"name": "binarized"},
+        "optimizer": {"name": "adamw", "weight_decay": 0.1, "clip_norm": 5.0, "ema": 0.99},
+    }
+    named = tables | {"model": {"network": "mlp", **tables["model"]}}
+    assert checked(tables, IMAGE) == checked(named, IMAGE)
+    for section, table in named.items():
+        for name, value in table.items():
+            found = getattr(getattr(checked(tables, IMAGE), section), name)
+            assert found == (tuple(value) if isinstance(value, list) else value)

@@ -1,0 +1,173 @@
+"""The data: what to train on, and how it is read and divided."""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Literal, final
+
+from annotated_types import Interval, Predicate
+
+from vae_cli.data.value_range import is_range
+from vae_cli.errors import UsageError
+from vae_cli.settings.variant import Setting, section
+
+if TYPE_CHECKING:
+    from vae_cli.data.dataset import Dataset, Progress
+
+
+def spell_square(text: str) -> int | str:
+    """The edge of a square that is typed as `64x64`; every other text as it is.
+
+    Raises:
+        UsageError: width and height differ.
+    """
+    sides = re.fullmatch(r"\s*(\d{1,9})\s*[xX×]\s*(\d{1,9})\s*", text, re.ASCII)
+    if sides is None:
+        return text
+    width, height = map(int, sides.groups())
+    if width != height:
+        raise UsageError(
+            f"{text} is not square: the images of a folder are, as in {height}x{height}"
+        )
+    return width
+
+
+@final
+@section
+class DataConfig:
+    """The data to train on."""
+
+    name: Annotated[
+        str,
+        Setting(
+            "Data to train on: the name of a data set, a folder of pictures, "
+            "or a .npy, .npz, .safetensors, .csv or .tsv file.",
+            "--data",
+        ),
+    ] = "fashion-mnist"
+    limit: Annotated[
+        int,
+        Interval(ge=0, le=1_000_000_000),
+        Setting(
+            "Use only this many items of the training set and of the test set; 0 uses all.",
+            "--limit",
+        ),
+    ] = 0
+    image_size: Annotated[
+        int,
+        Interval(ge=0, le=1024),
+        Setting(
+            "Height and width in pixels of a folder's pictures; 0 derives them.",
+            "--image-size",
+            spell=spell_square,
+        ),
+    ] = 0
+    channels: Annotated[
+        Literal["auto", "grey", "rgb"],
+        Setting(
+            "Channels of a folder's pictures; auto is grey if all of them are.",
+            "--channels",
+            spellings={"gray": "grey"},
+        ),
+    ] = "auto"
+    background: Annotated[
+        Literal["white", "black", "grey"],
+        Setting(
+            "Colour behind transparent pixels of a folder's pictures.",
+            "--background",
+            spellings={"gray": "grey"},
+        ),
+    ] = "white"
+    frames: Annotated[
+        Literal["first", "all"],
+        Setting(
+            "Of a picture file with several pages or frames, take the first one, or all as items.",
+            "--frames",
+        ),
+    ] = "first"
+    range: Annotated[
+        str,
+        Predicate(is_range),
+        Setting(
+            "Values of pictures and arrays that are black and white, beyond which they are cut off",
+            "--range",
+            "low:high (0:4095), data (measured on the training set), or empty (by the type)",
+            metavar="LOW:HIGH",
+        ),
+    ] = ""
+    test_fraction: Annotated[
+        float,
+        Interval(ge=0.001, le=0.9),
+        Setting(
+            "Share of the items held out for testing, if the data have no test set.",
+            "--test-fraction",
+        ),
+    ] = 0.1
+    label: Annotated[
+        str,
+        Setting(
+            "Column of a table that holds the class; it is not learned.",
+            "--label",
+            metavar="COLUMN",
+        ),
+    ] = ""
+    drop: Annotated[
+        tuple[str, ...],
+        Setting(
+            "Columns of a table that are left out; A,B are two.",
+            "--drop",
+            metavar="COLUMNS",
+        ),
+    ] = ()
+    missing: Annotated[
+        Literal["error", "drop", "mean"],
+        Setting(
+            "If a table has missing values: an error, drop the row, or take the column's mean.",
+            "--missing",
+        ),
+    ] = "error"
+    validation: Annotated[
+        float,
+        Interval(ge=0, le=0.9),
+        Setting(
+            "Share of the training set that is kept for validation: the best epoch is chosen by "
+            "it, and the test set is not looked at."
+        ),
+    ] = 0.0
+    rules: Annotated[
+        int,
+        Interval(ge=1, le=2),
+        Setting(
+            "Version of the rules by which data are read and divided; runs of an earlier vae keep "
+            "theirs."
+        ),
+    ] = 2
+
+    def open(self, progress: "Progress", flag: str) -> "Dataset":
+        """Open the data.
+
+        Args:
+            progress: called with the number of pictures decoded so far and the total.
+            flag: the option that named the data, for error messages.
+
+        Raises:
+            UsageError: there are no such data, or they cannot be used.
+            VAEError: a download fails, or the cache cannot be written.
+        """
+        from vae_cli.data.catalogue import open_dataset
+        from vae_cli.data.dataset import PictureRules, TableRules
+        from vae_cli.data.source import BACKGROUNDS, CHANNELS, find_source
+        from vae_cli.data.value_range import parse_range
+
+        return open_dataset(
+            find_source(self.name, flag),
+            test_fraction=self.test_fraction,
+            pictures=PictureRules(
+                image_size=self.image_size,
+                channels=CHANNELS[self.channels],
+                background=BACKGROUNDS[self.background],
+                frames=self.frames,
+                value_range=parse_range(self.range),
+                version=self.rules,
+            ),
+            rules=TableRules(self.label, self.drop, self.missing),
+            progress=progress,
+        )

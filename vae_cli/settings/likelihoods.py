@@ -1,0 +1,228 @@
+"""The likelihoods: what a decoder's outputs say about an item; docs/objectives.md has equations."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import field
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, assert_never, final
+
+from annotated_types import Interval
+
+from vae_cli.errors import UsageError
+from vae_cli.settings.variant import Setting, section, variant
+
+if TYPE_CHECKING:
+    from vae_cli.data.statistics import ColumnStatistics
+    from vae_cli.model import Codec, likelihoods
+
+
+@section
+class LikelihoodFields:
+    """What the settings of all likelihoods have."""
+
+    name: Annotated[
+        str,
+        Setting(
+            "Distribution of an item around the decoder's output; auto is mse for images and "
+            "columns for tables.",
+            "--likelihood",
+        ),
+    ] = field(init=False)
+
+
+@final
+@variant("auto")
+class AutoLikelihood(LikelihoodFields):
+    """The likelihood that suits the items."""
+
+    def choose(self, shape: Sequence[int]) -> "type[SquaredError | Columns]":
+        """The one for items of `(C, H, W)` or `(D,)`."""
+        return Columns if len(shape) == 1 else SquaredError
+
+
+@section
+class Likelihood(LikelihoodFields, ABC):
+    """Settings of a likelihood."""
+
+    is_for_rows: ClassVar[bool] = False
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Check that the likelihood is for items of a shape.
+
+        Raises:
+            UsageError: it is for other items.
+        """
+        is_row = len(shape) == 1
+        if self.is_for_rows != is_row:
+            mine, theirs = ("tables", "images") if is_row else ("images", "tables")
+            raise UsageError(f"--likelihood {self.name} is for {theirs}: leave it out for {mine}")
+
+    def build_codec(
+        self,
+        shape: Sequence[int],  # noqa: ARG002  tables need it
+        statistics: "ColumnStatistics | None" = None,  # noqa: ARG002
+    ) -> "Codec":
+        """The way from items of a shape to what the network takes.
+
+        Args:
+            shape: `(C, H, W)` of an image or `(D,)` of a row.
+            statistics: of the columns of a table; None is mean 0 and standard deviation 1.
+        """
+        from vae_cli.model import ImageCodec
+
+        return ImageCodec()
+
+    @abstractmethod
+    def build(self, codec: "Codec") -> "likelihoods.Likelihood":
+        """The likelihood of items that a codec encodes."""
+
+
+@final
+@variant("mse")
+class SquaredError(Likelihood):
+    """A normal distribution with variance 1/2, so that the loss is the squared error."""
+
+    def build(self, codec: "Codec") -> "likelihoods.Likelihood":  # noqa: ARG002
+        """Without parameters."""
+        from vae_cli.model import likelihoods
+
+        return likelihoods.SquaredError()
+
+
+@final
+@variant("gaussian")
+class Gaussian(Likelihood):
+    """A normal distribution with one standard deviation for all pixels (Rybkin et al., 2021)."""
+
+    scale: Annotated[
+        Literal["learned", "optimal", "fixed"],
+        Setting(
+            "The standard deviation: learned with the weights, optimal per batch, or fixed.",
+        ),
+    ] = "learned"
+    sigma: Annotated[
+        float, Interval(ge=0.0025, le=100), Setting("The standard deviation if it is fixed.")
+    ] = 1.0
+
+    def check(self, shape: Sequence[int]) -> None:
+        """Check the items, and that a standard deviation is only given if it is fixed.
+
+        Raises:
+            UsageError: one of them does not hold.
+        """
+        super().check(shape)
+        if self.scale != "fixed" and self.sigma != type(self).sigma:
+            raise UsageError(
+                f"likelihood.sigma is for likelihood.scale fixed, not {self.scale}: leave it out"
+            )
+
+    def build(self, codec: "Codec") -> "likelihoods.Likelihood":  # noqa: ARG002
+        """With a standard deviation of one of three kinds."""
+        from vae_cli.model import likelihoods
+
+        match self.scale:
+            case "learned":
+                return likelihoods.SharedGaussian(is_optimal=False)
+            case "optimal":
+                return likelihoods.SharedGaussian(is_optimal=True)
+            case "fixed":
+                return likelihoods.SharedGaussian(is_optimal=False, sigma=self.sigma)
+            case _:
+                assert_never(self.scale)
+
+
+@final
+@variant("bernoulli")
+class Bernoulli(Likelihood):
+    """A Bernoulli distribution, applied to grey pixels as if they were probabilities."""
+
+    def build(self, codec: "Codec") -> "likelihoods.Likelihood":  # noqa: ARG002
+        """Without parameters."""
+        from vae_cli.model import likelihoods
+
+        return likelihoods.Bernoulli(is_binary=False)
+
+
+@final
+@variant("binarized")
+class Binarized(Likelihood):
+    """A Bernoulli distribution of black and white pixels, drawn from the grey ones."""
+
+    binarization: Annotated[
+        Literal["dynamic", "static"],
+        Setting("Draw the black and white images of the training set anew at every step, or once."),
+    ] = "dynamic"
+
+    def build_codec(
+        self,
+        shape: Sequence[int],  # noqa: ARG002
+        statistics: "ColumnStatistics | None" = None,  # noqa: ARG002
+    ) -> "Codec":
+        """One that draws black and white images."""
+        from vae_cli.model import ImageCodec
+
+        return ImageCodec(is_stochastic=True)
+
+    def build(self, codec: "Codec") -> "likelihoods.Likelihood":  # noqa: ARG002
+        """Without parameters."""
+        from vae_cli.model import likelihoods
+
+        return likelihoods.Bernoulli(is_binary=True)
+
+
+@final
+@variant("laplace")
+class Laplace(Likelihood):
+    """A Laplace distribution with a learned scale."""
+
+    def build(self, codec: "Codec") -> "likelihoods.Likelihood":  # noqa: ARG002
+        """With one scale."""
+        from vae_cli.model import likelihoods
+
+        return likelihoods.Laplace()
+
+
+@final
+@variant("logistic")
+class Logistic(Likelihood):
+    """A mixture of discretized logistic distributions (Salimans et al., 2017)."""
+
+    components: Annotated[
+        int, Interval(ge=1, le=100), Setting("Components of the mixture for a pixel.")
+    ] = 5
+
+    def build(self, codec: "Codec") -> "likelihoods.Likelihood":  # noqa: ARG002
+        """With some components."""
+        from vae_cli.model import likelihoods
+
+        return likelihoods.DiscretizedLogistic(self.components)
+
+
+@final
+@variant("columns")
+class Columns(Likelihood):
+    """A normal distribution with a learned standard deviation for each column of a table."""
+
+    is_for_rows: ClassVar[bool] = True
+
+    def build_codec(
+        self, shape: Sequence[int], statistics: "ColumnStatistics | None" = None
+    ) -> "Codec":
+        """One that standardizes the columns."""
+        import torch
+
+        from vae_cli.model import TableCodec
+
+        return TableCodec(*(statistics or (torch.zeros(*shape), torch.ones(*shape))))
+
+    def build(self, codec: "Codec") -> "likelihoods.Likelihood":
+        """For the columns that change."""
+        from vae_cli.model import TableCodec, likelihoods
+
+        assert isinstance(codec, TableCodec)  # that is what `build_codec` returns
+        return likelihoods.ColumnGaussian(codec.changes)
+
+
+LikelihoodConfig = (
+    AutoLikelihood | SquaredError | Gaussian | Bernoulli | Binarized | Laplace | Logistic | Columns
+)
+ChosenLikelihood = SquaredError | Gaussian | Bernoulli | Binarized | Laplace | Logistic | Columns

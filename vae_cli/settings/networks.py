@@ -1,0 +1,309 @@
+"""The networks, with the latents between them: the table `[model]`."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import field
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, final
+
+from annotated_types import Interval, Len
+
+from vae_cli.errors import UsageError
+from vae_cli.settings.priors import Prior, Vamp
+from vae_cli.settings.variant import Setting, section, variant
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from vae_cli.model import Codec, LatentModel, Likelihood
+
+MLP_IMAGE_SHAPE = (1, 28, 28)  # the images for which the default mlp was designed
+LADDER_SIDES = range(16, 65)  # pixels; the heights and widths that the hierarchical network takes
+CONVOLUTIONAL_WARMUP = 25  # steps at least; docs/figures.md has losses with more and fewer
+Shape = Sequence[int]
+
+
+@section
+class NetworkFields:
+    """What the settings of all networks have."""
+
+    network: Annotated[
+        str,
+        Setting(
+            "Fully connected, convolutional, fully connected with two levels of latents, or "
+            "convolutional with several; auto is mlp for tables and 28x28 grey images, and conv "
+            "for others.",
+            "--model",
+        ),
+    ] = field(init=False)
+    latent_dim: Annotated[
+        int, Interval(ge=1, le=4096), Setting("Dimensions of the latent space.", "--latent-dim")
+    ] = 20
+    activation: Annotated[
+        Literal["relu", "tanh", "silu", "gelu"], Setting("Function between the layers.")
+    ] = "relu"
+    bounded: Annotated[
+        bool, Setting("Hold the log-variance of the posterior between -6 and 2.")
+    ] = False
+    output_bias: Annotated[
+        Literal["random", "data"],
+        Setting("Start of the decoder's last bias; data is the mean of the training set."),
+    ] = "random"
+
+
+@section
+class LayerFields:
+    """What the fully connected networks share."""
+
+    hidden: Annotated[
+        tuple[Annotated[int, Interval(ge=1, le=65536)], ...],
+        Len(1, 16),
+        Setting(
+            "Width of a hidden layer of the encoder; 400,200 makes two layers. "
+            "The decoder has the same layers in reverse.",
+            "--hidden",
+        ),
+    ] = (400,)
+    gated: Annotated[
+        bool,
+        Setting("Multiply each hidden layer by gates instead of using the activation."),
+    ] = False
+
+
+@section
+class PresetFields:
+    """What the convolutional networks share."""
+
+    preset: Annotated[
+        Literal["small", "base", "large"],
+        Setting("Width and depth of the convolutional network.", "--preset"),
+    ] = "small"
+
+
+@final
+@variant("auto", key="network")
+class AutoNetwork(LayerFields, PresetFields, NetworkFields):
+    """The network that suits the items; it has the settings of all that may be chosen."""
+
+    def choose(self, shape: Shape) -> "type[MLP | Conv]":
+        """The network for items of `(C, H, W)` or `(D,)`: never an mlp for large images."""
+        is_row = len(shape) == 1
+        is_small = not is_row and min(shape[1:]) < _conv_sides().start
+        is_mlp = is_row or is_small or tuple(shape) == MLP_IMAGE_SHAPE
+        return MLP if is_mlp else Conv
+
+
+@section
+class Network(NetworkFields, ABC):
+    """Settings of a network."""
+
+    has_levels: ClassVar[bool] = False  # several levels of latents
+    min_warmup: ClassVar[int] = 0  # steps in which the learning rate rises, if that is automatic
+
+    @abstractmethod
+    def check(self, shape: Shape, prior: Prior) -> None:
+        """Check that the network takes items of a shape, and a prior for its latents.
+
+        Raises:
+            UsageError: it does not.
+        """
+
+    @abstractmethod
+    def build(
+        self,
+        shape: Shape,
+        likelihood: "Likelihood",
+        prior: Prior,
+        codec: "Codec",
+    ) -> "LatentModel":
+        """The untrained model, with weights from torch's global random numbers.
+
+        Args:
+            shape: `(C, H, W)` of an image or `(D,)` of a row.
+            likelihood: what the decoder's outputs mean.
+            prior: of the latents; its settings, because one may need the encoder.
+            codec: the way from items to the network, which the model owns.
+        """
+
+
+@final
+@variant("mlp", key="network")
+class MLP(LayerFields, Network):
+    """Fully connected layers."""
+
+    def check(self, shape: Shape, prior: Prior) -> None:
+        """It takes everything."""
+
+    def build(
+        self,
+        shape: Shape,
+        likelihood: "Likelihood",
+        prior: Prior,
+        codec: "Codec",
+    ) -> "LatentModel":
+        """An encoder, and a decoder with the same layers in reverse."""
+        from vae_cli.model import VAE, MLPDecoder, MLPEncoder
+
+        sizes = (self.hidden, self.latent_dim, _activation(self.activation))
+        encoder = MLPEncoder(shape, *sizes, gated=self.gated, bounded=self.bounded)
+        decoder = MLPDecoder(_outputs(shape, likelihood), *sizes, gated=self.gated)
+        latents = prior.build(shape, self.latent_dim, encoder.forward)
+        return VAE(encoder, decoder, likelihood, latents, codec)
+
+
+@final
+@variant("conv", key="network")
+class Conv(PresetFields, Network):
+    """Convolutions with residual blocks."""
+
+    min_warmup: ClassVar[int] = CONVOLUTIONAL_WARMUP
+
+    def check(self, shape: Shape, prior: Prior) -> None:  # noqa: ARG002
+        """Check that the items are images of a size that it takes.
+
+        Raises:
+            UsageError: they are not.
+        """
+        sides = _conv_sides()
+        if len(shape) > 1 and all(side in sides for side in shape[1:]):
+            return
+        is_large = len(shape) > 1 and min(shape[1:]) >= sides.start
+        remedy = "--image-size 256 resizes the pictures of a folder" if is_large else "try mlp"
+        raise UsageError(
+            f"--model conv takes images from 16x16 to 256x256, not {_describe(shape)}: {remedy}"
+        )
+
+    def build(
+        self,
+        shape: Shape,
+        likelihood: "Likelihood",
+        prior: Prior,
+        codec: "Codec",
+    ) -> "LatentModel":
+        """An encoder, and a decoder that mirrors it."""
+        from vae_cli.model import PRESETS, VAE, ConvDecoder, ConvEncoder, plan
+
+        sizes = plan(shape, PRESETS[self.preset], _activation(self.activation))
+        encoder = ConvEncoder(sizes, self.latent_dim, bounded=self.bounded)
+        decoder = ConvDecoder(sizes, self.latent_dim, likelihood.outputs_per_value)
+        latents = prior.build(shape, self.latent_dim, encoder.forward)
+        return VAE(encoder, decoder, likelihood, latents, codec)
+
+
+@final
+@variant("two-level", key="network")
+class TwoLevel(LayerFields, Network):
+    """Fully connected layers, with two levels of latents."""
+
+    has_levels: ClassVar[bool] = True
+
+    def check(self, shape: Shape, prior: Prior) -> None:
+        """It takes everything."""
+
+    def build(
+        self,
+        shape: Shape,
+        likelihood: "Likelihood",
+        prior: Prior,
+        codec: "Codec",
+    ) -> "LatentModel":
+        """An encoder for each level, a prior of the lower one, and a decoder of both."""
+        from vae_cli.model import JointDecoder, JointEncoder, MLPEncoder, TwoLevelVAE
+
+        activation = _activation(self.activation)
+        sizes = (self.hidden, self.latent_dim, activation)
+        top_down = (self.hidden[::-1], self.latent_dim, activation)
+        gated, bounded = self.gated, self.bounded
+        encoder = MLPEncoder(shape, *sizes, gated=gated, bounded=bounded)
+        lower_encoder = JointEncoder(shape, *sizes, gated=gated, bounded=bounded)
+        lower_prior = MLPEncoder([self.latent_dim], *top_down, gated=gated, bounded=bounded)
+        decoder = JointDecoder(_outputs(shape, likelihood), *sizes, gated=gated)
+        latents = prior.build(shape, self.latent_dim, encoder.forward)
+        return TwoLevelVAE(encoder, lower_encoder, lower_prior, decoder, likelihood, latents, codec)
+
+
+@final
+@variant("hierarchical", key="network")
+class Hierarchical(PresetFields, Network):
+    """Convolutions, with a level of latents in several sizes (Sønderby et al., 2016)."""
+
+    has_levels: ClassVar[bool] = True
+    min_warmup: ClassVar[int] = CONVOLUTIONAL_WARMUP
+
+    levels: Annotated[
+        int,
+        Interval(ge=2, le=32),
+        Setting("Levels of latents; those below the top are in the sizes of the network's levels."),
+    ] = 3
+    level_channels: Annotated[
+        int,
+        Interval(ge=1, le=256),
+        Setting("Channels of the latents of each level below the top."),
+    ] = 4
+
+    def check(self, shape: Shape, prior: Prior) -> None:
+        """Check that the items are images of a size that it takes, and the prior of one level.
+
+        Raises:
+            UsageError: one of them does not hold.
+        """
+        is_row = len(shape) == 1
+        if is_row or not all(side in LADDER_SIDES for side in shape[1:]):
+            is_small = is_row or min(shape[1:]) < LADDER_SIDES.start
+            large = "try conv, or --image-size 64 for a folder of pictures"
+            raise UsageError(
+                f"--model hierarchical takes images from 16x16 to 64x64, not {_describe(shape)}: "
+                f"{'try mlp' if is_small else large}"
+            )
+        if isinstance(prior, Vamp):
+            raise UsageError(
+                "--prior vamp is for one level of latents: "
+                "--model hierarchical takes normal, mog or realnvp"
+            )
+
+    def build(
+        self,
+        shape: Shape,
+        likelihood: "Likelihood",
+        prior: Prior,
+        codec: "Codec",
+    ) -> "LatentModel":
+        """An encoder, a decoder, and a rung of the ladder for each level below the top."""
+        from vae_cli.model import PRESETS, ConvDecoder, ConvEncoder, LadderVAE, Rung, plan
+
+        sizes = plan(shape, PRESETS[self.preset], _activation(self.activation))
+        encoder = ConvEncoder(sizes, self.latent_dim, bounded=self.bounded)
+        decoder = ConvDecoder(sizes, self.latent_dim, likelihood.outputs_per_value)
+        stages = divide_levels(self.levels - 1, len(sizes.widths))
+        rungs = [Rung(sizes, stage, self.level_channels) for stage in stages]
+        latents = prior.build(shape, self.latent_dim, encoder.forward)
+        return LadderVAE(encoder, decoder, rungs, likelihood, latents, codec)
+
+
+NetworkConfig = AutoNetwork | MLP | Conv | TwoLevel | Hierarchical
+ChosenNetwork = MLP | Conv | TwoLevel | Hierarchical
+
+
+def divide_levels(levels: int, stages: int) -> list[int]:
+    """The stage of each level, from coarse to fine; the coarser ones get what does not divide."""
+    return sorted(level % stages for level in range(levels))
+
+
+def _activation(name: Literal["relu", "tanh", "silu", "gelu"]) -> "type[nn.Module]":
+    from torch import nn
+
+    return {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU, "gelu": nn.GELU}[name]
+
+
+def _conv_sides() -> range:
+    from vae_cli.model.networks.conv import SIDES
+
+    return SIDES
+
+
+def _outputs(shape: Shape, likelihood: "Likelihood") -> tuple[int, ...]:
+    """The shape of a decoder's raw outputs: several for each pixel or column."""
+    return (shape[0] * likelihood.outputs_per_value, *shape[1:])
+
+
+def _describe(shape: Shape) -> str:
+    return "vectors" if len(shape) == 1 else f"images of {shape[1]}x{shape[2]}"

@@ -1,0 +1,223 @@
+"""The objectives: what is minimized; docs/objectives.md has the equations."""
+
+from abc import ABC, abstractmethod
+from dataclasses import field
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, final, get_args
+
+from annotated_types import Interval
+
+from vae_cli.errors import UsageError, join_or
+from vae_cli.settings.networks import Network
+from vae_cli.settings.priors import Normal, Prior
+from vae_cli.settings.variant import Setting, section, variant
+
+if TYPE_CHECKING:
+    from vae_cli.model import objectives
+    from vae_cli.training import Schedule
+
+
+@section
+class Objective(ABC):
+    """Settings of an objective."""
+
+    takes_levels: ClassVar[bool] = True  # whether it is defined for several levels of latents
+
+    name: Annotated[
+        str, Setting("What is minimized; elbo is distortion plus KL.", "--objective")
+    ] = field(init=False)
+    warmup_epochs: Annotated[
+        int,
+        Interval(ge=0, le=100_000),
+        Setting("Epochs during which the weight of the KL, or the capacity, rises from 0."),
+    ] = 0
+    warmup_cycles: Annotated[
+        int,
+        Interval(ge=1, le=1000),
+        Setting("Times that the warm-up is repeated, each after as many epochs at full weight."),
+    ] = 1
+
+    @property
+    def epochs_of_warmup(self) -> int:
+        """After how many epochs the warm-up has ended, with all its cycles."""
+        return (2 * self.warmup_cycles - 1) * self.warmup_epochs
+
+    def check(self, network: Network, prior: Prior) -> None:  # noqa: ARG002  some need the prior
+        """Check that the objective is defined for a network and a prior.
+
+        Raises:
+            UsageError: it is not.
+        """
+        if network.has_levels and not self.takes_levels:
+            others = [one.name for one in get_args(ObjectiveConfig) if one.takes_levels]
+            raise UsageError(
+                f"--objective {self.name} is for one level of latents: "
+                f"--model {network.network} takes {join_or(others)}"
+            )
+        if self.warmup_cycles > 1 and not self.warmup_epochs:
+            raise UsageError("objective.warmup_cycles needs objective.warmup_epochs")
+
+    @abstractmethod
+    def build(self) -> "objectives.Objective":
+        """What is minimized."""
+
+    def build_warmup(self, steps_per_epoch: int) -> "Schedule":
+        """The warm-up as a function of the step."""
+        from vae_cli.training import linear_warmup, no_warmup
+
+        if self.warmup_epochs == 0:
+            return no_warmup
+        return linear_warmup(self.warmup_epochs * steps_per_epoch, self.warmup_cycles)
+
+
+@final
+@variant("elbo")
+class ELBO(Objective):
+    """Distortion plus β times the KL divergence (Kingma & Welling, 2014; Higgins et al., 2017)."""
+
+    beta: Annotated[
+        float,
+        Interval(ge=0, le=1e6),
+        Setting("Weight of the KL divergence in the loss.", "--beta"),
+    ] = 1.0
+    free_bits: Annotated[
+        float,
+        Interval(ge=0, le=1e6),
+        Setting("KL in nats below which a dimension or level costs nothing more; 0 is off."),
+    ] = 0.0
+    free_bits_by: Annotated[
+        Literal["dimension", "level"], Setting("What free bits are counted for.")
+    ] = "dimension"
+
+    def check(self, network: Network, prior: Prior) -> None:
+        """Check that there is a KL for what the free bits are counted for.
+
+        Raises:
+            UsageError: there is none.
+        """
+        super().check(network, prior)
+        if self.free_bits and self.free_bits_by == "dimension" and not isinstance(prior, Normal):
+            raise UsageError(
+                f"--prior {prior.name} has no KL by dimension: "
+                "free bits need --set objective.free_bits_by=level"
+            )
+
+    def build(self) -> "objectives.Objective":
+        """Its negative."""
+        from vae_cli.model import objectives
+
+        by_level = self.free_bits_by == "level"
+        return objectives.NegativeELBO(self.beta, self.free_bits, by_level=by_level)
+
+
+@final
+@variant("capacity")
+class Capacity(Objective):
+    """A KL divergence that is held at a capacity (Burgess et al., 2018)."""
+
+    capacity: Annotated[float, Interval(ge=0, le=1e6), Setting("KL in nats that is held.")] = 25.0
+    gamma: Annotated[
+        float,
+        Interval(ge=0, le=1e6),
+        Setting("Weight of the distance between KL and capacity."),
+    ] = 10.0
+
+    def build(self) -> "objectives.Objective":
+        """The distortion and the distance."""
+        from vae_cli.model import objectives
+
+        return objectives.Capacity(self.capacity, self.gamma)
+
+
+@section
+class SampleFields:
+    """What the objectives with importance samples share."""
+
+    samples: Annotated[
+        int, Interval(ge=1, le=10_000), Setting("Importance samples K per item.")
+    ] = 5
+
+
+@final
+@variant("iwae")
+class IWAE(SampleFields, Objective):
+    """The importance-weighted bound (Burda et al., 2016)."""
+
+    def build(self) -> "objectives.Objective":
+        """Its negative."""
+        from vae_cli.model import objectives
+
+        return objectives.NegativeIWAE(self.samples)
+
+
+@final
+@variant("dreg")
+class DReG(SampleFields, Objective):
+    """The same bound with doubly reparameterized gradients (Tucker et al., 2019)."""
+
+    takes_levels: ClassVar[bool] = False
+
+    def build(self) -> "objectives.Objective":
+        """Its negative."""
+        from vae_cli.model import objectives
+
+        return objectives.NegativeDReG(self.samples)
+
+
+@final
+@variant("miwae")
+class MIWAE(SampleFields, Objective):
+    """The mean of several importance-weighted bounds (Rainforth et al., 2018)."""
+
+    groups: Annotated[
+        int, Interval(ge=1, le=1000), Setting("Groups of K samples whose bounds are averaged.")
+    ] = 4
+
+    def build(self) -> "objectives.Objective":
+        """Its negative."""
+        from vae_cli.model import objectives
+
+        return objectives.NegativeIWAE(self.samples, self.groups)
+
+
+@final
+@variant("tc")
+class TotalCorrelation(Objective):
+    """The total correlation of the latents has a weight of its own (Chen et al., 2018)."""
+
+    takes_levels: ClassVar[bool] = False
+
+    beta: Annotated[
+        float, Interval(ge=0, le=1e6), Setting("Weight of the total correlation.", "--beta")
+    ] = 1.0
+
+    def build(self) -> "objectives.Objective":
+        """The distortion and the three parts of the KL."""
+        from vae_cli.model import objectives
+
+        return objectives.TotalCorrelation(self.beta)
+
+
+@final
+@variant("mmd")
+class MMD(Objective):
+    """InfoVAE, with the maximum mean discrepancy (Zhao et al., 2019)."""
+
+    takes_levels: ClassVar[bool] = False
+
+    alpha: Annotated[float, Interval(ge=-1e6, le=1), Setting("One minus the weight of the KL.")] = (
+        1.0
+    )
+    mmd_weight: Annotated[
+        float,
+        Interval(ge=0, le=1e9),
+        Setting("The weight lambda of InfoVAE: the discrepancy is weighted by alpha + lambda - 1."),
+    ] = 1000.0
+
+    def build(self) -> "objectives.Objective":
+        """The distortion, the KL and the discrepancy."""
+        from vae_cli.model import objectives
+
+        return objectives.InfoVAE(self.alpha, self.mmd_weight)
+
+
+ObjectiveConfig = ELBO | Capacity | IWAE | DReG | MIWAE | TotalCorrelation | MMD

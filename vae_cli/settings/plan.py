@@ -1,0 +1,187 @@
+"""The plan of a training: its settings with every choice made, and what they build.
+
+>>> from vae_cli.settings import merge
+>>> plan = choose(merge(("", {"model": {"latent_dim": 2}})), (1, 28, 28))
+>>> plan.model.network, plan.likelihood.name
+('mlp', 'mse')
+>>> plan.check((1, 28, 28))
+>>> plan.build_model((1, 28, 28)).latent_dim
+2
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, final
+
+from vae_cli.settings.data import DataConfig
+from vae_cli.settings.entries import keep_fields, sections
+from vae_cli.settings.likelihoods import AutoLikelihood, ChosenLikelihood
+from vae_cli.settings.networks import AutoNetwork, ChosenNetwork
+from vae_cli.settings.objectives import ObjectiveConfig
+from vae_cli.settings.optimizers import OptimizerConfig
+from vae_cli.settings.priors import PriorConfig
+from vae_cli.settings.schema import Config
+from vae_cli.settings.training import TrainingConfig
+from vae_cli.settings.variant import section
+
+if TYPE_CHECKING:
+    import torch
+
+    from vae_cli.data.split import InMemory
+    from vae_cli.model import Codec, LatentModel
+    from vae_cli.noise import Noise
+    from vae_cli.training import Schedule, TrainState
+
+MAX_MEAN_ITEMS = 10_000  # of the training set, for the mean that the output bias starts from
+Shape = Sequence[int]  # `(C, H, W)` of an image or `(D,)` of a row
+
+
+@final
+@section
+class Plan:
+    """The settings of a run without `auto` for what depends on the items."""
+
+    data: DataConfig
+    model: ChosenNetwork
+    objective: ObjectiveConfig
+    likelihood: ChosenLikelihood
+    prior: PriorConfig
+    optimizer: OptimizerConfig
+    training: TrainingConfig
+
+    def check(self, shape: Shape) -> None:
+        """Check that the settings fit the items and each other.
+
+        Raises:
+            UsageError: they do not; the message is one line.
+        """
+        self.model.check(shape, self.prior)
+        self.likelihood.check(shape)
+        self.objective.check(self.model, self.prior)
+        self.prior.check(self.model.latent_dim)
+
+    def build_model(self, shape: Shape, codec: "Codec | None" = None) -> "LatentModel":
+        """An untrained model, with weights from torch's global random numbers.
+
+        Args:
+            shape: of an item.
+            codec: of the items; None is one for columns with mean 0 and standard deviation 1.
+        """
+        codec = codec or self.likelihood.build_codec(shape)
+        likelihood = self.likelihood.build(codec)
+        return self.model.build(shape, likelihood, self.prior, codec)
+
+    def build_on_meta(self, shape: Shape) -> "LatentModel":
+        """The same model without memory for its weights, to check or measure its shapes."""
+        import torch
+
+        with torch.device("meta"):
+            return self.build_model(shape)
+
+    def build_schedule(self, total_steps: int) -> "Schedule":
+        """The learning rate as a function of the step."""
+        return self.optimizer.build_schedule(total_steps, self.model.min_warmup)
+
+    def build_state(
+        self,
+        shape: Shape,
+        device: "torch.device",
+        codec: "Codec | None" = None,
+        train: "InMemory | None" = None,
+        weights: "Mapping[str, torch.Tensor] | None" = None,
+    ) -> "TrainState":
+        """A state before its first step, on the device; the seed decides every number in it.
+
+        Args:
+            shape: of an item.
+            device: where to train.
+            codec: of the items; the model has the same one.
+            train: the training set on the device, for what starts from the data.
+            weights: of another run, to start from instead.
+        """
+        import torch
+
+        from vae_cli.noise import Noise
+
+        with torch.random.fork_rng(devices=[]):  # the weights are the same on every device
+            torch.default_generator.manual_seed(self.training.seed)
+            model = self.build_model(shape, codec)
+        model.to(device).to(memory_format=torch.channels_last)  # convolutions are 1.5 times as fast
+        if weights is not None:
+            model.load_state_dict(weights, strict=False)  # the columns' scaling is that of the data
+        elif train is not None:
+            self._initialize(model, train)
+        return self._make_state(model, Noise(self.training.seed, device))
+
+    def build_state_on_meta(self, shape: Shape) -> "TrainState":
+        """The same state without memory, to know the names, shapes and types of its tensors."""
+        from vae_cli.noise import Noise
+
+        return self._make_state(self.build_on_meta(shape), Noise(None))
+
+    def _make_state(self, model: "LatentModel", noise: "Noise") -> "TrainState":
+        from vae_cli.training import first_state
+
+        objective = self.objective.build().to(model.device)
+        return first_state(model, objective, self.optimizer.build, noise, self.optimizer.ema)
+
+    def _initialize(self, model: "LatentModel", train: "InMemory") -> None:
+        """Set what starts from the training set: the output bias, and the pseudo-inputs."""
+        import torch
+
+        from vae_cli.model import (
+            VAE,
+            ConvDecoder,
+            JointDecoder,
+            LadderVAE,
+            MLPDecoder,
+            TwoLevelVAE,
+            VampPrior,
+        )
+
+        generator = torch.Generator().manual_seed(self.training.seed)
+        order = torch.randperm(len(train), generator=generator).to(train.rows.device)
+        with torch.no_grad():
+            if self.model.output_bias == "data":
+                mean = _mean_item(train, train.rows[order[:MAX_MEAN_ITEMS]])
+                assert isinstance(model, VAE | LadderVAE | TwoLevelVAE)
+                assert isinstance(model.decoder, MLPDecoder | ConvDecoder | JointDecoder)
+                model.decoder.set_output_bias(model.likelihood.outputs_for(mean))
+            if isinstance(model.prior, VampPrior):
+                inputs = model.prior.pseudo_inputs
+                inputs.copy_(train.network_input(train.rows[order[: len(inputs)]]))
+
+
+def _mean_item(split: "InMemory", rows: "torch.Tensor") -> "torch.Tensor":
+    """The mean of some items as a network takes them."""
+    import torch
+
+    return torch.stack([x.sum(0) for x in split.chunks(rows, 1)]).sum(0) / len(rows)
+
+
+def choose(config: Config, shape: Shape) -> Plan:
+    """The plan of some settings for items of a shape; `Plan.check` says whether it makes sense.
+
+    Raises:
+        UsageError: a setting has no effect with what is chosen.
+    """
+    network, likelihood = config.model, config.likelihood
+    if isinstance(network, AutoNetwork):
+        chosen, given = network.choose(shape), dataclasses.asdict(network)
+        network = chosen(**_keep("model", chosen, given))
+    if isinstance(likelihood, AutoLikelihood):
+        likelihood = likelihood.choose(shape)()
+    return Plan(
+        data=config.data,
+        model=network,
+        objective=config.objective,
+        likelihood=likelihood,
+        prior=config.prior,
+        optimizer=config.optimizer,
+        training=config.training,
+    )
+
+
+def _keep(name: str, variant: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    part = next(one for one in sections() if one.name == name)
+    return keep_fields(part, variant, given)
