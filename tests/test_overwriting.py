@@ -157,12 +157,12 @@ def test_names_and_classes_in_a_written_table_are_escaped_and_numbers_are_not(
     tmp_path: Path,
 ) -> None:
     embedding = Embedding(
-        ["=1+1.png", "b.png"],
-        np.array([[-1.5], [2]], np.float32),
-        np.array([[-0.25], [1]], np.float32),
-        np.array([0, 1]),
-        ("@sum", "-2"),
-        ["train", "test"],
+        names=["=1+1.png", "b.png"],
+        mean=np.array([[-1.5], [2]], np.float32),
+        log_variance=np.array([[-0.25], [1]], np.float32),
+        labels=np.array([0, 1]),
+        classes=("@sum", "-2"),
+        parts=["train", "test"],
     )
     write_embedding(embedding, tmp_path / "z.csv")
     with (tmp_path / "z.csv").open(newline="") as file:

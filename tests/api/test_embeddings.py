@@ -36,7 +36,14 @@ def difficult() -> Embedding:
     generator = np.random.default_rng(0)
     mean, log_variance = generator.normal(size=(2, 6, 3)).astype(np.float32) * 1e-3
     labels = np.array([0, 1, 0, 1, 1, 0])
-    return Embedding(NAMES, mean, log_variance, labels, CLASSES, ["train"] * 4 + ["test"] * 2)
+    return Embedding(
+        names=NAMES,
+        mean=mean,
+        log_variance=log_variance,
+        labels=labels,
+        classes=CLASSES,
+        parts=["train"] * 4 + ["test"] * 2,
+    )
 
 
 def test_every_item_of_both_parts_is_encoded_and_progress_is_reported(
@@ -105,7 +112,9 @@ def test_the_three_formats_have_the_same_content(
 
 
 def test_a_column_that_is_not_known_is_not_written(tmp_path: Path) -> None:
-    made = Embedding(["a"], np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32))
+    made = Embedding(
+        names=["a"], mean=np.zeros((1, 1), np.float32), log_variance=np.ones((1, 1), np.float32)
+    )
     for suffix in SUFFIXES:
         write_embedding(made, tmp_path / f"z{suffix}")
     assert (tmp_path / "z.csv").read_text() == "name,mean_0,log_variance_0\na,0,1\n"

@@ -25,7 +25,7 @@ from vae_cli.evaluation.scores import (
 
 def measures(bound: Tensor, code: Tensor) -> Measures:
     zeros = torch.zeros_like(bound)
-    return Measures(bound, zeros, zeros, zeros, code)
+    return Measures(bound=bound, distortion=zeros, kl=zeros, distance=zeros, code=code)
 
 
 def test_with_the_exact_posterior_the_score_is_the_negative_log_likelihood(exact: Any) -> None:

@@ -8,7 +8,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, final
 
 import numpy as np
 from torch import Tensor
@@ -27,7 +27,8 @@ SUFFIXES = (".npz", ".csv", ".parquet")
 Column = np.ndarray[Any, np.dtype[Any]]
 
 
-@dataclass(frozen=True)
+@final
+@dataclass(frozen=True, kw_only=True)
 class Embedding:
     """The posterior of some items.
 
@@ -101,13 +102,13 @@ def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_pro
     labels = np.concatenate([split.labels.numpy() for split in splits.values()])
     parts = [name for name, split in splits.items() for _ in range(len(split))]
     return Embedding(
-        [name for split in splits.values() for name in dataset.names(split)],
-        mean,
-        log_variance,
-        labels if dataset.spec.classes and len(labels) == total else None,
-        dataset.spec.classes,
-        parts if len(splits) > 1 else None,
-        _describe_sources(model, dataset),
+        names=[name for split in splits.values() for name in dataset.names(split)],
+        mean=mean,
+        log_variance=log_variance,
+        labels=labels if dataset.spec.classes and len(labels) == total else None,
+        classes=dataset.spec.classes,
+        parts=parts if len(splits) > 1 else None,
+        sources=_describe_sources(model, dataset),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.device import describe_device
@@ -27,7 +27,8 @@ def ignore_stage(name: str) -> AbstractContextManager[Progress]:  # noqa: ARG001
     return nullcontext(ignore_progress)
 
 
-@dataclass(frozen=True)
+@final
+@dataclass(frozen=True, kw_only=True)
 class Evaluation:
     """All figures of one model on one set of items.
 
@@ -108,20 +109,20 @@ def evaluate(
     with stage("samples"):
         figures |= sample_figures(subject, seed, comparison, train)
     return Evaluation(
-        figures,
-        dims,
-        subject.test.spec.name,
-        len(test),
-        samples,
-        seed,
-        version,
-        describe_device(model.device),
-        round(time.perf_counter() - start, 3),
-        comparison.features,
-        subject.epoch,
-        comparison.images,
-        subject.weights_digest,
-        subject.data_digest,
+        figures=figures,
+        kl_by_dim=dims,
+        data=subject.test.spec.name,
+        items=len(test),
+        samples=samples,
+        seed=seed,
+        version=version,
+        device=describe_device(model.device),
+        seconds=round(time.perf_counter() - start, 3),
+        features=comparison.features,
+        epoch=subject.epoch,
+        images=comparison.images,
+        weights=subject.weights_digest,
+        data_digest=subject.data_digest,
     )
 
 

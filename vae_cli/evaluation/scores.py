@@ -19,7 +19,7 @@ import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, get_args
+from typing import Literal, final, get_args
 
 import torch
 from PIL import Image
@@ -68,7 +68,8 @@ CHUNK_ITEMS = 250  # whose distances to all training items are computed at a tim
 PERCENT = 100
 
 
-@dataclass(frozen=True)
+@final
+@dataclass(frozen=True, kw_only=True)
 class Measures:
     """What is known about each item: float64 `(N,)` in nats, except for `distance`.
 
@@ -117,11 +118,11 @@ def measure(
     code = code_lengths(split)
     missing = torch.empty(0, dtype=torch.float64)
     return Measures(
-        or_limit(found.bound, -torch.inf),
-        or_limit(found.distortion, torch.inf),
-        or_limit(found.kl, torch.inf),
-        or_limit(distance, torch.inf),
-        missing if code is None else code,
+        bound=or_limit(found.bound, -torch.inf),
+        distortion=or_limit(found.distortion, torch.inf),
+        kl=or_limit(found.kl, torch.inf),
+        distance=or_limit(distance, torch.inf),
+        code=missing if code is None else code,
     )
 
 
@@ -133,7 +134,7 @@ def or_limit(values: Tensor, limit: float) -> Tensor:
 def join(parts: Sequence[Measures]) -> Measures:
     """The items of several splits."""
     names = [field.name for field in fields(Measures)]
-    return Measures(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+    return Measures(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
 def neighbour_distances(means: Tensor, train: Tensor) -> Tensor:

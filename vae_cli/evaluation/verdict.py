@@ -3,13 +3,15 @@
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import final
 
 from vae_cli.errors import UsageError
 from vae_cli.runs.summary import Figure
 from vae_cli.settings.published import Claim
 
 
-@dataclass(frozen=True)
+@final
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
     """One comparison.
 
@@ -26,8 +28,8 @@ class Verdict:
     figure: str
     measured: Figure
     reference: Figure
-    compared_with: str
-    by: float
+    compared_with: str = ""
+    by: float = 0.0
     holds: bool
 
     @property
@@ -65,13 +67,22 @@ def judge(claim: Claim, figures: Mapping[str, Figure], name: str) -> list[Verdic
     if claim.expected is not None and claim.tolerance is not None:
         holds = abs(measured.value - claim.expected) <= claim.tolerance
         expected = Figure(claim.expected, claim.tolerance)
-        return [Verdict(claim.figure, measured, expected, "", 0.0, holds)]
+        return [Verdict(figure=claim.figure, measured=measured, reference=expected, holds=holds)]
     if claim.beats is not None:
         beaten = Figure(claim.beats, None)
-        return [Verdict(claim.figure, measured, beaten, "", 0.0, measured.value > claim.beats)]
+        holds = measured.value > claim.beats
+        return [Verdict(figure=claim.figure, measured=measured, reference=beaten, holds=holds)]
     verdicts = []
     for other in claim.above:
         reference = figures[other]
-        holds = measured.value - reference.value >= claim.by
-        verdicts.append(Verdict(claim.figure, measured, reference, other, claim.by, holds))
+        verdicts.append(
+            Verdict(
+                figure=claim.figure,
+                measured=measured,
+                reference=reference,
+                compared_with=other,
+                by=claim.by,
+                holds=measured.value - reference.value >= claim.by,
+            )
+        )
     return verdicts
