@@ -54,7 +54,8 @@ def compute(state: TrainState, x: Tensor) -> tuple[Loss, Gradients]:
 
 def take_step(state: TrainState, x: Tensor, rate: float = 0.1) -> None:
     """Train on a batch."""
-    train_step(state, partial(loss_and_gradients, state, len(x)), Batch(x), rate, AFTER_WARMUP)
+    plain = partial(loss_and_gradients, state, len(x))
+    train_step(state, plain, Batch(x), learning_rate=rate, warmup=AFTER_WARMUP)
 
 
 def lose(

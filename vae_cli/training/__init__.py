@@ -29,9 +29,11 @@ from vae_cli.training.schedules import (
 )
 from vae_cli.training.state import Player, TrainState, WeightAverage, first_state
 from vae_cli.training.step import Gradients, loss_and_gradients, trace, train_step
+from vae_cli.training.world import ALONE, Processes, World
 
 __all__ = [
     "ACTIVE_THRESHOLD",
+    "ALONE",
     "AdaMax",
     "Adam",
     "CapturedEpoch",
@@ -41,10 +43,12 @@ __all__ = [
     "Metrics",
     "Optimizer",
     "Player",
+    "Processes",
     "Schedule",
     "TracedEpoch",
     "TrainState",
     "WeightAverage",
+    "World",
     "clip_norm",
     "constant",
     "cosine",

@@ -31,6 +31,7 @@ from vae_cli.errors import NonFiniteLossError
 from vae_cli.training.metrics import Metrics
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import loss_and_gradients, trace, train_step
+from vae_cli.training.world import ALONE, Share, World, shared_batches
 
 Progress = Callable[[int], None]
 
@@ -41,11 +42,14 @@ class Epoch(ABC):
     Args:
         state: what is trained; changed in place.
         split: the training set.
-        batch_size: items per step; the last step of an epoch may have fewer.
+        batch_size: items per step of all processes; the last step of an epoch may have fewer.
+        world: the processes that train together.
     """
 
-    def __init__(self, state: TrainState, split: Split, batch_size: int) -> None:
-        self.state, self.count = state, len(split)
+    def __init__(
+        self, state: TrainState, split: Split, batch_size: int, world: World = ALONE
+    ) -> None:
+        self.state, self.count, self.world = state, len(split), world
         self.batch_size = min(batch_size, len(split))
         self.steps = steps_per_epoch(len(split), self.batch_size)
         self.plain = partial(loss_and_gradients, state, len(split))
@@ -59,7 +63,7 @@ class Epoch(ABC):
             order: int64 `(N,)`, each place of the split once.
             rates: float32, one learning rate per step.
             warmups: float32, from 0 to 1, one per step.
-            progress: called with the number of items done so far.
+            progress: called with the number of items done so far, in each process at the same step.
 
         Returns:
             The averages over the items; the loss of each is from the step that trained on it.
@@ -68,6 +72,7 @@ class Epoch(ABC):
             NonFiniteLossError: a loss was infinite or not a number; the weights are still finite.
         """
         self.train_on(order, rates, warmups.to(self.state.model.device), progress)
+        self.state.totals.combine(self.world)
         metrics = self.state.totals.mean()  # waits for the device
         self.state.end_epoch()
         return metrics
@@ -82,7 +87,7 @@ class Epoch(ABC):
         Raises:
             NonFiniteLossError: there was one in the current epoch.
         """
-        if not self.state.totals.are_finite():  # waits for the device
+        if self.world.any(not self.state.totals.are_finite()):  # waits for the device
             raise NonFiniteLossError(
                 f"the loss or its gradient is not finite in epoch {self.state.epoch + 1}"
             )
@@ -92,25 +97,30 @@ class Epoch(ABC):
 class TracedEpoch(Epoch):
     """Batches come from the split one by one; full batches go through the traced step."""
 
-    def __init__(self, state: TrainState, split: Split, batch_size: int) -> None:
-        super().__init__(state, split, batch_size)
+    def __init__(
+        self, state: TrainState, split: Split, batch_size: int, world: World = ALONE
+    ) -> None:
+        super().__init__(state, split, batch_size, world)
         self.split = split
-        self.interval = batches_per_chunk(split.shape, self.batch_size)  # between two looks
-        first = next(self.batches(torch.arange(self.batch_size)))
-        self.traced = trace(state, len(split), first)
+        self.interval = batches_per_chunk(split.shape, self.batch_size)  # steps between two looks
+        first, share = next(self.batches(torch.arange(self.batch_size)))
+        self.traced = trace(state, len(split), first, share.part)
 
-    def batches(self, order: Tensor) -> Iterator[Batch]:
-        """The items at these places, batch by batch, on the device of the model."""
-        return self.split.batches(order, self.batch_size, self.state.model.device)
+    def batches(self, order: Tensor) -> Iterator[tuple[Batch, Share]]:
+        """This process's share of the batches, on the device of the model."""
+        device = self.state.model.device
+        return shared_batches(self.split, order, self.batch_size, device, self.world)
 
     def train_on(self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Progress) -> None:
         """Train batch by batch."""
         state, done = self.state, self.state.done
         schedule = zip(rates.tolist()[done:], warmups[done:].unbind(), strict=True)
-        for batch in self.batches(order[done * self.batch_size :]):
-            step = self.traced if len(batch) == self.batch_size else self.plain
-            train_step(state, step, batch, *next(schedule))
-            state.count_step(len(batch))
+        for batch, share in self.batches(order[done * self.batch_size :]):
+            is_full = share.items == self.batch_size
+            step = self.traced if is_full else partial(self.plain, part=share.part)
+            rate, warmup = next(schedule)
+            train_step(state, step, batch, learning_rate=rate, warmup=warmup, share=share)
+            state.count_step(share.items)
             if state.done % self.interval == 0 or state.done == self.steps:
                 self.require_finite_loss()
                 progress(state.totals.count)
@@ -124,8 +134,8 @@ WARMUP_STEPS = 3  # before a capture, so that libraries allocate what they need
 class CapturedEpoch(Epoch):
     """An epoch whose steps find their batch on the device, by a counter that is also there.
 
-    The split must be on the device and hold at least one batch. The items that are left over at
-    the end are one smaller step, which is not captured.
+    The split must be on the device and hold at least one batch, and the process must be alone. The
+    items that are left over at the end are one smaller step, which is not captured.
     """
 
     def __init__(self, state: TrainState, split: InMemory, batch_size: int) -> None:
@@ -144,7 +154,8 @@ class CapturedEpoch(Epoch):
         condition = None if self.condition is None else self.pick(self.in_batches(self.condition))
         rows = self.pick(self.in_batches(self.rows))
         batch = Batch(self.split.network_input(rows), condition)
-        train_step(self.state, self.plain, batch, self.pick(self.rates), self.pick(self.warmups))
+        rate, warmup = self.pick(self.rates), self.pick(self.warmups)
+        train_step(self.state, self.plain, batch, learning_rate=rate, warmup=warmup)
         self.batch += 1
 
     def in_batches(self, values: Tensor) -> Tensor:
@@ -213,13 +224,22 @@ class CapturedEpoch(Epoch):
         start = self.full_batches * self.batch_size
         condition = None if self.condition is None else self.condition[start:]
         batch = Batch(self.split.network_input(self.rows[start:]), condition)
-        train_step(self.state, self.plain, batch, self.rates[-1], self.warmups[-1])
+        rate, warmup = self.rates[-1], self.warmups[-1]
+        train_step(self.state, self.plain, batch, learning_rate=rate, warmup=warmup)
         self.state.count_step(len(batch))
 
 
-def prepare_epoch(state: TrainState, split: Split, batch_size: int) -> Epoch:
-    """The fastest kind of epoch for a split: captured on CUDA if that is possible, else traced."""
-    if isinstance(split, InMemory) and split.items.is_cuda and len(split) >= batch_size:
+def prepare_epoch(state: TrainState, split: Split, batch_size: int, world: World = ALONE) -> Epoch:
+    """The fastest kind of epoch for a split: captured on CUDA if that is possible, else traced.
+
+    The exchange between several processes is not captured.
+    """
+    if (
+        isinstance(split, InMemory)
+        and split.items.is_cuda
+        and len(split) >= batch_size
+        and world.size == 1
+    ):
         epoch = CapturedEpoch(state, split, batch_size)
         try:
             epoch.capture()
@@ -227,4 +247,4 @@ def prepare_epoch(state: TrainState, split: Split, batch_size: int) -> Epoch:
             warnings.warn(f"training goes on without a CUDA graph: {error}", stacklevel=2)
         else:
             return epoch
-    return TracedEpoch(state, split, batch_size)
+    return TracedEpoch(state, split, batch_size, world)

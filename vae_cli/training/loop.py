@@ -5,33 +5,96 @@ inside an epoch: the totals accumulate there and are read once, at the end.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import final
 
 import torch
 from torch import nn
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length, permutation, steps_per_epoch
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.split import Split
 from vae_cli.errors import is_memory_full
-from vae_cli.model import Context, LatentModel, Objective
+from vae_cli.model import Context, Inference, LatentModel, Loss, Objective
 from vae_cli.noise import Noise
 from vae_cli.training.epochs import prepare_epoch
 from vae_cli.training.metrics import EpochReport, Metrics, Totals, names_of_totals
 from vae_cli.training.schedules import Schedule, no_warmup
 from vae_cli.training.state import TrainState
+from vae_cli.training.world import ALONE, Share, World, shared_batches
 
 EVALUATION_BATCH = 1000  # items
 MAX_KL = 1e30  # nats of one dimension of an item; the sum over all items is still a float32
 
 
+@final
+class Sums:
+    """What an evaluation sums up over the items of this process.
+
+    Args:
+        model: whose items they are.
+        objective: whose losses they are.
+    """
+
+    def __init__(self, model: LatentModel, objective: Objective) -> None:
+        self.totals = Totals(names_of_totals(model, objective), model.device)
+        self.elbo = torch.zeros((), device=model.device)
+        self.kl_by_dim = torch.zeros(model.latent_dim, device=model.device)
+
+    def add(self, inference: Inference, loss: Loss) -> None:
+        """Add a batch."""
+        self.totals.add(loss)
+        cost = loss.terms["kl"] + loss.terms[inference.likelihood.figure]
+        self.elbo -= (cost + inference.likelihood.constant).sum()
+        kl = inference.levels[0].kl_by_dim()
+        self.kl_by_dim += torch.where(kl.abs() < MAX_KL, kl, 0).sum(0)
+
+    def mean(self, count: int, world: World) -> Metrics:
+        """The averages over the items of all processes."""
+        self.totals.count = count
+        self.totals.combine(world)
+        elbo, kl_by_dim = world.sum([self.elbo, self.kl_by_dim])
+        means = (elbo / count).item(), kl_by_dim.cpu() / count
+        return replace(self.totals.mean(), elbo=means[0], kl_by_dim=means[1])
+
+
+def sum_losses(
+    model: LatentModel,
+    objective: Objective,
+    batches: Iterable[tuple[Batch, Share]],
+    context: Context,
+) -> Sums:
+    """The sums over this process's share of some batches."""
+    sums = Sums(model, objective)
+    for batch, share in batches:
+        own = replace(context, noise=context.noise.for_part(share.part))
+        inference = model.infer(batch.x, objective.samples, own.noise.generator)
+        loss = objective(batch, inference, own)
+        if share.weight:
+            sums.add(inference, loss)
+    return sums
+
+
 @torch.no_grad()
 def evaluate(
-    model: LatentModel, objective: Objective, split: Split, *, data_size: int, seed: int
+    model: LatentModel,
+    objective: Objective,
+    split: Split,
+    *,
+    data_size: int,
+    seed: int,
+    world: World = ALONE,
 ) -> Metrics:
     """The averages over all items of a split, after the warm-up of the objective.
+
+    The noise is the same in every call with the same seed, so that epochs can be compared. If the
+    memory is full, it is done again with half as many items at a time.
+
+    One item can make the averages infinite or not a number. They are what they are, but items whose
+    KL is not finite are left out of the KL by dimension, which always consists of finite numbers.
 
     Args:
         model: on its device.
@@ -39,45 +102,25 @@ def evaluate(
         split: the items.
         data_size: the number of items in the training set.
         seed: of the noise.
-
-    The noise is the same in every call with the same seed, so that epochs can be compared. If the
-    memory is full, it is done again with half as many items at a time.
-
-    One item can make the averages infinite or not a number. They are what they are, but items whose
-    KL is not finite are left out of the KL by dimension, which always consists of finite numbers.
+        world: the processes that share the items.
     """
-    samples = objective.samples
+    samples, device = objective.samples, model.device
     limit = max(1, chunk_length(split.shape, EVALUATION_BATCH * samples) // samples)
     size = max(1, chunk_length(split.shape) // limit) * limit
     with evaluation_mode(model), evaluation_mode(objective):
         while True:
+            sums = None
             try:
-                context = Context(1.0, data_size, Noise(seed, model.device))
-                return _evaluate(model, objective, split, size, context)
+                context = Context(1.0, data_size, Noise(seed, device))
+                batches = shared_batches(split, torch.arange(len(split)), size, device, world)
+                sums = sum_losses(model, objective, batches, context)
             except (MemoryError, RuntimeError) as error:
                 if size == 1 or not is_memory_full(error):
                     raise
-                size //= 2
-
-
-def _evaluate(
-    model: LatentModel, objective: Objective, split: Split, size: int, context: Context
-) -> Metrics:
-    """The averages over all items of a split, so many at a time."""
-    device, noise = model.device, context.noise.generator
-    totals = Totals(names_of_totals(model, objective), device)
-    elbo, kl_by_dim = torch.zeros((), device=device), torch.zeros(model.latent_dim, device=device)
-    for batch in split.batches(torch.arange(len(split)), size, device):
-        inference = model.infer(batch.x, objective.samples, noise)
-        loss = objective(batch, inference, context)
-        totals.add(loss)
-        totals.count += len(batch)
-        cost = loss.terms["kl"] + loss.terms[inference.likelihood.figure]
-        elbo -= (cost + inference.likelihood.constant).sum()
-        kl = inference.levels[0].kl_by_dim()
-        kl_by_dim += torch.where(kl.abs() < MAX_KL, kl, 0).sum(0)
-    means = (elbo / len(split)).item(), kl_by_dim.cpu() / len(split)
-    return replace(totals.mean(), elbo=means[0], kl_by_dim=means[1])
+            if not world.any(sums is None):
+                assert sums is not None
+                return sums.mean(len(split), world)
+            size //= 2
 
 
 @contextmanager
@@ -123,6 +166,7 @@ def fit(
     stop_early: Callable[[], bool] = never,
     report: Callable[[EpochReport], None],
     progress: Progress = ignore_progress,
+    world: World = ALONE,
 ) -> None:
     """Train until `epochs` epochs are complete.
 
@@ -135,11 +179,14 @@ def fit(
         seed: of the order of the items, and of the noise of the evaluation.
         learning_rate: a pure function of the step.
         warmup: of the objective, a pure function of the step.
-        stop_early: asked before each epoch whether to end the training here.
+        stop_early: asked before each epoch whether to end the training here; one process's yes is
+            enough.
         report: called with the metrics of each epoch.
         progress: called now and then with the number of items trained on since the start, and the
             number for the whole run. The state is then between two steps, and stays so if
-            `progress` raises an exception.
+            `progress` raises an exception, as it must in all processes together.
+        world: the processes that train together. Each has the same arguments, and a state with the
+            same tensors.
 
     Raises:
         NonFiniteLossError: a loss in the training is infinite or not a number. One of the test set
@@ -159,12 +206,12 @@ def fit(
         True
     """
     count, steps = len(train), steps_per_epoch(len(train), batch_size)
-    epoch = prepare_epoch(state, train, batch_size)
+    epoch = prepare_epoch(state, train, batch_size, world)
 
     def chunk_done(items: int) -> None:
         progress(state.epoch * count + items, epochs * count)
 
-    while state.epoch < epochs and not stop_early():
+    while state.epoch < epochs and not world.any(stop_early()):
         start, first_step = time.perf_counter(), state.step - state.done
         order = permutation(count, seed=seed, epoch=state.epoch, device=state.model.device)
         rates, warmups = (

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.model import LatentModel, Loss, Objective
+from vae_cli.training.world import World
 
 ACTIVE_THRESHOLD = 0.01  # nats of KL; a latent dimension with less carries no information
 NO_DIMENSIONS = torch.zeros(0)
@@ -73,6 +74,11 @@ class Totals:
                 self.sums[name].add_(term.sum())
             else:
                 self.sums[name].add_(term, alpha=loss.items)
+
+    def combine(self, world: World) -> None:
+        """Add up what all processes have, in the same memory."""
+        for total, whole in zip(self.sums.values(), world.sum([*self.sums.values()]), strict=True):
+            total.copy_(whole)
 
     def are_finite(self) -> bool:
         """Whether every loss was a finite number. Waits for the device."""

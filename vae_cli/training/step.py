@@ -19,14 +19,21 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from vae_cli.data.batch import Batch
 from vae_cli.model import Context, Loss
+from vae_cli.noise import Part
 from vae_cli.training.state import Player, TrainState
+from vae_cli.training.world import Share
 
 Gradients = dict[str, list[Tensor]]  # of each player
 LossAndGradients = Callable[[Batch, Tensor], tuple[Loss, Gradients]]
 
 
 def loss_and_gradients(
-    state: TrainState, data_size: int, batch: Batch, warmup: Tensor
+    state: TrainState,
+    data_size: int,
+    batch: Batch,
+    warmup: Tensor,
+    *,
+    part: Part | None = None,
 ) -> tuple[Loss, Gradients]:
     """The losses of a batch, and the gradient of each player's loss by its own parameters.
 
@@ -38,11 +45,12 @@ def loss_and_gradients(
         data_size: the number of items in the training set.
         batch: the items.
         warmup: scalar from 0 to 1, the warm-up of the objective at this step.
+        part: what the items are of a batch of several processes.
 
     Raises:
         ValueError: there is a loss without a player, or a player without a loss.
     """
-    model, objective, noise = state.model, state.objective, state.noise
+    model, objective, noise = state.model, state.objective, state.noise.for_part(part)
     batch = replace(batch, x=model.codec.draw(batch.x, noise.generator))
     with torch.autocast(batch.x.device.type, state.dtype, enabled=state.dtype != torch.float32):
         inference = model.infer(batch.x, objective.samples, noise.generator)
@@ -77,8 +85,10 @@ def train_step(
     state: TrainState,
     loss_and_gradients: LossAndGradients,
     batch: Batch,
+    *,
     learning_rate: float | Tensor,
     warmup: Tensor,
+    share: Share | None = None,
 ) -> None:
     """Train on one batch: all players step from the same point, or none does.
 
@@ -89,17 +99,32 @@ def train_step(
         batch: the items.
         learning_rate: a number, or a scalar tensor on the device.
         warmup: a scalar tensor on the device.
+        share: what the items are of a batch of several processes.
     """
     loss, gradients = loss_and_gradients(batch, warmup)
     total = reduce(torch.add, loss.losses.values())  # not finite if one of them is not
+    if share is not None:
+        gradients, total = average(gradients, total, share)
     for name, player in state.players.items():
         player.optimizer.step(gradients[name], learning_rate, total)
     if state.average is not None:
         state.average.update()
-    state.totals.add(loss)
+    if share is None or share.weight:
+        state.totals.add(loss)
 
 
-def trace(state: TrainState, data_size: int, batch: Batch) -> LossAndGradients:
+def average(gradients: Gradients, total: Tensor, share: Share) -> tuple[Gradients, Tensor]:
+    """The gradients of the whole batch, and a total that is finite if it is in all processes."""
+    if share.world.size == 1:
+        return gradients, total
+    total, *means = share.world.mean([total, *chain(*gradients.values())], share.weight)
+    values = iter(means)
+    return {name: list(islice(values, len(some))) for name, some in gradients.items()}, total
+
+
+def trace(
+    state: TrainState, data_size: int, batch: Batch, part: Part | None = None
+) -> LossAndGradients:
     """`loss_and_gradients` for batches like this one, as a flat list of tensor operations.
 
     Returns:
@@ -107,7 +132,7 @@ def trace(state: TrainState, data_size: int, batch: Batch) -> LossAndGradients:
         has when it is called. If the model cannot be traced, it is the plain function, and a
         warning says so.
     """
-    plain = partial(loss_and_gradients, state, data_size)
+    plain = partial(loss_and_gradients, state, data_size, part=part)
     losses, terms = list(state.players), list[str]()
 
     def flat(x: Tensor, y: Tensor | None, warmup: Tensor) -> list[Tensor]:

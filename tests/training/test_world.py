@@ -1,0 +1,30 @@
+"""Several processes that train one model."""
+
+import pytest
+import torch
+
+from vae_cli.data.split import InMemory
+from vae_cli.training.world import Alone, share_of, shared_batches
+
+
+class Fixed(Alone):  # type: ignore[misc]
+    """One of several processes, which exchanges nothing."""
+
+    def __init__(self, rank: int, size: int) -> None:
+        self.rank, self.size = rank, size
+
+
+@pytest.mark.parametrize("size", [2, 3, 7])
+@pytest.mark.parametrize(("items", "batch"), [(10, 4), (9, 3), (5, 5), (6, 1)])
+def test_each_item_counts_once_in_the_processes_together(size: int, items: int, batch: int) -> None:
+    split, order = InMemory.whole(torch.arange(float(items))[:, None]), torch.randperm(items)
+    device, seen = torch.device("cpu"), []
+    shares = [share_of(batch, Fixed(rank, size)) for rank in range(size)]
+    assert sum(share.weight for share in shares) == pytest.approx(1)
+    each = [
+        list(shared_batches(split, order, batch, device, Fixed(rank, size))) for rank in range(size)
+    ]
+    for together in zip(*each, strict=True):
+        assert sum(share.weight for _, share in together) == pytest.approx(1)
+        seen += [x for part, share in together if share.weight for x in part.x[:, 0].tolist()]
+    assert seen == order.tolist()

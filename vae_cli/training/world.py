@@ -1,0 +1,150 @@
+"""The processes that train one model together, and the part of each batch that one of them has.
+
+Each process has a copy of the state and a part of every batch. The gradient of a loss that is a
+mean over items is the mean of the gradients of the parts, weighted by their numbers of items,
+
+    g = Σ_r (B_r / B) g_r
+
+so that all copies take the same step and stay equal (data parallelism; Goyal et al., 2017, sec. 3,
+https://arxiv.org/abs/1706.02677). An objective that compares the items of a batch with each other,
+such as a total correlation or a discrepancy, compares those of each part.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol, final
+
+import torch
+from torch import Tensor
+
+from vae_cli.data.batch import Batch
+from vae_cli.data.split import Split
+from vae_cli.noise import Part
+
+
+class World(Protocol):
+    """The processes of a training. Each calls the same methods in the same order.
+
+    Attributes:
+        rank: of this process, from 0 to `size` − 1.
+        size: the number of processes.
+    """
+
+    rank: int
+    size: int
+
+    def mean(self, tensors: Sequence[Tensor], weight: float) -> list[Tensor]:
+        """The weighted averages of what all processes have; their weights sum to 1."""
+
+    def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The sums of what all processes have."""
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag of one of the processes is true."""
+
+
+@final
+class Alone:
+    """A single process: what it has is already the whole."""
+
+    rank, size = 0, 1
+
+    def mean(self, tensors: Sequence[Tensor], weight: float) -> list[Tensor]:  # noqa: ARG002
+        """The tensors as they are."""
+        return list(tensors)
+
+    def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The tensors as they are."""
+        return list(tensors)
+
+    def any(self, flag: bool) -> bool:
+        """The flag as it is."""
+        return flag
+
+
+ALONE = Alone()
+
+
+@final
+class Processes:
+    """The processes of the default group of `torch.distributed`, which must be initialized.
+
+    Args:
+        device: where tensors are exchanged: a GPU of this process's own for NCCL, else the
+            processor.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.rank, self.size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        self.device = device
+
+    def mean(self, tensors: Sequence[Tensor], weight: float) -> list[Tensor]:
+        """The weighted averages of what all processes have; their weights sum to 1."""
+        return self.sum([weight * tensor for tensor in tensors])
+
+    def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The sums of what all processes have, exchanged as one tensor, because each costs time."""
+        together = torch.cat([tensor.flatten() for tensor in tensors])
+        torch.distributed.all_reduce(together)
+        parts = together.split([tensor.numel() for tensor in tensors])
+        return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+
+    def any(self, flag: bool) -> bool:
+        """Whether the flag of one of the processes is true. Waits for all of them."""
+        (count,) = self.sum([torch.tensor(float(flag), device=self.device)])
+        return bool(count > 0)
+
+
+@final
+@dataclass(frozen=True)
+class Share:
+    """What this process has of a batch.
+
+    Attributes:
+        world: the processes that share it.
+        items: the number of items in the whole batch.
+        part: which of them are this process's; None if all are.
+        weight: how much its part counts. A batch may have fewer items than there are processes. A
+            process for which nothing is left computes the first item with a weight of 0, so that
+            its noise stays equal to that of the others.
+    """
+
+    world: World
+    items: int
+    part: Part | None
+    weight: float
+
+    def take(self, order: Tensor) -> Tensor:
+        """This process's part of one or several batches: `(..., items)` to `(..., part)`."""
+        return order if self.part is None else order.narrow(-1, self.part.start, self.part.length)
+
+
+def share_of(items: int, world: World) -> Share:
+    """The share of this process in a batch: consecutive items, about as many for each process."""
+    if world.size == 1:
+        return Share(world, items, None, 1.0)
+    start, end = (items * rank // world.size for rank in (world.rank, world.rank + 1))
+    part = Part(start, end - start, items) if start < end else Part(0, 1, items)
+    return Share(world, items, part, (end - start) / items)
+
+
+def shared_batches(
+    split: Split, order: Tensor, size: int, device: torch.device, world: World = ALONE
+) -> Iterator[tuple[Batch, Share]]:
+    """The batches of an order, of which this process gets its part; the last may be smaller.
+
+    Args:
+        split: the items.
+        order: int64 `(M,)`, the same for all processes.
+        size: items of a whole batch.
+        device: where the batches are needed.
+        world: the processes that share them.
+    """
+    count = len(order) // size
+    full, rest = order[: count * size].view(count, size), order[None, count * size :]
+    for batches in (full, rest):
+        if batches.numel():
+            share = share_of(batches.shape[1], world)
+            own = share.take(batches)
+            for batch in split.batches(own.flatten(), own.shape[1], device):
+                yield batch, share
