@@ -12,7 +12,7 @@ import pytest
 from support import Use
 
 from vae_cli.cli._app import main
-from vae_cli.runs import train as experiment
+from vae_cli.runs import train as train_module
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.loading import load_model
@@ -106,7 +106,7 @@ def test_a_preview_that_cannot_be_drawn_is_one_line_and_the_run_is_finished(
 
     words = ("--limit", 64, "--name", "far")
     with monkeypatch.context() as patch:
-        patch.setattr(experiment, "write_previews", fail)
+        patch.setattr(train_module, "write_previews", fail)
         seen = use("train", *words, "--epochs", 1)
     assert seen.err.count("it has no previews: ValueError: a grid is too large\n") == 1
     assert "samples.png" not in seen.out
