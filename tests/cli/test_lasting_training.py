@@ -30,11 +30,11 @@ def test_a_closed_terminal_or_a_time_limit_saves_first(tmp_path: Path, name: str
     command = [*TRAIN, "--epochs", "10000", "--save-every", "10m"]
     with subprocess.Popen(command, cwd=tmp_path, stdout=-1, stderr=-1, text=True) as process:
         wait_for(tmp_path / "runs/run/last.safetensors")
-        first = load_checkpoint(tmp_path / "runs/run/last.safetensors").facts["position"]["step"]
+        first = load_checkpoint(tmp_path / "runs/run/last.safetensors").facts["progress"]["step"]
         time.sleep(0.5)
         process.send_signal(number)
         assert process.wait(timeout=60) == 128 + number
-    last = load_checkpoint(tmp_path / "runs/run/last.safetensors").facts["position"]["step"]
+    last = load_checkpoint(tmp_path / "runs/run/last.safetensors").facts["progress"]["step"]
     assert last > first
 
 
@@ -45,12 +45,12 @@ def test_a_terminal_that_hangs_up_leaves_a_run_to_resume(tmp_path: Path) -> None
         os.chdir(tmp_path)
         os.execv(TRAIN[0], [*map(str, TRAIN), "--epochs", "10000", "--save-every", "10m"])
     wait_for(tmp_path / "runs/run/last.safetensors")
-    first = load_checkpoint(tmp_path / "runs/run/last.safetensors").facts["position"]["step"]
+    first = load_checkpoint(tmp_path / "runs/run/last.safetensors").facts["progress"]["step"]
     time.sleep(0.5)
     os.close(terminal)  # the kernel sends SIGHUP, and every write to the terminal fails
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 128 + signal.SIGHUP
-    last = load_checkpoint(tmp_path / "runs/run/last.safetensors").facts["position"]["step"]
+    last = load_checkpoint(tmp_path / "runs/run/last.safetensors").facts["progress"]["step"]
     assert last > first
 
 

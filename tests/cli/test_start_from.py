@@ -84,8 +84,8 @@ def test_the_scaling_of_columns_is_that_of_the_new_table(use: Use) -> None:
         *("--epochs", 1, *STILL, "-q"),
     )
     assert_same_weights("fine", "base")
-    assert weights("fine")["columns.mean"].sub(5).abs().max() < 3
-    assert weights("fine")["columns.std"].min() > 8
+    assert weights("fine")["codec.mean"].sub(5).abs().max() < 3
+    assert weights("fine")["codec.std"].min() > 8
 
 
 def test_settings_of_a_folder_are_not_those_of_an_array(use: Use) -> None:

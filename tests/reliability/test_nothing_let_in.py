@@ -1,5 +1,6 @@
 """A checkpoint, picture or config from somebody else is used, or refused with one line."""
 
+import dataclasses
 import hashlib
 import io
 import json
@@ -11,6 +12,7 @@ import sys
 import tarfile
 import zipfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -173,9 +175,17 @@ def restore(run: Run, known: dict[str, Any]) -> None:
     saved, settings = load_for_resume(run, [])
     spec = saved.facts.data
     state = choose(settings, spec.shape).build_state(spec.shape, CPU)
-    (train, test), digest = known["counts"], known["data_digest"]
-    interval = SaveInterval()
-    recorder = RunRecorder(run, settings, spec, "test", (train, test), digest, state, interval)
+    facts = dataclasses.replace(
+        saved.facts, counts=tuple(known["counts"]), data_digest=known["data_digest"], progress=None
+    )
+    recorder = RunRecorder(
+        run=run,
+        facts=facts,
+        held_out_name="test",
+        state=state,
+        interval=SaveInterval(),
+        locks=ExitStack(),
+    )
     recorder.restore(saved)
 
 

@@ -36,7 +36,7 @@ def test_sigterm_during_training_stops_it_with_the_command_to_resume(tmp_path: P
         assert process.stderr.read().splitlines()[-1].endswith("vae train --resume long")
     assert not list(tmp_path.rglob("*tmp"))
     checkpoint = load_checkpoint(tmp_path / "runs/long/last.safetensors")
-    assert checkpoint.facts["position"]["step"] > 0
+    assert checkpoint.facts["progress"]["step"] > 0
 
 
 def import_torch() -> float:

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from vae_cli.data import batches
 from vae_cli.data.dataset import Spec
 from vae_cli.runs.directory import Run, create_run
+from vae_cli.runs.facts import Facts
 from vae_cli.runs.recorder import Row, RunRecorder
 from vae_cli.runs.resolve import Resolved, resolve
 from vae_cli.runs.start import load_for_resume
@@ -93,7 +95,15 @@ def make_recorder(tmp_path: Path) -> Callable[..., RunRecorder]:
         state = config.build_state(SPEC.shape, torch.device("cpu"))
         run = create_run(config, name, tmp_path)
         interval = interval or SaveInterval()
-        return RunRecorder(run, config, SPEC, "test", (90, 10), DIGEST, state, interval)
+        facts = Facts(config=config, data=SPEC, counts=(90, 10), data_digest=DIGEST, epoch=0)
+        return RunRecorder(
+            run=run,
+            facts=facts,
+            held_out_name="test",
+            state=state,
+            interval=interval,
+            locks=ExitStack(),
+        )
 
     return make
 

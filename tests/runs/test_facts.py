@@ -15,19 +15,18 @@ from vae_cli.runs.facts import parse_facts, require_storable
 from vae_cli.settings import Config
 
 FORGED: dict[str, dict[str, Any]] = {
-    "a row without numbers": {"rows": [{}]},
-    "a row of texts": {"rows": [{"epoch": "one"}]},
-    "a position that is not whole": {"position": {"step": 1.5, "epoch": 0, "done": 0, "count": 0}},
-    "a negative position": {"position": {"step": -1, "epoch": 0, "done": 0, "count": 0}},
-    "a position without an epoch": {"position": {"step": 1, "done": 0, "count": 0}},
-    "a position that no training reaches": {
-        "position": {"step": 7, "epoch": 0, "done": 1, "count": 128}
-    },
+    "a row without numbers": {"progress": {"rows": [{}]}},
+    "a row of texts": {"progress": {"rows": [{"epoch": "one"}]}},
+    "a position that is not whole": {"progress": {"step": 1.5, "done": 0, "count": 0}},
+    "a negative position": {"progress": {"step": -1, "done": 0, "count": 0}},
+    "a position that no training reaches": {"progress": {"step": 7, "done": 1, "count": 128}},
+    "a progress that is a text": {"progress": "half"},
+    "no progress": {"progress": None},
     "an epoch far below zero": {"epoch": -1e23},
     "an epoch that is true": {"epoch": True},
     "counts of texts": {"counts": ["1", "2"]},
     "three counts": {"counts": [1, 2, 3]},
-    "a loss that is a text": {"best_loss": "low"},
+    "a loss that is a text": {"progress": {"best_loss": "low"}},
     "an image without sides": {"data": {"name": "x", "shape": []}},
     "an image with a side of zero": {"data": {"name": "x", "shape": [1, 0, 28]}},
     "a huge row": {"data": {"name": "x", "shape": [100_001]}},
@@ -58,6 +57,8 @@ def stopped(here: Path, use: Use) -> Path:
 
 def forge(path: Path, **changes: Any) -> None:
     checkpoint = load_checkpoint(path)
+    if isinstance(progress := changes.get("progress"), dict):
+        changes = changes | {"progress": checkpoint.facts["progress"] | progress}
     save_checkpoint(path, Checkpoint(checkpoint.tensors, checkpoint.facts | changes))
 
 
@@ -99,8 +100,9 @@ def test_a_forged_state_is_refused_before_anything_is_changed(
 
 
 def test_a_run_whose_metrics_have_other_columns_is_resumed(stopped: Path, use: Use) -> None:
-    rows = load_checkpoint(stopped).facts["rows"]
-    forge(stopped, rows=[{name: value for name, value in rows[0].items() if name != "seconds"}])
+    rows = load_checkpoint(stopped).facts["progress"]["rows"]
+    fewer = [{name: value for name, value in rows[0].items() if name != "seconds"}]
+    forge(stopped, progress={"rows": fewer})
     use("train", "--resume", "--epochs", 2)
     lines = (stopped.parent / "metrics.csv").read_text().splitlines()
     assert lines[0].endswith("active_dims,seconds")

@@ -114,8 +114,9 @@ def test_the_best_weights_of_a_resumed_run_that_is_deleted_are_kept(tmp_path: Pa
         if len(reported) == 1:
             shutil.rmtree(run.path)
 
-    facts = dataclasses.replace(saved.facts, best_loss=-1e9)  # no later epoch is better
-    saved, best = saved._replace(facts=facts), run.best.read_bytes()
+    progress = dataclasses.replace(saved.progress, best_loss=-1e9)  # no later epoch is better
+    saved = saved._replace(facts=dataclasses.replace(saved.facts, progress=progress))
+    best = run.best.read_bytes()
     with pytest.warns(UserWarning, match="was deleted"):
         finished = train_run(run, resolve(config, torch.device("cpu")), saved=saved, report=delete)
     assert finished.run.finished

@@ -30,8 +30,8 @@ def saved(
 
 def test_a_loaded_model_has_the_weights_and_facts_that_were_saved(saved: RunRecorder) -> None:
     loaded = load_model(saved.run)
-    assert loaded.facts.data == saved.spec
-    assert loaded.facts.config == saved.config
+    assert loaded.facts.data == saved.facts.data
+    assert loaded.facts.config == saved.facts.config
     assert loaded.facts.epoch == 1
     assert loaded.kl_by_dim.tolist() == [3.0, 0.0]
     weights = saved.state.model.state_dict()
@@ -60,7 +60,7 @@ def test_a_checkpoint_that_does_not_name_its_data_is_of_fashion_mnist(
     saved: RunRecorder,
 ) -> None:
     facts = load_checkpoint(saved.run.last).facts
-    assert parse_facts(facts, "it").data == saved.spec
+    assert parse_facts(facts, "it").data == saved.facts.data
     del facts["data"]
     assert parse_facts(facts, "it").data == FashionMNIST.spec
 

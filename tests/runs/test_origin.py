@@ -1,4 +1,4 @@
-"""The signature that tells a user's own runs from those of strangers."""
+"""The signature that tells a user's own runs from those of others."""
 
 import stat
 import warnings
@@ -9,7 +9,7 @@ import pytest
 
 from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.runs import origin
-from vae_cli.runs.origin import explain_distrust, is_trusted, sign
+from vae_cli.runs.origin import explain_unconfirmed, is_signed, sign
 
 NAMES = ["/data/x.csv", "/", "/a b", "é", "\udce9", "\ud800", "./shapes"]
 
@@ -22,8 +22,8 @@ def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
-def test_a_path_is_trusted_if_this_user_signed_it(key: Path, name: str) -> None:
-    assert is_trusted(name, sign(name))
+def test_a_path_is_signed_if_this_user_signed_it(key: Path, name: str) -> None:
+    assert is_signed(name, sign(name))
     assert len(key.read_bytes()) == 32
 
 
@@ -31,20 +31,20 @@ def test_a_path_is_trusted_if_this_user_signed_it(key: Path, name: str) -> None:
     "signature", [None, "", 0, True, [], {}, "0" * 64, "\u0130" * 64, "\udce9"], ids=ascii
 )
 def test_a_path_without_the_signature_is_not_trusted(key: Path, signature: object) -> None:
-    assert not is_trusted("/data/x.csv", signature)
+    assert not is_signed("/data/x.csv", signature)
     assert not key.exists(), "asking creates nothing"
     sign("/data/x.csv")
-    assert not is_trusted("/data/x.csv", signature)
+    assert not is_signed("/data/x.csv", signature)
 
 
 def test_a_signature_is_of_one_name_and_of_one_user(
     key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signature = sign("/data/x.csv")
-    assert not is_trusted("/data/x.csv/", signature)
-    assert not is_trusted("/", signature)
+    assert not is_signed("/data/x.csv/", signature)
+    assert not is_signed("/", signature)
     monkeypatch.setenv("VAE_HOME", str(tmp_path / "another"))
-    assert not is_trusted("/data/x.csv", signature)
+    assert not is_signed("/data/x.csv", signature)
     assert sign("/data/x.csv") != signature
     assert key.exists()
 
@@ -52,7 +52,7 @@ def test_a_signature_is_of_one_name_and_of_one_user(
 @pytest.mark.parametrize("name", BUILT_IN_NAMES)
 def test_a_built_in_name_needs_no_signature(key: Path, name: str) -> None:
     assert sign(name) == ""
-    assert is_trusted(name, None)
+    assert is_signed(name, None)
     assert not key.exists()
 
 
@@ -73,7 +73,7 @@ def test_all_who_sign_first_at_the_same_time_have_the_same_key(
     assert [path.name for path in key.parent.iterdir()] == [key.name]
 
 
-def test_a_run_that_cannot_be_signed_is_a_stranger_s_and_one_warning_says_so(
+def test_a_run_that_cannot_be_signed_is_nobody_s_and_one_warning_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -82,7 +82,7 @@ def test_a_run_that_cannot_be_signed_is_a_stranger_s_and_one_warning_says_so(
         assert sign("/") == ""
     with warnings.catch_warnings(action="error"):
         assert sign("/") == ""
-    assert not is_trusted("/", "")
+    assert not is_signed("/", "")
 
 
 def test_a_damaged_key_is_neither_used_nor_replaced(key: Path) -> None:
@@ -94,5 +94,5 @@ def test_a_damaged_key_is_neither_used_nor_replaced(key: Path) -> None:
 
 
 def test_the_explanation_can_be_pasted_into_a_shell() -> None:
-    text = explain_distrust("x", "/a b; rm -rf ~")
+    text = explain_unconfirmed("x", "/a b; rm -rf ~")
     assert text.endswith("confirm it with <data> '/a b; rm -rf ~'")

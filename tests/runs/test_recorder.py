@@ -9,7 +9,7 @@ import pytest
 
 from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
-from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from vae_cli.runs.checkpoint import load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.recorder import RunRecorder
 from vae_cli.runs.start import SavedState, load_for_resume
@@ -19,7 +19,7 @@ MakeRecorder = Callable[..., RunRecorder]
 FinishEpoch = Callable[[RunRecorder, float], None]
 CHANGED_DATA = (
     ({"counts": (91, 10)}, "its data have changed"),
-    ({"spec": Spec("dots", (1, 4, 4))}, "its data have changed"),
+    ({"data": Spec("dots", (1, 4, 4))}, "its data have changed"),
     ({"data_digest": "f" * 64}, "the contents of its data have changed"),
 )
 
@@ -50,10 +50,10 @@ def test_nothing_is_saved_before_its_interval_of_seconds(
     for _ in range(2):
         recorder.run.last.unlink()
         recorder.save_or_stop(None)
-        recorder.next_save -= 58
+        recorder.timer.next_save -= 58
         recorder.save_or_stop(None)
         assert not recorder.run.last.exists()
-        recorder.next_save -= 2
+        recorder.timer.next_save -= 2
         recorder.save_or_stop(None)
         assert load_checkpoint(recorder.run.last).facts["epoch"] == 1
 
@@ -64,10 +64,10 @@ def test_the_first_save_comes_after_five_seconds_or_an_interval_that_is_shorter(
 ) -> None:
     recorder = make_recorder(interval=SaveInterval(seconds=seconds))
     recorder.save_or_stop(None)
-    recorder.next_save -= first - 1
+    recorder.timer.next_save -= first - 1
     recorder.save_or_stop(None)
     assert not recorder.run.last.exists()
-    recorder.next_save -= 1
+    recorder.timer.next_save -= 1
     recorder.save_or_stop(None)
     assert load_checkpoint(recorder.run.last).facts["epoch"] == 0
 
@@ -81,7 +81,7 @@ def test_a_signal_saves_the_state_and_stops_with_the_command_to_resume(
     with pytest.raises(InterruptedRunError, match=message) as stop:
         recorder.save_or_stop(signal.SIGTERM)
     assert stop.value.exit_code == 143
-    assert load_checkpoint(recorder.run.last).facts["position"]["step"] == 1
+    assert load_checkpoint(recorder.run.last).facts["progress"]["step"] == 1
 
 
 def test_the_best_checkpoint_has_the_weights_of_the_lowest_test_loss_and_nothing_else(
@@ -132,7 +132,7 @@ def test_a_restored_recorder_continues_with_state_rows_and_best_loss(
         assert tensor.equal(second.state.tensors()[name]), name
     assert second.state.position() == first.state.position()
     finish_epoch(second, 2.0)
-    assert [row["test_loss"] for row in second.rows] == [3.0, 1.0, 2.0]
+    assert [row["test_loss"] for row in second.history.rows] == [3.0, 1.0, 2.0]
     assert load_checkpoint(second.run.last).facts["epoch"] == 3
     assert not second.run.best.exists()  # 2.0 is not better than the 1.0 before
 
@@ -145,7 +145,7 @@ def test_a_run_whose_data_have_changed_is_not_restored(
     recorder.save()
     for change, message in CHANGED_DATA:
         other = make_recorder(f"other-{next(iter(change))}")
-        vars(other).update(change)
+        other.facts = dataclasses.replace(other.facts, **change)
         with pytest.raises(UsageError, match=f"run {other.run.name} cannot go on: {message}"):
             other.restore(read_saved(recorder.run))
 
@@ -158,12 +158,12 @@ def test_a_checkpoint_without_a_digest_is_restored(
     finish_epoch(recorder, 1.0)
     recorder.save()
     saved = read_saved(recorder.run)
-    recorder.rows = []
+    recorder.history.rows = []
     recorder.restore(saved._replace(facts=dataclasses.replace(saved.facts, data_digest="")))
-    assert len(recorder.rows) == 1
+    assert len(recorder.history.rows) == 1
 
 
-@pytest.mark.parametrize("missing", ["position", "rows", "best_loss"])
+@pytest.mark.parametrize("missing", ["step", "rows", "best_loss"])
 def test_a_checkpoint_without_a_necessary_fact_is_not_restored(
     missing: str, make_recorder: MakeRecorder, finish_epoch: FinishEpoch
 ) -> None:
@@ -171,9 +171,9 @@ def test_a_checkpoint_without_a_necessary_fact_is_not_restored(
     finish_epoch(recorder, 1.0)
     recorder.save()
     good = load_checkpoint(recorder.run.last)
-    facts = {name: fact for name, fact in good.facts.items() if name != missing}
-    save_checkpoint(recorder.run.last, Checkpoint(good.tensors, facts))
-    with pytest.raises(VAEError, match=rf"last\.safetensors is damaged: {missing}: "):
+    del good.facts["progress"][missing]
+    save_checkpoint(recorder.run.last, good)
+    with pytest.raises(VAEError, match=rf"last\.safetensors is damaged: progress.{missing}: "):
         load_for_resume(recorder.run, [])
 
 
@@ -185,7 +185,7 @@ def test_patience_begins_after_the_last_cycle_of_the_warm_up(
         "objective": {"warmup_epochs": 2, "warmup_cycles": 2},  # rising, full, rising: 6 epochs
         "training": {"patience": 1},
     }
-    recorder.config = merge(("", tables))
+    recorder.history.config = merge(("", tables))
     over = []
     for _ in range(7):
         finish_epoch(recorder, 1.0)

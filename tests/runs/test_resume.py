@@ -64,7 +64,7 @@ def test_a_run_stopped_after_any_step_is_resumed_bit_for_bit(
     with pytest.raises(InterruptedRunError, match=r"vae train --resume run$") as stop:
         train_small(run, stop_at=step)
     assert stop.value.exit_code == 143
-    assert load_checkpoint(run.last).facts["position"]["step"] == step
+    assert load_checkpoint(run.last).facts["progress"]["step"] == step
     train_small(run)
     assert_same_results(run, uninterrupted)
 

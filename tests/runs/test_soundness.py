@@ -12,6 +12,7 @@ import math
 import operator
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from vae_cli.errors import VAEError
 from vae_cli.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.recorder import RunRecorder, write_rows
 from vae_cli.runs.start import load_for_resume
-from vae_cli.settings import choose, merge
+from vae_cli.settings import SaveInterval, choose, merge
 
 CPU = torch.device("cpu")
 IMAGES = torch.rand(2, 1, 4, 4)
@@ -66,14 +67,23 @@ def is_used(recorder: RunRecorder, path: Path) -> bool:
 def go_on(recorder: RunRecorder) -> None:
     """Resume a run, take a step, and look at its metrics, as `vae train --resume` does."""
     saved, config = load_for_resume(recorder.run, [])
-    plan = choose(config, recorder.spec.shape)
-    state = plan.build_state(recorder.spec.shape, CPU)
-    other = dataclasses.replace(recorder, config=plan, state=state)
+    shape = recorder.facts.data.shape
+    plan = choose(config, shape)
+    state = plan.build_state(shape, CPU)
+    facts = dataclasses.replace(recorder.facts, config=plan)
+    other = RunRecorder(
+        run=recorder.run,
+        facts=facts,
+        held_out_name="test",
+        state=state,
+        interval=SaveInterval(),
+        locks=ExitStack(),
+    )
     other.restore(saved)
     take_step(state, IMAGES)
     other.is_patience_over()
-    min(other.rows, key=lambda row: row["test_loss"])
-    write_rows(other.run.metrics_file, other.rows)
+    min(other.history.rows, key=lambda row: row["test_loss"])
+    write_rows(other.run.metrics_file, other.history.rows)
 
 
 def forged_tensors(good: Checkpoint) -> Iterator[Forged]:

@@ -125,9 +125,12 @@ def as_schema_3(run: Run) -> None:
         assert table.keys() >= SCHEMA_3[name]
         return {key: table[key] for key in SCHEMA_3[name]}
 
+    progress = load_checkpoint(run.last).facts["progress"]
     for path in (run.best, run.last):
         saved = load_checkpoint(path)
-        facts = known(saved.facts, "facts")
+        position = {name: progress[name] for name in ("step", "done", "count")}
+        position["epoch"] = saved.facts["epoch"]
+        facts = known(saved.facts | progress | {"position": position}, "facts")
         facts["config"]["data"] = known(facts["config"]["data"], "config")
         facts["data"] = known(facts["data"], "spec")
         save_checkpoint(path, Checkpoint(saved.tensors, facts | {"schema": 3}))

@@ -31,8 +31,8 @@ from vae_cli.rendering import kind_of
 from vae_cli.rendering.kind import ItemKind
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts
-from vae_cli.runs.loading import is_own, load_model
-from vae_cli.runs.origin import explain_distrust
+from vae_cli.runs.loading import load_model, may_open_data
+from vae_cli.runs.origin import explain_unconfirmed
 from vae_cli.settings import Plan
 
 
@@ -57,7 +57,8 @@ class TrainedModel:
             known.
         weights_digest: SHA-256 of the weights.
         run: the run that has trained it.
-        data_name: of the data that `data` opens; None if its run is a stranger's and has a path.
+        data_name: of the data that `data` opens; None if it is a path that nobody
+            has confirmed, of a run that was trained elsewhere.
         source: of the latents of samples; None is the prior.
 
     Example:
@@ -162,7 +163,7 @@ class TrainedModel:
         """
         name, config = self.data_name, self.settings.data
         if name is None:
-            raise UsageError(explain_distrust(self.name, config.name))
+            raise UsageError(explain_unconfirmed(self.name, config.name))
         require_present(name, f"run {self.name}: its data")
         is_named = find_source(name).absolute_name == config.name
         with warnings.catch_warnings(action="ignore") if is_named else nullcontext():
@@ -349,7 +350,7 @@ def load_trained(run: Run, device: torch.device, data: str | None = None) -> Tra
         VAEError: there are no weights, they are damaged, or they do not fit their config.
     """
     loaded = load_model(run)
-    own = loaded.facts.config.data.name if is_own(loaded.facts) else None
+    own = loaded.facts.config.data.name if may_open_data(loaded.facts) else None
     return TrainedModel(
         model=loaded.model.to(device).to(memory_format=torch.channels_last).eval(),
         facts=loaded.facts,

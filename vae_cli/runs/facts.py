@@ -25,21 +25,33 @@ Whole = Annotated[int, Ge(-(2**53)), Le(2**53)]
 Row = dict[str, Whole | float]
 
 
-@dataclass(frozen=True)
-class Position:
-    """Where a training stopped.
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far a training came, so that it can go on.
 
     Attributes:
         step: steps since the start of the run.
-        epoch: complete epochs since the start of the run.
         done: steps in the current epoch.
         count: items in the current epoch.
+        rows: the metrics of each epoch.
+        best_loss: the lowest figure so far by which the best epoch is chosen; infinite before the
+            end of the first epoch.
+        best_epoch: the epoch with that figure, or the last one if it was never finite; 0 in
+            checkpoints that are older than this fact.
     """
 
     step: Count
-    epoch: Count
     done: Count
     count: Count
+    rows: list[Annotated[Row, Len(1, 1000)]]
+    best_loss: float
+    best_epoch: Count = 0
+
+    @property
+    def held_out_name(self) -> str:
+        """What the metrics call the items that are held out; empty before the first epoch."""
+        columns = self.rows[0] if self.rows else {}
+        return next((part for part in HELD_OUT_NAMES if f"{part}_loss" in columns), "")
 
 
 def validate_plan(tables: Any) -> Plan:
@@ -54,45 +66,31 @@ def validate_plan(tables: Any) -> Plan:
         raise ValueError(str(error)) from error
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Facts:
     """What a checkpoint knows in addition to its tensors.
 
     Attributes:
         config: the settings of the run.
-        counts: the numbers of training and test items.
-        epoch: the number of complete epochs.
-        position: where the training stopped.
-        rows: the metrics of each epoch.
-        best_loss: the lowest figure so far by which the best epoch is chosen; infinite before the
-            end of the first epoch.
-        best_epoch: the epoch with that figure, or the last one if it was never finite; 0 in
-            checkpoints that are older than this fact.
-        diverged: the epoch in which the training ended, because its loss was not finite; 0 if none.
         data: what the items are.
+        counts: the numbers of training and test items.
         data_digest: SHA-256 of both sets; empty if the checkpoint is older than the digest.
         data_stamp: of the files of the data at the training; equal files need not be read again.
         origin: the signature of the name of the data; see `origin.py`.
+        epoch: the number of complete epochs.
+        diverged: the epoch in which the training ended, because its loss was not finite; 0 if none.
+        progress: how far the training came; None in a checkpoint of the weights alone.
     """
 
     config: Annotated[Plan, PlainValidator(validate_plan)]
-    counts: tuple[Count, Count]
-    epoch: Count
-    position: Position
-    rows: list[Annotated[Row, Len(1, 1000)]]
-    best_loss: float
-    best_epoch: Count = 0
-    diverged: Count = 0
     data: Spec = FashionMNIST.spec
+    counts: tuple[Count, Count]
     data_digest: str = ""
     data_stamp: str = ""
     origin: str = ""
-
-    @property
-    def held_out_name(self) -> str:
-        """What the metrics call the items that are held out; empty before the first epoch."""
-        columns = self.rows[0] if self.rows else {}
-        return next((part for part in HELD_OUT_NAMES if f"{part}_loss" in columns), "")
+    epoch: Count
+    diverged: Count = 0
+    progress: Progress | None = None
 
 
 _FACTS = TypeAdapter(Facts)
@@ -129,11 +127,16 @@ def find_problem(facts: Facts) -> str | None:
         return f"data.shape is of no image and no row with sides from 1 to {MAX_SIDE:,}"
     if not has_valid_columns(facts.data):
         return "data.columns do not fit data.shape and data.table"
-    if not has_valid_rows(facts):
+    return None if facts.progress is None else find_problem_of_progress(facts, facts.progress)
+
+
+def find_problem_of_progress(facts: Facts, progress: Progress) -> str | None:
+    """What is wrong with the progress of a training; None if nothing is."""
+    if not has_valid_rows(facts, progress):
         return "rows are not those of its epochs"
-    if not has_valid_position(facts):
+    if not has_valid_position(facts, progress):
         return "its position is none that a training of its data reaches"
-    if not has_valid_best(facts):
+    if not has_valid_best(facts, progress):
         return "best_epoch and best_loss are not of its epochs"
     return None
 
@@ -157,31 +160,29 @@ def has_valid_columns(spec: Spec) -> bool:
     return is_named and is_apart and has_means
 
 
-def has_valid_rows(facts: Facts) -> bool:
+def has_valid_rows(facts: Facts, progress: Progress) -> bool:
     """Whether there is a row of metrics for each epoch, with what a training reads of it."""
-    part, by_elbo = facts.held_out_name, facts.config.training.best == "elbo"
+    part, by_elbo = progress.held_out_name, facts.config.training.best == "elbo"
     needed = {f"{part}_loss", "active_dims", *([f"{part}_elbo"] if by_elbo else [])}
-    epochs = [row.get("epoch") for row in facts.rows]
+    epochs = [row.get("epoch") for row in progress.rows]
     is_counted = epochs == list(range(1, len(epochs) + 1)) and len(epochs) == facts.epoch
-    return is_counted and all(needed <= row.keys() for row in facts.rows)
+    return is_counted and all(needed <= row.keys() for row in progress.rows)
 
 
-def has_valid_position(facts: Facts) -> bool:
+def has_valid_position(facts: Facts, progress: Progress) -> bool:
     """Whether a training of as many items, in batches of this size, comes to the position."""
-    position, items = facts.position, facts.counts[0]
-    batch_size = facts.config.training.batch_size
+    items, batch_size = facts.counts[0], facts.config.training.batch_size
     steps = steps_per_epoch(items, batch_size)
     return (
-        position.epoch == facts.epoch
-        and position.done <= steps
-        and position.step == position.epoch * steps + position.done
-        and position.count == min(position.done * batch_size, items)
+        progress.done <= steps
+        and progress.step == facts.epoch * steps + progress.done
+        and progress.count == min(progress.done * batch_size, items)
     )
 
 
-def has_valid_best(facts: Facts) -> bool:
+def has_valid_best(facts: Facts, progress: Progress) -> bool:
     """Whether the best epoch is one of the epochs, and its figure can be compared with others."""
-    return facts.best_epoch <= facts.epoch and facts.best_loss > -math.inf  # NaN is not
+    return progress.best_epoch <= facts.epoch and progress.best_loss > -math.inf  # NaN is not
 
 
 def require_storable(config: Plan, spec: Spec) -> None:

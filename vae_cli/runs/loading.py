@@ -18,7 +18,7 @@ from vae_cli.model import LatentModel
 from vae_cli.runs.checkpoint import NOT_A_HEADER, Checkpoint, load_checkpoint, read_metadata
 from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import Facts, parse_facts
-from vae_cli.runs.origin import is_trusted
+from vae_cli.runs.origin import is_signed
 from vae_cli.runs.upgrade import upgrade_facts
 from vae_cli.training import TrainState
 
@@ -58,6 +58,8 @@ def require_sound_state(checkpoint: Checkpoint, facts: Facts, source: Path) -> N
     Raises:
         VAEError: as in `require_sound_weights`.
     """
+    if facts.progress is None:
+        raise VAEError(f"{source} is damaged: progress is missing")
     with explained_plan(source):
         state = facts.config.build_state_on_meta(facts.data.shape)
     expected = expected_kinds(state, facts, checkpoint.tensors)
@@ -188,6 +190,6 @@ def read_facts(run: Run) -> Facts | None:
     return parse_facts(facts, path)
 
 
-def is_own(facts: Facts) -> bool:
-    """Whether this user trained the run, so that the data it names may be opened."""
-    return is_trusted(facts.config.data.name, facts.origin)
+def may_open_data(facts: Facts) -> bool:
+    """Whether the data that a run names are built in, or chosen by this user, so may be opened."""
+    return is_signed(facts.config.data.name, facts.origin)

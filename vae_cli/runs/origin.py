@@ -1,10 +1,13 @@
-"""Whose run it is: the path of the data in a stranger's run is not opened until a user confirms it.
+"""Who trained a run: the path of its data is opened only if this user chose it, or confirms it.
 
-To use the test items of a run means to open the data that it names. In a run from somebody else,
-that may be any path. A checkpoint therefore contains a signature of the name of its data,
-HMAC-SHA256 (RFC 2104) with a random key that only this user can read. A run without a correct
-signature is a stranger's. Only the name is signed: all other contents of a checkpoint are checked
-when they are read, whoever wrote them.
+To use the held-out items of a run means to open the data that it names. In a run that somebody sent
+you, that may be any path: private pictures, which then are in a page that you publish, or a share
+of another computer, to which Windows would send a hash of your password. A checkpoint therefore
+contains a signature of the name of its data, HMAC-SHA256 (RFC 2104) with a random key that only
+this user can read. Without it, every run with a path would need `--data`, also your own.
+
+Only the name is signed: all other contents of a checkpoint are checked when they are read, whoever
+wrote them.
 """
 
 import functools
@@ -36,7 +39,7 @@ def sign(name: str) -> str:
     return "" if key is None else _signature(key, name)
 
 
-def is_trusted(name: str, signature: object) -> bool:
+def is_signed(name: str, signature: object) -> bool:
     """Whether the data of a run may be opened: they are built in, or this user chose the path.
 
     Args:
@@ -51,7 +54,7 @@ def is_trusted(name: str, signature: object) -> bool:
     return hmac.compare_digest(_signature(key, name).encode(), signature.encode(errors="replace"))
 
 
-def explain_distrust(run: str, name: str) -> str:
+def explain_unconfirmed(run: str, name: str) -> str:
     """Why the data of a run are not opened, and what to do.
 
     Args:

@@ -29,7 +29,7 @@ from vae_cli.files import (
 from vae_cli.runs.checkpoint import NOT_A_HEADER, read_metadata
 from vae_cli.runs.directory import FILES, ROOT, Run
 from vae_cli.runs.lookup import all_folders, is_marked
-from vae_cli.runs.origin import is_trusted, user_folder
+from vae_cli.runs.origin import is_signed, user_folder
 
 _ALGORITHM = "sha256"
 _DIGEST_BYTES = 2 * hashlib.new(_ALGORITHM).digest_size  # in hexadecimal
@@ -131,7 +131,7 @@ class OutputFile(Output):
 def data_of(run: Run) -> dict[str, str]:
     """The path of a run's data, and what to call them; empty if they are built in or unknown.
 
-    The data of a stranger's run count as unknown, because their path is not even looked at.
+    The data of a run that was trained elsewhere count as unknown: their path is not even looked at.
     """
     for path in (run.best, run.last):
         try:
@@ -139,7 +139,7 @@ def data_of(run: Run) -> dict[str, str]:
             name, origin = facts["config"]["data"]["name"], facts["origin"]
         except NOT_A_HEADER:
             continue
-        if isinstance(name, str) and name not in BUILT_IN_NAMES and is_trusted(name, origin):
+        if isinstance(name, str) and name not in BUILT_IN_NAMES and is_signed(name, origin):
             return {name: f"the data of run {run.name}"}
     return {}
 

@@ -1,11 +1,15 @@
-"""The rows of `metrics.csv`.
-
-Saving a run while it is trained.
+"""Saving a run while it is trained: what, when and where.
 
 `last.safetensors` is the state between two steps: weights, moments, random numbers, position, and
 the metrics so far. A run that is resumed from it continues bit for bit as if it had never stopped.
 `best.safetensors` has the weights after the epoch with the lowest test loss, and nothing else of
-its state, because a model needs no more than a third of it.
+its state, because a model needs no more than a third of it. `metrics.csv` has a row for each epoch.
+
+    History        what: the metrics of each epoch, and which of them is the best
+    BestWeights    what: the weights of the best epoch, from this process or from an earlier one
+    SaveTimer      when: after the first epoch, then at each interval
+    Place          where: the folder of the run, also after it was renamed or deleted
+    RunRecorder    puts these together, as a training calls them
 """
 
 import dataclasses
@@ -14,23 +18,22 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, final
 
 from torch import Tensor
 
-from vae_cli.data.dataset import Spec
 from vae_cli.errors import InterruptedRunError, UsageError, VAEError
 from vae_cli.files import open_file, write_bytes, write_csv
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run, free_name, locked, make_directory
-from vae_cli.runs.facts import Facts, Position, Row, facts_to_json, parse_facts
+from vae_cli.runs.facts import Facts, Progress, Row, facts_to_json, parse_facts
 from vae_cli.runs.loading import KL, STATE
-from vae_cli.runs.origin import sign
 from vae_cli.runs.start import SavedState
 from vae_cli.settings import Plan, SaveInterval
 from vae_cli.training import EpochReport, TrainState
+
+FIRST_SAVE_SECONDS = 5.0  # the first save is early, so that a long interval loses little
 
 
 def make_row(report: EpochReport, held_out_name: str) -> Row:
@@ -58,60 +61,204 @@ def write_rows(path: Path, rows: Sequence[Row]) -> None:
         write_csv(path, columns, ([row.get(name, "") for name in columns] for row in rows))
 
 
-FIRST_SAVE_SECONDS = 5.0  # the first save is early, so that a long interval loses little
+@final
+class History:
+    """The metrics of each epoch, and which epoch is the best.
 
-
-@dataclass
-class RunRecorder:
-    """Writes the checkpoints and the metrics of a run.
+    Args:
+        config: says by which figure an epoch is the best, and how long to wait for a better one.
+        held_out_name: what the items that are held out are called in the metrics.
 
     Attributes:
-        run: where they are written.
-        config: the settings of the run.
-        spec: what its items are.
-        held_out_name: what the items that are held out are called in the metrics.
-        counts: the numbers of training and test items.
-        data_digest: SHA-256 of both sets.
-        state: what is saved.
-        interval: the time between two saves.
         rows: the metrics of each epoch.
-        best_loss: the lowest figure of the held-out items so far, by which the best epoch is
-            chosen: their loss, or −ELBO.
+        best_loss: the lowest figure of the held-out items so far: their loss, or −ELBO.
         best_epoch: the epoch with that figure; if it was never finite, the last one.
-        best: the weights of that epoch, if it was in this process.
-        earlier_best: the file with these weights, if an earlier process found them; it is held
-            open, and can be read even if it was deleted.
-        best_is_written: whether `best.safetensors` has these weights.
-        inode: identifies the directory, so that it is found again if it is renamed.
-        data_stamp: of the files of the data.
-        locks: where the lock of a directory is held that takes the place of a deleted one.
+    """
+
+    def __init__(self, config: Plan, held_out_name: str) -> None:
+        self.config, self.held_out_name = config, held_out_name
+        self.rows: list[Row] = []
+        self.best_loss, self.best_epoch = math.inf, 0
+
+    def restore(self, progress: Progress) -> None:
+        """Go on with the metrics that were saved."""
+        self.rows = progress.rows
+        self.best_loss, self.best_epoch = progress.best_loss, progress.best_epoch
+
+    def add(self, report: EpochReport) -> bool:
+        """Add the metrics of an epoch; returns whether it is the best so far."""
+        self.rows.append(make_row(report, self.held_out_name))
+        figure = -report.test.elbo if self.config.training.best == "elbo" else report.test.loss
+        if not math.isfinite(figure):
+            figure = math.inf  # worse than every number, and no better than another epoch like it
+        is_best = figure < self.best_loss or figure == self.best_loss == math.inf
+        if is_best:
+            self.best_loss, self.best_epoch = figure, report.epoch
+        return is_best
+
+    def is_patience_over(self, epoch: int) -> bool:
+        """Whether the last epochs were no better than an earlier one, not counting the warm-up."""
+        patience = self.config.training.patience
+        start = max(self.best_epoch, self.config.objective.epochs_of_warmup)
+        return patience > 0 and epoch - start >= patience
+
+
+@final
+class SaveTimer:
+    """When to save: after the first epoch or the first seconds, and then at each interval.
+
+    Args:
+        interval: in seconds, or in epochs.
+
+    Attributes:
         next_save: when to save next, in seconds of a monotonic clock.
         saved_epoch: the number of complete epochs at the last save; -1 before the first.
     """
 
-    run: Run
-    config: Plan
-    spec: Spec
-    held_out_name: str
-    counts: tuple[int, int]
-    data_digest: str
-    state: TrainState
-    interval: SaveInterval
-    data_stamp: str = ""
-    locks: ExitStack = field(default_factory=ExitStack)
-    rows: list[Row] = field(default_factory=list)
-    best_loss: float = math.inf
-    best_epoch: int = 0
-    best: Checkpoint | None = None
-    earlier_best: BinaryIO | None = None
-    best_is_written: bool = True
-    next_save: float = field(init=False)
-    inode: int = field(init=False)
-    saved_epoch: int = -1
+    def __init__(self, interval: SaveInterval) -> None:
+        self.interval, self.saved_epoch = interval, -1
+        self.retry_soon()
 
-    def __post_init__(self) -> None:
+    def is_due(self) -> bool:
+        """Whether it is time to save, wherever in an epoch the training is."""
+        return time.monotonic() >= self.next_save
+
+    def is_due_after(self, epoch: int) -> bool:
+        """Whether to save at the end of this epoch."""
+        return self.saved_epoch < 0 or epoch - self.saved_epoch >= self.interval.epochs
+
+    def start_again(self, epoch: int) -> None:
+        """Wait for a whole interval, because the state of this many complete epochs is saved."""
+        self.next_save, self.saved_epoch = time.monotonic() + self.interval.seconds, epoch
+
+    def retry_soon(self) -> None:
+        """Wait for a short time."""
         self.next_save = time.monotonic() + min(self.interval.seconds, FIRST_SAVE_SECONDS)
-        self.inode = self.run.inode
+
+
+@final
+class Place:
+    """Where a run is saved, also after its folder was renamed or deleted.
+
+    A user who renames a folder in the middle of a training loses nothing: without this, the next
+    save would fail, or make a second folder with the old name. The inode tells a folder that was
+    renamed from another one with its name. It is not given to another folder as long as this
+    process has the lock of the old one, which keeps it open.
+
+    Args:
+        run: the folder, whose lock this process holds.
+        locks: where the lock of a folder is held that takes the place of a deleted one.
+    """
+
+    def __init__(self, run: Run, locks: ExitStack) -> None:
+        self.run, self.locks, self.inode = run, locks, run.inode
+
+    def find(self, config: Plan) -> bool:
+        """Find the folder again if it was renamed, or make another if it is gone.
+
+        Args:
+            config: written into a new folder.
+
+        Returns:
+            Whether the folder is a new one, without any file of the run.
+
+        Raises:
+            VAEError: another folder cannot be made.
+        """
+        if self.run.inode == self.inode:
+            return False
+        renamed, root = self.run.find_renamed(self.inode), self.run.path.parent
+        run = renamed or Run(root / free_name(self.run.name, root))
+        if renamed is None:
+            make_directory(run, config)
+            self.locks.enter_context(locked(run))
+            self.inode = run.inode
+        self.run = run
+        change = "renamed" if renamed else "deleted"
+        warnings.warn(f"the run's folder was {change}; it is now {run.path}", stacklevel=2)
+        return renamed is None
+
+
+@final
+class BestWeights:
+    """The weights of the best epoch, which this process or an earlier one found.
+
+    Attributes:
+        found: these weights, if this process found them.
+        earlier: the file with these weights, if an earlier process found them; it is held open, and
+            can be read even if it was deleted.
+        is_written: whether what was found is in the folder of the run.
+    """
+
+    def __init__(self) -> None:
+        self.found: Checkpoint | None = None
+        self.earlier: BinaryIO | None = None
+        self.is_written = False
+
+    def hold(self, run: Run, locks: ExitStack) -> None:
+        """Hold the file of an earlier process open, as long as the locks."""
+        if run.best.is_file():
+            self.earlier = locks.enter_context(open_file(run.best))
+
+    def replace(self, found: Checkpoint) -> None:
+        """Take better weights, which are not written yet."""
+        self.found, self.is_written = found, False
+
+    def write(self, run: Run) -> None:
+        """Write the weights if they are new, or if their file is gone.
+
+        Raises:
+            VAEError: the file cannot be written.
+        """
+        if self.found and not self.is_written:
+            save_checkpoint(run.best, self.found)
+            self.is_written = True
+        elif self.earlier and not run.best.is_file():
+            self.earlier.seek(0)
+            write_bytes(run.best, self.earlier.read())
+
+    def read(self, run: Run) -> Checkpoint:
+        """The weights; from the folder of the run if an earlier process found them.
+
+        Raises:
+            VAEError: the file is damaged.
+        """
+        return self.found or load_checkpoint(run.best)
+
+
+@final
+class RunRecorder:
+    """Writes the checkpoints and the metrics of a run.
+
+    Args:
+        run: the folder, whose lock this process holds.
+        facts: what does not change in the training: the settings, and what the data are.
+        held_out_name: what the items that are held out are called in the metrics.
+        state: what is saved.
+        interval: the time between two saves.
+        locks: held until the training ends.
+    """
+
+    def __init__(
+        self,
+        *,
+        run: Run,
+        facts: Facts,
+        held_out_name: str,
+        state: TrainState,
+        interval: SaveInterval,
+        locks: ExitStack,
+    ) -> None:
+        self.facts, self.state = facts, state
+        self.history = History(facts.config, held_out_name)
+        self.timer = SaveTimer(interval)
+        self.place = Place(run, locks)
+        self.best = BestWeights()
+
+    @property
+    def run(self) -> Run:
+        """Where the run is now."""
+        return self.place.run
 
     def restore(self, saved: SavedState) -> None:
         """Continue from the last state of this run.
@@ -120,34 +267,21 @@ class RunRecorder:
             UsageError: the data have changed since.
             VAEError: it does not fit the settings.
         """
-        facts = saved.facts
-        known = dataclasses.replace(  # data may have moved, and earlier versions measured less
-            facts.data, name=self.spec.name, usual_border=self.spec.usual_border
-        )
-        if facts.counts != self.counts or known != self.spec:
-            raise UsageError(
-                f"run {self.run.name} cannot go on: its data have changed, from "
-                f"{list(facts.counts)} training and test items of {facts.data.shape} "
-                f"to {list(self.counts)} of {self.spec.shape}"
-            )
-        if facts.data_digest not in {"", self.data_digest}:
-            raise UsageError(
-                f"run {self.run.name} cannot go on: the contents of its data have changed"
-            )
-        if facts.held_out_name not in {"", self.held_out_name}:
+        require_same_data(self.run, saved.facts, self.facts)
+        progress = saved.progress
+        if progress.held_out_name not in {"", self.history.held_out_name}:
             raise VAEError(f"{self.run.last} is damaged: rows are of other items held out")
+        position = {name: getattr(progress, name) for name in ("step", "done", "count")}
         try:
-            self.state.restore(saved.tensors, vars(facts.position))
+            self.state.restore(saved.tensors, {"epoch": saved.facts.epoch, **position})
         except RuntimeError as error:  # only torch knows which bytes are the state of a generator
             raise VAEError(f"{self.run.last} is damaged: {error}") from error
-        self.rows = facts.rows
-        self.best_loss, self.best_epoch = facts.best_loss, facts.best_epoch
-        self.saved_epoch = self.state.epoch
+        self.history.restore(progress)
+        self.timer.saved_epoch = self.state.epoch
 
     def hold_best(self) -> None:
-        """Hold the best checkpoint of an earlier process open, as long as the locks."""
-        if self.run.best.is_file():
-            self.earlier_best = self.locks.enter_context(open_file(self.run.best))
+        """Keep the best weights of an earlier process, even if their file is deleted."""
+        self.best.hold(self.run, self.place.locks)
 
     def follow_data(self) -> None:
         """Write the place of data that have moved into the best checkpoint, which commands read.
@@ -159,35 +293,26 @@ class RunRecorder:
             return
         best = load_checkpoint(self.run.best)
         facts = parse_facts(best.facts, self.run.best)
-        data = dataclasses.replace(facts.config.data, name=self.config.data.name)
+        data = dataclasses.replace(facts.config.data, name=self.facts.config.data.name)
         moved = dataclasses.replace(
             facts,
             config=dataclasses.replace(facts.config, data=data),
-            origin=sign(data.name),
-            data_stamp=self.data_stamp,
+            origin=self.facts.origin,
+            data_stamp=self.facts.data_stamp,
+            progress=None,
         )
-        facts_of_moved = facts_to_json(moved)
-        save_checkpoint(self.run.best, dataclasses.replace(best, facts=facts_of_moved))
+        save_checkpoint(self.run.best, dataclasses.replace(best, facts=facts_to_json(moved)))
 
     def record_epoch(self, report: EpochReport) -> None:
-        """Add the metrics of an epoch, copy the state if it is the best, and save if it is time."""
-        self.rows.append(make_row(report, self.held_out_name))
-        by_elbo = self.config.training.best == "elbo"
-        figure = -report.test.elbo if by_elbo else report.test.loss
-        if not math.isfinite(figure):
-            figure = math.inf  # worse than every number, and no better than another epoch like it
-        if figure < self.best_loss or figure == self.best_loss == math.inf:
-            self.best_loss, self.best_epoch = figure, report.epoch
-            self.best, self.best_is_written = self._copy_weights(report.test.kl_by_dim), False
-        is_first = self.saved_epoch < 0
-        if is_first or self.state.epoch - self.saved_epoch >= self.interval.epochs:
+        """Add the metrics of an epoch, copy the weights if they are the best, and save in time."""
+        if self.history.add(report):
+            self.best.replace(self._copy_weights(report.test.kl_by_dim))
+        if self.timer.is_due_after(self.state.epoch):
             self.try_to_save()
 
     def is_patience_over(self) -> bool:
         """Whether the last epochs were no better than an earlier one, not counting the warm-up."""
-        patience = self.config.training.patience
-        start = max(self.best_epoch, self.config.objective.epochs_of_warmup)
-        return patience > 0 and self.state.epoch - start >= patience
+        return self.history.is_patience_over(self.state.epoch)
 
     def save_or_stop(self, signal: int | None) -> None:
         """Save if it is time, or if a signal asked the training to stop.
@@ -200,10 +325,10 @@ class RunRecorder:
             self.save()
             raise InterruptedRunError(
                 f"stopped in epoch {self.state.epoch + 1}; "
-                f"go on with: vae train <resume> {self.run.name}",
+                f"go on with: vae train --resume {self.run.name}",
                 signal,
             )
-        if time.monotonic() >= self.next_save:
+        if self.timer.is_due():
             self.try_to_save()
 
     def try_to_save(self) -> None:
@@ -212,7 +337,7 @@ class RunRecorder:
             self.save()
         except VAEError as error:
             warnings.warn(f"not saved, will try again: {error}", stacklevel=2)
-            self.next_save = time.monotonic() + min(self.interval.seconds, FIRST_SAVE_SECONDS)
+            self.timer.retry_soon()
 
     def save(self) -> None:
         """Write the best checkpoint if it is new, the last one, and the metrics.
@@ -221,42 +346,29 @@ class RunRecorder:
             VAEError: a file cannot be written; the file that was there before is unchanged.
         """
         self.find_place()
-        self.save_best()
+        self.best.write(self.run)
         save_checkpoint(self.run.last, self._copy_state())
-        write_rows(self.run.metrics_file, self.rows)
-        self.next_save = time.monotonic() + self.interval.seconds
-        self.saved_epoch = self.state.epoch
+        write_rows(self.run.metrics_file, self.history.rows)
+        self.timer.start_again(self.state.epoch)
 
     def find_place(self) -> None:
-        """Find the directory if it was renamed during the training, or make another if it is gone.
-
-        The name of a directory that was deleted may be another run's by now. The inode tells: it
-        is not given to another directory as long as this process has the lock of the old one.
+        """Find the folder of the run if it was renamed or deleted.
 
         Raises:
-            VAEError: another directory cannot be made.
+            VAEError: another folder cannot be made.
         """
-        if self.run.inode == self.inode:
-            return
-        renamed, root = self.run.find_renamed(self.inode), self.run.path.parent
-        run = renamed or Run(root / free_name(self.run.name, root))
-        if renamed is None:
-            make_directory(run, self.config)
-            self.locks.enter_context(locked(run))
-            self.inode, self.best_is_written = run.inode, self.best is None
-        self.run = run
-        change = "renamed" if renamed else "deleted"
-        warnings.warn(f"the run's folder was {change}; it is now {run.path}", stacklevel=2)
+        if self.place.find(self.facts.config):
+            self.best.is_written = False
 
     def save_best(self) -> None:
-        """Write the best checkpoint if it is new, or if it is gone."""
-        if self.best and not self.best_is_written:
+        """Write the best checkpoint if it is new, or if it is gone.
+
+        Raises:
+            VAEError: the file cannot be written.
+        """
+        if self.best.found or self.best.earlier:
             self.find_place()
-            save_checkpoint(self.run.best, self.best)
-            self.best_is_written = True
-        elif self.earlier_best and not self.run.best.is_file():
-            self.earlier_best.seek(0)
-            write_bytes(self.run.best, self.earlier_best.read())
+            self.best.write(self.run)
 
     def save_diverged(self) -> None:
         """Write the best checkpoint, with the fact that the training ended in this epoch.
@@ -266,46 +378,61 @@ class RunRecorder:
         Raises:
             VAEError: a file cannot be read or written.
         """
-        if not self.best_epoch:
+        if not self.history.best_epoch:
             return
         self.find_place()
-        best = self.best or load_checkpoint(self.run.best)
+        best = self.best.read(self.run)
         facts = best.facts | {"diverged": self.state.epoch + 1}
         save_checkpoint(self.run.best, dataclasses.replace(best, facts=facts))
-        write_rows(self.run.metrics_file, self.rows)
+        write_rows(self.run.metrics_file, self.history.rows)
 
     def best_weights(self) -> dict[str, Tensor]:
-        """The weights with the lowest test loss; read from disk if an earlier process found them.
+        """The weights with the lowest test loss, by the model's own names.
 
         Raises:
-            VAEError: the file is damaged.
+            VAEError: their file is damaged.
         """
-        best = self.best or load_checkpoint(self.run.best)
-        return best.group("state.model")
+        return self.best.read(self.run).group("state.model")
 
-    def _facts(self) -> Facts:
-        return Facts(
-            config=self.config,
-            counts=self.counts,
-            epoch=self.state.epoch,
-            position=Position(**self.state.position()),
-            rows=self.rows.copy(),
-            best_loss=self.best_loss,
-            best_epoch=self.best_epoch,
-            data=self.spec,
-            data_digest=self.data_digest,
-            data_stamp=self.data_stamp,
-            origin=sign(self.config.data.name),
-        )
-
-    def _copy_weights(self, kl_by_dim: Tensor) -> Checkpoint:
+    def _copy_weights(self, kl_by_dim: Tensor | None) -> Checkpoint:
         """The weights to evaluate, in memory of their own."""
         weights = {f"model.{name}": t for name, t in self.state.evaluation_weights().items()}
-        return Checkpoint(copy_state(weights) | {KL: kl_by_dim}, facts_to_json(self._facts()))
+        known = {} if kl_by_dim is None else {KL: kl_by_dim}
+        return Checkpoint(copy_state(weights) | known, facts_to_json(self._facts(None)))
 
     def _copy_state(self) -> Checkpoint:
         """The whole state, in memory of its own."""
-        return Checkpoint(copy_state(self.state.tensors()), facts_to_json(self._facts()))
+        position, history = self.state.position(), self.history
+        del position["epoch"]  # it is among the facts
+        progress = Progress(
+            **position,
+            rows=history.rows.copy(),
+            best_loss=history.best_loss,
+            best_epoch=history.best_epoch,
+        )
+        return Checkpoint(copy_state(self.state.tensors()), facts_to_json(self._facts(progress)))
+
+    def _facts(self, progress: Progress | None) -> Facts:
+        return dataclasses.replace(self.facts, epoch=self.state.epoch, progress=progress)
+
+
+def require_same_data(run: Run, before: Facts, now: Facts) -> None:
+    """Check that the data of a run are those that it was trained on, wherever they are now.
+
+    Raises:
+        UsageError: they are not.
+    """
+    known = dataclasses.replace(  # data may have moved, and earlier versions measured less
+        before.data, name=now.data.name, usual_border=now.data.usual_border
+    )
+    if before.counts != now.counts or known != now.data:
+        raise UsageError(
+            f"run {run.name} cannot go on: its data have changed, from "
+            f"{list(before.counts)} training and test items of {before.data.shape} "
+            f"to {list(now.counts)} of {now.data.shape}"
+        )
+    if before.data_digest not in {"", now.data_digest}:
+        raise UsageError(f"run {run.name} cannot go on: the contents of its data have changed")
 
 
 def copy_state(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

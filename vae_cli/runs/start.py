@@ -25,10 +25,10 @@ from vae_cli.data.source import (
 from vae_cli.errors import UsageError, VAEError, list_some
 from vae_cli.runs.checkpoint import load_checkpoint, read_metadata
 from vae_cli.runs.directory import ROOT, Run
-from vae_cli.runs.facts import Facts, parse_facts
-from vae_cli.runs.loading import is_own, load_model, require_sound_state
+from vae_cli.runs.facts import Facts, Progress, parse_facts
+from vae_cli.runs.loading import load_model, may_open_data, require_sound_state
 from vae_cli.runs.lookup import find_run
-from vae_cli.runs.origin import explain_distrust
+from vae_cli.runs.origin import explain_unconfirmed
 from vae_cli.settings import Change, Config, Layer, Plan, differences, merge, to_dict
 
 Layers = Sequence[Layer]
@@ -53,14 +53,14 @@ def start_layers(name: str, layers: Layers) -> list[Layer]:
         layers: what was typed for the training.
 
     Raises:
-        UsageError: there is no such run, or it is a stranger's and the path of its data was not
-            typed.
+        UsageError: there is no such run, or nobody has confirmed the path of its
+            data.
         VAEError: its weights are missing or damaged.
     """
     run = find_run(name)
-    facts = load_model(run).facts
-    require_own(run, facts.config, layers, is_own=is_own(facts))
-    tables = {section: to_dict(facts.config)[section] for section in SHARED}
+    loaded = load_model(run)
+    require_confirmed_data(run, loaded.facts, layers)
+    tables = {section: to_dict(loaded.facts.config)[section] for section in SHARED}
     source = f"run {run.name}"
     chosen = merge((source, tables), *layers).data.name
     below = tables | {"data": fit_data_settings(tables["data"], chosen)}
@@ -101,6 +101,7 @@ def start_weights(config: Plan, spec: Spec) -> dict[str, Tensor] | None:
         return None
     run = find_run(config.training.start)
     loaded = load_model(run)
+    known = loaded.facts.data
     weights, expected = (
         {name: tensor for name, tensor in tensors.items() if not name.startswith("codec.")}
         for tensors in (loaded.model.state_dict(), config.build_on_meta(spec.shape).state_dict())
@@ -112,12 +113,12 @@ def start_weights(config: Plan, spec: Spec) -> dict[str, Tensor] | None:
     ]
     reason = ""
     if {name: t.shape for name, t in weights.items()} != {n: t.shape for n, t in expected.items()}:
-        shapes = f"they are for items of {sides(loaded.facts.data.shape)}, not {sides(spec.shape)}"
+        shapes = f"they are for items of {sides(known.shape)}, not {sides(spec.shape)}"
         reason = describe_changes(changes) or shapes
     elif others := [change for change in changes if change.key in MEANINGS]:
         reason = describe_changes(others)
-    elif is_reordered(columns := loaded.facts.data.columns, spec.columns):
-        reason = f"they are for the same columns in another order, {list_some(columns, 10)}"
+    elif is_reordered(known.columns, spec.columns):
+        reason = f"they are for the same columns in another order, {list_some(known.columns, 10)}"
     if reason:
         raise UsageError(f"<training.start> {run.name}: its weights do not fit: {reason}")
     return weights
@@ -143,7 +144,7 @@ class SavedState(NamedTuple):
 
     Attributes:
         tensors: of the training state, by name.
-        facts: the position, the metrics, and what the data were.
+        facts: the settings, what the data were, and the progress.
         digest: of the file that it was read from.
     """
 
@@ -151,59 +152,74 @@ class SavedState(NamedTuple):
     facts: Facts
     digest: str
 
+    @property
+    def progress(self) -> Progress:
+        """How far the training came, which `load_for_resume` has checked to be there."""
+        assert self.facts.progress is not None
+        return self.facts.progress
 
-def load_for_resume(
-    run: Run, typed: Sequence[tuple[str, Mapping[str, Any]]]
-) -> tuple[SavedState, Config]:
+
+def load_for_resume(run: Run, typed: Layers) -> tuple[SavedState, Config]:
     """Load the last state of a run, and its settings with those typed settings that may change.
 
     The data may be in another place, because their contents are compared when they are read.
 
     Raises:
-        UsageError: a typed setting differs from the run's and may not change, or the run is a
-            stranger's and the path of its data was not typed.
+        UsageError: a typed setting differs from the run's and may not change, or nobody has
+            confirmed the path of its data.
         VAEError: the checkpoint is missing or damaged.
     """
     checkpoint = load_checkpoint(run.last)
     facts = parse_facts(checkpoint.facts, run.last)
-    own = facts.config
-    require_own(run, own, typed, is_own=is_own(facts))
-    wanted = merge(("its config", to_dict(own)), *typed)
-    if wanted.data.name == own.data.name:
-        require_present(own.data.name, f"run {run.name}: its data")
+    require_confirmed_data(run, facts, typed)
+    wanted = merge(("its config", to_dict(facts.config)), *typed)
+    if wanted.data.name == facts.config.data.name:
+        require_present(wanted.data.name, f"run {run.name}: its data")
     source = find_source(wanted.data.name, "--data")
     require_kind(source, facts.data)
     data = dataclasses.replace(wanted.data, name=source.absolute_name)
     wanted = dataclasses.replace(wanted, data=data)
+    require_resumable(run, facts, wanted)
+    require_sound_state(checkpoint, facts, run.last)
+    saved = SavedState(checkpoint.group("state"), facts, checkpoint.digest)
+    return without_lost_best(run, saved), wanted
+
+
+def require_resumable(run: Run, facts: Facts, wanted: Config) -> None:
+    """Check that a run can go on with some settings.
+
+    Raises:
+        UsageError: one differs from the run's and may not change, or there are fewer epochs.
+    """
+    own = facts.config
     may_change = RESUME_MAY_CHANGE | ({"data.name"} if facts.data_digest else set())
     changes = [c for c in differences(own, wanted) if c.key not in may_change]
     if changes:
-        listed = ", ".join(f"{c.key} is {c.before}, not {c.after}" for c in changes)
-        raise UsageError(f"run {run.name} cannot go on with other settings: {listed}")
+        raise UsageError(
+            f"run {run.name} cannot go on with other settings: {describe_changes(changes)}"
+        )
     if wanted.training.epochs < own.training.epochs:
         raise UsageError(
             f"<training.epochs>: run {run.name} has {own.training.epochs}; it can only be raised"
         )
-    require_sound_state(checkpoint, facts, run.last)
-    facts = without_lost_best(run, facts)
-    return SavedState(checkpoint.group("state"), facts, checkpoint.digest), wanted
 
 
-def without_lost_best(run: Run, facts: Facts) -> Facts:
-    """The facts of a run; if its best weights are lost, those of the next epoch are the best.
+def without_lost_best(run: Run, saved: SavedState) -> SavedState:
+    """The state of a run; if its best weights are lost, those of the next epoch are the best.
 
     A warning says so. Otherwise the training would fail after its last epoch, which needs them.
     """
-    if not facts.rows:
-        return facts
+    if not saved.progress.rows:
+        return saved
     try:
         load_model(run)
     except VAEError as error:
         warnings.warn(
             f"{error}; the best weights of the epochs that follow take their place", stacklevel=2
         )
-        return dataclasses.replace(facts, best_loss=math.inf, best_epoch=0)
-    return facts
+        progress = dataclasses.replace(saved.progress, best_loss=math.inf, best_epoch=0)
+        return saved._replace(facts=dataclasses.replace(saved.facts, progress=progress))
+    return saved
 
 
 def require_unchanged(run: Run, saved: SavedState) -> None:
@@ -218,13 +234,12 @@ def require_unchanged(run: Run, saved: SavedState) -> None:
         )
 
 
-def require_own(
-    run: Run, config: Plan, typed: Sequence[tuple[str, Mapping[str, Any]]], *, is_own: bool
-) -> None:
+def require_confirmed_data(run: Run, facts: Facts, typed: Layers) -> None:
     """Check that the data which a run names may be opened, or that others were typed.
 
     Raises:
-        UsageError: the run is a stranger's, and the path of its data was not typed.
+        UsageError: the run was not trained here, and the path of its data was not typed.
     """
-    if not (is_own or any("name" in tables.get("data", {}) for _, tables in typed)):
-        raise UsageError(explain_distrust(run.name, config.data.name))
+    is_typed = any("name" in tables.get("data", {}) for _, tables in typed)
+    if not (is_typed or may_open_data(facts)):
+        raise UsageError(explain_unconfirmed(run.name, facts.config.data.name))

@@ -17,7 +17,8 @@ from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, is_memory_full
 from vae_cli.files import remove_leftovers, require_writable_folder, write_bytes
 from vae_cli.runs.directory import Run, locked, require_written_inside
-from vae_cli.runs.facts import Row
+from vae_cli.runs.facts import Facts, Row
+from vae_cli.runs.origin import sign
 from vae_cli.runs.outputs import adopt_data
 from vae_cli.runs.previews import Errors, compare_with_mean, write_previews
 from vae_cli.runs.recorder import RunRecorder
@@ -40,7 +41,7 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
         yield
     except NonFiniteLossError as error:
         recorder.save_diverged()
-        epoch = recorder.best_epoch
+        epoch = recorder.history.best_epoch
         kept = f"; the weights of epoch {epoch} are kept" if epoch else ""
         raise NonFiniteLossError(
             f"{error.message}: {explain_divergence(resolved)}{kept}"
@@ -49,7 +50,7 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
         recorder.save_best()
         if not (isinstance(error, torch.OutOfMemoryError) or is_memory_full(error)):
             raise
-        batch_size = recorder.config.training.batch_size
+        batch_size = resolved.config.training.batch_size
         raise VAEError(explain_full_memory(batch_size, resolved.device)) from error
 
 
@@ -173,22 +174,27 @@ def _train_locked(
     errors = finish(recorder, resolved)
     if signal := stopped():
         raise InterruptedRunError(f"stopped, but run {recorder.run.name} is finished", signal)
-    return FinishedRun(recorder.run, recorder.rows, errors)
+    return FinishedRun(recorder.run, recorder.history.rows, errors)
 
 
 def make_recorder(run: Run, resolved: Resolved, state: TrainState, locks: ExitStack) -> RunRecorder:
     """The recorder of a run before its first epoch."""
+    facts = Facts(
+        config=resolved.config,
+        data=resolved.spec,
+        counts=(len(resolved.train), len(resolved.test)),
+        data_digest=resolved.data_digest,
+        data_stamp=resolved.data_stamp,
+        origin=sign(resolved.config.data.name),
+        epoch=0,
+    )
     return RunRecorder(
-        run,
-        resolved.config,
-        resolved.spec,
-        resolved.held_out_name,
-        (len(resolved.train), len(resolved.test)),
-        resolved.data_digest,
-        state,
-        resolved.save_interval,
-        resolved.data_stamp,
-        locks,
+        run=run,
+        facts=facts,
+        held_out_name=resolved.held_out_name,
+        state=state,
+        interval=resolved.save_interval,
+        locks=locks,
     )
 
 
@@ -229,10 +235,10 @@ def finish(recorder: RunRecorder, resolved: Resolved) -> Errors | None:
         VAEError: a file cannot be written.
     """
     recorder.save()
-    if math.isinf(recorder.best_loss):
+    if math.isinf(recorder.history.best_loss):
         warnings.warn(
             f"the {resolved.held_out_name} loss is not finite after any epoch: the weights of the "
-            f"last, epoch {recorder.best_epoch}, are kept",
+            f"last, epoch {recorder.history.best_epoch}, are kept",
             stacklevel=2,
         )
     model = recorder.state.model

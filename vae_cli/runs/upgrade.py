@@ -3,9 +3,9 @@
 schema 2    the model standardizes the rows of a table, not its networks
 schema 3    likelihood and prior are parts of the model, and totals have names
 schema 4    the rules by which data are read and divided are a setting
-schema 5    the best weights are alone, without the state of their training, in which the model is
-            one of several players; the settings are those that have an effect, and the network and
-            the likelihood are always named
+schema 5    the best weights are alone; the model is one of several players in a training, whose
+            progress is in facts of their own; the settings are those that have an effect, and the
+            network and the likelihood are always named
 """
 
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,7 @@ RENAMES = {  # by the schema since when it is so: a part of a name, and what it 
         "state.optimizer.": "state.players.model.",
     },
 }
+PROGRESS = ("rows", "best_loss", "best_epoch")  # the other facts of the progress of a training
 MODEL, KL = "state.model.", "kl_by_dim"
 TABLE_NETWORK = "encoder.mlp."  # before schema 2, networks for tables standardized their own input
 
@@ -59,7 +60,17 @@ def upgrade_facts(facts: dict[str, Any]) -> dict[str, Any]:
         name_choices(config, facts.get("data"))
         for section, name in without_effect(config):
             del config[section][name]
+    if facts["schema"] < 5:  # noqa: PLR2004
+        facts = gather_progress(facts)
     return {name: value for name, value in facts.items() if name != "schema"}
+
+
+def gather_progress(facts: dict[str, Any]) -> dict[str, Any]:
+    """From schema 4 to 5: what a training goes on with was among all other facts."""
+    if not isinstance(position := facts.get("position"), dict):
+        return facts
+    progress = {name: value for name, value in position.items() if name != "epoch"}
+    return facts | {"progress": progress | {key: facts[key] for key in PROGRESS if key in facts}}
 
 
 def name_choices(config: dict[str, Any], data: Any) -> None:

@@ -1,4 +1,4 @@
-"""The path of the data in a stranger's run is not touched until the user confirms it."""
+"""The data that a run from elsewhere names are not touched until the user confirms them."""
 
 import builtins
 import io
@@ -138,7 +138,7 @@ def test_a_run_that_was_resumed_after_a_confirmation_is_one_s_own(
     use("train", "--resume", "x", "--epochs", 10, "-q")
 
 
-def test_a_run_whose_path_was_changed_is_a_stranger_s(
+def test_a_run_whose_path_was_changed_is_not_one_s_own(
     copied: Path, owned: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("VAE_HOME", str(owned / "user"))
@@ -146,7 +146,7 @@ def test_a_run_whose_path_was_changed_is_a_stranger_s(
     assert refused("reconstruct", "--run", "x") == f"{CONFIRM} --data /"
 
 
-def test_an_older_run_without_a_signature_is_a_stranger_s(copied: Path, refused: Refused) -> None:
+def test_an_older_run_without_a_signature_is_not_one_s_own(copied: Path, refused: Refused) -> None:
     best = Run(copied / "runs" / "x").best
     checkpoint = load_checkpoint(best)
     del checkpoint.facts["origin"]
