@@ -114,7 +114,7 @@ def test_an_array_that_was_saved_can_be_trained_on(folder: Path) -> None:
         ({"data": {"name": "missing"}}, "missing: no such folder, file or data set"),
         (
             {"data": {"limit": 96}, "model": {"network": "conv", "hidden": [16]}},
-            "--hidden is for --model mlp",
+            "settings: model.hidden is for model.network mlp",
         ),
     ],
     ids=[

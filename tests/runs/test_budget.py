@@ -61,8 +61,8 @@ def test_the_size_that_the_error_names_works(
         require_affordable(config, shape, resizable=resizable)
     parameters = training_bytes(config, shape) // 16
     assert str(error.value).startswith(f"mlp with {parameters:,} parameters takes ")
-    flag, value = str(error.value).split(": try ")[1].split()
-    if flag == "--image-size":
+    key, value = str(error.value).split(": try ")[1].split("=")
+    if key == "data.image_size":
         shape = (shape[0], int(value), int(value))
     else:
         assert not resizable

@@ -170,5 +170,5 @@ def test_every_run_is_checked_before_the_first(
     )
     with pytest.raises(UsageError, match="GiB to train"):
         require_variants([*variants, Variant("wide", wide)], SharedData(), root=tmp_path)
-    with pytest.raises(UsageError, match="--name a b"):
+    with pytest.raises(UsageError, match="name a b"):
         require_variants([Variant("a b", config)], SharedData(), root=tmp_path)

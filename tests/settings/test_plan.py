@@ -44,9 +44,13 @@ def test_an_mlp_is_neither_chosen_nor_advised_for_large_images() -> None:
         for tables in ({}, {"model": {"network": "conv"}}):
             with pytest.raises(UsageError) as error:
                 checked(tables, shape)
-            start = f"--model conv takes images from 16x16 to 256x256, not images of {shape[1]}x"
+            start = (
+                f"model.network=conv takes images from 16x16 to 256x256, not images of {shape[1]}x"
+            )
             assert str(error.value).startswith(start)
-            assert str(error.value).endswith(": --image-size 256 resizes the pictures of a folder")
+            assert str(error.value).endswith(
+                ": data.image_size=256 resizes the pictures of a folder"
+            )
         assert checked({"model": {"network": "mlp"}}, shape).model.network == "mlp"
 
 
@@ -55,47 +59,67 @@ REFUSED: list[tuple[Tables, tuple[int, ...], str]] = [
     (
         {"model": {"preset": "large"}},
         IMAGE,
-        "--preset is for --model conv or hierarchical, not mlp",
+        "model.preset is for model.network conv or hierarchical, not mlp",
     ),
-    ({"model": {"preset": "large"}}, ROW, "--preset is for --model conv or hierarchical, not mlp"),
-    ({"model": {"hidden": [9]}}, (3, 64, 64), "--hidden is for --model mlp or two-level, not conv"),
+    (
+        {"model": {"preset": "large"}},
+        ROW,
+        "model.preset is for model.network conv or hierarchical, not mlp",
+    ),
+    (
+        {"model": {"hidden": [9]}},
+        (3, 64, 64),
+        "model.hidden is for model.network mlp or two-level, not conv",
+    ),
     (
         {"model": {"gated": True}},
         (3, 64, 64),
-        "model.gated is for --model mlp or two-level, not conv",
+        "model.gated is for model.network mlp or two-level, not conv",
     ),
-    ({"objective": {"samples": 9}}, IMAGE, "objective.samples is for --objective iwae, dreg or"),
-    ({"objective": {"name": "iwae", "beta": 2.0}}, IMAGE, "--beta is for --objective elbo or tc"),
+    ({"objective": {"samples": 9}}, IMAGE, "objective.samples is for objective.name iwae, dreg or"),
+    (
+        {"objective": {"name": "iwae", "beta": 2.0}},
+        IMAGE,
+        "objective.beta is for objective.name elbo or tc",
+    ),
     ({"objective": {"warmup_cycles": 4}}, IMAGE, "needs objective.warmup_epochs"),
-    ({"likelihood": {"scale": "optimal"}}, IMAGE, "is for --likelihood gaussian, not auto"),
+    ({"likelihood": {"scale": "optimal"}}, IMAGE, "is for likelihood.name gaussian, not auto"),
     (
         {"likelihood": {"name": "gaussian", "sigma": 0.5}},
         IMAGE,
-        "likelihood.sigma is for likelihood.scale fixed, not learned",
+        "likelihood.sigma is for likelihood.scale=fixed, not learned",
     ),
-    ({"likelihood": {"name": "bernoulli"}}, ROW, "--likelihood bernoulli is for images"),
-    ({"likelihood": {"name": "columns"}}, IMAGE, "--likelihood columns is for tables"),
-    ({"prior": {"components": 9}}, IMAGE, "is for --prior vamp or mog, not normal"),
+    ({"likelihood": {"name": "bernoulli"}}, ROW, "likelihood.name=bernoulli is for images"),
+    ({"likelihood": {"name": "columns"}}, IMAGE, "likelihood.name=columns is for tables"),
+    ({"prior": {"components": 9}}, IMAGE, "is for prior.name vamp or mog, not normal"),
     (
         {"prior": {"name": "mog"}, "objective": {"free_bits": 0.5}},
         IMAGE,
-        "free bits need --set objective.free_bits_by=level",
+        "free bits need objective.free_bits_by=level",
     ),
     ({"prior": {"name": "realnvp"}, "model": {"latent_dim": 1}}, IMAGE, "must be 2 or more"),
     ({"optimizer": {"name": "normgrad", "clip_norm": 1.0}}, IMAGE, "is for optimizer.name adam,"),
-    ({"model": {"levels": 2}}, IMAGE, "model.levels is for --model hierarchical, not auto"),
-    ({"model": {"network": "conv", "levels": 2}}, IMAGE, "is for --model hierarchical, not conv"),
-    (LADDER | {"objective": {"name": "dreg"}}, IMAGE, "--objective dreg is for one level"),
+    ({"model": {"levels": 2}}, IMAGE, "model.levels is for model.network hierarchical, not auto"),
+    (
+        {"model": {"network": "conv", "levels": 2}},
+        IMAGE,
+        "is for model.network hierarchical, not conv",
+    ),
+    (LADDER | {"objective": {"name": "dreg"}}, IMAGE, "objective.name=dreg is for one level"),
     (
         LADDER | {"objective": {"name": "tc"}},
         IMAGE,
-        "one level of latents: --model hierarchical takes elbo, capacity, iwae or miwae",
+        "one level of latents: model.network=hierarchical takes elbo, capacity, iwae or miwae",
     ),
-    (LADDER | {"objective": {"name": "mmd"}}, IMAGE, "--objective mmd is for one level"),
-    (LADDER | {"prior": {"name": "vamp"}}, IMAGE, "--prior vamp is for one level of latents"),
-    (LADDER, ROW, "--model hierarchical takes images from 16x16 to 64x64, not vectors: try mlp"),
+    (LADDER | {"objective": {"name": "mmd"}}, IMAGE, "objective.name=mmd is for one level"),
+    (LADDER | {"prior": {"name": "vamp"}}, IMAGE, "prior.name=vamp is for one level of latents"),
+    (
+        LADDER,
+        ROW,
+        "model.network=hierarchical takes images from 16x16 to 64x64, not vectors: try mlp",
+    ),
     (LADDER, (1, 8, 8), "16x16 to 64x64, not images of 8x8: try mlp"),
-    (LADDER, (1, 65, 64), "not images of 65x64: try conv, or --image-size 64 for a folder"),
+    (LADDER, (1, 65, 64), "not images of 65x64: try conv, or data.image_size=64 for a folder"),
     ({"optimizer": {"weight_decay": 0.1}}, IMAGE, "is for optimizer.name adamw, not adam"),
 ]
 
@@ -118,7 +142,7 @@ def test_the_hierarchical_network_takes_the_other_objectives_and_priors() -> Non
 def test_more_pseudo_inputs_than_training_items_are_refused() -> None:
     plan = checked({"prior": {"name": "vamp", "components": 20}}, IMAGE)
     plan.prior.check_items(20)
-    with pytest.raises(UsageError, match=r"there are 19: --set prior\.components=19 or fewer"):
+    with pytest.raises(UsageError, match=r"there are 19: prior\.components=19 or fewer"):
         plan.prior.check_items(19)
 
 

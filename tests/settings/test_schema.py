@@ -132,7 +132,7 @@ def test_a_setting_without_effect_is_left_out_if_it_is_the_default_and_named_oth
         return
     with pytest.raises(UsageError) as error:
         merge(("run x", {part.name: {entry.name: value}}), choice)
-    assert str(error.value).startswith(f"run x: {entry.flag or entry.key} is for ")
+    assert str(error.value).startswith(f"run x: {entry.key} is for {part.name}.{part.key} ")
     assert str(error.value).endswith(f"not {other}: leave it out")
 
 

@@ -103,6 +103,6 @@ def test_a_setting_of_a_variant_is_varied_with_the_variants_that_have_it() -> No
     with pytest.raises(UsageError) as error:
         expand_sweep("s", [], axes)
     assert str(error.value) == (
-        "prior.components=10,20: prior.components is for --prior vamp or mog, not normal: "
+        "prior.components=10,20: prior.components is for prior.name vamp or mog, not normal: "
         "leave it out"
     )

@@ -61,7 +61,7 @@ def require_affordable(config: Plan, shape: Sequence[int], *, resizable: bool) -
     Args:
         config: the settings.
         shape: `(C, H, W)` of an image or `(D,)` of a row.
-        resizable: whether `--image-size` changes the shape.
+        resizable: whether the size of the pictures changes the shape.
 
     Raises:
         UsageError: it needs too much; the message gives the number of parameters, and a size that
@@ -86,7 +86,7 @@ def _remedy(config: Plan, shape: Sequence[int], *, resizable: bool) -> str:
     """The largest size of pictures that fits, or else the largest hidden layers that do."""
     for side in SIDES if resizable else ():
         if training_bytes(config, (shape[0], side, side)) <= MAX_TRAINING_BYTES:
-            return f"try --image-size {side}"
+            return f"try <data.image_size={side}>"
     if isinstance(network := config.model, MLP | TwoLevel):
         for width in WIDTHS:
             narrow = dataclasses.replace(
@@ -94,7 +94,7 @@ def _remedy(config: Plan, shape: Sequence[int], *, resizable: bool) -> str:
             )
             plan = dataclasses.replace(config, model=narrow)
             if training_bytes(plan, shape) <= MAX_TRAINING_BYTES:
-                return f"try --hidden {','.join(map(str, narrow.hidden))}"
+                return f"try <model.hidden={','.join(map(str, narrow.hidden))}>"
     return "make the items smaller"
 
 

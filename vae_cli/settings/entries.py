@@ -218,9 +218,8 @@ def keep_fields(part: Section, variant: type, given: Mapping[str, Any]) -> dict[
 
 def explain_no_effect(part: Section, variant: type, entry: Entry) -> str:
     """Why a setting cannot be used with a variant."""
-    choice = next(one for one in entries() if (one.section, one.name) == (part.name, part.key))
     return (
-        f"{entry.flag or entry.key} is for {choice.flag or choice.key} "
+        f"<{entry.key}> is for <{part.name}.{part.key}> "
         f"{join_or(entry.variants)}, not {getattr(variant, part.key)}: leave it out"
     )
 

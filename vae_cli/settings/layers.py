@@ -160,7 +160,7 @@ def _validate(source: str, tables: Mapping[str, Any]) -> Tables:
             try:
                 validated[section][name] = Given(validate_value(entry, value), source)
             except UsageError as error:
-                raise UsageError(_with_source(source, str(error))) from error.__cause__
+                raise UsageError(_with_source(source, error.message)) from error.__cause__
     return validated
 
 
@@ -172,7 +172,7 @@ def _build(part: Section, given: Mapping[str, Given]) -> Any:
     for entry in entries():
         one = given.get(entry.name) if entry.section == part.name else None
         if one and entry.name not in own and one.value != entry.default:
-            source = "" if one.source == COMMAND_LINE else one.source  # the message has the flag
+            source = "" if one.source == COMMAND_LINE else one.source  # the message has the option
             raise UsageError(_with_source(source, explain_no_effect(part, variant, entry)))
     return variant(**{name: one.value for name, one in given.items() if name in own - {part.key}})
 

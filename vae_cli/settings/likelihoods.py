@@ -54,7 +54,9 @@ class Likelihood(LikelihoodFields, ABC):
         is_row = len(shape) == 1
         if self.is_for_rows != is_row:
             mine, theirs = ("tables", "images") if is_row else ("images", "tables")
-            raise UsageError(f"--likelihood {self.name} is for {theirs}: leave it out for {mine}")
+            raise UsageError(
+                f"<likelihood.name={self.name}> is for {theirs}: leave it out for {mine}"
+            )
 
     def build_codec(
         self,
@@ -112,7 +114,8 @@ class Gaussian(Likelihood):
         super().check(shape)
         if self.scale != "fixed" and self.sigma != type(self).sigma:
             raise UsageError(
-                f"likelihood.sigma is for likelihood.scale fixed, not {self.scale}: leave it out"
+                "<likelihood.sigma> is for <likelihood.scale=fixed>, "
+                f"not {self.scale}: leave it out"
             )
 
     def build(self, codec: "Codec") -> "likelihoods.Likelihood":  # noqa: ARG002

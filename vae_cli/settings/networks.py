@@ -167,9 +167,10 @@ class Conv(PresetFields, Network):
         if len(shape) > 1 and all(side in sides for side in shape[1:]):
             return
         is_large = len(shape) > 1 and min(shape[1:]) >= sides.start
-        remedy = "--image-size 256 resizes the pictures of a folder" if is_large else "try mlp"
+        remedy = "<data.image_size=256> resizes the pictures of a folder" if is_large else "try mlp"
         raise UsageError(
-            f"--model conv takes images from 16x16 to 256x256, not {_describe(shape)}: {remedy}"
+            "<model.network=conv> takes images from 16x16 to 256x256, "
+            f"not {_describe(shape)}: {remedy}"
         )
 
     def build(
@@ -249,15 +250,15 @@ class Hierarchical(PresetFields, Network):
         is_row = len(shape) == 1
         if is_row or not all(side in LADDER_SIDES for side in shape[1:]):
             is_small = is_row or min(shape[1:]) < LADDER_SIDES.start
-            large = "try conv, or --image-size 64 for a folder of pictures"
+            large = "try conv, or <data.image_size=64> for a folder of pictures"
             raise UsageError(
-                f"--model hierarchical takes images from 16x16 to 64x64, not {_describe(shape)}: "
-                f"{'try mlp' if is_small else large}"
+                "<model.network=hierarchical> takes images from 16x16 to 64x64, "
+                f"not {_describe(shape)}: {'try mlp' if is_small else large}"
             )
         if isinstance(prior, Vamp):
             raise UsageError(
-                "--prior vamp is for one level of latents: "
-                "--model hierarchical takes normal, mog or realnvp"
+                "<prior.name=vamp> is for one level of latents: "
+                "<model.network=hierarchical> takes normal, mog or realnvp"
             )
 
     def build(

@@ -50,11 +50,11 @@ class Objective(ABC):
         if network.has_levels and not self.takes_levels:
             others = [one.name for one in get_args(ObjectiveConfig) if one.takes_levels]
             raise UsageError(
-                f"--objective {self.name} is for one level of latents: "
-                f"--model {network.network} takes {join_or(others)}"
+                f"<objective.name={self.name}> is for one level of latents: "
+                f"<model.network={network.network}> takes {join_or(others)}"
             )
         if self.warmup_cycles > 1 and not self.warmup_epochs:
-            raise UsageError("objective.warmup_cycles needs objective.warmup_epochs")
+            raise UsageError("<objective.warmup_cycles> needs <objective.warmup_epochs>")
 
     @abstractmethod
     def build(self) -> "objectives.Objective":
@@ -97,8 +97,8 @@ class ELBO(Objective):
         super().check(network, prior)
         if self.free_bits and self.free_bits_by == "dimension" and not isinstance(prior, Normal):
             raise UsageError(
-                f"--prior {prior.name} has no KL by dimension: "
-                "free bits need --set objective.free_bits_by=level"
+                f"<prior.name={prior.name}> has no KL by dimension: "
+                "free bits need <objective.free_bits_by=level>"
             )
 
     def build(self) -> "objectives.Objective":

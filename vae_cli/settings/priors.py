@@ -73,8 +73,8 @@ class Vamp(Prior):
         """
         if self.components > count:
             raise UsageError(
-                f"--prior vamp with {self.components} pseudo-inputs, which start as training "
-                f"items, of which there are {count}: --set prior.components={count} or fewer"
+                f"<prior.name=vamp> with {self.components} pseudo-inputs, which start as training "
+                f"items, of which there are {count}: <prior.components={count}> or fewer"
             )
 
     def build(self, shape: Sequence[int], latent_dim: int, encode: "Encode") -> "priors.Prior":
@@ -120,7 +120,9 @@ class RealNVP(Prior):
             UsageError: there are not.
         """
         if latent_dim == 1:
-            raise UsageError("--prior realnvp couples dimensions: --latent-dim must be 2 or more")
+            raise UsageError(
+                "<prior.name=realnvp> couples dimensions: <model.latent_dim> must be 2 or more"
+            )
 
     def build(self, shape: Sequence[int], latent_dim: int, encode: "Encode") -> "priors.Prior":  # noqa: ARG002
         """The same for every encoder."""
