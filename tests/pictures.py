@@ -15,10 +15,14 @@ thousands of colour pictures in many sizes, most with transparency.
 import csv
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 from sklearn import datasets
+
+from vae_cli.data import picture
+from vae_cli.data.picture import Fitting, Picture
 
 EDGE = 64
 
@@ -61,3 +65,8 @@ if __name__ == "__main__":
     digits(home / "digits.npz")
     table(home / "wine.csv", "wine")
     table(home / "cancer.csv", "breast_cancer")
+
+
+def read_picture(path: Path, shape: tuple[int, ...], **fitting: Any) -> Picture:
+    """One picture file as an image of a shape."""
+    return picture.read_picture(path, Fitting(shape, **fitting))

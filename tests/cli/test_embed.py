@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pictures import digits, patches, table
+from pictures import digits, patches, read_picture, table
 from PIL import Image
 from support import Refused, Use, call
 
@@ -18,7 +18,6 @@ from vae_cli import load
 from vae_cli.api.embeddings import SUFFIXES
 from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.dataset import ignore_progress
-from vae_cli.data.picture import read_picture
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}

@@ -20,7 +20,7 @@ from vae_cli.errors import UsageError
 from vae_cli.settings import merge, parse_assignments
 
 CLASSES = ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker")
-SPEC = Spec("clothes", (1, 28, 28), CLASSES)
+SPEC = Spec("clothes", (1, 28, 28), classes=CLASSES)
 
 
 def test_lr_is_the_learning_rate_and_lists_take_commas(here: Path, use: Use) -> None:
@@ -102,13 +102,13 @@ def test_a_typo_in_a_class_names_the_nearest() -> None:
 
 
 def test_of_many_classes_some_are_listed() -> None:
-    spec = Spec("many", (4,), tuple(f"class {number}" for number in range(30)))
+    spec = Spec("many", (4,), classes=tuple(f"class {number}" for number in range(30)))
     with pytest.raises(UsageError, match="class 18, class 19 and 10 more"):
         find_class("x", spec)
 
 
 def test_classes_of_symbols_are_found_by_their_whole_name() -> None:
-    spec = Spec("symbols", (4,), ("+", "-", "a", "A"))
+    spec = Spec("symbols", (4,), classes=("+", "-", "a", "A"))
     assert [find_class(name, spec) for name in spec.classes] == [0, 1, 2, 3]
 
 
@@ -273,8 +273,8 @@ def test_the_home_folder_is_found_without_the_shell(
 
 def test_several_classes_are_separated_by_commas(use: Use) -> None:
     assert find_classes("sandal,t-shirt", SPEC) == [5, 0]
-    assert find_classes("a,b", Spec("commas", (4,), ("a", "a,b"))) == [1]
-    assert find_classes("1,7", Spec("digits", (4,), tuple(map(str, range(20))))) == [1, 7]
+    assert find_classes("a,b", Spec("commas", (4,), classes=("a", "a,b"))) == [1]
+    assert find_classes("1,7", Spec("digits", (4,), classes=tuple(map(str, range(20))))) == [1, 7]
 
 
 def test_a_pattern_names_a_run(use: Use, here: Path) -> None:

@@ -44,7 +44,7 @@ def test_a_tensor_is_filled_once_and_then_read_from_its_file() -> None:
         return {"rows": 2}
 
     for _ in range(2):
-        tensor, facts = cached_tensor("key", (2, 3), fill)
+        tensor, facts = cached_tensor("key", (2, 3), fill=fill)
         assert tensor.tolist() == [[0, 1, 2], [3, 4, 5]]
         assert facts == {"rows": 2}
     assert calls == ["fill"]
@@ -58,9 +58,9 @@ def test_a_tensor_is_filled_again_if_one_of_its_two_files_is_missing(
         array[:] = 7
         return 7
 
-    cached_tensor("key", (2,), fill)
+    cached_tensor("key", (2,), fill=fill)
     (cache / missing).unlink()
-    tensor, facts = cached_tensor("key", (2,), fill)
+    tensor, facts = cached_tensor("key", (2,), fill=fill)
     assert tensor.tolist() == [7, 7]
     assert facts == 7
 
@@ -71,7 +71,7 @@ def test_filling_that_fails_leaves_no_file(cache: Path, error: BaseException) ->
         raise error
 
     with pytest.raises((KeyboardInterrupt, VAEError)):
-        cached_tensor("key", (2,), fail)
+        cached_tensor("key", (2,), fill=fail)
     assert not list(cache.iterdir())
 
 
@@ -87,7 +87,7 @@ def test_a_full_disk_is_an_error_before_anything_is_written_to_the_memory_map(
     try:
         monkeypatch.setenv("VAE_DATA", str(disk))
         with pytest.raises(VAEError, match=r"cannot write .*No space left"):
-            cached_tensor("key", (100, 1000), lambda array: array.fill(1))
+            cached_tensor("key", (100, 1000), fill=lambda array: array.fill(1))
         assert not list(disk.iterdir())
     finally:
         subprocess.run(["umount", disk], check=True)

@@ -1,6 +1,7 @@
 """One cache folder that several processes share, and what killed ones leave in it."""
 
 import errno
+import functools
 import os
 import signal
 import subprocess
@@ -49,7 +50,7 @@ def fill(array):
         array[row] = row % 256
         time.sleep(0.002)
     return len(array)
-tensor, facts = cached_tensor("key", (300, 50), fill)
+tensor, facts = cached_tensor("key", (300, 50), fill=fill)
 assert facts == 300
 assert all((tensor[row] == row % 256).all() for row in range(300)), "a row is wrong"
 """
@@ -81,7 +82,7 @@ def test_of_three_threads_one_fills_a_tensor_and_the_others_wait(cache: Path) ->
         return 7
 
     with ThreadPoolExecutor(3) as pool:
-        found = list(pool.map(lambda _: cached_tensor("key", (9,), fill), range(3)))
+        found = list(pool.map(lambda _: cached_tensor("key", (9,), fill=fill), range(3)))
     assert all(tensor.tolist() == [7] * 9 for tensor, _ in found)
     assert len(calls) == 1
     assert names(cache) == ["key.json", "key.npy"]
@@ -98,12 +99,13 @@ def test_where_there_are_no_locks_each_process_fills_its_own_file(
         array[:] = 7
         return 7
 
-    threads = [threading.Thread(target=cached_tensor, args=("key", (9,), fill)) for _ in range(2)]
+    work = functools.partial(cached_tensor, "key", (9,), fill=fill)
+    threads = [threading.Thread(target=work) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert cached_tensor("key", (9,), pytest.fail)[0].tolist() == [7] * 9
+    assert cached_tensor("key", (9,), fill=pytest.fail)[0].tolist() == [7] * 9
     assert names(cache) == ["key.json", "key.npy"]
 
 
@@ -117,7 +119,7 @@ def test_a_killed_builder_holds_nobody_off_and_its_file_is_removed(
     builder.send_signal(signal.SIGKILL)
     builder.wait()
     assert len(names(cache)) == 2, "the unfinished tensor and the file of the lock"
-    tensor, _ = cached_tensor("another", (2, 3), fill_with_sevens)
+    tensor, _ = cached_tensor("another", (2, 3), fill=fill_with_sevens)
     assert tensor.tolist() == [[7] * 3] * 2
     assert names(cache) == ["another.json", "another.npy"]
 
@@ -127,7 +129,7 @@ def test_a_file_that_another_process_is_filling_is_not_removed(tmp_path: Path, c
     builder = build(tmp_path / "calls")
     while not list(cache.glob("key.*.tmp") if cache.exists() else []):
         time.sleep(0.01)
-    cached_tensor("another", (2, 3), fill_with_sevens)
+    cached_tensor("another", (2, 3), fill=fill_with_sevens)
     assert builder.wait() == 0
     assert names(cache) == ["another.json", "another.npy", "key.json", "key.npy"]
 
@@ -142,9 +144,9 @@ def test_who_waits_reports_its_progress_and_can_be_stopped(cache: Path) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cached_tensor("key", (4,), fill_with_sevens, stop)
+        cached_tensor("key", (4,), fill=fill_with_sevens, progress=stop)
     os.close(handle)
-    assert cached_tensor("key", (4,), fill_with_sevens, stop)[0].tolist() == [7] * 4
+    assert cached_tensor("key", (4,), fill=fill_with_sevens, progress=stop)[0].tolist() == [7] * 4
 
 
 def truncate(path: Path) -> None:
@@ -179,10 +181,10 @@ def empty(path: Path) -> None:
     "damage", [truncate, append, other_shape, other_type, other_order, garbage, empty]
 )
 def test_a_tensor_that_is_not_whole_is_filled_again(cache: Path, damage: object) -> None:
-    cached_tensor("key", (2, 3), fill_with_sevens)
+    cached_tensor("key", (2, 3), fill=fill_with_sevens)
     damage(cache / "key.npy")  # type: ignore[operator]
-    assert cached_tensor("key", (2, 3), fill_with_sevens)[0].tolist() == [[7] * 3] * 2
-    assert cached_tensor("key", (2, 3), pytest.fail)[1] == {"value": 7}
+    assert cached_tensor("key", (2, 3), fill=fill_with_sevens)[0].tolist() == [[7] * 3] * 2
+    assert cached_tensor("key", (2, 3), fill=pytest.fail)[1] == {"value": 7}
 
 
 def change_facts(content: bytes) -> bytes:
@@ -201,11 +203,11 @@ STRANGE_FACTS += [b'{"key": "key", "shape": [2, 3], "facts": {}}', b"9" * 10**4]
 def test_a_tensor_whose_facts_are_not_its_own_is_filled_again(
     cache: Path, damage: bytes | Callable[[bytes], bytes]
 ) -> None:
-    cached_tensor("key", (2, 3), fill_with_sevens)
+    cached_tensor("key", (2, 3), fill=fill_with_sevens)
     facts = cache / "key.json"
     facts.write_bytes(damage if isinstance(damage, bytes) else damage(facts.read_bytes()))
-    assert cached_tensor("key", (2, 3), fill_with_sevens)[1] == {"value": 7}
-    assert cached_tensor("key", (2, 3), pytest.fail)[1] == {"value": 7}
+    assert cached_tensor("key", (2, 3), fill=fill_with_sevens)[1] == {"value": 7}
+    assert cached_tensor("key", (2, 3), fill=pytest.fail)[1] == {"value": 7}
 
 
 @pytest.mark.parametrize("make", SPECIAL_FILES)
@@ -213,25 +215,25 @@ def test_a_tensor_whose_facts_are_not_its_own_is_filled_again(
 def test_a_pipe_a_socket_or_a_device_in_place_of_an_entry_is_replaced_and_not_waited_for(
     cache: Path, make: Callable[[Path], None], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cached_tensor("key", (2, 3), fill_with_sevens)
+    cached_tensor("key", (2, 3), fill=fill_with_sevens)
     monkeypatch.chdir(cache)  # the path of a socket must be short
     Path(name).unlink(missing_ok=True)
     make(Path(name))
     for fill in (fill_with_sevens, pytest.fail):
-        tensor, facts = cached_tensor("key", (2, 3), fill, refill=refill_next_row)
+        tensor, facts = cached_tensor("key", (2, 3), fill=fill, refill=refill_next_row)
         assert (tensor.tolist(), facts) == ([[7] * 3] * 2, {"value": 7})
 
 
 def test_a_pipe_in_place_of_a_lock_is_not_waited_for(cache: Path) -> None:
     cache.mkdir()
     os.mkfifo(cache / "key.lock")
-    assert cached_tensor("key", (2, 3), fill_with_sevens)[1] == {"value": 7}
+    assert cached_tensor("key", (2, 3), fill=fill_with_sevens)[1] == {"value": 7}
 
 
 def test_a_tensor_that_is_in_use_keeps_its_contents_while_it_is_filled_again(cache: Path) -> None:
-    before, _ = cached_tensor("key", (2, 3), fill_with_sevens)
+    before, _ = cached_tensor("key", (2, 3), fill=fill_with_sevens)
     (cache / "key.json").unlink()
-    after, _ = cached_tensor("key", (2, 3), lambda array: array.fill(9))
+    after, _ = cached_tensor("key", (2, 3), fill=lambda array: array.fill(9))
     assert before.tolist() == [[7] * 3] * 2
     assert after.tolist() == [[9] * 3] * 2
 
@@ -248,24 +250,24 @@ def refill_next_row(array: np.ndarray, facts: dict[str, list[int]]) -> object:
 
 
 def test_only_the_missing_rows_of_an_unfinished_tensor_are_filled_later(cache: Path) -> None:
-    tensor, facts = cached_tensor("key", (3, 2), fill_first_row, refill=refill_next_row)
+    tensor, facts = cached_tensor("key", (3, 2), fill=fill_first_row, refill=refill_next_row)
     assert (tensor[0].tolist(), facts) == ([5, 5], {"missing": [1, 2]})
     assert names(cache) == ["key.partial.json", "key.partial.npy"]
     for missing, files in (([2], ["key.partial.json", "key.partial.npy"]), ([], FINISHED)):
-        tensor, facts = cached_tensor("key", (3, 2), pytest.fail, refill=refill_next_row)
+        tensor, facts = cached_tensor("key", (3, 2), fill=pytest.fail, refill=refill_next_row)
         assert facts == {"missing": missing}
         assert names(cache) == files
     assert tensor.tolist() == [[5] * 2] * 3
-    assert cached_tensor("key", (3, 2), pytest.fail, refill=pytest.fail)[1] == {"missing": []}
+    assert cached_tensor("key", (3, 2), fill=pytest.fail, refill=pytest.fail)[1] == {"missing": []}
 
 
 def test_what_a_killed_process_left_is_removed_when_something_is_filled(cache: Path) -> None:
-    cached_tensor("key", (3, 2), fill_first_row, refill=refill_next_row)
+    cached_tensor("key", (3, 2), fill=fill_first_row, refill=refill_next_row)
     (cache / "key.partial.npy").unlink()
     for name in (".key.json.a_b9xyz0.vae-tmp", "key.0123456789abcdef.tmp", "key.lock"):
         (cache / name).write_text("{}")
     (cache / ".key.log.a_b9xyz0.vae-tmp").write_text("it may still be written")
-    cached_tensor("other", (2, 3), fill_with_sevens)
+    cached_tensor("other", (2, 3), fill=fill_with_sevens)
     assert names(cache) == [".key.log.a_b9xyz0.vae-tmp", "other.json", "other.npy"]
 
 
@@ -279,10 +281,10 @@ def test_files_that_the_cache_did_not_make_are_never_removed_or_changed(cache: P
     cache.mkdir()
     for number, name in enumerate(OTHERS):
         (cache / name).write_text(str(number))
-    cached_tensor("key", (3, 2), fill_first_row, refill=refill_next_row)
-    cached_tensor("key", (3, 2), pytest.fail, refill=refill_next_row)
+    cached_tensor("key", (3, 2), fill=fill_first_row, refill=refill_next_row)
+    cached_tensor("key", (3, 2), fill=pytest.fail, refill=refill_next_row)
     (cache / "key.partial.npy").write_bytes(b"")
-    cached_tensor("key", (3, 2), fill_with_sevens)
+    cached_tensor("key", (3, 2), fill=fill_with_sevens)
     for number, name in enumerate(OTHERS):
         assert (cache / name).read_text() == str(number), name
 
@@ -293,40 +295,40 @@ FINISHED = ["key.json", "key.npy"]
 def test_an_unfinished_tensor_is_used_as_it_is_if_it_cannot_be_written(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cached_tensor("key", (3, 2), fill_first_row, refill=refill_next_row)
+    cached_tensor("key", (3, 2), fill=fill_first_row, refill=refill_next_row)
 
     def refuse(*_arguments: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(cache_module, "lock", refuse)
-    found = cached_tensor("key", (3, 2), pytest.fail, refill=refill_next_row)
+    found = cached_tensor("key", (3, 2), fill=pytest.fail, refill=refill_next_row)
     assert found[1] == {"missing": [1, 2]}
 
 
 def test_filling_that_is_stopped_keeps_the_unfinished_tensor(cache: Path) -> None:
-    cached_tensor("key", (3, 2), fill_first_row, refill=refill_next_row)
+    cached_tensor("key", (3, 2), fill=fill_first_row, refill=refill_next_row)
 
     def stop(_array: np.ndarray, _facts: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cached_tensor("key", (3, 2), pytest.fail, refill=stop)
-    found = cached_tensor("key", (3, 2), pytest.fail, refill=refill_next_row)
+        cached_tensor("key", (3, 2), fill=pytest.fail, refill=stop)
+    found = cached_tensor("key", (3, 2), fill=pytest.fail, refill=refill_next_row)
     assert found[1] == {"missing": [2]}
 
 
 def test_a_finished_tensor_is_read_from_a_folder_that_cannot_be_written(
     cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cached_tensor("key", (2, 3), fill_with_sevens)
+    cached_tensor("key", (2, 3), fill=fill_with_sevens)
 
     def refuse(*_arguments: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
     monkeypatch.setattr(cache_module, "lock", refuse)
-    assert cached_tensor("key", (2, 3), pytest.fail)[0].tolist() == [[7] * 3] * 2
+    assert cached_tensor("key", (2, 3), fill=pytest.fail)[0].tolist() == [[7] * 3] * 2
     with pytest.raises(VAEError, match=r"cannot write .*other\.npy: Read-only file system"):
-        cached_tensor("other", (2, 3), pytest.fail)
+        cached_tensor("other", (2, 3), fill=pytest.fail)
 
 
 def test_a_lock_on_a_file_that_was_removed_meanwhile_is_taken_again(
@@ -342,5 +344,5 @@ def test_a_lock_on_a_file_that_was_removed_meanwhile_is_taken_again(
         return handles[-1]
 
     monkeypatch.setattr(cache_module, "lock", lock_and_lose)
-    cached_tensor("key", (2, 3), fill_with_sevens)
+    cached_tensor("key", (2, 3), fill=fill_with_sevens)
     assert len(handles) == 2

@@ -359,9 +359,11 @@ def test_the_pictures_are_fitted_as_a_models_spec_says(
 ) -> None:
     for number in range(4):
         Image.new("L", (40, 20), 100).save(tmp_path / f"{number}.png")
-    like = Spec("other", (1, 8, 8), ("class",), background, cropped)
+    like = Spec("other", (1, 8, 8), classes=("class",), background=background, cropped=cropped)
     dataset = open_folder(tmp_path, like=like, test_fraction=0.0)
-    assert dataset.spec == Spec(tmp_path.name, (1, 8, 8), (), background, cropped)
+    assert dataset.spec == Spec(
+        tmp_path.name, (1, 8, 8), classes=(), background=background, cropped=cropped
+    )
     assert dataset.train().items[0, 0, :, 0].tolist() == [
         *[100 if cropped else background] * 2,
         *[100] * 4,

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pictures import read_picture
 from PIL import ExifTags, Image
 from torch import Tensor
 
-from vae_cli.data.picture import measure_values, read_picture
+from vae_cli.data.picture import measure_values
 from vae_cli.data.picture_files import MAX_BYTES, decoders_silenced, read_header
 from vae_cli.data.value_range import OutsideRangeError
 from vae_cli.errors import UsageError

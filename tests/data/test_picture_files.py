@@ -15,13 +15,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from pictures import read_picture
 from PIL import Image, ImageFile, PngImagePlugin, TgaImagePlugin, features
 
 from vae_cli.data import picture, picture_files
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.data.folder import PictureFolder
 from vae_cli.data.folder_files import scan_pictures
-from vae_cli.data.picture import Fitting, decode_picture, read_picture
+from vae_cli.data.picture import Fitting, decode_picture
 from vae_cli.data.picture_files import UnreadPictureError, decoders_silenced, read_header
 from vae_cli.errors import UsageError
 
@@ -324,8 +325,10 @@ def test_two_threads_that_read_pictures_leave_the_terminal_as_it_was(
 def test_a_closed_terminal_is_no_obstacle(tmp_path: Path) -> None:
     (path,) = make_pictures(tmp_path / "all", 1).iterdir()
     script = (
-        "import os, sys; from pathlib import Path; from vae_cli.data.picture import read_picture; "
-        "os.close(2); print(read_picture(Path(sys.argv[1]), (1, 8, 8)).pixels.sum().item())"
+        "import os, sys; from pathlib import Path; from vae_cli.data.picture import *; "
+        "os.close(2); "
+        "picture = read_picture(Path(sys.argv[1]), Fitting((1, 8, 8))); "
+        "print(picture.pixels.sum().item())"
     )
     command = [sys.executable, "-c", script, str(path)]
     assert subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout == b"16320\n"

@@ -4,8 +4,12 @@ import pytest
 import torch
 
 from vae_cli.data import statistics
+from vae_cli.data.dataset import Spec
+from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
 from vae_cli.errors import UsageError
+
+SPEC = Spec("t", (2,), columns=("a", "b"))
 
 
 @pytest.mark.parametrize("chunk", [1, 11, 65_536])
@@ -59,8 +63,8 @@ def test_a_column_needs_a_deviation_that_float64_can_hold(
     rows = torch.arange(3)
     found = column_statistics(items, rows)
     if reason is None:
-        require_learnable(found, items, rows, ("a", "b"), "t")
+        require_learnable(found, InMemory.whole(items), SPEC)
         assert found.std.isfinite().all()
         return
     with pytest.raises(UsageError, match=f"column b of t: its .*{reason}"):
-        require_learnable(found, items, rows, ("a", "b"), "t")
+        require_learnable(found, InMemory.whole(items), SPEC)

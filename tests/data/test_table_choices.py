@@ -118,7 +118,7 @@ def test_a_column_without_any_value_is_refused(tmp_path: Path) -> None:
         Table(path, rules=TableRules(missing="drop"), test_fraction=0)
 
 
-SPEC = Spec("flowers", (2,), ("iris", "rose"), columns=("x", "y"))
+SPEC = Spec("flowers", (2,), classes=("iris", "rose"), columns=("x", "y"))
 
 
 @pytest.mark.parametrize(

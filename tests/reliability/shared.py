@@ -89,7 +89,7 @@ def build(seed: int) -> None:
     tensor, facts = cached_tensor(
         "key",
         SHAPE,
-        lambda array: write(array, list(range(SHAPE[0]))),
+        fill=lambda array: write(array, list(range(SHAPE[0]))),
         refill=lambda array, facts: write(array, facts["unread"]),
     )
     for row in set(range(SHAPE[0])) - set(facts["unread"]):
@@ -113,7 +113,7 @@ def try_caches(folder: Path, draw: random.Random, kills: int) -> dict[str, int]:
             found["failed"] += sum(os.WIFEXITED(code) and code != 0 for code in codes)
             if Path(os.environ["VAE_DATA"], "key.json").exists():
                 break
-        cached_tensor("next", SHAPE, lambda array: array.fill(1))  # sweeps what is left behind
+        cached_tensor("next", SHAPE, fill=lambda array: array.fill(1))  # sweeps what is left behind
         names = {path.name for path in Path(os.environ["VAE_DATA"]).iterdir()}
         kept = {"key.npy", "key.json", "key.lock", "next.npy", "next.json"}
         found["leftovers"] += len(names - kept)

@@ -68,7 +68,9 @@ def test_without_labels_all_points_have_one_colour_and_there_is_no_legend() -> N
 
 def test_the_map_shows_the_colours_of_the_legend(points: Array) -> None:
     labels = np.arange(40) % 3
-    content = render_map(points, AXIS_LABELS, "run: 40 items", labels, ["a", "b", "c"])
+    content = render_map(
+        points, AXIS_LABELS, title="run: 40 items", labels=labels, classes=["a", "b", "c"]
+    )
     picture = open_png(content)
     assert picture.width == 1280
     assert 640 <= picture.height <= 1200
@@ -77,7 +79,7 @@ def test_the_map_shows_the_colours_of_the_legend(points: Array) -> None:
 
 
 def test_the_same_points_give_the_same_bytes_without_metadata(points: Array) -> None:
-    first, second = (render_map(points, AXIS_LABELS, "title") for _ in range(2))
+    first, second = (render_map(points, AXIS_LABELS, title="title") for _ in range(2))
     assert first == second
     with Image.open(io.BytesIO(first)) as picture:
         assert not picture.info.keys() - {"dpi"}
@@ -87,7 +89,7 @@ def test_the_same_points_give_the_same_bytes_without_metadata(points: Array) -> 
 def test_points_on_a_line_or_in_one_place_have_a_map_too(
     points: Array, stretch: tuple[float, float]
 ) -> None:
-    picture = open_png(render_map(points * np.float32(stretch), AXIS_LABELS, "title"))
+    picture = open_png(render_map(points * np.float32(stretch), AXIS_LABELS, title="title"))
     assert picture.width == 1280
     assert 640 <= picture.height <= 1200
 
@@ -95,7 +97,9 @@ def test_points_on_a_line_or_in_one_place_have_a_map_too(
 def test_a_name_that_is_a_formula_to_matplotlib_is_drawn_as_text() -> None:
     names = ["$\\frac{", "_hidden", "\x1b[31m\n", "猫" * 60]
     coordinates = np.eye(12, 2, dtype=np.float32)
-    content = render_map(coordinates, AXIS_LABELS, "$run_$: 12", np.arange(12) % 4, names)
+    content = render_map(
+        coordinates, AXIS_LABELS, title="$run_$: 12", labels=np.arange(12) % 4, classes=names
+    )
     assert open_png(content).width == 1280
 
 
@@ -120,5 +124,7 @@ def test_every_text_of_a_map_is_within_the_picture(
     monkeypatch.setattr(maps, "encode_figure", find_texts_outside)
     names = [f"class number {number}" for number in range(classes)]
     points = np.random.default_rng(0).normal(size=(200, 2)) * stretch
-    render_map(points, AXIS_LABELS, "run: 200 items", np.arange(200) % classes, names)
+    render_map(
+        points, AXIS_LABELS, title="run: 200 items", labels=np.arange(200) % classes, classes=names
+    )
     assert outside == []

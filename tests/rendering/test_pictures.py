@@ -18,7 +18,7 @@ from vae_cli.rendering.grid import GAP_GREY, Layout
 from vae_cli.rendering.kind import Adjustment
 from vae_cli.rendering.pictures import Pictures, take_examples
 
-SPEC = Spec("pets", (1, 4, 4), ("cat", "dog"))
+SPEC = Spec("pets", (1, 4, 4), classes=("cat", "dog"))
 CROPPED = Spec("photos", (3, 4, 4), background=255, cropped=True)
 PICTURES = Pictures(SPEC)
 GAP = GAP_GREY
@@ -259,7 +259,7 @@ def split(*labels: int) -> InMemory:
 
 
 def test_examples_have_a_row_for_each_class_and_empty_places_if_it_has_few(tmp_path: Path) -> None:
-    spec = Spec("pets", (1, 4, 4), ("cat", "dog", "owl"))
+    spec = Spec("pets", (1, 4, 4), classes=("cat", "dog", "owl"))
     train, path = split(0, 2, 0, 1, 0, 2, 0, 2, 2), tmp_path / "a.png"
     kind = Pictures(spec)
     writer = kind.writer(Layout(columns=3, scale=1))

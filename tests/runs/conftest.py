@@ -23,7 +23,7 @@ from vae_cli.training import EpochReport, Metrics, TrainState
 
 CPU = torch.device("cpu")
 SHAPE, BATCH_SIZE = (8, 8), 32
-SPEC = Spec("spots", (1, 4, 4), ("small", "large"))
+SPEC = Spec("spots", (1, 4, 4), classes=("small", "large"))
 DIGEST = "0123456789abcdef" * 4
 TABLES = {
     "model": {"network": "mlp", "hidden": [4], "latent_dim": 2},

@@ -197,7 +197,7 @@ class Arrays(Dataset):
         self.labels = labels.split(counts) if len(labels) else (labels,) * len(parts)
         shape = tuple(self.items[0].shape[1:])
         columns = default_columns(shape[0]) if len(shape) == 1 else ()
-        self.spec = Spec(path.stem, shape, classes, columns=columns, cropped=True)
+        self.spec = Spec(path.stem, shape, classes=classes, columns=columns, cropped=True)
         if rules.value_range and not self.spec.is_image:
             raise UsageError(f"<data.range> is for images, and {path} holds vectors")
         self.path, self.test_fraction = path, test_fraction

@@ -119,9 +119,9 @@ def cache_folder() -> Path:
 def cached_tensor(
     key: str,
     shape: tuple[int, ...],
+    *,
     fill: Callable[[np.ndarray], Any],
     progress: Progress = ignore_progress,
-    *,
     refill: Refill | None = None,
 ) -> tuple[Tensor, Any]:
     """A uint8 tensor in a memory-mapped file, and the facts that belong to it.

@@ -3,7 +3,7 @@
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Literal, NamedTuple, final
 
@@ -41,7 +41,7 @@ class TableRules:
     means: tuple[float, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PictureRules:
     """How the pictures of a folder, or the images of an array, are read and divided.
 
@@ -85,6 +85,7 @@ class Spec:
 
     name: str
     shape: tuple[int, ...]
+    _: KW_ONLY
     classes: tuple[str, ...] = ()
     background: int = 0
     cropped: bool = False

@@ -107,7 +107,9 @@ class Downloaded(Dataset):
     def __init__(self, name: str, *, progress: Progress) -> None:
         self.download, self.progress = DOWNLOADS[name], progress
         photographs = self.download.shape[0] == len("RGB")  # the grey sets are white on black
-        self.spec = Spec(name, self.download.shape, self.download.classes, cropped=photographs)
+        self.spec = Spec(
+            name, self.download.shape, classes=self.download.classes, cropped=photographs
+        )
 
     def read(self) -> Parts:
         """The data set's own parts."""
@@ -161,4 +163,4 @@ class Downloaded(Dataset):
             return []
 
         key = f"celeba-{'train' if train else 'test'}-{CELEBA_SIZE}"
-        return cached_tensor(key, (len(part.filename), *self.spec.shape), decode_all)[0]
+        return cached_tensor(key, (len(part.filename), *self.spec.shape), fill=decode_all)[0]

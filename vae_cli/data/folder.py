@@ -116,7 +116,11 @@ class PictureFolder(Dataset):
             derived = derive_size([path / file.name for file in self.files])
             size, channels = size or derived[0], channels or derived[1]
         spec = like or Spec(
-            *("", (channels, size, size), (), rules.background), cropped=True, frames=rules.frames
+            "",
+            (channels, size, size),
+            background=rules.background,
+            cropped=True,
+            frames=rules.frames,
         )
         tops = {file.folders[:1] for file in self.files}
         classes = sorted(top[0] for top in tops if top)
@@ -154,8 +158,8 @@ class PictureFolder(Dataset):
             return cached_tensor(
                 self._cache_key(),
                 shape,
-                self._decode_all,
-                self.progress,
+                fill=self._decode_all,
+                progress=self.progress,
                 refill=self._decode_unread,
             )
         except OutsideRangeError as error:
@@ -299,7 +303,14 @@ class PictureFolder(Dataset):
         return self._decode(pixels, facts)
 
     def _decode(self, pixels: np.ndarray, known: Any) -> Any:
-        return decode_files(self.path, self._counted_files, pixels, self.spec, known, self.progress)
+        return decode_files(
+            self.path,
+            self._counted_files,
+            pixels=pixels,
+            spec=self.spec,
+            known=known,
+            progress=self.progress,
+        )
 
     @functools.cached_property
     def items(self) -> list[tuple[PictureFile, str]]:
@@ -318,7 +329,9 @@ class PictureFolder(Dataset):
             found = count_all_pages(paths, self.progress)
             counts[:] = np.array(found, COUNT_TYPE)[:, None].view(np.uint8)
 
-        counts, _ = cached_tensor(self._hash_files("pages", []), shape, fill, self.progress)
+        counts, _ = cached_tensor(
+            self._hash_files("pages", []), shape, fill=fill, progress=self.progress
+        )
         pages = counts.numpy().view(COUNT_TYPE)[:, 0].tolist()
         require_items(sum(pages), self.path)
         return [

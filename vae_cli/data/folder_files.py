@@ -17,7 +17,7 @@ import stat
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -83,6 +83,7 @@ class PictureFile:
     """
 
     name: str
+    _: KW_ONLY
     size: int
     changed: tuple[int, int]
     part: Part | None = None
@@ -135,7 +136,7 @@ def scan_pictures(folder: Path, version: int = 2) -> Scan:
             if stat.S_ISREG(facts.st_mode):
                 relative = path.relative_to(folder).as_posix()
                 times = facts.st_mtime_ns, facts.st_ctime_ns
-                files.append(PictureFile(relative, facts.st_size, times))
+                files.append(PictureFile(relative, size=facts.st_size, changed=times))
         elif version > 1 and (suffix in missing or suffix in OTHER_SUFFIXES):
             others[suffix] += 1
     explanations = (_explain_failures(folder, failures), _explain_others(folder, others, missing))
@@ -287,6 +288,7 @@ def _explain_others(folder: Path, counts: Counter[str], missing: dict[str, str])
 def decode_files(
     folder: Path,
     files: Sequence[PictureFile],
+    *,
     pixels: np.ndarray,
     spec: Spec,
     known: Any,

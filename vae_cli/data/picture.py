@@ -7,8 +7,8 @@ border of the picture, for example ink on paper.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -146,7 +146,7 @@ def find_frame(
     return left, top, left + scale * size[0], top + scale * size[1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A picture in the shape of a model's images.
 
@@ -172,7 +172,13 @@ class Picture:
 
 @dataclass(frozen=True)
 class Fitting:
-    """How a picture becomes an image of a model; `read_picture` says what is done.
+    """How a picture becomes an image of a model.
+
+    Its values are scaled so that the limits are black and white, and those beyond are cut off.
+    Without limits, its type of number says what is white. Then the picture is rotated as its EXIF
+    data say, placed on the background where it is transparent, inverted if asked for, and converted
+    to grey or RGB. At the end the whole picture is fitted into the shape, with the background
+    around it; or it is cropped: it fills the shape, and is cut off equally on both sides.
 
     Attributes:
         shape: `(C, H, W)`.
@@ -184,6 +190,7 @@ class Fitting:
     """
 
     shape: tuple[int, ...]
+    _: KW_ONLY
     background: int = 0
     invert: bool = False
     crop: bool = False
@@ -197,7 +204,12 @@ class Fitting:
         if find_object and spec.usual_border is not None:  # of a folder, the other is behind pixels
             background = spec.usual_border
         return cls(
-            spec.shape, background, invert, spec.cropped, spec.range, find_object=find_object
+            spec.shape,
+            background=background,
+            invert=invert,
+            crop=spec.cropped,
+            limits=spec.range,
+            find_object=find_object,
         )
 
     @property
@@ -207,34 +219,20 @@ class Fitting:
         return 2 * width, 2 * height
 
 
-def read_picture(
-    path: Path,
-    shape: Sequence[int],
-    *,
-    background: int = 0,
-    invert: bool = False,
-    crop: bool = False,
-    limits: Limits | None = None,
-) -> Picture:
-    """Read a picture in one of the documented formats as an image of `(C, H, W)`.
+def read_picture(path: Path, fitting: Fitting) -> Picture:
+    """One picture, as `decode_picture` reads it, while Pillow is kept off the terminal."""
+    with decoders_silenced():
+        return decode_picture(path, fitting)
 
-    Its values are scaled so that the limits are black and white, and those beyond are cut off.
-    Without limits, its type of number says what is white. Then the picture is rotated as its EXIF
-    data say, placed on the background where it is transparent, inverted if asked for, and converted
-    to grey or RGB. At the end the whole picture is fitted into the shape, with the background
-    around it; or, with `crop`, it fills the shape and is cut off equally on both sides.
+
+def decode_picture(path: Path, fitting: Fitting) -> Picture:
+    """The first page of a picture, for threads inside one `decoders_silenced()`.
 
     Raises:
         UnreadPictureError: the file is missing or cannot be read now, or memory is full.
         OutsideRangeError: without limits, a value is beyond black or white; or it is no number.
         UsageError: the file is empty, too large, damaged or not a picture.
     """
-    with decoders_silenced():
-        return decode_picture(path, Fitting(tuple(shape), background, invert, crop, limits))
-
-
-def decode_picture(path: Path, fitting: Fitting) -> Picture:
-    """The same as `read_picture`, for many threads inside one `decoders_silenced()`."""
     with open_picture(path, fitting.sufficient) as image:
         picture = _fit(image, path, fitting)
         return replace(picture, pages=_count_pages(image))
@@ -270,7 +268,9 @@ def _fit(opened: Image.Image, path: Path, fitting: Fitting) -> Picture:
     pixels = torch.from_numpy(np.array(canvas)).view(height, width, channels)
     border = _border_brightness(np.array(ImageOps.grayscale(image)))
     white = _own_limits(opened.mode)[1]
-    return Picture(pixels.permute(2, 0, 1).contiguous(), border, white, values)
+    return Picture(
+        pixels=pixels.permute(2, 0, 1).contiguous(), border=border, white=white, values=values
+    )
 
 
 def _count_pages(image: Image.Image) -> int:

@@ -40,7 +40,9 @@ class Shapes(Dataset):
 
     def __init__(self, *, test_fraction: float, name: str = "shapes") -> None:
         self.test_fraction = test_fraction
-        self.spec = Spec(name, (1, EDGES[name], EDGES[name]), ("square", "ellipse", "heart"))
+        self.spec = Spec(
+            name, (1, EDGES[name], EDGES[name]), classes=("square", "ellipse", "heart")
+        )
 
     def read(self) -> Parts:
         """Render all images, and divide them by a hash of their factors.

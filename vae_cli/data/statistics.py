@@ -81,42 +81,39 @@ def column_statistics(items: Tensor, rows: Tensor) -> ColumnStatistics:
     return ColumnStatistics(mean, (squares / len(rows)).sqrt())
 
 
-def require_learnable(
-    statistics: ColumnStatistics, items: Tensor, rows: Tensor, columns: Sequence[str], name: str
-) -> None:
+def require_learnable(statistics: ColumnStatistics, train: InMemory, spec: Spec) -> None:
     """Check that every column has a deviation to divide by, unless it never changes.
 
     Args:
         statistics: of the columns.
-        items: `(M, D)`.
-        rows: int64 `(N,)`, the indices of the rows that the statistics are of.
-        columns: their names.
-        name: of the data set, for the error message.
+        train: the rows that the statistics are of.
+        spec: of the data set, whose name and columns the error message has.
 
     Raises:
         UsageError: the squares of a column's values, or of its deviations, are too large or too
             small for float64.
     """
-    mean, std = statistics
+    (mean, std), items, rows = statistics, train.items, train.rows
     remedy = "correct the value, change the unit of the column, or leave it out"
     for place in (~(mean.isfinite() & std.isfinite())).nonzero()[:, 0].tolist():
         largest = float(items[rows, place].abs().max())
         raise UsageError(
-            f"column {columns[place]} of {name}: its deviation is not a finite number, because its "
-            f"values reach {largest:.3g}: {remedy}"
+            f"column {spec.columns[place]} of {spec.name}: its deviation is not a finite number, "
+            f"because its values reach {largest:.3g}: {remedy}"
         )
     for place in (std == 0).nonzero()[:, 0].tolist():
         values = items[rows, place]
         if (values != values[0]).any():
             raise UsageError(
-                f"column {columns[place]} of {name}: its values differ by less than float64 can "
-                f"square: {remedy}"
+                f"column {spec.columns[place]} of {spec.name}: its values differ by less than "
+                f"float64 can square: {remedy}"
             )
 
 
 def find_outlier(
     statistics: ColumnStatistics,
     split: InMemory,
+    *,
     columns: Sequence[str],
     names: Callable[[InMemory], Sequence[str]],
     far: float = FAR,

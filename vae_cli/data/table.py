@@ -73,7 +73,7 @@ class Table(Dataset):
         self.spec = Spec(
             path.stem,
             (len(contents.columns),),
-            contents.classes,
+            classes=contents.classes,
             columns=like.columns if like else contents.columns,
             table=rules,
         )

@@ -262,7 +262,15 @@ class RowCollector:
         labels, classes = sort_classes(self.labels, self.codes)
         left_out, note = self.seen - len(rows), self.parser.note(self.columns)
         notes = (note,) if note else ()
-        return TableContents(columns, rows, numbers, labels, classes, left_out, notes)
+        return TableContents(
+            columns=columns,
+            rows=rows,
+            numbers=numbers,
+            labels=labels,
+            classes=classes,
+            left_out=left_out,
+            notes=notes,
+        )
 
 
 def sort_classes(labels: "array[int]", codes: dict[str, int]) -> tuple[Tensor, tuple[str, ...]]:

@@ -36,7 +36,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import gather, to_unit_interval
 from vae_cli.data.dataset import NamedSplit
-from vae_cli.data.picture import read_picture
+from vae_cli.data.picture import Fitting, read_picture
 from vae_cli.data.picture_files import MAX_BYTES
 from vae_cli.data.statistics import expected_border
 from vae_cli.errors import UsageError, VAEError
@@ -243,14 +243,7 @@ def encode_upload(model: TrainedModel, content: bytes, invert: bool) -> dict[str
         path = Path(folder, "picture")
         path.write_bytes(content)
         try:
-            picture = read_picture(
-                path,
-                spec.shape,
-                background=spec.background,
-                invert=invert,
-                crop=spec.cropped,
-                limits=spec.range,
-            )
+            picture = read_picture(path, Fitting.of(spec, invert=invert))
         except UsageError as error:
             raise UsageError(str(error).replace(str(path), "The picture")) from error
     pixels, expected = to_unit_interval(picture.pixels[None]), expected_border(spec)

@@ -31,6 +31,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 def render_map(
     coordinates: Array,
     axis_labels: tuple[str, str],
+    *,
     title: str,
     labels: Array | None = None,
     classes: Sequence[str] = (),

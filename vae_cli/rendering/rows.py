@@ -139,7 +139,7 @@ class Rows(ItemKind):
         """
         train = splits["train"]
         statistics = column_statistics(train.items, train.rows)
-        require_learnable(statistics, train.items, train.rows, self.spec.columns, self.spec.name)
+        require_learnable(statistics, train, self.spec)
         mean, std = (values.tolist() for values in statistics)
         figures = list(zip(self.spec.columns, mean, std, strict=True))
         return Summary(

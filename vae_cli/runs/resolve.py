@@ -294,7 +294,7 @@ def measure_columns(train: InMemory, spec: Spec) -> ColumnStatistics:
         UsageError: a column cannot be standardized.
     """
     statistics = column_statistics(train.items, train.rows)
-    require_learnable(statistics, train.items, train.rows, spec.columns, spec.name)
+    require_learnable(statistics, train, spec)
     warn_of_constants(statistics, spec.columns)
     return statistics
 
@@ -320,7 +320,7 @@ def find_outliers(
     A single row that is far away decides the loss of the rows that are held out.
     """
     found, held_out = (
-        find_outlier(statistics, part, dataset.spec.columns, dataset.names, far)
+        find_outlier(statistics, part, columns=dataset.spec.columns, names=dataset.names, far=far)
         for part, far in ((train, FAR_IN_TRAINING), (test, FAR))
     )
     if held_out:

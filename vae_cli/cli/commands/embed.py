@@ -153,10 +153,10 @@ def render(
     return render_map(
         projection.coordinates,
         projection.axis_labels,
-        f"{name}: {count} items",
-        labels,
-        embedding.classes,
-        plot.suffix.lower(),
+        title=f"{name}: {count} items",
+        labels=labels,
+        classes=embedding.classes,
+        suffix=plot.suffix.lower(),
     )
 
 

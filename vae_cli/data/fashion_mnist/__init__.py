@@ -24,7 +24,7 @@ class FashionMNIST(Dataset):
     spec = Spec(
         "fashion-mnist",
         (1, 28, 28),
-        (
+        classes=(
             "T-shirt/top",
             "Trouser",
             "Pullover",
