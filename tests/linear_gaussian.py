@@ -7,8 +7,10 @@ from typing import Self
 import torch
 from torch import Generator, Tensor
 
-from vae_cli.model import DiagonalNormal, Inference, Level, StandardNormal
+from vae_cli.data.batch import Batch
+from vae_cli.model import DiagonalNormal, Inference, Level, StandardNormal, draw
 from vae_cli.model.likelihoods import HalfVarianceNormal
+from vae_cli.noise import Noise
 
 NOISE_VARIANCE = 0.5  # that of HalfVarianceNormal
 
@@ -42,18 +44,18 @@ class LinearGaussian:
         rows = z @ self.weight.T + self.offset + math.sqrt(NOISE_VARIANCE) * noise
         return rows[:, None, None]
 
-    def posterior(self, x: Tensor) -> DiagonalNormal:
+    def posterior(self, batch: Batch) -> DiagonalNormal:
         """The true posterior, or a wider one."""
         precision = 1 + (self.weight**2).sum(0) / NOISE_VARIANCE
-        centred = x.flatten(1) - self.offset
+        centred = batch.x.flatten(1) - self.offset
         mean = centred @ self.weight / NOISE_VARIANCE / precision
         return DiagonalNormal(mean, self.widening - precision.log().expand_as(mean))
 
-    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
-        posterior = self.posterior(x)
-        z = posterior.rsample(generator, samples)
+    def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
+        posterior = self.posterior(batch)
+        z = draw(posterior, samples, noise)
         mean = (z @ self.weight.T + self.offset)[..., None, None, :]
-        prior = StandardNormal(self.weight.shape[1]).double()
+        prior = StandardNormal(self.weight.shape[1]).double()()
         return Inference((Level(posterior, prior, z),), HalfVarianceNormal(mean))
 
     def log_likelihood(self, x: Tensor) -> Tensor:

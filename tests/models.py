@@ -10,7 +10,6 @@ from vae_cli.data.batch import Batch
 from vae_cli.model import (
     VAE,
     Context,
-    DiagonalNormal,
     Distribution,
     Inference,
     LatentModel,
@@ -19,10 +18,10 @@ from vae_cli.model import (
     MLPEncoder,
     NegativeELBO,
     Objective,
+    Posterior,
     SquaredError,
     StandardNormal,
 )
-from vae_cli.model.vae import Pick
 from vae_cli.noise import Noise
 from vae_cli.training import (
     Adam,
@@ -92,18 +91,21 @@ class WrappedVAE(LatentModel):
         self.vae, self.codec = vae, vae.codec
         self.likelihood, self.prior = vae.likelihood, vae.prior
 
-    def posterior(self, x: Tensor) -> DiagonalNormal:
-        return self.vae.posterior(x)
+    def posterior(self, batch: Batch) -> Posterior:
+        return self.vae.posterior(batch)
 
     def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
         return self.vae.decode_levels(latents)
 
-    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
-        return self.vae.infer_with(x, samples, pick)
+    def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
+        return self.vae.infer(batch, samples, noise)
+
+    def generate(self, z: Tensor, noise: Noise, temperature: float = 1.0) -> Distribution:
+        return self.vae.generate(z, noise, temperature)
 
 
 class NoiselessVAE(WrappedVAE):
     """A VAE that decodes the posterior mean, so that losses do not depend on random numbers."""
 
-    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
-        return self.vae.infer_mean(x)
+    def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
+        return self.vae.infer(batch, samples)

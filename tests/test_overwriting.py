@@ -158,8 +158,10 @@ def test_names_and_classes_in_a_written_table_are_escaped_and_numbers_are_not(
 ) -> None:
     embedding = Embedding(
         names=["=1+1.png", "b.png"],
-        mean=np.array([[-1.5], [2]], np.float32),
-        log_variance=np.array([[-0.25], [1]], np.float32),
+        features={
+            "mean": np.array([[-1.5], [2]], np.float32),
+            "log_variance": np.array([[-0.25], [1]], np.float32),
+        },
         labels=np.array([0, 1]),
         classes=("@sum", "-2"),
         parts=["train", "test"],

@@ -70,31 +70,26 @@ class Noise:
 
     Args:
         seed: of the stream; None takes one that nobody can know.
-        device: where the numbers are drawn.
+        device: where the numbers are drawn; on `meta`, there are none, but their shapes are.
         part: of the batch that this process holds; None if it holds all of it.
     """
 
     def __init__(
         self, seed: int | None, device: torch.device = CPU, part: Part | None = None
     ) -> None:
-        self.generator = Generator(device)
-        self.part = part
+        self.generator = Generator(CPU if device.type == "meta" else device)
+        self.device, self.part = device, part
         if seed is None:
             self.generator.seed()
         else:
             self.generator.manual_seed(seed)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the numbers are drawn."""
-        return self.generator.device
 
     def for_part(self, part: Part | None) -> "Noise":
         """The same source, from which another part of a batch is drawn."""
         if part == self.part:
             return self
         noise = object.__new__(Noise)
-        noise.generator, noise.part = self.generator, part
+        noise.generator, noise.device, noise.part = self.generator, self.device, part
         return noise
 
     def state(self) -> Tensor:
@@ -176,3 +171,34 @@ class Noise:
         if self.part is None:
             return whole
         return whole.narrow(batch_axis, self.part.start, self.part.length)
+
+
+ROWS_OF_STREAM = 16  # of a data set, whose numbers are drawn together
+
+
+def uniform_by_row(name: str, rows: Tensor, shape: Sequence[int]) -> Tensor:
+    """Numbers from U(0, 1) that belong to the rows of a data set, on the CPU.
+
+    A row has the same numbers whatever other rows are asked for. Several neighbours share a stream,
+    because starting one takes as long as drawing a thousand numbers.
+
+    Args:
+        name: of the streams.
+        rows: int64 `(N,)`.
+        shape: of the numbers of each row.
+
+    Returns:
+        `(N, *shape)`.
+
+    Example:
+        >>> whole = uniform_by_row("example", torch.arange(100), (3,))
+        >>> uniform_by_row("example", torch.tensor([70, 5]), (3,)).equal(whole[[70, 5]])
+        True
+    """
+    rows, values = rows.cpu(), torch.empty(len(rows), *shape)
+    streams = rows // ROWS_OF_STREAM
+    for stream in streams.unique().tolist():
+        places = (streams == stream).nonzero()[:, 0]
+        noise, empty = Noise(derive_seed(0, name, stream)), torch.empty(ROWS_OF_STREAM, *shape)
+        values[places] = noise.uniform_like(empty)[rows[places] % ROWS_OF_STREAM]
+    return values

@@ -14,7 +14,7 @@ from pyarrow import parquet
 from vae_cli.api import embeddings
 from vae_cli.api.embeddings import SUFFIXES, Embedding, embed, write_embedding
 from vae_cli.api.model import TrainedModel
-from vae_cli.data.batches import CHUNK_ITEMS, gather
+from vae_cli.data.batches import CHUNK_ITEMS
 from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.errors import UsageError
@@ -38,8 +38,7 @@ def difficult() -> Embedding:
     labels = np.array([0, 1, 0, 1, 1, 0])
     return Embedding(
         names=NAMES,
-        mean=mean,
-        log_variance=log_variance,
+        features={"mean": mean, "log_variance": log_variance},
         labels=labels,
         classes=CLASSES,
         parts=["train"] * 4 + ["test"] * 2,
@@ -62,7 +61,7 @@ def test_every_item_of_both_parts_is_encoded_and_progress_is_reported(
     assert found.classes == dataset.spec.classes
     for start, part in ((0, dataset.train()), (60_000, dataset.test())):
         rows = np.array([0, 1023, 1024, 1025, len(part) - 1])
-        posterior = model.encode(gather(part.items, part.rows[rows]))
+        posterior = model.encode(part.items_at(rows))
         np.testing.assert_allclose(found.mean[start + rows], posterior.mean, **CLOSE)
         np.testing.assert_allclose(
             found.log_variance[start + rows], posterior.log_variance, **CLOSE
@@ -112,9 +111,8 @@ def test_the_three_formats_have_the_same_content(
 
 
 def test_a_column_that_is_not_known_is_not_written(tmp_path: Path) -> None:
-    made = Embedding(
-        names=["a"], mean=np.zeros((1, 1), np.float32), log_variance=np.ones((1, 1), np.float32)
-    )
+    one = np.ones((1, 1), np.float32)
+    made = Embedding(names=["a"], features={"mean": 0 * one, "log_variance": one})
     for suffix in SUFFIXES:
         write_embedding(made, tmp_path / f"z{suffix}")
     assert (tmp_path / "z.csv").read_text() == "name,mean_0,log_variance_0\na,0,1\n"

@@ -20,9 +20,9 @@ from pythae.models.nn import BaseDecoder, BaseEncoder
 from pythae.trainers import BaseTrainer, BaseTrainerConfig
 from torch import Tensor, nn
 
-from vae_cli.data.binarization import binarize
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.split import InMemory
+from vae_cli.model import ImageCodec
 
 PIXELS, HIDDEN, LATENT = 784, 400, 40
 
@@ -54,7 +54,7 @@ class Decoder(BaseDecoder):
 
 def read(split: InMemory) -> Tensor:
     """The images `(N, 1, 28, 28)`, 0 or 1, as this package draws them."""
-    drawn = binarize(split)
+    drawn = ImageCodec(is_stochastic=True).encode_split(split)
     return drawn.network_input(drawn.rows)
 
 

@@ -109,8 +109,9 @@ def test_a_traversal_of_a_lower_level_leaves_the_others(
     assert abs(rows[:, 0] - model.reconstruct(item).items[0, 0]).max() < 0.01
     x = next(model.converter.encode(item))
     inside = infer_level(model.model, x, level)
+    assert inside.kl_by_dim is not None
     assert [row["kl"] for row in found["rows"]] == inside.kl_by_dim[[3, 0]].tolist()
-    latents = [*inside.others.above, inside.posterior.mean, *inside.others.below]
+    latents = [*inside.above, inside.posterior.mean, *inside.below]
     latents[level] = latents[level].clone()
     latents[level][0, 3] += 4.0
     expected = model.model.decode_levels(latents).mean[0, 0].detach().numpy()

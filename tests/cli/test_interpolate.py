@@ -10,7 +10,6 @@ from PIL import Image
 from support import Refused, Use
 
 from vae_cli import load
-from vae_cli.data.batches import gather
 from vae_cli.rendering.grid import GAP_GREY
 from vae_cli.rendering.suffixes import ANIMATION_SUFFIXES
 
@@ -74,7 +73,7 @@ def test_without_files_the_path_leads_from_the_first_class_to_the_last(
     model = load(home / "runs/small", "cpu")
     test = model.held_out()
     first = [int((test.labels == label).nonzero()[0, 0]) for label in (0, 9)]
-    ends = model.reconstruct(gather(test.items, test.rows[first])).items[:, 0] * 255
+    ends = model.reconstruct(test.items_at(first)).items[:, 0] * 255
     assert abs(tiles("named.png")[0, [0, -1]] - ends).max() < 2
 
 
@@ -86,7 +85,7 @@ def test_a_class_that_is_named_again_gives_its_next_item(home: Path, use: Use, t
     model = load(home / "runs/small", "cpu")
     test = model.held_out()
     bags = (test.labels == model.spec.classes.index("Bag")).nonzero()[:2, 0]
-    expected = model.reconstruct(gather(test.items, test.rows[bags])).items[:, 0] * 255
+    expected = model.reconstruct(test.items_at(bags)).items[:, 0] * 255
     assert abs(np.stack([bag, other]) - expected).max() < 2
     assert (bag != other).any()
 

@@ -11,7 +11,6 @@ from vae_cli.data.batch import Batch
 from vae_cli.data.batches import (
     MAX_CHUNK_VALUES,
     chunk_length,
-    gather,
     permutation,
     steps_per_epoch,
     to_unit_interval,
@@ -20,20 +19,20 @@ from vae_cli.data.batches import (
 from vae_cli.data.split import InMemory
 
 
-def test_gathered_bytes_are_scaled_to_the_unit_interval() -> None:
-    images = torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1)
-    batch = gather(images, torch.tensor([255, 0, 51]))
+def test_bytes_are_scaled_to_the_unit_interval() -> None:
+    images = InMemory.whole(torch.arange(256, dtype=torch.uint8).view(256, 1, 1, 1))
+    batch = images.items_at([255, 0, 51])
     assert batch.dtype == torch.float32
     torch.testing.assert_close(batch.flatten(), torch.tensor([1.0, 0.0, 0.2]))
 
 
-def test_gathered_rows_keep_their_type_and_values_and_the_items_are_not_changed() -> None:
+def test_rows_keep_their_type_and_values_and_the_items_are_not_changed() -> None:
     rows = torch.tensor([[300.0], [-1.5]], dtype=torch.float64)
-    assert gather(rows, torch.tensor([1, 0, 1])).tolist() == [[-1.5], [300], [-1.5]]
+    assert InMemory.whole(rows).items_at([1, 0, 1]).tolist() == [[-1.5], [300], [-1.5]]
     large = torch.tensor([[1_700_000_003]], dtype=torch.float64)
-    assert gather(large, torch.tensor([0])).equal(large), "float32 has 24 bits"
+    assert InMemory.whole(large).items_at([0]).equal(large), "float32 has 24 bits"
     numbers = torch.tensor([[3, 200]], dtype=torch.uint8)
-    assert gather(numbers, torch.tensor([0])).equal(numbers), "they are no pixels"
+    assert InMemory.whole(numbers).items_at([0]).equal(numbers), "they are no pixels"
     items = torch.ones(2, 2)
     to_unit_interval(items).add_(0)
     assert items.eq(1).all()

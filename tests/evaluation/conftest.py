@@ -14,6 +14,7 @@ from torch import Generator, Tensor, nn
 
 from vae_cli.data.split import InMemory
 from vae_cli.model import VAE, DiagonalNormal, Distribution, Likelihood, StandardNormal
+from vae_cli.noise import Noise
 
 VALUES, NOISE = 6, 0.5
 
@@ -30,9 +31,8 @@ class Normal(Distribution):
     def constant(self) -> float:
         return 0.5 * VALUES * math.log(2 * math.pi * NOISE**2)
 
-    def sample(self, generator: Generator | None = None) -> Tensor:
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
-        return self.mean + NOISE * noise
+    def sample(self, noise: Noise) -> Tensor:
+        return self.mean + NOISE * noise.normal_like(self.mean)
 
 
 class Gaussian(Likelihood):

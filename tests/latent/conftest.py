@@ -5,7 +5,8 @@ import torch
 from models import mlp_vae
 from torch import Generator, Tensor
 
-from vae_cli.model import VAE, DiagonalNormal
+from vae_cli.data.batch import Batch
+from vae_cli.model import VAE, DiagonalNormal, require_normal
 
 SHAPE, LATENT_DIM = (1, 6, 5), 4
 
@@ -25,4 +26,4 @@ def images() -> Tensor:
 def posterior(model: VAE, images: Tensor) -> DiagonalNormal:
     """The posterior of the first image."""
     with torch.no_grad():
-        return model.posterior(images[:1])
+        return require_normal(model.posterior(Batch(images[:1])))

@@ -5,6 +5,7 @@ import torch
 from torch import Generator
 
 from vae_cli.latent.samplers import FittedMixture, fit_mixture
+from vae_cli.noise import Noise
 
 
 def two_clouds(count: int) -> torch.Tensor:
@@ -31,7 +32,7 @@ def test_the_parameters_of_two_clouds_are_found() -> None:
 
 def test_samples_have_the_moments_of_the_points() -> None:
     points = two_clouds(4000)
-    samples = fit_mixture(points, seed=0).sample(20_000, Generator().manual_seed(1))
+    samples = fit_mixture(points, seed=0).sample(20_000, Noise(1))
     torch.testing.assert_close(samples.mean(0), points.mean(0), atol=0.2, rtol=0)
     torch.testing.assert_close(samples.T.cov(), points.T.cov(), atol=0.9, rtol=0)
 
@@ -56,4 +57,4 @@ def test_the_fit_is_better_than_one_normal_distribution() -> None:
 def test_few_or_equal_points_are_no_failure(points: torch.Tensor) -> None:
     mixture = fit_mixture(points, seed=0)
     assert isinstance(mixture, FittedMixture)
-    assert mixture.sample(4, Generator().manual_seed(0)).isfinite().all()
+    assert mixture.sample(4, Noise(0)).isfinite().all()

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 from support import Use
-from torch import Generator
 
 from vae_cli import load
+from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics
 from vae_cli.data.table import write_table
 from vae_cli.data.table_files import read_table
 from vae_cli.model import Codec, ImageCodec, TableCodec
 from vae_cli.model.likelihoods import ColumnNormal
+from vae_cli.noise import Noise
 
 
 def test_the_log_determinant_is_that_of_the_derivative_of_the_encoding() -> None:
@@ -33,7 +34,7 @@ def test_the_log_determinant_is_that_of_the_derivative_of_the_encoding() -> None
 
 
 def test_a_stochastic_image_codec_draws_each_pixel_with_its_grey_value() -> None:
-    codec, noise = ImageCodec(is_stochastic=True), Generator().manual_seed(0)
+    codec, noise = ImageCodec(is_stochastic=True), Noise(0)
     grey = (
         torch.tensor([0, 51, 204, 255], dtype=torch.uint8).view(1, 1, 2, 2).expand(20_000, 1, 2, 2)
     )
@@ -44,6 +45,21 @@ def test_a_stochastic_image_codec_draws_each_pixel_with_its_grey_value() -> None
     )
     assert codec.draw(drawn, noise).equal(drawn), "a black and white image has only itself"
     assert ImageCodec().encode(grey, noise).equal(codec.encode(grey))
+
+
+def test_an_image_that_is_drawn_once_for_ever_is_the_same_beside_any_others() -> None:
+    grey = torch.rand(100, 1, 3, 3, generator=torch.Generator().manual_seed(0))
+    rows = torch.tensor([70, 3, 71, 40])
+    whole = ImageCodec(is_stochastic=True).encode_split(InMemory.whole(grey))
+    drawn = whole.items_at(slice(None))
+    assert drawn.unique().tolist() == [0, 1]
+    assert abs((drawn - grey).mean()) < 0.03
+    assert whole.items_at([40]).equal(drawn[[40]])
+    assert whole.take(rows).drawn().items_at(slice(None)).equal(drawn[rows])
+    assert not whole.take(rows).drawn().items.is_floating_point(), "bytes take less memory"
+    equal = ImageCodec(is_stochastic=True).encode_split(InMemory.whole(grey[:1].expand(2, 1, 3, 3)))
+    assert not equal.items_at([0]).equal(equal.items_at([1])), "equal images are drawn apart"
+    assert ImageCodec().encode_split(InMemory.whole(grey)).items_at([40]).equal(grey[[40]])
 
 
 def test_values_with_a_large_mean_keep_their_differences() -> None:
@@ -75,7 +91,7 @@ def test_a_constant_column_does_not_count_in_the_likelihood() -> None:
     part = ColumnNormal(mean[:, kept], log_variance[kept], torch.ones(3))
     torch.testing.assert_close(whole.distortion(x), part.distortion(x[:, kept]))
     torch.testing.assert_close(whole.log_prob(x), part.log_prob(x[:, kept]))
-    assert whole.sample()[:, 1].equal(mean[:, 1])
+    assert whole.sample(Noise(0))[:, 1].equal(mean[:, 1])
 
 
 def test_the_likelihood_of_standardized_columns_integrates_to_one() -> None:

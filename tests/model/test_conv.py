@@ -5,8 +5,8 @@ from itertools import product
 import pytest
 import torch
 from models import lose
-from torch import Generator
 
+from vae_cli.data.batch import Batch
 from vae_cli.model import (
     PRESETS,
     VAE,
@@ -17,6 +17,7 @@ from vae_cli.model import (
     StandardNormal,
     plan,
 )
+from vae_cli.noise import Noise
 
 
 def conv_vae(shape: tuple[int, ...], preset: str = "small") -> VAE:
@@ -40,7 +41,7 @@ def test_reconstructions_have_the_shape_of_the_images(
 ) -> None:
     shape = (channels, height, width)
     with torch.device("meta"):
-        inference = conv_vae(shape)(torch.empty(2, *shape))
+        inference = conv_vae(shape)(Batch(torch.empty(2, *shape)))
     assert inference.likelihood.mean.shape == (1, 2, *shape)
     assert inference.levels[0].z.shape == (1, 2, 3)
 
@@ -51,7 +52,7 @@ def test_every_parameter_gets_a_gradient(preset: str) -> None:
     for name, parameter in model.named_parameters():
         if name.endswith("conv2.weight"):  # starts at 0, which blocks gradients to earlier layers
             torch.nn.init.normal_(parameter, std=0.1)
-    inference = model(x, generator=Generator().manual_seed(0))
+    inference = model(Batch(x), noise=Noise(0))
     lose(NegativeELBO(), x, inference).losses["model"].backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -60,8 +61,8 @@ def test_every_parameter_gets_a_gradient(preset: str) -> None:
 
 def test_the_posterior_of_an_image_does_not_depend_on_the_rest_of_the_batch() -> None:
     model, x = conv_vae((1, 28, 28)), torch.rand(5, 1, 28, 28)
-    together = model.posterior(x).mean
-    alone = torch.cat([model.posterior(one).mean for one in x.split(1)])
+    together = model.posterior(Batch(x)).mode()
+    alone = torch.cat([model.posterior(Batch(one)).mode() for one in x.split(1)])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 

@@ -19,6 +19,7 @@ from vae_cli.model import (
     SquaredError,
 )
 from vae_cli.model.likelihoods import ColumnNormal, HalfVarianceNormal
+from vae_cli.noise import Noise
 
 LEVELS = torch.arange(256) / 255
 IMAGE_LIKELIHOODS: dict[str, Callable[[], Likelihood]] = {
@@ -76,7 +77,7 @@ def test_a_likelihood_takes_any_axes_in_front(make: Callable[[], Likelihood]) ->
 def test_samples_have_the_mean_of_the_distribution(make: Callable[[], Likelihood]) -> None:
     likelihood = make().eval()
     outputs = 0.3 * outputs_for(likelihood, 1, shape=(1, 1, 1))
-    samples = likelihood(outputs.expand(20_000, -1, -1, -1)).sample(Generator().manual_seed(0))
+    samples = likelihood(outputs.expand(20_000, -1, -1, -1)).sample(Noise(0))
     expected = likelihood(outputs).mean
     if likelihood.is_discrete:  # the mean of what is left when a mixture is cut to 0 to 255
         probabilities = likelihood(outputs).log_prob(LEVELS.view(-1, 1, 1, 1)).exp()
@@ -190,8 +191,8 @@ def test_the_likelihood_of_rows_is_a_normal_distribution_with_a_variance_per_col
 
 def test_samples_of_a_row_have_the_mean_and_deviation_of_the_likelihood() -> None:
     likelihood = column_normal()
-    generator = Generator().manual_seed(0)
-    samples = torch.stack([likelihood.sample(generator) for _ in range(4000)])
+    noise = Noise(0)
+    samples = torch.stack([likelihood.sample(noise) for _ in range(4000)])
     scale = (0.5 * likelihood.log_variance).exp()
     torch.testing.assert_close(samples.mean(0), likelihood.mean, rtol=0, atol=0.25)
     torch.testing.assert_close(samples.std(0), scale.expand(6, 4), rtol=0.06, atol=0)

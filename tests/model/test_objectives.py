@@ -10,6 +10,7 @@ from linear_gaussian import LinearGaussian
 from models import lose, mlp_vae
 from torch import Generator, Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.model import (
     Capacity,
     DiagonalNormal,
@@ -21,8 +22,10 @@ from vae_cli.model import (
     NegativeIWAE,
     Objective,
     TotalCorrelation,
+    require_normal,
 )
 from vae_cli.model.objectives.aggregated import aggregated_log_prob, squared_mmd, stratified_weights
+from vae_cli.noise import Noise
 
 OBJECTIVES: dict[str, Objective] = {
     "elbo": NegativeELBO(),
@@ -40,7 +43,7 @@ each_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=O
 
 def infer(objective: Objective, x: Tensor, seed: int = 0) -> Inference:
     """An inference of a small model, with as many samples as the objective asks for."""
-    return mlp_vae()(x, objective.samples, Generator().manual_seed(seed))
+    return mlp_vae()(Batch(x), objective.samples, Noise(seed))
 
 
 def loss_of(*arguments: Any, **options: float) -> Tensor:
@@ -71,7 +74,7 @@ def test_every_objective_reports_the_kl_and_the_distortion_of_each_item(
 @each_objective
 def test_every_parameter_gets_a_gradient(objective: Objective) -> None:
     model, x = mlp_vae(), images(6)
-    inference = model(x, objective.samples, Generator().manual_seed(0))
+    inference = model(Batch(x), objective.samples, Noise(0))
     loss_of(objective, x, inference).backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -113,9 +116,9 @@ def test_batches_of_any_size_have_a_finite_loss(objective: Objective, batch: int
 def exact_inference(x: Tensor) -> Inference:
     """An inference without noise, so that an image has the same loss in every batch."""
     model = mlp_vae()
-    posterior = model.posterior(x)
-    z = posterior.mean[None]
-    return Inference((Level(posterior, model.prior, z),), model.decode(z))
+    posterior = model.posterior(Batch(x))
+    z = posterior.mode()[None]
+    return Inference((Level(posterior, model.prior(), z),), model.decode(z))
 
 
 def test_the_loss_of_an_image_does_not_depend_on_the_batch_size() -> None:
@@ -131,7 +134,7 @@ def test_both_terms_are_summed_over_an_image_and_averaged_over_the_batch(batch_s
     inference = exact_inference(x)
     loss = lose(NegativeELBO(beta=3.0), x, inference)
     squared_error = ((x - inference.likelihood.mean[0]) ** 2).sum((1, 2, 3))
-    kl = inference.levels[0].posterior.kl_to_standard().sum(1)
+    kl = require_normal(inference.levels[0].posterior).kl_to_standard().sum(1)
     torch.testing.assert_close(loss.losses["model"], (squared_error + 3.0 * kl).mean())
 
 
@@ -148,7 +151,7 @@ def test_free_bits_cost_nothing_up_to_their_number() -> None:
     """Kingma et al. (2016), eq. 15: no group counts less than λ."""
     x = images(16)
     inference = exact_inference(x)
-    kl = inference.levels[0].posterior.kl_to_standard().mean(0).detach()
+    kl = require_normal(inference.levels[0].posterior).kl_to_standard().mean(0).detach()
     distortion = inference.likelihood.distortion(x).mean()
     by_dim = lose(NegativeELBO(free_bits=float(kl.median())), x, inference).losses["model"]
     torch.testing.assert_close(by_dim, distortion + kl.clamp(min=float(kl.median())).sum())
@@ -174,7 +177,7 @@ def test_the_capacity_is_the_kl_that_costs_nothing() -> None:
 
 def bound(objective: Objective, model: LinearGaussian, x: Tensor, seed: int = 0) -> float:
     """The bound of an objective with the constant of the likelihood, averaged over the items."""
-    inference = model.infer(x, objective.samples, Generator().manual_seed(seed))
+    inference = model.infer(Batch(x), objective.samples, Noise(seed))
     loss = loss_of(objective, x, inference, data_size=len(x))
     if isinstance(objective, NegativeELBO):
         loss = loss + inference.likelihood.constant
@@ -185,7 +188,9 @@ def test_the_elbo_of_the_true_posterior_is_the_likelihood() -> None:
     model = LinearGaussian.make()
     x = model.items(50)
     exact = model.log_likelihood(x)
-    torch.testing.assert_close(model.infer(x, 3).log_weights(x), exact.expand(3, -1))
+    torch.testing.assert_close(
+        model.infer(Batch(x), 3, Noise(0)).log_weights(x), exact.expand(3, -1)
+    )
     many = x[:1].expand(200_000, -1, -1, -1)
     assert bound(NegativeELBO(), model, many) == pytest.approx(float(exact[0]), abs=0.01)
 
@@ -193,7 +198,8 @@ def test_the_elbo_of_the_true_posterior_is_the_likelihood() -> None:
 def test_another_posterior_has_a_lower_bound_by_its_kl_to_the_true_one() -> None:
     exact, wide = LinearGaussian.make(), LinearGaussian.make(widening=0.7)
     x = exact.items(1).expand(200_000, -1, -1, -1)
-    gap = exact.posterior(x[:1]).kl_from(wide.posterior(x[:1])).sum()
+    item = Batch(x[:1])
+    gap = exact.posterior(item).kl_from(wide.posterior(item)).sum()
     likelihood = float(exact.log_likelihood(x[:1]))
     assert bound(NegativeELBO(), wide, x) == pytest.approx(likelihood - float(gap), abs=0.01)
 
@@ -205,7 +211,7 @@ def test_the_bounds_rise_with_the_number_of_samples_to_the_likelihood() -> None:
     bounds = [bound(NegativeIWAE(count), model, x) for count in (1, 3, 10, 100)]
     assert bounds == sorted(bounds)
     assert bounds[-1] < exact + 0.01
-    log_weights = model.infer(x[:1], 200_000, Generator().manual_seed(0)).log_weights(x[:1])[:, 0]
+    log_weights = model.infer(Batch(x[:1]), 200_000, Noise(0)).log_weights(x[:1])[:, 0]
     relative = (log_weights - log_weights.max()).exp()
     error = float(relative.std() / relative.mean()) / math.sqrt(len(relative))
     estimate = float(log_weights.logsumexp(0)) - math.log(len(log_weights))
@@ -225,7 +231,7 @@ def test_miwae_lies_between_the_elbo_and_iwae() -> None:
 
 def test_iwae_with_one_sample_is_the_elbo() -> None:
     x = images(9)
-    inference = mlp_vae()(x, 1, Generator().manual_seed(0))
+    inference = mlp_vae()(Batch(x), 1, Noise(0))
     loss = loss_of(NegativeIWAE(1), x, inference)
     torch.testing.assert_close(loss, -inference.log_weights(x).mean())
 
@@ -237,7 +243,7 @@ def test_the_doubly_reparameterized_gradient_has_the_expectation_of_iwae() -> No
 
     def gradients(objective: Objective) -> dict[str, Tensor]:
         model.zero_grad()
-        inference = model(many, 8, Generator().manual_seed(0))
+        inference = model(Batch(many), 8, Noise(0))
         loss_of(objective, many, inference).backward()
         return {name: one.grad.clone() for name, one in model.named_parameters()}  # type: ignore[union-attr]
 
@@ -253,7 +259,7 @@ def test_the_doubly_reparameterized_gradient_has_the_expectation_of_iwae() -> No
 
 def test_the_three_terms_add_up_to_the_kl() -> None:
     x = images(64)
-    inference = mlp_vae()(x, 1, Generator().manual_seed(0))
+    inference = mlp_vae()(Batch(x), 1, Noise(0))
     loss = lose(TotalCorrelation(beta=1.0), x, inference, data_size=64)
     sampled = -inference.log_ratio()[0]
     total = loss.terms["mi"] + loss.terms["tc"] + loss.terms["dwkl"]
@@ -265,7 +271,7 @@ def test_the_three_terms_add_up_to_the_kl() -> None:
 
 def test_beta_weights_the_total_correlation_only() -> None:
     x = images(32)
-    inference = mlp_vae()(x, 1, Generator().manual_seed(0))
+    inference = mlp_vae()(Batch(x), 1, Noise(0))
     one, seven = (lose(TotalCorrelation(b), x, inference, data_size=32) for b in (1.0, 7.0))
     torch.testing.assert_close(
         seven.losses["model"] - one.losses["model"], 6 * one.terms["tc"].mean()
@@ -284,7 +290,7 @@ def test_with_the_whole_data_set_in_a_batch_the_estimate_is_the_aggregated_poste
     posterior = DiagonalNormal(
         torch.tensor([[-2.0, 0.0], [1.0, 1.0], [3.0, -1.0]]), torch.zeros(3, 2)
     )
-    z = posterior.rsample(Generator().manual_seed(0))
+    z = posterior.rsample(1, Noise(0))[0]
     joint, marginals = aggregated_log_prob(posterior, z, data_size=3)
     each = DiagonalNormal(posterior.mean[None], posterior.log_variance[None])
     by_dim = each.log_prob_by_dim(z[:, None])
@@ -310,7 +316,7 @@ def test_infovae_contains_the_elbo_and_the_wasserstein_autoencoder(
     alpha: float, scale: float, kl_weight: float, mmd_weight: float
 ) -> None:
     x = images(20)
-    inference = mlp_vae()(x, 1, Generator().manual_seed(0))
+    inference = mlp_vae()(Batch(x), 1, Noise(0))
     loss = lose(InfoVAE(alpha, scale), x, inference)
     parts = {name: term.mean() for name, term in loss.terms.items()}
     expected = parts["mse"] + kl_weight * parts["kl"] + mmd_weight * parts["mmd"]
@@ -319,7 +325,7 @@ def test_infovae_contains_the_elbo_and_the_wasserstein_autoencoder(
 
 def test_an_inference_with_two_levels_sums_them() -> None:
     x = images(5)
-    inference = mlp_vae()(x, 4, Generator().manual_seed(0))
+    inference = mlp_vae()(Batch(x), 4, Noise(0))
     twice = replace(inference, levels=inference.levels * 2)
     torch.testing.assert_close(twice.kl(), 2 * inference.kl())
     torch.testing.assert_close(twice.log_ratio(), 2 * inference.log_ratio())

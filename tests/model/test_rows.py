@@ -7,8 +7,10 @@ import torch
 from models import take_step
 from torch import Generator, Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.statistics import column_statistics
 from vae_cli.model import TableCodec
+from vae_cli.noise import Noise
 from vae_cli.settings import choose, merge
 from vae_cli.training import TrainState
 
@@ -29,7 +31,7 @@ def test_other_units_of_the_columns_change_only_the_units_of_the_output() -> Non
     def mean_and_distortion(rows: Tensor) -> tuple[Tensor, Tensor]:
         model = state_for(rows, hidden=8).model
         standardized = model.codec.encode(rows)
-        likelihood = model(standardized, generator=Generator().manual_seed(0)).likelihood
+        likelihood = model(Batch(standardized), noise=Noise(0)).likelihood
         return model.codec.decode(likelihood.mean).float(), likelihood.distortion(standardized)
 
     mean, distortion = mean_and_distortion(x)
@@ -53,7 +55,7 @@ def test_the_elbo_of_a_linear_gaussian_comes_near_the_entropy_of_the_data() -> N
         take_step(state, batch, 5e-3 * (1 - step / steps))
     with torch.no_grad():
         standardized = state.model.codec.encode(rows)
-        inference = state.model(standardized, generator=Generator().manual_seed(0))
+        inference = state.model(Batch(standardized), noise=Noise(0))
         elbo = inference.likelihood.log_prob(standardized)[0] - inference.kl()
     assert -elbo.mean() == pytest.approx(float(entropy), abs=0.08)
     assert -elbo.mean() > float(entropy) - 0.05

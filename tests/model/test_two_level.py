@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.model import LatentModel, TwoLevelVAE
+from vae_cli.noise import Noise
 from vae_cli.settings import choose, merge
 
 SHAPE = (1, 4, 5)
@@ -28,9 +30,9 @@ def images() -> Tensor:
 def test_the_log_weights_are_their_definition(model: LatentModel, images: Tensor) -> None:
     """log p(z_0) + log p(z_1|z_0) + log p(x|z_0, z_1) - log q(z_0|x) - log q(z_1|x, z_0)."""
     assert isinstance(model, TwoLevelVAE)
-    inference = model.infer(images, samples=4)
+    inference = model.infer(Batch(images), 4, Noise(0))
     z_0, z_1 = (level.z for level in inference.levels)
-    expected = model.prior.log_prob(z_0) - model.posterior(images).log_prob(z_0)
+    expected = model.prior().log_prob(z_0) - model.posterior(Batch(images)).log_prob(z_0)
     for k in range(4):
         prior = model.lower_prior(z_0[k])
         posterior = model.lower_encoder(images, z_0[k])
@@ -43,26 +45,26 @@ def test_each_level_has_the_kl_of_its_conditional_distributions(
     model: LatentModel, images: Tensor
 ) -> None:
     """The closed form is minus the mean of the ratios of many samples."""
-    inference = model.infer(images, samples=20_000, generator=Generator().manual_seed(1))
+    inference = model.infer(Batch(images), 20_000, Noise(1))
     for level in inference.levels:
         ratios = level.log_ratio()
         error = ratios.std(0) / len(ratios) ** 0.5
-        assert ((level.kl().sum(-1) + ratios.mean(0)).abs() < 5 * error + 1e-5).all()
+        assert ((level.kl() + ratios.mean(0)).abs() < 5 * error + 1e-5).all()
 
 
 def test_the_item_goes_once_through_its_own_layers(model: LatentModel, images: Tensor) -> None:
     assert isinstance(model, TwoLevelVAE)
     seen: list[torch.Size] = []
     model.lower_encoder.one.register_forward_hook(lambda *words: seen.append(words[2].shape))
-    model.infer(images, samples=4)
+    model.infer(Batch(images), 4, Noise(0))
     assert seen == [(6, 16)]
 
 
 def test_below_the_top_the_prior_is_sampled_or_its_mean_is_taken(model: LatentModel) -> None:
     z = torch.randn(5, 2, 3)
     assert model.decode(z).mean.shape == (5, 2, *SHAPE)
-    assert model.generate(z, temperature=0.0).mean.allclose(model.decode(z).mean)
-    assert not model.generate(z).mean.allclose(model.decode(z).mean)
+    assert model.generate(z, Noise(0), 0.0).mean.allclose(model.decode(z).mean)
+    assert not model.generate(z, Noise(0)).mean.allclose(model.decode(z).mean)
     assert model.latent_dims == (3, 3)
 
 

@@ -8,7 +8,6 @@ one long run. The columns for KL and reconstruction are also exchanged, which do
 
 import pytest
 from models import WrappedVAE, make_state, mlp_vae
-from torch import Tensor
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.fashion_mnist import FashionMNIST
@@ -20,8 +19,10 @@ from vae_cli.model import (
     Loss,
     NegativeELBO,
     Objective,
+    draw,
+    require_normal,
 )
-from vae_cli.model.vae import Pick
+from vae_cli.noise import Noise
 from vae_cli.training import EpochReport, constant, fit
 
 TABLE = (479.2302, 478.3582, 477.6199, 477.0821, 476.5840)
@@ -31,11 +32,11 @@ TABLE += (476.1422, 475.7838, 475.4815, 475.2341, 474.9893)
 class MistakenVAE(WrappedVAE):
     """The network of the article with both mistakes."""
 
-    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
-        posterior = self.vae.posterior(2 * x - 1)
+    def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
+        posterior = require_normal(self.vae.posterior(Batch(2 * batch.x - 1)))
         with_log_scale = DiagonalNormal(posterior.mean, 2 * posterior.log_variance)
-        z = pick(with_log_scale.expand(samples))
-        return Inference((Level(posterior, self.prior, z),), self.decode(z))
+        z = draw(with_log_scale, samples, noise)
+        return Inference((Level(posterior, self.prior(), z),), self.decode(z))
 
 
 class MistakenELBO(Objective):

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import Generator, Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.errors import UsageError
+from vae_cli.noise import Noise
 from vae_cli.runs.start import MEANINGS
 from vae_cli.settings import Plan, choose, entries, merge, to_dict
 from vae_cli.settings.entries import Entry
@@ -66,10 +68,9 @@ def computed(config: Plan, shape: tuple[int, ...], weights: dict[str, Tensor]) -
         return None
     generator = Generator().manual_seed(0)
     x = torch.rand(3, *shape, generator=generator)
-    posterior = model.posterior(x)
+    posterior = model.posterior(Batch(x)).features()
     latents = 5 * torch.randn(3, model.latent_dim, generator=generator)
-    drawn = model.prior.sample(3, generator)
-    made = (posterior.mean, posterior.log_variance, model.decode(latents).mean, drawn)
+    made = (*posterior.values(), model.decode(latents).mean, model.prior().sample(3, Noise(0)))
     return torch.cat([one.flatten() for one in made])
 
 

@@ -54,5 +54,5 @@ def test_finite_gradients_leave_the_loss_exactly_as_it_is() -> None:
     before = state.noise.state()
     loss, _ = compute(state, x)
     state.noise.restore(before)
-    expected = lose(state.objective, x, state.model(x, 1, state.noise.generator))
+    expected = lose(state.objective, x, state.model(Batch(x), 1, state.noise))
     assert loss.losses["model"].equal(expected.losses["model"].detach())

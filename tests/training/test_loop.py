@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from torch import Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Inference
@@ -105,6 +106,7 @@ def test_an_item_of_the_test_set_never_ends_the_training(
     assert [math.isfinite(report.test.loss) for report in reports] == [False, False]
     for report in reports:
         assert math.isfinite(report.train.loss)
+        assert report.test.kl_by_dim is not None
         assert report.test.kl_by_dim.isfinite().all(), "of the other items"
         assert report.test.kl_by_dim.any()
     assert all(parameter.isfinite().all() for parameter in state.model.parameters())
@@ -117,11 +119,11 @@ def test_an_evaluation_for_which_the_memory_is_too_small_takes_fewer_items_at_a_
     expected, sizes = evaluate_on(state, images), []
     infer = state.model.infer
 
-    def fail_if_large(x: Tensor, *others: object) -> Inference:
-        sizes.append(len(x))
-        if len(x) > 100:
+    def fail_if_large(batch: Batch, *others: object) -> Inference:
+        sizes.append(len(batch))
+        if len(batch) > 100:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")
-        return infer(x, *others)
+        return infer(batch, *others)
 
     monkeypatch.setattr(state.model, "infer", fail_if_large)
     found = evaluate_on(state, images)

@@ -6,11 +6,12 @@ from functools import partial
 import pytest
 import torch
 from models import WrappedVAE
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from vae_cli.data.batch import Batch
 from vae_cli.model import Inference
+from vae_cli.noise import Noise
 from vae_cli.settings import choose, merge
 from vae_cli.training import EpochReport, TrainState, loss_and_gradients, trace
 from vae_cli.training.step import remove_views
@@ -65,10 +66,10 @@ def test_the_traced_step_of_a_conv_is_the_plain_step() -> None:
 class UntraceableVAE(WrappedVAE):
     """A model whose Python code depends on the values of the images."""
 
-    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
-        if x.mean() > 2:
+    def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
+        if batch.x.mean() > 2:
             raise AssertionError
-        return super().infer(x, samples, generator)
+        return super().infer(batch, samples, noise)
 
 
 def test_a_model_that_cannot_be_traced_trains_with_the_plain_step_and_a_warning(

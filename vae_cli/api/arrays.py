@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vae_cli.data.array_files import to_native
 from vae_cli.data.arrays import fit_shape, fit_to_spec, to_unit_images
+from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
 from vae_cli.data.dataset import Spec
 from vae_cli.data.table import complete_rows, require_near
@@ -95,8 +96,8 @@ class Converter:
     def __init__(self, spec: Spec, codec: Codec, device: torch.device) -> None:
         self.spec, self.codec, self.device = spec, codec, device
 
-    def encode(self, items: ArrayLike) -> Iterator[Tensor]:
-        """What the network takes for some items: float32 on its device, a limited number at a time.
+    def encode(self, items: ArrayLike) -> Iterator[Batch]:
+        """What the network takes for some items, on its device, a limited number at a time.
 
         Raises:
             UsageError: they are not numbers, or do not have the shape or the columns of its items.
@@ -105,7 +106,7 @@ class Converter:
         for some in fitted.split(chunk_length(self.spec.shape)):
             x = self.codec.encode(some)
             require_near(x, some, self.spec)
-            yield x.to(self.device)
+            yield Batch(x.to(self.device))
 
     def decode(self, *outputs: Tensor) -> Array:
         """Outputs of the network in the units of the data: images float32, rows float64."""

@@ -34,8 +34,8 @@ class Embedding:
 
     Attributes:
         names: one per item; the name of a picture is its path relative to the folder.
-        mean: `(N, D)`.
-        log_variance: `(N, D)`, the logarithm of the variance.
+        features: what the posterior is made of, by name, `(N, ...)` each: `mean` and `log_variance`
+            of a normal one.
         labels: int64 `(N,)`, indices into `classes`; None if unknown.
         classes: the names of the classes.
         parts: `train`, `validation` or `test`, one per item; None if all items are in one part.
@@ -44,8 +44,7 @@ class Embedding:
     """
 
     names: list[str]
-    mean: Array
-    log_variance: Array
+    features: Mapping[str, Array]
     labels: Column | None = None
     classes: tuple[str, ...] = ()
     parts: list[str] | None = None
@@ -53,6 +52,16 @@ class Embedding:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def mean(self) -> Array:
+        """The mean of each normal posterior, `(N, D)`."""
+        return self.features["mean"]
+
+    @property
+    def log_variance(self) -> Array:
+        """The logarithm of its variance, `(N, D)`."""
+        return self.features["log_variance"]
 
     def text_columns(self) -> dict[str, Column]:
         """The columns of text that are known: name, part and label."""
@@ -65,12 +74,13 @@ class Embedding:
 
     def number_names(self) -> list[str]:
         """The names of the columns of `numbers`."""
-        dims = range(self.mean.shape[1])
-        return [f"{name}_{dim}" for name in ("mean", "log_variance") for dim in dims]
+        sizes = {name: values[0].size for name, values in self.features.items()}
+        return [f"{name}_{place}" for name, size in sizes.items() for place in range(size)]
 
     def numbers(self, rows: slice = slice(None)) -> Array:
-        """Means and log-variances side by side, `(N, 2 D)`."""
-        return np.concatenate([self.mean[rows], self.log_variance[rows]], 1)
+        """The features side by side: of a normal posterior, means and log-variances `(N, 2 D)`."""
+        parts = [values[rows] for values in self.features.values()]
+        return np.concatenate([part.reshape(len(part), -1) for part in parts], 1)
 
 
 def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_progress) -> Embedding:
@@ -91,20 +101,20 @@ def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_pro
         True
     """
     splits = dataset.splits()
-    total = sum(map(len, splits.values()))
-    mean, log_variance = (np.empty((total, model.model.latent_dim), np.float32) for _ in range(2))
-    done = 0
+    total, done = sum(map(len, splits.values())), 0
+    features: dict[str, Array] = {}
     for items in (chunk for split in splits.values() for chunk in _chunks(split)):
-        rows = slice(done, done + len(items))
-        mean[rows], log_variance[rows] = model.encode(items)
+        for name, values in model.features(items).items():
+            shape = total, *values.shape[1:]
+            whole = features.setdefault(name, np.empty(shape, values.dtype))
+            whole[done : done + len(items)] = values
         done += len(items)
         progress(done, total)
     labels = np.concatenate([split.labels.numpy() for split in splits.values()])
     parts = [name for name, split in splits.items() for _ in range(len(split))]
     return Embedding(
         names=[name for split in splits.values() for name in dataset.names(split)],
-        mean=mean,
-        log_variance=log_variance,
+        features=features,
         labels=labels if dataset.spec.classes and len(labels) == total else None,
         classes=dataset.spec.classes,
         parts=parts if len(splits) > 1 else None,
@@ -154,8 +164,7 @@ def write_embedding(embedding: Embedding, path: Writable) -> None:
         return
     with open_output(output) as file:
         if suffix == ".npz":
-            values = {"mean": embedding.mean, "log_variance": embedding.log_variance}
-            np.savez(file, **texts, **values)  # type: ignore[arg-type]
+            np.savez(file, **texts, **embedding.features)  # type: ignore[arg-type]
         else:
             _write_parquet(embedding, file)
 

@@ -11,12 +11,12 @@ from typing import final
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import Generator, Tensor
+from torch import Tensor
 
 from vae_cli.api.arrays import Array, Converter, Posterior, to_array, to_latents
 from vae_cli.api.run_data import RunData
+from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
-from vae_cli.data.binarization import binarize
 from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.dataset import NamedSplit, PictureRules, Progress, Spec, ignore_progress
 from vae_cli.data.source import find_source, require_present
@@ -26,7 +26,8 @@ from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.reconstruction import Reconstruction, reconstruct
 from vae_cli.latent.sampling import sample, sample_latents
 from vae_cli.latent.traversal import infer_level, traverse
-from vae_cli.model import LatentModel, Prior
+from vae_cli.model import LatentModel, LatentPrior
+from vae_cli.noise import Noise
 from vae_cli.rendering import kind_of
 from vae_cli.rendering.kind import ItemKind
 from vae_cli.runs.directory import Run
@@ -77,7 +78,7 @@ class TrainedModel:
     weights_digest: str
     run: Run
     data_name: str | None
-    source: Prior | None = None
+    source: LatentPrior | None = None
 
     def __repr__(self) -> str:
         """One line, because the representation of the network is long."""
@@ -145,13 +146,11 @@ class TrainedModel:
         """
         dataset = self.data()
         found = dataset.describe(dataset.test())
-        return dataclasses.replace(found, split=self.prepare(found.split))
+        return dataclasses.replace(found, split=self.model.codec.encode_split(found.split))
 
     def prepare(self, split: InMemory) -> InMemory:
         """Items as the model takes them: encoded, and drawn once if they are drawn at random."""
-        codec = self.model.codec
-        fixed = binarize(split) if codec.is_stochastic else split
-        return dataclasses.replace(fixed, encode=codec.encode)
+        return self.model.codec.encode_split(split).drawn()
 
     def data(self, progress: Progress = ignore_progress) -> RunData:
         """The data of its run, or those that `load` was given.
@@ -177,13 +176,23 @@ class TrainedModel:
         return RunData(dataset, self.name, self.facts, is_named=is_named)
 
     def encode(self, items: ArrayLike) -> Posterior:
-        """The posterior of each item: mean and log-variance, `(N, D)` each."""
+        """The posterior of each item: mean and log-variance, `(N, D)` each.
+
+        Raises:
+            UsageError: the posterior of the model is not normal.
+        """
+        found = self.features(items)
+        if found.keys() != set(Posterior._fields):
+            raise UsageError(f"this model has {', '.join(found)}: use `features`")
+        return Posterior(**found)
+
+    def features(self, items: ArrayLike) -> dict[str, Array]:
+        """What the posterior of each item is made of, by name: `(N, ...)` each."""
         with torch.no_grad():
-            posteriors = [self.model.posterior(some) for some in self.converter.encode(items)]
-        return Posterior(
-            to_array(*(posterior.mean for posterior in posteriors)),
-            to_array(*(posterior.log_variance for posterior in posteriors)),
-        )
+            found = [
+                self.model.posterior(batch).features() for batch in self.converter.encode(items)
+            ]
+        return {name: to_array(*(one[name] for one in found)) for name in found[0]}
 
     def decode(self, z: ArrayLike) -> Array:
         """The mean of p(x|z) for latents `(N, D)`, or for one `(D,)`: `(N, ...)`."""
@@ -205,11 +214,12 @@ class TrainedModel:
         The posterior is sampled if there is a seed, unless `sample` says otherwise. With `noise`,
         the items are samples of p(x|z) instead of its mean.
         """
-        generator = self._generator(seed)
+        source = self._noise(seed)
         is_sampled = seed is not None if sample is None else sample
+        drawn, spread = source if is_sampled else None, source if noise else None
         parts = [
-            reconstruct(self.model, some, generator, sample=is_sampled, noise=noise)
-            for some in self.converter.encode(items)
+            reconstruct(self.model, batch, drawn, spread=spread)
+            for batch in self.converter.encode(items)
         ]
         items, *figures = zip(*parts, strict=True)
         decoded = self.converter.decode(*items)
@@ -219,10 +229,8 @@ class TrainedModel:
         self, count: int, *, temperature: float = 1.0, seed: int | None = None
     ) -> Array:
         """The latents `(count, D)` that `sample` decodes."""
-        generator = self._generator(seed)
-        z = sample_latents(
-            self.model, count, temperature=temperature, generator=generator, source=self.source
-        )
+        drawn, source = self._noise(seed), self.source
+        z = sample_latents(self.model, count, drawn, temperature=temperature, source=source)
         return to_array(z)
 
     def sample(
@@ -239,10 +247,13 @@ class TrainedModel:
         Images are the mean of p(x|z), or samples from it with `noise`; rows are always samples:
         `(count, ...)`. Without a seed, every call gives other items.
         """
-        generator, noise = self._generator(seed), noise or self.kind.samples_noise
-        model, source = self.model, self.source
         items = sample(
-            model, count, temperature=temperature, noise=noise, generator=generator, source=source
+            self.model,
+            count,
+            self._noise(seed),
+            temperature=temperature,
+            with_spread=noise or self.kind.samples_noise,
+            source=self.source,
         )
         return self.converter.decode(items)
 
@@ -282,17 +293,18 @@ class TrainedModel:
         Raises:
             UsageError: the model has no such item, level or dimension.
         """
-        (_, posterior, others) = infer_level(self.model, self._encode_one(item), level)
-        known = range(posterior.mean.shape[1])
+        found = infer_level(self.model, self._encode_one(item), level)
+        known = range(found.posterior.mean.shape[1])
         if any(dim not in known for dim in dims or ()):
             raise UsageError(f"dims {dims}: this model has dimensions 0 to {known[-1]}")
         shifts = torch.as_tensor(np.asarray(offsets, np.float32)).to(self.model.device)
-        tiles = traverse(self.model, posterior, shifts, dims, self._generator(seed), others)
-        return self.converter.decode(tiles)
+        noise = None if seed is None else self._noise(seed)
+        return self.converter.decode(traverse(self.model, found, shifts, dims, noise))
 
-    def kl_by_dim_of(self, item: ArrayLike, level: int = 0) -> Tensor:
-        """KL of each dimension of a level for one item, in nats: `(D,)`."""
-        return infer_level(self.model, self._encode_one(item), level).kl_by_dim.cpu()
+    def kl_by_dim_of(self, item: ArrayLike, level: int = 0) -> Tensor | None:
+        """KL of each dimension of a level for one item, in nats: `(D,)`; None if not known."""
+        by_dim = infer_level(self.model, self._encode_one(item), level).kl_by_dim
+        return None if by_dim is None else by_dim.cpu()
 
     def interpolate(self, items: ArrayLike, steps: int = 10, *, spherical: bool = False) -> Array:
         """Decode the path from the latent of each item to that of the next.
@@ -335,12 +347,13 @@ class TrainedModel:
         """
         return self.converter.from_unit(images)
 
-    def _encode_one(self, item: ArrayLike) -> Tensor:
-        """What the network takes for one item, or for the first of several: `(1, ...)`."""
+    def _encode_one(self, item: ArrayLike) -> Batch:
+        """What the network takes for one item, or for the first of several."""
         return next(self.converter.encode(item))[:1]
 
-    def _generator(self, seed: int | None) -> Generator | None:
-        return None if seed is None else Generator(self.model.device).manual_seed(seed)
+    def _noise(self, seed: int | None) -> Noise:
+        """The source of random numbers for a seed; a new one without it."""
+        return Noise(seed, self.model.device)
 
 
 def load_trained(run: Run, device: torch.device, data: str | None = None) -> TrainedModel:

@@ -99,15 +99,14 @@ class Scores:
             ]
 
     def take(self, places: list[int]) -> Tensor:
-        """Items as the data have them, `(M, ...)`."""
+        """The items at some places, `(M, ...)`; see `InMemory.items_at`."""
         bounds = torch.tensor([len(part) for part in self.parts]).cumsum(0)
         found = []
         for place in places:
             number = int(torch.searchsorted(bounds, place, right=True))
             part = self.parts[number].split
-            row = part.rows[place - int(bounds[number]) + len(part)]
-            found.append(part.items[row])
-        return torch.stack(found)
+            found.append(part.items_at([place - int(bounds[number]) + len(part)]))
+        return torch.cat(found)
 
 
 def score_items(

@@ -230,15 +230,12 @@ def take_test_items(model: "TrainedModel", start: int, count: int) -> Items:
     Raises:
         UsageError: the test set is smaller, or the data are not available any more.
     """
-    from vae_cli.data.batches import gather
-
     found = model.test_set()
     test = found.split
     if start >= len(test):
         raise UsageError(f"--index {start}: the test set has items 0 to {len(test) - 1}")
     places = range(start, min(start + count, len(test)))
-    items = gather(test.items, test.rows[start : start + count])
-    return Items(found.titles(places), items, found.texts(places))
+    return Items(found.titles(places), test.items_at(places), found.texts(places))
 
 
 def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Items:
@@ -250,8 +247,6 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Items:
     Raises:
         UsageError: a class is unknown or has too few items, or there are no classes.
     """
-    from vae_cli.data.batches import gather
-
     found = model.test_set()
     test, spec = found.split, found.spec
     labels = [label for name in names for label in find_classes(name, spec)]
@@ -269,7 +264,7 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Items:
     rows = rows or [0, 1]
     if max(rows) >= len(test):
         raise UsageError("the test set has one item: name two files")
-    return Items(found.titles(rows), gather(test.items, test.rows[rows]), found.texts(rows))
+    return Items(found.titles(rows), test.items_at(rows), found.texts(rows))
 
 
 def find_classes(text: str, spec: "Spec") -> list[int]:

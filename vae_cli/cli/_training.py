@@ -96,10 +96,11 @@ class TrainingView:
         train, test = ({**part.terms, "loss": part.loss} for part in (report.train, report.test))
         if self.train_figures is None:
             self.train_figures = choose_train_figures(tuple(test))
-            self._print_head(self.train_figures, tuple(test))
+            self._print_head(self.train_figures, tuple(test), report.test.active is not None)
         figures = [*(train[name] for name in self.train_figures), *test.values()]
-        active = f"{report.test.active}/{len(report.test.kl_by_dim)}"
-        cells = (*map(format_figure, figures), active, f"{report.seconds:.2f}")
+        kl_by_dim = report.test.kl_by_dim
+        active = [] if kl_by_dim is None else [f"{report.test.active}/{len(kl_by_dim)}"]
+        cells = (*map(format_figure, figures), *active, f"{report.seconds:.2f}")
         self._print_row(str(report.epoch), cells)
         self._comment_on_cores()
 
@@ -122,12 +123,12 @@ class TrainingView:
         if finite:  # if not, a warning has said so
             title = f"{part} {'ELBO' if by_elbo else 'loss'}"
             self.terminal.note(f"best {title} {best[figure]:.3f}, epoch {best['epoch']}")
-        active = int(best["active_dims"])
-        if total >= ENOUGH_STEPS or active == 0:
+        active = int(best["active_dims"]) if "active_dims" in best else None
+        if active is not None and (total >= ENOUGH_STEPS or active == 0):
             has_levels = config.model.has_levels
             line = describe_active(active, config.model.latent_dim, has_levels)
             self._comment_on_latents(line, active, config.model.latent_dim)
-        if active and errors and errors.is_worse:
+        if active != 0 and errors and errors.is_worse:
             self.terminal.advice(
                 "reconstructions are worse than the mean item: their squared error is "
                 f"{errors.reconstruction:.3f}, and that of the mean item {errors.mean_item:.3f}: "
@@ -147,10 +148,10 @@ class TrainingView:
         self.terminal.note(describe(self.resolved))
         self.bar.start()
 
-    def _print_head(self, train: tuple[str, ...], test: tuple[str, ...]) -> None:
+    def _print_head(self, train: tuple[str, ...], test: tuple[str, ...], has_active: bool) -> None:
         first, *rest = map(title_of, test)
         titles = (*map(title_of, train), f"{HELD_OUT[self.resolved.held_out_name]} {first}", *rest)
-        self._print_row("epoch", (*titles, "active", "seconds"), "bold")
+        self._print_row("epoch", (*titles, *["active"][:has_active], "seconds"), "bold")
 
     def _comment_on_cores(self) -> None:
         """Say once that other programs make the epochs longer."""

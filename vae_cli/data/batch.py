@@ -26,5 +26,9 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
+    def __getitem__(self, items: slice) -> "Batch":
+        """Some of the items."""
+        return Batch(self.x[items], None if self.y is None else self.y[items])
+
 
 pytree.register_dataclass(Batch)

@@ -11,7 +11,6 @@ from torch import Tensor
 
 CPU = torch.device("cpu")
 MAX_CHUNK_VALUES = 2**22  # 16 MiB of float32
-ROW_DIMS = 2  # of a tensor of rows `(N, D)`
 CHUNK_ITEMS = 1024  # enough items that the cost of a call does not matter
 
 
@@ -27,23 +26,6 @@ def permutation(count: int, *, seed: int, epoch: int, device: torch.device = CPU
 def steps_per_epoch(count: int, batch_size: int) -> int:
     """The number of batches in `count` items; the last one may be smaller."""
     return -(-count // batch_size)
-
-
-def gather(items: Tensor, rows: Tensor) -> Tensor:
-    """The items at `rows`, as a trained model takes them.
-
-    Rows of a table keep their type of number: in float32, a large mean would hide the differences
-    before they are standardized.
-
-    Args:
-        items: images `(M, C, H, W)`, uint8 or floating point, or rows of a table `(M, D)`.
-        rows: int64 `(B,)` on the same device.
-
-    Returns:
-        Images in float32 with bytes scaled from 0..255 to [0, 1], or rows as they are.
-    """
-    chosen = items.index_select(0, rows)
-    return chosen if chosen.ndim == ROW_DIMS else to_unit_interval(chosen)
 
 
 def to_unit_interval(items: Tensor) -> Tensor:

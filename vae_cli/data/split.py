@@ -4,7 +4,7 @@
 each batch is gathered by its indices, without worker processes and without Python code per item.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, final
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.batch import Batch
-from vae_cli.data.batches import batches_per_chunk, to_unit_interval
+from vae_cli.data.batches import batches_per_chunk, chunk_length, to_unit_interval
 from vae_cli.data.memory import MappedFile
 
 
@@ -57,6 +57,8 @@ class InMemory:
             if there is nothing.
         encode: makes items `(B, ...)` what a network takes: `encode` of the run's codec, or else
             that of images.
+        draw: draws from encoded items `(B, ...)`, for their `rows`, what a network takes instead of
+            them, the same at every look; None if nothing is drawn.
         hashes: float64 `(N,)` in [0, 1), the same for equal items; None if they are not known.
         file: that the items are memory-mapped from and that others may change; None if there is
             none.
@@ -67,6 +69,7 @@ class InMemory:
     labels: Tensor
     condition: Tensor | None = None
     encode: Callable[[Tensor], Tensor] = to_unit_interval
+    draw: Callable[[Tensor, Tensor], Tensor] | None = None
     hashes: Tensor | None = None
     file: MappedFile | None = None
 
@@ -114,7 +117,29 @@ class InMemory:
 
     def network_input(self, rows: Tensor) -> Tensor:
         """What a network takes for the items at `rows`, int64 indices into `items`: float32."""
-        return self.encode(self.gather(rows))
+        x = self.encode(self.gather(rows))
+        return x if self.draw is None else self.draw(x, rows)
+
+    def items_at(self, places: Tensor | Sequence[int] | slice) -> Tensor:
+        """The items at some places of the part, as a trained model takes and returns them.
+
+        Rows of a table keep their units and their type of number: in float32, a large mean would
+        hide their differences.
+
+        Returns:
+            Images in float32 with pixels in [0, 1], black and white if they are drawn so, or rows.
+        """
+        rows = self.rows[places]
+        return self.gather(rows) if len(self.shape) == 1 else self.network_input(rows)
+
+    def drawn(self) -> "InMemory":
+        """The same with images that are drawn once, as bytes in memory; its rows are renumbered."""
+        if self.draw is None:
+            return self
+        items = torch.empty(len(self), *self.shape, dtype=torch.uint8)
+        for places in self.rows.argsort().split(chunk_length(self.shape)):  # neighbours share draws
+            items[places] = (255 * self.network_input(self.rows[places])).byte()
+        return replace(self, items=items, rows=torch.arange(len(self)), draw=None, file=None)
 
     def chunks(self, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
         """What a network takes for the items at `rows`, in chunks of a whole number of batches."""
@@ -149,6 +174,11 @@ class InMemory:
             encode=encode,
             file=self.file if device == self.items.device else None,
         )
+
+
+def in_order(split: Split, device: torch.device) -> Iterator[Batch]:
+    """Every item of a part once, as many at a time as fit into a few megabytes."""
+    return split.batches(torch.arange(len(split)), chunk_length(split.shape), device)
 
 
 def move_splits(train: InMemory, test: InMemory, device: torch.device) -> tuple[InMemory, InMemory]:

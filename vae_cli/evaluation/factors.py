@@ -14,12 +14,13 @@ differ from those with support vector machines or boosted trees.
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
 
 from vae_cli.data.dataset import Factors
 from vae_cli.evaluation.features import classify_by_neighbours
 from vae_cli.evaluation.figures import Figures, all_absent, make_figure
 from vae_cli.model import DiagonalNormal
+from vae_cli.noise import Noise
 
 BINS = 20
 MAX_ITEMS = 4000  # whose posteriors the information of samples is computed from
@@ -107,10 +108,10 @@ def sampled_information(posterior: DiagonalNormal, values: Tensor, seed: int) ->
 
     q(z_j) and q(z_j|v_k) are mixtures of the posteriors of the items, or of those with the value.
     """
-    generator = Generator().manual_seed(seed)
-    chosen = torch.randperm(len(values), generator=generator)[:MAX_ITEMS]
+    noise = Noise(seed)
+    chosen = torch.randperm(len(values), generator=noise.generator)[:MAX_ITEMS]
     mean, log_variance = posterior.mean[chosen].double(), posterior.log_variance[chosen].double()
-    z = DiagonalNormal(mean, log_variance).rsample(generator)
+    z = DiagonalNormal(mean, log_variance).rsample(1, noise)[0]
     groups = [F.one_hot(v).double() for v in values[chosen].T]
     rows = []
     for j in range(mean.shape[1]):

@@ -10,10 +10,11 @@ x is one of the N items of the set, each with the probability 1/N, so I(x; z) is
 import math
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
-from vae_cli.model import DiagonalNormal, LatentModel, Level, log_sum_exp
+from vae_cli.model import DiagonalNormal, LatentModel, kl_by_dim, log_sum_exp
+from vae_cli.noise import Noise
 
 ACTIVE_VARIANCE = 0.01  # of the posterior means, of a unit that is in use
 MAX_ITEMS = 10_000  # whose posteriors make up q(z); the cost grows with the square of it
@@ -47,13 +48,10 @@ def active_units(means: Tensor) -> Figure | Absent:
 
 
 @torch.no_grad()
-def kl_by_dim(model: LatentModel, posterior: DiagonalNormal, seed: int) -> list[float]:
-    """The KL of each dimension in nats, the mean over items; see `Level.kl_by_dim`."""
-    on_device = _to(posterior, model)
-    z = on_device.rsample(Generator(model.device).manual_seed(seed), 1)
-    found: list[float] = (
-        Level(on_device, model.prior, z).kl_by_dim().cpu().double().mean(0).tolist()
-    )
+def mean_kl_by_dim(model: LatentModel, posterior: DiagonalNormal) -> list[float]:
+    """The KL of each dimension in nats, the mean over items; see `kl_by_dim`."""
+    by_dim = kl_by_dim(_to(posterior, model), model.prior())
+    found: list[float] = [] if by_dim is None else by_dim.cpu().double().mean(0).tolist()
     return found
 
 
@@ -66,19 +64,16 @@ def aggregate_terms(
     With more than `MAX_ITEMS` items, a random part of them stands for the whole set. All of its
     posteriors make up q(z), so there is no bias from small batches.
     """
-    generator = Generator().manual_seed(seed)
-    chosen = torch.randperm(len(posterior.mean), generator=generator)[:MAX_ITEMS].sort().values
+    noise, prior = Noise(seed), model.prior()
+    order = torch.randperm(len(posterior.mean), generator=noise.generator)
+    chosen = order[:MAX_ITEMS].sort().values
     mean, log_variance = posterior.mean[chosen].double(), posterior.log_variance[chosen].double()
-    z = DiagonalNormal(mean, log_variance).rsample(generator)
     each = DiagonalNormal(mean, log_variance)
+    z = each.rsample(1, noise)[0]
     aggregate = aggregate_log_prob(each, z)
-    prior = torch.cat(
-        [
-            model.prior.log_prob(some.to(model.device, posterior.mean.dtype)).cpu().double()
-            for some in z.split(CHUNK_ITEMS)
-        ]
-    )
-    return each.log_prob(z) - aggregate, aggregate - prior
+    parts = [some.to(model.device, posterior.mean.dtype) for some in z.split(CHUNK_ITEMS)]
+    expected = torch.cat([prior.log_prob(some).cpu().double() for some in parts])
+    return each.log_prob(z) - aggregate, aggregate - expected
 
 
 def aggregate_log_prob(posteriors: DiagonalNormal, z: Tensor) -> Tensor:

@@ -24,10 +24,11 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.dataset import Progress, ignore_progress
-from vae_cli.data.split import InMemory
+from vae_cli.data.split import InMemory, in_order
 from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
 from vae_cli.model import (
     VAE,
@@ -37,7 +38,9 @@ from vae_cli.model import (
     HalfVarianceNormal,
     LatentModel,
     Level,
+    require_normal,
 )
+from vae_cli.noise import Noise
 
 
 @torch.no_grad()
@@ -46,10 +49,10 @@ def encode(
 ) -> DiagonalNormal:
     """The posterior of each item in its order: float32 parameters `(N, D)` on the CPU."""
     parts, done = [], 0
-    for items in split.chunks(split.rows, 1):
-        posterior = model.posterior(items.to(model.device))
+    for batch in in_order(split, model.device):
+        posterior = require_normal(model.posterior(batch))
         parts.append((posterior.mean.cpu(), posterior.log_variance.cpu()))
-        done += len(items)
+        done += len(batch)
         progress(done, len(split))
     mean, log_variance = (torch.cat(values) for values in zip(*parts, strict=True))
     return DiagonalNormal(mean, log_variance)
@@ -137,28 +140,29 @@ def estimate_likelihoods(
         progress: called with the number of items that are done, and the number of all.
     """
     scores, rows, done = [], split.rows.tolist(), 0
-    for items in split.chunks(split.rows, 1):
-        for x in items.to(model.device).split(1):
-            generator = item_generator(seed, rows[done], model.device)
-            scores.append(summarize(weigh(model, x, samples, generator)))
+    for batch in in_order(split, model.device):
+        for place in range(len(batch)):
+            noise = noise_of_item(seed, rows[done], model.device)
+            item = batch[place : place + 1]
+            scores.append(summarize(weigh(model, item, samples, noise)))
             done += 1
             progress(done, len(rows))
     columns = torch.stack(scores).unbind(1)
     return ItemLikelihoods(samples, split.items[0].numel(), *columns)
 
 
-def item_generator(seed: int, row: int, device: torch.device) -> Generator:
+def noise_of_item(seed: int, row: int, device: torch.device) -> Noise:
     """The source of an item's noise."""
-    return Generator(device).manual_seed((seed * SEED_STRIDE + row) % 2**63)
+    return Noise((seed * SEED_STRIDE + row) % 2**63, device)
 
 
-def weigh(model: LatentModel, x: Tensor, samples: int, generator: Generator) -> Weights:
-    """The samples of one item `(1, ...)`; no more than a block of them is decoded at a time."""
-    block = max(1, BLOCK_VALUES // (x.numel() * model.likelihood.outputs_per_value))
+def weigh(model: LatentModel, item: Batch, samples: int, noise: Noise) -> Weights:
+    """The samples of one item; no more than a block of them is decoded at a time."""
+    block = max(1, BLOCK_VALUES // (item.x.numel() * model.likelihood.outputs_per_value))
     if isinstance(model, VAE):
-        return _weigh_one_level(model, x, samples, block, generator)
+        return _weigh_one_level(model, item, samples, block, noise)
     sizes = [min(block, samples - start) for start in range(0, samples, block)]
-    parts = [_weigh_levels(model, x, size, generator) for size in sizes]
+    parts = [_weigh_levels(model, item, size, noise) for size in sizes]
     return Weights(
         torch.cat([part.log_ratio for part in parts]),
         torch.cat([part.distortion for part in parts]),
@@ -168,25 +172,23 @@ def weigh(model: LatentModel, x: Tensor, samples: int, generator: Generator) -> 
     )
 
 
-def _weigh_one_level(
-    model: VAE, x: Tensor, samples: int, block: int, generator: Generator
-) -> Weights:
+def _weigh_one_level(model: VAE, item: Batch, samples: int, block: int, noise: Noise) -> Weights:
     """As `weigh`; the item is encoded once, and its noise is the same for blocks of any size."""
-    posterior = model.posterior(x)
-    level = Level(posterior, model.prior.for_pass(), posterior.rsample(generator, samples))
+    posterior = model.posterior(item)
+    level = Level(posterior, model.prior(item.y), posterior.rsample(samples, noise))
     parts = level.z.split(block)
-    distortions = [distortion_of_samples(model.decode(part), x) for part in parts]
+    distortions = [distortion_of_samples(model.decode(part), item.x) for part in parts]
     constant = model.decode(level.z[:1]).constant
     return Weights(level.log_ratio()[:, 0], torch.cat(distortions), constant, level.kl().sum())
 
 
-def _weigh_levels(model: LatentModel, x: Tensor, samples: int, generator: Generator) -> Weights:
+def _weigh_levels(model: LatentModel, item: Batch, samples: int, noise: Noise) -> Weights:
     """A block of samples of a model with any number of levels."""
-    inference = model.infer(x, samples, generator)
+    inference = model.infer(item, samples, noise)
     likelihood = inference.likelihood
     return Weights(
         inference.log_ratio()[:, 0],
-        distortion_of_samples(likelihood, x),
+        distortion_of_samples(likelihood, item.x),
         likelihood.constant,
         inference.kl().sum(),
     )
@@ -276,14 +278,12 @@ PILOT_ITEMS = 5
 
 def measure_sample(model: LatentModel, split: InMemory) -> float:
     """The seconds that one sample of one item takes, the fastest of a few items."""
-    items = split.network_input(split.rows[:1]).to(model.device)
+    item = next(split.batches(torch.zeros(1, dtype=torch.int64), 1, model.device))
     times = []
     for row in range(PILOT_ITEMS):
         start = time.perf_counter()
-        generator = item_generator(0, row, model.device)
-        weigh(
-            model, items, PILOT_SAMPLES, generator
-        ).distortion.sum().item()  # waits for the device
+        weights = weigh(model, item, PILOT_SAMPLES, noise_of_item(0, row, model.device))
+        weights.distortion.sum().item()  # waits for the device
         times.append(time.perf_counter() - start)
     return min(times) / PILOT_SAMPLES
 

@@ -8,7 +8,7 @@ Simoncelli, 2004).
 import torch
 from torch import Tensor
 
-from vae_cli.data.split import InMemory
+from vae_cli.data.split import InMemory, in_order
 from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, average
 from vae_cli.model import LatentModel
 
@@ -21,9 +21,8 @@ MISSING = "pip install torchmetrics to have it"
 def reconstruction_figures(model: LatentModel, split: InMemory) -> Figures:
     """The figures of a set of images, or of standardized rows."""
     errors, similarities = [], []
-    for items in split.chunks(split.rows, 1):
-        x = items.to(model.device)
-        found = model.infer_mean(x).likelihood.mean[0]
+    for batch in in_order(split, model.device):
+        x, found = batch.x, model.infer(batch).likelihood.mean[0]
         errors.append((found - x).square().flatten(1).mean(1).cpu())
         if ssim_absence(split.items.shape[1:]) is None:
             similarities.append(ssim(found, x).cpu())

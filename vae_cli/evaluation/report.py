@@ -12,7 +12,7 @@ from vae_cli.device import describe_device
 from vae_cli.evaluation.factors import factor_figures
 from vae_cli.evaluation.features import BY_CLASSIFIER, Comparison, FeatureName, feature_figures
 from vae_cli.evaluation.figures import Absent, Figure, Figures
-from vae_cli.evaluation.latents import kl_by_dim, latent_figures
+from vae_cli.evaluation.latents import latent_figures, mean_kl_by_dim
 from vae_cli.evaluation.likelihood import encode, estimate_likelihoods, likelihood_figures
 from vae_cli.evaluation.reconstruction import reconstruction_figures
 from vae_cli.evaluation.samples import sample_figures
@@ -99,7 +99,7 @@ def evaluate(
         train = encode(model, subject.train, progress)
     with stage("latents"):
         figures |= latent_figures(model, posterior, seed)
-        dims = kl_by_dim(model, posterior, seed)
+        dims = mean_kl_by_dim(model, posterior)
     with stage("reconstruction"):
         figures |= reconstruction_figures(model, test)
     with stage("features"):

@@ -12,6 +12,7 @@ from vae_cli.evaluation.kept import check_folder, digest_weights, keep, recall
 from vae_cli.evaluation.likelihood import encode
 from vae_cli.latent.samplers import COMPONENTS, FittedFlow, FittedMixture, fit_flow, fit_mixture
 from vae_cli.model import DiagonalNormal, LatentModel
+from vae_cli.noise import Noise
 
 SEED = 0
 FLOW_FILE = "sampler-flow.safetensors"
@@ -85,9 +86,7 @@ def latents_to_fit(model: LatentModel, split: InMemory, posterior: DiagonalNorma
         split: the training set, of which a part is taken if it is large.
         posterior: of all its items, if it is known already.
     """
-    generator = torch.Generator().manual_seed(SEED)
-    order = torch.randperm(len(split), generator=generator)[:MAX_POINTS]
-    if posterior is None:
-        return encode(model, split.take(order)).rsample(generator)
-    chosen = posterior[order]
-    return chosen.rsample(generator)
+    noise = Noise(SEED)
+    order = torch.randperm(len(split), generator=noise.generator)[:MAX_POINTS]
+    chosen = encode(model, split.take(order)) if posterior is None else posterior[order]
+    return chosen.rsample(1, noise)[0]

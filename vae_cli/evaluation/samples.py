@@ -24,6 +24,7 @@ import torch
 from torch import Generator, Tensor
 
 from vae_cli.data.batches import chunk_length
+from vae_cli.data.split import in_order
 from vae_cli.evaluation.features import (
     BY_CLASSIFIER,
     Comparison,
@@ -36,7 +37,8 @@ from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, make
 from vae_cli.evaluation.sampler import find_flow, fitted_mixture
 from vae_cli.evaluation.subject import Subject
 from vae_cli.latent.sampling import sample
-from vae_cli.model import DiagonalNormal, Prior
+from vae_cli.model import DiagonalNormal, LatentPrior
+from vae_cli.noise import Noise
 
 NEIGHBOUR = 3
 CHUNK_ITEMS = 500
@@ -156,7 +158,7 @@ def sample_figures(
     model, count = subject.model, min(comparison.images, len(subject.test))
     items, recon = item_features(subject, extractor, count, seed)
     sources = {
-        "samples": model.prior,
+        "samples": model.prior(),
         "gmm": fitted_mixture(model, lambda: subject.train, subject.folder, posterior),
         "flow": find_flow(model, subject.folder),
     }
@@ -181,7 +183,7 @@ def measure_features(subject: Subject, comparison: Comparison) -> float:
     if comparison.extractor is None or sample_absence(subject, needs_labels=False) is not None:
         return 0.0
     split = subject.test.split.head(MEASURED_IMAGES)
-    x = split.network_input(split.rows).to(subject.model.device)
+    x = next(split.batches(torch.arange(len(split)), len(split), subject.model.device)).x
     comparison.extractor.extract(x).cpu()  # the first call takes longer
     start = time.perf_counter()
     comparison.extractor.extract(x).cpu()
@@ -227,13 +229,12 @@ def item_features(
     subject: Subject, extractor: Extractor, count: int, seed: int
 ) -> tuple[Tensor, Tensor]:
     """The features of test items and of their reconstructions, on the CPU: `(count, D)` each."""
-    model, noise = subject.model, Generator(subject.model.device).manual_seed(seed)
+    model, noise = subject.model, Noise(seed, subject.model.device)
     order = torch.randperm(len(subject.test), generator=Generator().manual_seed(seed))[:count]
     split, features, reconstructed = subject.test.split.take(order), [], []
-    for items in split.chunks(split.rows, 1):
-        x = items.to(model.device)
-        features.append(extractor.extract(x).cpu())
-        likelihood = model.infer_mean(x).likelihood
+    for batch in in_order(split, model.device):
+        features.append(extractor.extract(batch.x).cpu())
+        likelihood = model.infer(batch).likelihood
         found = likelihood.sample(noise) if subject.samples_noise else likelihood.mean
         reconstructed.append(extractor.extract(found[0]).cpu())
     return torch.cat(features), torch.cat(reconstructed)
@@ -242,22 +243,22 @@ def item_features(
 def train_features(subject: Subject, extractor: Extractor, count: int, seed: int) -> Tensor:
     """The features of training items, on the CPU: at most `(count, D)`."""
     order = torch.randperm(len(subject.train), generator=Generator().manual_seed(seed))[:count]
-    split, device = subject.train.take(order), subject.model.device
-    return torch.cat([extractor.extract(x.to(device)).cpu() for x in split.chunks(split.rows, 1)])
+    batches = in_order(subject.train.take(order), subject.model.device)
+    return torch.cat([extractor.extract(batch.x).cpu() for batch in batches])
 
 
 def sampled_features(
-    subject: Subject, extractor: Extractor, source: Prior, count: int, seed: int
+    subject: Subject, extractor: Extractor, source: LatentPrior, count: int, seed: int
 ) -> Tensor:
     """The features of `count` samples whose latents come from a source: `(count, D)`."""
-    generator = Generator(subject.model.device).manual_seed(seed)
+    noise = Noise(seed, subject.model.device)
     size, found = chunk_length(subject.test.spec.shape), []
     for start in range(0, count, size):
         some = sample(
             subject.model,
             min(size, count - start),
-            noise=subject.samples_noise,
-            generator=generator,
+            noise,
+            with_spread=subject.samples_noise,
             source=source,
         )
         found.append(extractor.extract(some).cpu())

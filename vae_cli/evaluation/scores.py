@@ -25,8 +25,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vae_cli.data.batches import CPU
 from vae_cli.data.dataset import Progress, ignore_progress
-from vae_cli.data.split import InMemory
+from vae_cli.data.split import InMemory, in_order
 from vae_cli.errors import UsageError
 from vae_cli.evaluation.likelihood import encode, estimate_likelihoods
 from vae_cli.model import LatentModel
@@ -41,8 +42,8 @@ def code_lengths(split: InMemory) -> Tensor | None:
         return None
     lengths = [
         png_bytes(to_picture(pixels)) - overhead(to_picture(pixels).mode)
-        for items in split.chunks(split.rows, 1)
-        for pixels in to_pixels(items)
+        for batch in in_order(split, CPU)
+        for pixels in to_pixels(batch.x)
     ]
     return torch.tensor(lengths, dtype=torch.float64) * BITS * math.log(2)
 

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.errors import UsageError
 from vae_cli.explore.scene import PRIOR_SAMPLES, Scene, make_document
+from vae_cli.latent.sampling import sample_latents
 from vae_cli.model import (
     VAE,
     ColumnGaussian,
@@ -34,6 +35,7 @@ from vae_cli.model import (
 )
 from vae_cli.model.networks.conv import Block
 from vae_cli.model.networks.dense import Gated
+from vae_cli.noise import Noise
 from vae_cli.rendering.grid import tile, to_picture, to_pixels
 
 
@@ -210,7 +212,7 @@ def quantize(model: LatentModel, latents: np.ndarray) -> LatentModel:
     """
     if isinstance(model.codec, TableCodec):
         return model
-    samples = model.prior.sample(64, Generator(model.device).manual_seed(0))
+    samples = sample_latents(model, 64, Noise(0, model.device))
     z = torch.cat([torch.from_numpy(latents).to(model.device), samples])
     rounded = copy.deepcopy(model)
     rounded.decoder.half().float()

@@ -17,7 +17,6 @@ import torch
 from numpy.typing import ArrayLike
 
 from vae_cli.api.model import TrainedModel
-from vae_cli.data.batches import gather
 from vae_cli.data.dataset import NamedSplit, Spec
 from vae_cli.files import to_json, to_utf8
 from vae_cli.latent.projections import drawable, pca
@@ -200,7 +199,7 @@ def encode_some(
     if test is None:
         return np.zeros(0), np.zeros((0, model.model.latent_dim), np.float32), np.zeros(0)
     split, places = test.split, evenly_spaced(len(test), MAX_ITEMS)
-    latents = model.encode(gather(split.items, split.rows[places])).mean
+    latents = model.encode(split.items_at(places.tolist())).mean
     shown = drawable(latents)
     places, latents = places[shown], latents[shown]
     return places, latents, split.labels[places] if len(split.labels) else split.labels

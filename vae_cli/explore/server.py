@@ -34,7 +34,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from vae_cli.api.model import TrainedModel
-from vae_cli.data.batches import gather, to_unit_interval
+from vae_cli.data.batches import to_unit_interval
 from vae_cli.data.dataset import NamedSplit
 from vae_cli.data.picture import Fitting, read_picture
 from vae_cli.data.picture_files import MAX_BYTES
@@ -227,7 +227,7 @@ def read_item(name: str, test: NamedSplit | None, model: TrainedModel) -> bytes 
     """The test item with a number; None if there is none."""
     if test is None or not re.fullmatch("[0-9]{1,9}", name) or int(name) >= len(test):
         return None
-    return model.kind.to_bytes(gather(test.split.items, test.split.rows[[int(name)]]))
+    return model.kind.to_bytes(test.split.items_at([int(name)]))
 
 
 def encode_upload(model: TrainedModel, content: bytes, invert: bool) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any, final
 import numpy as np
 
 from vae_cli.api.model import TrainedModel
-from vae_cli.data.batches import gather
 from vae_cli.data.dataset import NamedSplit
 from vae_cli.errors import UsageError
 from vae_cli.explore.scene import PAGE, build_scene, read_static
@@ -38,8 +37,7 @@ class Explorer(anywidget.AnyWidget):
     def answer(self, _: Any, question: dict[str, Any], buffers: list[Any]) -> None:
         """Answer the page: decode a latent, or send a test item."""
         if "item" in question:
-            row = self.split.rows[[int(question["item"])]]
-            item: Any = gather(self.split.items, row)
+            item: Any = self.split.items_at([int(question["item"])])
         else:
             item = self.model.decode(np.frombuffer(buffers[0], "<f4"))
         self.send({"id": question["id"]}, [self.model.kind.to_bytes(item)])

@@ -1,12 +1,14 @@
-"""Encode items, and reconstruct them."""
+"""Reconstruct items."""
 
 from typing import Generic, NamedTuple, TypeVar
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
-from vae_cli.model import DiagonalNormal, LatentModel
+from vae_cli.data.batch import Batch
+from vae_cli.model import LatentModel, kl
 from vae_cli.model.inference import sum_levels
+from vae_cli.noise import Noise
 
 ArrayT = TypeVar("ArrayT")
 KL_SAMPLES = 64  # for a prior whose KL has no closed form
@@ -27,36 +29,27 @@ class Reconstruction(NamedTuple, Generic[ArrayT]):
     kl: ArrayT
 
 
-def latent_of(posterior: DiagonalNormal, generator: Generator | None = None) -> Tensor:
-    """The mean `(B, D)` of a posterior, or one sample from it if a generator is given."""
-    return posterior.mean if generator is None else posterior.rsample(generator)
-
-
 @torch.no_grad()
 def reconstruct(
     model: LatentModel,
-    x: Tensor,
-    generator: Generator | None = None,
+    batch: Batch,
+    noise: Noise | None = None,
     *,
-    sample: bool = True,
-    noise: bool = False,
+    spread: Noise | None = None,
 ) -> Reconstruction[Tensor]:
-    """Encode and decode images `(B, C, H, W)` with pixels in [0, 1], or rows `(B, D)`.
+    """Encode and decode B items.
 
     Args:
         model: a trained model.
-        x: the items.
-        generator: the source of random numbers; without it, the posterior's mean is decoded.
-        sample: whether the posterior is sampled, if there is a generator.
-        noise: whether the items are samples of p(x|z) instead of its mean.
+        batch: the items.
+        noise: the source of the samples of the posterior; without it, its mode is decoded.
+        spread: the source of samples of p(x|z); without it, the items are the means of p(x|z).
     """
-    is_sampled = sample and generator is not None
-    inference = model.infer(x, 1, generator) if is_sampled else model.infer_mean(x)
+    inference = model.infer(batch, 1, noise)
     top, *below = inference.levels
-    fixed = Generator(x.device).manual_seed(0)  # an estimate must not differ from call to call
-    kls = [model.prior.kl(top.posterior, top.posterior.rsample(fixed, KL_SAMPLES))]
+    fixed = Noise(0, batch.x.device)  # an estimate must not differ from call to call
+    kls = [kl(top.posterior, top.prior, top.posterior.rsample(KL_SAMPLES, fixed))]
     kls += [level.kl() for level in below]
     likelihood = inference.likelihood
-    items = likelihood.sample(generator) if noise else likelihood.mean
-    kl = sum_levels([kl.sum(-1) for kl in kls])
-    return Reconstruction(items[0], likelihood.distortion(x)[0], kl)
+    items = likelihood.mean if spread is None else likelihood.sample(spread)
+    return Reconstruction(items[0], likelihood.distortion(batch.x)[0], sum_levels(kls))

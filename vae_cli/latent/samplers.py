@@ -19,9 +19,10 @@ import math
 from typing import final
 
 import torch
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
-from vae_cli.model import Prior, RealNVP
+from vae_cli.model import LatentPrior, RealNVP
+from vae_cli.noise import Noise
 
 COMPONENTS = 10
 MAX_ITERATIONS = 100
@@ -32,8 +33,8 @@ MIN_VARIANCE = 1e-6  # added to the diagonal of every covariance
 
 
 @final
-class FittedMixture(Prior):
-    """The mixture.
+class FittedMixture(nn.Module):
+    """A `LatentPrior` that is a mixture of normal distributions.
 
     Args:
         latent_dim: D.
@@ -51,17 +52,14 @@ class FittedMixture(Prior):
         self.register_buffer("means", torch.zeros(components, latent_dim))
         self.register_buffer("scale_tril", torch.eye(latent_dim).repeat(components, 1, 1))
 
-    def sample(
-        self, count: int, generator: Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
+    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
         """`count` independent samples, `(count, D)`."""
-        chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
-        noise = self.means.new_empty(count, self.latent_dim).normal_(generator=generator)
-        noise *= temperature
-        z = torch.empty_like(noise)
+        chosen = noise.choice(self.weights, count)
+        epsilon = temperature * noise.normal((count, self.latent_dim), dtype=self.means.dtype)
+        z = torch.empty_like(epsilon)
         for k in range(len(self.weights)):  # a matrix for each sample would take count × D² values
             rows = chosen == k
-            z[rows] = self.means[k] + noise[rows] @ self.scale_tril[k].T
+            z[rows] = self.means[k] + epsilon[rows] @ self.scale_tril[k].T
         return z
 
     def log_prob(self, z: Tensor) -> Tensor:
@@ -170,8 +168,8 @@ MIN_SCALE = 1e-6  # of a dimension that does not vary
 
 
 @final
-class FittedFlow(Prior):
-    """The flow.
+class FittedFlow(nn.Module):
+    """A `LatentPrior` that is a RealNVP flow on scaled latents.
 
     Args:
         latent_dim: D, at least 2.
@@ -187,15 +185,15 @@ class FittedFlow(Prior):
         self.register_buffer("mean", torch.zeros(latent_dim))
         self.register_buffer("scale", torch.ones(latent_dim))
 
-    def sample(
-        self, count: int, generator: Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
+    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
         """`count` independent samples, `(count, D)`."""
-        return self.mean + self.scale * self.flow.sample(count, generator, temperature)
+        flow: LatentPrior = self.flow()
+        return self.mean + self.scale * flow.sample(count, noise, temperature)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., D)`, in nats: `(...)`."""
-        return self.flow.log_prob((z - self.mean) / self.scale) - self.scale.log().sum()
+        flow: LatentPrior = self.flow()
+        return flow.log_prob((z - self.mean) / self.scale) - self.scale.log().sum()
 
 
 def fit_flow(points: Tensor, seed: int) -> FittedFlow:

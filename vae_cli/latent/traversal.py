@@ -1,77 +1,73 @@
 """Decode the neighbourhood of one item's latent."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import final
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.errors import UsageError
-from vae_cli.latent.reconstruction import latent_of
-from vae_cli.model import DiagonalNormal, LatentModel
+from vae_cli.model import DiagonalNormal, LatentModel, require_normal
+from vae_cli.noise import Noise
 
 
-class Others(NamedTuple):
-    """The latents of one item at the levels that a traversal does not shift, `(1, D)` each."""
+@final
+@dataclass(frozen=True)
+class LevelOfItem:
+    """One level of latents of one item, and the latents of the other levels, which stay.
 
+    Attributes:
+        posterior: of the level, parameters `(1, D)`.
+        kl_by_dim: what each dimension tells about the item, in nats, `(D,)`; None if that is not
+            known.
+        above: the latents of the levels above, `(1, D)` each.
+        below: the latents of the levels below; levels that are not given follow from those above,
+            at the means of their priors.
+    """
+
+    posterior: DiagonalNormal
+    kl_by_dim: Tensor | None = None
     above: Sequence[Tensor] = ()
     below: Sequence[Tensor] = ()
 
 
-NO_OTHERS = Others()
-
-
-class LevelOfItem(NamedTuple):
-    """One level of latents of one item.
-
-    Attributes:
-        kl_by_dim: what each dimension tells about the item, in nats, `(D,)`.
-        posterior: parameters `(1, D)`.
-        others: the latents of the levels that stay when this level is shifted.
-    """
-
-    kl_by_dim: Tensor
-    posterior: DiagonalNormal
-    others: Others
-
-
 @torch.no_grad()
-def infer_level(model: LatentModel, x: Tensor, number: int) -> LevelOfItem:
-    """What a traversal of a level needs of one item `(1, ...)`.
+def infer_level(model: LatentModel, item: Batch, number: int) -> LevelOfItem:
+    """What a traversal of a level needs of one item.
 
     Below the top, the other levels stay at the means of their posteriors, so that the item does not
-    change where nothing is shifted. The top level has no others: all levels below follow from it,
-    at the means of their priors.
+    change where nothing is shifted. At the top, all levels below follow from it, at the means of
+    their priors.
 
     Args:
         model: a trained model.
-        x: the item.
+        item: one item.
         number: of the level; 0 is the top.
 
     Raises:
-        UsageError: the model has no such level.
+        UsageError: the model has no such level, or its latents are not normal vectors.
     """
-    levels = model.infer_mean(x).levels
+    levels = model.infer(item).levels
     if number not in range(len(levels)):
         allowed = f"levels 0 to {len(levels) - 1}" if len(levels) > 1 else "only level 0"
         raise UsageError(f"level {number}: this model has {allowed}")
-    level, top = levels[number], levels[0].posterior
-    kl_by_dim = level.kl_by_dim()[0]
+    by_dim, normal = levels[number].kl_by_dim(), require_normal(levels[number].posterior)
+    of_item = None if by_dim is None else by_dim[0]
     if number == 0:
-        return LevelOfItem(kl_by_dim, top, NO_OTHERS)
-    posterior = DiagonalNormal(level.posterior.mean[0], level.posterior.log_variance[0])
+        return LevelOfItem(normal, of_item)
     above, below = ([one.z[0] for one in part] for part in (levels[:number], levels[number + 1 :]))
-    return LevelOfItem(kl_by_dim, posterior, Others(above, below))
+    return LevelOfItem(normal[0], of_item, above, below)
 
 
 @torch.no_grad()
 def traverse(
     model: LatentModel,
-    posterior: DiagonalNormal,
+    level: LevelOfItem,
     offsets: Tensor,
     dims: Sequence[int] | None = None,
-    generator: Generator | None = None,
-    others: Others = NO_OTHERS,
+    noise: Noise | None = None,
 ) -> Tensor:
     """Decode latents that are shifted from the posterior of one item.
 
@@ -79,23 +75,25 @@ def traverse(
 
     Args:
         model: a trained model.
-        posterior: of one item, parameters `(1, D)`.
+        level: whose latents are shifted.
         offsets: `(K,)`, added to the latent, one per column.
         dims: one row for each of these dimensions, which is shifted alone; None is one row in which
             all dimensions are shifted together.
-        generator: if given, every tile is decoded from a new sample of the shifted posterior;
-            otherwise from its mean.
-        others: the latents of the other levels; levels that are not given follow from the shifted
-            one, at the means of their priors.
+        noise: if given, every tile is decoded from a new sample of the shifted posterior; otherwise
+            from its mean.
 
     Returns:
         `(rows, K, C, H, W)`, pixels in [0, 1], or `(rows, K, D)`.
     """
-    unit = torch.eye(posterior.mean.shape[-1], device=offsets.device)
+    mean, log_variance = level.posterior.mean, level.posterior.log_variance
+    unit = torch.eye(mean.shape[-1], device=offsets.device)
     directions = torch.ones_like(unit[:1]) if dims is None else unit[list(dims)]
     shifts = offsets[None, :, None] * directions[:, None, :]
-    shifted = DiagonalNormal(posterior.mean + shifts, posterior.log_variance.expand_as(shifts))
-    z = latent_of(shifted, generator).flatten(0, 1)
-    above, below = ([latent.expand(len(z), -1) for latent in part] for part in others)
+    shifted = DiagonalNormal(mean + shifts, log_variance.expand_as(shifts))
+    z = shifted.mean if noise is None else shifted.rsample(len(shifts), noise)
+    z = z.flatten(0, 1)
+    above, below = (
+        [latent.expand(len(z), -1) for latent in part] for part in (level.above, level.below)
+    )
     tiles = model.decode_levels([*above, z, *below]).mean
     return tiles.view(*shifts.shape[:2], *tiles.shape[1:])

@@ -11,7 +11,7 @@ arguments, and can be used in a notebook.
 """
 
 from vae_cli.model.codec import Codec, ImageCodec, TableCodec
-from vae_cli.model.inference import ConditionalPrior, Inference, Level
+from vae_cli.model.inference import Inference, Level, draw
 from vae_cli.model.ladder import LadderVAE, Rung
 from vae_cli.model.likelihoods import (
     Bernoulli,
@@ -47,7 +47,16 @@ from vae_cli.model.objectives import (
     Objective,
     TotalCorrelation,
 )
-from vae_cli.model.posterior import DiagonalNormal
+from vae_cli.model.posterior import (
+    DiagonalNormal,
+    LatentPrior,
+    Posterior,
+    UnitNormal,
+    kl,
+    kl_by_dim,
+    kl_by_group,
+    require_normal,
+)
 from vae_cli.model.priors import MixtureOfNormals, Prior, RealNVP, StandardNormal, VampPrior
 from vae_cli.model.size import Size, measure_size
 from vae_cli.model.vae import VAE, LatentModel, TwoLevelVAE
@@ -60,7 +69,6 @@ __all__ = [
     "Capacity",
     "Codec",
     "ColumnGaussian",
-    "ConditionalPrior",
     "Context",
     "ConvDecoder",
     "ConvEncoder",
@@ -76,6 +84,7 @@ __all__ = [
     "LadderVAE",
     "Laplace",
     "LatentModel",
+    "LatentPrior",
     "Level",
     "Likelihood",
     "Loss",
@@ -86,6 +95,7 @@ __all__ = [
     "NegativeELBO",
     "NegativeIWAE",
     "Objective",
+    "Posterior",
     "Prior",
     "RealNVP",
     "Rung",
@@ -96,8 +106,14 @@ __all__ = [
     "TableCodec",
     "TotalCorrelation",
     "TwoLevelVAE",
+    "UnitNormal",
     "VampPrior",
+    "draw",
+    "kl",
+    "kl_by_dim",
+    "kl_by_group",
     "log_sum_exp",
     "measure_size",
     "plan",
+    "require_normal",
 ]

@@ -12,12 +12,15 @@ it, and a checkpoint keeps it.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Self, final
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from vae_cli.data.batches import to_unit_interval
+from vae_cli.data.split import InMemory
+from vae_cli.noise import Noise, uniform_by_row
 
 
 class Codec(nn.Module, ABC):
@@ -30,7 +33,7 @@ class Codec(nn.Module, ABC):
     is_stochastic: bool = False
 
     @abstractmethod
-    def encode(self, items: Tensor, noise: Generator | None = None) -> Tensor:
+    def encode(self, items: Tensor, noise: Noise | None = None) -> Tensor:
         """What a network takes for items `(B, ...)` of a data set: float32.
 
         Args:
@@ -51,10 +54,29 @@ class Codec(nn.Module, ABC):
         Added to log p(x), it gives the log-density of the item in the units of the data.
         """
 
-    def draw(self, x: Tensor, noise: Generator) -> Tensor:  # noqa: ARG002
+    def draw(self, x: Tensor, noise: Noise) -> Tensor:  # noqa: ARG002
         """Encoded items as one step of the training is given them: unchanged, or drawn at random.
 
         It is what `encode` does with noise after it has encoded.
+        """
+        return x
+
+    def encode_split(self, split: InMemory, *, fixed: bool = True) -> InMemory:
+        """A part of a data set whose items are encoded when they are asked for.
+
+        Args:
+            split: the part.
+            fixed: whether they are drawn once for ever, if they are drawn at all.
+        """
+        draw = self.draw_by_row if fixed and self.is_stochastic else None
+        return replace(split, encode=self.encode, draw=draw)
+
+    def draw_by_row(self, x: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002
+        """Encoded items as every evaluation is given them: unchanged, or drawn once for ever.
+
+        Args:
+            x: `(B, ...)`.
+            rows: their places in the data set, int64 `(B,)`, which decide the draws.
         """
         return x
 
@@ -72,11 +94,12 @@ class ImageCodec(Codec):
 
     Example:
         >>> import torch
+        >>> from vae_cli.noise import Noise
         >>> codec = ImageCodec(is_stochastic=True)
         >>> grey = torch.tensor([[[[0, 51, 255]]]], dtype=torch.uint8)
         >>> codec.encode(grey)
         tensor([[[[0.0000, 0.2000, 1.0000]]]])
-        >>> codec.encode(grey, torch.Generator().manual_seed(0)).unique()
+        >>> codec.encode(grey, Noise(0)).unique()
         tensor([0., 1.])
     """
 
@@ -84,7 +107,7 @@ class ImageCodec(Codec):
         super().__init__()
         self.is_stochastic = is_stochastic
 
-    def encode(self, items: Tensor, noise: Generator | None = None) -> Tensor:
+    def encode(self, items: Tensor, noise: Noise | None = None) -> Tensor:
         """Images in [0, 1]; with noise, black and white ones if the codec is of such."""
         x = to_unit_interval(items)
         return x if noise is None else self.draw(x, noise)
@@ -97,9 +120,15 @@ class ImageCodec(Codec):
         """0, because images are in units of [0, 1]."""
         return 0.0
 
-    def draw(self, x: Tensor, noise: Generator) -> Tensor:
+    def draw(self, x: Tensor, noise: Noise) -> Tensor:
         """Black and white images drawn from grey ones `(B, C, H, W)`, if the codec is of such."""
-        return torch.bernoulli(x, generator=noise) if self.is_stochastic else x
+        return noise.bernoulli(x) if self.is_stochastic else x
+
+    def draw_by_row(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Black and white images, the same for a row whatever is drawn beside it."""
+        if not self.is_stochastic:
+            return x
+        return (uniform_by_row("pixels", rows, x.shape[1:]).to(x.device) < x).float()
 
 
 @final
@@ -137,7 +166,7 @@ class TableCodec(Codec):
         """Which columns change, bool `(D,)`: the others have no density and are not learned."""
         return self.std > 0
 
-    def encode(self, items: Tensor, noise: Generator | None = None) -> Tensor:  # noqa: ARG002
+    def encode(self, items: Tensor, noise: Noise | None = None) -> Tensor:  # noqa: ARG002
         """Rows `(B, D)` in the units of the data, standardized as float32."""
         scale = torch.where(self.changes, self.std, 1.0)
         return ((items.cpu().double() - self.mean) / scale).float()

@@ -23,15 +23,17 @@ from math import prod
 from typing import final
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
+from vae_cli.data.batch import Batch
 from vae_cli.model.codec import Codec, ImageCodec
-from vae_cli.model.inference import ConditionalPrior, Inference, Level
+from vae_cli.model.inference import Inference, Level, draw
 from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.networks.conv import Block, ConvDecoder, ConvEncoder, Plan, conv, norm
 from vae_cli.model.posterior import DiagonalNormal
 from vae_cli.model.priors import Prior
-from vae_cli.model.vae import LatentModel, Pick
+from vae_cli.model.vae import LatentModel
+from vae_cli.noise import Noise
 
 
 @final
@@ -114,13 +116,14 @@ class LadderVAE(LatentModel):
 
     Example:
         >>> import torch
+        >>> from vae_cli.data.batch import Batch
         >>> from vae_cli.model import PRESETS, ConvDecoder, ConvEncoder, LadderVAE, Rung
         >>> from vae_cli.model import SquaredError, StandardNormal, plan
         >>> sizes = plan((1, 28, 28), PRESETS["small"])
         >>> encoder, decoder = ConvEncoder(sizes, 20), ConvDecoder(sizes, 20)
         >>> rungs = [Rung(sizes, 0, channels=4), Rung(sizes, 1, channels=2)]
         >>> model = LadderVAE(encoder, decoder, rungs, SquaredError(), StandardNormal(20))
-        >>> [level.z.shape[2] for level in model.infer(torch.rand(8, 1, 28, 28)).levels]
+        >>> [level.z.shape[2] for level in model.infer(Batch(torch.rand(8, 1, 28, 28))).levels]
         [20, 196, 392]
 
     Args:
@@ -152,9 +155,9 @@ class LadderVAE(LatentModel):
         """The number of dimensions of every level, that of the top first."""
         return (self.latent_dim, *(rung.latent_dim for rung in self._rungs()))
 
-    def posterior(self, x: Tensor) -> DiagonalNormal:
-        """q(z_0|x) for images `(B, C, H, W)` in [0, 1]: parameters `(B, D)`."""
-        posterior: DiagonalNormal = self.encoder(x)
+    def posterior(self, batch: Batch) -> DiagonalNormal:
+        """q(z_0|x) for B images: parameters `(B, D)`."""
+        posterior: DiagonalNormal = self.encoder(batch.x)
         return posterior
 
     def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
@@ -170,28 +173,25 @@ class LadderVAE(LatentModel):
 
         return self._descend(latents[0], choose)
 
-    def generate(
-        self, z: Tensor, temperature: float = 1.0, generator: Generator | None = None
-    ) -> Distribution:
+    def generate(self, z: Tensor, noise: Noise, temperature: float = 1.0) -> Distribution:
         """p(x|z) for latents `(..., D)` of the top level, with the levels below sampled."""
 
         def choose(_: int, rung: Rung, h: Tensor) -> Tensor:
-            prior = rung.look_down(h)[0]
-            return torch.lerp(prior.mean, prior.rsample(generator), temperature)
+            return rung.look_down(h)[0].sample(1, noise, temperature)[0]
 
         return self._descend(z, choose)
 
-    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
-        """Encode images, and decode what is picked from the posteriors of all levels."""
-        features, count = self.encoder.features(x), (samples, len(x))
+    def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
+        """Encode B images, take K samples of the latents of all levels, and decode them."""
+        features, count = self.encoder.features(batch.x), (samples, len(batch))
         top = self.encoder.posterior_from(features[-1])
-        z = pick(top.expand(samples))
-        levels = [Level(top, self.prior.for_pass(), z)]
+        z = draw(top, samples, noise)
+        levels = [Level(top, self.prior(batch.y), z)]
 
         def choose(_: int, rung: Rung, h: Tensor) -> Tensor:
             prior, change = (unflatten(one, count) for one in rung.look_down(h))
             posterior = combine(prior, change, rung.look_up(features[-1 - rung.stage]))
-            levels.append(Level(posterior, ConditionalPrior(prior), pick(posterior)))
+            levels.append(Level(posterior, prior, draw(posterior, samples, noise)))
             return levels[-1].z.flatten(0, 1)
 
         likelihood = self._descend(z, choose)

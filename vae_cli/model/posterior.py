@@ -1,82 +1,275 @@
-"""The normal distribution with a diagonal covariance.
+"""What an encoder says about the latents of an item, and how far that is from a prior.
 
-N(z; μ, diag σ²) with σ² = exp(log_variance)
-KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² − 1 − log σ²) for each dimension
+A posterior q(z|x) is what an encoder returns; a `LatentPrior` p(z) is what a prior returns for one
+pass. The functions `kl` and `kl_by_dim` compare the two, so that neither has to know the other:
+
+    KL(q ‖ p) = E_q [log q(z|x) − log p(z)]
+
+in closed form where there is one, else by the Monte Carlo estimate with the samples of the pass.
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Self, final
+from typing import Protocol, Self, final
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
+
+from vae_cli.errors import UsageError
+from vae_cli.noise import Noise
+
+
+class LatentPrior(Protocol):
+    """A distribution p(z) over the latents of an item, for one pass through a model."""
+
+    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
+        """`count` independent samples, `(count, *event)`.
+
+        Args:
+            count: their number.
+            noise: the source of the random numbers, on the device of the distribution.
+            temperature: factor for the standard deviation of the normal noise that the samples are
+                made of; below 1 they are closer to the mean of the prior, or of its components.
+        """
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of `z` `(..., *event)`, in nats: `(...)`."""
+
+
+class Posterior(ABC):
+    """The distribution q(z|x) of the latents of each of B items.
+
+    An event is the latents of one item in any shape: a vector `(D,)`, an image `(C, H, W)`, or a
+    sequence `(T,)`. A posterior that is given K samples of the levels above it is a different one
+    for each of them; its parameters then have the axes `(K, B, *event)` instead of `(B, *event)`.
+
+    A deterministic encoder is a posterior too. A quantizer (van den Oord, Vinyals & Kavukcuoglu,
+    2017, https://arxiv.org/abs/1711.00937) has one possible event for each item, so `log_prob` of
+    it is 0; `rsample` copies the gradient past the quantization, and `penalty` holds the terms of
+    the codebook and of the commitment.
+    """
+
+    @property
+    @abstractmethod
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of the latents of one item."""
+
+    @abstractmethod
+    def rsample(self, samples: int, noise: Noise) -> Tensor:
+        """K samples that gradients flow through: `(K, B, *event)`."""
+
+    @abstractmethod
+    def mode(self) -> Tensor:
+        """The most probable latents, which stand for the item where nothing is sampled.
+
+        Returns:
+            `(B, *event)`, or `(K, B, *event)` given K samples of the levels above.
+        """
+
+    @abstractmethod
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of `z` `(K, B, *event)`, in nats: `(K, B)`; 0 if nothing is random."""
+
+    @abstractmethod
+    def features(self) -> dict[str, Tensor]:
+        """What is worth to be stored about an item, by name: `(B, ...)` each."""
+
+    def penalty(self) -> Tensor | None:
+        """What an objective adds besides the KL, in nats: `(B,)`; None is nothing."""
+        return None
 
 
 @final
 @dataclass(frozen=True)
-class DiagonalNormal:
-    """Independent normal variables along the last axis.
+class DiagonalNormal(Posterior):
+    """Independent normal variables (Kingma & Welling, 2014, https://arxiv.org/abs/1312.6114).
+
+        N(z; μ, diag σ²)  with  σ² = exp(log_variance)
+        KL(N(μ, σ²) ‖ N(0, 1)) = ½ (μ² + σ² − 1 − log σ²)     for each dimension
 
     Attributes:
-        mean: `(..., D)`.
-        log_variance: `(..., D)`, the logarithm of the variance (not of the standard deviation).
+        mean: `(..., *event)`.
+        log_variance: `(..., *event)`, the logarithm of the variance, not of the deviation.
+        event_ndim: how many axes at the end are those of an event.
 
     Example:
-        >>> posterior = DiagonalNormal(torch.zeros(4, 2), torch.zeros(4, 2))
-        >>> posterior.rsample(samples=3).shape, posterior.kl_to_standard().sum().item()
+        >>> import torch
+        >>> from vae_cli.noise import Noise
+        >>> q = DiagonalNormal(torch.zeros(4, 2), torch.zeros(4, 2))
+        >>> q.rsample(3, Noise(0)).shape, q.kl_to_standard().sum().item()
         (torch.Size([3, 4, 2]), 0.0)
     """
 
     mean: Tensor
     log_variance: Tensor
+    event_ndim: int = 1
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of the latents of one item."""
+        return tuple(self.mean.shape[self.mean.ndim - self.event_ndim :])
 
     @property
     def scale(self) -> Tensor:
-        """The standard deviation, `(..., D)`."""
+        """The standard deviation, `(..., *event)`."""
         return (0.5 * self.log_variance).exp()
 
-    def __getitem__(self, items: slice | Tensor) -> "DiagonalNormal":
+    def __getitem__(self, items: int | slice | Tensor) -> "DiagonalNormal":
         """The distribution of some items only."""
-        return DiagonalNormal(self.mean[items], self.log_variance[items])
+        return DiagonalNormal(self.mean[items], self.log_variance[items], self.event_ndim)
 
-    def expand(self, samples: int) -> "DiagonalNormal":
-        """The same distribution for each of K samples: parameters `(K, ..., D)`."""
-        mean, log_variance = self.mean, self.log_variance
-        shape = (samples, *mean.shape)
-        return DiagonalNormal(mean[None].expand(shape), log_variance[None].expand(shape))
+    def rsample(self, samples: int, noise: Noise) -> Tensor:
+        """K samples μ + σ ε (Kingma & Welling, 2014, sec. 2.4): `(K, B, *event)`."""
+        shape = (samples, *self.mean.shape[-1 - self.event_ndim :])
+        mean, log_variance = self.mean.expand(shape), self.log_variance.expand(shape)
+        epsilon = noise.normal(shape, batch_axis=1, dtype=mean.dtype)
+        return torch.addcmul(mean, (0.5 * log_variance).exp(), epsilon)
 
-    def rsample(self, generator: Generator | None = None, samples: int | None = None) -> Tensor:
-        """Samples that gradients flow through (Kingma & Welling, 2014, sec. 2.4).
+    def mode(self) -> Tensor:
+        """The mean."""
+        return self.mean
 
-        Returns:
-            One sample `(..., D)`, or `(samples, ..., D)` if a number is given.
+    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
+        """`count` samples of each item with another standard deviation: `(count, ...)`.
+
+        This makes the distribution a prior too, given the levels above.
         """
-        mean, scale = self.mean, self.scale
-        if samples is not None:
-            mean, scale = mean[None], scale[None]
-        shape = mean.shape if samples is None else (samples, *self.mean.shape)
-        noise = mean.new_empty(shape).normal_(generator=generator)
-        return torch.addcmul(mean, scale, noise)
+        return self.mean.lerp(self.rsample(count, noise), temperature)
 
-    def log_prob(self, value: Tensor) -> Tensor:
-        """The log-density of `value` `(..., D)`, in nats, summed over dimensions: `(...)`."""
-        return self.log_prob_by_dim(value).sum(-1)
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of `z` `(..., *event)`, in nats, summed over dimensions: `(...)`."""
+        return sum_event(self.log_prob_by_dim(z), self.event_ndim)
 
-    def log_prob_by_dim(self, value: Tensor) -> Tensor:
-        """The log-density of each dimension of `value` `(..., D)`, in nats: `(..., D)`."""
-        error = (value - self.mean) ** 2 * (-self.log_variance).exp()
+    def log_prob_by_dim(self, z: Tensor) -> Tensor:
+        """The log-density of each dimension of `z`, in nats: `(..., *event)`."""
+        error = (z - self.mean) ** 2 * (-self.log_variance).exp()
         return -0.5 * (error + self.log_variance + math.log(2 * math.pi))
 
     def kl_to_standard(self) -> Tensor:
-        """KL to N(0, 1) of each dimension, in nats: `(..., D)` (Kingma & Welling, appendix B)."""
+        """KL to N(0, 1) of each dimension, in nats (Kingma & Welling, 2014, appendix B)."""
         return 0.5 * (self.mean**2 + self.log_variance.exp() - 1 - self.log_variance)
 
     def kl_from(self, other: "DiagonalNormal") -> Tensor:
-        """KL(other ‖ this) of each dimension, in nats: `(..., D)`."""
+        """KL(other ‖ this) of each dimension, in nats: `(..., *event)`."""
         ratio = other.log_variance - self.log_variance
         distance = (other.mean - self.mean) ** 2 * (-self.log_variance).exp()
         return 0.5 * (distance + ratio.exp() - 1 - ratio)
 
+    def features(self) -> dict[str, Tensor]:
+        """Both parameters."""
+        return {"mean": self.mean, "log_variance": self.log_variance}
+
     def detach(self) -> Self:
         """The same distribution, whose parameters receive no gradient."""
-        return type(self)(self.mean.detach(), self.log_variance.detach())
+        return type(self)(self.mean.detach(), self.log_variance.detach(), self.event_ndim)
+
+
+@final
+@dataclass(frozen=True)
+class UnitNormal:
+    """N(0, I), the prior of Kingma & Welling (2014).
+
+    Attributes:
+        zeros: the mean, `(*event)`; it says the shape, the type and the device.
+    """
+
+    zeros: Tensor
+
+    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
+        """`count` independent samples, `(count, *event)`."""
+        shape = (count, *self.zeros.shape)
+        return temperature * noise.normal(shape, dtype=self.zeros.dtype)
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of `z` `(..., *event)`, in nats: `(...)`."""
+        return sum_event(-0.5 * (z**2 + math.log(2 * math.pi)), self.zeros.ndim)
+
+
+def kl(q: Posterior, p: LatentPrior, z: Tensor) -> Tensor:
+    """KL(q ‖ p) in nats: `(B,)`.
+
+    Args:
+        q: the posteriors of B items.
+        p: the prior of their latents.
+        z: samples of the posteriors, `(K, B, *event)`, for a KL without a closed form.
+
+    Example:
+        >>> import torch
+        >>> from vae_cli.noise import Noise
+        >>> q = DiagonalNormal(torch.ones(4, 2), torch.zeros(4, 2))
+        >>> kl(q, UnitNormal(torch.zeros(2)), q.rsample(1, Noise(0))).tolist()
+        [1.0, 1.0, 1.0, 1.0]
+    """
+    return kl_by_group(q, p, z).sum(-1)
+
+
+def kl_by_group(q: Posterior, p: LatentPrior, z: Tensor) -> Tensor:
+    """KL(q ‖ p) in nats, divided as far as it can be, for objectives that limit its parts.
+
+    Args:
+        q: the posteriors of B items.
+        p: the prior of their latents.
+        z: samples of the posteriors, `(K, B, *event)`.
+
+    Returns:
+        `(B, D)`, one value for each dimension, if there is a closed form; otherwise `(B, 1)`, the
+        Monte Carlo estimate for all of them together.
+    """
+    by_dim = closed_form_kl(q, p)
+    return by_dim if by_dim is not None else (q.log_prob(z) - p.log_prob(z)).mean(0)[:, None]
+
+
+def kl_by_dim(q: Posterior, p: LatentPrior) -> Tensor | None:
+    """What each dimension tells about an item, in nats: `(B, D)`; None if that is not known.
+
+    It is a diagnostic: the KL where it has a closed form. Otherwise, for a normal posterior, it is
+    the KL to the normal distribution with the moments of the batch's posteriors. The average of
+    that over the batch is an upper bound of the mutual information between the items and this
+    dimension.
+    """
+    by_dim = closed_form_kl(q, p)
+    if by_dim is not None or not isinstance(q, DiagonalNormal):
+        return by_dim
+    variance = q.log_variance.exp().mean(0) + q.mean.var(0, correction=0)
+    matched = DiagonalNormal(q.mean.mean(0), variance.log(), q.event_ndim)
+    return matched.kl_from(q).flatten(1)
+
+
+def closed_form_kl(q: Posterior, p: LatentPrior) -> Tensor | None:
+    """KL(q ‖ p) of each dimension, averaged over K samples of the levels above, if there are any.
+
+    Returns:
+        `(B, D)`; None if there is no closed form.
+    """
+    if not isinstance(q, DiagonalNormal):
+        return None
+    if isinstance(p, UnitNormal):
+        by_dim = q.kl_to_standard()
+    elif isinstance(p, DiagonalNormal):
+        by_dim = p.kl_from(q)
+    else:
+        return None
+    is_conditional = by_dim.ndim > 1 + q.event_ndim
+    return (average_samples(by_dim) if is_conditional else by_dim).flatten(1)
+
+
+def require_normal(posterior: Posterior) -> DiagonalNormal:
+    """The posterior, if it is a normal distribution of vectors, which some uses need.
+
+    Raises:
+        UsageError: it is another one.
+    """
+    if not isinstance(posterior, DiagonalNormal) or posterior.event_ndim > 1:
+        raise UsageError("this needs latents that are vectors with a normal posterior")
+    return posterior
+
+
+def average_samples(values: Tensor) -> Tensor:
+    """The average over the first axis, `(K, ...)` to `(...)`; of one sample it costs nothing."""
+    return values[0] if len(values) == 1 else values.mean(0)
+
+
+def sum_event(values: Tensor, event_ndim: int) -> Tensor:
+    """The sum over the axes of an event, `(..., *event)` to `(...)`."""
+    return values.flatten(values.ndim - event_ndim).sum(-1)

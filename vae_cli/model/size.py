@@ -7,6 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
+from vae_cli.data.batch import Batch
+from vae_cli.noise import Noise
+
 
 @dataclass(frozen=True)
 class Size:
@@ -30,6 +33,7 @@ def measure_size(model: nn.Module, shape: Sequence[int], batch_size: int) -> Siz
     )  # a quarter of a second, because it imports triton
 
     parameter_storages = {_storage_id(parameter) for parameter in model.parameters()}
+    noise = Noise(0, torch.device("meta"))
     saved: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -37,9 +41,9 @@ def measure_size(model: nn.Module, shape: Sequence[int], batch_size: int) -> Siz
         return tensor
 
     with FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, *shape, device="meta"))
+        model(Batch(torch.empty(1, *shape, device="meta")), noise=noise)
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        model(torch.empty(batch_size, *shape, device="meta"))
+        model(Batch(torch.empty(batch_size, *shape, device="meta")), noise=noise)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     memory = sum(size for storage, size in saved.items() if storage not in parameter_storages)
     return Size(parameters, counter.get_total_flops() // 2, memory)

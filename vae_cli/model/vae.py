@@ -15,20 +15,20 @@ layer follows.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import final
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
+from vae_cli.data.batch import Batch
 from vae_cli.model.codec import Codec, ImageCodec
-from vae_cli.model.inference import ConditionalPrior, Inference, Level
+from vae_cli.model.inference import Inference, Level, draw
 from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.networks.dense import JointDecoder, JointEncoder, MLPEncoder
-from vae_cli.model.posterior import DiagonalNormal
+from vae_cli.model.posterior import DiagonalNormal, Posterior
 from vae_cli.model.priors import Prior
-
-Pick = Callable[[DiagonalNormal], Tensor]
+from vae_cli.noise import Noise
 
 
 class LatentModel(nn.Module, ABC):
@@ -43,6 +43,11 @@ class LatentModel(nn.Module, ABC):
     likelihood: Likelihood
     prior: Prior
     codec: Codec
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """The shape of the latents of one item, as `posterior` returns them."""
+        return self.prior.event_shape
 
     @property
     def latent_dim(self) -> int:
@@ -60,62 +65,43 @@ class LatentModel(nn.Module, ABC):
         return next(self.parameters()).device
 
     @abstractmethod
-    def posterior(self, x: Tensor) -> DiagonalNormal:
-        """q(z|x) for images `(B, C, H, W)` in [0, 1], or standardized rows `(B, D)`."""
+    def posterior(self, batch: Batch) -> Posterior:
+        """q(z|x) of the top level for B items: parameters `(B, *event)`."""
 
     @abstractmethod
     def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
-        """p(x|z) for the latents `(..., D)` of the first levels, the top one first.
+        """p(x|z) for the latents `(..., *event)` of the first levels, the top one first.
 
         The latents of the levels that are not given are the means of their priors.
         """
 
     def decode(self, z: Tensor) -> Distribution:
-        """p(x|z) for latents `(..., latent_dim)`, with mean `(..., C, H, W)` or `(..., D)`."""
+        """p(x|z) for latents `(..., *event)`, with mean `(..., C, H, W)` or `(..., D)`."""
         return self.decode_levels((z,))
 
     @abstractmethod
-    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
-        """Encode items `(B, ...)`, and decode the latents that are picked from their posteriors.
+    def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
+        """Encode B items, take K samples of the latents of each, and decode them.
 
         Args:
-            x: images in [0, 1], or standardized rows.
+            batch: the items, encoded by the codec.
             samples: K.
-            pick: latents `(K, B, D)` for a posterior whose parameters have this shape.
+            noise: the source of the samples; without it, every latent is the mode of its posterior.
         """
 
-    def infer(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
-        """Encode items `(B, ...)`, take K samples of the latents of each, and decode them.
+    def forward(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
+        """The same as `infer`."""
+        return self.infer(batch, samples, noise)
 
-        Args:
-            x: images in [0, 1], or standardized rows.
-            samples: K.
-            generator: the source of the samples; None is torch's global one.
-        """
-        return self.infer_with(x, samples, lambda posterior: posterior.rsample(generator))
-
-    def infer_mean(self, x: Tensor) -> Inference:
-        """The same as `infer` with K = 1, but every latent is the mean of its posterior."""
-        return self.infer_with(x, 1, lambda posterior: posterior.mean)
-
-    def generate(
-        self,
-        z: Tensor,
-        temperature: float = 1.0,  # noqa: ARG002  there is nothing below to sample
-        generator: Generator | None = None,  # noqa: ARG002
-    ) -> Distribution:
-        """p(x|z) for latents `(..., D)` of the top level, with the levels below sampled.
+    @abstractmethod
+    def generate(self, z: Tensor, noise: Noise, temperature: float = 1.0) -> Distribution:
+        """p(x|z) for latents `(..., *event)` of the top level, with the levels below sampled.
 
         Args:
             z: latents as `decode` takes them.
-            temperature: factor for the standard deviations of the levels below.
-            generator: the source of their samples.
+            noise: the source of the samples of the levels below.
+            temperature: factor for their standard deviations.
         """
-        return self.decode(z)
-
-    def forward(self, x: Tensor, samples: int = 1, generator: Generator | None = None) -> Inference:
-        """The same as `infer`."""
-        return self.infer(x, samples, generator)
 
 
 @final
@@ -124,17 +110,19 @@ class VAE(LatentModel):
 
     Example:
         >>> import torch
+        >>> from vae_cli.data.batch import Batch
         >>> from vae_cli.model import MLPDecoder, MLPEncoder, SquaredError, StandardNormal, VAE
+        >>> from vae_cli.noise import Noise
         >>> shape, hidden = (1, 28, 28), (400,)
         >>> encoder, decoder = MLPEncoder(shape, hidden, 20), MLPDecoder(shape, hidden, 20)
         >>> model = VAE(encoder, decoder, SquaredError(), StandardNormal(20))
-        >>> inference = model.infer(torch.rand(8, *shape), samples=5)
+        >>> inference = model.infer(Batch(torch.rand(8, *shape)), samples=5, noise=Noise(0))
         >>> inference.levels[0].z.shape, inference.likelihood.mean.shape
         (torch.Size([5, 8, 20]), torch.Size([5, 8, 1, 28, 28]))
 
     Args:
-        encoder: items `(B, ...)` to a `DiagonalNormal` with parameters `(B, D)`.
-        decoder: latents `(B, D)` to the raw outputs that the likelihood takes.
+        encoder: items `(B, ...)` to a `Posterior` of their latents `(B, *event)`.
+        decoder: latents `(B, *event)` to the raw outputs that the likelihood takes.
         likelihood: what the raw outputs mean.
         prior: p(z).
         codec: the way from items to what the encoder takes; None is that of images.
@@ -155,23 +143,33 @@ class VAE(LatentModel):
         self.likelihood = likelihood
         self.prior = prior
 
-    def posterior(self, x: Tensor) -> DiagonalNormal:
-        """q(z|x) for images `(B, C, H, W)` in [0, 1], or standardized rows `(B, D)`."""
-        posterior: DiagonalNormal = self.encoder(x)
+    def posterior(self, batch: Batch) -> Posterior:
+        """q(z|x) for B items: parameters `(B, *event)`."""
+        posterior: Posterior = self.encoder(batch.x)
         return posterior
 
     def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
-        """p(x|z) for the latents `(..., D)` of the only level."""
+        """p(x|z) for the latents `(..., *event)` of the only level."""
         (z,) = latents
-        outputs = self.decoder(z.flatten(0, -2))
-        distribution: Distribution = self.likelihood(outputs.unflatten(0, z.shape[:-1]))
+        shape = z.shape[: z.ndim - len(self.event_shape)]
+        outputs = self.decoder(z.flatten(0, len(shape) - 1))
+        distribution: Distribution = self.likelihood(outputs.unflatten(0, shape))
         return distribution
 
-    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
-        """Encode items `(B, ...)`, and decode the latents that are picked from their posteriors."""
-        posterior, prior = self.prior.encode_with(self.posterior, x)
-        z = pick(posterior.expand(samples))
+    def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
+        """Encode B items, take K samples of the latents of each, and decode them."""
+        posterior, prior = self.posterior(batch), self.prior(batch.y)
+        z = draw(posterior, samples, noise)
         return Inference((Level(posterior, prior, z),), self.decode(z))
+
+    def generate(
+        self,
+        z: Tensor,
+        noise: Noise,  # noqa: ARG002  there is nothing below to sample
+        temperature: float = 1.0,  # noqa: ARG002
+    ) -> Distribution:
+        """p(x|z) for latents `(..., *event)` of the only level."""
+        return self.decode(z)
 
 
 @final
@@ -208,9 +206,9 @@ class TwoLevelVAE(LatentModel):
         """The number of dimensions of every level, that of the top first."""
         return (self.latent_dim, self.latent_dim)
 
-    def posterior(self, x: Tensor) -> DiagonalNormal:
-        """q(z_0|x) for images `(B, C, H, W)` in [0, 1], or standardized rows: `(B, D)`."""
-        posterior: DiagonalNormal = self.encoder(x)
+    def posterior(self, batch: Batch) -> DiagonalNormal:
+        """q(z_0|x) for B items: parameters `(B, D)`."""
+        posterior: DiagonalNormal = self.encoder(batch.x)
         return posterior
 
     def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
@@ -221,21 +219,18 @@ class TwoLevelVAE(LatentModel):
         top, *below = latents
         return self._decode(top, below[0] if below else self._lower_prior(top).mean)
 
-    def generate(
-        self, z: Tensor, temperature: float = 1.0, generator: Generator | None = None
-    ) -> Distribution:
+    def generate(self, z: Tensor, noise: Noise, temperature: float = 1.0) -> Distribution:
         """p(x|z) for latents `(..., D)` of the top level, with the lower level sampled."""
-        prior = self._lower_prior(z)
-        return self._decode(z, prior.mean.lerp(prior.rsample(generator), temperature))
+        (below,) = self._lower_prior(z.flatten(0, -2)).sample(1, noise, temperature)
+        return self._decode(z, below.view(z.shape))
 
-    def infer_with(self, x: Tensor, samples: int, pick: Pick) -> Inference:
-        """Encode items, and decode what is picked from the posteriors of all levels."""
-        top, top_prior = self.prior.encode_with(self.posterior, x)
-        z_0 = pick(top.expand(samples))
-        lower: DiagonalNormal = self.lower_encoder(x, z_0)
-        z_1 = pick(lower)
-        lower_prior = ConditionalPrior(self._lower_prior(z_0))
-        levels = (Level(top, top_prior, z_0), Level(lower, lower_prior, z_1))
+    def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
+        """Encode B items, take K samples of the latents of both levels, and decode them."""
+        top, top_prior = self.posterior(batch), self.prior(batch.y)
+        z_0 = draw(top, samples, noise)
+        lower: DiagonalNormal = self.lower_encoder(batch.x, z_0)
+        z_1 = draw(lower, samples, noise)
+        levels = (Level(top, top_prior, z_0), Level(lower, self._lower_prior(z_0), z_1))
         return Inference(levels, self._decode(z_0, z_1))
 
     def _lower_prior(self, z: Tensor) -> DiagonalNormal:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.arrays import to_unit_images
-from vae_cli.data.batches import gather, to_unit_interval
+from vae_cli.data.batches import to_unit_interval
 from vae_cli.data.dataset import Spec
 from vae_cli.data.folder_files import explain_left_out, explain_pages, name_pages, scan_pictures
 from vae_cli.data.picture import (
@@ -66,11 +66,11 @@ def take_examples(split: InMemory, classes: int, count: int) -> Tensor:
     If a class has fewer, its row is filled with tiles in the colour of the gaps.
     """
     if not classes:
-        return gather(split.items, split.rows[: ROWS_WITHOUT_CLASSES * count])
+        return split.head(ROWS_WITHOUT_CLASSES * count).items_at(slice(None))
     tiles = torch.full((classes, count, *split.items.shape[1:]), GAP_GREY / 255)
     for label in range(classes):
-        rows = split.rows[split.labels == label][:count]
-        tiles[label, : len(rows)] = gather(split.items, rows)
+        places = (split.labels == label).nonzero()[:count, 0]
+        tiles[label, : len(places)] = split.items_at(places)
     return tiles.flatten(0, 1)
 
 

@@ -163,7 +163,7 @@ def has_valid_columns(spec: Spec) -> bool:
 def has_valid_rows(facts: Facts, progress: Progress) -> bool:
     """Whether there is a row of metrics for each epoch, with what a training reads of it."""
     part, by_elbo = progress.held_out_name, facts.config.training.best == "elbo"
-    needed = {f"{part}_loss", "active_dims", *([f"{part}_elbo"] if by_elbo else [])}
+    needed = {f"{part}_loss", *([f"{part}_elbo"] if by_elbo else [])}
     epochs = [row.get("epoch") for row in progress.rows]
     is_counted = epochs == list(range(1, len(epochs) + 1)) and len(epochs) == facts.epoch
     return is_counted and all(needed <= row.keys() for row in progress.rows)

@@ -8,14 +8,16 @@ import math
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import FAR
 from vae_cli.latent.reconstruction import reconstruct
 from vae_cli.latent.sampling import sample
 from vae_cli.model import LatentModel, TableCodec
+from vae_cli.noise import Noise
 from vae_cli.rendering import kind_of
 from vae_cli.rendering.arrangements import Reconstructions
 from vae_cli.rendering.grid import Layout
@@ -59,7 +61,7 @@ def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
     found, expected = [], []
     for chunk in chunks(resolved.test, HELD_OUT_ITEMS):
         x = chunk[chunk.abs().flatten(1).amax(1) <= FAR]
-        reconstructed = model.infer_mean(x).likelihood.mean[0]
+        reconstructed = model.infer(Batch(x)).likelihood.mean[0]
         found.append(squared_error(learned * reconstructed, learned * x))
         expected.append(squared_error(learned * mean, learned * x))
     return Errors(float(torch.cat(found).mean()), float(torch.cat(expected).mean()))
@@ -89,11 +91,11 @@ def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
     reconstructions, samples = run.previews(kind.suffix)
     test = resolved.test
     originals = test.network_input(test.rows[: kind.preview_items])
-    decoded = reconstruct(model, originals).items
+    decoded = reconstruct(model, Batch(originals)).items
     before, after = (model.codec.decode(tensor).cpu() for tensor in (originals, decoded))
     writer = kind.writer(Layout(columns=COLUMNS))
     pairs = Reconstructions(originals=before, decoded=after, texts=resolved.texts)
     writer.write_reconstructions(pairs, reconstructions)
-    generator = Generator(resolved.device).manual_seed(resolved.config.training.seed)
-    drawn = sample(model, kind.preview_samples, noise=kind.samples_noise, generator=generator)
+    noise = Noise(resolved.config.training.seed, resolved.device)
+    drawn = sample(model, kind.preview_samples, noise, with_spread=kind.samples_noise)
     writer.write(model.codec.decode(drawn).cpu(), samples)

@@ -43,11 +43,10 @@ def make_row(report: EpochReport, held_out_name: str) -> Row:
         for name in report.test.terms:
             row[f"{part}_{name}"] = round(metrics.terms[name], 4)
         row[f"{part}_loss"] = round(metrics.loss, 4)
-    return row | {
-        f"{held_out_name}_elbo": round(report.test.elbo, 4),
-        "active_dims": report.test.active,
-        "seconds": round(report.seconds, 3),
-    }
+    row[f"{held_out_name}_elbo"] = round(report.test.elbo, 4)
+    if report.test.active is not None:
+        row["active_dims"] = report.test.active
+    return row | {"seconds": round(report.seconds, 3)}
 
 
 def write_rows(path: Path, rows: Sequence[Row]) -> None:

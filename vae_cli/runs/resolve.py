@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.batches import steps_per_epoch
-from vae_cli.data.binarization import binarize
 from vae_cli.data.dataset import Dataset, Progress, Spec, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.source import CHANNEL_NAMES, SourceKind, find_source
@@ -36,7 +35,6 @@ from vae_cli.rendering import kind_of
 from vae_cli.runs.facts import require_storable
 from vae_cli.runs.start import start_weights
 from vae_cli.settings import Config, DataConfig, DeviceName, Plan, SaveInterval, choose
-from vae_cli.settings.likelihoods import Binarized, Likelihood
 from vae_cli.settings.networks import MLP, TwoLevel
 from vae_cli.training import TrainState
 from vae_cli.training.precision import (
@@ -184,13 +182,15 @@ def resolve(
     digest, statistics, outlier = digest_splits(train, test), None, None
     shown = range(min(kind_of(spec).preview_items, len(test)))
     texts = {} if spec.is_image else dataset.describe(test).texts(shown)
-    train, test = binarized(known.likelihood, train, test)
     if not spec.is_image:
         statistics = measure_columns(train, dataset.spec)
         outlier = find_outliers(statistics, train, test, dataset)
     codec = known.likelihood.build_codec(spec.shape, statistics)
-    train, test = (dataclasses.replace(part, encode=codec.encode) for part in (train, test))
-    train, test = move_splits(train, test, device)
+    train, test = move_splits(
+        codec.encode_split(train, fixed=not known.likelihood.draws_every_step).drawn(),
+        codec.encode_split(test).drawn(),
+        device,
+    )
     device_name = cast("DeviceName", device.type)
     precision = settle_precision(known, spec, train, codec, device)
     training = dataclasses.replace(config.training, device=device_name, precision=precision)
@@ -264,13 +264,6 @@ def with_measurements(config: Plan, dataset: Dataset, train: InMemory) -> tuple[
     border = usual_border(train) if dataset.spec.is_image else None
     spec = dataclasses.replace(dataset.spec, usual_border=border)
     return spec, dataclasses.replace(config, data=resolve_data(config.data, spec))
-
-
-def binarized(config: Likelihood, train: InMemory, test: InMemory) -> tuple[InMemory, InMemory]:
-    """Both sets, black and white if the likelihood is; a training set that is drawn anew is not."""
-    if not isinstance(config, Binarized):
-        return train, test
-    return (binarize(train) if config.binarization == "static" else train), binarize(test)
 
 
 def settle(config: Config, spec: Spec) -> Plan:

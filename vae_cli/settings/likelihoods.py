@@ -73,6 +73,11 @@ class Likelihood(LikelihoodFields, ABC):
 
         return ImageCodec()
 
+    @property
+    def draws_every_step(self) -> bool:
+        """Whether a step of the training draws what it is given from the items."""
+        return False
+
     @abstractmethod
     def build(self, codec: "Codec") -> "likelihoods.Likelihood":
         """The likelihood of items that a codec encodes."""
@@ -164,6 +169,11 @@ class Binarized(Likelihood):
         from vae_cli.model import ImageCodec
 
         return ImageCodec(is_stochastic=True)
+
+    @property
+    def draws_every_step(self) -> bool:
+        """Whether each step draws black and white images anew."""
+        return self.binarization == "dynamic"
 
     def build(self, codec: "Codec") -> "likelihoods.Likelihood":  # noqa: ARG002
         """Without parameters."""

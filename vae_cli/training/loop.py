@@ -43,6 +43,7 @@ class Sums:
         self.totals = Totals(names_of_totals(model, objective), model.device)
         self.elbo = torch.zeros((), device=model.device)
         self.kl_by_dim = torch.zeros(model.latent_dim, device=model.device)
+        self.has_kl_by_dim = True
 
     def add(self, inference: Inference, loss: Loss) -> None:
         """Add a batch."""
@@ -50,15 +51,18 @@ class Sums:
         cost = loss.terms["kl"] + loss.terms[inference.likelihood.figure]
         self.elbo -= (cost + inference.likelihood.constant).sum()
         kl = inference.levels[0].kl_by_dim()
-        self.kl_by_dim += torch.where(kl.abs() < MAX_KL, kl, 0).sum(0)
+        if kl is None:
+            self.has_kl_by_dim = False
+        else:
+            self.kl_by_dim += torch.where(kl.abs() < MAX_KL, kl, 0).sum(0)
 
     def mean(self, count: int, world: World) -> Metrics:
         """The averages over the items of all processes."""
         self.totals.count = count
         self.totals.combine(world)
         elbo, kl_by_dim = world.sum([self.elbo, self.kl_by_dim])
-        means = (elbo / count).item(), kl_by_dim.cpu() / count
-        return replace(self.totals.mean(), elbo=means[0], kl_by_dim=means[1])
+        by_dim = kl_by_dim.cpu() / count if self.has_kl_by_dim else None
+        return replace(self.totals.mean(), elbo=(elbo / count).item(), kl_by_dim=by_dim)
 
 
 def sum_losses(
@@ -71,7 +75,7 @@ def sum_losses(
     sums = Sums(model, objective)
     for batch, share in batches:
         own = replace(context, noise=context.noise.for_part(share.part))
-        inference = model.infer(batch.x, objective.samples, own.noise.generator)
+        inference = model.infer(batch, objective.samples, own.noise)
         loss = objective(batch, inference, own)
         if share.weight:
             sums.add(inference, loss)

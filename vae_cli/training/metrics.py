@@ -1,7 +1,7 @@
 """The averages of an epoch: sums over items that stay on the device until they are read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import final
 
 import torch
@@ -11,7 +11,6 @@ from vae_cli.model import LatentModel, Loss, Objective
 from vae_cli.training.world import World
 
 ACTIVE_THRESHOLD = 0.01  # nats of KL; a latent dimension with less carries no information
-NO_DIMENSIONS = torch.zeros(0)
 
 
 @dataclass(frozen=True)
@@ -24,18 +23,19 @@ class Metrics:
             not weighted by β.
         elbo: the evidence lower bound in nats, with the constant of the likelihood; only of an
             evaluation.
-        kl_by_dim: KL by latent dimension, `(D,)`, on the CPU; only of an evaluation.
+        kl_by_dim: KL by latent dimension, `(D,)`, on the CPU; only of an evaluation, and
+            None if it is not known.
     """
 
     loss: float
     terms: dict[str, float]
     elbo: float = float("nan")
-    kl_by_dim: Tensor = field(default=NO_DIMENSIONS)
+    kl_by_dim: Tensor | None = None
 
     @property
-    def active(self) -> int:
-        """The number of latent dimensions that carry information about an item."""
-        return int((self.kl_by_dim > ACTIVE_THRESHOLD).sum())
+    def active(self) -> int | None:
+        """The number of latent dimensions that carry information about an item, if it is known."""
+        return None if self.kl_by_dim is None else int((self.kl_by_dim > ACTIVE_THRESHOLD).sum())
 
 
 @dataclass(frozen=True)

@@ -51,9 +51,9 @@ def loss_and_gradients(
         ValueError: there is a loss without a player, or a player without a loss.
     """
     model, objective, noise = state.model, state.objective, state.noise.for_part(part)
-    batch = replace(batch, x=model.codec.draw(batch.x, noise.generator))
+    batch = replace(batch, x=model.codec.draw(batch.x, noise))
     with torch.autocast(batch.x.device.type, state.dtype, enabled=state.dtype != torch.float32):
-        inference = model.infer(batch.x, objective.samples, noise.generator)
+        inference = model.infer(batch, objective.samples, noise)
     loss: Loss = objective(batch, inference, Context(warmup, data_size, noise))
     require_a_loss_for_each(state.players, loss)
     losses, gradients, last = {}, {}, next(reversed(state.players))

@@ -150,7 +150,6 @@ def write_strange(
         UsageError: the picture would be too large.
         VAEError: the file cannot be written.
     """
-    from vae_cli.data.batches import to_unit_interval
     from vae_cli.rendering.arrangements import Reconstructions
     from vae_cli.rendering.grid import Layout
 
@@ -165,7 +164,7 @@ def write_strange(
         sheet = sheet._replace(items=range(len(shown)))
         layout = lay_out_sheet(sheet, texts, layout, above=("original", "decoded"), title=title)
         places = shown
-    items = to_unit_interval(scores.take(list(places)))
+    items = scores.take(list(places))
     pairs = Reconstructions(originals=items, decoded=model.reconstruct(items).items)
     model.kind.writer(layout).write_reconstructions(pairs, path)
 

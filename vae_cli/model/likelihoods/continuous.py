@@ -35,9 +35,10 @@ from typing import final
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from vae_cli.model.likelihoods.likelihood import Distribution, Likelihood, sum_item
+from vae_cli.noise import Noise
 
 
 @final
@@ -62,10 +63,9 @@ class HalfVarianceNormal(Distribution):
         """½ D log π."""
         return 0.5 * math.log(math.pi) * math.prod(self.mean.shape[-3:])
 
-    def sample(self, generator: Generator | None = None) -> Tensor:
+    def sample(self, noise: Noise) -> Tensor:
         """One sample; its pixels may be outside [0, 1]."""
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
-        return self.mean + math.sqrt(0.5) * noise
+        return self.mean + math.sqrt(0.5) * noise.normal_like(self.mean)
 
 
 @final
@@ -126,10 +126,10 @@ class SharedNormal(Distribution):
         """½ D log 2π."""
         return 0.5 * math.log(2 * math.pi) * math.prod(self.mean.shape[-3:])
 
-    def sample(self, generator: Generator | None = None) -> Tensor:
+    def sample(self, noise: Noise) -> Tensor:
         """One sample; its pixels may be outside [0, 1]."""
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
-        return self.mean + (0.5 * self.log_variance).exp() * noise
+        scale = (0.5 * self.log_variance).exp()
+        return self.mean + scale * noise.normal_like(self.mean)
 
 
 @final
@@ -189,11 +189,11 @@ class LaplacePixels(Distribution):
         """D log 2."""
         return math.log(2) * math.prod(self.mean.shape[-3:])
 
-    def sample(self, generator: Generator | None = None) -> Tensor:
+    def sample(self, noise: Noise) -> Tensor:
         """One sample, by the inverse of the distribution function; it may be outside [0, 1]."""
-        uniform = torch.empty_like(self.mean).uniform_(-0.5, 0.5, generator=generator)
-        noise = -uniform.sign() * torch.log1p(-2 * uniform.abs())
-        return self.mean + self.log_scale.exp() * noise
+        uniform = noise.uniform_like(self.mean, -0.5, 0.5)
+        error = -uniform.sign() * torch.log1p(-2 * uniform.abs())
+        return self.mean + self.log_scale.exp() * error
 
 
 @final
@@ -249,10 +249,10 @@ class ColumnNormal(Distribution):
         """½ D log 2π, where D counts the columns that change."""
         return 0.5 * math.log(2 * math.pi) * self.changes.sum()
 
-    def sample(self, generator: Generator | None = None) -> Tensor:
+    def sample(self, noise: Noise) -> Tensor:
         """One sample, `(..., D)`."""
-        noise = torch.empty_like(self.mean).normal_(generator=generator)
-        return self.mean + self.changes * (0.5 * self.log_variance).exp() * noise
+        scale = self.changes * (0.5 * self.log_variance).exp()
+        return self.mean + scale * noise.normal_like(self.mean)
 
 
 @final

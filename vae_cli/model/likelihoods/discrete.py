@@ -22,10 +22,11 @@ from typing import ClassVar, final
 
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor
+from torch import Tensor
 
 from vae_cli.model.likelihoods.continuous import mean_to_logits
 from vae_cli.model.likelihoods.likelihood import Distribution, Likelihood, sum_item
+from vae_cli.noise import Noise
 
 
 @final
@@ -53,9 +54,9 @@ class BernoulliPixels(Distribution):
         losses = F.binary_cross_entropy_with_logits(self.logits, target, reduction="none")
         return sum_item(losses, x.shape[1:])
 
-    def sample(self, generator: Generator | None = None) -> Tensor:
+    def sample(self, noise: Noise) -> Tensor:
         """One sample: pixels that are 0 or 1."""
-        return torch.bernoulli(self.mean, generator=generator)
+        return noise.bernoulli(self.mean)
 
 
 @final
@@ -127,14 +128,14 @@ class LogisticMixture(Distribution):
         is_first, is_last = value < HALF_LEVEL, value > 1 - HALF_LEVEL
         return torch.where(is_first, log_above, torch.where(is_last, log_below, inside))
 
-    def sample(self, generator: Generator | None = None) -> Tensor:
+    def sample(self, noise: Noise) -> Tensor:
         """One sample, rounded to the 256 values."""
-        exponential = torch.empty_like(self.logits).exponential_(generator=generator)
-        chosen = (self.logits.softmax(-4) / exponential).argmax(-4, keepdim=True)
+        weights = self.logits.softmax(-4) / noise.exponential_like(self.logits)
+        chosen = weights.argmax(-4, keepdim=True)
         location, log_scale = (
             values.gather(-4, chosen).squeeze(-4) for values in (self.location, self.log_scale)
         )
-        uniform = torch.empty_like(location).uniform_(1e-6, 1 - 1e-6, generator=generator)
+        uniform = noise.uniform_like(location, 1e-6, 1 - 1e-6)
         value = location + log_scale.exp() * torch.logit(uniform)
         return (value.clamp(0, 1) * 255).round() / 255
 

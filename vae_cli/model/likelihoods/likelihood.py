@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
+
+from vae_cli.noise import Noise
 
 
 class Distribution(ABC):
@@ -31,7 +33,7 @@ class Distribution(ABC):
         """The part of −log p(x|z) that no parameter changes, in nats per item."""
 
     @abstractmethod
-    def sample(self, generator: Generator | None = None) -> Tensor:
+    def sample(self, noise: Noise) -> Tensor:
         """One sample, in the shape of the mean."""
 
     def log_prob(self, x: Tensor) -> Tensor:

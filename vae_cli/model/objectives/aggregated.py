@@ -25,8 +25,7 @@ from vae_cli.data.batch import Batch
 from vae_cli.model.inference import Inference
 from vae_cli.model.logsumexp import log_sum_exp
 from vae_cli.model.objectives.objective import Context, Loss, Objective
-from vae_cli.model.posterior import DiagonalNormal
-from vae_cli.model.priors import Prior
+from vae_cli.model.posterior import DiagonalNormal, require_normal
 
 
 @final
@@ -42,9 +41,9 @@ class TotalCorrelation(Objective):
     def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
         """The loss of a batch."""
         (level,) = inference.levels
-        z = level.z[0]
-        log_joint, log_marginals = aggregated_log_prob(level.posterior, z, context.data_size)
-        information = level.posterior.log_prob(z) - log_joint
+        posterior, z = require_normal(level.posterior), level.z[0]
+        log_joint, log_marginals = aggregated_log_prob(posterior, z, context.data_size)
+        information = posterior.log_prob(z) - log_joint
         correlation = log_joint - log_marginals
         by_dim = log_marginals - level.prior.log_prob(z)
         distortion = inference.likelihood.distortion(batch.x)[0]
@@ -117,14 +116,13 @@ class InfoVAE(Objective):
     def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
         """The loss of a batch."""
         (level,) = inference.levels
-        assert isinstance(level.prior, Prior)
         z = level.z[0]
-        discrepancy = squared_mmd(z, level.prior.sample(len(z), context.noise.generator))
+        discrepancy = squared_mmd(z, level.prior.sample(len(z), context.noise))
         distortion, kl = inference.likelihood.distortion(batch.x)[0], inference.kl()
         weight = self.alpha + self.scale - 1
         loss = distortion.mean() + context.warmup * (1 - self.alpha) * kl.mean()
         return Loss(
-            losses={"model": loss + weight * discrepancy},
+            losses={"model": inference.add_penalty(loss + weight * discrepancy)},
             terms={
                 "kl": kl.detach(),
                 "mmd": discrepancy.detach(),

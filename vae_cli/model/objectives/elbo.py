@@ -19,8 +19,9 @@ from typing import final
 from torch import Tensor
 
 from vae_cli.data.batch import Batch
-from vae_cli.model.inference import Inference, average_samples, sum_levels
+from vae_cli.model.inference import Inference, sum_levels
 from vae_cli.model.objectives.objective import Context, Loss, Objective
+from vae_cli.model.posterior import average_samples
 
 
 @final
@@ -42,17 +43,18 @@ class NegativeELBO(Objective):
     def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
         """The loss of a batch."""
         distortion = average_samples(inference.likelihood.distortion(batch.x))
-        kls = [level.kl() for level in inference.levels]
+        kls = [level.kl_by_group() for level in inference.levels]
         weighted = self.beta * context.warmup * sum_levels([self._total(kl) for kl in kls])
         kl = sum_levels([kl.detach().sum(-1) for kl in kls])
+        loss = (distortion.sum() + weighted) / len(batch)
         return Loss(
-            losses={"model": (distortion.sum() + weighted) / len(batch)},
+            losses={"model": inference.add_penalty(loss)},
             terms={"kl": kl, inference.likelihood.figure: distortion.detach()},
             items=len(batch),
         )
 
     def _total(self, kl: Tensor) -> Tensor:
-        """The KL of a level `(B, D)`, summed over the batch, with free bits if there are any."""
+        """The KL of a level by group, summed over the batch, with free bits if there are any."""
         if self.free_bits == 0:
             return kl.sum()
         groups = (kl.sum(-1, keepdim=True) if self.by_level else kl).mean(0)
@@ -77,8 +79,9 @@ class Capacity(Objective):
         distortion = average_samples(inference.likelihood.distortion(batch.x))
         kl = inference.kl()
         distance = (kl.mean() - self.capacity * context.warmup).abs()
+        loss = distortion.mean() + self.gamma * distance
         return Loss(
-            losses={"model": distortion.mean() + self.gamma * distance},
+            losses={"model": inference.add_penalty(loss)},
             terms={"kl": kl.detach(), inference.likelihood.figure: distortion.detach()},
             items=len(batch),
         )

@@ -24,6 +24,7 @@ from torch import Tensor
 from vae_cli.data.batch import Batch
 from vae_cli.model.inference import Inference
 from vae_cli.model.objectives.objective import Context, Loss, Objective
+from vae_cli.model.posterior import require_normal
 
 
 @final
@@ -45,7 +46,7 @@ class NegativeIWAE(Objective):
         log_weights, terms = weigh(batch.x, inference, context)
         groups = log_weights.unflatten(0, (self.groups, self.importance_samples))
         bound = groups.logsumexp(1).mean(0) - math.log(self.importance_samples)
-        return Loss({"model": -bound.mean()}, terms, len(batch))
+        return Loss({"model": inference.add_penalty(-bound.mean())}, terms, len(batch))
 
 
 def weigh(x: Tensor, inference: Inference, context: Context) -> tuple[Tensor, dict[str, Tensor]]:
@@ -75,7 +76,8 @@ class NegativeDReG(Objective):
     def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
         """The loss of a batch."""
         (level,) = inference.levels
-        fixed = replace(inference, levels=(replace(level, posterior=level.posterior.detach()),))
+        posterior = require_normal(level.posterior).detach()
+        fixed = replace(inference, levels=(replace(level, posterior=posterior),))
         log_weights, terms = weigh(batch.x, fixed, context)
         normalized = log_weights.detach().softmax(0)
         if level.z.requires_grad:

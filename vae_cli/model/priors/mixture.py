@@ -8,32 +8,34 @@ u_k that is learned like a weight (Tomczak & Welling, 2018, https://arxiv.org/ab
 """
 
 import math
-from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from vae_cli.model.logsumexp import log_sum_exp
 from vae_cli.model.posterior import DiagonalNormal
-from vae_cli.model.priors.prior import Encode, Prior
+from vae_cli.model.priors.prior import Prior
+from vae_cli.noise import Noise
 
 
-class Mixture(Prior):
-    """A mixture with equal weights."""
+@final
+@dataclass(frozen=True)
+class NormalMixture:
+    """A mixture with equal weights.
 
-    @abstractmethod
-    def components(self) -> DiagonalNormal:
-        """The components, parameters `(K, D)`."""
+    Attributes:
+        components: parameters `(K, D)`.
+    """
 
-    def sample(
-        self, count: int, generator: Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
+    components: DiagonalNormal
+
+    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
         """`count` independent samples, `(count, D)`."""
-        components = self.components()
-        device, number = components.mean.device, len(components.mean)
-        chosen = components[torch.randint(number, (count,), device=device, generator=generator)]
-        return chosen.mean.lerp(chosen.rsample(generator), temperature)
+        chosen = self.components[noise.integers(len(self.components.mean), count)]
+        return chosen.sample(1, noise, temperature)[0]
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., D)`, in nats: `(...)`.
@@ -41,7 +43,7 @@ class Mixture(Prior):
         The squared distances to all components are three matrix products, so that no tensor of
         `(..., K, D)` is needed.
         """
-        components = self.components()
+        components = self.components
         precision = (-components.log_variance).exp()
         distance = z**2 @ precision.T - 2 * z @ (components.mean * precision).T
         offset = components.mean**2 * precision + components.log_variance + math.log(2 * math.pi)
@@ -50,7 +52,7 @@ class Mixture(Prior):
 
 
 @final
-class MixtureOfNormals(Mixture):
+class MixtureOfNormals(Prior):
     """A mixture with equal weights whose means and variances are learned.
 
     Args:
@@ -60,68 +62,42 @@ class MixtureOfNormals(Mixture):
 
     def __init__(self, latent_dim: int, components: int) -> None:
         super().__init__()
-        self.latent_dim = latent_dim
+        self.event_shape = (latent_dim,)
         self.mean = nn.Parameter(torch.randn(components, latent_dim))
         self.log_variance = nn.Parameter(torch.zeros(components, latent_dim))
 
-    def components(self) -> DiagonalNormal:
-        """The components, parameters `(K, D)`."""
-        return DiagonalNormal(self.mean, self.log_variance)
+    def forward(self, y: Tensor | None = None) -> NormalMixture:  # noqa: ARG002
+        """The mixture."""
+        return NormalMixture(DiagonalNormal(self.mean, self.log_variance))
 
 
 @final
-class FixedMixture(Mixture):
-    """A mixture whose components are known.
-
-    Args:
-        components: parameters `(K, D)`.
-    """
-
-    def __init__(self, components: DiagonalNormal) -> None:
-        super().__init__()
-        self.latent_dim, self.known = components.mean.shape[1], components
-
-    def components(self) -> DiagonalNormal:
-        """The components, parameters `(K, D)`."""
-        return self.known
-
-
-@final
-class VampPrior(Mixture):
+class VampPrior(Prior):
     """The mixture of the posteriors of learned pseudo-inputs.
 
     Args:
         encode: the encoder, items `(K, ...)` to their posteriors; its weights are not the prior's.
         pseudo_inputs: `(K, ...)`, where the learning starts.
-        is_image: whether pixels are held in [0, 1].
         latent_dim: D.
+        is_image: whether pixels are held in [0, 1].
     """
 
     def __init__(
         self,
-        encode: Encode,
+        encode: Callable[[Tensor], DiagonalNormal],
         pseudo_inputs: Tensor,
         latent_dim: int,
         *,
         is_image: bool,
     ) -> None:
         super().__init__()
-        self.encode, self.latent_dim, self.is_image = encode, latent_dim, is_image
+        self.encode, self.event_shape, self.is_image = encode, (latent_dim,), is_image
         self.pseudo_inputs = nn.Parameter(pseudo_inputs)
-
-    def components(self) -> DiagonalNormal:
-        """The posteriors of the pseudo-inputs, parameters `(K, D)`."""
-        return self.encode(self.items())
 
     def items(self) -> Tensor:
         """The pseudo-inputs as the encoder takes them, `(K, ...)`."""
         return self.pseudo_inputs.clamp(0, 1) if self.is_image else self.pseudo_inputs
 
-    def for_pass(self) -> FixedMixture:
-        """The same prior, with the pseudo-inputs encoded once."""
-        return FixedMixture(self.components())
-
-    def encode_with(self, encode: Encode, x: Tensor) -> tuple[DiagonalNormal, FixedMixture]:
-        """The posterior of items `(B, ...)`, and the same prior: both are encoded in one batch."""
-        both, count = encode(torch.cat([x, self.items()])), len(x)
-        return both[:count], FixedMixture(both[count:])
+    def forward(self, y: Tensor | None = None) -> NormalMixture:  # noqa: ARG002
+        """The mixture; the pseudo-inputs are encoded now."""
+        return NormalMixture(self.encode(self.items()))

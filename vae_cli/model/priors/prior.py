@@ -1,67 +1,49 @@
-"""What a prior p(z) is.
-
-The standard normal prior, N(0, I).
-"""
+"""What a prior p(z) is, and the standard normal one."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from math import prod
 from typing import final
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
-from vae_cli.model.posterior import DiagonalNormal
-
-Encode = Callable[[Tensor], DiagonalNormal]
+from vae_cli.model.posterior import LatentPrior, UnitNormal
 
 
 class Prior(nn.Module, ABC):
-    """A distribution over latents, which the KL term pulls the posteriors towards.
+    """A module that makes the distribution p(z) which the KL term pulls the posteriors towards.
+
+    It is called once in every pass through a model, and what it returns is used for the whole pass:
+    a prior that has to compute something, such as the posteriors of pseudo-inputs, does it once,
+    in the precision of the pass.
+
+    Example:
+        >>> import torch
+        >>> from vae_cli.model import StandardNormal
+        >>> from vae_cli.noise import Noise
+        >>> prior = StandardNormal(20)()
+        >>> z = prior.sample(4, Noise(0))
+        >>> z.shape, prior.log_prob(z).shape
+        (torch.Size([4, 20]), torch.Size([4]))
 
     Attributes:
-        latent_dim: D.
+        event_shape: of the latents of one item.
     """
 
-    latent_dim: int
+    event_shape: tuple[int, ...]
+
+    @property
+    def latent_dim(self) -> int:
+        """The number of all latent dimensions of an item."""
+        return prod(self.event_shape)
 
     @abstractmethod
-    def sample(
-        self, count: int, generator: Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """`count` independent samples, `(count, D)`, on the device of the prior.
+    def forward(self, y: Tensor | None = None) -> LatentPrior:
+        """P(z), or p(z|y).
 
         Args:
-            count: their number.
-            generator: the source of the random numbers.
-            temperature: factor for the standard deviation of the normal noise that the samples are
-                made of; below 1 they are closer to the mean of the prior, or of its components.
+            y: what the model is conditioned on, `(B,)` or `(B, C)`; None if it is not.
         """
-
-    @abstractmethod
-    def log_prob(self, z: Tensor) -> Tensor:
-        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
-
-    def kl(self, posterior: DiagonalNormal, z: Tensor) -> Tensor:
-        """KL(posterior ‖ prior) in nats, estimated with samples `z` `(K, B, D)`: `(B, 1)`.
-
-        A prior with a closed form overrides this, and returns the KL by dimension, `(B, D)`.
-        """
-        return (posterior.log_prob(z) - self.log_prob(z)).mean(0)[:, None]
-
-    def for_pass(self) -> "Prior":
-        """The same prior for one pass through a model.
-
-        A prior that needs the encoder overrides this, so that it runs once in a pass, and in the
-        precision of the pass.
-        """
-        return self
-
-    def encode_with(self, encode: Encode, x: Tensor) -> tuple[DiagonalNormal, "Prior"]:
-        """The posterior of items `(B, ...)`, and the same prior for one pass.
-
-        A prior that needs the encoder overrides this to use it once for both.
-        """
-        return encode(x), self.for_pass()
 
 
 @final
@@ -69,27 +51,16 @@ class StandardNormal(Prior):
     """p(z) = N(0, I).
 
     Args:
-        latent_dim: D.
+        event_shape: of the latents of one item: D, or C, H and W.
     """
 
     mean: Tensor
 
-    def __init__(self, latent_dim: int) -> None:
+    def __init__(self, *event_shape: int) -> None:
         super().__init__()
-        self.latent_dim = latent_dim
-        self.register_buffer("mean", torch.zeros(latent_dim))
+        self.event_shape = event_shape
+        self.register_buffer("mean", torch.zeros(event_shape))
 
-    def sample(
-        self, count: int, generator: Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """`count` independent samples, `(count, D)`."""
-        shape = (count, self.latent_dim)
-        return temperature * self.mean.new_empty(shape).normal_(generator=generator)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
-        return DiagonalNormal(self.mean, self.mean).log_prob(z)
-
-    def kl(self, posterior: DiagonalNormal, z: Tensor) -> Tensor:  # noqa: ARG002  closed form
-        """KL(posterior ‖ N(0, I)) of each dimension, in closed form: `(B, D)`."""
-        return posterior.kl_to_standard()
+    def forward(self, y: Tensor | None = None) -> UnitNormal:  # noqa: ARG002
+        """N(0, I)."""
+        return UnitNormal(self.mean)

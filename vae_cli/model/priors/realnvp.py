@@ -9,13 +9,16 @@ where s and t come from a small network, and the halves take turns. A learned pr
 removes most of the distance between the prior and the aggregated posterior (Xu et al., 2019).
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import final
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
-from vae_cli.model.posterior import DiagonalNormal
+from vae_cli.model.posterior import UnitNormal
 from vae_cli.model.priors.prior import Prior
+from vae_cli.noise import Noise
 
 MAX_LOG_SCALE = 2.0  # a layer stretches at most by e², so that the inverse stays exact
 
@@ -70,6 +73,31 @@ class Coupling(nn.Module):
 
 
 @final
+@dataclass(frozen=True)
+class TransformedNormal:
+    """The distribution of z = f⁻¹(u) with u ~ N(0, I).
+
+    Attributes:
+        to_noise: f: latents `(..., D)` to noise of the same shape, and the log-determinant `(...)`.
+        from_noise: its inverse.
+        base: N(0, I).
+    """
+
+    to_noise: Callable[[Tensor], tuple[Tensor, Tensor]]
+    from_noise: Callable[[Tensor], Tensor]
+    base: UnitNormal
+
+    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
+        """`count` independent samples, `(count, D)`."""
+        return self.from_noise(self.base.sample(count, noise, temperature))
+
+    def log_prob(self, z: Tensor) -> Tensor:
+        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
+        u, log_determinant = self.to_noise(z)
+        return self.base.log_prob(u) + log_determinant
+
+
+@final
 class RealNVP(Prior):
     """A stack of coupling layers above N(0, I).
 
@@ -83,23 +111,19 @@ class RealNVP(Prior):
 
     def __init__(self, latent_dim: int, layers: int, hidden: int) -> None:
         super().__init__()
-        self.latent_dim = latent_dim
+        self.event_shape = (latent_dim,)
         self.couplings = nn.ModuleList(
             Coupling(latent_dim, hidden, layer % 2) for layer in range(layers)
         )
         self.register_buffer("mean", torch.zeros(latent_dim))
 
-    def sample(
-        self, count: int, generator: Generator | None = None, temperature: float = 1.0
-    ) -> Tensor:
-        """`count` independent samples, `(count, D)`."""
-        shape = (count, self.latent_dim)
-        noise = self.mean.new_empty(shape).normal_(generator=generator)
-        return self.from_noise(temperature * noise)
+    def forward(self, y: Tensor | None = None) -> TransformedNormal:  # noqa: ARG002
+        """The distribution that the layers make of N(0, I)."""
+        return TransformedNormal(self.to_noise, self.from_noise, UnitNormal(self.mean))
 
-    def from_noise(self, noise: Tensor) -> Tensor:
+    def from_noise(self, u: Tensor) -> Tensor:
         """Noise `(..., D)` to latents of the same shape: the inverse of `to_noise`."""
-        z = noise
+        z = u
         for coupling in reversed(self.couplings):
             assert isinstance(coupling, Coupling)
             z = coupling.inverse(z)
@@ -112,8 +136,3 @@ class RealNVP(Prior):
             z, change = coupling(z)
             log_determinant = log_determinant + change
         return z, log_determinant
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
-        noise, log_determinant = self.to_noise(z)
-        return DiagonalNormal(self.mean, self.mean).log_prob(noise) + log_determinant
