@@ -121,7 +121,7 @@ def test_every_text_of_a_map_is_within_the_picture(
         outside.extend(t for t, found in corners.items() if area.count_contains(found) < 4)
         return b""
 
-    monkeypatch.setattr(maps, "encode_figure", find_texts_outside)
+    monkeypatch.setattr(maps, "encode_plot", find_texts_outside)
     names = [f"class number {number}" for number in range(classes)]
     points = np.random.default_rng(0).normal(size=(200, 2)) * stretch
     render_map(

@@ -21,7 +21,7 @@ from safetensors.torch import load
 from torch import Tensor
 
 from vae_cli.data.batches import wrap_array
-from vae_cli.data.memory import MappedFile, is_read, read_array, require_memory
+from vae_cli.data.memory import MappedFile, fits_memory, read_array, require_memory
 from vae_cli.data.value_range import (
     UNIT,
     Limits,
@@ -59,7 +59,7 @@ ROW_TYPES = {torch.int8, torch.int16, torch.int32, torch.int64} | IMAGE_TYPES | 
 SCALED_TYPES = {torch.bool} | ROW_TYPES  # of images with a range of values
 WHITE = 255  # of bytes
 FINITE = float(np.finfo(np.float64).max)
-TAKEN = "images are uint8, or floats in [0, 1]"
+VALID_IMAGES = "images are uint8, or floats in [0, 1]"
 
 
 class ArrayPart(NamedTuple):
@@ -138,7 +138,7 @@ def _read_safetensors(path: Path) -> list[ArrayPart]:
     with ExitStack() as stack:
         opened = stack.enter_context(open_file(path))
         watched = None
-        if is_read(os.fstat(opened.fileno()).st_size):
+        if fits_memory(os.fstat(opened.fileno()).st_size):
             tensors = load(opened.read())
             names, get = list(tensors), tensors.__getitem__
         else:
@@ -237,7 +237,7 @@ def choose_limits(parts: Sequence[Tensor], values: Values, source: object) -> Li
         warnings.warn(VAEWarning(explain_masks(source)), stacklevel=2)
         return UNIT
     if items.dtype not in IMAGE_TYPES:
-        message = f"{source} holds {type_name(items)}: {TAKEN}"
+        message = f"{source} holds {type_name(items)}: {VALID_IMAGES}"
         raise OutsideRangeError(message, values).with_remedy()
     try:
         require_valid(parts, values, source)
@@ -333,7 +333,7 @@ def with_supported_type(items: Tensor, source: object, *, is_image: bool) -> Ten
     """
     name = type_name(items)
     if is_image and items.dtype not in IMAGE_TYPES:
-        raise UsageError(f"{source} holds {name}: {TAKEN}; convert it first")
+        raise UsageError(f"{source} holds {name}: {VALID_IMAGES}; convert it first")
     if items.dtype not in ROW_TYPES:
         raise UsageError(f"{source} holds {name}: vectors are of real numbers; convert it first")
     return widen(items, source)

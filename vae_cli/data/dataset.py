@@ -191,7 +191,7 @@ class Dataset(ABC):
     Example:
         >>> import torch
         >>> class Digits(Dataset):
-        ...     spec = Spec("digits", (1, 8, 8), ("even", "odd"))
+        ...     spec = Spec("digits", (1, 8, 8), classes=("even", "odd"))
         ...     def read(self) -> Parts:
         ...         images, labels = torch.zeros(10, 1, 8, 8), torch.arange(10) % 2
         ...         whole = InMemory.whole(images, labels)

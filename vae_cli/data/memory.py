@@ -85,8 +85,8 @@ class MappedFile:
             )
 
 
-def is_read(size: int) -> bool:
-    """Whether an array of so many bytes is read into memory, and not memory-mapped."""
+def fits_memory(size: int) -> bool:
+    """Whether an array of this size in bytes is read into memory, and not memory-mapped."""
     return size <= IN_MEMORY
 
 
@@ -109,7 +109,7 @@ def read_array(path: Path) -> tuple[np.ndarray[Any, Any], MappedFile | None]:
         start, count = file.tell(), math.prod(shape)
         if start + count * dtype.itemsize > facts_of(file.fileno())[0]:
             raise ValueError(CUT_SHORT)
-        if not is_read(count * dtype.itemsize):
+        if not fits_memory(count * dtype.itemsize):
             watched = MappedFile(file)
             return np.memmap(file, dtype, "r", start, shape, order), watched
         array = np.fromfile(file, dtype, count)

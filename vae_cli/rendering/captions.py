@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 MIN_TILE = 48  # pixels: the shorter edge of a tile that has room for captions
 MIN_FONT, MAX_FONT = 10, 16  # pixels
-FONT_SHARE = 6  # a tile is so many times as high as its text
+FONT_SHARE = 6  # the height of a tile in heights of its text
 LINE_HEIGHT = 1.3  # of the height of the text
 PADDING = 8  # pixels between text and tiles, and at the edge
 MAX_MARGIN = 220  # pixels of the text beside the tiles

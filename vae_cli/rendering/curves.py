@@ -10,8 +10,8 @@ from vae_cli.rendering.plots import (
     add_caption,
     add_legend,
     choose_colours,
-    encode_figure,
-    new_figure,
+    encode_plot,
+    new_plot,
     shorten,
     style_axes,
 )
@@ -71,8 +71,8 @@ def render_curves(
     colours = choose_colours(len(curves), ordered=ordered)
     longest = max(map(len, curves)) if len(curves) > 1 else 0
     width = PANEL_WIDTH * columns + LEGEND_WIDTH * min(longest, MAX_NAME_LENGTH)
-    with new_figure(width, PANEL_HEIGHT * rows + 0.7) as figure:
-        panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    with new_plot(width, PANEL_HEIGHT * rows + 0.7) as plot:
+        panels = list(plot.subplots(rows, columns, squeeze=False).flat)
         for axes, term in zip(panels, terms, strict=False):
             _draw_panel(axes, curves, term, colours)
         for axes in panels[len(terms) :]:
@@ -81,9 +81,9 @@ def render_curves(
             axes.set_ylabel("nats per item")
         if len(curves) > 1:  # the title names a single curve
             handles = [Line2D([], [], color=colour, lw=2) for colour in colours]
-            add_legend(figure, handles, list(curves))
-        add_caption(figure, title, _caption(curves, held_out))
-        return encode_figure(figure, suffix)
+            add_legend(plot, handles, list(curves))
+        add_caption(plot, title, _caption(curves, held_out))
+        return encode_plot(plot, suffix)
 
 
 class Point(NamedTuple):
@@ -123,8 +123,8 @@ def render_rates(
     colours = choose_colours(len(lines), ordered=False)
     named = [label for label in lines if label]
     width = 6.4 + LEGEND_WIDTH * min(max(map(len, named), default=0), MAX_NAME_LENGTH)
-    with new_figure(width, 5) as figure:
-        axes = figure.add_subplot()
+    with new_plot(width, 5) as plot:
+        axes = plot.add_subplot()
         lowest = min(lines.values(), key=lambda points: np.mean([one.y[0] for one in points]))
         for points, colour in zip(lines.values(), colours, strict=True):
             below = points is lowest and len(lines) > 1  # away from the other lines
@@ -133,12 +133,12 @@ def render_rates(
         axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
         axes.margins(0.12)
         handles = [Line2D([], [], color=colour, marker="o") for colour in colours]
-        add_legend(figure, handles[: len(named)], named)
+        add_legend(plot, handles[: len(named)], named)
         spread = any(point.x[1] or point.y[1] for line in lines.values() for point in line)
         bars = "; bars: ± one standard deviation over seeds" if spread else ""
         best = "test set, at the epoch with the lowest loss; lower left is better"
-        add_caption(figure, title, f"{best}{bars}")
-        return encode_figure(figure, suffix)
+        add_caption(plot, title, f"{best}{bars}")
+        return encode_plot(plot, suffix)
 
 
 def term_title(term: str) -> str:

@@ -78,7 +78,7 @@ class ItemWriter(ABC):
 
     @abstractmethod
     def require_writable(self, count: int, path: Writable) -> None:
-        """Check that so many items can be written to a file, before they are computed.
+        """Check that this number of items can be written, before they are computed.
 
         Raises:
             UsageError: there are too many.

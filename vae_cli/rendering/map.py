@@ -8,8 +8,8 @@ import numpy as np
 from vae_cli.rendering.plots import (
     DISTINCT_COLOURS,
     add_legend,
-    encode_figure,
-    new_figure,
+    encode_plot,
+    new_plot,
     shorten,
     style_axes,
 )
@@ -49,8 +49,8 @@ def render_map(
     """
     count = len(coordinates)
     colours, legend = colour_points(labels, count, classes)
-    with new_figure(8, _figure_height(coordinates, len(legend))) as figure:
-        axes = figure.add_subplot()
+    with new_plot(8, _plot_height(coordinates, len(legend))) as plot:
+        axes = plot.add_subplot()
         order = np.random.default_rng(0).permutation(count)  # so that no class hides another
         axes.scatter(
             coordinates[order, 0],
@@ -63,9 +63,9 @@ def render_map(
         axes.set_title(title, parse_math=False)
         axes.set(xlabel=axis_labels[0], ylabel=axis_labels[1])
         _style_axes(axes, has_units=axis_labels[0].startswith(UNIT_AXES))
-        _add_class_legend(figure, legend)
-        figure.draw_without_rendering()  # equal scales change the ticks, which need other margins
-        return encode_figure(figure, suffix)
+        _add_class_legend(plot, legend)
+        plot.draw_without_rendering()  # equal scales change the ticks, which need other margins
+        return encode_plot(plot, suffix)
 
 
 def colour_points(
@@ -93,8 +93,8 @@ def colour_points(
     )
 
 
-def _figure_height(coordinates: Array, classes: int) -> float:
-    """Inches, for a figure 8 inches wide with the same scale on both axes, and with a legend."""
+def _plot_height(coordinates: Array, classes: int) -> float:
+    """Inches, for a plot 8 inches wide with the same scale on both axes, and with a legend."""
     wide, tall = np.maximum(np.ptp(coordinates, axis=0), 1e-12)
     lowest = max(MIN_HEIGHT, LEGEND_ROW * (classes + 1))
     return float(np.clip(1.2 + 6 * tall / wide, lowest, max(lowest, MAX_HEIGHT)))
@@ -109,8 +109,8 @@ def _style_axes(axes: "Axes", *, has_units: bool) -> None:
         axes.set(xticks=[], yticks=[])
 
 
-def _add_class_legend(figure: "Figure", names: Sequence[tuple[str, Any]]) -> None:
+def _add_class_legend(plot: "Figure", names: Sequence[tuple[str, Any]]) -> None:
     from matplotlib.lines import Line2D
 
     markers = [Line2D([], [], marker="o", markersize=9, ls="", color=colour) for _, colour in names]
-    add_legend(figure, markers, [name for name, _ in names])
+    add_legend(plot, markers, [name for name, _ in names])

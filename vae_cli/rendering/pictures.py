@@ -105,7 +105,7 @@ def read_pictures(path: Path, spec: Spec, fitting: Fitting) -> NamedPictures:
 
 
 def require_count(count: int, path: Path) -> None:
-    """Check that so many pictures fit into one grid.
+    """Check that this number of pictures fits into one grid.
 
     Raises:
         UsageError: there are too many.

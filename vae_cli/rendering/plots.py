@@ -70,8 +70,8 @@ load_matplotlib()  # here, so that every module that draws has it
 
 
 @contextmanager
-def new_figure(width: float, height: float) -> "Iterator[Figure]":
-    """An empty figure of some inches in the default style, whatever the user's matplotlibrc says.
+def new_plot(width: float, height: float) -> "Iterator[Figure]":
+    """An empty plot of some inches in the default style, whatever the user's matplotlibrc says.
 
     It must be encoded within the context.
     """
@@ -81,19 +81,19 @@ def new_figure(width: float, height: float) -> "Iterator[Figure]":
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     with warnings.catch_warnings(action="ignore"), mpl.rc_context(mpl.rcParamsDefault):
-        mpl.rcParams["svg.hashsalt"] = "vae"  # the same figure is the same file
+        mpl.rcParams["svg.hashsalt"] = "vae"  # the same plot is the same file
         mpl.rcParams["pdf.fonttype"] = 42  # TrueType: journals refuse the default, Type 3
         layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.1)  # inches
-        figure = Figure(figsize=(width, height), layout=layout)
-        FigureCanvasAgg(figure)
-        yield figure
+        plot = Figure(figsize=(width, height), layout=layout)
+        FigureCanvasAgg(plot)
+        yield plot
 
 
-def encode_figure(figure: "Figure", suffix: str = ".png") -> bytes:
-    """A figure as the bytes of a PNG, SVG or PDF file, without the date or the program's name."""
+def encode_plot(plot: "Figure", suffix: str = ".png") -> bytes:
+    """A plot as the bytes of a PNG, SVG or PDF file, without the date or the program's name."""
     buffer = io.BytesIO()
     metadata = dict.fromkeys(METADATA[suffix])
-    figure.savefig(buffer, format=suffix.removeprefix("."), dpi=DPI, metadata=metadata)
+    plot.savefig(buffer, format=suffix.removeprefix("."), dpi=DPI, metadata=metadata)
     return buffer.getvalue()
 
 
@@ -104,12 +104,12 @@ def style_axes(axes: "Axes") -> None:
     axes.set_axisbelow(True)
 
 
-def add_legend(figure: "Figure", handles: Sequence[Any], names: Sequence[str]) -> None:
-    """A legend on the right of a figure; a `$` in a name is not taken for mathematics."""
+def add_legend(plot: "Figure", handles: Sequence[Any], names: Sequence[str]) -> None:
+    """A legend on the right of a plot; a `$` in a name is not taken for mathematics."""
     if not names:
         return
     shown = [shorten(name) for name in names]
-    legend = figure.legend(
+    legend = plot.legend(
         handles, ["x" * len(name) for name in shown], loc="outside right upper", frameon=False
     )
     for text, name in zip(legend.get_texts(), shown, strict=True):
@@ -117,10 +117,10 @@ def add_legend(figure: "Figure", handles: Sequence[Any], names: Sequence[str]) -
         text.set_text(name)
 
 
-def add_caption(figure: "Figure", title: str, caption: str) -> None:
-    """A title above a figure, and a sentence below it that says how to read it."""
-    figure.suptitle(shorten(title, MAX_TITLE_LENGTH), fontsize=12).set_parse_math(False)
-    figure.supxlabel(caption, fontsize=9, color="0.35").set_parse_math(False)
+def add_caption(plot: "Figure", title: str, caption: str) -> None:
+    """A title above a plot, and a sentence below it that says how to read it."""
+    plot.suptitle(shorten(title, MAX_TITLE_LENGTH), fontsize=12).set_parse_math(False)
+    plot.supxlabel(caption, fontsize=9, color="0.35").set_parse_math(False)
 
 
 def choose_colours(count: int, *, ordered: bool) -> list[Any]:

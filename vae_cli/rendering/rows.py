@@ -141,12 +141,12 @@ class Rows(ItemKind):
         statistics = column_statistics(train.items, train.rows)
         require_learnable(statistics, train, self.spec)
         mean, std = (values.tolist() for values in statistics)
-        figures = list(zip(self.spec.columns, mean, std, strict=True))
+        found = list(zip(self.spec.columns, mean, std, strict=True))
         return Summary(
             ("column", "mean", "standard deviation"),
-            [(name, spell_mean(a, b), f"{b:.5g}") for name, a, b in figures],
+            [(name, spell_mean(a, b), f"{b:.5g}") for name, a, b in found],
             "columns",
-            [{"name": name, "mean": a, "standard_deviation": b} for name, a, b in figures],
+            [{"name": name, "mean": a, "standard_deviation": b} for name, a, b in found],
         )
 
 

@@ -1,4 +1,4 @@
-"""Figures look the same, and are drawn at all, whatever the user has set for matplotlib."""
+"""Plots look the same, and are drawn at all, whatever the user has set for matplotlib."""
 
 import os
 import subprocess
@@ -6,10 +6,10 @@ import sys
 from pathlib import Path
 
 SCRIPT = """
-from vae_cli.rendering.plots import encode_figure, new_figure
-with new_figure(1, 1) as figure:
-    figure.add_subplot()
-    open("figure.png", "wb").write(encode_figure(figure))
+from vae_cli.rendering.plots import encode_plot, new_plot
+with new_plot(1, 1) as plot:
+    plot.add_subplot()
+    open("plot.png", "wb").write(encode_plot(plot))
 """
 
 
@@ -38,7 +38,7 @@ def test_the_settings_of_the_user_for_matplotlib_change_nothing(tmp_path: Path) 
             (folder / "matplotlibrc").write_text(settings)
         done = draw(folder, MPLBACKEND=backend)
         assert (done.returncode, done.stderr) == (0, "")
-        pictures.append((folder / "figure.png").read_bytes())
+        pictures.append((folder / "plot.png").read_bytes())
     assert pictures == pictures[:1] * 3
 
 
