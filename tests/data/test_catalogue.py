@@ -141,15 +141,15 @@ def test_a_name_without_data_is_refused_with_what_to_write_instead(name: str, me
         find_source(name)
     assert message in str(refusal.value)
     with pytest.raises(UsageError) as refusal:
-        find_source(name, "--data")
-    assert str(refusal.value).startswith(f"--data {name}")
+        find_source(name, "data.name")
+    assert str(refusal.value).startswith(f"data.name {name}")
     assert message in str(refusal.value)
 
 
 def test_an_empty_name_is_not_the_current_folder() -> None:
-    for flag, label in (("", "the name of the data"), ("--data", "--data")):
+    for key, label in (("", "the name of the data"), ("data.name", "data.name")):
         with pytest.raises(UsageError) as refusal:
-            find_source("", flag)
+            find_source("", key)
         assert str(refusal.value) == f'{label} "": name a folder, file or data set'
 
 

@@ -77,7 +77,7 @@ def test_a_signal_saves_the_state_and_stops_with_the_command_to_resume(
 ) -> None:
     recorder = make_recorder()
     finish_epoch(recorder, 1.0)
-    message = "^stopped in epoch 2; go on with: vae train --resume run$"
+    message = "^stopped in epoch 2; go on with: vae train resume run$"
     with pytest.raises(InterruptedRunError, match=message) as stop:
         recorder.save_or_stop(signal.SIGTERM)
     assert stop.value.exit_code == 143

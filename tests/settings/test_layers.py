@@ -161,7 +161,7 @@ def test_a_setting_outside_of_its_section_has_its_short_name() -> None:
     assert assigned("latent-dim=3").model.latent_dim == 3
     with pytest.raises(UsageError, match=r"epochs and training\.epochs are the same setting"):
         merge(("file", {"epochs": 3, "training": {"epochs": 4}}))
-    with pytest.raises(UsageError, match=r"epochs=3 and --set training\.epochs=4: give only"):
+    with pytest.raises(UsageError, match=r"epochs=3 and set training\.epochs=4: give only"):
         parse_assignments(["epochs=3", "training.epochs=4"])
     with pytest.raises(UsageError, match="test: epoch is not a setting; the nearest is epochs"):
         merge(("test", {"epoch": 3}))

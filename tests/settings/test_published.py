@@ -74,7 +74,7 @@ def test_a_wrong_claim_is_refused_in_one_line(claim: dict[str, Any], line: str) 
 def test_it_is_no_setting(tmp_path: Path) -> None:
     settings = merge(("file", {"published": KNOWN, "model": {"latent_dim": 3}}))
     assert settings == merge(("file", {"model": {"latent_dim": 3}}))
-    with pytest.raises(UsageError, match=r"^--set published\.status=x: published\.source is miss"):
+    with pytest.raises(UsageError, match=r"^set published\.status=x: published\.source is miss"):
         merge(*parse_assignments(["published.status=x"]))
     with pytest.raises(UsageError, match="publishd is not a setting; the nearest is published"):
         merge(("file", {"publishd": {}}))

@@ -32,7 +32,7 @@ def test_seeds_are_a_range_without_its_end_or_a_list(text: str, seeds: list[int]
 
 @pytest.mark.parametrize("text", ["3:3", "3:1", "0:1001", "0-3", "0:3:1", "-1:2", "a", "", "1,1"])
 def test_other_seeds_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"^--seeds "):
+    with pytest.raises(UsageError, match=r"^seeds "):
         parse_seeds(text)
 
 

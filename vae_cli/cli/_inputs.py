@@ -84,7 +84,7 @@ class RunChoice:
             VAEError: the weights of the run are missing or damaged.
         """
         if data is not None:
-            find_source(data, "--data")
+            find_source(data, "data")
         from vae_cli.runs.lookup import find_run, finished_runs
 
         run = find_run(self.run)  # before torch is imported, so that a typo is answered at once

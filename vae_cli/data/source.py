@@ -64,19 +64,20 @@ class DataSource:
         return self.name if self.kind is SourceKind.BUILT_IN else str(Path(self.name).resolve())
 
 
-def find_source(name: str, flag: str = "") -> DataSource:
+def find_source(name: str, key: str = "") -> DataSource:
     """Decide what a name means, without reading any data.
 
     Args:
         name: a built-in name, or the path of a folder or file.
-        flag: the option that it was given to, for the error message.
+        key: the setting or the parameter that has this name, for the error message.
 
     Raises:
         UsageError: it means nothing, and then the message names the nearest name; or it is a pipe,
             a socket or a device.
     """
     if not name:
-        raise UsageError(f'{flag or "the name of the data"} "": name a folder, file or data set')
+        missing = f"<{key}>" if key else "the name of the data"
+        raise UsageError(f'{missing} "": name a folder, file or data set')
     if name in BUILT_IN_NAMES:
         return DataSource(name, SourceKind.BUILT_IN)
     name = expand_home(name)
@@ -84,7 +85,7 @@ def find_source(name: str, flag: str = "") -> DataSource:
     suffix = Path(name).suffix.lower()
     if is_folder(name):
         return DataSource(name, SourceKind.FOLDER)
-    label = f"{flag} {name}".lstrip()
+    label = f"<{key}> {name}" if key else name
     if not exists(name):
         raise UsageError(f"{label}: no such folder, file or data set; {_suggest(name)}")
     if suffix in TABLE_SUFFIXES:

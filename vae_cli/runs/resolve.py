@@ -173,7 +173,7 @@ def resolve(
         VAEError: a download fails, or the cache cannot be written.
     """
     require_supported(config.training.precision, device)
-    dataset = dataset or config.data.open(progress, flag="--data")
+    dataset = dataset or config.data.open(progress)
     known, stamp = settle(config, dataset.spec), dataset.stamp
     weights = None if is_resumed else start_weights(known, dataset.spec)
     train, test, held_out_name = take_parts(dataset, known.data)

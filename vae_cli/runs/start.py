@@ -175,7 +175,7 @@ def load_for_resume(run: Run, typed: Layers) -> tuple[SavedState, Config]:
     wanted = merge(("its config", to_dict(facts.config)), *typed)
     if wanted.data.name == facts.config.data.name:
         require_present(wanted.data.name, f"run {run.name}: its data")
-    source = find_source(wanted.data.name, "--data")
+    source = find_source(wanted.data.name, "data.name")
     require_kind(source, facts.data)
     data = dataclasses.replace(wanted.data, name=source.absolute_name)
     wanted = dataclasses.replace(wanted, data=data)

@@ -29,7 +29,7 @@ from vae_cli.training.precision import require_supported
 
 # Results do not depend on the first three; the digest of the data tells about the last one.
 MAY_DIFFER = {"training.device", "training.precision", "training.save_every", "data.rules"}
-OTHER_NAME = "rename that run, or choose another --name"
+OTHER_NAME = "rename that run, or choose another <name>"
 
 LOCK_SECONDS = 2.0  # between the creation of a run and its lock, on a busy machine
 Outcome = Literal["finished", "running", "trained"]
@@ -51,7 +51,7 @@ class SharedData:
             VAEError: a download fails, or the cache cannot be written.
         """
         if self.dataset is None or config != self.config:
-            self.dataset = config.open(progress, flag="--data")
+            self.dataset = config.open(progress)
             _ = self.dataset.stamp  # of the files before they are read
             self.config = config
         return self.dataset
@@ -207,7 +207,7 @@ def require_finished(run: Run) -> None:
     if not run.finished:
         raise UsageError(
             f"run {run.name}, from which it starts, is not finished: wait for the process that "
-            f"trains it, or go on with vae train --resume {run.name}"
+            f"trains it, or go on with vae train <resume> {run.name}"
         )
 
 

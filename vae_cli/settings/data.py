@@ -141,12 +141,11 @@ class DataConfig:
         ),
     ] = 2
 
-    def open(self, progress: "Progress", flag: str) -> "Dataset":
+    def open(self, progress: "Progress") -> "Dataset":
         """Open the data.
 
         Args:
             progress: called with the number of pictures decoded so far and the total.
-            flag: the option that named the data, for error messages.
 
         Raises:
             UsageError: there are no such data, or they cannot be used.
@@ -158,7 +157,7 @@ class DataConfig:
         from vae_cli.data.value_range import parse_range
 
         return open_dataset(
-            find_source(self.name, flag),
+            find_source(self.name, "data.name"),
             test_fraction=self.test_fraction,
             pictures=PictureRules(
                 image_size=self.image_size,

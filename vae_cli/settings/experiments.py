@@ -26,12 +26,12 @@ def named_configs(package: Path = PACKAGE) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.toml"))}
 
 
-def find_config(name: str, flag: str = "--config") -> Path:
+def find_config(name: str, key: str = "") -> Path:
     """The file of a named experiment, or else the path; `./NAME` is always a path.
 
     Args:
         name: of the experiment or of the file.
-        flag: the option that it was given to, for the error message.
+        key: the setting or the parameter that has this name, for the error message.
 
     Raises:
         UsageError: there is neither.
@@ -39,8 +39,8 @@ def find_config(name: str, flag: str = "--config") -> Path:
     named = named_configs()
     if name not in named and not exists(name):
         near = difflib.get_close_matches(name, named, 1)
-        hint = f"did you mean {near[0]}?" if near else "vae reproduce --list names the experiments"
-        label = f"{flag} {name}".lstrip()
+        hint = f"did you mean {near[0]}?" if near else "vae reproduce <list> names the experiments"
+        label = f"<{key}> {name}" if key else name
         raise UsageError(f"{label}: no such file or named experiment; {hint}")
     return named.get(name, Path(name))
 
@@ -48,12 +48,12 @@ def find_config(name: str, flag: str = "--config") -> Path:
 def read_layers(
     file: str | None, assignments: Sequence[str], typed: Mapping[str, Any]
 ) -> list[Layer]:
-    """The layers of a command line for `merge`: its file, each `--set`, and its flags.
+    """The layers of a command line for `merge`: its file, each assignment, and its options.
 
     Raises:
         UsageError: there is no such file, it cannot be read, or an assignment is malformed.
     """
-    named = [] if file is None else [(file, read_config(find_config(file)))]
+    named = [] if file is None else [(file, read_config(find_config(file, "config")))]
     return [*named, *parse_assignments(assignments), (COMMAND_LINE, typed)]
 
 
@@ -85,17 +85,17 @@ def read_experiment(name: str, typed: Mapping[str, Any] | None = None) -> Experi
     Raises:
         UsageError: there is no such file, a setting in it is not allowed, or nothing is expected.
     """
-    path = find_config(name, flag="")
+    path = find_config(name)
     settings, published = split_published(name, read_config(path))
     if published is None:
         raise UsageError(
             f"{name} has no table [{TABLE}], so there is nothing to reproduce: "
-            f"try vae train --config {name}"
+            f"try vae train <config> {name}"
         )
     layers: list[Layer] = [(name, settings), (COMMAND_LINE, typed or {})]
     start = merge(*layers).training.start
     if start:
-        run = find_config(start, flag="training.start").stem
+        run = find_config(start, "training.start").stem
         layers.append((name, {"training": {"start": run}}))
     if published.seeds:
         seeds = parse_seeds(",".join(map(str, published.seeds)))

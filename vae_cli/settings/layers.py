@@ -1,4 +1,4 @@
-"""Settings from files, `--set` and flags: they are merged in this order and validated once."""
+"""Settings from files, from assignments and from options: merged in this order, validated once."""
 
 import dataclasses
 import difflib
@@ -26,7 +26,7 @@ from vae_cli.settings.schema import Config
 from vae_cli.settings.values import parse_value, shorten, validate_value
 
 MAX_BYTES = 2**20  # of a config file
-COMMAND_LINE = "command line"  # the source of flags, which an error names by themselves
+COMMAND_LINE = "command line"  # the source of settings that an error names by themselves
 Layer = tuple[str, Mapping[str, Any]]
 
 
@@ -53,7 +53,7 @@ def parse_assignment(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     part, dot, name = key.strip().partition(".")
     if not (equals and part) or bool(dot) != bool(name):
-        raise UsageError(f"--set {text}: write KEY=VALUE, as in beta=4 or model.latent_dim=10")
+        raise UsageError(f"<set> {text}: write KEY=VALUE, as in beta=4 or model.latent_dim=10")
     parsed = parse_value(value)
     return {part: {name: parsed} if name else parsed}
 
@@ -66,7 +66,7 @@ def parse_assignments(texts: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
     """
     layers: dict[str, tuple[str, dict[str, Any]]] = {}
     for text in texts:
-        source = f"--set {text}"
+        source = f"<set> {text}"
         tables = _with_own_names(source, parse_assignment(text))
         key = ".".join(f"{part}.{name}" for part, table in tables.items() for name in table)
         if key in layers:

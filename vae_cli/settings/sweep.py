@@ -72,11 +72,11 @@ def parse_seeds(text: str) -> Axis:
     elif re.fullmatch(r"\d{1,18}(,\d{1,18})*", text, re.ASCII):
         seeds = [int(part) for part in text.split(",")]
     else:
-        raise UsageError(f"--seeds {text}: write START:STOP, as in 0:3, or a list as in 0,4,7")
+        raise UsageError(f"<seeds> {text}: write START:STOP, as in 0:3, or a list as in 0,4,7")
     if not 0 < len(seeds) <= MAX_RUNS:
-        raise UsageError(f"--seeds {text} are {len(seeds):,} seeds: 1 to {MAX_RUNS:,} are possible")
-    entry = find_setting("training.seed", "--seeds")
-    return Axis(f"--seeds {text}", entry, _without_repeats(seeds, f"--seeds {text}"))
+        raise UsageError(f"<seeds> {text} are {len(seeds):,} seeds: 1 to {MAX_RUNS:,} are possible")
+    entry = find_setting("training.seed", "<seeds>")
+    return Axis(f"<seeds> {text}", entry, _without_repeats(seeds, f"<seeds> {text}"))
 
 
 def expand_sweep(name: str, layers: Sequence[Layer], axes: Sequence[Axis]) -> list[Variant]:

@@ -71,7 +71,7 @@ def read_settings(source: str | None) -> Config:
     is_run = Run(ROOT / source).exists
     is_file = source in named_configs() or (exists(source) and not is_folder(source))
     if not is_run and (is_file or Path(source).suffix == ".toml"):
-        path = find_config(source, flag="")
+        path = find_config(source)
     else:
         path = find_run(source).config_file
     return merge((str(path), read_config(path)))

@@ -48,7 +48,7 @@ def command(
     refuse_unused("--data", bool(name) and "name" in typed.get("data", {}), f"leave out {name}")
     named = {"data": {"name": name}} if name else {}
     settings = merge(("command line", typed), ("DATA", named)).data
-    find_source(settings.name, "--data")  # a typo is answered before torch is imported
+    find_source(settings.name, "data.name")  # a typo is answered before torch is imported
     inputs = [settings.name]
     shown = output.request(terminal, inputs)
     example = Request(
@@ -109,6 +109,6 @@ def read_dataset(settings: DataConfig, terminal: Terminal) -> "tuple[Dataset, di
         VAEError: a download fails, or the cache cannot be written.
     """
     with terminal.bar("reading") as progress:
-        dataset = settings.open(progress, flag="--data")
+        dataset = settings.open(progress)
         limit = settings.limit or None
         return dataset, {name: part.head(limit) for name, part in dataset.splits().items()}

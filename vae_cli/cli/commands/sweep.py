@@ -65,7 +65,7 @@ def command(
         layers = add_start(layers, start)
     variants = expand_sweep(name, layers, parsed)
     for source in dict.fromkeys(variant.config.data.name for variant in variants):
-        find_source(source, "--data")  # a typo is answered before torch is imported
+        find_source(source, "data.name")  # a typo is answered before torch is imported
     if seeds is not None and re.fullmatch("[0-9]+", seeds) and int(seeds) > 1:
         terminal.remark(f"--seeds {seeds} is one seed; for {seeds} seeds: --seeds 0:{seeds}")
     with StopSignals() as signals:

@@ -60,7 +60,7 @@ def command(
         require_free_name(name)
     layers = files.read_layers(typed)
     settings = merge(*layers)
-    find_source(settings.data.name, "--data")  # a typo is answered before torch is imported
+    find_source(settings.data.name, "data.name")  # a typo is answered before torch is imported
     if settings.training.start and not resume:
         settings = merge(*add_start(layers, settings.training.start))
     if dry_run:
@@ -92,7 +92,7 @@ def suggest_use(word: str) -> str:
     begun = any(run.name.startswith(word) for run in all_folders(ROOT))
     if Run(Path(word)).exists or (begun and not is_data(word)):
         return f"{word}: did you mean --resume {word}?"
-    find_source(word, "--data")
+    find_source(word, "data.name")
     return f"{word}: did you mean --data {word}?"
 
 
