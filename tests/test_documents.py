@@ -11,11 +11,23 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+import torch
 
 from vae_cli.cli._figures import describe_claim
-from vae_cli.settings import Config, Experiment, entries, list_experiments, merge, read_config
+from vae_cli.model import ImageCodec
+from vae_cli.noise import Noise
+from vae_cli.settings import (
+    Config,
+    Experiment,
+    entries,
+    likelihoods,
+    list_experiments,
+    merge,
+    read_config,
+)
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -24,7 +36,7 @@ RESULTS = ROOT / "docs/results.md"
 PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
 
-MAX_README_WORDS = 800
+MAX_README_WORDS = 850
 MAX_README_PICTURES = 5
 PICTURE = re.compile(r"!\[[^\]]*\]\(([^)\s]+)\)|<img\s[^>]*?src=\"([^\"]+)\"")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)|<a\s[^>]*?href=\"([^\"]+)\"")
@@ -158,6 +170,25 @@ def test_the_table_of_results_has_what_was_measured_and_nothing_else(
 def test_the_default_experiment_is_the_default() -> None:
     tables = tomllib.loads((ROOT / "configs/fashion-mnist.toml").read_text())
     assert merge(("file", tables)) == Config()
+
+
+def test_the_likelihood_of_the_contributing_page_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its two files, as they stand on the page: a density, whose samples have their shape."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    source, setting = re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    module = ModuleType("vae_cli.model.likelihoods.student")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(source, "student.py", "exec"), vars(module))
+    page = dict(vars(likelihoods))
+    exec(compile(setting, "likelihoods.py", "exec"), page)
+    chosen = page["Student"](degrees=3)
+    assert (chosen.name, chosen.degrees) == ("student", 3)
+    likelihood = chosen.build(ImageCodec())
+    x = torch.linspace(-400, 400, 800_001).view(-1, 1, 1, 1)
+    density = likelihood(torch.zeros(1, 1, 1, 1).expand_as(x)).log_prob(x).double().exp()
+    assert density.sum().item() * 1e-3 == pytest.approx(1, abs=1e-4)
+    images = likelihood(torch.zeros(2, 5, 1, 4, 4))
+    assert images.sample(Noise(0)).shape == (2, 5, 1, 4, 4)
 
 
 if __name__ == "__main__":

@@ -235,7 +235,5 @@ class Columns(Likelihood):
         return likelihoods.ColumnGaussian(codec.changes)
 
 
-LikelihoodConfig = (
-    AutoLikelihood | SquaredError | Gaussian | Bernoulli | Binarized | Laplace | Logistic | Columns
-)
 ChosenLikelihood = SquaredError | Gaussian | Bernoulli | Binarized | Laplace | Logistic | Columns
+LikelihoodConfig = AutoLikelihood | ChosenLikelihood
