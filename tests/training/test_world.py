@@ -1,10 +1,32 @@
 """Several processes that train one model."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
+from processes import summarize, train
 
 from vae_cli.data.split import InMemory
+from vae_cli.training import ALONE
 from vae_cli.training.world import Alone, share_of, shared_batches
+
+SCRIPT = Path(__file__).parents[1] / "processes.py"
+
+
+def test_two_processes_train_as_one(tmp_path: Path) -> None:
+    """Over loopback, with batches that do not divide and a last one that is for one process."""
+    words = [[sys.executable, SCRIPT, str(rank), "2", tmp_path] for rank in range(2)]
+    processes = [subprocess.Popen(some) for some in words]
+    expected = summarize(*train(ALONE))
+    assert [process.wait(120) for process in processes] == [0, 0]
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
+    assert first.keys() == second.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert first[name].equal(second[name]), name
+        torch.testing.assert_close(first[name], tensor, rtol=1e-4, atol=1e-6)
+    assert first["generator"].equal(expected["generator"]), "the noise is exactly the same"
 
 
 class Fixed(Alone):  # type: ignore[misc]

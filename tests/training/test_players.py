@@ -1,0 +1,193 @@
+"""An objective that owns a network, on items with labels: the FactorVAE of Kim & Mnih (2018)."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from models import WrappedVAE, make_state, mlp_vae
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from vae_cli.data.batch import Batch
+from vae_cli.data.split import InMemory
+from vae_cli.errors import NonFiniteLossError
+from vae_cli.model import VAE, Context, Inference, Level, Loss, NegativeELBO, Objective
+from vae_cli.model.inference import draw
+from vae_cli.noise import Noise
+from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from vae_cli.training import CapturedEpoch, Epoch, TracedEpoch, TrainState
+
+SHAPE, LATENT_DIM, CLASSES, ITEMS, BATCH = (1, 6, 5), 3, 4, 70, 16
+RATES, WARMUPS = torch.full((5,), 1e-2), torch.linspace(0.2, 1, 5)
+
+
+class ConditionalVAE(WrappedVAE):
+    """p(x|z, y): the vector of a class is added to the latents before they are decoded."""
+
+    def __init__(self, vae: VAE) -> None:
+        super().__init__(vae)
+        self.shift = nn.Embedding(CLASSES, LATENT_DIM)
+
+    def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
+        posterior, prior = self.posterior(batch), self.prior(batch.y)
+        z = draw(posterior, samples, noise)
+        return Inference((Level(posterior, prior, z),), self.decode(z + self.shift(batch.y)))
+
+
+class FactorVAE(Objective):
+    """−ELBO + γ E log D(z) / (1 − D(z)), where the critic D tells latents from shuffled ones."""
+
+    terms = ("kl", "tc")
+
+    def __init__(self, gamma: float = 6.0) -> None:
+        super().__init__()
+        self.gamma, self.elbo = gamma, NegativeELBO()
+        self.critic = nn.Sequential(nn.Linear(LATENT_DIM, 16), nn.ReLU(), nn.Linear(16, 2))
+
+    def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+        loss, z = self.elbo(batch, inference, context), inference.levels[0].z[0]
+        logits = self.critic(z)
+        tc = logits[:, 0] - logits[:, 1]
+        fixed = z.detach()
+        shuffled = fixed.gather(0, context.noise.uniform_like(fixed).argsort(0))
+        told = self.critic(torch.cat([fixed, shuffled]))
+        kinds = torch.arange(2, device=z.device).repeat_interleave(len(z))
+        return Loss(
+            losses={
+                "model": loss.losses["model"] + self.gamma * tc.mean(),
+                "critic": F.cross_entropy(told, kinds),
+            },
+            terms={
+                "kl": loss.terms["kl"],
+                "tc": tc.detach(),
+                inference.likelihood.figure: loss.terms[inference.likelihood.figure],
+            },
+            items=len(batch),
+        )
+
+
+def new_state(seed: int = 0) -> TrainState:
+    vae = mlp_vae(SHAPE, (8,), LATENT_DIM, seed=seed)
+    return make_state(ConditionalVAE(vae), FactorVAE(), seed=seed)
+
+
+def labelled() -> InMemory:
+    generator = Generator().manual_seed(0)
+    items = torch.rand(ITEMS, *SHAPE, generator=generator)
+    condition = torch.randint(0, CLASSES, (ITEMS,), generator=generator)
+    return InMemory(items, torch.arange(ITEMS), torch.empty(0), condition=condition)
+
+
+def copy_of(state: TrainState) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in state.tensors().items()}
+
+
+def assert_same(state: TrainState, expected: TrainState) -> None:
+    tensors = expected.tensors()
+    assert tensors.keys() == state.tensors().keys()
+    for name, tensor in state.tensors().items():
+        assert tensor.equal(tensors[name]), name
+
+
+def run(epoch: Epoch, count: int = 3) -> None:
+    for number in range(count):
+        order = torch.randperm(ITEMS, generator=Generator().manual_seed(number))
+        epoch.run(order, RATES, WARMUPS)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_traced_step_of_two_players_is_the_plain_one_and_both_learn(dtype: torch.dtype) -> None:
+    states = [new_state(), new_state()]
+    for state in states:
+        state.dtype = dtype
+    before = copy_of(states[0])
+    traced, plain = (TracedEpoch(state, labelled(), BATCH) for state in states)
+    assert traced.traced is not traced.plain
+    plain.traced = plain.plain
+    for epoch in (traced, plain):
+        run(epoch)
+    assert_same(*states)
+    names = {"model.shift.weight", "objective.critic.0.weight", "players.critic.0.weight.m"}
+    assert names <= before.keys()
+    for name, tensor in states[0].tensors().items():
+        if not name.startswith(("totals.", "model.prior.", "model.vae.prior.")):
+            assert not tensor.equal(before[name]), name
+
+
+def test_the_captured_step_without_a_gpu_is_the_traced_one() -> None:
+    states = [new_state(), new_state()]
+    for state, kind in zip(states, (TracedEpoch, CapturedEpoch), strict=True):
+        run(kind(state, labelled(), BATCH))
+    for name, tensor in states[0].tensors().items():
+        torch.testing.assert_close(states[1].tensors()[name], tensor)
+
+
+def test_the_critic_does_not_learn_by_the_loss_of_the_model() -> None:
+    """Its gradients, and so its moments, are those of its own loss, whatever γ is."""
+    states = [new_state(), new_state()]
+    states[1].objective.gamma = 0.0
+    for state in states:
+        TracedEpoch(state, labelled(), ITEMS).run(torch.arange(ITEMS), RATES[:1], WARMUPS[:1])
+    changed = {
+        name
+        for name, tensor in states[0].tensors().items()
+        if not tensor.equal(states[1].tensors()[name])
+    }
+    assert changed
+    assert all("encoder" in name for name in changed), "which the loss of the model reaches by tc"
+
+
+def test_a_training_with_a_critic_is_resumed_bit_for_bit(tmp_path: Path) -> None:
+    whole, part, rest = new_state(), new_state(), new_state(seed=1)
+    run(TracedEpoch(whole, labelled(), BATCH))
+
+    class Stop(Exception):  # noqa: N818
+        pass
+
+    def stop(_items: int) -> None:
+        raise Stop
+
+    epoch = TracedEpoch(part, labelled(), BATCH)
+    epoch.interval = 3
+    order = torch.randperm(ITEMS, generator=Generator().manual_seed(0))
+    with pytest.raises(Stop):
+        epoch.run(order, RATES, WARMUPS, stop)
+    assert part.done == 3
+    save_checkpoint(tmp_path / "last.safetensors", Checkpoint(copy_of(part), {}))
+    rest.restore(load_checkpoint(tmp_path / "last.safetensors").tensors, part.position())
+    run(TracedEpoch(rest, labelled(), BATCH))
+    assert_same(rest, whole)
+
+
+@pytest.mark.parametrize("player", ["model", "critic"])
+def test_nobody_steps_if_the_loss_of_one_player_is_not_finite(player: str) -> None:
+    state, split = new_state(), labelled()
+    network = state.model.shift if player == "model" else state.objective.critic[2]
+    with torch.no_grad():
+        network.weight[0, 0] = math.nan
+    before = copy_of(state)
+    with pytest.raises(NonFiniteLossError):
+        run(TracedEpoch(state, split, BATCH))
+    for name, tensor in state.tensors().items():
+        if name.startswith(("model.", "objective.", "players.")):
+            assert torch.equal(tensor.nan_to_num(7.0), before[name].nan_to_num(7.0)), name
+
+
+def test_losses_and_players_that_do_not_fit_are_refused() -> None:
+    class Forgetful(FactorVAE):
+        def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+            return self.elbo(batch, inference, context)
+
+    class Bare(FactorVAE):
+        def __init__(self) -> None:
+            super().__init__()
+            self.temperature = nn.Parameter(torch.ones(()))
+
+    state = make_state(ConditionalVAE(mlp_vae(SHAPE)), Forgetful())
+    with pytest.warns(UserWarning, match="could not be traced"):
+        epoch = TracedEpoch(state, labelled(), BATCH)
+    with pytest.raises(ValueError, match=r"losses for \['model'\], but the players are"):
+        run(epoch)
+    with pytest.raises(ValueError, match="'temperature'"):
+        make_state(mlp_vae(SHAPE), Bare())
