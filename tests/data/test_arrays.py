@@ -260,7 +260,7 @@ def test_masks_of_earlier_runs_and_for_other_models_stay_as_they_were(tmp_path: 
     masks = (blobs() > 0.5).astype(np.uint8)
     path = saved(tmp_path / "x.npy", masks)
     for dataset in (
-        Arrays(path, rules=PictureRules(version=1), test_fraction=0.2),
+        Arrays(path, version=1, test_fraction=0.2),
         Arrays(path, like=Spec("x", (1, 8, 8)), test_fraction=0.2),
     ):
         assert network_input(dataset).max() == np.float32(1 / 255)

@@ -271,7 +271,7 @@ def test_the_settings_of_tables_are_refused_for_other_data(tmp_path: Path) -> No
         ):
             open_dataset(
                 find_source("fashion-mnist"),
-                rules=rules,
+                table=rules,
                 test_fraction=0.1,
                 progress=ignore_progress,
             )

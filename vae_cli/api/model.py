@@ -18,7 +18,7 @@ from vae_cli.api.run_data import RunData
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
 from vae_cli.data.catalogue import open_dataset_for
-from vae_cli.data.dataset import NamedSplit, PictureRules, Progress, Spec, ignore_progress
+from vae_cli.data.dataset import NamedSplit, Progress, Spec, ignore_progress
 from vae_cli.data.source import find_source, require_present
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
@@ -171,7 +171,7 @@ class TrainedModel:
                 name,
                 progress,
                 test_fraction=config.test_fraction,
-                pictures=PictureRules(version=config.rules),
+                version=config.rules,
             )
         return RunData(dataset, self.name, self.facts, is_named=is_named)
 

@@ -27,7 +27,7 @@ from vae_cli.data.array_files import (
     with_supported_type,
 )
 from vae_cli.data.batches import to_unit_interval
-from vae_cli.data.dataset import Dataset, Parts, PictureRules, Spec
+from vae_cli.data.dataset import DEFAULT_PICTURES, Dataset, Parts, PictureRules, Spec
 from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
 from vae_cli.data.memory import MAX_CLASSES, MappedFile, require_items
 from vae_cli.data.split import InMemory
@@ -45,7 +45,6 @@ from vae_cli.errors import UsageError
 
 TEXT_KINDS = "US"  # of NumPy
 CHANNELS = range(1, 5)
-DEFAULT_RULES = PictureRules()
 
 
 class Labels(NamedTuple):
@@ -167,6 +166,7 @@ class Arrays(Dataset):
     Args:
         path: ends in `.npy`, `.npz` or `.safetensors`.
         rules: the range of images; `data` measures it on the training set.
+        version: of the rules, as in `open_dataset`.
         like: a spec whose range is used instead.
         test_fraction: the expected share of the items that is held out, by their contents, if the
             file has no part for testing.
@@ -182,7 +182,8 @@ class Arrays(Dataset):
         self,
         path: Path,
         *,
-        rules: PictureRules = DEFAULT_RULES,
+        rules: PictureRules = DEFAULT_PICTURES,
+        version: int = 2,
         like: Spec | None = None,
         test_fraction: float,
     ) -> None:
@@ -202,7 +203,7 @@ class Arrays(Dataset):
             raise UsageError(f"<data.range> is for images, and {path} holds vectors")
         self.path, self.test_fraction = path, test_fraction
         self.limits: Range = like.range if like else rules.value_range
-        self.is_new = like is None and rules.version > 1
+        self.is_new = like is None and version > 1
 
     def read(self) -> Parts:
         """The file's own parts, or else those that a hash of each item's contents decides.

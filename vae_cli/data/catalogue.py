@@ -7,8 +7,17 @@ for folders, torchvision for downloads.
 import dataclasses
 import warnings
 from pathlib import Path
+from typing import assert_never
 
-from vae_cli.data.dataset import Dataset, PictureRules, Progress, Spec, TableRules
+from vae_cli.data.dataset import (
+    DEFAULT_PICTURES,
+    DEFAULT_TABLE,
+    Dataset,
+    PictureRules,
+    Progress,
+    Spec,
+    TableRules,
+)
 from vae_cli.data.source import FOLDER_KEYS, DataSource, SourceKind, find_source, require_kind
 from vae_cli.errors import UsageError
 from vae_cli.files import exists
@@ -18,8 +27,9 @@ def open_dataset(
     source: DataSource,
     *,
     test_fraction: float,
-    pictures: PictureRules | None = None,
-    rules: TableRules | None = None,
+    pictures: PictureRules = DEFAULT_PICTURES,
+    table: TableRules = DEFAULT_TABLE,
+    version: int = 2,
     like: Spec | None = None,
     progress: Progress,
 ) -> Dataset:
@@ -28,8 +38,12 @@ def open_dataset(
     Args:
         source: what to open.
         test_fraction: the expected share of the items that is held out.
-        pictures: how the pictures of a folder, or the images of an array, are read and divided.
-        rules: the columns of a table that are not learned, and what to do about missing values.
+        pictures: how the pictures of a folder, or the images of an array, are read.
+        table: the columns of a table that are not learned, and what to do about missing values.
+        version: of the rules by which data are read and divided. With 2, equal pictures are in the
+            same part, links to folders are followed, pictures that have only the values 0 and 1 are
+            black and white, and the index of a table is not learned; with 1, as in runs of earlier
+            versions, the names of pictures decide about their part.
         like: what a model learned; pictures and columns are fitted to it, and its range is used.
         progress: called with what was read so far and the total, in pictures or in mebibytes.
 
@@ -37,46 +51,41 @@ def open_dataset(
         UsageError: the data cannot be used.
         VAEError: the cache cannot be written, or a download fails.
     """
+    _refuse_other_settings(source, pictures, table)
     path = Path(source.name)
-    pictures = pictures or PictureRules()
-    if source.kind is not SourceKind.TABLE and (rules or TableRules()) != TableRules():
-        raise UsageError(
-            f"<data.label>, <data.drop> and <data.missing> are for tables, not {source.name}"
-        )
-    if source.kind is SourceKind.FOLDER:
-        from vae_cli.data.folder import PictureFolder
-
-        return PictureFolder(
-            path,
-            rules=pictures,
-            like=like,
-            test_fraction=test_fraction,
-            progress=progress,
-        )
-    if source.kind is SourceKind.BUILT_IN and exists(source.name):
-        taken = f"{source.name} is the built-in data set"
-        warnings.warn(f"{taken}; ./{source.name} names what is in this folder", stacklevel=2)
-    _refuse_folder_settings(pictures, source.name)
-    if pictures.value_range and source.kind is not SourceKind.ARRAY:
-        raise UsageError(f"<data.range> is for pictures and arrays, not {source.name}")
     match source.kind:
-        case SourceKind.TABLE:
-            from vae_cli.data.table import Table
+        case SourceKind.FOLDER:
+            from vae_cli.data.folder import PictureFolder
 
-            return Table(
+            return PictureFolder(
                 path,
-                rules=rules,
+                rules=pictures,
+                version=version,
                 like=like,
                 test_fraction=test_fraction,
-                learns_index=pictures.version == 1,
                 progress=progress,
             )
         case SourceKind.ARRAY:
             from vae_cli.data.arrays import Arrays
 
-            return Arrays(path, rules=pictures, like=like, test_fraction=test_fraction)
-        case _:
+            return Arrays(
+                path, rules=pictures, version=version, like=like, test_fraction=test_fraction
+            )
+        case SourceKind.TABLE:
+            from vae_cli.data.table import Table
+
+            return Table(
+                path,
+                rules=table,
+                like=like,
+                test_fraction=test_fraction,
+                learns_index=version == 1,
+                progress=progress,
+            )
+        case SourceKind.BUILT_IN:
             return _open_built_in(source.name, test_fraction, progress)
+        case _:
+            assert_never(source.kind)
 
 
 def open_dataset_for(
@@ -85,7 +94,7 @@ def open_dataset_for(
     progress: Progress,
     *,
     test_fraction: float = 0.0,
-    pictures: PictureRules | None = None,
+    version: int = 2,
 ) -> Dataset:
     """Open data for a trained model.
 
@@ -95,7 +104,7 @@ def open_dataset_for(
         progress: called with what was read so far and the total, in pictures or in mebibytes.
         test_fraction: the expected share of the items that is held out; with 0, all items are in
             one part, unless the data have two.
-        pictures: how the pictures of a folder, or the images of an array, are divided.
+        version: of the rules by which data are divided, as in `open_dataset`.
 
     Raises:
         UsageError: there is no such source, or its items do not fit the model.
@@ -104,23 +113,33 @@ def open_dataset_for(
     source = find_source(name)
     require_kind(source, spec)
     dataset = open_dataset(
-        source, test_fraction=test_fraction, pictures=pictures, like=spec, progress=progress
+        source, test_fraction=test_fraction, version=version, like=spec, progress=progress
     )
     spec.require_shape(dataset.spec.shape, name)
     return dataset
 
 
-def _refuse_folder_settings(pictures: PictureRules, name: str) -> None:
-    """Refuse what is only possible with a folder of pictures.
+def _refuse_other_settings(source: DataSource, pictures: PictureRules, table: TableRules) -> None:
+    """Refuse settings that a source has no use for.
 
     Raises:
-        UsageError: one of its settings was used; the message names it.
+        UsageError: one of them was used; the message names it.
     """
-    given, default = dataclasses.asdict(pictures), dataclasses.asdict(type(pictures)())
+    name, kind = source.name, source.kind
+    if kind is not SourceKind.TABLE and table != DEFAULT_TABLE:
+        raise UsageError(f"<data.label>, <data.drop> and <data.missing> are for tables, not {name}")
+    if kind is SourceKind.FOLDER:
+        return
+    if kind is SourceKind.BUILT_IN and exists(name):
+        taken = f"{name} is the built-in data set"
+        warnings.warn(f"{taken}; ./{name} names what is in this folder", stacklevel=3)
+    given, default = map(dataclasses.asdict, (pictures, DEFAULT_PICTURES))
     used = [f"<data.{key}>" for key in FOLDER_KEYS if given[key] != default[key]]
     if used:
         are = "is" if len(used) == 1 else "are"
         raise UsageError(f"{' and '.join(used)} {are} for folders of pictures, not {name}")
+    if pictures.value_range and kind is not SourceKind.ARRAY:
+        raise UsageError(f"<data.range> is for pictures and arrays, not {name}")
 
 
 def _open_built_in(name: str, test_fraction: float, progress: Progress) -> Dataset:

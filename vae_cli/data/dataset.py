@@ -3,7 +3,7 @@
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, final
 
@@ -43,25 +43,26 @@ class TableRules:
 
 @dataclass(frozen=True, kw_only=True)
 class PictureRules:
-    """How the pictures of a folder, or the images of an array, are read and divided.
+    """How pictures are read, as it was asked for; the `Spec` of the data set has what was chosen.
+
+    Arrays of images have a range alone.
 
     Attributes:
-        image_size: height and width in pixels of a folder's pictures; 0 derives them.
-        channels: of a folder's pictures, 1 for grey, 3 for RGB; 0 derives them.
-        background: the pixel value, 0 to 255, behind transparent pixels of a folder's pictures.
-        frames: of a file with several pages or frames, the first is an item, or all are.
-        value_range: the values of black and of white.
-        version: of the rules. With 2, equal pictures are in the same part, links to folders are
-            followed, and pictures that have only the values 0 and 1 are black and white; with 1, as
-            in runs of earlier versions, the names decide.
+        image_size: height and width in pixels; 0 derives them.
+        channels: 1 for grey, 3 for RGB; 0 derives them.
+        background: as in `Spec`; white, because most such pictures are made for a white page.
+        frames: as in `Spec`.
+        value_range: the values of black and of white, or that they are measured.
     """
 
     image_size: int = 0
     channels: int = 0
-    background: int = 255  # white: most such pictures are made for a white page
+    background: int = 255
     frames: Frames = "first"
     value_range: Range = None
-    version: int = 2
+
+
+DEFAULT_TABLE, DEFAULT_PICTURES = TableRules(), PictureRules()
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ class Spec:
     background: int = 0
     cropped: bool = False
     columns: tuple[str, ...] = ()
-    table: TableRules = field(default_factory=TableRules)
+    table: TableRules = DEFAULT_TABLE
     range: Limits | None = None
     frames: Frames = "first"
     usual_border: int | None = None

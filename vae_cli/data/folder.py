@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from vae_cli.data.cache import cache_folder, cached_tensor
-from vae_cli.data.dataset import Dataset, Parts, PictureRules, Progress, Spec
+from vae_cli.data.dataset import DEFAULT_PICTURES, Dataset, Parts, PictureRules, Progress, Spec
 from vae_cli.data.folder_files import (
     MASKS,
     NOTHING,
@@ -51,7 +51,6 @@ MAX_HEADERS = 256  # pictures whose headers are read to choose size and channels
 SIZES = (16, 28, 32, 64)  # pixels; a larger size is for the user to choose
 COUNT_TYPE = np.dtype("<u4")  # of the number of pages of a file, in the cache
 HALF = 127  # of the largest pixel value
-DEFAULT_RULES = PictureRules()
 VERSION = 5  # of the decoded pixels and their facts; a change makes every folder be decoded again
 
 
@@ -84,9 +83,10 @@ class PictureFolder(Dataset):
 
     Args:
         path: the folder.
-        rules: how the pictures are read and divided. The range `data` is measured on the pictures
+        rules: how the pictures are read. The range `data` is measured on the pictures
             in `train`, if there are two parts, and otherwise on all, because the parts depend on
             the pixels.
+        version: of the rules, as in `open_dataset`.
         like: a spec whose shape, background, cropping, range and frames are used instead.
         test_fraction: the expected share of the pictures that is held out.
         progress: called with the number of pictures decoded so far and the total.
@@ -102,15 +102,16 @@ class PictureFolder(Dataset):
         self,
         path: Path,
         *,
-        rules: PictureRules = DEFAULT_RULES,
+        rules: PictureRules = DEFAULT_PICTURES,
+        version: int = 2,
         like: Spec | None = None,
         test_fraction: float,
         progress: Progress,
     ) -> None:
         self.path, self.test_fraction, self.progress = path, test_fraction, progress
-        self.version, self.is_new = rules.version, like is None and rules.version > 1
+        self.version, self.is_new = version, like is None and version > 1
         self.limits: Range = like.range if like else rules.value_range
-        self.files, self.warnings = scan_pictures(path, rules.version)
+        self.files, self.warnings = scan_pictures(path, version)
         size, channels = rules.image_size, rules.channels
         if like is None and not (size and channels):
             derived = derive_size([path / file.name for file in self.files])

@@ -13,7 +13,15 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from vae_cli.data.dataset import Dataset, Parts, Progress, Spec, TableRules, ignore_progress
+from vae_cli.data.dataset import (
+    DEFAULT_TABLE,
+    Dataset,
+    Parts,
+    Progress,
+    Spec,
+    TableRules,
+    ignore_progress,
+)
 from vae_cli.data.held_out import divide, hash_keys
 from vae_cli.data.split import InMemory
 from vae_cli.data.table_columns import choose_for_model, choose_for_training
@@ -49,13 +57,13 @@ class Table(Dataset):
         self,
         path: Path,
         *,
-        rules: TableRules | None = None,
+        rules: TableRules = DEFAULT_TABLE,
         like: Spec | None = None,
         test_fraction: float,
         learns_index: bool = False,
         progress: Progress = ignore_progress,
     ) -> None:
-        rules = like.table if like else rules or TableRules()
+        rules = like.table if like else rules
         choose = (
             functools.partial(choose_for_model, like)
             if like

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.cells import CellParser, TextCellError, spell_name, to_number
-from vae_cli.data.dataset import Progress, TableRules, ignore_progress
+from vae_cli.data.dataset import DEFAULT_TABLE, Progress, ignore_progress
 from vae_cli.data.memory import MAX_CLASSES, require_items, require_memory
 from vae_cli.data.table_columns import Choice, Choose, choose_for_training, lay_out
 from vae_cli.errors import MAX_SHOWN, UsageError, shorten
@@ -52,7 +52,7 @@ MAX_LINE = 2**24  # characters
 HEAD_LINES = 20  # that tell how the file is divided into columns
 HEAD_LENGTH = 2**20  # characters
 REPORTED_ROWS = 4096  # between two reports of the progress
-ALL_COLUMNS: Choose = functools.partial(choose_for_training, TableRules())
+ALL_COLUMNS: Choose = functools.partial(choose_for_training, DEFAULT_TABLE)
 
 
 class Encoding(NamedTuple):

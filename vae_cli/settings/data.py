@@ -165,8 +165,8 @@ class DataConfig:
                 background=BACKGROUNDS[self.background],
                 frames=self.frames,
                 value_range=parse_range(self.range),
-                version=self.rules,
             ),
-            rules=TableRules(self.label, self.drop, self.missing),
+            table=TableRules(self.label, self.drop, self.missing),
+            version=self.rules,
             progress=progress,
         )
