@@ -25,6 +25,10 @@ ITEM = (1, 28, 28)
 TOO_LARGE = "--model conv takes images from 16x16 to 256x256, not images of"
 
 
+def check(plan: Plan, shape: tuple[int, ...], *, resizable: bool) -> None:
+    require_affordable(plan, plan.build_on_meta(shape), shape, resizable=resizable)
+
+
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of pictures of 600x600; the cache for decoded pictures is empty."""
@@ -38,9 +42,9 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_memory_of_a_network_is_that_of_four_float32_numbers_per_parameter() -> None:
-    parameters = mlp().build_on_meta((1, 28, 28)).parameters()
-    bytes_of_weights = sum(one.numel() * one.element_size() for one in parameters)
-    assert training_bytes(mlp(), (1, 28, 28)) == 4 * bytes_of_weights
+    model = mlp().build_on_meta((1, 28, 28))
+    bytes_of_weights = sum(one.numel() * one.element_size() for one in model.parameters())
+    assert training_bytes(model) == 4 * bytes_of_weights
 
 
 @pytest.mark.parametrize(
@@ -58,8 +62,8 @@ def test_the_size_that_the_error_names_works(
 ) -> None:
     config = mlp(*hidden)
     with pytest.raises(UsageError) as error:
-        require_affordable(config, shape, resizable=resizable)
-    parameters = training_bytes(config, shape) // 16
+        check(config, shape, resizable=resizable)
+    parameters = training_bytes(config.build_on_meta(shape)) // 16
     assert str(error.value).startswith(f"mlp with {parameters:,} parameters takes ")
     key, value = str(error.value).split(": try ")[1].split("=")
     if key == "data.image_size":
@@ -68,19 +72,19 @@ def test_the_size_that_the_error_names_works(
         assert not resizable
         hidden = tuple(map(int, value.split(",")))
         config = mlp(*hidden)
-    require_affordable(config, shape, resizable=resizable)
-    assert training_bytes(config, shape) <= MAX_TRAINING_BYTES
+    check(config, shape, resizable=resizable)
+    assert training_bytes(config.build_on_meta(shape)) <= MAX_TRAINING_BYTES
 
 
 def test_items_that_are_too_large_for_any_network_are_refused() -> None:
     with pytest.raises(UsageError, match="make the items smaller"):
-        require_affordable(mlp(), (4, 10_000, 10_000), resizable=False)
+        check(mlp(), (4, 10_000, 10_000), resizable=False)
 
 
 @pytest.mark.parametrize("preset", ["small", "base", "large"])
 def test_every_conv_is_affordable(preset: str) -> None:
     tables = {"model": {"network": "conv", "preset": preset, "latent_dim": 4096}}
-    require_affordable(choose(merge(("", tables)), ITEM), (4, 256, 256), resizable=True)
+    check(choose(merge(("", tables)), ITEM), (4, 256, 256), resizable=True)
 
 
 def test_large_pictures_are_refused_before_they_are_decoded(

@@ -119,7 +119,7 @@ def test_the_device_and_the_save_interval_are_those_of_the_settings(
     resolved = resolve_data("tables/wine.csv", training={"save_every": "10m"})
     assert resolved.device == CPU
     assert resolved.config.training.device == "cpu"
-    assert resolved.save_interval == SaveInterval(seconds=600)
+    assert resolved.config.training.save_interval == SaveInterval(seconds=600)
     assert resolved.config.training.save_every == "10m"
 
 

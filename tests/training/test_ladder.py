@@ -53,8 +53,8 @@ def test_the_size_is_measured_without_memory() -> None:
     assert len(model.latent_dims) == 32
     assert list(model.latent_dims) == sorted(model.latent_dims), "coarse levels are first"
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    assert training_bytes(config, (3, 64, 64)) == 16 * parameters
-    require_affordable(config, (3, 64, 64), resizable=False)
+    assert training_bytes(model) == 16 * parameters
+    require_affordable(config, model, (3, 64, 64), resizable=False)
     sizes = [measure_size(ladder(levels=n).build_on_meta(SHAPE), SHAPE, 8) for n in (2, 3)]
     assert sizes[0].parameters < sizes[1].parameters
     assert sizes[0].multiply_adds < sizes[1].multiply_adds

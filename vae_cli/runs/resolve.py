@@ -7,7 +7,7 @@ import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, cast, final
 
 import torch
 from torch import Tensor
@@ -30,11 +30,11 @@ from vae_cli.data.statistics import (
 )
 from vae_cli.data.value_range import format_limits
 from vae_cli.errors import UsageError
-from vae_cli.model import Codec, Size, measure_size
+from vae_cli.model import Codec, LatentModel, Size, measure_size
 from vae_cli.rendering import kind_of
 from vae_cli.runs.facts import require_storable
 from vae_cli.runs.start import start_weights
-from vae_cli.settings import Config, DataConfig, DeviceName, Plan, SaveInterval, choose
+from vae_cli.settings import Config, DataConfig, DeviceName, Plan, choose
 from vae_cli.settings.networks import MLP, TwoLevel
 from vae_cli.training import TrainState
 from vae_cli.training.precision import (
@@ -51,13 +51,14 @@ SIDES = (256, 128, 64, 32, 16)  # pixels; the sizes of pictures that a message s
 WIDTHS = tuple(2**power for power in range(15, -1, -1))  # of hidden layers, the same
 
 
-def require_affordable(config: Plan, shape: Sequence[int], *, resizable: bool) -> None:
+def require_affordable(
+    plan: Plan, blueprint: LatentModel, shape: Sequence[int], *, resizable: bool
+) -> None:
     """Check the memory for the parameters of a network and for their training.
 
-    The network is built on the meta device, where its weights need no memory.
-
     Args:
-        config: the settings.
+        plan: the settings.
+        blueprint: their model on the meta device, where its weights need no memory.
         shape: `(C, H, W)` of an image or `(D,)` of a row.
         resizable: whether the size of the pictures changes the shape.
 
@@ -65,49 +66,52 @@ def require_affordable(config: Plan, shape: Sequence[int], *, resizable: bool) -
         UsageError: it needs too much; the message gives the number of parameters, and a size that
             works.
     """
-    needed = training_bytes(config, shape)
+    needed = training_bytes(blueprint)
     if needed > MAX_TRAINING_BYTES:
         raise UsageError(
-            f"{config.model.network} with {needed // BYTES_PER_PARAMETER:,} parameters takes "
+            f"{plan.model.network} with {needed // BYTES_PER_PARAMETER:,} parameters takes "
             f"{needed / 2**30:,.0f} GiB to train, and {MAX_TRAINING_BYTES >> 30} GiB are allowed: "
-            f"{_remedy(config, shape, resizable=resizable)}"
+            f"{_remedy(plan, shape, resizable=resizable)}"
         )
 
 
-def training_bytes(config: Plan, shape: Sequence[int]) -> int:
+def training_bytes(model: LatentModel) -> int:
     """The memory of all parameters, gradients and moments of a network."""
-    parameters = config.build_on_meta(shape).parameters()
-    return BYTES_PER_PARAMETER * sum(parameter.numel() for parameter in parameters)
+    return BYTES_PER_PARAMETER * sum(parameter.numel() for parameter in model.parameters())
 
 
-def _remedy(config: Plan, shape: Sequence[int], *, resizable: bool) -> str:
+def _remedy(plan: Plan, shape: Sequence[int], *, resizable: bool) -> str:
     """The largest size of pictures that fits, or else the largest hidden layers that do."""
     for side in SIDES if resizable else ():
-        if training_bytes(config, (shape[0], side, side)) <= MAX_TRAINING_BYTES:
+        if _fits(plan, (shape[0], side, side)):
             return f"try <data.image_size={side}>"
-    if isinstance(network := config.model, MLP | TwoLevel):
+    if isinstance(network := plan.model, MLP | TwoLevel):
         for width in WIDTHS:
-            narrow = dataclasses.replace(
-                network, hidden=tuple(min(width, layer) for layer in network.hidden)
-            )
-            plan = dataclasses.replace(config, model=narrow)
-            if training_bytes(plan, shape) <= MAX_TRAINING_BYTES:
-                return f"try <model.hidden={','.join(map(str, narrow.hidden))}>"
+            hidden = tuple(min(width, layer) for layer in network.hidden)
+            narrow = dataclasses.replace(network, hidden=hidden)
+            if _fits(dataclasses.replace(plan, model=narrow), shape):
+                return f"try <model.hidden={','.join(map(str, hidden))}>"
     return "make the items smaller"
+
+
+def _fits(plan: Plan, shape: Sequence[int]) -> bool:
+    return training_bytes(plan.build_on_meta(shape)) <= MAX_TRAINING_BYTES
 
 
 HeldOutName = Literal["test", "validation"]
 MAX_NAMED_COLUMNS = 5  # in a warning
 
 
-@dataclass(frozen=True)
+@final
+@dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """Everything that a training run needs. Nothing in it is replaced or parsed again.
+    """Everything that a training run needs. Nothing in it is replaced, parsed or chosen again.
 
     Attributes:
         config: all settings as they are written to disk, with an absolute path, and with the
             network, the precision, the device, and the size and range of pictures that were chosen.
         spec: what the items are.
+        blueprint: the model without memory for its weights.
         train: the training set, on the device.
         test: the items that are held out, on the device: the test set, or the validation set if
             there is one.
@@ -116,15 +120,13 @@ class Resolved:
         outlier: the row of a table's training set that is the furthest away, if it is far away.
         data_digest: SHA-256 of the items and labels of both sets.
         data_stamp: of the files of the data, when they were opened.
-        device: the device to train on.
-        precision: of the matrix products.
-        save_interval: the time between two saves.
-        weights: of another run, to start from; None starts with random ones.
+        weights: those of the run that it starts from; None starts with random ones.
         texts: of a table, the columns that say which rows the first held-out ones are.
     """
 
     config: Plan
     spec: Spec
+    blueprint: LatentModel
     train: InMemory
     test: InMemory
     held_out_name: HeldOutName
@@ -132,11 +134,20 @@ class Resolved:
     outlier: Outlier | None
     data_digest: str
     data_stamp: str
-    device: torch.device
-    precision: Precision
-    save_interval: SaveInterval
     weights: Mapping[str, Tensor] | None
     texts: Mapping[str, Sequence[str]]
+
+    @property
+    def device(self) -> torch.device:
+        """Where to train."""
+        return torch.device(self.config.training.device)
+
+    @property
+    def precision(self) -> Precision:
+        """The number format of the matrix products."""
+        chosen = self.config.training.precision
+        assert chosen != "auto"  # `resolve` has chosen
+        return chosen
 
     def initial_state(self) -> TrainState:
         """The state before the first step."""
@@ -145,9 +156,8 @@ class Resolved:
         )
 
     def model_size(self) -> Size:
-        """The size of the network, measured without allocating it."""
-        model = self.config.build_on_meta(self.spec.shape)
-        return measure_size(model, self.spec.shape, self.config.training.batch_size)
+        """The size of the network."""
+        return measure_size(self.blueprint, self.spec.shape, self.config.training.batch_size)
 
 
 def resolve(
@@ -174,63 +184,56 @@ def resolve(
     """
     require_supported(config.training.precision, device)
     dataset = dataset or config.data.open(progress)
-    known, stamp = settle(config, dataset.spec), dataset.stamp
-    weights = None if is_resumed else start_weights(known, dataset.spec)
-    train, test, held_out_name = take_parts(dataset, known.data)
-    spec, known = with_measurements(known, dataset, train)
-    known.prior.check_items(len(train))
+    (plan, blueprint), stamp = make_plan(config, dataset.spec), dataset.stamp
+    weights = None if is_resumed else start_weights(plan, blueprint, dataset.spec)
+    train, test, held_out_name = take_parts(dataset, plan.data)
+    spec, plan = with_measurements(plan, dataset, train)
+    plan.prior.check_items(len(train))
     digest, statistics, outlier = digest_splits(train, test), None, None
     shown = range(min(kind_of(spec).preview_items, len(test)))
     texts = {} if spec.is_image else dataset.describe(test).texts(shown)
     if not spec.is_image:
         statistics = measure_columns(train, dataset.spec)
         outlier = find_outliers(statistics, train, test, dataset)
-    codec = known.likelihood.build_codec(spec.shape, statistics)
+    codec = plan.likelihood.build_codec(spec.shape, statistics)
     train, test = move_splits(
-        codec.encode_split(train, fixed=not known.likelihood.draws_every_step).drawn(),
+        codec.encode_split(train, fixed=not plan.likelihood.draws_every_step).drawn(),
         codec.encode_split(test).drawn(),
         device,
     )
-    device_name = cast("DeviceName", device.type)
-    precision = settle_precision(known, spec, train, codec, device)
-    training = dataclasses.replace(config.training, device=device_name, precision=precision)
     return Resolved(
-        dataclasses.replace(known, training=training),
-        spec,
-        train,
-        test,
-        held_out_name,
-        codec,
-        outlier,
-        digest,
-        stamp,
-        device,
-        precision,
-        config.training.save_interval,
-        weights,
-        texts,
+        config=with_device(plan, spec, train, codec, device),
+        spec=spec,
+        blueprint=blueprint,
+        train=train,
+        test=test,
+        held_out_name=held_out_name,
+        codec=codec,
+        outlier=outlier,
+        data_digest=digest,
+        data_stamp=stamp,
+        weights=weights,
+        texts=texts,
     )
 
 
-def settle_precision(
-    config: Plan,
-    spec: Spec,
-    train: InMemory,
-    codec: Codec,
-    device: torch.device,
-) -> Precision:
-    """The precision that was asked for, or else the one that suits the device and the network."""
-    training = config.training
+def with_device(
+    plan: Plan, spec: Spec, train: InMemory, codec: Codec, device: torch.device
+) -> Plan:
+    """The plan with a device, and with the precision that was asked for or else the best there."""
+    training = plan.training
 
     def measure_bfloat16() -> bool:
         steps = steps_per_epoch(len(train), training.batch_size) * training.epochs
         return steps >= MIN_MEASURED_STEPS and bfloat16_is_faster(
-            lambda: config.build_state(spec.shape, device, codec),
-            train,
-            training.batch_size,
+            lambda: plan.build_state(spec.shape, device, codec), train, training.batch_size
         )
 
-    return choose_precision(training.precision, device, measure_bfloat16)
+    precision = choose_precision(training.precision, device, measure_bfloat16)
+    name = cast("DeviceName", device.type)
+    return dataclasses.replace(
+        plan, training=dataclasses.replace(training, device=name, precision=precision)
+    )
 
 
 class TakenParts(NamedTuple):
@@ -259,25 +262,26 @@ def take_parts(dataset: Dataset, config: DataConfig) -> TakenParts:
     return TakenParts(*both, "validation")
 
 
-def with_measurements(config: Plan, dataset: Dataset, train: InMemory) -> tuple[Spec, Plan]:
-    """What the items are, and the settings, with what is known only after they were read."""
+def with_measurements(plan: Plan, dataset: Dataset, train: InMemory) -> tuple[Spec, Plan]:
+    """What the items are, and the plan, with what is known only after they were read."""
     border = usual_border(train) if dataset.spec.is_image else None
     spec = dataclasses.replace(dataset.spec, usual_border=border)
-    return spec, dataclasses.replace(config, data=resolve_data(config.data, spec))
+    return spec, dataclasses.replace(plan, data=resolve_data(plan.data, spec))
 
 
-def settle(config: Config, spec: Spec) -> Plan:
-    """The settings with the choices that depend on what the items are, and not on their values.
+def make_plan(config: Config, spec: Spec) -> tuple[Plan, LatentModel]:
+    """The plan for what the items are, whatever their values, and its model without memory.
 
     Raises:
         UsageError: the settings do not fit the items, or the network would need too much memory.
     """
     data = resolve_data(config.data, spec)
-    known = choose(dataclasses.replace(config, data=data), spec.shape)
-    known.check(spec.shape)
-    require_storable(known, spec)
-    require_affordable(known, spec.shape, resizable=data.image_size > 0)
-    return known
+    plan = choose(dataclasses.replace(config, data=data), spec.shape)
+    plan.check(spec.shape)
+    require_storable(plan, spec)
+    blueprint = plan.build_on_meta(spec.shape)
+    require_affordable(plan, blueprint, spec.shape, resizable=data.image_size > 0)
+    return plan, blueprint
 
 
 def measure_columns(train: InMemory, spec: Spec) -> ColumnStatistics:

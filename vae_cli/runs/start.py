@@ -23,6 +23,7 @@ from vae_cli.data.source import (
     require_present,
 )
 from vae_cli.errors import UsageError, VAEError, list_some
+from vae_cli.model import LatentModel
 from vae_cli.runs.checkpoint import load_checkpoint, read_metadata
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.runs.facts import Facts, Progress, parse_facts
@@ -84,13 +85,14 @@ def fit_data_settings(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in known - allowed | {"rules"}}
 
 
-def start_weights(config: Plan, spec: Spec) -> dict[str, Tensor] | None:
+def start_weights(config: Plan, blueprint: LatentModel, spec: Spec) -> dict[str, Tensor] | None:
     """The weights that a training starts from, by their names in its model; None for random ones.
 
     The scaling of a table's columns is not one of them: it belongs to the data.
 
     Args:
         config: the settings of the training.
+        blueprint: its model without memory.
         spec: of its items.
 
     Raises:
@@ -104,7 +106,7 @@ def start_weights(config: Plan, spec: Spec) -> dict[str, Tensor] | None:
     known = loaded.facts.data
     weights, expected = (
         {name: tensor for name, tensor in tensors.items() if not name.startswith("codec.")}
-        for tensors in (loaded.model.state_dict(), config.build_on_meta(spec.shape).state_dict())
+        for tensors in (loaded.model.state_dict(), blueprint.state_dict())
     )
     changes = [
         change

@@ -20,7 +20,7 @@ from vae_cli.errors import UsageError
 from vae_cli.runs.directory import ROOT, Run, create_run, require_run_name
 from vae_cli.runs.loading import read_facts
 from vae_cli.runs.lookup import find_run
-from vae_cli.runs.resolve import resolve, settle, take_parts
+from vae_cli.runs.resolve import make_plan, resolve, take_parts
 from vae_cli.runs.start import load_for_resume
 from vae_cli.runs.summary import State, read_settings, read_state
 from vae_cli.runs.train import never_stopped, train_run
@@ -98,7 +98,7 @@ def require_variants(
         run, dataset = Run(root / variant.name), data.open(variant.config.data, progress)
         if run.exists:
             dataset.train()  # after which a range that is measured is known
-        require_same_run(run, settle(variant.config, dataset.spec), data)
+        require_same_run(run, make_plan(variant.config, dataset.spec)[0], data)
     return [devices[name] for name in names]
 
 

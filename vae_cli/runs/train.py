@@ -193,7 +193,7 @@ def make_recorder(run: Run, resolved: Resolved, state: TrainState, locks: ExitSt
         facts=facts,
         held_out_name=resolved.held_out_name,
         state=state,
-        interval=resolved.save_interval,
+        interval=resolved.config.training.save_interval,
         locks=locks,
     )
 
@@ -288,7 +288,7 @@ def estimate_training(resolved: Resolved) -> Estimate:
     parts = {id(part.items): part.items for part in (resolved.train, resolved.test)}
     return Estimate(
         size.parameters,
-        training_bytes(config, resolved.spec.shape),
+        training_bytes(resolved.blueprint),
         size.batch_bytes,
         sum(items.nbytes for items in parts.values()),
         steps_per_epoch(len(resolved.train), config.training.batch_size),
