@@ -110,6 +110,13 @@ def test_other_data_are_labelled_and_kept_apart(use: Use) -> None:
     assert "was trained on stripes, and is evaluated on others" in output.err
     assert not Path("runs/a/evaluation.json").exists()
     assert evaluation_of("a", "evaluation-others.json")["data"] == "others"
+    Path("elsewhere").mkdir()
+    shutil.copy("others.npz", "elsewhere")
+    for data in ("elsewhere/others.npz", "others.npz", "elsewhere/others.npz"):
+        use(*WORDS, "--run", "a", "--data", data)
+    kept = {path.name for path in Path("runs/a").glob("evaluation*")}
+    assert kept == {"evaluation-others.json", "evaluation-others-2.json"}
+    assert evaluation_of("a", "evaluation-others-2.json")["path"] == str(Path(data).absolute())
 
 
 def test_rows_of_a_table_have_the_figures_that_fit_them(use: Use, wine: Path) -> None:
@@ -176,6 +183,7 @@ def test_weights_without_inception_are_refused(refused: Refused) -> None:
     assert "--inception-weights has no effect here" in line
 
 
+@pytest.mark.filterwarnings("default:the samples are those of the data")
 @pytest.mark.parametrize("sampler", ["gmm", pytest.param("flow", marks=pytest.mark.slow)])
 def test_a_density_is_fitted_once_and_sampled(use: Use, pixels: Any, sampler: str) -> None:
     words = ("sample", "--run", "a", "-n", 8, "--seed", 1, "--scale", 1)
@@ -183,6 +191,8 @@ def test_a_density_is_fitted_once_and_sampled(use: Use, pixels: Any, sampler: st
     use(*words, "--sampler", sampler, "-o", "first.png")
     kept = kept_file.read_bytes()
     use(*words, "--sampler", sampler, "-o", "again.png")
+    other = use(*words, "--sampler", sampler, "--data", "others.npz", "-o", "other.png")
+    assert "fitted before: others.npz is not read" in other.err
     use(*words, "-o", "prior.png")
     assert kept_file.read_bytes() == kept
     assert (pixels("first.png") == pixels("again.png")).all()

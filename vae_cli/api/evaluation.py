@@ -13,6 +13,7 @@ from vae_cli.api.model import TrainedModel, load_trained
 from vae_cli.api.run_data import RunData
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
+from vae_cli.data.source import find_source
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.evaluation.features import (
@@ -28,9 +29,10 @@ from vae_cli.evaluation.likelihood import choose_samples, measure_sample
 from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage, write_evaluation
 from vae_cli.evaluation.sampler import fitted_flow, fitted_mixture
 from vae_cli.evaluation.subject import Subject
+from vae_cli.files import exists
 from vae_cli.runs.checkpoint import read_weights_digest
 from vae_cli.runs.directory import Run
-from vae_cli.runs.summary import Figure, is_evaluated, read_evaluation
+from vae_cli.runs.summary import Figure, is_evaluated, read_evaluation, read_json
 
 
 def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> Subject:
@@ -52,6 +54,7 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
         epoch=model.epoch,
         weights_digest=model.weights_digest,
         data_digest=model.facts.data_digest if is_own else "",
+        path="" if is_own or dataset.path is None else str(dataset.path.absolute()),
         relation=dataset.relation,
         samples_noise=model.kind.samples_noise or model.model.codec.is_stochastic,
     )
@@ -179,11 +182,21 @@ def keep_evaluation(evaluation: Evaluation, subject: Subject) -> Path | None:
 
 
 def evaluation_file(subject: Subject) -> Path:
-    """Where an evaluation is kept; that on other data has their name in its own."""
+    """Where an evaluation is kept; that on other data has their name in its own.
+
+    Data with the same name in another place have a number too, so that both are kept.
+    """
     if subject.is_own:
         return subject.folder / "evaluation.json"
     name = re.sub(r"[^\w.-]", "-", Path(subject.test.spec.name).name)[:60]
-    return subject.folder / f"evaluation-{name}.json"
+    first = subject.folder / f"evaluation-{name}.json"
+    others = (subject.folder / f"evaluation-{name}-{number}.json" for number in range(2, 100))
+    return next((path for path in (first, *others) if is_free_for(path, subject.path)), first)
+
+
+def is_free_for(path: Path, data: str) -> bool:
+    """Whether an evaluation on the data at some path may be written to a file."""
+    return not exists(path) or read_json(path).get("path", data) == data
 
 
 Sampler = Literal["prior", "gmm", "flow"]
@@ -193,7 +206,7 @@ def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
     """The same model, whose samples come from the prior, a fitted mixture, or a fitted flow.
 
     It is fitted to the training set when it is asked for first, and kept in the folder of
-    the run.
+    the run. A warning says so if `model` was loaded with other data, which are then not read.
 
     Raises:
         UsageError: it is to be fitted, but the data of the run are missing or have changed, or a
@@ -207,7 +220,11 @@ def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
     if sampler == "prior":
         return dataclasses.replace(model, source=None)
 
+    is_kept = True
+
     def open_training_set() -> InMemory:
+        nonlocal is_kept
+        is_kept = False
         with warnings.catch_warnings(action="ignore"):
             dataset = model.data()
             train = training_part(model, dataset)
@@ -219,4 +236,17 @@ def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
         return model.prepare(train)
 
     fit = fitted_mixture if sampler == "gmm" else fitted_flow
-    return dataclasses.replace(model, source=fit(model.model, open_training_set, model.run.path))
+    source = fit(model.model, open_training_set, model.run.path)
+    if is_kept and model.data_name is not None and not is_data_of(model, model.data_name):
+        warnings.warn(
+            f"the samples are those of the data that run {model.name} was trained on, to which the "
+            f"sampler was fitted before: {model.data_name} is not read",
+            stacklevel=2,
+        )
+    return dataclasses.replace(model, source=source)
+
+
+def is_data_of(model: TrainedModel, name: str) -> bool:
+    """Whether data are those that the run of a model names, which may be gone."""
+    own = model.facts.config.data.name
+    return name == own or find_source(name).absolute_name == own

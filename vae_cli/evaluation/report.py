@@ -47,6 +47,7 @@ class Evaluation:
         images: the largest number of items of each set whose features are compared.
         weights: SHA-256 of the weights.
         data_digest: SHA-256 of the items of the run; empty for other data.
+        path: of other data; empty for those of the run.
     """
 
     figures: Figures
@@ -63,6 +64,7 @@ class Evaluation:
     images: int
     weights: str
     data_digest: str
+    path: str
 
     def to_json(self) -> dict[str, Any]:
         """The figures, the reasons for those that are absent, and how they were computed."""
@@ -123,6 +125,7 @@ def evaluate(
         images=comparison.images,
         weights=subject.weights_digest,
         data_digest=subject.data_digest,
+        path=subject.path,
     )
 
 

@@ -24,6 +24,7 @@ class Subject:
         epoch: after which the weights were saved.
         weights_digest: SHA-256 of the weights, to which the figures belong.
         data_digest: SHA-256 of the items of the run, if the data are its own; else empty.
+        path: of other data; empty for those of the run.
         relation: whether the data are those of the training, those that the run names but with
             other contents, or others.
         samples_noise: whether a sample is drawn from p(x|z), or is its mean.
@@ -36,6 +37,7 @@ class Subject:
     epoch: int
     weights_digest: str = ""
     data_digest: str = ""
+    path: str = ""
     relation: Relation = "own"
     samples_noise: bool = False
 
