@@ -104,22 +104,29 @@ def test_the_help_text_is_current() -> None:
     assert text == with_generated_part(text, "help", help_text())
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_links_and_pictures_lead_to_files_and_headings(page: Path) -> None:
-    text = page.read_text()
-    for target in targets(LINK, text) + targets(PICTURE, text):
-        if re.match(r"[a-z]+:", target):  # another site
-            continue
-        name, _, anchor = target.partition("#")
-        path = page.parent / name if name else page
-        assert path.is_file(), target
-        assert not anchor or anchor in anchors(path), target
+def test_links_and_pictures_lead_to_files_and_headings() -> None:
+    links = [
+        (page, target)
+        for page in PAGES
+        for target in targets(LINK, page.read_text()) + targets(PICTURE, page.read_text())
+    ]
+    assert len(links) > len(PAGES), "they are found"
+    assert [f"{page.name}: {target}" for page, target in links if leads_nowhere(page, target)] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_paths_of_the_repository_exist(page: Path) -> None:
-    for path in REPOSITORY_PATH.findall(page.read_text()):
-        assert (ROOT / path).exists(), path
+def leads_nowhere(page: Path, target: str) -> bool:
+    """Whether the file of a link, or the heading in it, does not exist; other sites are not asked."""
+    if re.match(r"[a-z]+:", target):
+        return False
+    name, _, anchor = target.partition("#")
+    path = page.parent / name if name else page
+    return not path.is_file() or bool(anchor and anchor not in anchors(path))
+
+
+def test_paths_of_the_repository_exist() -> None:
+    paths = [(page, path) for page in PAGES for path in REPOSITORY_PATH.findall(page.read_text())]
+    assert len(paths) > len(PAGES), "they are found"
+    assert [f"{page.name}: {path}" for page, path in paths if not (ROOT / path).exists()] == []
 
 
 def test_every_page_is_linked_from_the_readme() -> None:
@@ -141,16 +148,22 @@ def test_the_readme_has_the_test_command_that_continuous_integration_runs() -> N
     ]
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_named_experiments_are_valid_and_give_their_command(path: Path) -> None:
-    merge((path.name, read_config(path)))
-    assert f"vae train --config configs/{path.name}" in path.read_text()
+def test_named_experiments_are_valid_and_give_their_command(subtests: pytest.Subtests) -> None:
+    for path in CONFIGS:
+        with subtests.test(path.name):
+            merge((path.name, read_config(path)))
+            assert f"vae train --config configs/{path.name}" in path.read_text()
 
 
-@pytest.mark.parametrize("experiment", list_experiments(), ids=lambda one: one.name)
 def test_the_table_of_results_has_what_was_measured_and_nothing_else(
-    experiment: Experiment,
+    subtests: pytest.Subtests,
 ) -> None:
+    for experiment in list_experiments():
+        with subtests.test(experiment.name):
+            require_row_of_results(experiment)
+
+
+def require_row_of_results(experiment: Experiment) -> None:
     """A measured figure is the mean of the evaluations that are kept beside the config."""
     start = f"| [{experiment.name}]("
     (row,) = [line for line in RESULTS.read_text().splitlines() if line.startswith(start)]
