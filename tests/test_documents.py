@@ -115,7 +115,7 @@ def test_links_and_pictures_lead_to_files_and_headings() -> None:
 
 
 def leads_nowhere(page: Path, target: str) -> bool:
-    """Whether the file of a link, or the heading in it, does not exist; other sites are not asked."""
+    """Whether the file of a link, or the heading in it, is missing; other sites are not asked."""
     if re.match(r"[a-z]+:", target):
         return False
     name, _, anchor = target.partition("#")

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vae_cli.training import EpochReport, TrainState
+from vae_cli.training.state import WeightAverage
 
 MakeState = Callable[..., TrainState]
 Learn = Callable[..., list[EpochReport]]
@@ -62,3 +63,20 @@ def test_a_state_from_another_kind_of_device_goes_on_with_new_random_numbers(
         states.append(state.noise.state())
     assert states[0].equal(states[1])
     assert not states[0].equal(states[2])
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.95])
+def test_the_average_of_the_weights_is_that_of_a_loop_over_all_of_them(decay: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    weights = {name: torch.randn(size, generator=generator) for name, size in (("a", 3), ("b", 5))}
+    average = WeightAverage(weights, decay)
+    expected = {name: tensor.double() for name, tensor in weights.items()}
+    for step in range(1, 31):
+        kept = min(decay, (1 + step) / (10 + step))
+        for name, tensor in weights.items():
+            tensor.add_(torch.randn(tensor.shape, generator=generator))
+            expected[name] = kept * expected[name] + (1 - kept) * tensor.double()
+        average.update()
+    for name, tensor in average.values.items():
+        torch.testing.assert_close(tensor.double(), expected[name], rtol=1e-5, atol=1e-6)
+    assert average.tensors()["average_t"] == 30
