@@ -47,6 +47,10 @@ class VAEWarning(_Marked, UserWarning):
     """Something is perhaps not as the user expects."""
 
 
+class ImportantWarning(VAEWarning):
+    """Results are not what the user thinks, or not where: a quiet command shows it as well."""
+
+
 class UsageError(VAEError):
     """A command or a setting asks for something that is not possible."""
 
@@ -89,6 +93,11 @@ def join_or(words: Sequence[str]) -> str:
     """Words for a message, as in `a, b or c`."""
     *first, last = words
     return f"{', '.join(first)} or {last}" if first else last
+
+
+def plural(count: int, noun: str) -> str:
+    """A number of things for a message, such as `1 item` or `2,000 items`."""
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def is_utf8(text: str) -> bool:

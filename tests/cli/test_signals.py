@@ -27,7 +27,7 @@ def test_a_signal_is_stored_and_raises_nothing_until_it_is_asked_for(
 ) -> None:
     done: list[tuple[int, int]] = []
     with StopSignals() as signals:
-        progress = signals.raising(lambda *numbers: done.append(numbers))
+        progress = signals.raise_during(lambda *numbers: done.append(numbers))
         signals.raise_if_stopped()
         progress(1, 2)
         assert signals.stopped() is None

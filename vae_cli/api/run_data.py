@@ -8,6 +8,7 @@ from vae_cli.data.dataset import Dataset, Factors, Parts
 from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import digest_splits
+from vae_cli.errors import ImportantWarning
 from vae_cli.evaluation.subject import Relation
 from vae_cli.runs.facts import Facts
 from vae_cli.runs.resolve import take_parts
@@ -59,7 +60,8 @@ class RunData(Dataset):
             return parts
         self.relation = "own" if is_same else "changed"
         if not is_same:
-            warnings.warn(explain_change(self.run, self.config.name), stacklevel=2)
+            text = explain_change(self.run, self.config.name)
+            warnings.warn(ImportantWarning(text), stacklevel=2)
         return used
 
     def names(self, split: InMemory) -> list[str]:

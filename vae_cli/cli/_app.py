@@ -11,13 +11,14 @@ import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from vae_cli import __version__
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._errors import INTERRUPTED, explain, warnings_shown_once
+from vae_cli.cli._errors import INTERRUPTED, explain, show_important_warnings, warnings_shown_once
 from vae_cli.cli._options import expand_groups
 from vae_cli.cli._parsing import Command
 from vae_cli.cli._settings import accepted_words
@@ -127,7 +128,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             if {"-q", "--quiet"} & set(words):
-                warnings.simplefilter("ignore")
+                show_important_warnings()
             warnings.showwarning = warnings_shown_once()
             refuse_empty(words)
             code = app(words, prog_name="vae", standalone_mode=False) or 0
@@ -168,11 +169,20 @@ def refuse_empty(words: Sequence[str]) -> None:
             raise UsageError(f'{word}"": this is empty; is a variable of the shell not set?')
 
 
+def options_of_commands() -> dict[str, set[str]]:
+    """The options of each command, as they are typed."""
+    group: Any = get_command(app)
+    return {
+        name: {spelled for one in command.params for spelled in one.opts}
+        for name, command in group.commands.items()
+    }
+
+
 def _report(error: BaseException, debug: bool) -> int:
     """Print an error, and return the exit code."""
     if debug:
         traceback.print_exception(error)
-    message, code = explain(error, COMMANDS)
+    message, code = explain(error, options_of_commands)
     if isinstance(error, KeyboardInterrupt | InterruptedRunError):
         Terminal(lasting=True).advice(message)
     else:

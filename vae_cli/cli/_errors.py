@@ -3,12 +3,13 @@
 import errno
 import functools
 import re
-from collections.abc import Callable, Iterable
+import warnings
+from collections.abc import Callable, Collection, Mapping
 
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.errors import VAEError, VAEWarning, is_memory_full, replace_marks
+from vae_cli.errors import ImportantWarning, VAEError, VAEWarning, is_memory_full, replace_marks
 from vae_cli.settings import entries, simplify
 
 NO_THREADS = ("can't start new thread", "Resource temporarily unavailable")  # Python, torch
@@ -23,9 +24,12 @@ PACKAGES = {  # by their modules
 }
 
 
-def explain(error: BaseException, commands: Iterable[str] = ()) -> tuple[str, int]:
-    """The message to print for an error, and the exit code; `commands` are those that exist."""
-    message, code = _explain(error, commands)
+Options = Mapping[str, Collection[str]]  # of each command
+
+
+def explain(error: BaseException, read_options: Callable[[], Options] = dict) -> tuple[str, int]:
+    """The message to print for an error, and the exit code; the options make it more helpful."""
+    message, code = _explain(error, read_options)
     return shorten_words(message), code
 
 
@@ -67,15 +71,16 @@ def shorten_words(message: str) -> str:
     return re.sub(long_word, lambda found: f"{found[0][:start]}…{found[0][-end:]}", message)
 
 
-def _explain(error: BaseException, commands: Iterable[str]) -> tuple[str, int]:
+def _explain(error: BaseException, read_options: Callable[[], Options]) -> tuple[str, int]:
     match error:
         case VAEError():
             return show_options(error.message), error.exit_code
         case typer.TyperException():
             message = simplify(error.format_message().rstrip("."))
             if message.startswith("No such command") and "mean" not in message:
-                message += f"; there is {', '.join(commands)}"
-            return message + name_value(error, message) + explain_setting(message), error.exit_code
+                message += f"; there is {', '.join(read_options())}"
+            added = name_value(error, message) + explain_option(message, read_options)
+            return message + added, error.exit_code
         case KeyboardInterrupt() | typer.Abort():  # Ctrl-D at a question
             return "stopped", INTERRUPTED
         case _:
@@ -92,11 +97,15 @@ def name_value(error: BaseException, message: str) -> str:
     return "" if value in message else f", not {value}"
 
 
-def explain_setting(message: str) -> str:
-    """What to add if a command does not have the option of a setting, such as `--missing`."""
+def explain_option(message: str, read_options: Callable[[], Options]) -> str:
+    """What to add if a command does not have an option that another has."""
     found = re.match(r"No such option: (--[\w-]+)", message)
-    is_setting = found and found[1] in {entry.flag for entry in entries()}
-    return "; vae train takes it, and a run keeps what it was trained with" if is_setting else ""
+    if not found:
+        return ""
+    if found[1] in flags().values():
+        return "; vae train takes it, and a run keeps what it was trained with"
+    commands = [name for name, options in read_options().items() if found[1] in options]
+    return f"; vae {commands[0]} takes it" if len(commands) == 1 else ""
 
 
 def explain_computer(error: BaseException) -> str:
@@ -117,6 +126,12 @@ def explain_computer(error: BaseException) -> str:
             return "the disk is full" if error.errno == errno.ENOSPC else reason
         case _:
             return f"unexpected {type(error).__name__}: {error} (--debug shows more)"
+
+
+def show_important_warnings() -> None:
+    """Ignore the warnings that a quiet command does not show."""
+    warnings.simplefilter("ignore")
+    warnings.simplefilter("always", ImportantWarning)
 
 
 def warnings_shown_once() -> Callable[..., None]:

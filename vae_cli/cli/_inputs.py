@@ -17,9 +17,8 @@ from vae_cli.cli._output import Request
 from vae_cli.cli._parsing import require_no_run
 from vae_cli.cli._training import COLLAPSE_PAGE, describe_active
 from vae_cli.data.source import find_source
-from vae_cli.errors import UsageError, list_some
+from vae_cli.errors import UsageError, list_some, plural
 from vae_cli.files import exists
-from vae_cli.runs.outputs import data_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,7 +88,7 @@ class RunChoice:
 
         run = find_run(self.run)  # before torch is imported, so that a typo is answered at once
         for output in outputs:
-            output.check(data_of(run))
+            output.check_run(run)
         with terminal.spinner("loading"):
             from vae_cli.api.model import load_trained
             from vae_cli.device import describe_device, resolve_device
@@ -128,7 +127,7 @@ def describe_run(model: "TrainedModel") -> str:
     """What a model was trained on, and for how long."""
     epochs = model.settings.training.epochs
     length = "1 epoch" if epochs == 1 else f"epoch {model.epoch} of {epochs}"
-    return f"{model.train_items:,} items of {model.spec.name}, {length}"
+    return f"{plural(model.train_items, 'item')} of {model.spec.name}, {length}"
 
 
 def choose_seed(seed: int | None, terminal: Terminal) -> int:

@@ -15,10 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._errors import explain, warnings_shown_once
+from vae_cli.cli._errors import explain, show_important_warnings, warnings_shown_once
 from vae_cli.cli._signals import StopSignals, held_back, let_through
 from vae_cli.cli._tables import format_cell
-from vae_cli.errors import InterruptedRunError, VAEError
+from vae_cli.errors import InterruptedRunError, VAEError, plural
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.runs.summary import RunSummary, held_out_part, summarize_run
 from vae_cli.settings import Variant
@@ -105,7 +105,7 @@ def train_quietly(
     """Train the runs that no other process is training; what fails is tried by the first one."""
     warnings.showwarning = warnings_shown_once()
     if quiet:
-        warnings.simplefilter("ignore")
+        show_important_warnings()
     with StopSignals(partial(ask_first_process, receiver)) as signals:
         let_through()
         try:
@@ -142,8 +142,8 @@ def train_all(
     signals.raise_if_stopped()
     data = SharedData()
     with terminal.bar("reading") as bar:
-        devices = require_variants(variants, data, signals.raising(bar))
-    count = "1 run" if len(variants) == 1 else f"{len(variants)} runs"
+        devices = require_variants(variants, data, signals.raise_during(bar))
+    count = plural(len(variants), "run")
     terminal.print_remarks()
     described = dict.fromkeys(map(describe_device, devices))
     terminal.note(f"{count} in {ROOT}/, {', '.join(described)}")

@@ -19,12 +19,14 @@ from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import Output, exists, require_writable_file
 from vae_cli.rendering.suffixes import ANIMATION_SUFFIXES, CSV, PICTURE_SUFFIXES, TABLE_SUFFIXES
+from vae_cli.runs.directory import Run
 from vae_cli.runs.outputs import (
     OutputFile,
     data_of,
     data_of_all,
     explain_refusal,
     is_output,
+    learns_rows,
 )
 from vae_cli.runs.summary import RunSummary
 
@@ -50,6 +52,7 @@ class Request:
         inputs: the files and folders that the command reads, or names of data sets.
         force: whether a file that `vae` did not write may be replaced.
         json: whether results are printed as JSON.
+        is_items: whether it is for items, whose kind decides about the extension.
 
     Raises:
         UsageError: the path may not be written.
@@ -65,8 +68,10 @@ class Request:
         inputs: Iterable[Path | str | None] = (),
         force: bool = False,
         json: bool = False,
+        is_items: bool = False,
     ) -> None:
         self.path, self.terminal, self.flag, self.force = path, terminal, flag, force
+        self.is_items = is_items
         self.kept = {str(one): READ for one in inputs if one and str(one) not in BUILT_IN_NAMES}
         if self.is_standard_output:
             if json:
@@ -81,11 +86,25 @@ class Request:
         """Whether the output goes to standard output."""
         return self.path == STANDARD_OUTPUT
 
-    def check(self, sources: Mapping[str, str] = NOTHING) -> None:
+    def check_run(self, run: Run) -> None:
+        """Check the path before the model of a run is loaded.
+
+        If the model makes items of another kind, no free name is offered here for the path:
+        `open_items` refuses its extension.
+
+        Raises:
+            UsageError: the path would replace the data of the run, or needs `--force`.
+        """
+        rows = learns_rows(run) if self.is_items and self.path else None
+        fits = rows is None or (self.path is not None and self.path.suffix.lower() == CSV) == rows
+        self.check(data_of(run), is_kept=fits)
+
+    def check(self, sources: Mapping[str, str] = NOTHING, *, is_kept: bool = True) -> None:
         """Check the path before the work begins.
 
         Args:
             sources: more files and folders that must stay as they are, with what they are.
+            is_kept: whether a file at the path that `vae` did not write must stay as well.
 
         Raises:
             UsageError: the path would replace what must stay, or needs `--force`.
@@ -94,7 +113,8 @@ class Request:
         self.kept |= new
         if self.path and not self.is_standard_output:
             self._require_kept(self.path, new)
-            self._require_own(self.path)
+            if is_kept:
+                self._require_own(self.path)
 
     def check_data_of(self, runs: Iterable[RunSummary]) -> None:
         """Check that the path would not replace the data of runs.

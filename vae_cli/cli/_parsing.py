@@ -1,7 +1,13 @@
-"""What is typed after the name of a command: what Typer alone would misunderstand in silence.
+"""What is typed after the name of a command, where Typer alone would misunderstand it in silence.
 
-An option that is not a list may be typed once, `100,000` and `1e5` are whole numbers, `~/` is the
-home folder also where the shell leaves it alone, and a word too many is explained.
+- An option that is not a list may be typed once. Typer takes the last value; but some options are
+  lists (`--hidden`, `--dim`, `--class`), so who types `--data a --data b` means both.
+- `100,000` and `1e5` are whole numbers, because the messages and the help write them like this.
+  `100.000` is refused: Typer takes it for 100.
+- `--data=~/photos` is in the home folder: a shell replaces `~` only at the beginning of a word.
+- Several words that are together the name of a file lack quotation marks. If the first word is the
+  name of a file as well, Typer takes that one.
+- A word too many is explained: it may be the name of a run.
 """
 
 import functools

@@ -43,7 +43,12 @@ class ItemsOutput:
         """
         require_items_name(self.path, animated=self.is_animated)
         return Request(
-            self.path, terminal, inputs=inputs, force=self.force, json=terminal.wants_json
+            self.path,
+            terminal,
+            inputs=inputs,
+            force=self.force,
+            json=terminal.wants_json,
+            is_items=True,
         )
 
     def lay_out(

@@ -92,14 +92,14 @@ class StopSignals:
             self.received = self.ask_leader()
         return self.received
 
-    def raising(self, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    def raise_during(self, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
         """The same progress callback, but it raises an error if there was a signal."""
 
-        def raising_progress(done: int, total: int) -> None:
+        def checked(done: int, total: int) -> None:
             self.raise_if_stopped()
             progress(done, total)
 
-        return raising_progress
+        return checked
 
     def raise_if_stopped(self) -> None:
         """Stop before the training has begun.

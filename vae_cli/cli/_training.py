@@ -20,6 +20,7 @@ from rich.progress import (
 from rich.text import Text
 
 from vae_cli.cli._console import Terminal, as_text
+from vae_cli.errors import plural
 from vae_cli.settings import Config, to_dict
 from vae_cli.threads import watch_cores
 
@@ -205,7 +206,7 @@ def describe(resolved: "Resolved") -> str:
 
     spec, size = resolved.spec, resolved.model_size()
     return (
-        f"{spec.name}: {len(resolved.train):,} {kind_of(spec).describe()}, "
+        f"{spec.name}: {kind_of(spec).describe(len(resolved.train))}, "
         f"{len(resolved.test):,} held out; "
         f"{resolved.config.model.network} with {size.parameters:,} parameters, "
         f"{size.multiply_adds / 1e6:,.2f} M multiply-adds per item, "
@@ -242,7 +243,7 @@ def describe_estimate(resolved: "Resolved", estimate: "Estimate") -> dict[str, s
 
     spec, config = resolved.spec, resolved.config
     epochs, memory = config.training.epochs, estimate.parameter_bytes + estimate.batch_bytes
-    length = "1 epoch" if epochs == 1 else f"{epochs:,} epochs"
+    length = plural(epochs, "epoch")
     counts = f"{len(resolved.train):,} to train on, {len(resolved.test):,} held out"
     return {
         "data": f"{spec.name}, {kind_of(spec).describe()}: {counts}",

@@ -243,8 +243,8 @@ class ItemKind(ABC):
         """One item for the page of sliders."""
 
     @abstractmethod
-    def describe(self) -> str:
-        """The kind and shape of the items, for a person."""
+    def describe(self, count: int | None = None) -> str:
+        """The kind and shape of the items, and how many they are if that is given, for a person."""
 
     @abstractmethod
     def summarize(self, splits: Mapping[str, InMemory]) -> Summary:

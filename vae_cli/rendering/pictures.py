@@ -28,7 +28,7 @@ from vae_cli.data.source import TABLE_SUFFIXES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import expected_border
 from vae_cli.data.value_range import explain_darkness, explain_outside, join_values
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, plural
 from vae_cli.files import Writable, is_folder
 from vae_cli.rendering.animation import write_animation
 from vae_cli.rendering.arrangements import Arrangement, Reconstructions
@@ -275,10 +275,11 @@ class Pictures(ItemKind):
         """An image as uint8 `(H, W, C)`, rounded as in a PNG."""
         return to_pixels(np.asarray(item).reshape(self.spec.shape)).tobytes()
 
-    def describe(self) -> str:
-        """For example `images of 28x28 grey`."""
+    def describe(self, count: int | None = None) -> str:
+        """For example `images of 28x28 grey`, or `1 image of 28x28 grey`."""
         channels, height, width = self.spec.shape
-        return f"images of {height}x{width}{COLOUR_NAMES.get(channels, '')}"
+        images = "images" if count is None else plural(count, "image")
+        return f"{images} of {height}x{width}{COLOUR_NAMES.get(channels, '')}"
 
     def summarize(self, splits: Mapping[str, InMemory]) -> Summary:
         """The number of images of each class in each part."""

@@ -15,7 +15,7 @@ from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
 from vae_cli.data.table import complete_rows, free_name, read_table_like, write_table
-from vae_cli.errors import UsageError, list_some
+from vae_cli.errors import UsageError, list_some, plural
 from vae_cli.files import Writable
 from vae_cli.rendering.arrangements import Arrangement, Reconstructions
 from vae_cli.rendering.grid import Layout
@@ -127,9 +127,10 @@ class Rows(ItemKind):
         """A row as little-endian float32."""
         return np.asarray(item, "<f4").reshape(self.spec.shape).tobytes()
 
-    def describe(self) -> str:
-        """For example `rows of 13 columns`."""
-        return f"rows of {self.spec.shape[0]} columns"
+    def describe(self, count: int | None = None) -> str:
+        """For example `rows of 13 columns`, or `1 row of 13 columns`."""
+        rows = "rows" if count is None else plural(count, "row")
+        return f"{rows} of {plural(self.spec.shape[0], 'column')}"
 
     def summarize(self, splits: Mapping[str, InMemory]) -> Summary:
         """Mean and standard deviation of each column over the training set.

@@ -144,6 +144,16 @@ def data_of(run: Run) -> dict[str, str]:
     return {}
 
 
+def learns_rows(run: Run) -> bool | None:
+    """Whether a run learns rows of a table, and not images; None if that is not known."""
+    for path in (run.best, run.last):
+        try:
+            return len(json.loads(read_metadata(path)["vae"])["data"]["shape"]) == 1
+        except NOT_A_HEADER:
+            continue
+    return None
+
+
 def data_of_all(root: Path = ROOT) -> dict[str, str]:
     """The same of all runs in a folder."""
     return {path: what for run in all_folders(root) for path, what in data_of(run).items()}

@@ -23,7 +23,7 @@ from typing import BinaryIO, final
 
 from torch import Tensor
 
-from vae_cli.errors import InterruptedRunError, UsageError, VAEError
+from vae_cli.errors import ImportantWarning, InterruptedRunError, UsageError, VAEError
 from vae_cli.files import open_file, write_bytes, write_csv
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run, free_name, locked, make_directory
@@ -174,7 +174,8 @@ class Place:
             self.inode = run.inode
         self.run = run
         change = "renamed" if renamed else "deleted"
-        warnings.warn(f"the run's folder was {change}; it is now {run.path}", stacklevel=2)
+        text = f"the run's folder was {change}; it is now {run.path}"
+        warnings.warn(ImportantWarning(text), stacklevel=2)
         return renamed is None
 
 
@@ -335,7 +336,7 @@ class RunRecorder:
         try:
             self.save()
         except VAEError as error:
-            warnings.warn(f"not saved, will try again: {error}", stacklevel=2)
+            warnings.warn(ImportantWarning(f"not saved, will try again: {error}"), stacklevel=2)
             self.timer.retry_soon()
 
     def save(self) -> None:

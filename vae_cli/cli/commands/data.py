@@ -95,7 +95,8 @@ def print_facts(
     terminal.result(f"{kind.spec.name}: {kind.describe()}")
     if copies:
         total = sum(map(len, splits.values()))
-        terminal.result(f"{copies:,} of {total:,} items are copies of others")
+        what = "is a copy of another" if copies == 1 else "are copies of others"
+        terminal.result(f"{copies:,} of {total:,} items {what}")
     for line in (result, example):
         if line:
             terminal.result(line)

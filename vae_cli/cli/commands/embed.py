@@ -17,7 +17,7 @@ from vae_cli.cli._options import (
 )
 from vae_cli.cli._output import STANDARD_OUTPUT, Request, require_suffix
 from vae_cli.data.source import find_source
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, plural
 from vae_cli.files import write_bytes
 from vae_cli.rendering.suffixes import PLOT_SUFFIXES
 
@@ -144,7 +144,8 @@ def render(
     count, shown = f"{len(embedding):,}", len(projection.rows)
     outside = len(embedding) - len(drawable(embedding.mean))
     if outside:
-        said = f"{outside:,} items are too far from the training set to be on the map"
+        are = "is" if outside == 1 else "are"
+        said = f"{plural(outside, 'item')} {are} too far from the training set to be on the map"
         terminal.remark(said, "yellow")
     if shown + outside < len(embedding):
         terminal.remark(f"the map shows {shown:,} of {count} items: {method} is slow with more")

@@ -12,6 +12,7 @@ from vae_cli.cli._console import Terminal
 from vae_cli.cli._figures import print_evaluations
 from vae_cli.cli._inputs import RunChoice
 from vae_cli.cli._options import Data, Device, FixedSeed, ResultTerminal, refuse_unused
+from vae_cli.errors import plural
 from vae_cli.runs.lookup import has_wildcards, select_runs
 
 if TYPE_CHECKING:
@@ -156,6 +157,6 @@ def label_data(
         if subject.relation == "other":  # of data that have changed, a warning says so
             terminal.remark(
                 f"{model.name} was trained on {model.spec.name}, and is evaluated on "
-                f"{subject.test.spec.name} ({len(subject.test):,} items)",
+                f"{subject.test.spec.name} ({plural(len(subject.test), 'item')})",
                 "yellow",
             )

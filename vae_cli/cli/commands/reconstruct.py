@@ -31,6 +31,7 @@ from vae_cli.cli._pictures import (
     describe_page,
     lay_out_sheet,
 )
+from vae_cli.errors import plural
 from vae_cli.files import Output
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def command(
         )
     items = found.items
     if count and len(items) < count:
-        terminal.remark(f"the test set has {len(items)} items", "yellow")
+        terminal.remark(f"the test set has {plural(len(items), 'item')}", "yellow")
     with terminal.spinner("decoding"):
         result = model.reconstruct(items, sample=sample, noise=noise, seed=seed)
         texts = {} if files and is_whole(found) else found.texts

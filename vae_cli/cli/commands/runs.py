@@ -11,7 +11,7 @@ from vae_cli.cli._console import Terminal, printable
 from vae_cli.cli._options import Force, ResultTerminal, output_option, refuse_unused
 from vae_cli.cli._output import Request, require_suffix
 from vae_cli.cli._tables import SUFFIXES, group_record, run_record, show_table
-from vae_cli.errors import UsageError, list_some
+from vae_cli.errors import UsageError, list_some, plural
 from vae_cli.runs.compare import (
     MIXED_DATA,
     SEED,
@@ -183,7 +183,7 @@ def ask(names: Sequence[str], others: Sequence[str]) -> bool:
     Raises:
         UsageError: there is no terminal.
     """
-    count = "1 run" if len(names) == 1 else f"{len(names):,} runs"
+    count = plural(len(names), "run")
     more = f", with what vae did not write: {list_some(others, MAX_NAMES)}" if others else ""
     what = f"{count}: {list_some(names, MAX_NAMES)}{more}"
     if not sys.stdin.isatty():
