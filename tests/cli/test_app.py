@@ -250,3 +250,22 @@ def test_help_is_there_when_python_removes_docstrings() -> None:
             for flags in ([], ["-OO"])
         ]
         assert pages[0] == pages[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (("train", "--seeds", "3"), "vae sweep takes it"),
+        (("sweep", "--resume"), "vae train takes it"),
+        (
+            ("sample", "--hidden", "4"),
+            "vae train takes it, and a run keeps what it was trained with",
+        ),
+    ],
+)
+def test_an_option_of_another_command_leads_to_it(
+    words: tuple[str, ...], advice: str, refused: Refused
+) -> None:
+    line = refused(*words)
+    assert line.startswith(f"No such option: {words[1]}")
+    assert line.endswith(f"; {advice}")

@@ -106,6 +106,15 @@ def require_force(words: tuple[str, ...], use: Use, refused: Refused) -> None:
     assert path.read_bytes() != MINE
 
 
+@pytest.mark.parametrize("word", ["mine.png", "mine.gif"])
+def test_no_name_is_offered_that_the_model_could_not_write(
+    word: str, own_wine: Path, refused: Refused
+) -> None:
+    Path(word).write_bytes(MINE)
+    line = refused("sample", "--run", "wine", "-o", word)
+    assert line == f"--output {word}: this model makes rows of a table; end it with .csv"
+
+
 def test_every_output_of_a_table_needs_force_over_a_file_of_the_user(
     use: Use, wine: Path, refused: Refused
 ) -> None:

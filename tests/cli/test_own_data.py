@@ -286,6 +286,7 @@ def test_every_command_says_once_that_the_contents_have_changed(use: Use, refuse
         with warnings.catch_warnings():
             warnings.simplefilter("default")
             assert use(*words, "--run", "x").err.count(expected) == 1, words
+    assert expected in use("embed", "--run", "x", "--quiet").err
     assert not Path("runs/x/evaluation.json").exists(), "the figures are not those of the run"
     assert json.loads(Path("runs/x/evaluation-x.json").read_text())["data_digest"] == ""
     assert refused("sample", "--sampler", "gmm", "--run", "x").endswith("they have changed")
