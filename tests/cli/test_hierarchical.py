@@ -12,7 +12,7 @@ from support import Refused, Use
 from vae_cli import load
 from vae_cli.api.model import TrainedModel
 from vae_cli.cli._app import main
-from vae_cli.latent.traversal import infer_level
+from vae_cli.latent.decoding import infer_level
 
 Read = Callable[..., np.ndarray]
 RUN = ("--run", "ladder")

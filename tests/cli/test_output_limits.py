@@ -9,8 +9,8 @@ from support import Refused, Use
 
 from vae_cli import load
 from vae_cli.api.model import TrainedModel
-from vae_cli.latent import sampling
-from vae_cli.latent.sampling import sample
+from vae_cli.latent import decoding
+from vae_cli.latent.decoding import sample
 from vae_cli.rendering.grid import MAX_GRID_PIXELS, Layout, make_grid, measure_grid
 from vae_cli.rendering.rows import MAX_VALUES
 
@@ -70,6 +70,6 @@ def test_samples_do_not_depend_on_how_many_are_decoded_together(
 ) -> None:
     model = load(home / "runs/small").model
     together = sample(model, 50, generator=torch.Generator().manual_seed(3))
-    monkeypatch.setattr(sampling, "chunk_length", lambda shape: 7)
+    monkeypatch.setattr(decoding, "chunk_length", lambda shape: 7)
     apart = sample(model, 50, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(together, apart)

@@ -21,7 +21,7 @@ VALUES, NOISE = 6, 0.5
 
 @dataclass(frozen=True)
 class Normal(Distribution):
-    figure = "nll"
+    distortion_name = "nll"
     mean: Tensor
 
     def distortion(self, x: Tensor) -> Tensor:

@@ -182,7 +182,7 @@ def test_objectives_and_likelihoods_declare_the_terms_that_a_checkpoint_has_tota
         config = choose(merge(("", tables)), (1, 4, 4))
         state = config.build_state((1, 4, 4), CPU)
         loss, _ = compute(state, IMAGES)
-        declared = (*state.objective.terms, state.model.likelihood.figure)
+        declared = (*state.objective.terms, state.model.likelihood.distortion_name)
         assert tuple(loss.terms) == declared, likelihood
         plan = config.build_state_on_meta((1, 4, 4)).tensors()
         made = {key: (t.dtype, t.shape) for key, t in state.tensors().items()}

@@ -79,7 +79,7 @@ def test_every_tensor_of_the_captured_step_is_on_the_gpu(
 
         def on_gpu(batch: Batch, warmup: Tensor) -> tuple[Loss, Gradients]:
             loss, kl, distortion, *gradients = graph(batch.x, warmup)
-            terms = {"kl": kl, state.model.likelihood.figure: distortion}
+            terms = {"kl": kl, state.model.likelihood.distortion_name: distortion}
             return Loss({"model": loss}, terms, BATCH), {"model": gradients}
 
         items = torch.zeros(ITEMS, *shape, device=CUDA)

@@ -24,10 +24,9 @@ from vae_cli.evaluation.features import (
     require_colors,
 )
 from vae_cli.evaluation.figures import Absent
-from vae_cli.evaluation.kept import keep_if_possible
+from vae_cli.evaluation.fitted_models import fitted_flow, fitted_mixture, keep_if_possible
 from vae_cli.evaluation.likelihood import choose_samples, measure_sample
 from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage, write_evaluation
-from vae_cli.evaluation.sampler import fitted_flow, fitted_mixture
 from vae_cli.evaluation.subject import Subject
 from vae_cli.files import exists
 from vae_cli.runs.checkpoint import read_weights_digest

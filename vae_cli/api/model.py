@@ -22,10 +22,15 @@ from vae_cli.data.dataset import NamedSplit, Progress, Spec, ignore_progress
 from vae_cli.data.source import find_source, require_present
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
+from vae_cli.latent.decoding import (
+    Reconstruction,
+    infer_level,
+    reconstruct,
+    sample,
+    sample_latents,
+    traverse,
+)
 from vae_cli.latent.interpolation import close_loop, interpolate
-from vae_cli.latent.reconstruction import Reconstruction, reconstruct
-from vae_cli.latent.sampling import sample, sample_latents
-from vae_cli.latent.traversal import infer_level, traverse
 from vae_cli.model import LatentModel, LatentPrior
 from vae_cli.noise import Noise
 from vae_cli.rendering import kind_of
@@ -120,13 +125,10 @@ class TrainedModel:
         """The way between arrays and the tensors of the network."""
         return Converter(self.spec, self.model.codec, self.model.device)
 
-    @cached_property
-    def figure(self) -> str:
-        """The name of the distortion of its likelihood, for example `mse`."""
-        with torch.no_grad():
-            return self.model.decode(
-                torch.zeros(1, self.model.latent_dim, device=self.model.device)
-            ).figure
+    @property
+    def distortion_name(self) -> str:
+        """What the distortion of its likelihood is called, for example `mse`."""
+        return self.model.likelihood.distortion_name
 
     def held_out(self) -> InMemory:
         """The test set of its data, which must still be there, as far as the run used it.

@@ -10,9 +10,9 @@ from vae_cli.runs.summary import read_state
 from vae_cli.settings import Claim, Experiment
 
 if TYPE_CHECKING:
+    from vae_cli.evaluation.claims import Verdict
     from vae_cli.evaluation.figures import Absent, Figure
     from vae_cli.evaluation.report import Evaluation
-    from vae_cli.evaluation.verdict import Verdict
 
 LABELS = {
     "elbo": "ELBO (nats)",

@@ -36,7 +36,7 @@ from torch import Generator, Tensor, nn
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, share
-from vae_cli.evaluation.kept import digest_split, keep, recall
+from vae_cli.evaluation.fitted_models import digest_split, keep, recall
 from vae_cli.evaluation.subject import Subject
 from vae_cli.files import open_file
 

@@ -255,8 +255,8 @@ def describe_rise(items: ItemLikelihoods) -> Figure | Absent:
 
 def note_on_grey_values(model: LatentModel) -> str:
     """A warning for the one likelihood that is not normalised over its items."""
-    figure = model.decode(torch.zeros(1, model.latent_dim, device=model.device)).figure
-    return "; not a likelihood: cross-entropy on grey values" if figure == "bce" else ""
+    name = model.likelihood.distortion_name
+    return "; not a likelihood: cross-entropy on grey values" if name == "bce" else ""
 
 
 def bits_per_dim(items: ItemLikelihoods, model: LatentModel) -> Figure | Absent:

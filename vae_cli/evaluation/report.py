@@ -9,7 +9,7 @@ from typing import Any, final
 
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.device import describe_device
-from vae_cli.evaluation.factors import factor_figures
+from vae_cli.evaluation.disentanglement import factor_figures
 from vae_cli.evaluation.features import BY_CLASSIFIER, Comparison, FeatureName, feature_figures
 from vae_cli.evaluation.figures import Absent, Figure, Figures
 from vae_cli.evaluation.latents import latent_figures, mean_kl_by_dim

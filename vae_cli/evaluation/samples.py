@@ -34,9 +34,9 @@ from vae_cli.evaluation.features import (
     find_nearest,
 )
 from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, make_figure, share
-from vae_cli.evaluation.sampler import find_flow, fitted_mixture
+from vae_cli.evaluation.fitted_models import find_flow, fitted_mixture
 from vae_cli.evaluation.subject import Subject
-from vae_cli.latent.sampling import sample
+from vae_cli.latent.decoding import sample
 from vae_cli.model import DiagonalNormal, LatentPrior
 from vae_cli.noise import Noise
 

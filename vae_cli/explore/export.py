@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from vae_cli.api.model import TrainedModel
 from vae_cli.errors import UsageError
 from vae_cli.explore.scene import PRIOR_SAMPLES, Scene, make_document
-from vae_cli.latent.sampling import sample_latents
+from vae_cli.latent.decoding import sample_latents
 from vae_cli.model import (
     VAE,
     ColumnGaussian,

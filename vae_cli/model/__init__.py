@@ -25,7 +25,6 @@ from vae_cli.model.likelihoods import (
     SharedGaussian,
     SquaredError,
 )
-from vae_cli.model.logsumexp import log_sum_exp
 from vae_cli.model.networks import (
     PRESETS,
     ConvDecoder,
@@ -58,6 +57,7 @@ from vae_cli.model.posterior import (
     require_normal,
 )
 from vae_cli.model.priors import MixtureOfNormals, Prior, RealNVP, StandardNormal, VampPrior
+from vae_cli.model.reductions import log_sum_exp
 from vae_cli.model.size import Size, measure_size
 from vae_cli.model.vae import VAE, LatentModel, TwoLevelVAE
 

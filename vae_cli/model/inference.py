@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vae_cli.model.likelihoods.likelihood import Distribution
 from vae_cli.model.posterior import LatentPrior, Posterior, kl, kl_by_dim, kl_by_group
+from vae_cli.model.reductions import sum_levels
 from vae_cli.noise import Noise
 
 
@@ -88,11 +89,3 @@ def draw(posterior: Posterior, samples: int, noise: Noise | None) -> Tensor:
         return posterior.rsample(samples, noise)
     mode = posterior.mode()
     return mode.expand(samples, *mode.shape[-1 - len(posterior.event_shape) :])
-
-
-def sum_levels(values: list[Tensor]) -> Tensor:
-    """The sum of one value per level; of a single level it is that value, without an addition."""
-    total = values[0]
-    for value in values[1:]:
-        total = total + value
-    return total

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.errors import UsageError
+from vae_cli.model.reductions import average_samples, sum_last
 from vae_cli.noise import Noise
 
 
@@ -139,7 +140,7 @@ class DiagonalNormal(Posterior):
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., *event)`, in nats, summed over dimensions: `(...)`."""
-        return sum_event(self.log_prob_by_dim(z), self.event_ndim)
+        return sum_last(self.log_prob_by_dim(z), self.event_ndim)
 
     def log_prob_by_dim(self, z: Tensor) -> Tensor:
         """The log-density of each dimension of `z`, in nats: `(..., *event)`."""
@@ -183,7 +184,7 @@ class UnitNormal:
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., *event)`, in nats: `(...)`."""
-        return sum_event(-0.5 * (z**2 + math.log(2 * math.pi)), self.zeros.ndim)
+        return sum_last(-0.5 * (z**2 + math.log(2 * math.pi)), self.zeros.ndim)
 
 
 def kl(q: Posterior, p: LatentPrior, z: Tensor) -> Tensor:
@@ -263,13 +264,3 @@ def require_normal(posterior: Posterior) -> DiagonalNormal:
     if not isinstance(posterior, DiagonalNormal) or posterior.event_ndim > 1:
         raise UsageError("this needs latents that are vectors with a normal posterior")
     return posterior
-
-
-def average_samples(values: Tensor) -> Tensor:
-    """The average over the first axis, `(K, ...)` to `(...)`; of one sample it costs nothing."""
-    return values[0] if len(values) == 1 else values.mean(0)
-
-
-def sum_event(values: Tensor, event_ndim: int) -> Tensor:
-    """The sum over the axes of an event, `(..., *event)` to `(...)`."""
-    return values.flatten(values.ndim - event_ndim).sum(-1)

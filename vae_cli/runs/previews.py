@@ -14,8 +14,7 @@ from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import FAR
-from vae_cli.latent.reconstruction import reconstruct
-from vae_cli.latent.sampling import sample
+from vae_cli.latent.decoding import reconstruct, sample
 from vae_cli.model import LatentModel, TableCodec
 from vae_cli.noise import Noise
 from vae_cli.rendering import kind_of

@@ -48,7 +48,7 @@ class Sums:
     def add(self, inference: Inference, loss: Loss) -> None:
         """Add a batch."""
         self.totals.add(loss)
-        cost = loss.terms["kl"] + loss.terms[inference.likelihood.figure]
+        cost = loss.terms["kl"] + loss.terms[inference.likelihood.distortion_name]
         self.elbo -= (cost + inference.likelihood.constant).sum()
         kl = inference.levels[0].kl_by_dim()
         if kl is None:

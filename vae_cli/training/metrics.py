@@ -100,7 +100,7 @@ class Totals:
 def names_of_totals(model: LatentModel, objective: Objective) -> list[str]:
     """What is summed up of a training or an evaluation, in the order of the columns of a table."""
     losses = map(loss_name, ("model", *objective.networks()))
-    return [*losses, *objective.terms, model.likelihood.figure]
+    return [*losses, *objective.terms, model.likelihood.distortion_name]
 
 
 def loss_name(player: str) -> str:

@@ -82,7 +82,7 @@ def command(
         )
     models = [RunChoice(one, device).open(terminal, data) for one in find_runs(run or [])]
     from vae_cli.api.evaluation import keep_evaluation, open_comparison, open_subject
-    from vae_cli.evaluation.kept import check_folder
+    from vae_cli.evaluation.fitted_models import check_folder
     from vae_cli.evaluation.report import evaluate
 
     subjects = []

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from vae_cli.api.arrays import Array
     from vae_cli.api.model import TrainedModel
-    from vae_cli.latent.reconstruction import Reconstruction
+    from vae_cli.latent.decoding import Reconstruction
 
 MAX_TABLE_ROWS = 100  # with more items, only their mean is printed
 PAIR = 2  # tiles
@@ -104,11 +104,11 @@ def command(
     with terminal.spinner("decoding"):
         result = model.reconstruct(items, sample=sample, noise=noise, seed=seed)
         texts = {} if files and is_whole(found) else found.texts
-        shown = Shown(found.names, items, result, model.figure, texts)
+        shown = Shown(found.names, items, result, model.distortion_name, texts)
         part = write_pairs(model, shown, path, output, page=page, no_captions=no_captions)
     if part:
         terminal.remark(part)
-    print_figures(terminal, path, found, result, model.figure)
+    print_figures(terminal, path, found, result, model.distortion_name)
 
 
 class Shown(NamedTuple):
@@ -118,14 +118,14 @@ class Shown(NamedTuple):
         names: one per item.
         items: `(N, ...)`.
         result: of the model.
-        figure: the name of the distortion.
+        distortion_name: what the distortion is called.
         texts: columns before those of a table; none if its rows are those of one file.
     """
 
     names: list[str]
     items: "Tensor"
     result: "Reconstruction[Array]"
-    figure: str
+    distortion_name: str
     texts: Mapping[str, Sequence[str]]
 
 
@@ -159,7 +159,11 @@ def write_pairs(
         pairs = Reconstructions(originals=items, decoded=decoded, texts=shown.texts)
         kind.writer(layout).write_reconstructions(pairs, path)
         return ""
-    title = "" if sheet.is_list else f"original and decoded; {shown.figure.upper()}, KL in nats"
+    title = (
+        ""
+        if sheet.is_list
+        else f"original and decoded; {shown.distortion_name.upper()}, KL in nats"
+    )
     texts = caption_items(shown, in_list=sheet.is_list)
     layout = lay_out_sheet(sheet, texts, layout, above=("original", "decoded"), title=title)
     pairs = Reconstructions(originals=items[sheet.items], decoded=decoded[sheet.items])
@@ -172,7 +176,7 @@ def caption_items(shown: Shown, *, in_list: bool) -> list[str]:
     between, unit = ("\n", " nats") if in_list else (" · ", "")
     figures = shown.result.distortion.tolist(), shown.result.kl.tolist()
     return [
-        f"{name}\n{shown.figure.upper()} {distortion:.1f}{between}KL {kl:.1f}{unit}"
+        f"{name}\n{shown.distortion_name.upper()} {distortion:.1f}{between}KL {kl:.1f}{unit}"
         for name, distortion, kl in zip(shown.names, *figures, strict=True)
     ]
 
@@ -182,14 +186,14 @@ def print_figures(
     path: Output,
     found: Items,
     result: "Reconstruction[Array]",
-    figure: str,
+    distortion_name: str,
 ) -> None:
     """Print the distortion and the KL of each item, or their mean if there are many."""
     names = found.names
     figures = list(zip(names, result.distortion.tolist(), result.kl.tolist(), strict=True))
     if terminal.wants_json:
         records = [
-            texts | {figure: distortion, "kl": kl}
+            texts | {distortion_name: distortion, "kl": kl}
             for texts, (_, distortion, kl) in zip(found.describe(), figures, strict=True)
         ]
         terminal.json({"output": str(path), "images": records})
@@ -198,7 +202,7 @@ def print_figures(
         means = float(result.distortion.mean()), float(result.kl.mean())
         figures = [(f"mean of {len(names):,}", *means)]
     table = [(name, f"{distortion:.2f}", f"{kl:.2f}") for name, distortion, kl in figures]
-    terminal.table(("", figure.upper(), "KL (nats)"), table)
+    terminal.table(("", distortion_name.upper(), "KL (nats)"), table)
     terminal.result(path)
 
 

@@ -21,7 +21,7 @@ from vae_cli.runs.directory import ROOT, Run
 from vae_cli.settings import Experiment, list_experiments, read_experiments
 
 if TYPE_CHECKING:
-    from vae_cli.evaluation.verdict import Verdict
+    from vae_cli.evaluation.claims import Verdict
     from vae_cli.runs.summary import Figure
 
 
@@ -84,7 +84,7 @@ def reproduce(
         VAEError: a training failed, or another process has not finished one.
     """
     train_needed(needed, terminal)
-    from vae_cli.evaluation.verdict import judge, pool_runs
+    from vae_cli.evaluation.claims import judge, pool_runs
 
     judged = [one.name for one in wanted]
     judged += [other for one in wanted for claim in one.published.claims for other in claim.above]

@@ -37,7 +37,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_cli.model.likelihoods.likelihood import Distribution, Likelihood, sum_item
+from vae_cli.model.likelihoods.likelihood import Distribution, Likelihood
+from vae_cli.model.reductions import sum_last
 from vae_cli.noise import Noise
 
 
@@ -50,13 +51,13 @@ class HalfVarianceNormal(Distribution):
         mean: `(..., C, H, W)`, pixels in [0, 1].
     """
 
-    figure = "mse"
+    distortion_name = "mse"
     mean: Tensor
 
     def distortion(self, x: Tensor) -> Tensor:
         """The sum of each image's squared errors: what VAE tutorials call MSE."""
         errors = F.mse_loss(self.mean, x.expand_as(self.mean), reduction="none")
-        return sum_item(errors, x.shape[1:])
+        return sum_last(errors, x.ndim - 1)
 
     @property
     def constant(self) -> float:
@@ -72,7 +73,7 @@ class HalfVarianceNormal(Distribution):
 class SquaredError(Likelihood):
     """Pixels N(mean, ½), with the mean from a sigmoid."""
 
-    figure = "mse"
+    distortion_name = "mse"
 
     def forward(self, outputs: Tensor) -> HalfVarianceNormal:
         """The distribution for raw outputs `(..., C, H, W)`."""
@@ -102,7 +103,7 @@ class SharedNormal(Distribution):
         is_optimal: whether `distortion` uses the optimal σ² of its items instead.
     """
 
-    figure = "nll"
+    distortion_name = "nll"
     mean: Tensor
     log_variance: Tensor
     is_optimal: bool = False
@@ -119,7 +120,7 @@ class SharedNormal(Distribution):
 
     @staticmethod
     def _from_squares(squares: Tensor, log_variance: Tensor, x: Tensor) -> Tensor:
-        return 0.5 * sum_item(squares * (-log_variance).exp() + log_variance, x.shape[1:])
+        return 0.5 * sum_last(squares * (-log_variance).exp() + log_variance, x.ndim - 1)
 
     @property
     def constant(self) -> float:
@@ -175,14 +176,14 @@ class LaplacePixels(Distribution):
         log_scale: log b, a scalar.
     """
 
-    figure = "nll"
+    distortion_name = "nll"
     mean: Tensor
     log_scale: Tensor
 
     def distortion(self, x: Tensor) -> Tensor:
         """The negative log-likelihood, without D log 2."""
         errors = (x - self.mean).abs() * (-self.log_scale).exp() + self.log_scale
-        return sum_item(errors, x.shape[1:])
+        return sum_last(errors, x.ndim - 1)
 
     @property
     def constant(self) -> float:
@@ -233,7 +234,7 @@ class ColumnNormal(Distribution):
         changes: 0 for a column that never changes and 1 for the others, `(D,)`.
     """
 
-    figure = "nll"
+    distortion_name = "nll"
     mean: Tensor
     log_variance: Tensor
     changes: Tensor

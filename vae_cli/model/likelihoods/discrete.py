@@ -25,7 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae_cli.model.likelihoods.continuous import mean_to_logits
-from vae_cli.model.likelihoods.likelihood import Distribution, Likelihood, sum_item
+from vae_cli.model.likelihoods.likelihood import Distribution, Likelihood
+from vae_cli.model.reductions import sum_last
 from vae_cli.noise import Noise
 
 
@@ -36,11 +37,11 @@ class BernoulliPixels(Distribution):
 
     Attributes:
         logits: `(..., C, H, W)`.
-        figure: `nll` for black and white images, or `bce` for grey values.
+        distortion_name: `nll` for black and white images, or `bce` for grey values.
     """
 
     logits: Tensor
-    figure: str
+    distortion_name: str
     constant: ClassVar[float] = 0.0
 
     @property
@@ -52,7 +53,7 @@ class BernoulliPixels(Distribution):
         """The binary cross-entropy, in nats."""
         target = x.expand_as(self.logits)
         losses = F.binary_cross_entropy_with_logits(self.logits, target, reduction="none")
-        return sum_item(losses, x.shape[1:])
+        return sum_last(losses, x.ndim - 1)
 
     def sample(self, noise: Noise) -> Tensor:
         """One sample: pixels that are 0 or 1."""
@@ -69,11 +70,11 @@ class Bernoulli(Likelihood):
 
     def __init__(self, *, is_binary: bool) -> None:
         super().__init__()
-        self.figure = "nll" if is_binary else "bce"
+        self.distortion_name = "nll" if is_binary else "bce"
 
     def forward(self, outputs: Tensor) -> BernoulliPixels:
         """The distribution for raw outputs `(..., C, H, W)`."""
-        return BernoulliPixels(outputs.float(), self.figure)
+        return BernoulliPixels(outputs.float(), self.distortion_name)
 
     def outputs_for(self, mean: Tensor) -> Tensor:
         """The logits of the mean."""
@@ -96,7 +97,7 @@ class LogisticMixture(Distribution):
         log_scale: log s of each component.
     """
 
-    figure = "nll"
+    distortion_name = "nll"
     constant: ClassVar[float] = 0.0
     logits: Tensor
     location: Tensor
@@ -112,7 +113,7 @@ class LogisticMixture(Distribution):
         log_weights = self.logits.log_softmax(-4)
         value = x.unsqueeze(-4)
         log_probs = (log_weights + self._component_log_prob(value)).logsumexp(-4)
-        return -sum_item(log_probs, x.shape[1:])
+        return -sum_last(log_probs, x.ndim - 1)
 
     def _component_log_prob(self, value: Tensor) -> Tensor:
         """Log P(x) under each component: the logarithm of a difference of two sigmoids.

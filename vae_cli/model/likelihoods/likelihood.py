@@ -1,7 +1,6 @@
 """What a likelihood p(x|z) is: a module that makes a distribution from the outputs of a decoder."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -16,11 +15,11 @@ class Distribution(ABC):
     parameters may have more axes in front, for example `(K, B, ...)` for K samples of the latents.
 
     Attributes:
-        figure: the name of `distortion` in tables, in lower case.
+        distortion_name: the name of `distortion` in tables, in lower case.
         mean: the mean of the distribution, in the shape of the items and with the axes in front.
     """
 
-    figure: str
+    distortion_name: str
     mean: Tensor
 
     @abstractmethod
@@ -47,13 +46,13 @@ class Likelihood(nn.Module, ABC):
     Attributes:
         outputs_per_value: how many raw outputs a pixel or a column needs. A decoder returns them as
             so many times the channels of an image, or so many times the columns of a row.
-        figure: the name of `distortion` of its distributions.
+        distortion_name: the name of `distortion` of its distributions.
         is_discrete: whether `log_prob` is of pixels with 256 values, so that bits per dimension are
             defined.
     """
 
     outputs_per_value: int = 1
-    figure: str = "nll"
+    distortion_name: str = "nll"
     is_discrete: ClassVar[bool] = False
 
     @abstractmethod
@@ -67,8 +66,3 @@ class Likelihood(nn.Module, ABC):
         Args:
             mean: `(C, H, W)` or `(D,)`; the average of the training set.
         """
-
-
-def sum_item(values: Tensor, item_shape: Sequence[int]) -> Tensor:
-    """Sum over the axes of an item, `(..., *item_shape)` to `(...)`."""
-    return values.flatten(values.ndim - len(item_shape)).sum(-1)

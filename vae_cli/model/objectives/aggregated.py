@@ -23,9 +23,9 @@ from torch import Tensor
 
 from vae_cli.data.batch import Batch
 from vae_cli.model.inference import Inference
-from vae_cli.model.logsumexp import log_sum_exp
 from vae_cli.model.objectives.objective import Context, Loss, Objective
 from vae_cli.model.posterior import DiagonalNormal, require_normal
+from vae_cli.model.reductions import log_sum_exp
 
 
 @final
@@ -53,7 +53,7 @@ class TotalCorrelation(Objective):
             "mi": information,
             "tc": correlation,
             "dwkl": by_dim,
-            inference.likelihood.figure: distortion,
+            inference.likelihood.distortion_name: distortion,
         }
         return Loss(
             losses={"model": (distortion + context.warmup * kl).mean()},
@@ -126,7 +126,7 @@ class InfoVAE(Objective):
             terms={
                 "kl": kl.detach(),
                 "mmd": discrepancy.detach(),
-                inference.likelihood.figure: distortion.detach(),
+                inference.likelihood.distortion_name: distortion.detach(),
             },
             items=len(batch),
         )

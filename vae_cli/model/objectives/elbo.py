@@ -19,9 +19,9 @@ from typing import final
 from torch import Tensor
 
 from vae_cli.data.batch import Batch
-from vae_cli.model.inference import Inference, sum_levels
+from vae_cli.model.inference import Inference
 from vae_cli.model.objectives.objective import Context, Loss, Objective
-from vae_cli.model.posterior import average_samples
+from vae_cli.model.reductions import average_samples, sum_levels
 
 
 @final
@@ -49,7 +49,7 @@ class NegativeELBO(Objective):
         loss = (distortion.sum() + weighted) / len(batch)
         return Loss(
             losses={"model": inference.add_penalty(loss)},
-            terms={"kl": kl, inference.likelihood.figure: distortion.detach()},
+            terms={"kl": kl, inference.likelihood.distortion_name: distortion.detach()},
             items=len(batch),
         )
 
@@ -82,6 +82,6 @@ class Capacity(Objective):
         loss = distortion.mean() + self.gamma * distance
         return Loss(
             losses={"model": inference.add_penalty(loss)},
-            terms={"kl": kl.detach(), inference.likelihood.figure: distortion.detach()},
+            terms={"kl": kl.detach(), inference.likelihood.distortion_name: distortion.detach()},
             items=len(batch),
         )

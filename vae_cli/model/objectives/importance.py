@@ -58,7 +58,7 @@ def weigh(x: Tensor, inference: Inference, context: Context) -> tuple[Tensor, di
     distortion, log_ratio = likelihood.distortion(x), inference.log_ratio()
     log_weights = context.warmup * log_ratio - distortion - likelihood.constant
     kl = -log_ratio.detach().mean(0)
-    return log_weights, {"kl": kl, likelihood.figure: distortion.detach().mean(0)}
+    return log_weights, {"kl": kl, likelihood.distortion_name: distortion.detach().mean(0)}
 
 
 @final

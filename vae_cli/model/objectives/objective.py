@@ -46,7 +46,7 @@ class Loss:
         losses: one scalar for each player, the mean over the batch: that of `model`, and those of
             the networks that the objective owns, by their names.
         terms: what the loss consists of, in nats, detached: `(B,)`, or a scalar that belongs to the
-            batch as a whole. `kl` is the KL of all latents, and the name of the likelihood's figure
+            batch as a whole. `kl` is the KL of all latents, and the likelihood's `distortion_name`
             is its distortion.
         items: B.
     """
@@ -65,7 +65,7 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         samples: the number of posterior samples per item that the inference must have.
-        terms: the names of the terms of its losses, without that of the likelihood's figure.
+        terms: the names of the terms of its losses, without that of the likelihood.
     """
 
     samples: int = 1

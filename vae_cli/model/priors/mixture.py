@@ -15,9 +15,9 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from vae_cli.model.logsumexp import log_sum_exp
 from vae_cli.model.posterior import DiagonalNormal
 from vae_cli.model.priors.prior import Prior
+from vae_cli.model.reductions import log_sum_exp
 from vae_cli.noise import Noise
 
 

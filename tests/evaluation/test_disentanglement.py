@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vae_cli.data.dataset import Factors
 from vae_cli.data.shapes import FACTORS, Shapes
-from vae_cli.evaluation.factors import (
+from vae_cli.evaluation.disentanglement import (
     balanced_accuracy,
     dci,
     entropy,

@@ -3,7 +3,7 @@
 import pytest
 
 from vae_cli.errors import UsageError
-from vae_cli.evaluation.verdict import judge, pool_runs
+from vae_cli.evaluation.claims import judge, pool_runs
 from vae_cli.runs.summary import Figure
 from vae_cli.settings import Claim
 

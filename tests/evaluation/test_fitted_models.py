@@ -8,7 +8,7 @@ from torch import nn
 
 from vae_cli.data.split import InMemory
 from vae_cli.evaluation.features import fitted_classifier
-from vae_cli.evaluation.kept import digest_split, digest_weights, keep, recall
+from vae_cli.evaluation.fitted_models import digest_split, digest_weights, keep, recall
 from vae_cli.runs.checkpoint import Checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
