@@ -11,6 +11,7 @@ from vae_cli import load
 from vae_cli.api.model import TrainedModel
 from vae_cli.latent import decoding
 from vae_cli.latent.decoding import sample
+from vae_cli.noise import Noise
 from vae_cli.rendering.grid import MAX_GRID_PIXELS, Layout, make_grid, measure_grid
 from vae_cli.rendering.rows import MAX_VALUES
 
@@ -69,7 +70,7 @@ def test_samples_do_not_depend_on_how_many_are_decoded_together(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = load(home / "runs/small").model
-    together = sample(model, 50, generator=torch.Generator().manual_seed(3))
+    together = sample(model, 50, Noise(3))
     monkeypatch.setattr(decoding, "chunk_length", lambda shape: 7)
-    apart = sample(model, 50, generator=torch.Generator().manual_seed(3))
+    apart = sample(model, 50, Noise(3))
     torch.testing.assert_close(together, apart)
