@@ -17,7 +17,7 @@ from vae_cli.data.cache import cache_folder, cached_tensor
 from vae_cli.data.dataset import DEFAULT_PICTURES, Dataset, Parts, PictureRules, Progress, Spec
 from vae_cli.data.folder_files import (
     MASKS,
-    NOTHING,
+    NO_FACTS,
     Part,
     PictureFile,
     count_all_pages,
@@ -297,7 +297,7 @@ class PictureFolder(Dataset):
 
     def _decode_all(self, pixels: np.ndarray) -> Any:
         """Decode every picture into its row; returns the facts about them."""
-        return self._decode(pixels, NOTHING)
+        return self._decode(pixels, NO_FACTS)
 
     def _decode_unread(self, pixels: np.ndarray, facts: Any) -> Any:
         """Decode those pictures that the system could not read before."""

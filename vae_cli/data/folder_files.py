@@ -60,7 +60,7 @@ OTHER_SUFFIXES = (  # of pictures that are never read
 CHECKPOINTS = {"best.safetensors", "last.safetensors"}  # in the folder of a run
 MAX_NAMED = 5  # paths in one message
 NO_PIXELS = torch.empty(0, dtype=torch.uint8)
-NOTHING: dict[str, Any] = {  # the facts before any picture is decoded; all rows are unread
+NO_FACTS: dict[str, Any] = {  # the facts before any picture is decoded; all rows are unread
     **{"damaged": {}, "unread": None, "hashes": []},
     **{"values": {}, "outside": 0, "pages": [0, 0]},
 }
