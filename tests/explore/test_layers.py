@@ -1,62 +1,26 @@
 """The operations of a decoder, which decoder.js executes in the page."""
 
-from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from selenium.webdriver import Chrome
+from torch import Generator, nn
 
+import vae_cli
 from vae_cli.explore.export import (
     Operation,
     count_multiply_adds,
     list_decoding,
     list_operations,
+    pack,
 )
-from vae_cli.model import PRESETS, ConvDecoder, MLPDecoder, plan
+from vae_cli.model import LatentModel, MLPDecoder, TableCodec
 from vae_cli.model.networks.conv import Block
-from vae_cli.settings import choose, merge
+from vae_cli.settings import choose, entries, merge, sections
 
 LATENT_DIM = 3
-
-
-Apply = Callable[[Tensor, Sequence[int], Sequence[Tensor]], Tensor]
-APPLY: dict[str, Apply] = {  # the operations of decoder.js on images
-    "linear": lambda x, sizes, weights: F.linear(x, *weights),
-    "conv": lambda x, sizes, weights: F.conv2d(x[None], *weights, padding=1)[0],
-    "norm": lambda x, sizes, weights: F.group_norm(x[None], *sizes, *weights)[0],
-    "resize": lambda x, sizes, weights: F.interpolate(x[None], sizes, mode="nearest-exact")[0],
-    "view": lambda x, sizes, weights: x.view(*sizes),
-    "relu": lambda x, sizes, weights: x.relu(),
-    "sigmoid": lambda x, sizes, weights: x.sigmoid(),
-    "tanh": lambda x, sizes, weights: x.tanh(),
-    "silu": lambda x, sizes, weights: F.silu(x),
-    "gelu": lambda x, sizes, weights: F.gelu(x),
-    "gate": lambda x, sizes, weights: x.chunk(2)[0] * x.chunk(2)[1].sigmoid(),
-    "mixture": lambda x, sizes, weights: mix(*x.unflatten(0, (3, sizes[0], -1))),
-}
-
-
-def mix(logits: Tensor, location: Tensor, _: Tensor) -> Tensor:
-    """The mean of a mixture of logistics, as decoder.js computes it."""
-    spread = torch.linspace(-0.4, 0.4, len(logits)).view(-1, 1, 1, 1)
-    return (logits.softmax(0) * (0.5 + spread + location)).sum(0).clamp(0, 1)
-
-
-def execute(operations: Iterable[Operation], z: Tensor) -> Tensor:
-    """What decoder.js computes from the operations, for one latent `(D,)`."""
-    x, kept = z, list[Tensor]()
-    for operation in operations:
-        if operation.name in {"linear", "conv"}:
-            assert operation.sizes == (len(x), len(operation.weights[1]))
-        if operation.name == "keep":
-            kept.append(x)
-        elif operation.name == "add":
-            x = x + kept.pop()
-        else:
-            x = APPLY[operation.name](x, operation.sizes, operation.weights)
-    assert not kept
-    return x
+STATIC = Path(vae_cli.__file__).parent / "explore/static"
 
 
 def randomize(module: nn.Module) -> nn.Module:
@@ -67,55 +31,71 @@ def randomize(module: nn.Module) -> nn.Module:
     return module
 
 
-def conv_decoder(shape: Sequence[int], preset: str = "small") -> ConvDecoder:
-    return ConvDecoder(plan(shape, PRESETS[preset]), LATENT_DIM)
+# The page's own functions, without the part that draws.
+SCRIPT = "".join(
+    (STATIC / name).read_text().partition("const facts")[0] for name in ("numbers.js", "decoder.js")
+)
+DECODE = """
+const [decoders, latents] = arguments, done = arguments[arguments.length - 1];
+Promise.all(decoders.map(async ({ operations, width, weights }) => {
+  const values = await unpack(weights, width);
+  return latents.map((z) => [...applyOperations(operations, values, z)]);
+})).then(done, (error) => done(String(error)));
+"""
+LIKELIHOODS = next(part for part in sections() if part.name == "likelihood")
+Tables = dict[str, dict[str, object]]
 
 
-DECODERS: dict[str, Callable[[], nn.Module]] = {
-    "mlp": lambda: MLPDecoder((1, 5, 4), (8, 6), LATENT_DIM),
-    "mlp in colour": lambda: MLPDecoder((3, 5, 4), (8,), LATENT_DIM),
-    "conv": lambda: conv_decoder((1, 32, 32)),
-    "conv of an odd size": lambda: conv_decoder((3, 17, 30)),
-    "conv with several blocks": lambda: conv_decoder((1, 16, 20), "base"),
-}
+def list_models() -> dict[str, tuple[tuple[int, ...], Tables]]:
+    """Each likelihood, activation and kind of layer of the schema: the shape and the settings."""
+    models: dict[str, tuple[tuple[int, ...], Tables]] = {}
+    for name in LIKELIHOODS.names:
+        if name != "auto":
+            shape = (5,) if LIKELIHOODS.find(name).is_for_rows else (3, 6, 7)
+            small = {"network": "mlp", "hidden": [9, 8]}
+            models[name] = shape, {"likelihood": {"name": name}, "model": small}
+    for entry in entries():
+        for word in entry.choices if entry.key == "model.activation" else ():
+            conv = {"network": "conv", "activation": word}
+            models[f"conv with {word}"] = (3, 17, 30), {"model": conv}
+    gated = {"network": "mlp", "hidden": [9], "gated": True}
+    logistic = {"name": "logistic", "components": 1}
+    return models | {
+        "gated": ((1, 5, 4), {"model": gated}),
+        "several blocks": ((1, 16, 20), {"model": {"network": "conv", "preset": "base"}}),
+        "one logistic": ((3, 16, 16), {"model": {"network": "conv"}, "likelihood": logistic}),
+    }
 
 
-@pytest.mark.parametrize("make", DECODERS.values(), ids=DECODERS.keys())
-@torch.no_grad()
-def test_the_operations_compute_the_same_as_the_decoder(
-    make: Callable[[], nn.Module],
-) -> None:
-    decoder = randomize(make())
-    operations = list(list_operations(decoder))
-    for z in torch.randn(3, LATENT_DIM, generator=Generator().manual_seed(1)):
-        expected = decoder(z[None])[0]
-        found = execute(operations, z).reshape(expected.shape)
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-
-
-CONFIGS = [
-    {"model": {"activation": "tanh", "hidden": [9]}},
-    {"model": {"activation": "silu", "network": "conv"}},
-    {"model": {"activation": "gelu", "hidden": [9]}, "likelihood": {"name": "laplace"}},
-    {"model": {"gated": True, "hidden": [9]}, "likelihood": {"name": "binarized"}},
-    {"model": {"hidden": [9]}, "likelihood": {"name": "logistic", "components": 4}},
-    {"model": {"network": "conv"}, "likelihood": {"name": "logistic", "components": 1}},
-]
-
-
-@pytest.mark.parametrize("tables", CONFIGS, ids=str)
-@torch.no_grad()
-def test_the_operations_compute_the_mean_of_every_likelihood(
-    tables: dict[str, dict[str, object]],
-) -> None:
-    config = merge(("", {"model": {"latent_dim": LATENT_DIM}}), ("", tables))
-    model = choose(config, (3, 16, 18)).build_model((3, 16, 18)).eval()
+def build(shape: tuple[int, ...], tables: Tables) -> LatentModel:
+    """A model with random weights, and columns of any scale if it is for rows."""
+    config = choose(merge(("", {"model": {"latent_dim": LATENT_DIM}}), ("", tables)), shape)
+    generator = Generator().manual_seed(2)
+    model = config.build_model(shape).eval()
+    if isinstance(model.codec, TableCodec):
+        model.codec.mean.normal_(generator=generator)
+        model.codec.std.uniform_(1e-3, 1e3, generator=generator)
     randomize(model)
-    operations = list_decoding(model)
-    for z in torch.randn(3, LATENT_DIM, generator=Generator().manual_seed(1)):
-        expected = model.decode(z[None]).mean[0]
-        found = execute(operations, z).reshape(expected.shape)
-        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    return model
+
+
+@torch.no_grad()
+def test_the_javascript_of_the_page_decodes_every_likelihood_and_layer_as_torch_does(
+    browser: Chrome, subtests: pytest.Subtests
+) -> None:
+    models = {name: build(*case) for name, case in list_models().items()}
+    models["one logistic"].decoder.half().float()  # as most pages have it
+    packed = {name: pack(list_decoding(model)) for name, model in models.items()}
+    assert {one["width"] for one in packed.values()} == {2, 4}
+    z = torch.randn(3, LATENT_DIM, generator=Generator().manual_seed(1))
+    browser.get("about:blank")
+    found = browser.execute_async_script(SCRIPT + DECODE, list(packed.values()), z.tolist())
+    assert not isinstance(found, str), found
+    for (name, model), items in zip(models.items(), found, strict=True):
+        with subtests.test(name):
+            expected = model.codec.decode(model.decode(z).mean).float()
+            close = torch.tensor(items).view_as(expected)
+            torch.testing.assert_close(close, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_layer_without_an_operation_is_an_error() -> None:
