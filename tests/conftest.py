@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from support import CONTROL, Output, Refused, Use, Vae, call, run_refused
 
 from vae_cli.cli._app import main
@@ -89,9 +90,18 @@ def pytest_configure(config: pytest.Config) -> None:
     # The tests run in several processes, and start others. With several threads in each, these wait
     # for each other's cores, and take many times as long as with one.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    choose_examples(config)
     if config.getoption("--full"):
         config.option.timeout = 0  # the limit is for the quick share
         config.option.markexpr = ""
+
+
+def choose_examples(config: pytest.Config) -> None:
+    """A few, the same in every run; with `-m "slow or hypothesis"`, others, and many."""
+    default = settings(deadline=None, database=None, max_examples=10, derandomize=True)
+    settings.register_profile("few", default)
+    settings.register_profile("many", default, max_examples=200, derandomize=False)
+    settings.load_profile("many" if "hypothesis" in config.option.markexpr else "few")
 
 
 @pytest.fixture

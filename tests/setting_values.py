@@ -1,8 +1,10 @@
 """Values for settings, inside and outside of their ranges, and the tables that a file needs."""
 
 import functools
+from collections.abc import Iterator
 from typing import Any, get_args
 
+import tomli_w
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
@@ -16,11 +18,18 @@ EXAMPLES = {  # of texts that not every text is like
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=20)
 
 
-def tables_for(entry: Entry, value: Any) -> dict[str, dict[str, Any]]:
-    """A file with one setting, and with a variant that has it."""
+def tables_for(entry: Entry, value: Any) -> Iterator[dict[str, dict[str, Any]]]:
+    """Files with one setting: one with each variant that has it."""
     (part,) = (part for part in sections() if part.name == entry.section)
-    chosen = {part.key: entry.variants[-1]} if entry.variants else {}
-    return {entry.section: {**chosen, entry.name: value}}
+    for chosen in [{part.key: name} for name in entry.variants] or [{}]:
+        yield {entry.section: {**chosen, entry.name: value}}
+
+
+def as_toml(value: Any) -> str:
+    """A value on one line, as it is typed after `--set KEY=`."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(as_toml, value))}]"
+    return tomli_w.dumps({"v": value}).removeprefix("v = ").removesuffix("\n")
 
 
 def allowed(entry: Entry) -> SearchStrategy[Any]:
@@ -45,21 +54,29 @@ def numbers(entry: Entry, low: float, high: float) -> SearchStrategy[float]:
     """Numbers in a range, of the type of a setting."""
     if entry.type is int:
         return st.integers(int(low), int(high))
-    inside = floats(low, high)
-    return inside.filter(lambda x: x > low) if entry.open_below else inside
+    return floats(low, high, exclude_min=entry.open_below)
 
 
-def refused(entry: Entry) -> SearchStrategy[Any]:
-    """Values that a setting with a range, or with a list of words, may not have."""
+def refused(entry: Entry, *, of_json: bool = False) -> SearchStrategy[Any]:
+    """Values that a setting with a range, or with a list of words, may not have.
+
+    JSON has no number that is none.
+    """
     others: list[SearchStrategy[Any]] = [st.none(), st.just({"a": 1}), st.just([[]])]
     if entry.range and entry.type is not bool:
         others.append(st.text("abcxyz!", min_size=12))
     if entry.low is not None and entry.high is not None:
-        kind = st.integers if entry.type is int else floats
-        above = kind(min_value=entry.high).filter(lambda x: x > entry.high)
-        below = kind(max_value=entry.low).filter(lambda x: x < entry.low or entry.open_below)
-        others += [above, below, st.booleans(), st.just(float("nan"))]
+        others += [*numbers_outside(entry, entry.low, entry.high), st.booleans()]
+        others += [] if of_json else [st.just(float("nan"))]
     return st.one_of(others)
+
+
+def numbers_outside(entry: Entry, low: float, high: float) -> list[SearchStrategy[float]]:
+    """Numbers below and above a range, of the type of a setting."""
+    if entry.type is int:
+        return [st.integers(max_value=int(low) - 1), st.integers(min_value=int(high) + 1)]
+    below = floats(max_value=low, exclude_max=not entry.open_below)
+    return [below, floats(min_value=high, exclude_min=True)]
 
 
 @st.composite

@@ -1,8 +1,12 @@
 """START:STOP:STEP, the numbers that `vae traverse` adds to the latent."""
 
-import pytest
+from decimal import Decimal
 
-from vae_cli.cli._inputs import parse_offsets
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vae_cli.cli._inputs import MAX_COLUMNS, parse_offsets
 from vae_cli.errors import UsageError
 
 
@@ -21,13 +25,23 @@ def test_stop_is_excluded(text: str, expected: list[float]) -> None:
     assert parse_offsets(text) == pytest.approx(expected)
 
 
-def test_the_largest_number_of_columns_is_allowed() -> None:
-    assert len(parse_offsets("0:200:1")) == 200
+@given(
+    st.decimals(-1000, 1000, places=3),
+    st.decimals("-10", 10, places=3).filter(bool),
+    st.integers(1, MAX_COLUMNS),
+    st.sampled_from([Decimal("0.001"), Decimal("0.5"), Decimal(1)]),
+)
+def test_the_columns_are_counted_and_placed_as_on_paper(
+    start: Decimal, step: Decimal, count: int, last: Decimal
+) -> None:
+    """STOP is anywhere beyond the last column, up to where the next one would be."""
+    stop = start + step * (count - 1 + last)
+    expected = [float(start + step * number) for number in range(count)]
+    assert parse_offsets(f"{start}:{stop}:{step}") == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
+def test_bad_offsets_are_refused_with_the_reason(subtests: pytest.Subtests) -> None:
+    for text, reason in (
         ("", "START:STOP:STEP"),
         ("1", "START:STOP:STEP"),
         ("1:2", "START:STOP:STEP"),
@@ -48,12 +62,11 @@ def test_the_largest_number_of_columns_is_allowed() -> None:
         ("0:201:1", "at most 200"),
         ("0:1e308:1e-307", "at most 200"),
         ("-1e308:1e308:1", "at most 200"),
-    ],
-)
-def test_bad_offsets_are_refused_with_the_reason(text: str, reason: str) -> None:
-    with pytest.raises(UsageError) as refusal:
-        parse_offsets(text)
-    message = str(refusal.value)
-    assert message.startswith(f"--offset {text}")
-    assert reason in message
-    assert "\n" not in message
+    ):
+        with subtests.test(text):
+            with pytest.raises(UsageError) as refusal:
+                parse_offsets(text)
+            message = str(refusal.value)
+            assert message.startswith(f"--offset {text}")
+            assert reason in message
+            assert "\n" not in message

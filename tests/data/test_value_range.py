@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vae_cli.data.value_range import (
     Values,
@@ -29,6 +31,35 @@ def test_a_range_is_read_and_written_with_all_its_digits(
     assert is_range(text)
     assert parse_limits(text) == limits
     assert parse_limits(format_limits(limits)) == limits
+
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+
+
+@given(st.lists(NUMBERS, min_size=2, max_size=2, unique=True))
+def test_every_range_survives_its_text(pair: list[float]) -> None:
+    low, high = sorted(pair)
+    limits = parse_limits(format_limits((low, high)))
+    assert limits == ((low, high) if math.isfinite(high - low) else None)
+    assert parse_limits(format_limits((high, low))) is None
+
+
+@given(st.lists(NUMBERS, min_size=1))
+def test_a_measured_or_suggested_range_holds_all_values_and_little_more(
+    numbers: list[float],
+) -> None:
+    values = Values(min(numbers), max(numbers))
+    span = values.highest - values.lowest
+    if span == 0:
+        with pytest.raises(UsageError, match="finds no range"):
+            require_span([values], "x")
+        return
+    low, high = require_span([Values(number, number) for number in numbers], "x")
+    assert values.lie_in((low, high))
+    assert high - low <= span * 1.0001
+    suggested = parse_limits(suggest_range(values))
+    assert suggested is None or values.lie_in(suggested)
+    assert suggested is None or suggested[1] - suggested[0] <= 4 * span
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,22 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from setting_values import allowed, files, refused, tables_for
+from setting_values import allowed, as_toml, files, refused, tables_for
 
 from vae_cli.errors import UsageError
-from vae_cli.settings import Config, entries, merge, sections, to_dict, to_toml
+from vae_cli.settings import (
+    Config,
+    Entry,
+    Section,
+    entries,
+    merge,
+    parse_assignments,
+    sections,
+    to_dict,
+    to_toml,
+)
 
 ENTRIES = list(entries())
 CHOICES = {f"{part.name}.{part.key}" for part in sections() if part.key}
@@ -59,24 +69,36 @@ def test_every_setting_has_a_help_text_and_a_range_around_its_default() -> None:
         assert entry.format in entry.help
 
 
-@settings(max_examples=150, deadline=None, database=None)
 @given(st.data())
-def test_every_allowed_value_survives_a_file_and_comes_back_equal(data: st.DataObject) -> None:
-    entry = data.draw(st.sampled_from(ENTRIES))
-    value = data.draw(allowed(entry))
-    config = merge(("file", tables_for(entry, value)))
-    found = getattr(getattr(config, entry.section), entry.name)
-    assert found == (tuple(value) if isinstance(value, list) else value)
-    assert merge(("again", tomllib.loads(to_toml(config)))) == config
+def test_every_allowed_value_survives_toml_set_and_json_and_comes_back_equal(
+    data: st.DataObject,
+) -> None:
+    for entry in ENTRIES:
+        value = data.draw(allowed(entry), entry.key)
+        for tables in tables_for(entry, value):
+            config = merge(("file", tables))
+            found = getattr(getattr(config, entry.section), entry.name)
+            assert found == (tuple(value) if isinstance(value, list) else value)
+            assert merge(("again", tomllib.loads(to_toml(config)))) == config
+            assert merge(("json", json.loads(json.dumps(to_dict(config))))) == config
+            ((section, table),) = tables.items()
+            typed = [f"{section}.{name}={as_toml(one)}" for name, one in table.items()]
+            assert merge(*parse_assignments(typed)) == config
 
 
-@settings(max_examples=150, deadline=None, database=None)
 @given(st.data())
 def test_every_value_out_of_range_is_refused_with_key_value_and_range(data: st.DataObject) -> None:
-    entry = data.draw(st.sampled_from([entry for entry in ENTRIES if entry.key not in CHOICES]))
-    value = data.draw(refused(entry))
+    for entry in ENTRIES:
+        if entry.key not in CHOICES:
+            value = data.draw(refused(entry), entry.key)
+            for tables in tables_for(entry, value):
+                require_refusal(entry, value, tables)
+
+
+def require_refusal(entry: Entry, value: Any, tables: dict[str, dict[str, Any]]) -> None:
+    """A file is refused in one line that has the key, the value, and a limit of its range."""
     with pytest.raises(UsageError) as error:
-        merge(("odd.toml", tables_for(entry, value)))
+        merge(("odd.toml", tables))
     message = str(error.value)
     assert message.startswith(f"odd.toml: {entry.key}")
     assert ": must be " in message
@@ -97,7 +119,6 @@ def is_float(word: str) -> bool:
     return True
 
 
-@settings(max_examples=80, deadline=None, database=None)
 @given(files())
 def test_a_file_of_any_variants_is_written_with_what_has_an_effect(
     tables: dict[str, dict[str, Any]],
@@ -113,21 +134,25 @@ def test_a_file_of_any_variants_is_written_with_what_has_an_effect(
         assert written[part.name].keys() == own
 
 
-@settings(max_examples=80, deadline=None, database=None)
 @given(st.data())
 def test_a_setting_without_effect_is_left_out_if_it_is_the_default_and_named_otherwise(
     data: st.DataObject,
 ) -> None:
-    entry = data.draw(st.sampled_from([entry for entry in ENTRIES if entry.variants]))
-    (part,) = (part for part in sections() if part.name == entry.section)
-    other = data.draw(
-        st.sampled_from([n for n in part.names if not hasattr(part.find(n), entry.name)])
-    )
+    for entry in ENTRIES:
+        if entry.variants:
+            (part,) = (part for part in sections() if part.name == entry.section)
+            for other in part.names:
+                if not hasattr(part.find(other), entry.name):
+                    value = data.draw(allowed(entry), f"{entry.key} with {other}")
+                    require_no_effect(entry, part, other, value)
+
+
+def require_no_effect(entry: Entry, part: Section, other: str, value: Any) -> None:
+    """A variant that does not have a setting takes its default, and names every other value."""
     choice = ("command line", {part.name: {part.key: other}})
     expected = merge(choice)
     lower = ("run x", {part.name: {entry.name: entry.default}})
     assert merge(lower, choice) == expected
-    value = data.draw(allowed(entry))
     if (tuple(value) if isinstance(value, list) else value) == entry.default:
         return
     with pytest.raises(UsageError) as error:

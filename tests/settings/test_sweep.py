@@ -1,9 +1,15 @@
 """All combinations of the values of some settings."""
 
+import re
+from itertools import product
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from setting_values import allowed, as_toml
 
 from vae_cli.errors import UsageError
-from vae_cli.settings import expand_sweep, find_setting, parse_axis, parse_seeds
+from vae_cli.settings import entries, expand_sweep, find_setting, parse_axis, parse_seeds
 
 
 @pytest.mark.parametrize(
@@ -54,6 +60,31 @@ def test_every_combination_is_one_run_and_the_last_setting_changes_fastest() -> 
     }
     assert len(chosen) == len(variants) == 8
     assert {variant.config.training.epochs for variant in variants} == {3}
+
+
+AXES = {e.key: e for e in entries() if e.type in {int, float} and not e.variants and e.flag}
+
+
+@given(st.data())
+def test_any_axes_give_their_product_in_order_and_names_of_their_own(data: st.DataObject) -> None:
+    keys = data.draw(st.lists(st.sampled_from(list(AXES)), min_size=1, max_size=3, unique=True))
+    some = [AXES[key] for key in keys]
+    lists = [data.draw(st.lists(allowed(e), min_size=1, max_size=3, unique=True)) for e in some]
+    axes = [
+        parse_axis(f"{entry.key}={','.join(map(as_toml, values))}")
+        for entry, values in zip(some, lists, strict=True)
+    ]
+    assert [axis.values for axis in axes] == lists
+    variants = expand_sweep("s", [], axes)
+    slowest = sorted(zip(some, lists, strict=True), key=lambda axis: axis[0].section != "data")
+    found = [
+        tuple(getattr(getattr(one.config, entry.section), entry.name) for entry, _ in slowest)
+        for one in variants
+    ]
+    assert found == list(product(*(values for _, values in slowest)))
+    names = {one.name for one in variants}
+    assert len(names) == len(variants)
+    assert all(re.fullmatch(r"s-[\w.-]+", name) for name in names)
 
 
 def test_each_data_set_is_trained_on_in_one_piece() -> None:
