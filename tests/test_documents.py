@@ -48,7 +48,7 @@ def settings_table() -> str:
     lines = ["| setting | flag | default | allowed | meaning |", "|---|---|---|---|---|"]
     for entry in entries():
         default = json.dumps(entry.default).strip('"')
-        flag = f"`{entry.flag}`" if entry.flag else ""
+        flag = f"`--{entry.short}`" if entry.short else ""
         lines.append(f"| `{entry.key}` | {flag} | {default} | {entry.range} | {entry.help} |")
     return "\n".join(lines)
 

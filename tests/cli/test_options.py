@@ -58,10 +58,10 @@ def test_every_setting_with_a_flag_is_in_the_help_with_its_default(
     command: str, sections: set[str] | None, capfd: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = help_of(command, capfd, monkeypatch)
-    wanted = [e for e in entries() if e.flag and (sections is None or e.section in sections)]
+    wanted = [e for e in entries() if e.short and (sections is None or e.section in sections)]
     assert wanted
     for entry in wanted:
-        row = text.partition(f"│ {entry.flag} ")[2].partition("│ --")[0]
+        row = text.partition(f"│ --{entry.short} ")[2].partition("│ --")[0]
         assert entry.help in row
         default = entry.default
         if isinstance(default, tuple):

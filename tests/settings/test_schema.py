@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import tomllib
 from typing import Any
 
@@ -37,8 +38,8 @@ def test_the_entries_are_all_settings_and_no_key_or_flag_is_used_twice() -> None
         for variant in part.variants
         for item in dataclasses.fields(variant)
     }
-    flags = [entry.flag for entry in ENTRIES if entry.flag]
-    assert len(flags) == len(set(flags))
+    short = [entry.short for entry in ENTRIES if entry.short]
+    assert len(short) == len(set(short))
 
 
 def test_the_default_of_an_entry_is_that_of_the_config_and_of_every_variant_that_has_it() -> None:
@@ -57,7 +58,7 @@ def test_every_setting_has_a_help_text_and_a_range_around_its_default() -> None:
     for entry in ENTRIES:
         assert entry.help.endswith(".")
         assert entry.help[0].isupper()
-        assert entry.flag is None or entry.flag.startswith("--")
+        assert re.fullmatch("([a-z]+(-[a-z]+)*)?", entry.short)
         assert all(name in entry.help for name in entry.variants)
         if entry.low is not None:
             assert entry.high is not None

@@ -60,8 +60,8 @@ def option_of(name: str, value: str | None) -> str:
 
 @functools.cache
 def flags() -> dict[str, str]:
-    """The options of settings by their keys; not every setting has one."""
-    return {entry.key: entry.flag for entry in entries() if entry.flag}
+    """The options of settings by their keys; a setting without a short name has none."""
+    return {entry.key: f"--{entry.short}" for entry in entries() if entry.short}
 
 
 def shorten_words(message: str) -> str:

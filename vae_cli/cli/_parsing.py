@@ -65,7 +65,7 @@ class Command(TyperCommand):
         }
         numbers = {name for name, hint in hints.items() if hint in {(int,), (int | None,)}}
         found = [option for option in self._options() if option.name in numbers]
-        special = {entry.flag: entry.spell for entry in entries() if entry.spell}
+        special = {f"--{entry.short}": entry.spell for entry in entries() if entry.spell}
         return {
             spelled: functools.partial(spell_number, special=special.get(spelled))
             for option in found

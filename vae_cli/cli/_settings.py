@@ -62,9 +62,9 @@ def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..
         signature = inspect.signature(command)
         own = [p for p in signature.parameters.values() if p.name != "typed"]
         flags = {
-            entry.flag[2:].replace("-", "_"): entry
+            entry.short.replace("-", "_"): entry
             for entry in entries()
-            if entry.flag and (not sections or entry.section in sections)
+            if entry.short and (not sections or entry.section in sections)
         }
 
         @functools.wraps(command)
@@ -99,11 +99,12 @@ def parse_list(entry: Entry, texts: Sequence[str]) -> list[int] | list[str]:
     if str in get_args(entry.type):
         names = [name for text in texts for name in split_names(text)]
         if not all(names):
-            raise UsageError(f"{entry.flag} {' '.join(texts)}: a name is empty")
+            raise UsageError(f"--{entry.short} {' '.join(texts)}: a name is empty")
         return names
     for text in texts:
         if not re.fullmatch(r"\s*\d{1,9}\s*(,\s*\d{1,9}\s*)*", text, re.ASCII):
-            raise UsageError(f"{entry.flag} {text}: write a whole number, or several as in 400,200")
+            remedy = "write a whole number, or several as in 400,200"
+            raise UsageError(f"--{entry.short} {text}: {remedy}")
     return [int(part) for text in texts for part in text.split(",")]
 
 
@@ -111,8 +112,8 @@ def accepted_words() -> dict[str, str]:
     """The words that are accepted for names and values of flags, and the words that they mean."""
     words: dict[str, str] = {}
     for entry in entries():
-        if entry.alias and entry.flag:
-            words[entry.alias] = entry.flag.removeprefix("--")
+        if entry.alias and entry.short:
+            words[entry.alias] = entry.short
         words.update(entry.spellings)
     return words
 
@@ -121,7 +122,7 @@ def _parameter(name: str, entry: Entry) -> inspect.Parameter:
     repeated = isinstance(entry.default, tuple)
     kind = list[str] if repeated else entry.type
     option = typer.Option(
-        entry.flag,
+        f"--{entry.short}",
         help=entry.help,
         metavar=entry.metavar or ("N" if repeated else None),
         min=None if entry.open_below else entry.low,

@@ -26,7 +26,7 @@ class Choice(NamedTuple):
         columns: the indices of the columns of numbers, in the order in which they are wanted.
         label: the index of the column of the classes; None if it is not read.
         missing: what happens if a value is missing.
-        for_training: whether an error names the flags of a training.
+        for_training: whether an error names the settings of a training.
     """
 
     columns: Sequence[int]

@@ -94,7 +94,7 @@ def figure_names(runs: Sequence[RunSummary]) -> list[str]:
 
 
 def title_of(key: str) -> str:
-    """The title of the column of a setting: the word that its flag has."""
+    """The title of the column of a setting: its short name, or its key if it has none."""
     return next((short_name(entry) for entry in entries() if entry.key == key), key)
 
 

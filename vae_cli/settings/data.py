@@ -40,7 +40,7 @@ class DataConfig:
         Setting(
             "Data to train on: the name of a data set, a folder of pictures, "
             "or a .npy, .npz, .safetensors, .csv or .tsv file.",
-            "--data",
+            "data",
         ),
     ] = "fashion-mnist"
     limit: Annotated[
@@ -48,7 +48,7 @@ class DataConfig:
         Interval(ge=0, le=1_000_000_000),
         Setting(
             "Use only this many items of the training set and of the test set; 0 uses all.",
-            "--limit",
+            "limit",
         ),
     ] = 0
     image_size: Annotated[
@@ -56,7 +56,7 @@ class DataConfig:
         Interval(ge=0, le=1024),
         Setting(
             "Height and width in pixels of a folder's pictures; 0 derives them.",
-            "--image-size",
+            "image-size",
             spell=spell_square,
         ),
     ] = 0
@@ -64,7 +64,7 @@ class DataConfig:
         Literal["auto", "grey", "rgb"],
         Setting(
             "Channels of a folder's pictures; auto is grey if all of them are.",
-            "--channels",
+            "channels",
             spellings={"gray": "grey"},
         ),
     ] = "auto"
@@ -72,7 +72,7 @@ class DataConfig:
         Literal["white", "black", "grey"],
         Setting(
             "Colour behind transparent pixels of a folder's pictures.",
-            "--background",
+            "background",
             spellings={"gray": "grey"},
         ),
     ] = "white"
@@ -80,7 +80,7 @@ class DataConfig:
         Literal["first", "all"],
         Setting(
             "Of a picture file with several pages or frames, take the first one, or all as items.",
-            "--frames",
+            "frames",
         ),
     ] = "first"
     range: Annotated[
@@ -88,7 +88,7 @@ class DataConfig:
         Predicate(is_range),
         Setting(
             "Values of pictures and arrays that are black and white, beyond which they are cut off",
-            "--range",
+            "range",
             "low:high (0:4095), data (measured on the training set), or empty (by the type)",
             metavar="LOW:HIGH",
         ),
@@ -98,14 +98,14 @@ class DataConfig:
         Interval(ge=0.001, le=0.9),
         Setting(
             "Share of the items held out for testing, if the data have no test set.",
-            "--test-fraction",
+            "test-fraction",
         ),
     ] = 0.1
     label: Annotated[
         str,
         Setting(
             "Column of a table that holds the class; it is not learned.",
-            "--label",
+            "label",
             metavar="COLUMN",
         ),
     ] = ""
@@ -113,7 +113,7 @@ class DataConfig:
         tuple[str, ...],
         Setting(
             "Columns of a table that are left out; A,B are two.",
-            "--drop",
+            "drop",
             metavar="COLUMNS",
         ),
     ] = ()
@@ -121,7 +121,7 @@ class DataConfig:
         Literal["error", "drop", "mean"],
         Setting(
             "If a table has missing values: an error, drop the row, or take the column's mean.",
-            "--missing",
+            "missing",
         ),
     ] = "error"
     validation: Annotated[

@@ -68,7 +68,7 @@ class Entry:
         hint: the type with its annotations, which validate a value.
         default: the value if nothing is set.
         help: one line or two; it says with which variants the setting has an effect.
-        flag: the option that sets it.
+        short: its short name, such as `learning-rate`; empty if it has none.
         low: the smallest number that is allowed, if there is one.
         high: the largest.
         open_below: whether `low` itself is not allowed.
@@ -86,7 +86,7 @@ class Entry:
     hint: Any
     default: Any
     help: str
-    flag: str | None
+    short: str
     low: float | None
     high: float | None
     open_below: bool
@@ -158,7 +158,7 @@ def _to_entry(part: Section, name: str, owners: Sequence[type]) -> Entry:
         hint=hint,
         default=default,
         help=_describe(part, name, () if is_shared else owners),
-        flag=setting.flag,
+        short=setting.short,
         low=cast("float | None", interval.gt if interval.ge is None else interval.ge),
         high=cast("float | None", interval.le),
         open_below=interval.gt is not None,
@@ -225,12 +225,12 @@ def explain_no_effect(part: Section, variant: type, entry: Entry) -> str:
 
 
 def short_name(entry: Entry) -> str:
-    """The shortest word for a setting: its flag without dashes, or its key if it has no flag."""
-    return entry.flag.removeprefix("--") if entry.flag else entry.key
+    """The shortest word for a setting: its short name, or its key if it has none."""
+    return entry.short or entry.key
 
 
 def find_setting(word: str, source: str) -> Entry:
-    """The setting that a word names: by its key, its flag, its alias, or its name alone.
+    """The setting that a word names: by its key, its short name, its alias, or its name alone.
 
     Args:
         word: upper and lower case are the same, and so are `-` and `_`.

@@ -24,7 +24,7 @@ class LikelihoodFields:
         Setting(
             "Distribution of an item around the decoder's output; auto is mse for images and "
             "columns for tables.",
-            "--likelihood",
+            "likelihood",
         ),
     ] = field(init=False)
 

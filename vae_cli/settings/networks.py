@@ -32,11 +32,11 @@ class NetworkFields:
             "Fully connected, convolutional, fully connected with two levels of latents, or "
             "convolutional with several; auto is mlp for tables and 28x28 grey images, and conv "
             "for others.",
-            "--model",
+            "model",
         ),
     ] = field(init=False)
     latent_dim: Annotated[
-        int, Interval(ge=1, le=4096), Setting("Dimensions of the latent space.", "--latent-dim")
+        int, Interval(ge=1, le=4096), Setting("Dimensions of the latent space.", "latent-dim")
     ] = 20
     activation: Annotated[
         Literal["relu", "tanh", "silu", "gelu"], Setting("Function between the layers.")
@@ -60,7 +60,7 @@ class LayerFields:
         Setting(
             "Width of a hidden layer of the encoder; 400,200 makes two layers. "
             "The decoder has the same layers in reverse.",
-            "--hidden",
+            "hidden",
         ),
     ] = (400,)
     gated: Annotated[
@@ -75,7 +75,7 @@ class PresetFields:
 
     preset: Annotated[
         Literal["small", "base", "large"],
-        Setting("Width and depth of the convolutional network.", "--preset"),
+        Setting("Width and depth of the convolutional network.", "preset"),
     ] = "small"
 
 

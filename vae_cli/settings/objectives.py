@@ -22,9 +22,9 @@ class Objective(ABC):
 
     takes_levels: ClassVar[bool] = True  # whether it is defined for several levels of latents
 
-    name: Annotated[
-        str, Setting("What is minimized; elbo is distortion plus KL.", "--objective")
-    ] = field(init=False)
+    name: Annotated[str, Setting("What is minimized; elbo is distortion plus KL.", "objective")] = (
+        field(init=False)
+    )
     warmup_epochs: Annotated[
         int,
         Interval(ge=0, le=100_000),
@@ -77,7 +77,7 @@ class ELBO(Objective):
     beta: Annotated[
         float,
         Interval(ge=0, le=1e6),
-        Setting("Weight of the KL divergence in the loss.", "--beta"),
+        Setting("Weight of the KL divergence in the loss.", "beta"),
     ] = 1.0
     free_bits: Annotated[
         float,
@@ -187,7 +187,7 @@ class TotalCorrelation(Objective):
     takes_levels: ClassVar[bool] = False
 
     beta: Annotated[
-        float, Interval(ge=0, le=1e6), Setting("Weight of the total correlation.", "--beta")
+        float, Interval(ge=0, le=1e6), Setting("Weight of the total correlation.", "beta")
     ] = 1.0
 
     def build(self) -> "objectives.Objective":

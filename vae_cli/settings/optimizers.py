@@ -26,12 +26,12 @@ class Optimizer(ABC):
     learning_rate: Annotated[
         float,
         Interval(gt=0, le=1),
-        Setting("Peak step size.", "--learning-rate", alias="lr"),
+        Setting("Peak step size.", "learning-rate", alias="lr"),
     ] = 5e-3
     schedule: Annotated[
         Literal["constant", "cosine"],
         Setting(
-            "Schedule of the learning rate: constant, or a cosine that falls to 0.", "--schedule"
+            "Schedule of the learning rate: constant, or a cosine that falls to 0.", "schedule"
         ),
     ] = "cosine"
     warmup: Annotated[

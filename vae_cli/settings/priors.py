@@ -24,7 +24,7 @@ class Prior(ABC):
 
     name: Annotated[
         str,
-        Setting("Distribution of the latents that the posteriors are compared with.", "--prior"),
+        Setting("Distribution of the latents that the posteriors are compared with.", "prior"),
     ] = field(init=False)
 
     def check(self, latent_dim: int) -> None:  # noqa: B027  most are defined for all

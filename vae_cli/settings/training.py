@@ -45,32 +45,32 @@ class TrainingConfig:
     epochs: Annotated[
         int,
         Interval(ge=1, le=100_000),
-        Setting("Number of passes over the training set.", "--epochs"),
+        Setting("Number of passes over the training set.", "epochs"),
     ] = 20
     batch_size: Annotated[
-        int, Interval(ge=1, le=1_000_000), Setting("Number of items per step.", "--batch-size")
+        int, Interval(ge=1, le=1_000_000), Setting("Number of items per step.", "batch-size")
     ] = 128
     start: Annotated[
         str,
         Setting(
             "Run whose weights the training starts from; its data and its model are the defaults.",
-            "--start-from",
+            "start-from",
             metavar="RUN",
         ),
     ] = ""
     seed: Annotated[
         int,
         Interval(ge=0, le=2**63 - 1),
-        Setting("Seed of every random number; a CPU run repeats bit for bit.", "--seed"),
+        Setting("Seed of every random number; a CPU run repeats bit for bit.", "seed"),
     ] = 0
     device: Annotated[
         DeviceName,
-        Setting("Device to compute on; auto takes the fastest that is available.", "--device"),
+        Setting("Device to compute on; auto takes the fastest that is available.", "device"),
     ] = "auto"
     precision: Annotated[
         Literal["auto", "float32", "tf32", "bfloat16"],
         Setting(
-            "Number format of the matrix products; auto takes the fastest safe one.", "--precision"
+            "Number format of the matrix products; auto takes the fastest safe one.", "precision"
         ),
     ] = "auto"
     patience: Annotated[
@@ -89,7 +89,7 @@ class TrainingConfig:
         str,
         Predicate(is_save_interval),
         Setting(
-            "Time between two saves", "--save-every", "epochs (5), seconds (30s) or minutes (10m)"
+            "Time between two saves", "save-every", "epochs (5), seconds (30s) or minutes (10m)"
         ),
     ] = "1m"
 

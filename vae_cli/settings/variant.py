@@ -40,7 +40,8 @@ class Setting:
 
     Attributes:
         help: one line.
-        flag: the option that sets it; a setting without one is reached with `--set`.
+        short: a short name that no other setting has, such as `learning-rate`; the command line
+            makes an option of it. A setting without one has its key alone.
         format: how a text must be written, if not every text is allowed.
         alias: a shorter name that many people type; it is accepted in every place.
         spellings: other spellings of an allowed value.
@@ -49,7 +50,7 @@ class Setting:
     """
 
     help: str
-    flag: str | None = None
+    short: str = ""
     format: str = ""
     alias: str = ""
     spellings: Mapping[str, str] = field(default_factory=dict)

@@ -116,5 +116,5 @@ def parse_axes(
         raise UsageError("nothing is varied: name a setting, as in beta=0.5,1,4, or --seeds 0:3")
     for axis in axes:
         if axis.entry.name in typed.get(axis.entry.section, {}):
-            raise UsageError(f"{axis.entry.flag} and {axis.text}: give only one of them")
+            raise UsageError(f"<{axis.entry.key}> and {axis.text}: give only one of them")
     return axes
