@@ -1,6 +1,7 @@
 """The rules of the code base that no linter knows: small functions, and no circles of imports."""
 
 import ast
+import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -27,6 +28,17 @@ def count_lines_of_body(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     documented = (ast.get_docstring(node, clean=False) or "").count("\n")
     assert node.end_lineno is not None
     return node.end_lineno - node.body[0].lineno - documented
+
+
+def test_the_files_that_the_docstring_of_a_package_names_exist() -> None:
+    for path in MODULES:
+        if path.name == "__init__.py":
+            text = ast.get_docstring(ast.parse(path.read_text())) or ""
+            named = [path.parent / name for name in re.findall(r"[\w/]+\.(?:py|js|css)", text)]
+            named = [
+                one if one.suffix == ".py" else path.parent / "static" / one.name for one in named
+            ]
+            assert [one for one in named if not one.is_file()] == []
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

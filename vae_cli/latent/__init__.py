@@ -1,8 +1,8 @@
 """What can be done in the latent space of a trained model: functions on a model and tensors.
 
-Reconstruct (reconstruction.py), sample (sampling.py), walk around one latent (traversal.py) or from
-one to the next (interpolation.py), show many in the plane (projections.py), and fit a density to
-them after the training (samplers.py).
+Reconstruct, sample, and walk around one latent (decoding.py) or from one to the next
+(interpolation.py), show many in the plane (projections.py), and fit a density to them after the
+training (fitted_densities.py).
 
 It may import the model and the data, and nothing else of this package.
 """

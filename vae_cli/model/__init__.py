@@ -3,8 +3,8 @@
 `VAE` (vae.py) joins an encoder, which returns a posterior (posterior.py), a decoder, a likelihood
 and a prior; `LadderVAE` (ladder.py) has several levels of latents. An objective says what a
 training minimizes. `networks/`, `likelihoods/`, `priors/` and `objectives/` have one file for each
-family.
-The codec (codec.py) is the one way between the items of a data set and what the network takes.
+family. The codec (codec.py) is the one way between the items of a data set and what the network
+takes.
 
 It may import the data and `vae_cli.noise`, and no settings: each class takes tensors and plain
 arguments, and can be used in a notebook.

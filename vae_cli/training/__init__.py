@@ -2,7 +2,8 @@
 
 step.py is one step: losses, gradients, optimizers. epochs.py runs it for all batches, as traced or
 captured code. loop.py is `fit`: epochs, the evaluation after each, and what is reported. state.py
-holds everything that changes; optimizers.py and schedules.py are pure functions of the step.
+holds everything that changes, and world.py what several processes of one training do together;
+optimizers.py and schedules.py are pure functions of the step.
 
 It may import the model and the data, and no settings and no files: what it is given are modules,
 splits and numbers.
