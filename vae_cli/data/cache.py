@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import platformdirs
@@ -95,6 +95,7 @@ def unlock(path: Path, handle: int | None) -> None:
         os.close(handle)
 
 
+@final
 @dataclass(frozen=True)
 class Unfinished:
     """The facts of a tensor that lacks some rows, because filling them later may succeed."""

@@ -23,6 +23,7 @@ def ignore_progress(*counts: int) -> None:
     """A progress callback that does nothing, for any number of counts."""
 
 
+@final
 @dataclass(frozen=True)
 class TableRules:
     """What is done with the columns of a table that are not learned, and with missing values.
@@ -41,6 +42,7 @@ class TableRules:
     means: tuple[float, ...] = ()
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class PictureRules:
     """How pictures are read, as it was asked for; the `Spec` of the data set has what was chosen.
@@ -65,6 +67,7 @@ class PictureRules:
 DEFAULT_TABLE, DEFAULT_PICTURES = TableRules(), PictureRules()
 
 
+@final
 @dataclass(frozen=True)
 class Spec:
     """What the items of a data set are. A checkpoint keeps it, so it can be used without the data.

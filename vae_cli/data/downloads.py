@@ -27,6 +27,7 @@ DIGITS = tuple("0123456789")
 LETTERS = ("N/A", *"abcdefghijklmnopqrstuvwxyz")
 
 
+@final
 @dataclass(frozen=True)
 class Download:
     """One data set of torchvision.

@@ -15,11 +15,11 @@ import itertools
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, final
 
 import numpy as np
 import torch
@@ -67,6 +67,7 @@ NO_FACTS: dict[str, Any] = {  # the facts before any picture is decoded; all row
 MASKS = {"255": [0, 1]}  # the values of pictures that are masks
 
 
+@final
 @dataclass(frozen=True)
 class PictureFile:
     """A picture file in the folder.
@@ -312,18 +313,10 @@ def decode_files(
     """
     unread: dict[str, str] = {}
     damaged, hashes = dict(known["damaged"]), list(known["hashes"]) or [0.0] * len(pixels)
-    ends = itertools.accumulate(file.pages for file in files)
-    rows = [range(end - file.pages, end) for file, end in zip(files, ends, strict=True)]
-    todo = [
-        number
-        for number in range(len(files))
-        if known["unread"] is None or any(str(row) in known["unread"] for row in rows[number])
-    ]
-    found: list[Picture] = []
+    todo, found = _find_unread(files, known["unread"]), list[Picture]()
 
     def decode(place: int) -> None:
-        file, left = files[todo[place]], list(rows[todo[place]])
-        failures = damaged
+        (file, left), failures = todo[place], damaged
         try:
             for picture in _decode_items(folder / file.name, spec):
                 if not left:
@@ -344,6 +337,19 @@ def decode_files(
     facts = {"damaged": damaged, "unread": unread, "hashes": hashes}
     facts |= summarize_values(found, known, spec.range) | summarize_pages(found, known, spec)
     return Unfinished(facts) if unread else facts
+
+
+def _find_unread(
+    files: Sequence[PictureFile], unread: Container[str] | None
+) -> list[tuple[PictureFile, list[int]]]:
+    """The files of which a row is unread, and all rows of each; None means that all are unread."""
+    ends = itertools.accumulate(file.pages for file in files)
+    rows = [list(range(end - file.pages, end)) for file, end in zip(files, ends, strict=True)]
+    return [
+        (file, own)
+        for file, own in zip(files, rows, strict=True)
+        if unread is None or any(str(row) in unread for row in own)
+    ]
 
 
 def _decode_items(path: Path, spec: Spec) -> Iterator[Picture]:

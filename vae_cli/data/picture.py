@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
+from typing import final
 
 import numpy as np
 import torch
@@ -146,6 +147,7 @@ def find_frame(
     return left, top, left + scale * size[0], top + scale * size[1]
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class Picture:
     """A picture in the shape of a model's images.
@@ -170,6 +172,7 @@ class Picture:
         return abs(self.border - background) > HALF_RANGE
 
 
+@final
 @dataclass(frozen=True)
 class Fitting:
     """How a picture becomes an image of a model.

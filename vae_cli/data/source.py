@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, final
 
 from vae_cli.errors import UsageError
 from vae_cli.files import exists, expand_home, is_folder, require_file_or_folder
@@ -46,6 +46,7 @@ class SourceKind(Enum):
     TABLE = auto()
 
 
+@final
 @dataclass(frozen=True)
 class DataSource:
     """Where a data set comes from.

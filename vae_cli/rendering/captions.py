@@ -67,6 +67,7 @@ class Cells(Protocol):
         """Of a column."""
 
 
+@final
 @dataclass(frozen=True, kw_only=True)
 class _Margins:
     left: int
@@ -158,6 +159,7 @@ def _text_width(texts: Sequence[str], font: ImageFont.FreeTypeFont) -> int:
     return int(max(map(font.getlength, lines))) + 2 * PADDING if lines else 0
 
 
+@final
 class _Writer:
     """Writes captions on a canvas that has room for them."""
 
@@ -212,7 +214,7 @@ class _Writer:
         return lambda column: left + cells.gap / 2 + (column + 0.5) * cells.column_width
 
     def _block(
-        self, lines: Sequence[str], x: float, middle: float, anchor: str, other: int = GREY
+        self, lines: Sequence[str], x: float, middle: float, anchor: str, *, other: int = GREY
     ) -> None:
         """Lines around a height; the first is white, and the others have another grey value."""
         first = middle - (len(lines) - 1) * self.line / 2
