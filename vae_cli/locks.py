@@ -1,4 +1,9 @@
-"""Locks between processes, which the operating system releases when a process ends, however."""
+"""Locks between processes, which the operating system releases when a process ends, however.
+
+`filelock` is not used: it locks no folder (`IsADirectoryError`), so each run would need a file of
+its own for it, and looking at a run in a folder that is read-only would fail; and its import takes
+37 ms of processor time, which `vae --help` does not have. What it has more is Windows.
+"""
 
 import os
 from pathlib import Path
