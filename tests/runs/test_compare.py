@@ -36,7 +36,13 @@ def make(name: str, loss: float | None = None, *, at: float = 0, **settings: Any
         for key, value in table.items()
     }
     metrics = {} if loss is None else {"test_loss": loss}
-    return RunSummary(Run(Path(name)), "finished", flat, 20, metrics, {}, at)
+    return summary(name, settings=flat, epochs=20, metrics=metrics, changed_at=at)
+
+
+def summary(name: str, **known: Any) -> RunSummary:
+    """A summary of a finished run, of which only something is known."""
+    nothing = {"settings": {}, "epochs": 0, "metrics": {}, "evaluation": {}, "changed_at": 0}
+    return RunSummary(run=Run(Path(name)), **({"state": "finished"} | nothing | known))
 
 
 SWEEP = [
@@ -54,7 +60,7 @@ def test_only_the_settings_that_differ_and_change_results_vary() -> None:
 
 
 def test_a_run_without_settings_does_not_make_all_settings_vary() -> None:
-    bare = RunSummary(Run(Path("bare")), "stopped", {}, 0, {}, {}, 0)
+    bare = summary("bare", state="stopped")
     assert varying_settings([*SWEEP, bare]) == ["objective.beta", "training.seed"]
     assert tabulate_runs([bare]).rows[0][:2] == ["bare", "stopped"]
 
@@ -102,5 +108,5 @@ def test_an_unknown_column_names_those_that_there_are() -> None:
 
 
 def test_figures_of_an_evaluation_keep_their_error() -> None:
-    run = RunSummary(Run(Path("a")), "finished", {}, 1, {}, {"nll": Figure(3.0, 0.5)}, 0)
+    run = summary("a", epochs=1, evaluation={"nll": Figure(3.0, 0.5)})
     assert tabulate_runs([run]).rows[0][-1] == Figure(3.0, 0.5)

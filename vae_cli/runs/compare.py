@@ -8,7 +8,7 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, final
 
 from vae_cli.errors import UsageError, list_some
 from vae_cli.runs.checkpoint import NOT_A_HEADER, read_metadata
@@ -218,7 +218,9 @@ RATES = ("kl", "rate")
 DISTORTIONS = ("mse", "nll", "bce", "distortion")
 
 
-class Curve(NamedTuple):
+@final
+@dataclass(frozen=True, kw_only=True)
+class Curve:
     """The metrics of runs that differ only in their seed.
 
     Attributes:
@@ -237,7 +239,9 @@ class Curve(NamedTuple):
     columns: dict[str, list[Spread | None]]
 
 
-class RatePoint(NamedTuple):
+@final
+@dataclass(frozen=True, kw_only=True)
+class RatePoint:
     """The best epoch of runs that differ only in their seed.
 
     Attributes:
@@ -311,7 +315,8 @@ def collect_rates(runs: Sequence[RunSummary]) -> list[RatePoint]:
             names, value = _names(group), group.settings.get(along)
             label = describe_settings(group.settings, [along]) if along else names[0]
             line = describe_settings(group.settings, others)
-            points.append(RatePoint(line, label, value, names, x, y))
+            point = RatePoint(line=line, label=label, order=value, runs=names, rate=x, distortion=y)
+            points.append(point)
     return points
 
 
@@ -353,12 +358,15 @@ def _average(group: Group) -> Curve:
     label = describe_settings(group.settings, list(group.settings)) or " and ".join(names[:2])
     if len(names) > 2 and not group.settings:  # noqa: PLR2004
         label = f"{len(names)} runs"
+    spreads = {
+        column: [spread(by_epoch[epoch].get(column, ())) for epoch in epochs] for column in columns
+    }
     return Curve(
-        label,
-        names,
-        epochs,
-        held_out_part(columns),
-        {column: [spread(by_epoch[e].get(column, ())) for e in epochs] for column in columns},
+        label=label,
+        runs=names,
+        epochs=epochs,
+        held_out=held_out_part(columns),
+        columns=spreads,
     )
 
 

@@ -1,13 +1,10 @@
-"""Reading the files of a run that are text, within limits: its settings, metrics and evaluation.
+"""What is known about a run without loading its weights: its state, settings and figures.
 
-They may be from another version, from somebody else or from another program, and they may be torn.
-What is beyond a limit, or is not what belongs there, is left out: none of it stops the list of the
-other runs, and none of it makes the work larger than that for the largest files of our own.
-
-What is known about a run without loading its weights: its state, settings and figures.
-
-Nothing here imports torch, so that a thousand runs are listed in less than a second. All files are
-read defensively: a run may be from another version, from somebody else, or being written.
+Its files of text are read within limits, because they may be from another version, from somebody
+else or from another program, being written, or torn. What is beyond a limit, or is not what belongs
+there, is left out: none of it stops the list of the other runs, and none of it makes the work
+larger than that for the largest files of our own. Nothing here imports torch, so that a thousand
+runs are listed in less than a second.
 """
 
 import csv
@@ -19,7 +16,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, final
 
 from vae_cli.errors import UsageError
 from vae_cli.files import read_file
@@ -155,7 +152,8 @@ class Figure(NamedTuple):
     error: Number | None
 
 
-@dataclass(frozen=True)
+@final
+@dataclass(frozen=True, kw_only=True)
 class RunSummary:
     """What is known about a run.
 
@@ -196,20 +194,17 @@ class RunSummary:
 
 def summarize_run(run: Run) -> RunSummary:
     """Read what is known about a run."""
-    rows, settings, evaluation = (
-        read_table(run.metrics_file),
-        read_settings(run),
-        read_evaluation(run),
-    )
+    rows = read_table(run.metrics_file)
+    settings, evaluation = read_settings(run), read_evaluation(run)
     return RunSummary(
-        run,
-        read_state(run),
-        settings,
-        (to_epoch(rows[-1].get("epoch")) or len(rows)) if rows else 0,
-        find_best(rows, settings.get("training.best", "loss")),
-        evaluation,
-        changed_at(run.config_file) or run.ended_at,
-        not evaluation and has_old_evaluation(run),
+        run=run,
+        state=read_state(run),
+        settings=settings,
+        epochs=(to_epoch(rows[-1].get("epoch")) or len(rows)) if rows else 0,
+        metrics=find_best(rows, settings.get("training.best", "loss")),
+        evaluation=evaluation,
+        changed_at=changed_at(run.config_file) or run.ended_at,
+        has_old_evaluation=not evaluation and has_old_evaluation(run),
     )
 
 

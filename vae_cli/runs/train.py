@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import torch
 
@@ -125,41 +125,72 @@ def train_run(
         VAEError: memory is full, a file cannot be written, or the checkpoint does not fit.
     """
     with ExitStack() as locks:
-        locks.enter_context(locked(run))
-        if saved:
-            require_unchanged(run, saved)
-        require_writable_folder(run.path)
-        require_written_inside(run.path)
-        remove_leftovers(run.path)
+        take_directory(run, saved, locks)
         adopt_data(resolved.config.data.name)
-        return _train_locked(run, resolved, saved, report, progress, stopped, locks)
+        recorder = make_recorder(run, resolved, resolved.initial_state(), locks)
+        apply_precision(resolved.precision, recorder.state)
+        if signal := stopped():
+            if saved is None:
+                run.discard()
+            raise InterruptedRunError(
+                "stopped before the first step: nothing was learned yet", signal
+            )
+        if saved:
+            go_on(recorder, saved)
+        fit_recorded(recorder, resolved, report=report, progress=progress, stopped=stopped)
+        errors = finish(recorder, resolved)
+        if signal := stopped():
+            raise InterruptedRunError(f"stopped, but run {recorder.run.name} is finished", signal)
+        return FinishedRun(recorder.run, recorder.history.rows, errors)
 
 
-def _train_locked(
-    run: Run,
+def take_directory(run: Run, saved: SavedState | None, locks: ExitStack) -> None:
+    """Lock the directory of a run, and check that it is as it was and can be written.
+
+    Raises:
+        UsageError: another process is training the run, or has changed it since it was read.
+        VAEError: it cannot be written.
+    """
+    locks.enter_context(locked(run))
+    if saved:
+        require_unchanged(run, saved)
+    require_writable_folder(run.path)
+    require_written_inside(run.path)
+    remove_leftovers(run.path)
+
+
+def go_on(recorder: RunRecorder, saved: SavedState) -> None:
+    """Go on from the last state of a run, whose data may have moved.
+
+    Raises:
+        UsageError: the contents of its data have changed.
+        VAEError: the state does not fit, or a file cannot be written.
+    """
+    recorder.restore(saved)
+    recorder.run.reopen()
+    recorder.run.write_config(recorder.facts.config)
+    if saved.facts.config.data.name != recorder.facts.config.data.name:
+        recorder.follow_data()
+    recorder.hold_best()
+
+
+def fit_recorded(
+    recorder: RunRecorder,
     resolved: Resolved,
-    saved: SavedState | None,
+    *,
     report: Callable[[EpochReport], None],
     progress: Progress,
     stopped: Callable[[], int | None],
-    locks: ExitStack,
-) -> FinishedRun:
-    state = resolved.initial_state()
-    apply_precision(resolved.precision, state)
-    recorder = make_recorder(run, resolved, state, locks)
-    if signal := stopped():
-        if saved is None:
-            run.discard()
-        raise InterruptedRunError("stopped before the first step: nothing was learned yet", signal)
-    if saved:
-        recorder.restore(saved)
-        run.reopen()
-        run.write_config(resolved.config)
-        if saved.facts.config.data.name != resolved.config.data.name:
-            recorder.follow_data()
-        recorder.hold_best()
-    items, epochs = len(resolved.train), resolved.config.training.epochs
-    progress(state.epoch * items + state.totals.count, epochs * items)
+) -> None:
+    """Train to the last epoch, and save on the way.
+
+    Raises:
+        InterruptedRunError: there was a signal; the state was saved first.
+        NonFiniteLossError: the training loss is not finite; the best weights so far remain.
+        VAEError: memory is full, or a file cannot be written.
+    """
+    state, items = recorder.state, len(resolved.train)
+    progress(state.epoch * items + state.totals.count, resolved.config.training.epochs * items)
 
     def save_or_stop(done: int, total: int) -> None:
         progress(done, total)
@@ -171,10 +202,6 @@ def _train_locked(
 
     with explained_failures(recorder, resolved):
         fit_resolved(state, resolved, record_and_report, save_or_stop, recorder.is_patience_over)
-    errors = finish(recorder, resolved)
-    if signal := stopped():
-        raise InterruptedRunError(f"stopped, but run {recorder.run.name} is finished", signal)
-    return FinishedRun(recorder.run, recorder.history.rows, errors)
 
 
 def make_recorder(run: Run, resolved: Resolved, state: TrainState, locks: ExitStack) -> RunRecorder:
@@ -256,7 +283,8 @@ def finish(recorder: RunRecorder, resolved: Resolved) -> Errors | None:
     return errors
 
 
-@dataclass(frozen=True)
+@final
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """What a training needs.
 
@@ -287,12 +315,12 @@ def estimate_training(resolved: Resolved) -> Estimate:
     config, size = resolved.config, resolved.model_size()
     parts = {id(part.items): part.items for part in (resolved.train, resolved.test)}
     return Estimate(
-        size.parameters,
-        training_bytes(resolved.blueprint),
-        size.batch_bytes,
-        sum(items.nbytes for items in parts.values()),
-        steps_per_epoch(len(resolved.train), config.training.batch_size),
-        measure_step(resolved, resolved.precision),
+        parameters=size.parameters,
+        parameter_bytes=training_bytes(resolved.blueprint),
+        batch_bytes=size.batch_bytes,
+        data_bytes=sum(items.nbytes for items in parts.values()),
+        steps=steps_per_epoch(len(resolved.train), config.training.batch_size),
+        step_seconds=measure_step(resolved, resolved.precision),
     )
 
 
