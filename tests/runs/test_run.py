@@ -15,6 +15,7 @@ import torch
 from vae_cli.data.batch import Batch
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
 from vae_cli.model import Loss, NegativeELBO
+from vae_cli.noise import Part
 from vae_cli.runs import recorder
 from vae_cli.runs import train as experiment
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -157,8 +158,8 @@ def make_losses_nan(patch: pytest.MonkeyPatch, after: int) -> None:
         factor = math.nan if training and steps > after else 1.0
         return dataclasses.replace(loss, losses={"model": loss.losses["model"] * factor})
 
-    def plain(state: TrainState, data_size: int, batch: Batch) -> object:
-        return partial(loss_and_gradients, state, data_size)
+    def plain(state: TrainState, data_size: int, batch: Batch, part: Part | None) -> object:
+        return partial(loss_and_gradients, state, data_size, part=part)
 
     patch.setattr(NegativeELBO, "forward", poison)
     patch.setattr(epochs, "trace", plain)  # a traced step would not count
