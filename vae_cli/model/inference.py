@@ -6,7 +6,14 @@ from typing import final
 from torch import Tensor
 
 from vae_cli.model.likelihoods.likelihood import Distribution
-from vae_cli.model.posterior import LatentPrior, Posterior, kl, kl_by_dim, kl_by_group
+from vae_cli.model.posterior import (
+    LatentPrior,
+    Posterior,
+    kl,
+    kl_by_dim,
+    kl_by_group,
+    repeat_samples,
+)
 from vae_cli.model.reductions import sum_levels
 from vae_cli.noise import Noise
 
@@ -87,5 +94,4 @@ def draw(posterior: Posterior, samples: int, noise: Noise | None) -> Tensor:
     """K samples of a posterior, or K times its mode if there is no noise: `(K, B, *event)`."""
     if noise is not None:
         return posterior.rsample(samples, noise)
-    mode = posterior.mode()
-    return mode.expand(samples, *mode.shape[-1 - len(posterior.event_shape) :])
+    return repeat_samples(posterior.mode(), samples, len(posterior.event_shape))

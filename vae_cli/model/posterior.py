@@ -122,9 +122,11 @@ class DiagonalNormal(Posterior):
 
     def rsample(self, samples: int, noise: Noise) -> Tensor:
         """K samples μ + σ ε (Kingma & Welling, 2014, sec. 2.4): `(K, B, *event)`."""
-        shape = (samples, *self.mean.shape[-1 - self.event_ndim :])
-        mean, log_variance = self.mean.expand(shape), self.log_variance.expand(shape)
-        epsilon = noise.normal(shape, batch_axis=1, dtype=mean.dtype)
+        mean, log_variance = (
+            repeat_samples(values, samples, self.event_ndim)
+            for values in (self.mean, self.log_variance)
+        )
+        epsilon = noise.normal(mean.shape, batch_axis=1, dtype=mean.dtype)
         return torch.addcmul(mean, (0.5 * log_variance).exp(), epsilon)
 
     def mode(self) -> Tensor:
@@ -253,6 +255,21 @@ def closed_form_kl(q: Posterior, p: LatentPrior) -> Tensor | None:
         return None
     is_conditional = by_dim.ndim > 1 + q.event_ndim
     return (average_samples(by_dim) if is_conditional else by_dim).flatten(1)
+
+
+def repeat_samples(values: Tensor, samples: int, event_ndim: int) -> Tensor:
+    """Values `(B, *event)` as `(K, B, *event)`; below another level they have that axis already.
+
+    A new axis and its expansion are two steps, because autograd undoes both for nothing if K is 1.
+
+    Raises:
+        ValueError: they have that axis with another length.
+    """
+    if values.ndim <= 1 + event_ndim:
+        return values[None].expand(samples, *values.shape)
+    if len(values) != samples:
+        raise ValueError(f"{samples} samples below {len(values)} samples of the level above")
+    return values
 
 
 def require_normal(posterior: Posterior) -> DiagonalNormal:
