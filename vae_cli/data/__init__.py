@@ -1,19 +1,17 @@
 """Data sets, whatever they come from, and batches of their items.
 
-| what                                 | where                                              |
-|--------------------------------------|----------------------------------------------------|
-| what a name means; opening it        | `source`, `catalogue`                              |
-| the contract of a data set           | `dataset`: `Spec`, `Dataset`                       |
-| one part of it, and its batches      | `split`, `batch`, `batches`                        |
-| the sources                          | `folder`, `arrays`, `table`, `downloads`, `shapes`,|
-|                                      | `fashion_mnist`                                    |
-| their files                          | `picture`, and modules that end in `_files`        |
-| which items are held out             | `held_out`                                         |
-| what is measured on a training set   | `statistics`                                       |
-| black and white                      | `value_range`                                      |
-| decoded pictures on disk, limits     | `cache`, `memory`                                  |
+source.py says what a name means, and catalogue.py opens it. A `Dataset` (dataset.py) has a `Spec`,
+which says what its items are, and gives parts: a `Split` (split.py) yields a `Batch` (batch.py)
+after the other, with the arithmetic of batches.py.
 
-This file imports nothing, so that `source` can be used without waiting for torch.
+Each kind of source is one file: folder.py, arrays.py, table.py, downloads.py, shapes.py, and
+Fashion-MNIST. What is in their files is read by folder_files.py, picture.py and picture_files.py,
+array_files.py, and table_files.py with table_columns.py and cells.py. held_out.py decides which
+items are for testing, statistics.py measures a training set, value_range.py says what is black and
+white. cache.py keeps decoded pictures, and memory.py has the limits of what may be read.
+
+It may import nothing above it: no model, no settings. This file imports nothing at all, so that
+source.py can be used without waiting for torch.
 
 Example:
     >>> import torch

@@ -1,13 +1,15 @@
 """How items and figures are shown: as pictures, animations, tables, maps and curves.
 
-Items are images, or rows of a table. Everything that differs between them is in an `ItemKind`: how
-they are read, written, described and summarized. `kind_of` is the one place that chooses between
-the kinds. This file imports nothing, so that the command line does not wait for torch.
+Items are images (pictures.py), or rows of a table (rows.py). Everything that differs between them
+is in an `ItemKind` (kind.py): how they are read, written, described and summarized. What is written
+is in arrangements.py; how a picture is laid out is in grid.py, captions.py and animation.py. map.py
+and curves.py draw plots in the style of plots.py. suffixes.py has the extensions of all files.
+
+It may import the latent space, the model and the data, but no settings and no runs. This file
+imports nothing at first, so that suffixes.py can be used without waiting for torch.
 
 Example:
-    >>> import sys
     >>> from vae_cli.data.dataset import Spec
-    >>> from vae_cli.files import Output  # a file, or standard output
     >>> kind = kind_of(Spec("wine", (2,), columns=("alcohol", "acid")))
     >>> kind.describe(), kind.suffix
     ('rows of 2 columns', '.csv')
