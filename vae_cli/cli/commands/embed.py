@@ -73,15 +73,15 @@ def command(
     if data is not None:
         find_source(data)  # a typo is answered before torch is imported
     table = Request(output, terminal, inputs=[data], force=force, json=terminal.wants_json)
-    figure = Request(plot, terminal, flag="--plot", inputs=[data], force=force)
+    map_file = Request(plot, terminal, flag="--plot", inputs=[data], force=force)
     require_outputs(output, plot, method or "pca")
-    figure.refuse_standard_output("map.png")
+    map_file.refuse_standard_output("map.png")
     from vae_cli.api.embeddings import write_embedding
 
-    model = run.open(terminal, outputs=[table, figure])
+    model = run.open(terminal, outputs=[table, map_file])
     paths = [table.open_table(Path("embed.npz"))]
     if plot:
-        paths.append(figure.open_file(plot))
+        paths.append(map_file.open_file(plot))
     embedding = embed_data(model, data, terminal)
     picture = render(embedding, model.name, method, plot, terminal) if plot else b""
     write_embedding(embedding, paths[0])

@@ -32,8 +32,8 @@ from vae_cli.runs.summary import RunSummary, summarize_run
 if TYPE_CHECKING:
     from vae_cli.rendering.curves import Line
 
-MAX_LINES = 20  # of a figure; its legend has no place for more
-MAX_PANELS = 20  # of a figure, one for each term; an objective has up to 6
+MAX_LINES = 20  # of a plot; its legend has no place for more
+MAX_PANELS = 20  # of a plot, one for each term; an objective has up to 6
 
 
 def command(
@@ -104,7 +104,7 @@ def draw_curves(
         raise UsageError(f"--from {first}: these runs have {last} epochs")
     terms = terms_of(curves)
     if len(terms) > MAX_PANELS:
-        raise UsageError(f"{len(terms)} terms are too many for one figure: {MAX_PANELS} fit in it")
+        raise UsageError(f"{len(terms)} terms are too many for one plot: {MAX_PANELS} fit in it")
     picture = render_curves(
         {curve.label: lines_of(curve, first) for curve in curves},
         terms,
@@ -156,13 +156,13 @@ def draw_rates(
 
 
 def require_few(lines: Collection[object]) -> None:
-    """Check that a figure with so many lines can be read.
+    """Check that a plot with so many lines can be read.
 
     Raises:
         UsageError: there are too many.
     """
     if len(lines) > MAX_LINES:
-        raise UsageError(f"{len(lines)} lines are too many for one figure: choose fewer runs")
+        raise UsageError(f"{len(lines)} lines are too many for one plot: choose fewer runs")
 
 
 def rate_record(point: RatePoint) -> dict[str, Any]:
