@@ -1,17 +1,11 @@
 """The variational autoencoder (Kingma & Welling, 2014, https://arxiv.org/abs/1312.6114).
 
-prior       p(z)
-posterior   q(z|x) = N(μ(x), diag σ²(x))      the encoder
-likelihood  p(x|z)                            the decoder, and what its outputs mean
+    p(x, z) = p(z) p(x|z)                     a prior, and a decoder with a likelihood
+    q(z|x)                                    an encoder: what is known about z from an item
+    log p(x) ≥ E_q [log p(x|z)] − KL(q(z|x) ‖ p(z))                the evidence lower bound
 
-A VAE with two levels of latents in fully connected networks.
-
-    p(x, z) = p(z_0) p(z_1 | z_0) p(x | z_0, z_1)      z_0 is the top level
-    q(z|x)  = q(z_0 | x) q(z_1 | x, z_0)
-
-This is the HVAE of Tomczak & Welling (2018, https://arxiv.org/abs/1705.07120), with which Norouzi
-et al. (2020) compare too. Where a network has two inputs, each has layers of its own, and a joint
-layer follows.
+A model is a prior, a likelihood, and the networks between them. One pass through it is an
+`Inference`, from which every objective computes its loss.
 """
 
 from abc import ABC, abstractmethod
@@ -33,6 +27,10 @@ from vae_cli.noise import Noise
 
 class LatentModel(nn.Module, ABC):
     """A model with latents that can be trained, and decoded from any point of its latent space.
+
+    Latents may be vectors or images, and there may be several levels of them, of which the top one
+    is furthest from the item. Random numbers come from the `Noise` that a caller passes; a pass
+    without it takes the modes of the posteriors, so that it is repeatable.
 
     Attributes:
         likelihood: what the outputs of the decoder mean.
@@ -174,7 +172,14 @@ class VAE(LatentModel):
 
 @final
 class TwoLevelVAE(LatentModel):
-    """Two levels of latents, each a vector of the same number of dimensions.
+    """Two levels of latents in fully connected networks, each a vector of as many dimensions.
+
+        p(x, z) = p(z_0) p(z_1 | z_0) p(x | z_0, z_1)      z_0 is the top level
+        q(z|x)  = q(z_0 | x) q(z_1 | x, z_0)
+
+    This is the HVAE of Tomczak & Welling (2018, https://arxiv.org/abs/1705.07120), with which
+    Norouzi et al. (2020) compare too. Where a network has two inputs, each has layers of its own,
+    and a joint layer follows.
 
     Args:
         encoder: q(z_0 | x).

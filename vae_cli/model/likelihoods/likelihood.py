@@ -1,4 +1,11 @@
-"""What a likelihood p(x|z) is: a module that makes a distribution from the outputs of a decoder."""
+"""What a likelihood p(x|z) is: a module that makes a distribution from the outputs of a decoder.
+
+    −log p(x|z) = distortion(x) + constant        in nats, summed over the values of an item
+
+A decoder returns raw outputs, which are not limited. The likelihood says how many of them a pixel
+or a column needs, and what distribution they are the parameters of: the squared error of an
+autoencoder is the normal distribution with variance ½, and a cross-entropy is the Bernoulli one.
+"""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -17,6 +24,16 @@ class Distribution(ABC):
     Attributes:
         distortion_name: the name of `distortion` in tables, in lower case.
         mean: the mean of the distribution, in the shape of the items and with the axes in front.
+
+    Example:
+        >>> import torch
+        >>> from vae_cli.model import SquaredError
+        >>> likelihood = SquaredError()(torch.zeros(3, 2, 1, 4, 4))  # 3 samples of 2 items
+        >>> x = torch.full((2, 1, 4, 4), 0.25)
+        >>> likelihood.distortion(x).shape, likelihood.distortion(x)[0]
+        (torch.Size([3, 2]), tensor([1., 1.]))
+        >>> likelihood.log_prob(x).equal(-(likelihood.distortion(x) + likelihood.constant))
+        True
     """
 
     distortion_name: str
