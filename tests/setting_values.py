@@ -54,7 +54,8 @@ def numbers(entry: Entry, low: float, high: float) -> SearchStrategy[float]:
     """Numbers in a range, of the type of a setting."""
     if entry.type is int:
         return st.integers(int(low), int(high))
-    return floats(low, high, exclude_min=entry.open_below)
+    inside = floats(low, high)  # `exclude_min` needs the numbers that torch flushes
+    return inside.filter(lambda x: x > low) if entry.open_below else inside
 
 
 def refused(entry: Entry, *, of_json: bool = False) -> SearchStrategy[Any]:
@@ -75,8 +76,8 @@ def numbers_outside(entry: Entry, low: float, high: float) -> list[SearchStrateg
     """Numbers below and above a range, of the type of a setting."""
     if entry.type is int:
         return [st.integers(max_value=int(low) - 1), st.integers(min_value=int(high) + 1)]
-    below = floats(max_value=low, exclude_max=not entry.open_below)
-    return [below, floats(min_value=high, exclude_min=True)]
+    below = floats(max_value=low).filter(lambda x: x < low or entry.open_below)
+    return [below, floats(min_value=high).filter(lambda x: x > high)]
 
 
 @st.composite

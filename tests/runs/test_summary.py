@@ -15,7 +15,7 @@ from vae_cli.runs.checkpoint import (
 )
 from vae_cli.runs.directory import Run, create_run, locked
 from vae_cli.runs.summary import Figure, summarize_run
-from vae_cli.settings import entries, merge
+from vae_cli.settings import merge, to_dict
 
 METRICS = "epoch,test_kl,test_nll,test_loss,active_dims\n1,2.0,9.5,11.5,3\n2,3.0,8.0,11.0,4\n"
 
@@ -54,13 +54,25 @@ def test_a_run_with_its_previews_is_finished_and_a_locked_one_is_running(run: Ru
     assert summarize_run(run).state == "finished"
 
 
-def test_the_settings_have_every_key_and_those_of_another_version(run: Run) -> None:
-    run.config_file.write_text("[objective]\nbeta = 2.0\ngamma = [1, 2]\n")
+def test_the_settings_are_those_with_an_effect_and_those_of_another_version(run: Run) -> None:
+    lines = (
+        "[objective]",
+        "beta = 2.0",
+        "delta = [1, 2]",
+        "samples = 9",
+        "[prior]",
+        "name = 'new'",
+    )
+    run.config_file.write_text("\n".join([*lines, "components = 3", ""]))
     settings = summarize_run(run).settings
-    assert {entry.key for entry in entries()} <= set(settings)
     assert settings["objective.beta"] == 2.0
-    assert settings["objective.gamma"] == (1, 2)
+    assert settings["objective.delta"] == (1, 2)
     assert settings["model.latent_dim"] == 20, "what is missing is the default"
+    assert settings["prior.components"] == 3, "nobody knows what a prior of another version has"
+    chosen = {**to_dict(merge()), "prior": {}}
+    known = {f"{section}.{name}" for section, table in chosen.items() for name in table}
+    assert known <= settings.keys()
+    assert "objective.samples" not in settings
 
 
 def save_weights(run: Run, value: float) -> str:

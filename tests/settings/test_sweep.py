@@ -62,7 +62,7 @@ def test_every_combination_is_one_run_and_the_last_setting_changes_fastest() -> 
     assert {variant.config.training.epochs for variant in variants} == {3}
 
 
-AXES = {e.key: e for e in entries() if e.type in {int, float} and not e.variants and e.flag}
+AXES = {e.key: e for e in entries() if e.type in {int, float} and not e.variants and e.short}
 
 
 @given(st.data())

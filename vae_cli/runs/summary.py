@@ -22,7 +22,7 @@ from vae_cli.errors import UsageError
 from vae_cli.files import read_file
 from vae_cli.runs.checkpoint import read_raw_facts, read_weights_digest
 from vae_cli.runs.directory import Run, changed_at, is_locked
-from vae_cli.settings import entries
+from vae_cli.settings import entries, without_effect
 
 MAX_BYTES = 2**20  # of settings, and of an evaluation
 MAX_METRICS_BYTES = 32 * 2**20  # of 100,000 epochs, ours have half of that
@@ -221,14 +221,18 @@ def read_state(run: Run) -> State:
 def read_settings(run: Run) -> dict[str, Any]:
     """The settings in `config.toml` by key; those that it does not have are the defaults.
 
-    They are not validated, because a run of another version may have settings that this one lacks.
+    Those that have no effect are left out: files of earlier versions have them. They are not
+    validated, because a run of another version may have settings that this one lacks.
     """
+    tables = read_toml(run.config_file)
     found = {
         f"{section}.{name}": value
-        for section, table in read_toml(run.config_file).items()
+        for section, table in tables.items()
         for name, value in table.items()
     }
-    return {**_defaults(), **found} if found else {}
+    unused = {entry.key for entry in without_effect(tables)}
+    known = {**_defaults(), **found} if found else {}
+    return {key: value for key, value in known.items() if key not in unused}
 
 
 def read_metrics(run: Run) -> list[dict[str, Number]]:

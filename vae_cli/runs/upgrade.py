@@ -58,8 +58,9 @@ def upgrade_facts(facts: dict[str, Any]) -> dict[str, Any]:
         data.setdefault("rules", 1)
     if facts["schema"] < 5 and isinstance(config, dict):  # noqa: PLR2004
         name_choices(config, facts.get("data"))
-        for section, name in without_effect(config):
-            del config[section][name]
+        for entry in without_effect(config):
+            if isinstance(table := config.get(entry.section), dict):
+                table.pop(entry.name, None)
     if facts["schema"] < 5:  # noqa: PLR2004
         facts = gather_progress(facts)
     return {name: value for name, value in facts.items() if name != "schema"}

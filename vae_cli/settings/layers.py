@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, final
 from vae_cli.errors import UsageError, is_utf8
 from vae_cli.files import read_file
 from vae_cli.settings.entries import (
+    Entry,
     Section,
     entries,
     explain_no_effect,
@@ -127,20 +128,20 @@ def validate(source: str, tables: Mapping[str, Any]) -> Tables:
     return _validate(source, _with_own_names(source, split_published(source, tables)[0]))
 
 
-def without_effect(tables: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """The sections and names of the settings that have no effect with the variants of a file.
+def without_effect(tables: Mapping[str, Any]) -> list[Entry]:
+    """The settings that have no effect with the variants that a file chooses.
 
-    Files of versions before schema 5 have them, with any value. Nothing is validated.
+    Files of versions before schema 5 have them, with any value. Nothing is validated, and nothing
+    is known about a section that chooses a variant which there is not.
     """
     found = []
     for part in sections():
-        table = tables.get(part.name)
-        if part.key and isinstance(table, dict):
-            name = table.get(part.key, getattr(part.default, part.key))
-            known = part.find(name) if name in part.names else part.default
-            kept = {item.name for item in dataclasses.fields(known)}
-            ours = {entry.name for entry in entries() if entry.section == part.name}
-            found += [(part.name, key) for key in table if key in ours - kept]
+        table = tables.get(part.name, {})
+        name = table.get(part.key) if isinstance(table, Mapping) else None
+        if name is None or name in part.names:
+            variant = part.default if name is None else part.find(name)
+            ours = [entry for entry in entries() if entry.section == part.name]
+            found += [entry for entry in ours if not hasattr(variant, entry.name)]
     return found
 
 
