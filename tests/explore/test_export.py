@@ -8,20 +8,22 @@ import json
 import re
 import zlib
 from dataclasses import replace
-from typing import Any
+from typing import Any, final
 
 import numpy as np
 import pytest
 import torch
 from explore.browser import Array, grey_levels
 from PIL import Image
+from torch import Tensor
 
 from vae_cli import train
 from vae_cli.api.model import TrainedModel
 from vae_cli.errors import UsageError
 from vae_cli.explore import export
-from vae_cli.explore.export import export_page, list_operations, pack
+from vae_cli.explore.export import export_page, find_obstacle, list_operations, pack
 from vae_cli.explore.scene import PRIOR_SAMPLES, Scene, build_scene
+from vae_cli.model.likelihoods import HalfVarianceNormal, Likelihood
 
 
 @pytest.fixture(scope="module")
@@ -210,3 +212,21 @@ def test_a_table_whose_decoder_is_too_large_is_refused(
     monkeypatch.setattr(export, "MAX_WEIGHTS", 10)
     with pytest.raises(UsageError, match=r"too large for a page: use vae explore without export$"):
         export_page(table, build_scene(table, table.test_set()))
+
+
+@final
+class TwiceAsBright(Likelihood):
+    """A likelihood that the page does not know."""
+
+    def forward(self, outputs: Tensor) -> HalfVarianceNormal:
+        return HalfVarianceNormal(2 * outputs.sigmoid())
+
+    def outputs_for(self, mean: Tensor) -> Tensor:
+        return (mean / 2).logit()
+
+
+def test_a_mean_that_the_page_cannot_compute_is_decoded_before(model: TrainedModel) -> None:
+    network = copy.deepcopy(model.model)
+    network.likelihood = TwiceAsBright()
+    assert find_obstacle(network) == "a page cannot compute the mean of TwiceAsBright"
+    assert find_obstacle(model.model) == ""

@@ -26,9 +26,9 @@ from vae_cli.explore.scene import PRIOR_SAMPLES, Scene, make_document
 from vae_cli.latent.decoding import sample_latents
 from vae_cli.model import (
     VAE,
-    ColumnGaussian,
     ConvDecoder,
     DiscretizedLogistic,
+    ImageCodec,
     LatentModel,
     MLPDecoder,
     TableCodec,
@@ -58,21 +58,39 @@ def list_decoding(model: LatentModel) -> list[Operation]:
     """The operations from a latent to an item in the units of the data.
 
     Raises:
-        TypeError: the page has no operation for a layer.
+        TypeError: the page has no operation for a layer, or for the likelihood or the codec.
     """
     if not isinstance(model, VAE):
         raise TypeError("a page cannot compute a hierarchical decoder")
-    steps = list(list_operations(model.decoder))
-    match model.likelihood:
-        case ColumnGaussian():
+    steps = [*list_operations(model.decoder), *list_mean(model)]
+    match model.codec:
+        case ImageCodec():
             pass
-        case DiscretizedLogistic(components=components):
-            steps.append(Operation("mixture", (components,)))
-        case _:
-            steps.append(Operation("sigmoid"))
-    if isinstance(model.codec, TableCodec):
-        steps.append(Operation("scale", (), (model.codec.std, model.codec.mean)))
+        case TableCodec(std=std, mean=mean):
+            steps.append(Operation("scale", (), (std, mean)))
+        case codec:
+            raise TypeError(f"a page cannot decode what {type(codec).__name__} encodes")
     return steps
+
+
+@torch.no_grad()
+def list_mean(model: VAE) -> list[Operation]:
+    """The operations from the outputs of a decoder to the mean of p(x|z).
+
+    Raises:
+        TypeError: the mean is neither the outputs nor their sigmoid, and of no known likelihood.
+    """
+    likelihood = model.likelihood
+    if isinstance(likelihood, DiscretizedLogistic):
+        return [Operation("mixture", (likelihood.components,))]
+    mean = model.decode(torch.zeros(1, model.latent_dim, device=model.device)).mean
+    if likelihood.outputs_per_value == 1:
+        outputs = torch.linspace(-5, 5, mean.numel(), device=model.device).view_as(mean)
+        mean = likelihood(outputs).mean
+        for expected, operations in ((outputs, []), (outputs.sigmoid(), [Operation("sigmoid")])):
+            if torch.allclose(mean, expected):
+                return operations
+    raise TypeError(f"a page cannot compute the mean of {type(likelihood).__name__}")
 
 
 def list_operations(module: nn.Module) -> Iterator[Operation]:
