@@ -100,7 +100,7 @@ def choose_examples(config: pytest.Config) -> None:
     """A few, the same in every run; with `-m "slow or hypothesis"`, others, and many."""
     default = settings(deadline=None, database=None, max_examples=10, derandomize=True)
     settings.register_profile("few", default)
-    settings.register_profile("many", default, max_examples=200, derandomize=False)
+    settings.register_profile("many", default, max_examples=50, derandomize=False)
     settings.load_profile("many" if "hypothesis" in config.option.markexpr else "few")
 
 

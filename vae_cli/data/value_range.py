@@ -71,13 +71,18 @@ def require_span(found: Sequence[Values], source: object) -> Limits:
     """The range that is measured: the smallest and the largest of several values, rounded outward.
 
     Raises:
-        UsageError: there are none, or they are all equal.
+        UsageError: there are none, they are all equal, or no float has their distance.
     """
     values = join_values(found) if found else Values(0, 0)
     if values.lowest == values.highest:
         what = f"all values are {values.lowest:g}" if found else "no picture is opaque"
         raise UsageError(
             f"{source}: {what}, so <data.range=data> finds no range: write <data.range=LOW:HIGH>"
+        )
+    if not math.isfinite(values.highest - values.lowest):
+        raise UsageError(
+            f"{source}: values from {values.lowest:g} to {values.highest:g} are too far apart for "
+            "<data.range=data>"
         )
     places = SPAN_DIGITS - math.floor(math.log10(values.highest - values.lowest))
     unit = 10.0 ** min(places, MAX_PLACES)
