@@ -22,7 +22,9 @@ def read(path: str) -> np.ndarray:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npy"])
-def test_test_items_reach_the_model_in_float64(here: Path, use: Use, suffix: str) -> None:
+def test_rows_reach_the_model_in_float64_in_every_command_as_from_python(
+    here: Path, use: Use, suffix: str
+) -> None:
     random = np.random.default_rng(0)
     times = 1.7e9 + 10 * random.normal(size=400)
     rows = np.stack([times.round(), random.random(400).round(4)], 1)
@@ -49,6 +51,16 @@ def test_test_items_reach_the_model_in_float64(here: Path, use: Use, suffix: str
     pairs = [[one["first"], one["second"]] for one in swapped]
     np.testing.assert_allclose(pairs, mean[:2].T, rtol=1e-5)
     np.testing.assert_allclose(build_scene(model, model.test_set()).latents, mean, rtol=1e-6)
+
+    use("embed", f"t{suffix}", "-o", "z.csv")
+    use("score", f"t{suffix}", "-o", "strange.csv")
+    coded, costs = model.encode(rows), model.reconstruct(rows).kl
+    expected = np.concatenate([coded.mean, coded.log_variance], 1)
+    np.testing.assert_allclose(read("z.csv"), np.c_[range(400), expected], rtol=1e-6)
+    scores = {int(row["name"]): row for row in records("strange.csv")}
+    assert len(scores) == 400
+    found = [float(scores[number]["kl"]) for number in range(400)]
+    np.testing.assert_allclose(found, costs, rtol=1e-4)
 
 
 def records(path: str) -> list[dict[str, str]]:
