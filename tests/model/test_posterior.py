@@ -9,6 +9,7 @@ from models import compute, make_state
 from torch import Generator, Tensor, nn
 
 from vae_cli.data.batch import Batch
+from vae_cli.data.split import InMemory
 from vae_cli.model import (
     VAE,
     DiagonalNormal,
@@ -20,7 +21,8 @@ from vae_cli.model import (
     kl_by_dim,
 )
 from vae_cli.noise import Noise
-from vae_cli.training import trace
+from vae_cli.runs.recorder import make_row
+from vae_cli.training import EpochReport, evaluate, trace
 
 SHAPE, EVENT, CODES = (1, 8, 8), (3, 2, 2), 5
 
@@ -174,3 +176,15 @@ def test_what_a_posterior_costs_besides_its_kl_is_added_to_the_loss(batch: Batch
     assert penalty is not None
     terms = loss.terms["kl"] + loss.terms["mse"] + penalty.detach()
     torch.testing.assert_close(loss.losses["model"], terms.mean())
+
+
+def test_an_evaluation_of_codes_has_no_kl_of_single_dimensions(batch: Batch) -> None:
+    state = make_state(make(quantized=True))
+    split = InMemory.whole(batch.x)
+    found = evaluate(state.model, state.objective, split, data_size=6, seed=0)
+    assert found.kl_by_dim is None
+    assert found.active is None
+    assert found.terms["kl"] == pytest.approx(4 * math.log(CODES), rel=1e-5)
+    row = make_row(EpochReport(1, found, found, 1.0), "test")
+    assert "active_dims" not in row
+    assert row["test_kl"] == pytest.approx(found.terms["kl"], abs=1e-4)
