@@ -9,6 +9,7 @@ from hypothesis import settings
 from support import CONTROL, Output, Refused, Use, Vae, call, run_refused
 
 from vae_cli.cli._app import main
+from vae_cli.errors import MARK
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -48,6 +49,7 @@ def use(here: Path, capfd: pytest.CaptureFixture[str]) -> Use:
         output = Output(*capfd.readouterr())
         assert code == 0, output.err
         assert not CONTROL.search(output.out + output.err)
+        assert not MARK.search(output.err)
         return output
 
     return run

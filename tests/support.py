@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from vae_cli.cli._app import main
+from vae_cli.errors import MARK
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")
 VAE = Path(sysconfig.get_path("scripts")) / "vae"
@@ -86,6 +87,7 @@ def run_refused(read_output: Callable[[], tuple[str, str]], *words: object, code
     assert invisible_characters(out + err) == []
     assert "Traceback" not in err
     assert not err.startswith("error: unexpected "), err
+    assert not MARK.search(err), "the command line shows options in place of keys"
     assert found == code, err
     assert not out
     assert sorted(Path.cwd().rglob("*")) == before
