@@ -400,10 +400,10 @@ def test_deep_pictures_are_the_same_whatever_the_size_of_a_strip(
 READ_AND_MEASURE = """
 import resource, sys
 from pathlib import Path
-from vae_cli.data.picture import read_picture
+from vae_cli.data.picture import Fitting, read_picture
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
-read_picture(Path(sys.argv[1]), (1, 28, 28))
+read_picture(Path(sys.argv[1]), Fitting((1, 28, 28)))
 print(peak() - before)
 """
 

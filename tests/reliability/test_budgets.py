@@ -15,7 +15,7 @@ from support import ProcessorTime
 
 from vae_cli.data.catalogue import open_dataset
 from vae_cli.data.dataset import ignore_progress
-from vae_cli.data.picture import read_picture
+from vae_cli.data.picture import Fitting, read_picture
 from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs.checkpoint import load_checkpoint
@@ -95,7 +95,7 @@ def use_dataset(path: Path) -> None:
 
 
 def use_picture(path: Path) -> None:
-    read_picture(path, (1, 28, 28))
+    read_picture(path, Fitting((1, 28, 28)))
 
 
 CLAIMS: dict[str, tuple[Callable[[random.Random], bytes], Callable[[Path], object]]] = {

@@ -24,8 +24,9 @@ from support import ProcessorTime
 
 from vae_cli.api.model import load_trained
 from vae_cli.cli._app import main
-from vae_cli.data.picture import read_picture
+from vae_cli.data.picture import Fitting, read_picture
 from vae_cli.errors import UsageError, VAEError
+from vae_cli.rendering.grid import Layout
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.recorder import RunRecorder
@@ -166,8 +167,8 @@ def use_model(run: Run, folder: Path) -> None:
     model = load_trained(run, CPU)
     items, kind = model.sample(2, seed=0), model.kind
     path = folder / f"made{kind.suffix}"
-    kind.write(items, path, columns=2)
-    kind.read_files([path], invert=False)
+    kind.writer(Layout(columns=2)).write(items, path)
+    kind.read_files([path])
 
 
 def restore(run: Run, known: dict[str, Any]) -> None:
@@ -208,7 +209,7 @@ def test_a_changed_picture_is_read_or_refused_with_one_line(tmp_path: Path, time
     for number in range(times(400, 10_000)):
         path.write_bytes(mutate(kinds[number % len(kinds)], draw) or b"x")
         try:
-            found = read_picture(path, (1, 28, 28))
+            found = read_picture(path, Fitting((1, 28, 28)))
         except UsageError as error:
             refused += 1
             assert "\n" not in str(error)
