@@ -1,10 +1,17 @@
-"""The conversions between the arrays of the caller and tensors."""
+"""Arrays and data frames from Python: columns by name, never by position."""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
-from vae_cli.api.arrays import to_array, to_tensor
+from vae_cli.api.arrays import frame_names, read_frame, to_array, to_tensor
+from vae_cli.api.model import TrainedModel
+from vae_cli.data.dataset import Spec, TableRules
 from vae_cli.errors import UsageError
 
 
@@ -42,3 +49,131 @@ def test_parts_are_joined_along_the_first_axis() -> None:
     joined = to_array(torch.zeros(2, 3), torch.ones(1, 3))
     assert joined.dtype == np.float32
     assert joined.tolist() == [[0, 0, 0], [0, 0, 0], [1, 1, 1]]
+
+
+COLUMNS = ("a", "b", "c")
+ROWS = np.array([[1.0, 20, 300], [4, 50, 600], [7, 80, 900]])
+SPEC = Spec("t", (3,), columns=COLUMNS, table=TableRules("kind", ("id",)))
+
+
+class Frame:
+    """What frames of pandas and polars have in common."""
+
+    def __init__(self, columns: dict[Any, Any]) -> None:
+        self.values, self.columns = columns, list(columns)
+
+    def __getitem__(self, name: Any) -> Any:
+        return self.values[name]
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise AssertionError("a frame is never read by position")
+
+
+class Row:
+    """What a row of pandas has: `keys`, and values by name."""
+
+    def __init__(self, values: dict[str, float]) -> None:
+        self.values = values
+
+    def __getitem__(self, name: str) -> float:
+        return self.values[name]
+
+    def keys(self) -> Iterator[str]:
+        return iter(self.values)
+
+
+def make(frame: Any, names: str = "cab", **more: Any) -> Any:
+    """A frame with the columns in another order."""
+    return frame({name: ROWS[:, COLUMNS.index(name)] for name in names} | more)
+
+
+def read(frame: Any, spec: Spec = SPEC) -> np.ndarray:
+    names = frame_names(frame)
+    assert names is not None
+    return read_frame(frame, names, spec).numpy()
+
+
+@pytest.mark.parametrize("kind", [Frame, dict, pa.table, pa.RecordBatch.from_pydict])
+def test_columns_are_found_by_name(kind: Any) -> None:
+    for frame in (make(kind), make(kind, "bca", kind=["x", "y", "x"], id=[7, 8, 9])):
+        assert read(frame).tolist() == ROWS.tolist()
+    index = {"Unnamed: 0": [0, 1, 2]}
+    assert read(kind(index | make(dict))).tolist() == ROWS.tolist()
+    for wrong, reason in (
+        (make(kind, "ab"), "the frame lacks c: the model learned 3 columns of t"),
+        (make(kind, "abc", z=[1, 2, 3]), "the frame has z, which is not among them"),
+        (kind(make(dict, "ab") | {"c": ["x", "y", "z"]}), "column c holds .*, not numbers"),
+        (kind(make(dict, "ab") | {"c": [True, False, True]}), "column c holds bool, not numbers"),
+    ):
+        with pytest.raises(UsageError, match=reason):
+            read(wrong)
+
+
+def test_one_row_has_one_value_for_each_name() -> None:
+    row = {"b": 20.0, "id": 5, "c": 300, "a": np.float32(1)}
+    for frame in (row, Row(row)):
+        assert read(frame).tolist() == [1, 20, 300]
+
+
+def test_numbers_instead_of_names_are_no_names() -> None:
+    frame = Frame({0: ROWS[:, 0], 1: ROWS[:, 1], 2: ROWS[:, 2]})
+    assert read(frame).tolist() == ROWS.tolist()
+    unnamed = dataclasses.replace(SPEC, columns=("column 1", "column 2", "column 3"))
+    assert read(make(Frame, "cab"), unnamed).tolist() == ROWS[:, [2, 0, 1]].tolist()
+    for array in (ROWS, ROWS.tolist(), [1.0], 5):
+        assert frame_names(array) is None
+
+
+def test_names_that_are_not_unique_and_columns_that_do_not_fit_together_are_refused() -> None:
+    twice = Frame({"a": ROWS[:, 0], "b": ROWS[:, 1], "c": ROWS[:, 2]})
+    twice.columns.append("c")
+    with pytest.raises(UsageError, match="the frame has several columns with the same name: c"):
+        read(twice)
+    with pytest.raises(UsageError, match="the frame has columns of different lengths"):
+        read({"a": [1, 2], "b": [1, 2], "c": [1, 2, 3]})
+    lazy = make(Frame)
+    lazy.values = None
+    with pytest.raises(UsageError, match="Frame gives no column by its name"):
+        read(lazy)
+
+
+def test_a_model_reads_frames_by_name_and_treats_missing_values_as_its_run_does(
+    wine: TrainedModel,
+) -> None:
+    rows = wine.held_out().items[:5].numpy()
+    named = dict(zip(wine.spec.columns, rows.T, strict=True))
+    shuffled = pa.table({name: named[name] for name in reversed(wine.spec.columns)})
+    expected = wine.encode(rows).mean
+    np.testing.assert_array_equal(wine.encode(shuffled).mean, expected)
+    np.testing.assert_array_equal(wine.reconstruct(shuffled).items, wine.reconstruct(rows).items)
+
+    gaps, means = rows.copy(), rows.mean(0)
+    gaps[1, 2] = gaps[3, 0] = np.nan
+    frame = pa.table(dict(zip(wine.spec.columns, gaps.T, strict=True)))
+    nulls = pa.table(
+        {
+            name: [None if np.isnan(v) else v for v in column.tolist()]
+            for name, column in zip(wine.spec.columns, gaps.T, strict=True)
+        }
+    )
+    for given in (gaps, frame, nulls):
+        place = "row 1, column ash: fill it in"
+        with pytest.raises(UsageError, match=f"the rows: a value is missing in {place}"):
+            wine.encode(given)
+        with pytest.warns(
+            UserWarning, match="a value is missing in 2 of 5 rows; they are left out"
+        ):
+            found = with_rules(wine, TableRules(missing="drop")).encode(given).mean
+        np.testing.assert_allclose(found, expected[[0, 2, 4]], rtol=1e-5)
+        filled = np.where(np.isnan(gaps), means, gaps)
+        mean = with_rules(wine, TableRules(missing="mean", means=tuple(means.tolist())))
+        with pytest.warns(UserWarning, match="2 missing values are replaced by the mean"):
+            np.testing.assert_array_equal(mean.encode(given).mean, wine.encode(filled).mean)
+    assert np.isnan(gaps).sum() == 2, "the array of the caller is not changed"
+    with pytest.raises(UsageError, match="a value is missing in every row, so none is left"):
+        with_rules(wine, TableRules(missing="drop")).encode(gaps[1])
+
+
+def with_rules(model: TrainedModel, rules: TableRules) -> TrainedModel:
+    spec = dataclasses.replace(model.spec, table=rules)
+    return dataclasses.replace(model, facts=dataclasses.replace(model.facts, data=spec))

@@ -1,10 +1,16 @@
-"""Paths between latents: lines, great circles and closed loops."""
+"""Between latents: paths, loops, planes, and latents that are exchanged."""
 
 import pytest
 import torch
 from torch import Generator, Tensor
 
-from vae_cli.latent.interpolation import close_loop, interpolate
+from vae_cli.latent.interpolation import (
+    close_loop,
+    exchange,
+    gaussian_quantiles,
+    interpolate,
+    quantile_plane,
+)
 
 LATENT_DIM = 4
 
@@ -55,3 +61,30 @@ def test_a_loop_passes_all_of_its_anchors_and_returns_to_the_first() -> None:
     assert len(loop) == 20
     torch.testing.assert_close(loop[::4], anchors)
     torch.testing.assert_close(loop[-4:], close_loop(anchors.roll(1, 0), 4)[:4])
+
+
+@pytest.mark.parametrize("count", [2, 3, 20, 200])
+def test_between_two_quantiles_lies_the_same_share_of_the_prior(count: int) -> None:
+    quantiles = gaussian_quantiles(count).double()
+    shares = torch.special.ndtr(quantiles)
+    torch.testing.assert_close(shares.diff(), torch.full((count - 1,), 1 / count).double())
+    torch.testing.assert_close(quantiles, -quantiles.flip(0))
+    assert shares[0].item() == pytest.approx(1 - shares[-1].item())
+
+
+def test_the_first_dimension_rises_to_the_right_and_the_second_upwards() -> None:
+    plane = quantile_plane(5, (3, 1), 4)
+    assert plane.shape == (5, 5, 4)
+    assert (plane[..., 3].diff(dim=1) > 0).all()
+    assert (plane[..., 1].diff(dim=0) < 0).all()
+    assert (plane[..., [0, 2]] == 0).all()
+    assert (plane[2, 2] == 0).all(), "the middle is the mean of the prior"
+
+
+def test_only_the_named_dimensions_are_exchanged_and_twice_is_nothing() -> None:
+    latents = torch.randn(2, 6, generator=torch.Generator().manual_seed(0))
+    exchanged = exchange(latents, [1, 4])
+    assert (exchanged[:, [1, 4]] == latents.flip(0)[:, [1, 4]]).all()
+    assert (exchanged[:, [0, 2, 3, 5]] == latents[:, [0, 2, 3, 5]]).all()
+    assert (exchange(exchanged, [4, 1]) == latents).all()
+    assert (exchange(latents, range(6)) == latents.flip(0)).all()

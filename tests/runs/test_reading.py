@@ -1,8 +1,4 @@
-"""The text files of a run, forged in every way that a generator can think of.
-
-Whatever is in them, the run is listed and plotted, or is refused in one line. That the work has a
-limit is told by the sizes of what was read, not by a clock; a hang ends in the timeout of a test.
-"""
+"""The text files of a run, forged in every way that a generator can think of."""
 
 import itertools
 import json
@@ -12,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import CONTROL
+from support import CONTROL, Refused
 
 from vae_cli.cli._app import main
 from vae_cli.runs.checkpoint import load_checkpoint
@@ -177,3 +173,13 @@ def test_epochs_that_no_training_comes_to_are_not_plotted(forged: Run) -> None:
     )
     (curve,) = collect_curves([summarize_run(forged)])
     assert curve.epochs == [1, 3]
+
+
+def test_a_checkpoint_that_is_a_pipe_is_not_read(here: Path, refused: Refused) -> None:
+    run = here / "runs" / "pipe"
+    run.mkdir()
+    (run / "config.toml").touch()
+    for name in ("best", "last"):
+        os.mkfifo(run / f"{name}.safetensors")
+    assert "best.safetensors is a pipe" in refused("sample", "--run", "pipe")
+    assert "last.safetensors is a pipe" in refused("train", "--resume", "pipe")
