@@ -19,7 +19,7 @@ Times = Callable[[int, int], int]
 def digest(path: Path, **settings: object) -> str:
     """The digest that a checkpoint of these data has."""
     config = DataConfig(name=str(path), test_fraction=0.3, **settings)  # type: ignore[arg-type]
-    dataset = config.open(ignore_progress, "--data")
+    dataset = config.open(ignore_progress)
     return digest_splits(dataset.train(), dataset.test())
 
 
