@@ -5,7 +5,7 @@ each batch is gathered by its indices, without worker processes and without Pyth
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from typing import Protocol, final
 
 import torch
@@ -67,6 +67,7 @@ class InMemory:
     items: Tensor
     rows: Tensor
     labels: Tensor
+    _: KW_ONLY
     condition: Tensor | None = None
     encode: Callable[[Tensor], Tensor] = to_unit_interval
     draw: Callable[[Tensor, Tensor], Tensor] | None = None
