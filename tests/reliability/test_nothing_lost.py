@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from vae_cli.errors import VAEError
 from vae_cli.files import remove_leftovers
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import create_run
+from vae_cli.runs.facts import Facts
 from vae_cli.runs.recorder import RunRecorder
 from vae_cli.settings import SaveInterval, choose, merge
 from vae_cli.training import EpochReport, Metrics
@@ -39,10 +40,18 @@ def test_kills_lose_nothing_and_leave_no_trace_in_the_result(tmp_path: Path, tim
 
 def unsaved_recorder(root: Path) -> RunRecorder:
     """The recorder of a run that was saved once, and has a new best state and row to save."""
-    config = merge(("", {"model": {"network": "mlp", "hidden": [4], "latent_dim": 2}}))
-    state = choose(config, (1, 28, 28)).build_state((1, 28, 28), torch.device("cpu"))
-    run, spec = create_run(config, "run", root), FashionMNIST.spec
-    recorder = RunRecorder(run, config, spec, "test", (2, 1), "0" * 64, state, SaveInterval())
+    spec = FashionMNIST.spec
+    settings = merge(("", {"model": {"network": "mlp", "hidden": [4], "latent_dim": 2}}))
+    config = choose(settings, spec.shape)
+    state = config.build_state(spec.shape, torch.device("cpu"))
+    recorder = RunRecorder(
+        run=create_run(config, "run", root),
+        facts=Facts(config=config, data=spec, counts=(2, 1), data_digest="0" * 64, epoch=0),
+        held_out_name="test",
+        state=state,
+        interval=SaveInterval(),
+        locks=ExitStack(),
+    )
     for loss in (2.0, 1.0):
         metrics = Metrics(loss, {"kl": 0.0, "mse": loss}, -loss, torch.zeros(2))
         state.end_epoch()
@@ -125,7 +134,8 @@ def test_a_disk_that_is_really_full_leaves_checkpoints_that_load(
             recorder = unsaved_recorder(disk)
             (disk / "filler").write_bytes(b"x" * (12 * step * 1024 // 2))
             for _ in range(8):
-                recorder.rows.extend([recorder.rows[0]] * 200)  # until the metrics do not fit
+                rows = recorder.history.rows
+                rows.extend([rows[0]] * 200)  # until the metrics do not fit
                 try:
                     recorder.save()
                 except VAEError as error:
