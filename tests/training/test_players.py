@@ -47,6 +47,7 @@ class FactorVAE(Objective):
 
     def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
         loss, z = self.elbo(batch, inference, context), inference.levels[0].z[0]
+        distortion = inference.likelihood.distortion_name
         logits = self.critic(z)
         tc = logits[:, 0] - logits[:, 1]
         fixed = z.detach()
@@ -61,7 +62,7 @@ class FactorVAE(Objective):
             terms={
                 "kl": loss.terms["kl"],
                 "tc": tc.detach(),
-                inference.likelihood.figure: loss.terms[inference.likelihood.figure],
+                distortion: loss.terms[distortion],
             },
             items=len(batch),
         )
