@@ -97,6 +97,24 @@ def test_the_best_weights_of_schema_4_are_read_without_the_state_that_was_with_t
     use("sample", "--run", "new", "-n", 2)
 
 
+def test_a_run_that_schema_4_stopped_within_an_epoch_starts_that_epoch_again(use: Use) -> None:
+    words = ("--limit", 64, "--batch-size", 16, "--epochs", 2, "-q")
+    use("train", "--data", "shapes", *words, "--model", "mlp", "--name", "old")
+    run = Run(Path("runs/old"))
+    saved = load_checkpoint(run.last)
+    facts = saved.facts | saved.facts["progress"]
+    facts["position"] = {"step": 10, "epoch": 2, "done": 2, "count": 32}
+    totals = {name: t + 1 for name, t in saved.tensors.items() if "totals" in name}
+    save_checkpoint(run.last, Checkpoint(saved.tensors | totals, facts | {"schema": 4}))
+    with pytest.warns(UserWarning, match="it starts that epoch again"):
+        again = load_checkpoint(run.last)
+    progress = again.facts["progress"]
+    assert [progress[name] for name in ("step", "done", "count")] == [8, 0, 0]
+    assert not any(t.any() for name, t in again.tensors.items() if "totals" in name)
+    use("train", "--resume", "old", "--epochs", 3, "-q")
+    assert len(load_checkpoint(run.last).facts["progress"]["rows"]) == 3
+
+
 def make_pictures(folder: Path) -> None:
     """Forty different pictures, and a copy of each of them."""
     folder.mkdir()

@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae_cli.noise import derive_seed
+
 CPU = torch.device("cpu")
 MAX_CHUNK_VALUES = 2**22  # 16 MiB of float32
 CHUNK_ITEMS = 1024  # enough items that the cost of a call does not matter
@@ -19,7 +21,7 @@ def permutation(count: int, *, seed: int, epoch: int, device: torch.device = CPU
 
     It depends on its arguments only, so a run can be resumed at any point.
     """
-    generator = torch.Generator(device).manual_seed((seed + epoch * 0x9E3779B97F4A7C15) % 2**63)
+    generator = torch.Generator(device).manual_seed(derive_seed(seed, "order", epoch))
     return torch.randperm(count, generator=generator, device=device)
 
 

@@ -16,7 +16,7 @@ from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import FAR
 from vae_cli.latent.decoding import reconstruct, sample
 from vae_cli.model import LatentModel, TableCodec
-from vae_cli.noise import Noise
+from vae_cli.noise import Noise, derive_seed
 from vae_cli.rendering import kind_of
 from vae_cli.rendering.arrangements import Reconstructions
 from vae_cli.rendering.grid import Layout
@@ -95,6 +95,7 @@ def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
     writer = kind.writer(Layout(columns=COLUMNS))
     pairs = Reconstructions(originals=before, decoded=after, texts=resolved.texts)
     writer.write_reconstructions(pairs, reconstructions)
-    noise = Noise(resolved.config.training.seed, resolved.device)
+    seed = derive_seed(resolved.config.training.seed, "previews")
+    noise = Noise(seed, resolved.device)
     drawn = sample(model, kind.preview_samples, noise, with_spread=kind.samples_noise)
     writer.write(model.codec.decode(drawn).cpu(), samples)

@@ -4,10 +4,12 @@ schema 2    the model standardizes the rows of a table, not its networks
 schema 3    likelihood and prior are parts of the model, and totals have names
 schema 4    the rules by which data are read and divided are a setting
 schema 5    the best weights are alone; the model is one of several players in a training, whose
-            progress is in facts of their own; the settings are those that have an effect, and the
-            network and the likelihood are always named
+            progress is in facts of their own; an epoch visits the items in another order; the
+            settings are those that have an effect, and the network and the likelihood are always
+            named
 """
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from vae_cli.settings import without_effect
@@ -26,7 +28,7 @@ RENAMES = {  # by the schema since when it is so: a part of a name, and what it 
     },
 }
 PROGRESS = ("rows", "best_loss", "best_epoch")  # the other facts of the progress of a training
-MODEL, KL = "state.model.", "kl_by_dim"
+MODEL, TOTALS, KL = "state.model.", "state.totals.", "kl_by_dim"
 TABLE_NETWORK = "encoder.mlp."  # before schema 2, networks for tables standardized their own input
 
 
@@ -39,6 +41,8 @@ def upgrade(tensors: dict[str, "Tensor"], facts: dict[str, Any]) -> dict[str, "T
         tensors = name_totals(tensors)
     if schema < 5 and KL in tensors:  # noqa: PLR2004  which only the best weights have
         tensors = {name: t for name, t in tensors.items() if name == KL or name.startswith(MODEL)}
+    if schema < 5 and steps_of_epoch(facts):  # noqa: PLR2004
+        tensors = forget_epoch(tensors)
     return {rename(name, schema): tensor for name, tensor in tensors.items()}
 
 
@@ -67,11 +71,41 @@ def upgrade_facts(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def gather_progress(facts: dict[str, Any]) -> dict[str, Any]:
-    """From schema 4 to 5: what a training goes on with was among all other facts."""
+    """From schema 4 to 5: what a training goes on with was among all other facts.
+
+    An epoch that was not complete starts again.
+    """
     if not isinstance(position := facts.get("position"), dict):
         return facts
     progress = {name: value for name, value in position.items() if name != "epoch"}
+    if done := steps_of_epoch(facts):
+        progress |= {"step": progress["step"] - done, "done": 0, "count": 0}
     return facts | {"progress": progress | {key: facts[key] for key in PROGRESS if key in facts}}
+
+
+def steps_of_epoch(facts: dict[str, Any]) -> int:
+    """The number of steps that were done in an epoch which was not complete, before schema 5."""
+    position = facts.get("position")
+    if not isinstance(position, dict):
+        return 0
+    step, done = position.get("step"), position.get("done")
+    return done if isinstance(step, int) and isinstance(done, int) else 0
+
+
+def forget_epoch(tensors: dict[str, "Tensor"]) -> dict[str, "Tensor"]:
+    """From schema 4 to 5: the weights as they are, and no totals of an epoch that starts again.
+
+    A warning says so.
+    """
+    warnings.warn(
+        "an earlier version of vae stopped this run within an epoch: it starts that epoch again, "
+        "because the items now come in another order",
+        stacklevel=2,
+    )
+    return {
+        name: tensor.new_zeros(tensor.shape) if name.startswith(TOTALS) else tensor
+        for name, tensor in tensors.items()
+    }
 
 
 def name_choices(config: dict[str, Any], data: Any) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
 
     from vae_cli.data.split import InMemory
-    from vae_cli.model import Codec, LatentModel
+    from vae_cli.model import Codec, LatentModel, Objective
     from vae_cli.noise import Noise
     from vae_cli.training import Schedule, TrainState
 
@@ -101,28 +101,36 @@ class Plan:
         """
         import torch
 
-        from vae_cli.noise import Noise
+        from vae_cli.noise import Noise, derive_seed
 
+        seed = self.training.seed
         with torch.random.fork_rng(devices=[]):  # the weights are the same on every device
-            torch.default_generator.manual_seed(self.training.seed)
+            torch.default_generator.manual_seed(derive_seed(seed, "weights"))
             model = self.build_model(shape, codec)
+            torch.default_generator.manual_seed(derive_seed(seed, "objective"))
+            objective = self.objective.build().to(device)
         model.to(device).to(memory_format=torch.channels_last)  # convolutions are 1.5 times as fast
         if weights is not None:
             model.load_state_dict(weights, strict=False)  # the columns' scaling is that of the data
         elif train is not None:
             self._initialize(model, train)
-        return self._make_state(model, Noise(self.training.seed, device))
+        return self._make_state(model, objective, Noise(derive_seed(seed, "noise"), device))
 
     def build_state_on_meta(self, shape: Shape) -> "TrainState":
         """The same state without memory, to know the names, shapes and types of its tensors."""
+        import torch
+
         from vae_cli.noise import Noise
 
-        return self._make_state(self.build_on_meta(shape), Noise(None))
+        with torch.device("meta"):
+            model, objective = self.build_model(shape), self.objective.build()
+        return self._make_state(model, objective, Noise(None))
 
-    def _make_state(self, model: "LatentModel", noise: "Noise") -> "TrainState":
+    def _make_state(
+        self, model: "LatentModel", objective: "Objective", noise: "Noise"
+    ) -> "TrainState":
         from vae_cli.training import first_state
 
-        objective = self.objective.build().to(model.device)
         return first_state(model, objective, self.optimizer.build, noise, self.optimizer.ema)
 
     def _initialize(self, model: "LatentModel", train: "InMemory") -> None:
@@ -138,8 +146,9 @@ class Plan:
             TwoLevelVAE,
             VampPrior,
         )
+        from vae_cli.noise import derive_seed
 
-        generator = torch.Generator().manual_seed(self.training.seed)
+        generator = torch.Generator().manual_seed(derive_seed(self.training.seed, "start"))
         order = torch.randperm(len(train), generator=generator).to(train.rows.device)
         with torch.no_grad():
             if self.model.output_bias == "data":

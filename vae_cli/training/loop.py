@@ -19,7 +19,7 @@ from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.split import Split
 from vae_cli.errors import is_memory_full
 from vae_cli.model import Context, Inference, LatentModel, Loss, Objective
-from vae_cli.noise import Noise
+from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.epochs import prepare_epoch
 from vae_cli.training.metrics import EpochReport, Metrics, Totals, names_of_totals
 from vae_cli.training.schedules import Schedule, no_warmup
@@ -105,7 +105,7 @@ def evaluate(
         objective: what the training minimizes, on the same device.
         split: the items.
         data_size: the number of items in the training set.
-        seed: of the noise.
+        seed: of the run, from which that of the noise is derived.
         world: the processes that share the items.
     """
     samples, device = objective.samples, model.device
@@ -115,7 +115,7 @@ def evaluate(
         while True:
             sums = None
             try:
-                context = Context(1.0, data_size, Noise(seed, device))
+                context = Context(1.0, data_size, Noise(derive_seed(seed, "evaluation"), device))
                 batches = shared_batches(split, torch.arange(len(split)), size, device, world)
                 sums = sum_losses(model, objective, batches, context)
             except (MemoryError, RuntimeError) as error:
@@ -180,7 +180,8 @@ def fit(
         test: the test set.
         epochs: complete epochs since the start of the run.
         batch_size: items per step; the last step of an epoch may have fewer.
-        seed: of the order of the items, and of the noise of the evaluation.
+        seed: of the run, from which those of the order of the items and of the noise of the
+            evaluation are derived.
         learning_rate: a pure function of the step.
         warmup: of the objective, a pure function of the step.
         stop_early: asked before each epoch whether to end the training here; one process's yes is

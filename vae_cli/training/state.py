@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_cli.model import LatentModel, Objective
-from vae_cli.noise import Noise
+from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.metrics import Totals, names_of_totals
 from vae_cli.training.optimizers import Optimizer
 
@@ -149,7 +149,7 @@ class TrainState:
         if len(saved) == len(self.noise.state()):
             self.noise.restore(saved)
         else:
-            generator.manual_seed(generator.initial_seed() + step)
+            generator.manual_seed(derive_seed(generator.initial_seed(), "another device", step))
 
     def count_step(self, items: int) -> None:
         """Count a step that trained on so many items."""
