@@ -117,8 +117,14 @@ MISFITS: dict[str, tuple[Change, str]] = {
     ),
     "no_config": (lambda t, f: (t, without(f, "config")), "config: is missing"),
     "no_epoch": (lambda t, f: (t, without(f, "epoch")), "epoch: is missing"),
-    "config_is_null": (lambda t, f: (t, {**f, "config": None}), "config: must be an object"),
-    "config_is_a_list": (lambda t, f: (t, {**f, "config": [1]}), "config: must be an object"),
+    "config_is_null": (
+        lambda t, f: (t, {**f, "config": None}),
+        "config: is not a table of settings",
+    ),
+    "config_is_a_list": (
+        lambda t, f: (t, {**f, "config": [1]}),
+        "config: is not a table of settings",
+    ),
     "config_out_of_range": (lambda t, f: (t, with_model(f, latent_dim=0)), "model.latent_dim"),
     "config_with_a_key_too_many": (lambda t, f: (t, with_model(f, depth=3)), "model.depth"),
     "newer_schema": (lambda t, f: (t, {**f, "schema": SCHEMA + 1}), "upgrade vae"),

@@ -74,7 +74,7 @@ def test_the_map_of_two_latents_is_their_plane(
     use("train", "--data", "wine.csv", *words)
     drawn: list[tuple[Any, ...]] = []
 
-    def draw(*words: Any) -> bytes:
+    def draw(*words: Any, **_texts: Any) -> bytes:
         drawn.append(words)
         return b""
 

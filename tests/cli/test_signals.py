@@ -88,9 +88,9 @@ def test_a_signal_while_the_data_are_read_leaves_no_run(
     number: signal.Signals,
     code: int,
 ) -> None:
-    def signal_and_open(config: DataConfig, progress: Progress, flag: str) -> object:
+    def signal_and_open(config: DataConfig, progress: Progress) -> object:
         signal.raise_signal(number)
-        return open_data(config, progress, flag)
+        return open_data(config, progress)
 
     open_data = DataConfig.open
     monkeypatch.setattr(DataConfig, "open", signal_and_open)
