@@ -55,7 +55,7 @@ def by_hand(network: str = "mlp", objective: str = "elbo") -> Iterator[None]:
     model = choose(settings, shape).build_model(shape)
     images = FashionMNIST().train().items[: BATCH * TURN].float() / 255
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
-    minimized, context = settings.objective.build(), Context(1.0, len(images), Noise(0))
+    minimized, context = settings.objective.build(model), Context(1.0, len(images), Noise(0))
     while True:
         for rows in torch.randperm(len(images)).split(BATCH):
             x = images[rows]

@@ -1,11 +1,17 @@
 """What the plan chooses for items, and what is refused because it makes no sense together."""
 
-from typing import Any
+import dataclasses
+from typing import Any, final
 
 import pytest
+import torch
+from torch import nn
 
 from vae_cli.errors import UsageError
+from vae_cli.model import LatentModel, NegativeELBO
 from vae_cli.settings import Plan, choose, merge
+from vae_cli.settings.objectives import Objective
+from vae_cli.settings.variant import variant
 
 IMAGE, ROW = (1, 28, 28), (13,)
 Tables = dict[str, dict[str, Any]]
@@ -160,3 +166,25 @@ def test_what_is_chosen_keeps_everything_that_was_set() -> None:
         for name, value in table.items():
             found = getattr(getattr(checked(tables, IMAGE), section), name)
             assert found == (tuple(value) if isinstance(value, list) else value)
+
+
+@final
+@variant("with-critic")
+class WithCritic(Objective):
+    """An objective whose network takes the latents of the model."""
+
+    def build(self, model: LatentModel) -> NegativeELBO:
+        objective = NegativeELBO()
+        objective.critic = nn.Linear(model.latent_dim, 1)
+        return objective
+
+
+def test_an_objective_builds_its_network_for_the_latents_from_the_seed() -> None:
+    for latent_dim in (2, 7):
+        plan = checked({"model": {"latent_dim": latent_dim}}, ROW)
+        plan = dataclasses.replace(plan, objective=WithCritic())
+        first, again = (plan.build_state(ROW, torch.device("cpu")) for _ in range(2))
+        weights = first.players["critic"].parameters["weight"]
+        assert weights.shape == (1, latent_dim)
+        assert weights.equal(again.players["critic"].parameters["weight"])
+        assert plan.build_state_on_meta(ROW).players.keys() == {"model", "critic"}

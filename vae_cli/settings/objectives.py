@@ -12,7 +12,7 @@ from vae_cli.settings.priors import Normal, Prior
 from vae_cli.settings.variant import Setting, section, variant
 
 if TYPE_CHECKING:
-    from vae_cli.model import objectives
+    from vae_cli.model import LatentModel, objectives
     from vae_cli.training import Schedule
 
 
@@ -57,8 +57,12 @@ class Objective(ABC):
             raise UsageError("<objective.warmup_cycles> needs <objective.warmup_epochs>")
 
     @abstractmethod
-    def build(self) -> "objectives.Objective":
-        """What is minimized."""
+    def build(self, model: "LatentModel") -> "objectives.Objective":
+        """What is minimized, with new networks of its own from torch's global random numbers.
+
+        Args:
+            model: to be trained, which says what such a network takes.
+        """
 
     def build_warmup(self, steps_per_epoch: int) -> "Schedule":
         """The warm-up as a function of the step."""
@@ -101,7 +105,7 @@ class ELBO(Objective):
                 "free bits need <objective.free_bits_by=level>"
             )
 
-    def build(self) -> "objectives.Objective":
+    def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """Its negative."""
         from vae_cli.model import objectives
 
@@ -121,7 +125,7 @@ class Capacity(Objective):
         Setting("Weight of the distance between KL and capacity."),
     ] = 10.0
 
-    def build(self) -> "objectives.Objective":
+    def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """The distortion and the distance."""
         from vae_cli.model import objectives
 
@@ -142,7 +146,7 @@ class SampleFields:
 class IWAE(SampleFields, Objective):
     """The importance-weighted bound (Burda et al., 2016)."""
 
-    def build(self) -> "objectives.Objective":
+    def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """Its negative."""
         from vae_cli.model import objectives
 
@@ -156,7 +160,7 @@ class DReG(SampleFields, Objective):
 
     takes_levels: ClassVar[bool] = False
 
-    def build(self) -> "objectives.Objective":
+    def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """Its negative."""
         from vae_cli.model import objectives
 
@@ -172,7 +176,7 @@ class MIWAE(SampleFields, Objective):
         int, Interval(ge=1, le=1000), Setting("Groups of K samples whose bounds are averaged.")
     ] = 4
 
-    def build(self) -> "objectives.Objective":
+    def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """Its negative."""
         from vae_cli.model import objectives
 
@@ -190,7 +194,7 @@ class TotalCorrelation(Objective):
         float, Interval(ge=0, le=1e6), Setting("Weight of the total correlation.", "beta")
     ] = 1.0
 
-    def build(self) -> "objectives.Objective":
+    def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """The distortion and the three parts of the KL."""
         from vae_cli.model import objectives
 
@@ -213,7 +217,7 @@ class MMD(Objective):
         Setting("The weight lambda of InfoVAE: the discrepancy is weighted by alpha + lambda - 1."),
     ] = 1000.0
 
-    def build(self) -> "objectives.Objective":
+    def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """The distortion, the KL and the discrepancy."""
         from vae_cli.model import objectives
 

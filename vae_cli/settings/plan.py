@@ -108,7 +108,7 @@ class Plan:
             torch.default_generator.manual_seed(derive_seed(seed, "weights"))
             model = self.build_model(shape, codec)
             torch.default_generator.manual_seed(derive_seed(seed, "objective"))
-            objective = self.objective.build().to(device)
+            objective = self.objective.build(model).to(device)
         model.to(device).to(memory_format=torch.channels_last)  # convolutions are 1.5 times as fast
         if weights is not None:
             model.load_state_dict(weights, strict=False)  # the columns' scaling is that of the data
@@ -123,7 +123,8 @@ class Plan:
         from vae_cli.noise import Noise
 
         with torch.device("meta"):
-            model, objective = self.build_model(shape), self.objective.build()
+            model = self.build_model(shape)
+            objective = self.objective.build(model)
         return self._make_state(model, objective, Noise(None))
 
     def _make_state(
