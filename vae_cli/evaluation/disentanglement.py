@@ -20,7 +20,7 @@ from vae_cli.data.dataset import Factors
 from vae_cli.evaluation.features import classify_by_neighbours
 from vae_cli.evaluation.figures import Figures, all_absent, make_figure
 from vae_cli.model import DiagonalNormal
-from vae_cli.noise import Noise
+from vae_cli.noise import Noise, derive_seed
 
 BINS = 20
 MAX_ITEMS = 4000  # whose posteriors the information of samples is computed from
@@ -108,7 +108,7 @@ def sampled_information(posterior: DiagonalNormal, values: Tensor, seed: int) ->
 
     q(z_j) and q(z_j|v_k) are mixtures of the posteriors of the items, or of those with the value.
     """
-    noise = Noise(seed)
+    noise = Noise(derive_seed(seed, "factors"))
     chosen = torch.randperm(len(values), generator=noise.generator)[:MAX_ITEMS]
     mean, log_variance = posterior.mean[chosen].double(), posterior.log_variance[chosen].double()
     z = DiagonalNormal(mean, log_variance).rsample(1, noise)[0]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
 from vae_cli.model import DiagonalNormal, LatentModel, kl_by_dim, log_sum_exp
-from vae_cli.noise import Noise
+from vae_cli.noise import Noise, derive_seed
 
 ACTIVE_VARIANCE = 0.01  # of the posterior means, of a unit that is in use
 MAX_ITEMS = 10_000  # whose posteriors make up q(z); the cost grows with the square of it
@@ -64,7 +64,7 @@ def aggregate_terms(
     With more than `MAX_ITEMS` items, a random part of them stands for the whole set. All of its
     posteriors make up q(z), so there is no bias from small batches.
     """
-    noise, prior = Noise(seed), model.prior()
+    noise, prior = Noise(derive_seed(seed, "latents")), model.prior()
     order = torch.randperm(len(posterior.mean), generator=noise.generator)
     chosen = order[:MAX_ITEMS].sort().values
     mean, log_variance = posterior.mean[chosen].double(), posterior.log_variance[chosen].double()

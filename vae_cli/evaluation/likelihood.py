@@ -40,7 +40,7 @@ from vae_cli.model import (
     Level,
     require_normal,
 )
-from vae_cli.noise import Noise
+from vae_cli.noise import Noise, derive_seed
 
 
 @torch.no_grad()
@@ -78,7 +78,6 @@ def distortion_of_samples(likelihood: Distribution, x: Tensor) -> Tensor:
 
 
 BLOCK_VALUES = 400_000  # outputs decoded at a time: 1.6 MB of float32, which fit into a cache
-SEED_STRIDE = 0x9E3779B97F4A7C15  # keeps the items of one seed apart from those of the next seed
 EARLY = 10  # the bound with K samples is compared with the one of K/10
 
 
@@ -153,7 +152,7 @@ def estimate_likelihoods(
 
 def noise_of_item(seed: int, row: int, device: torch.device) -> Noise:
     """The source of an item's noise."""
-    return Noise((seed * SEED_STRIDE + row) % 2**63, device)
+    return Noise(derive_seed(seed, "likelihood", row), device)
 
 
 def weigh(model: LatentModel, item: Batch, samples: int, noise: Noise) -> Weights:

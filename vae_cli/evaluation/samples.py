@@ -21,7 +21,7 @@ import math
 import time
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from vae_cli.data.batches import chunk_length
 from vae_cli.data.split import in_order
@@ -38,7 +38,7 @@ from vae_cli.evaluation.fitted_models import find_flow, fitted_mixture
 from vae_cli.evaluation.subject import Subject
 from vae_cli.latent.decoding import sample
 from vae_cli.model import DiagonalNormal, LatentPrior
-from vae_cli.noise import Noise
+from vae_cli.noise import Noise, derive_seed
 
 NEIGHBOUR = 3
 CHUNK_ITEMS = 500
@@ -229,8 +229,8 @@ def item_features(
     subject: Subject, extractor: Extractor, count: int, seed: int
 ) -> tuple[Tensor, Tensor]:
     """The features of test items and of their reconstructions, on the CPU: `(count, D)` each."""
-    model, noise = subject.model, Noise(seed, subject.model.device)
-    order = torch.randperm(len(subject.test), generator=Generator().manual_seed(seed))[:count]
+    model, noise = subject.model, Noise(derive_seed(seed, "reconstructions"), subject.model.device)
+    order = choose_items(len(subject.test), count, derive_seed(seed, "test items"))
     split, features, reconstructed = subject.test.split.take(order), [], []
     for batch in in_order(split, model.device):
         features.append(extractor.extract(batch.x).cpu())
@@ -240,9 +240,14 @@ def item_features(
     return torch.cat(features), torch.cat(reconstructed)
 
 
+def choose_items(total: int, count: int, seed: int) -> Tensor:
+    """The places of a random part of a set, int64 `(count,)`, or of all of it if it is smaller."""
+    return torch.randperm(total, generator=Noise(seed).generator)[:count]
+
+
 def train_features(subject: Subject, extractor: Extractor, count: int, seed: int) -> Tensor:
     """The features of training items, on the CPU: at most `(count, D)`."""
-    order = torch.randperm(len(subject.train), generator=Generator().manual_seed(seed))[:count]
+    order = choose_items(len(subject.train), count, derive_seed(seed, "training items"))
     batches = in_order(subject.train.take(order), subject.model.device)
     return torch.cat([extractor.extract(batch.x).cpu() for batch in batches])
 
@@ -251,7 +256,7 @@ def sampled_features(
     subject: Subject, extractor: Extractor, source: LatentPrior, count: int, seed: int
 ) -> Tensor:
     """The features of `count` samples whose latents come from a source: `(count, D)`."""
-    noise = Noise(seed, subject.model.device)
+    noise = Noise(derive_seed(seed, "samples"), subject.model.device)
     size, found = chunk_length(subject.test.spec.shape), []
     for start in range(0, count, size):
         some = sample(
