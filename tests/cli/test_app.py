@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -29,14 +30,15 @@ def test_help_lists_every_command(words: list[str], capfd: Capture) -> None:
     assert err == ""
 
 
-@pytest.mark.parametrize("word", ["--help", "-h"])
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(command: str, word: str, capfd: Capture) -> None:
-    assert main([command, word]) == 0
-    out, err = capfd.readouterr()
-    assert f"Usage: vae {command}" in out
-    assert f"vae {command}" in out.partition("Example:")[2]
-    assert err == ""
+def test_every_command_has_help_with_an_example(capfd: Capture, subtests: pytest.Subtests) -> None:
+    for command in COMMANDS:
+        with subtests.test(command):
+            assert main([command, "--help"]) == main([command, "-h"]) == 0
+            out, err = capfd.readouterr()
+            assert out[: len(out) // 2] == out[len(out) // 2 :], "both are the same"
+            assert f"Usage: vae {command}" in out
+            assert f"vae {command}" in out.partition("Example:")[2]
+            assert err == ""
 
 
 def imported_modules(folder: Path, *calls: str) -> set[str]:
@@ -173,17 +175,18 @@ def test_what_a_computer_lacks_is_one_line_that_says_what_to_do(
     assert "unexpected" not in err
 
 
-@pytest.mark.parametrize("name", ["COLUMNS", "LINES"])
-@pytest.mark.parametrize("value", ["0", "-3", "", "wide", "²", "4000000000", "9" * 20])
 def test_a_size_of_the_terminal_that_is_impossible_is_ignored(
-    capfd: Capture, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+    capfd: Capture, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
-    monkeypatch.setenv(name, value)
-    assert main(["sample", "-o", "x.bmp"]) == 2
-    assert capfd.readouterr().err.startswith("error: --output x.bmp")
-    monkeypatch.setenv(name, value)
-    assert main(["sample", "--help"]) == 0
-    assert "--temperature" in capfd.readouterr().out
+    values = ("0", "-3", "", "wide", "²", "4000000000", "9" * 20)
+    for name, value in product(("COLUMNS", "LINES"), values):
+        with subtests.test(f"{name}={value}"):
+            for words, code in ((["sample", "-o", "x.bmp"], 2), (["sample", "--help"], 0)):
+                monkeypatch.setenv(name, value)
+                assert main(words) == code
+                out, err = capfd.readouterr()
+                assert "--temperature" in out if code == 0 else err.startswith("error: --output x")
+        monkeypatch.delenv(name, raising=False)
 
 
 def test_ctrl_c_in_a_command_is_one_line_and_exit_code_130(

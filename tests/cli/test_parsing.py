@@ -44,19 +44,18 @@ def options(name: str) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_that_is_not_a_list_is_refused_if_it_is_given_twice(
-    command: str, refused: Refused
+    refused: Refused, subtests: pytest.Subtests
 ) -> None:
-    for option in options(command):
-        flag = max(option.opts, key=len)
-        first, second = VALUES.get(flag, ("1", "2"))
-        words = [flag, flag] if option.is_flag else [flag, first, f"{flag}={second}"]
-        line = refused(command, *words)
-        if option.is_flag:
-            assert line == f"{flag} and {flag}: give only one of them"
-        else:
-            assert line == f"{flag} {first} and {flag} {second}: give only one of them"
+    for command in COMMANDS:
+        for option in options(command):
+            flag = max(option.opts, key=len)
+            first, second = VALUES.get(flag, ("1", "2"))
+            words = [flag, flag] if option.is_flag else [flag, first, f"{flag}={second}"]
+            typed = [flag, flag] if option.is_flag else [f"{flag} {first}", f"{flag} {second}"]
+            with subtests.test(f"{command} {flag}"):
+                expected = f"{' and '.join(typed)}: give only one of them"
+                assert refused(command, *words) == expected
 
 
 @pytest.mark.parametrize(
