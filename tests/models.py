@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from functools import partial
+from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +85,33 @@ def mlp_vae(
     return VAE(encoder, decoder, SquaredError(), StandardNormal(latent_dim))
 
 
+class Conditioned(nn.Module):
+    """A network whose inputs are moved by a vector of their class."""
+
+    def __init__(self, network: nn.Module, classes: int, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.network, self.shape = network, shape
+        self.shift = nn.Embedding(classes, prod(shape))
+
+    def forward(self, inputs: Tensor, y: Tensor) -> Any:
+        return self.network(inputs + self.shift(y).unflatten(-1, self.shape))
+
+
+def conditional_vae(
+    shape: tuple[int, ...] = (1, 6, 5),
+    hidden: tuple[int, ...] = (8,),
+    latent_dim: int = 3,
+    *,
+    classes: int = 4,
+    seed: int = 0,
+) -> VAE:
+    """A small untrained model of images, given their classes."""
+    vae = mlp_vae(shape, hidden, latent_dim, seed=seed)
+    vae.encoder = Conditioned(vae.encoder, classes, shape)
+    vae.decoder = Conditioned(vae.decoder, classes, (latent_dim,))
+    return vae
+
+
 class WrappedVAE(LatentModel):
     """A VAE inside of another model, which may treat items in its own way."""
 
@@ -94,14 +123,16 @@ class WrappedVAE(LatentModel):
     def posterior(self, batch: Batch) -> Posterior:
         return self.vae.posterior(batch)
 
-    def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
-        return self.vae.decode_levels(latents)
+    def decode_levels(self, latents: Sequence[Tensor], y: Tensor | None = None) -> Distribution:
+        return self.vae.decode_levels(latents, y)
 
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
         return self.vae.infer(batch, samples, noise)
 
-    def generate(self, z: Tensor, noise: Noise, temperature: float = 1.0) -> Distribution:
-        return self.vae.generate(z, noise, temperature)
+    def generate(
+        self, z: Tensor, noise: Noise, temperature: float = 1.0, y: Tensor | None = None
+    ) -> Distribution:
+        return self.vae.generate(z, noise, temperature, y)
 
 
 class NoiselessVAE(WrappedVAE):

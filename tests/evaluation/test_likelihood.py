@@ -1,10 +1,13 @@
 """The likelihood of a model that can be solved, and what must not change it."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
+from models import conditional_vae, mlp_vae
+from torch import Tensor, nn
 
 from vae_cli.data.split import InMemory
 from vae_cli.evaluation import likelihood
@@ -146,3 +149,29 @@ def test_cross_entropy_on_grey_values_is_not_called_a_likelihood() -> None:
     figure = figures["log_likelihood"]
     assert isinstance(figure, Figure)
     assert "not a likelihood" in figure.definition
+
+
+def test_the_items_of_a_class_have_the_likelihood_of_a_model_of_this_class() -> None:
+    model, split = conditional_vae(SHAPE, classes=2).eval(), pictures(4)
+    given = replace(split, condition=torch.tensor([0, 1, 1, 0]))
+    found = estimate_likelihoods(model, given, 20, seed=0)
+    for number in range(2):
+        of_class = mlp_vae(SHAPE)
+        of_class.encoder, of_class.decoder = (
+            Fixed(one, number) for one in (model.encoder, model.decoder)
+        )
+        expected = estimate_likelihoods(of_class.eval(), split, 20, seed=0)
+        own = given.condition == number
+        torch.testing.assert_close(found.bound[own], expected.bound[own])
+        assert not found.bound[~own].isclose(expected.bound[~own]).any()
+
+
+class Fixed(nn.Module):
+    """A network of items of any class as one of items of a single class."""
+
+    def __init__(self, network: nn.Module, number: int) -> None:
+        super().__init__()
+        self.network, self.number = network, number
+
+    def forward(self, inputs: Tensor) -> Any:
+        return self.network(inputs, torch.full((len(inputs),), self.number))

@@ -1,11 +1,13 @@
 """The VAE as a whole, with fully connected networks."""
 
+import pytest
 import torch
-from models import lose, mlp_vae
+from models import conditional_vae, lose, mlp_vae
 
 from vae_cli.data.batch import Batch
 from vae_cli.model import VAE, NegativeELBO, require_normal
 from vae_cli.noise import Noise
+from vae_cli.settings import choose, merge
 
 SHAPE = (3, 8, 6)
 
@@ -40,3 +42,33 @@ def test_the_posterior_of_an_image_does_not_depend_on_the_rest_of_the_batch() ->
     model, x = small_vae(), torch.rand(4, *SHAPE)
     alone = model.posterior(Batch(x[2:3])).mode()
     torch.testing.assert_close(model.posterior(Batch(x)).mode()[2:3], alone)
+
+
+def test_every_sample_of_an_item_is_decoded_with_the_condition_of_the_item() -> None:
+    model, x, y = conditional_vae(SHAPE), torch.rand(4, *SHAPE), torch.tensor([3, 0, 0, 2])
+    inference = model.infer(Batch(x, y), 2, Noise(0))
+    z = inference.levels[0].z
+    for place in range(4):
+        alone = Batch(x[place : place + 1], y[place : place + 1])
+        torch.testing.assert_close(
+            model.posterior(alone).mode()[0], model.posterior(Batch(x, y)).mode()[place]
+        )
+        for sample in range(2):
+            expected = model.decode(z[sample, place : place + 1], alone.y).mean[0]
+            torch.testing.assert_close(inference.likelihood.mean[sample, place], expected)
+            generated = model.generate(z[sample, place : place + 1], Noise(0), y=alone.y)
+            assert generated.mean[0].equal(expected)
+    others = model.infer(Batch(x, y.roll(1)), 2, Noise(0)).likelihood.mean
+    assert not others.allclose(inference.likelihood.mean)
+
+
+def test_a_model_whose_networks_take_no_condition_refuses_one() -> None:
+    batch = Batch(torch.rand(4, 1, 28, 28), torch.zeros(4, dtype=torch.int64))
+    for network in ("mlp", "conv", "two-level", "hierarchical"):
+        config = merge(("", {"model": {"network": network}}))
+        model = choose(config, (1, 28, 28)).build_model((1, 28, 28))
+        for use in (model.infer, model.posterior):
+            with pytest.raises(TypeError):
+                use(batch)
+        with pytest.raises(TypeError):
+            model.decode(torch.zeros(4, model.latent_dim), batch.y)

@@ -5,34 +5,19 @@ from pathlib import Path
 
 import pytest
 import torch
-from models import WrappedVAE, make_state, mlp_vae
+from models import conditional_vae, make_state, mlp_vae
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
 from vae_cli.errors import NonFiniteLossError
-from vae_cli.model import VAE, Context, Inference, Level, Loss, NegativeELBO, Objective
-from vae_cli.model.inference import draw
-from vae_cli.noise import Noise
+from vae_cli.model import Context, Inference, Loss, NegativeELBO, Objective
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.training import CapturedEpoch, Epoch, TracedEpoch, TrainState
 
 SHAPE, LATENT_DIM, CLASSES, ITEMS, BATCH = (1, 6, 5), 3, 4, 70, 16
 RATES, WARMUPS = torch.full((5,), 1e-2), torch.linspace(0.2, 1, 5)
-
-
-class ConditionalVAE(WrappedVAE):
-    """p(x|z, y): the vector of a class is added to the latents before they are decoded."""
-
-    def __init__(self, vae: VAE) -> None:
-        super().__init__(vae)
-        self.shift = nn.Embedding(CLASSES, LATENT_DIM)
-
-    def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
-        posterior, prior = self.posterior(batch), self.prior(batch.y)
-        z = draw(posterior, samples, noise)
-        return Inference((Level(posterior, prior, z),), self.decode(z + self.shift(batch.y)))
 
 
 class FactorVAE(Objective):
@@ -69,8 +54,8 @@ class FactorVAE(Objective):
 
 
 def new_state(seed: int = 0) -> TrainState:
-    vae = mlp_vae(SHAPE, (8,), LATENT_DIM, seed=seed)
-    return make_state(ConditionalVAE(vae), FactorVAE(), seed=seed)
+    model = conditional_vae(SHAPE, (8,), LATENT_DIM, classes=CLASSES, seed=seed)
+    return make_state(model, FactorVAE(), seed=seed)
 
 
 def labelled() -> InMemory:
@@ -109,10 +94,10 @@ def test_the_traced_step_of_two_players_is_the_plain_one_and_both_learn(dtype: t
     for epoch in (traced, plain):
         run(epoch)
     assert_same(*states)
-    names = {"model.shift.weight", "objective.critic.0.weight", "players.critic.0.weight.m"}
+    names = {"model.decoder.shift.weight", "objective.critic.0.weight", "players.critic.0.weight.m"}
     assert names <= before.keys()
     for name, tensor in states[0].tensors().items():
-        if not name.startswith(("totals.", "model.prior.", "model.vae.prior.")):
+        if not name.startswith(("totals.", "model.prior.")):
             assert not tensor.equal(before[name]), name
 
 
@@ -164,7 +149,7 @@ def test_a_training_with_a_critic_is_resumed_bit_for_bit(tmp_path: Path) -> None
 @pytest.mark.parametrize("player", ["model", "critic"])
 def test_nobody_steps_if_the_loss_of_one_player_is_not_finite(player: str) -> None:
     state, split = new_state(), labelled()
-    network = state.model.shift if player == "model" else state.objective.critic[2]
+    network = state.model.decoder.shift if player == "model" else state.objective.critic[2]
     with torch.no_grad():
         network.weight[0, 0] = math.nan
     before = copy_of(state)
@@ -185,7 +170,7 @@ def test_losses_and_players_that_do_not_fit_are_refused() -> None:
             super().__init__()
             self.temperature = nn.Parameter(torch.ones(()))
 
-    state = make_state(ConditionalVAE(mlp_vae(SHAPE)), Forgetful())
+    state = make_state(conditional_vae(SHAPE), Forgetful())
     with pytest.warns(UserWarning, match="could not be traced"):
         epoch = TracedEpoch(state, labelled(), BATCH)
     with pytest.raises(ValueError, match=r"losses for \['model'\], but the players are"):

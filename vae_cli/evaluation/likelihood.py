@@ -176,8 +176,8 @@ def _weigh_one_level(model: VAE, item: Batch, samples: int, block: int, noise: N
     posterior = model.posterior(item)
     level = Level(posterior, model.prior(item.y), posterior.rsample(samples, noise))
     parts = level.z.split(block)
-    distortions = [distortion_of_samples(model.decode(part), item.x) for part in parts]
-    constant = model.decode(level.z[:1]).constant
+    distortions = [distortion_of_samples(model.decode(part, item.y), item.x) for part in parts]
+    constant = model.decode(level.z[:1], item.y).constant
     return Weights(level.log_ratio()[:, 0], torch.cat(distortions), constant, level.kl().sum())
 
 

@@ -32,7 +32,7 @@ from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.networks.conv import Block, ConvDecoder, ConvEncoder, Plan, conv, norm
 from vae_cli.model.posterior import DiagonalNormal
 from vae_cli.model.priors import Prior
-from vae_cli.model.vae import LatentModel
+from vae_cli.model.vae import LatentModel, refuse_condition
 from vae_cli.noise import Noise
 
 
@@ -157,14 +157,16 @@ class LadderVAE(LatentModel):
 
     def posterior(self, batch: Batch) -> DiagonalNormal:
         """q(z_0|x) for B images: parameters `(B, D)`."""
+        refuse_condition(batch.y)
         posterior: DiagonalNormal = self.encoder(batch.x)
         return posterior
 
-    def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
+    def decode_levels(self, latents: Sequence[Tensor], y: Tensor | None = None) -> Distribution:
         """p(x|z) for the latents `(..., D)` of the first levels, the top one first.
 
         The latents of the levels that are not given are the means of their priors.
         """
+        refuse_condition(y)
 
         def choose(number: int, rung: Rung, h: Tensor) -> Tensor:
             if number < len(latents):
@@ -173,8 +175,11 @@ class LadderVAE(LatentModel):
 
         return self._descend(latents[0], choose)
 
-    def generate(self, z: Tensor, noise: Noise, temperature: float = 1.0) -> Distribution:
+    def generate(
+        self, z: Tensor, noise: Noise, temperature: float = 1.0, y: Tensor | None = None
+    ) -> Distribution:
         """p(x|z) for latents `(..., D)` of the top level, with the levels below sampled."""
+        refuse_condition(y)
 
         def choose(_: int, rung: Rung, h: Tensor) -> Tensor:
             return rung.look_down(h)[0].sample(1, noise, temperature)[0]
@@ -183,6 +188,7 @@ class LadderVAE(LatentModel):
 
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
         """Encode B images, take K samples of the latents of all levels, and decode them."""
+        refuse_condition(batch.y)
         features, count = self.encoder.features(batch.x), (samples, len(batch))
         top = self.encoder.posterior_from(features[-1])
         z = draw(top, samples, noise)

@@ -10,7 +10,7 @@ A model is a prior, a likelihood, and the networks between them. One pass throug
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor, nn
@@ -64,18 +64,23 @@ class LatentModel(nn.Module, ABC):
 
     @abstractmethod
     def posterior(self, batch: Batch) -> Posterior:
-        """q(z|x) of the top level for B items: parameters `(B, *event)`."""
+        """q(z|x, y) of the top level for B items: parameters `(B, *event)`."""
 
     @abstractmethod
-    def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
-        """p(x|z) for the latents `(..., *event)` of the first levels, the top one first.
+    def decode_levels(self, latents: Sequence[Tensor], y: Tensor | None = None) -> Distribution:
+        """p(x|z, y) for the latents `(..., *event)` of the first levels, the top one first.
 
         The latents of the levels that are not given are the means of their priors.
+
+        Args:
+            latents: of each level.
+            y: the condition of each item, as in `Batch`; the last axis before the events is that of
+                the items.
         """
 
-    def decode(self, z: Tensor) -> Distribution:
-        """p(x|z) for latents `(..., *event)`, with mean `(..., C, H, W)` or `(..., D)`."""
-        return self.decode_levels((z,))
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Distribution:
+        """p(x|z, y) for latents `(..., *event)`, with mean `(..., C, H, W)` or `(..., D)`."""
+        return self.decode_levels((z,), y)
 
     @abstractmethod
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
@@ -92,14 +97,35 @@ class LatentModel(nn.Module, ABC):
         return self.infer(batch, samples, noise)
 
     @abstractmethod
-    def generate(self, z: Tensor, noise: Noise, temperature: float = 1.0) -> Distribution:
-        """p(x|z) for latents `(..., *event)` of the top level, with the levels below sampled.
+    def generate(
+        self, z: Tensor, noise: Noise, temperature: float = 1.0, y: Tensor | None = None
+    ) -> Distribution:
+        """p(x|z, y) for latents `(..., *event)` of the top level, with the levels below sampled.
 
         Args:
             z: latents as `decode` takes them.
             noise: the source of the samples of the levels below.
             temperature: factor for their standard deviations.
+            y: the condition as `decode` takes it.
         """
+
+
+def call(network: nn.Module, inputs: Tensor, y: Tensor | None) -> Any:
+    """What a network makes of items or latents `(N, ...)`, with their condition if there is one.
+
+    A network that is given a condition and takes none raises a `TypeError`.
+    """
+    return network(inputs) if y is None else network(inputs, y)
+
+
+def refuse_condition(y: Tensor | None) -> None:
+    """Check that there is no condition, for a model whose networks take none.
+
+    Raises:
+        TypeError: there is one.
+    """
+    if y is not None:
+        raise TypeError("a model with several levels of latents takes no condition")
 
 
 @final
@@ -119,8 +145,9 @@ class VAE(LatentModel):
         (torch.Size([5, 8, 20]), torch.Size([5, 8, 1, 28, 28]))
 
     Args:
-        encoder: items `(B, ...)` to a `Posterior` of their latents `(B, *event)`.
-        decoder: latents `(B, *event)` to the raw outputs that the likelihood takes.
+        encoder: items `(B, ...)` to a `Posterior` of their latents `(B, *event)`. In a model of
+            p(x|y), it takes y as a second argument.
+        decoder: latents `(B, *event)` to the raw outputs that the likelihood takes; the same.
         likelihood: what the raw outputs mean.
         prior: p(z).
         codec: the way from items to what the encoder takes; None is that of images.
@@ -142,15 +169,17 @@ class VAE(LatentModel):
         self.prior = prior
 
     def posterior(self, batch: Batch) -> Posterior:
-        """q(z|x) for B items: parameters `(B, *event)`."""
-        posterior: Posterior = self.encoder(batch.x)
+        """q(z|x, y) for B items: parameters `(B, *event)`."""
+        posterior: Posterior = call(self.encoder, batch.x, batch.y)
         return posterior
 
-    def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
-        """p(x|z) for the latents `(..., *event)` of the only level."""
+    def decode_levels(self, latents: Sequence[Tensor], y: Tensor | None = None) -> Distribution:
+        """p(x|z, y) for the latents `(..., *event)` of the only level."""
         (z,) = latents
         shape = z.shape[: z.ndim - len(self.event_shape)]
-        outputs = self.decoder(z.flatten(0, len(shape) - 1))
+        if y is not None:  # every sample of an item has its condition
+            y = y.expand(*shape, *y.shape[1:]).flatten(0, len(shape) - 1)
+        outputs = call(self.decoder, z.flatten(0, len(shape) - 1), y)
         distribution: Distribution = self.likelihood(outputs.unflatten(0, shape))
         return distribution
 
@@ -158,16 +187,17 @@ class VAE(LatentModel):
         """Encode B items, take K samples of the latents of each, and decode them."""
         posterior, prior = self.posterior(batch), self.prior(batch.y)
         z = draw(posterior, samples, noise)
-        return Inference((Level(posterior, prior, z),), self.decode(z))
+        return Inference((Level(posterior, prior, z),), self.decode(z, batch.y))
 
     def generate(
         self,
         z: Tensor,
         noise: Noise,  # noqa: ARG002  there is nothing below to sample
         temperature: float = 1.0,  # noqa: ARG002
+        y: Tensor | None = None,
     ) -> Distribution:
-        """p(x|z) for latents `(..., *event)` of the only level."""
-        return self.decode(z)
+        """p(x|z, y) for latents `(..., *event)` of the only level."""
+        return self.decode(z, y)
 
 
 @final
@@ -213,19 +243,24 @@ class TwoLevelVAE(LatentModel):
 
     def posterior(self, batch: Batch) -> DiagonalNormal:
         """q(z_0|x) for B items: parameters `(B, D)`."""
+        refuse_condition(batch.y)
         posterior: DiagonalNormal = self.encoder(batch.x)
         return posterior
 
-    def decode_levels(self, latents: Sequence[Tensor]) -> Distribution:
+    def decode_levels(self, latents: Sequence[Tensor], y: Tensor | None = None) -> Distribution:
         """p(x|z) for the latents `(..., D)` of the top level, or of both.
 
         Without latents of the lower level, they are the mean of its prior.
         """
+        refuse_condition(y)
         top, *below = latents
         return self._decode(top, below[0] if below else self._lower_prior(top).mean)
 
-    def generate(self, z: Tensor, noise: Noise, temperature: float = 1.0) -> Distribution:
+    def generate(
+        self, z: Tensor, noise: Noise, temperature: float = 1.0, y: Tensor | None = None
+    ) -> Distribution:
         """p(x|z) for latents `(..., D)` of the top level, with the lower level sampled."""
+        refuse_condition(y)
         (below,) = self._lower_prior(z.flatten(0, -2)).sample(1, noise, temperature)
         return self._decode(z, below.view(z.shape))
 
