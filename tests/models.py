@@ -24,7 +24,7 @@ from vae_cli.model import (
     SquaredError,
     StandardNormal,
 )
-from vae_cli.noise import Noise
+from vae_cli.noise import Noise, Part
 from vae_cli.training import (
     Adam,
     Gradients,
@@ -33,6 +33,7 @@ from vae_cli.training import (
     loss_and_gradients,
     train_step,
 )
+from vae_cli.training.step import LossAndGradients
 
 AFTER_WARMUP = torch.ones(())
 
@@ -57,6 +58,13 @@ def take_step(state: TrainState, x: Tensor, rate: float = 0.1) -> None:
     """Train on a batch."""
     plain = partial(loss_and_gradients, state, len(x))
     train_step(state, plain, Batch(x), learning_rate=rate, warmup=AFTER_WARMUP)
+
+
+def leave_untraced(
+    state: TrainState, data_size: int, batch: Batch, part: Part | None = None
+) -> LossAndGradients:
+    """In place of `trace`: the plain function."""
+    return partial(loss_and_gradients, state, data_size, part=part)
 
 
 def lose(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models import leave_untraced
 
 from vae_cli.data import batches
 from vae_cli.data.dataset import Spec
@@ -19,7 +20,7 @@ from vae_cli.runs.resolve import Resolved, resolve
 from vae_cli.runs.start import load_for_resume
 from vae_cli.runs.train import train_run
 from vae_cli.settings import SaveInterval, choose, merge
-from vae_cli.training import EpochReport, Metrics, TrainState
+from vae_cli.training import EpochReport, Metrics, TrainState, epochs
 
 CPU = torch.device("cpu")
 SHAPE, BATCH_SIZE = (8, 8), 32
@@ -29,6 +30,16 @@ TABLES = {
     "model": {"network": "mlp", "hidden": [4], "latent_dim": 2},
     "training": {"device": "cpu"},
 }
+
+
+@pytest.fixture(autouse=True)
+def untraced(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training of a few steps takes most of its time to be traced, so only some tests do that.
+
+    The tests of all variants compare a traced training with one that is not.
+    """
+    if not request.module.__name__.endswith(("test_variants", "test_resume")):
+        monkeypatch.setattr(epochs, "trace", leave_untraced)
 
 
 @pytest.fixture(scope="session")

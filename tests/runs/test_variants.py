@@ -1,7 +1,6 @@
 """Every variant goes through training, resuming, and everything that can be done with a model."""
 
 from collections.abc import Callable
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -9,22 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from models import leave_untraced
 from torch import Generator
 
 from vae_cli.api.model import TrainedModel, load_trained
-from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
 from vae_cli.errors import InterruptedRunError, UsageError
 from vae_cli.explore.export import export_page
 from vae_cli.explore.scene import build_scene
-from vae_cli.noise import Part
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.recorder import Row
 from vae_cli.runs.resolve import Resolved, resolve
 from vae_cli.settings import choose, merge
-from vae_cli.training import TracedEpoch, TrainState, epochs, loss_and_gradients
-from vae_cli.training.step import LossAndGradients
+from vae_cli.training import TracedEpoch, epochs
 
 CPU = torch.device("cpu")
 Tables = dict[str, dict[str, Any]]
@@ -181,13 +178,6 @@ def test_every_variant_resumes_bit_for_bit_and_can_be_used(
             assert tensor.equal(found[key]), key
     assert np.isfinite(rows[-1][f"{resolved.held_out_name}_elbo"])
     use_everything(load_trained(whole, CPU))
-
-
-def leave_untraced(
-    state: TrainState, data_size: int, batch: Batch, part: Part | None = None
-) -> LossAndGradients:
-    """In place of `trace`: the plain function."""
-    return partial(loss_and_gradients, state, data_size, part=part)
 
 
 def use_everything(model: TrainedModel) -> None:
