@@ -1,24 +1,20 @@
-"""The nearest neighbours among many points.
+"""Features: numbers that say what an item shows, and how well classes can be read from them.
 
-A small classifier of the data, whose features compare samples with items.
+Samples are compared with items by the features of an `Extractor`. There are two:
 
-Its last hidden layer is to these data what an Inception network is to photographs. It is trained
-with a fixed seed, so that two runs on the same data are compared by the same features, as far as
-the processor allows.
+    classifier   the last hidden layer of a small network that learns the classes of the data. It is
+                 to these data what an Inception network is to photographs. It is trained with a
+                 fixed seed, so that two runs on the same data are compared by the same features, as
+                 far as the processor allows.
+    inception    the Inception network, by which papers compare images. The network and its weights
+                 are those of torch-fidelity, which are those of the first paper (Heusel et al.,
+                 2017) in another format. It resizes images to 299x299 pixels itself. The weights
+                 are downloaded once to the folder where torch keeps such files.
 
-What turns images into the features by which samples are compared with items.
-
-How well the classes can be read from the latents: neighbours and a linear probe.
-
-Both are fitted to the means of the training set and tested on those of the test set. Each latent
-dimension is divided by its standard deviation first, for the probe only: distances between latents
-have the scale that the model gave them.
-
-The features of the Inception network, by which papers compare images.
-
-The network and its weights are those of torch-fidelity, which are those of the first paper (Heusel
-et al., 2017) in another format. It resizes images to 299x299 pixels itself. The weights are
-downloaded once to the folder where torch keeps such files.
+`feature_figures` is about the latents as features: how well the classes can be read from them, by
+nearest neighbours and by a linear probe. Both are fitted to the means of the training set and
+tested on those of the test set. Each latent dimension is divided by its standard deviation first,
+for the probe only: distances between latents have the scale that the model gave them.
 """
 
 import functools

@@ -1,12 +1,4 @@
-"""The posteriors of all items of a set, which most figures are made from.
-
-The distortion of many decoded samples of one item, without more memory than they have already.
-
-With thousands of samples for each item, an evaluation is a chain of matrix products followed by
-this step. `Distribution.distortion` makes two or three new tensors of the size of the outputs,
-which costs as much time as half of the products.
-
-The likelihood of items: the ELBO, and importance-weighted bounds with many samples.
+"""The likelihood of items: the ELBO, and importance-weighted bounds with many samples.
 
     log w_k = log p(x|z_k) + log p(z_k) − log q(z_k|x),    z_k ~ q(z|x)
     ELBO    = E log w                                      Kingma & Welling (2014), eq. 3
@@ -16,7 +8,7 @@ The likelihood of items: the ELBO, and importance-weighted bounds with many samp
 The noise of an item depends on the seed and on the row of the item in its data, and each item is
 encoded by itself. So an item has the same score in any order, batch or subset of the items.
 
-The number of importance samples that fits into a time.
+`encode` makes the posteriors of a whole set, which most other figures are made from.
 """
 
 import time
@@ -60,6 +52,10 @@ def encode(
 
 def distortion_of_samples(likelihood: Distribution, x: Tensor) -> Tensor:
     """−log p(x|z) without its constant, in nats, for K samples of the latents of one item: `(K,)`.
+
+    With thousands of samples for each item, an evaluation is a chain of matrix products followed by
+    this step. `Distribution.distortion` makes two or three new tensors of the size of the outputs,
+    which costs as much time as half of the products, so two distributions are computed in place.
 
     Args:
         likelihood: p(x|z), with mean `(K, 1, ...)`; its tensors may be overwritten.

@@ -1,6 +1,4 @@
-"""How many nats an image takes as a PNG, which measures how complex it is (Serra et al., 2020).
-
-How strange each item is to a model: scores that are higher for stranger items, in nats.
+"""How strange each item is to a model: scores that are higher for stranger items, in nats.
 
     likelihood  −log p(x), from the importance-weighted bound
     adjusted    −log p(x) − f(L(x)),  f the least-squares line through the held-out items
@@ -9,10 +7,11 @@ How strange each item is to a model: scores that are higher for stranger items, 
     kl          KL(q(z|x) ‖ p(z))
     neighbours  the mean distance from the mean of q(z|x) to the nearest ones of the training set
 
-L(x) is the length of the image as a PNG. A likelihood is high for simple images, such as a black
-one, whatever they show. `complexity` takes this into account in the units of a code, so it needs a
-likelihood of pixels with 256 values. `adjusted` learns from held-out items how much −log p(x) rises
-with L(x), so it works with every likelihood of images.
+L(x) is the length of the image as a PNG in nats, which measures how complex it is. A likelihood is
+high for simple images, such as a black one, whatever they show. `complexity` takes this into
+account in the units of a code, so it needs a likelihood of pixels with 256 values. `adjusted`
+learns from held-out items how much −log p(x) rises with L(x), so it works with every likelihood of
+images.
 """
 
 import io

@@ -1,6 +1,7 @@
-"""A network that would need too much memory is refused before a run begins.
+"""From settings to everything that a training needs: data opened, memory checked, choices made.
 
-From settings to everything that a training run needs, with every choice made.
+`resolve` does all of it, once for a run: nothing in what it returns, `Resolved`, is chosen again. A
+network that would need too much memory is refused here, before there is a directory.
 """
 
 import dataclasses

@@ -1,6 +1,7 @@
 """Train one run, and leave everything in its directory, also if the training fails.
 
-What a training will need is measured with a few of its real steps.
+`train_run` does this. `estimate_training` does not train: it measures what a run will need, with a
+few of its real steps.
 """
 
 import math

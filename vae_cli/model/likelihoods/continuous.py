@@ -1,32 +1,23 @@
-"""The likelihood of the article: a squared error.
+"""Likelihoods with a density: normal and Laplace distributions of pixels or of columns.
 
-Every pixel is N(mean, ½), so
+Each has the form of the contract, −log p(x|z) = distortion(x) + constant, with D values of an item.
 
-    −log p(x|z) = ‖x − mean‖² + ½ D log π,
+    squared error    Σ (x − mean)²                           + ½ D log π       N(mean, ½)
+    shared normal    Σ ½ (x − mean)² / σ² + ½ log σ²         + ½ D log 2π      one σ for all pixels
+    Laplace          Σ |x − mean| / b + log b                + D log 2         one b for all pixels
+    column normal    Σ_j ½ (x_j − mean_j)² / σ_j² + ½ log σ_j²   + ½ D log 2π   a σ_j per column
 
-and the sum of an image's squared errors is a negative log-likelihood in nats, up to a constant. The
-distortion leaves the constant out: it has the scale of the usual "MSE" of VAE tutorials.
+The squared error is the usual "MSE" of VAE tutorials: the sum over an image, without the constant.
 
-A Gaussian with one scale for all pixels, learned, optimal or fixed: the σ-VAE.
+The shared normal is the σ-VAE (Rybkin, Daniilidis & Levine, 2021, https://arxiv.org/abs/2006.13202).
+Its σ is learned with the weights (eq. 5), or fixed, or optimal: for each batch, the σ² that
+minimizes its loss is the mean squared error of the batch (eq. 8). A batch must not choose the scale
+by which it is tested, so a parameter follows the optimal value during the training, and the
+evaluation uses it. A fixed σ is what β stands for: with the squared error, the weight β of the KL
+is the scale σ² = β / 2.
 
-    −log p(x|z) = Σ ½ (x − mean)² / σ² + ½ log σ²  +  ½ D log 2π
-
-Rybkin, Daniilidis & Levine (2021, https://arxiv.org/abs/2006.13202). `learned` trains log σ² with
-the weights (eq. 5). `optimal` takes for each batch the σ² that minimizes its loss, which is the
-mean squared error of the batch (eq. 8). A batch must not choose the scale by which it is tested, so
-a parameter follows the optimal value during the training, and the evaluation uses it. A fixed σ is
-what β stands for: with the squared error, the weight β of the KL is the scale σ² = β / 2.
-
-A Laplace distribution with one learned scale: an absolute error.
-
-−log p(x|z) = Σ |x − location| / b + log b  +  D log 2
-
-The likelihood of a table: columns with one learned scale each.
-
-The columns are standardized, and each has a variance σ² that is learned with the weights (the σ-VAE
-of Rybkin, Daniilidis & Levine, 2021, with one σ per column):
-
-    −log p(x|z) = ½ Σ (x − mean)² / σ² + log σ²  +  ½ D log 2π.
+The column normal is for a table, whose columns are standardized: the σ-VAE with one learned σ for
+each column.
 """
 
 import math
@@ -215,9 +206,8 @@ class Laplace(Likelihood):
         return mean_to_logits(mean)
 
 
-MIN_COLUMN_LOG_VARIANCE = (
-    -8.0
-)  # of a column that is predicted exactly, log σ² would go to −infinity
+# Of a column that is predicted exactly, log σ² would go to −infinity.
+MIN_COLUMN_LOG_VARIANCE = -8.0
 
 
 @final

@@ -1,13 +1,15 @@
-"""Bernoulli pixels: on grey values, or on images that are made black and white at random.
+"""Likelihoods with probabilities: of pixels that are black or white, or have one of 256 values.
+
+Bernoulli pixels have the binary cross-entropy,
 
     −log p(x|z) = −Σ x log p + (1 − x) log(1 − p)
 
-On grey values this is the binary cross-entropy of many tutorials: it is not the likelihood of a
-grey image, but it equals the expected negative log-likelihood of the same image made black and
-white, because it is linear in x. On images that are black and white, as an `ImageCodec` draws them,
-it is a likelihood, and its figures can be compared with those of the literature.
+On grey values this is that of many tutorials: it is not the likelihood of a grey image, but it
+equals the expected negative log-likelihood of the same image made black and white, because it is
+linear in x. On images that are black and white, as an `ImageCodec` draws them, it is a likelihood,
+and its figures can be compared with those of the literature.
 
-A mixture of logistic distributions over the 256 values of a pixel.
+A mixture of logistic distributions is one over the 256 values of a pixel,
 
     P(x) = Σ_m π_m [ σ((x + ½Δ − μ_m) / s_m) − σ((x − ½Δ − μ_m) / s_m) ],    Δ = 1/255
 

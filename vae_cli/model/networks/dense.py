@@ -1,8 +1,7 @@
-"""Layers that several networks use.
+"""Fully connected networks for images or rows, and the layers that they are made of.
 
-Fully connected networks for images or rows.
-
-Fully connected networks with two inputs.
+MLPEncoder, MLPDecoder       between items and one level of latents
+JointEncoder, JointDecoder   with two inputs, for models with two levels
 """
 
 from collections.abc import Sequence

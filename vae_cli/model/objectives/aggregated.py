@@ -1,13 +1,16 @@
-"""The KL as three terms: Chen, Li, Grosse & Duvenaud (2018), eq. 2, https://arxiv.org/abs/1802.04942.
+"""Objectives with the aggregated posterior q(z) = 1/N Σ_n q(z|x_n): β-TC-VAE and InfoVAE.
+
+The β-TC-VAE divides the KL into three terms (Chen, Li, Grosse & Duvenaud, 2018, eq. 2,
+https://arxiv.org/abs/1802.04942) and weights only the total correlation by β:
 
     E KL(q(z|x) ‖ p(z)) =   I_q(z; x)                   index-code mutual information
                           + KL(q(z) ‖ Π_j q(z_j))       total correlation
                           + Σ_j KL(q(z_j) ‖ p(z_j))     dimension-wise KL
 
-The β-TC-VAE weights only the total correlation by β. The aggregated posterior q(z) is estimated
-from the batch by stratified sampling (appendix C.2), which needs the size of the data set.
+q(z) is estimated from the batch by stratified sampling (appendix C.2), which needs the size of the
+data set.
 
-InfoVAE: a KL with another weight, and a distance between the aggregated posterior and the prior.
+InfoVAE gives the KL another weight, and adds a distance between q(z) and the prior:
 
     loss = −log p(x|z) + (1 − α) KL(q(z|x) ‖ p(z)) + (α + λ − 1) MMD(q(z) ‖ p(z))
 

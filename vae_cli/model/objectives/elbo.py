@@ -1,17 +1,13 @@
-"""The evidence lower bound, and the β-VAE.
+"""The evidence lower bound, and objectives that change the weight of its KL.
 
     ELBO(x)      = E_q(z|x) [log p(x|z)] − KL(q(z|x) ‖ p(z))        Kingma & Welling (2014), eq. 3
     β-VAE loss   = distortion + β KL                                Higgins et al. (2017), eq. 4
     free bits    : KL becomes Σ_j max(λ, mean over the batch of KL_j)   Kingma et al. (2016), eq. 15
+    capacity     : distortion + γ |KL − C|                          Burgess et al. (2018), eq. 8
 
 At β = 1 and λ = 0 the loss is −ELBO up to the constant of the likelihood. The groups j are latent
-dimensions, or whole stochastic layers.
-
-A KL that is held at a capacity which rises: Burgess et al. (2018), eq. 8.
-
-    loss = distortion + γ |KL − C|
-
-The paper raises C linearly from 0 during the training (https://arxiv.org/abs/1804.03599).
+dimensions, or whole stochastic layers. The capacity C rises linearly from 0 during the training
+(https://arxiv.org/abs/1804.03599).
 """
 
 from typing import final

@@ -1,4 +1,4 @@
-"""Importance-weighted bounds: IWAE, and averages of several of them.
+"""Importance-weighted bounds: IWAE, averages of several of them, and one with other gradients.
 
     log w_k  = log p(x, z_k) − log q(z_k|x)
     IWAE_K   = E log 1/K Σ_k w_k                         Burda, Grosse & Salakhutdinov (2016), eq. 8
@@ -7,7 +7,7 @@
 IWAE_1 is the ELBO, and the bound rises with K to log p(x). More samples K make a tighter bound but
 a noisier gradient for the encoder; more groups M reduce that noise.
 
-The doubly reparameterized gradient of IWAE: Tucker et al. (2019), eq. 8.
+DReG is IWAE with the doubly reparameterized gradient (Tucker et al., 2019, eq. 8):
 
     ∇_φ IWAE_K = E Σ_k  w̃_k²  ∂ log w_k / ∂z_k  ∂z_k / ∂φ,        w̃_k = w_k / Σ_j w_j
 
