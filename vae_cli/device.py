@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.threads import require_threads, watch_cores
 
 # The variables in which a launcher of several processes writes their number.
@@ -36,7 +36,7 @@ def resolve_device(name: str) -> torch.device:
     if name not in {"auto", *found}:
         raise UsageError(
             f"device {name} is not available: torch {torch.__version__} "
-            f"found {' and '.join(found)}; use <device={found[0]}> or auto"
+            f"found {' and '.join(found)}; use {mark(f'device={found[0]}')} or auto"
         )
     device = torch.device(found[0] if name == "auto" else name)
     if device.type == "cpu":

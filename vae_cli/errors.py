@@ -1,24 +1,33 @@
 """The errors and warnings that a user sees. A message is one line: what is wrong, what to do.
 
-A message names a setting by its key, or a parameter by its name, between angle brackets, with or
-without a value: `<optimizer.learning_rate>`, `<prior.name=vamp>`, `<fit=object>`. Python shows it
-without the brackets. The command line shows the option in its place: `--learning-rate`, `--prior
-vamp`, `--fit object`.
+A message marks a setting by its key, or a parameter by its name, with or without a value:
+`mark("optimizer.learning_rate")`, `mark("prior.name=vamp")`, `mark("fit=object")`. Python shows it
+as it is. The command line shows the option in its place: `--learning-rate`, `--prior vamp`, `--fit
+object`. A whole command, such as `vae train --resume run`, is right in both, and has no marks.
 """
 
 import re
 from collections.abc import Callable, Sequence
 
-MARK = re.compile(r"<(?P<name>[a-z_]+(?:\.[a-z_]+)?)(?:=(?P<value>[^<>]+))?>")
+EDGE = "\0"  # no name of a file and no argument can have it, so a user's text is never a mark
+MARK = re.compile(rf"{EDGE}(?P<name>[a-z_.]+)(?:=(?P<value>[^{EDGE}]+))?{EDGE}")
+
+
+def mark(name: str) -> str:
+    """A setting or a parameter for a message, with or without its value.
+
+    Example: `f"{path}: try {mark('data.range=0:1')}"`
+    """
+    return f"{EDGE}{name}{EDGE}"
 
 
 def replace_marks(text: str, show: Callable[[str, str | None], str]) -> str:
-    """A message with `show(name, value)` in place of what is named between angle brackets."""
+    """A message with `show(name, value)` in place of each mark."""
     return MARK.sub(lambda found: show(found["name"], found["value"]), text)
 
 
 def without_marks(text: str) -> str:
-    """A message for somebody who works with Python: `<prior.name=vamp>` is `prior.name=vamp`."""
+    """A message for somebody who works with Python: a mark is its own text."""
     return replace_marks(text, lambda name, value: name if value is None else f"{name}={value}")
 
 

@@ -18,7 +18,7 @@ from vae_cli.data.value_range import (
     scale_to_unit,
     suggest_range,
 )
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,8 @@ def test_values_far_below_white_are_mentioned_and_others_are_not() -> None:
     hint = "the brightest value is 4095 of 65535"
     assert explain_darkness(Values(0, 4095), 65535) == hint
     assert (
-        advise_on_darkness(Values(0, 4095), 65535) == f"{hint}: <data.range=0:4095> makes it white"
+        advise_on_darkness(Values(0, 4095), 65535)
+        == f"{hint}: {mark('data.range=0:4095')} makes it white"
     )
     for values, white in (
         (Values(0, 16), 255),

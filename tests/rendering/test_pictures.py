@@ -10,7 +10,7 @@ from PIL import Image
 
 from vae_cli.data.dataset import Spec
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.rendering import kind_of, pictures
 from vae_cli.rendering.animation import FRAME_MILLISECONDS
 from vae_cli.rendering.arrangements import Grid, Interpolation, Reconstructions, Traversal
@@ -87,14 +87,24 @@ def test_pictures_are_cropped_or_fitted_as_the_spec_says(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("background", "grey", "invert", "hint"),
     [
-        (0, 255, False, "a.png: the background is light, but that of pets is dark: try <invert>"),
-        (255, 0, False, "a.png: the background is dark, but that of pets is light: try <invert>"),
+        (
+            0,
+            255,
+            False,
+            f"a.png: the background is light, but that of pets is dark: try {mark('invert')}",
+        ),
+        (
+            255,
+            0,
+            False,
+            f"a.png: the background is dark, but that of pets is light: try {mark('invert')}",
+        ),
         (
             0,
             0,
             True,
             "a.png: once inverted, the background is light, but that of pets is dark: "
-            "leave out <invert>",
+            f"leave out {mark('invert')}",
         ),
         (0, 0, False, None),
         (0, 255, True, None),
@@ -106,14 +116,16 @@ def test_a_hint_says_when_to_invert_a_picture(
 ) -> None:
     kind = Pictures(Spec("pets", (1, 4, 4), background=background))
     hints = kind.read(saved(tmp_path / "a.png", grey), Adjustment(invert=invert)).hints
-    assert hints == ([f"{hint}, or try <fit=object>"] if hint else [])
+    assert hints == ([f"{hint}, or try {mark('fit=object')}"] if hint else [])
 
 
 def test_a_hint_says_that_the_paper_is_unlike_the_training_set(tmp_path: Path) -> None:
     photo, dark = saved(tmp_path / "a.png", 100), saved(tmp_path / "b.png", 60)
     for cropped, usual in ((True, 0), (False, 0), (False, None)):
         kind = Pictures(Spec("digits", (1, 4, 4), cropped=cropped, usual_border=usual))
-        hint = "a.png: the background is grey, but that of digits is dark: try <fit=object>"
+        hint = (
+            f"a.png: the background is grey, but that of digits is dark: try {mark('fit=object')}"
+        )
         assert kind.read(photo).hints == [hint]
         assert kind.read(dark).hints == []
 

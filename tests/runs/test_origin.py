@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from vae_cli.data.source import BUILT_IN_NAMES
+from vae_cli.errors import mark
 from vae_cli.runs import origin
 from vae_cli.runs.origin import explain_unconfirmed, is_signed, sign
 
@@ -95,4 +96,4 @@ def test_a_damaged_key_is_neither_used_nor_replaced(key: Path) -> None:
 
 def test_the_explanation_can_be_pasted_into_a_shell() -> None:
     text = explain_unconfirmed("x", "/a b; rm -rf ~")
-    assert text.endswith("confirm it with <data> '/a b; rm -rf ~'")
+    assert text.endswith(f"confirm it with {mark('data')} '/a b; rm -rf ~'")

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from vae_cli.data.batch import Batch
-from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError
+from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, mark
 from vae_cli.model import Loss, NegativeELBO
 from vae_cli.noise import Part
 from vae_cli.runs import recorder
@@ -95,7 +95,9 @@ def test_if_memory_is_full_the_error_names_a_smaller_batch_size(
 
 
 def test_if_memory_is_full_with_one_image_per_step_the_error_names_a_smaller_network() -> None:
-    assert explain_full_memory(1, torch.device("cpu")).endswith("try a smaller <model.hidden>")
+    assert explain_full_memory(1, torch.device("cpu")).endswith(
+        f"try a smaller {mark('model.hidden')}"
+    )
 
 
 def test_another_error_of_torch_is_not_taken_for_full_memory(

@@ -18,7 +18,7 @@ from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import CHUNK_ITEMS, chunk_length
 from vae_cli.data.dataset import Dataset, Progress, ignore_progress
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.files import Output, Writable, escape_formula, open_output, to_utf8, write_csv
 from vae_cli.runs.outputs import OutputFile, data_of, explain_refusal
 
@@ -136,13 +136,14 @@ def require_writable_format(path: Writable) -> None:
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise UsageError(f"<output> {path}: end the name with .npz, .csv or .parquet")
+        raise UsageError(f"{mark('output')} {path}: end the name with .npz, .csv or .parquet")
     if suffix == ".parquet":
         try:
             importlib.import_module("pyarrow.parquet")
         except ImportError as error:
             raise UsageError(
-                f"<output> {path}: pip install pyarrow to write Parquet, or end it with .npz"
+                f"{mark('output')} {path}: pip install pyarrow to write Parquet, or "
+                "end it with .npz"
             ) from error
 
 

@@ -41,7 +41,7 @@ from vae_cli.data.value_range import (
     format_limits,
     join_values,
 )
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 
 TEXT_KINDS = "US"  # of NumPy
 CHANNELS = range(1, 5)
@@ -200,7 +200,7 @@ class Arrays(Dataset):
         columns = default_columns(shape[0]) if len(shape) == 1 else ()
         self.spec = Spec(path.stem, shape, classes=classes, columns=columns, cropped=True)
         if rules.value_range and not self.spec.is_image:
-            raise UsageError(f"<data.range> is for images, and {path} holds vectors")
+            raise UsageError(f"{mark('data.range')} is for images, and {path} holds vectors")
         self.path, self.test_fraction = path, test_fraction
         self.limits: Range = like.range if like else rules.value_range
         self.is_new = like is None and version > 1

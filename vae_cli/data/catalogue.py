@@ -19,7 +19,7 @@ from vae_cli.data.dataset import (
     TableRules,
 )
 from vae_cli.data.source import FOLDER_KEYS, DataSource, SourceKind, find_source, require_kind
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.files import exists
 
 
@@ -127,7 +127,10 @@ def _refuse_other_settings(source: DataSource, pictures: PictureRules, table: Ta
     """
     name, kind = source.name, source.kind
     if kind is not SourceKind.TABLE and table != DEFAULT_TABLE:
-        raise UsageError(f"<data.label>, <data.drop> and <data.missing> are for tables, not {name}")
+        raise UsageError(
+            f"{mark('data.label')}, {mark('data.drop')} and {mark('data.missing')} "
+            f"are for tables, not {name}"
+        )
     if kind is SourceKind.FOLDER:
         return
     if kind is SourceKind.BUILT_IN and exists(name):
@@ -139,7 +142,7 @@ def _refuse_other_settings(source: DataSource, pictures: PictureRules, table: Ta
         are = "is" if len(used) == 1 else "are"
         raise UsageError(f"{' and '.join(used)} {are} for folders of pictures, not {name}")
     if pictures.value_range and kind is not SourceKind.ARRAY:
-        raise UsageError(f"<data.range> is for pictures and arrays, not {name}")
+        raise UsageError(f"{mark('data.range')} is for pictures and arrays, not {name}")
 
 
 def _open_built_in(name: str, test_fraction: float, progress: Progress) -> Dataset:

@@ -44,7 +44,7 @@ from vae_cli.data.value_range import (
     join_values,
     require_span,
 )
-from vae_cli.errors import UsageError, VAEError, VAEWarning
+from vae_cli.errors import UsageError, VAEError, VAEWarning, mark
 from vae_cli.files import write_bytes
 
 MAX_HEADERS = 256  # pictures whose headers are read to choose size and channels
@@ -211,7 +211,7 @@ class PictureFolder(Dataset):
             found.append(explain_outside(facts["outside"], count, self.spec.range, self.path))
         files_with_pages, left_out = facts["pages"]
         if left_out:
-            remedy = ": <data.frames=all> makes an item of each" if self.is_new else ""
+            remedy = f": {mark('data.frames=all')} makes an item of each" if self.is_new else ""
             found.append(explain_pages(files_with_pages, left_out, self.path) + remedy)
         found += self._find_darkness(facts["values"]) if self.is_new else []
         for text in filter(None, found):
@@ -273,7 +273,7 @@ class PictureFolder(Dataset):
             other = "black" if self.spec.background > HALF else "white"
             raise UsageError(
                 f"all {len(whole):,} pictures in {self.path} are equal, because what they show has "
-                f"the colour of the background: try <data.background={other}>"
+                f"the colour of the background: try {mark(f'data.background={other}')}"
             )
 
     def _own_parts(self, whole: InMemory) -> Parts | None:

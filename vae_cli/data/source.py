@@ -12,7 +12,7 @@ from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.files import exists, expand_home, is_folder, require_file_or_folder
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def find_source(name: str, key: str = "") -> DataSource:
             a socket or a device.
     """
     if not name:
-        missing = f"<{key}>" if key else "the name of the data"
+        missing = mark(key) if key else "the name of the data"
         raise UsageError(f'{missing} "": name a folder, file or data set')
     if name in BUILT_IN_NAMES:
         return DataSource(name, SourceKind.BUILT_IN)
@@ -86,7 +86,7 @@ def find_source(name: str, key: str = "") -> DataSource:
     suffix = Path(name).suffix.lower()
     if is_folder(name):
         return DataSource(name, SourceKind.FOLDER)
-    label = f"<{key}> {name}" if key else name
+    label = f"{mark(key)} {name}" if key else name
     if not exists(name):
         raise UsageError(f"{label}: no such folder, file or data set; {_suggest(name)}")
     if suffix in TABLE_SUFFIXES:
@@ -119,7 +119,8 @@ def require_present(name: str, label: str) -> None:
     """
     if name not in BUILT_IN_NAMES and not exists(name):
         raise UsageError(
-            f"{label} ({name}) are not here: if they have moved, name their place with <data>"
+            f"{label} ({name}) are not here: if they have moved, name their place "
+            f"with {mark('data')}"
         )
 
 

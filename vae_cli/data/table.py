@@ -26,7 +26,7 @@ from vae_cli.data.held_out import divide, hash_keys
 from vae_cli.data.split import InMemory
 from vae_cli.data.table_columns import choose_for_model, choose_for_training
 from vae_cli.data.table_files import MISSING_ADVICE, TableContents, read_table
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.files import Writable, escape_formula, write_csv
 
 FLOAT32_DIGITS, CONSTANT_DIGITS, FLOAT64_DIGITS = 7, 12, 17  # significant digits of a number
@@ -139,7 +139,7 @@ def known_means(contents: TableContents, rows: Tensor) -> tuple[float, ...]:
     for name, mean in zip(contents.columns, means, strict=True):
         if math.isnan(mean):
             raise UsageError(
-                f"column {name} has no values to train on: leave it out with <data.drop>"
+                f"column {name} has no values to train on: leave it out with {mark('data.drop')}"
             )
     return means
 

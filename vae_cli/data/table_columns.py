@@ -12,7 +12,7 @@ from typing import NamedTuple
 from vae_cli.data.cells import is_missing, split_unit, to_number
 from vae_cli.data.dataset import Missing, Spec, TableRules
 from vae_cli.data.memory import MAX_COLUMNS
-from vae_cli.errors import UsageError, list_some
+from vae_cli.errors import UsageError, list_some, mark
 from vae_cli.files import unescape_formula
 
 MAX_NAMED = 5  # columns in a message
@@ -78,12 +78,15 @@ def choose_for_training(
     for name in dropped:
         _require_column("data.drop", name, columns, path)
     if label in dropped:
-        raise UsageError(f"<data.label> {label} and <data.drop> {label}: give only one of them")
+        raise UsageError(
+            f"{mark('data.label')} {label} and {mark('data.drop')} {label}: give only one of them"
+        )
     ignored = {label, *dropped, *([] if learns_index else [layout.index_name])}
     kept = [place for place, name in enumerate(columns) if name not in ignored]
     if not kept:
         raise UsageError(
-            f"no column of {path} is left to learn: leave out <data.label> or <data.drop>"
+            f"no column of {path} is left to learn: leave out {mark('data.label')} or "
+            f"{mark('data.drop')}"
         )
     place = columns.index(label) if label else None
     return Choice(kept, place, rules.missing, for_training=True)
@@ -209,4 +212,4 @@ def default_columns(count: int) -> tuple[str, ...]:
 def _require_column(key: str, name: str, columns: Sequence[str], path: Path) -> None:
     if name not in columns:
         near = difflib.get_close_matches(name, columns, 1, cutoff=0)[0]
-        raise UsageError(f"<{key}> {name}: {path} has no such column; did you mean {near}?")
+        raise UsageError(f"{mark(key)} {name}: {path} has no such column; did you mean {near}?")

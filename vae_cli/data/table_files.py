@@ -25,7 +25,7 @@ from vae_cli.data.cells import CellParser, TextCellError, spell_name, to_number
 from vae_cli.data.dataset import DEFAULT_TABLE, Progress, ignore_progress
 from vae_cli.data.memory import MAX_CLASSES, require_items, require_memory
 from vae_cli.data.table_columns import Choice, Choose, choose_for_training, lay_out
-from vae_cli.errors import MAX_SHOWN, UsageError, shorten
+from vae_cli.errors import MAX_SHOWN, UsageError, mark, shorten
 from vae_cli.files import open_file
 
 MARKS = (  # that of UTF-32 begins with that of UTF-16
@@ -44,8 +44,11 @@ SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how Excel is to
 NO_CLASS = "(none)"  # of a row whose cell in the column of the classes is empty
 MAX_CLASS_NAME = 1000  # characters
 MISSING_ADVICE = {  # in a training, and for a trained model
-    True: "<data.missing=drop> leaves out such rows, <data.missing=mean> fills them in",
-    False: "fill it in, because the model was trained with <data.missing=error>",
+    True: (
+        f"{mark('data.missing=drop')} leaves out such rows, {mark('data.missing=mean')} "
+        "fills them in"
+    ),
+    False: f"fill it in, because the model was trained with {mark('data.missing=error')}",
 }
 CHECKED_ROWS = 4096  # between two checks of the budgets
 MAX_LINE = 2**24  # characters
@@ -76,8 +79,8 @@ def find_encoding(file: BinaryIO, path: Path) -> Encoding:
     head = file.read(HEAD)
     if head.startswith(ZIP_MARK):
         raise UsageError(f"{path} is an archive or a spreadsheet, not a text: save it as CSV")
-    for mark, name in MARKS:
-        if head.startswith(mark):
+    for beginning, name in MARKS:
+        if head.startswith(beginning):
             wide = not name.startswith("utf-8")
             return Encoding(name, f"it is in {name.upper()}" if wide else "")
     for name, high_bytes in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
@@ -200,7 +203,7 @@ class RowCollector:
                 column = self.columns[self.choice.label]
                 raise UsageError(
                     f"{self.path}: a class in column {column} has over {MAX_CLASS_NAME:,} "
-                    "characters: leave the column out with <data.drop>"
+                    f"characters: leave the column out with {mark('data.drop')}"
                 )
             self.labels.append(self.codes.setdefault(name, len(self.codes)))
 
@@ -227,9 +230,15 @@ class RowCollector:
         if not self.choice.for_training:
             return ""
         if len(name) > MAX_SHOWN:
-            return ": give the column a short name, and name it with <data.label> or <data.drop>"
+            return (
+                f": give the column a short name, and name it with {mark('data.label')} "
+                f"or {mark('data.drop')}"
+            )
         label, drop = spell_name(name), spell_name(name, in_list=True)
-        return f": try <data.label> {label} if its texts are classes, or <data.drop> {drop}"
+        return (
+            f": try {mark('data.label')} {label} if its texts are classes, or "
+            f"{mark('data.drop')} {drop}"
+        )
 
     def _name(self, number: int, place: int | None = None) -> str:
         """A row, or a cell, for messages."""

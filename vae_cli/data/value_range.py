@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,7 +56,8 @@ class OutsideRangeError(UsageError):
     def with_remedy(self) -> UsageError:
         """The same error, for somebody who can choose the range."""
         remedy = suggest_range(self.values)
-        return UsageError(f"{self.message}: try <data.range={remedy}>" if remedy else self.message)
+        advice = f": try {mark(f'data.range={remedy}')}" if remedy else ""
+        return UsageError(f"{self.message}{advice}")
 
 
 def join_values(found: Iterable[Values]) -> Values:
@@ -77,12 +78,13 @@ def require_span(found: Sequence[Values], source: object) -> Limits:
     if values.lowest == values.highest:
         what = f"all values are {values.lowest:g}" if found else "no picture is opaque"
         raise UsageError(
-            f"{source}: {what}, so <data.range=data> finds no range: write <data.range=LOW:HIGH>"
+            f"{source}: {what}, so {mark('data.range=data')} finds no range: "
+            f"write {mark('data.range=LOW:HIGH')}"
         )
     if not math.isfinite(values.highest - values.lowest):
         raise UsageError(
             f"{source}: values from {values.lowest:g} to {values.highest:g} are too far apart for "
-            "<data.range=data>"
+            f"{mark('data.range=data')}"
         )
     places = SPAN_DIGITS - math.floor(math.log10(values.highest - values.lowest))
     unit = 10.0 ** min(places, MAX_PLACES)
@@ -144,12 +146,12 @@ def explain_darkness(values: Values, white: float) -> str:
 def advise_on_darkness(values: Values, white: float) -> str:
     """The same hint for somebody who can choose the range."""
     hint, remedy = explain_darkness(values, white), suggest_range(values)
-    return f"{hint}: <data.range={remedy}> makes it white" if hint and remedy else hint
+    return f"{hint}: {mark(f'data.range={remedy}')} makes it white" if hint and remedy else hint
 
 
 def explain_masks(source: object) -> str:
     """A sentence about whole numbers that are only 0 and 1."""
-    return f"{source}: all values are 0 and 1, so 1 is taken as white: <data.range=0:1>"
+    return f"{source}: all values are 0 and 1, so 1 is taken as white: {mark('data.range=0:1')}"
 
 
 def explain_outside(outside: int, count: int, limits: Limits, source: object) -> str:

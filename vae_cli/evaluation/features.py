@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError, VAEError
+from vae_cli.errors import UsageError, VAEError, mark
 from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, share
 from vae_cli.evaluation.fitted_models import digest_split, keep, recall
 from vae_cli.evaluation.subject import Subject
@@ -281,7 +281,7 @@ LAYER = "2048"  # the last pooling layer
 SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
 BATCH_IMAGES = 32  # the first layers hold 30 MB for each image
 CHANNELS = (1, 3)
-ADVICE = "or use <features=classifier>"
+ADVICE = f"or use {mark('features=classifier')}"
 
 
 def inception_extractor(path: Path | None, device: torch.device) -> Extractor:
@@ -299,7 +299,8 @@ def inception_extractor(path: Path | None, device: torch.device) -> Extractor:
         import torch_fidelity  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            f"<features=inception> needs {error.name}: pip install 'vae-cli[inception]', {ADVICE}"
+            f"{mark('features=inception')} needs {error.name}: pip install "
+            f"'vae-cli[inception]', {ADVICE}"
         ) from error
     found = published_weights() if path is None else path
     network = load_network(found).to(device)
@@ -327,7 +328,7 @@ def published_weights() -> Path:
     except (OSError, RuntimeError) as error:
         raise VAEError(
             f"the Inception weights cannot be downloaded ({error}): save {URL_INCEPTION_V3} as "
-            f"{path}, or name the file with <inception_weights>, {ADVICE}"
+            f"{path}, or name the file with {mark('inception_weights')}, {ADVICE}"
         ) from error
     return path
 
@@ -353,7 +354,8 @@ def load_network(path: Path) -> nn.Module:
         raise UsageError(f"the Inception weights {path}: {error.strerror or error}") from error
     except Exception as error:  # the bytes of another file can mean anything to the reader
         raise UsageError(
-            f"{path} has no Inception weights of torch-fidelity: leave <inception_weights> out to "
+            f"{path} has no Inception weights of torch-fidelity: leave "
+            f"{mark('inception_weights')} out to "
             f"download them, {ADVICE}"
         ) from error
 
@@ -380,8 +382,11 @@ def require_colors(shape: tuple[int, ...]) -> None:
         UsageError: the items of this shape are rows of a table, or have other channels.
     """
     if len(shape) == 1:
-        raise UsageError("<features=inception> is for images, not rows of a table: leave it out")
+        raise UsageError(
+            f"{mark('features=inception')} is for images, not rows of a table: leave it out"
+        )
     if shape[0] not in CHANNELS:
         raise UsageError(
-            f"<features=inception> is for images of 1 or 3 channels, not {shape[0]}: leave it out"
+            f"{mark('features=inception')} is for images of 1 or 3 channels, not "
+            f"{shape[0]}: leave it out"
         )

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError, VAEError
+from vae_cli.errors import UsageError, VAEError, mark
 from vae_cli.evaluation.likelihood import encode
 from vae_cli.files import exists, require_writable_folder
 from vae_cli.latent.fitted_densities import (
@@ -152,7 +152,7 @@ def fitted_flow(model: LatentModel, train: Callable[[], InMemory], folder: Path)
         UsageError: the model has one latent dimension.
     """
     if model.latent_dim == 1:
-        raise UsageError("a flow needs two latent dimensions or more: use <sampler=gmm>")
+        raise UsageError(f"a flow needs two latent dimensions or more: use {mark('sampler=gmm')}")
     found = find_flow(model, folder)
     if found is None:
         check_folder(folder)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_cli.api.model import TrainedModel
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.explore.scene import PRIOR_SAMPLES, Scene, make_document
 from vae_cli.latent.decoding import sample_latents
 from vae_cli.model import (
@@ -196,7 +196,7 @@ def export_page(model: TrainedModel, scene: Scene) -> Page:
         facts = {**few.facts(), "decoder": decoder}
         return Page(make_document(scene.title, facts, LINK), "")
     if not scene.spec.is_image:
-        raise UsageError(f"{obstacle}: use vae explore without <export>")
+        raise UsageError(f"{obstacle}: use vae explore without {mark('export')}")
     plane, tiles = decode_plane(model, few)
     edge = tiles["columns"]
     remark = (

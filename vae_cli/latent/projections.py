@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 
 ProjectionMethod = Literal["pca", "umap", "tsne"]
 
@@ -91,7 +91,9 @@ def require_library(method: ProjectionMethod) -> None:
         try:
             importlib.import_module(module)
         except ImportError as error:
-            raise UsageError(f"<method={method}>: pip install {package}, or use pca") from error
+            raise UsageError(
+                f"{mark(f'method={method}')}: pip install {package}, or use pca"
+            ) from error
 
 
 def project(points: Array, method: ProjectionMethod = "pca") -> Projection:
@@ -120,7 +122,7 @@ def project(points: Array, method: ProjectionMethod = "pca") -> Projection:
         return Projection(flat, rows, (f"PC 1 ({first})", f"PC 2 ({second})"))
     if len(some) < MIN_NEIGHBOUR_POINTS:
         raise UsageError(
-            f"<method={method}> takes {MIN_NEIGHBOUR_POINTS} items or more, "
+            f"{mark(f'method={method}')} takes {MIN_NEIGHBOUR_POINTS} items or more, "
             f"not {len(some)}: use pca"
         )
     with warnings.catch_warnings(action="ignore"):

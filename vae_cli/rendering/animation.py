@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.files import Writable, write_bytes
 from vae_cli.rendering.captions import NO_CAPTIONS
 from vae_cli.rendering.grid import MAX_GRID_PIXELS, Layout, make_grid, measure_grid
@@ -49,7 +49,7 @@ def require_size(count: int, shape: Sequence[int], layout: Layout) -> None:
     if count * width * height > MAX_GRID_PIXELS or max(width, height) > MAX_EDGE:
         raise UsageError(
             f"an animation of {count:,} frames of {width}x{height} pixels is too large: "
-            "ask for fewer of them, or a smaller <scale>"
+            f"ask for fewer of them, or a smaller {mark('scale')}"
         )
 
 

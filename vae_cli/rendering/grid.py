@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from PIL import Image
 
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.files import Writable, write_bytes
 from vae_cli.rendering.captions import NO_CAPTIONS, Captions, add_captions, have_room, text_height
 
@@ -228,7 +228,7 @@ def plan_sheet(
     pages = -(-count // (per_row * rows))
     if page > pages:
         there_are = "there is 1 page" if pages == 1 else f"there are {pages} pages"
-        raise UsageError(f"<page={page}>: {there_are}")
+        raise UsageError(f"{mark(f'page={page}')}: {there_are}")
     items = range(count)[(page - 1) * per_row * rows : page * per_row * rows]
     needed = -(-len(items) // per_row)
     return Sheet(-(-len(items) // needed) * group, items, pages, is_list)

@@ -14,7 +14,7 @@ from vae_cli.data.arrays import read_arrays
 from vae_cli.data.dataset import Spec
 from vae_cli.data.source import ARRAY_SUFFIXES
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.files import Writable, require_file_or_folder
 from vae_cli.rendering.arrangements import Arrangement, Reconstructions
 from vae_cli.rendering.grid import Layout, Sheet
@@ -175,7 +175,9 @@ class ItemKind(ABC):
         if path.suffix.lower() not in ARRAY_SUFFIXES:
             return self.read(path, adjustment)
         if adjustment.find_object:
-            raise UsageError(f"<fit=object> is for files of pictures, not {path}: leave it out")
+            raise UsageError(
+                f"{mark('fit=object')} is for files of pictures, not {path}: leave it out"
+            )
         items = read_arrays(path)
         self.spec.require_shape(items.shape[1:], path)
         return self.take_array(items, path)
@@ -195,7 +197,8 @@ class ItemKind(ABC):
             return Path(f"{command}{self.suffix}")
         if path.suffix.lower() not in self.output_suffixes:
             raise UsageError(
-                f"<output> {path}: this model makes {self.items_name}; end it with {self.suffix}"
+                f"{mark('output')} {path}: this model makes {self.items_name}; end it "
+                f"with {self.suffix}"
             )
         return path
 

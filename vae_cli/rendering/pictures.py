@@ -28,7 +28,7 @@ from vae_cli.data.source import TABLE_SUFFIXES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import expected_border
 from vae_cli.data.value_range import explain_darkness, explain_outside, join_values
-from vae_cli.errors import UsageError, plural
+from vae_cli.errors import UsageError, mark, plural
 from vae_cli.files import Writable, is_folder
 from vae_cli.rendering.animation import write_animation
 from vae_cli.rendering.arrangements import Arrangement, Reconstructions
@@ -173,9 +173,9 @@ def find_border_hints(
     but = f"but that of {spec.name} is {usual}"
     if any(picture.looks_inverted(expected) for picture in pictures):
         remedy = "leave out" if inverted else "try"
-        return [f"{when} {opposite}, {but}: {remedy} <invert>, or try <fit=object>"]
+        return [f"{when} {opposite}, {but}: {remedy} {mark('invert')}, or try {mark('fit=object')}"]
     if any(abs(picture.border - expected) > PAPER for picture in pictures):
-        return [f"{when} grey, {but}: try <fit=object>"]
+        return [f"{when} grey, {but}: try {mark('fit=object')}"]
     return []
 
 
@@ -217,7 +217,7 @@ class PictureWriter(ItemWriter):
             return
         frames = arrangement.frames()
         if frames is None:
-            raise UsageError(f"<output> {path}: end the name with .png")
+            raise UsageError(f"{mark('output')} {path}: end the name with .png")
         columns = math.ceil(math.sqrt(frames.shape[1]))
         write_animation(frames, path, replace(self.layout, columns=columns))
 
@@ -225,7 +225,7 @@ class PictureWriter(ItemWriter):
         """Write training images of each class, and return the path."""
         path = output or Path(f"data{PNG}")
         if is_animation(path):
-            raise UsageError(f"<output> {path}: end the name with .png")
+            raise UsageError(f"{mark('output')} {path}: end the name with .png")
         classes = self.spec.classes
         examples = take_examples(splits["train"], len(classes), self.layout.columns)
         write_picture(make_grid(examples, self.layout, classes), path)

@@ -15,7 +15,7 @@ from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
 from vae_cli.data.table import complete_rows, free_name, read_table_like, write_table
-from vae_cli.errors import UsageError, list_some, plural
+from vae_cli.errors import UsageError, list_some, mark, plural
 from vae_cli.files import Writable
 from vae_cli.rendering.arrangements import Arrangement, Reconstructions
 from vae_cli.rendering.grid import Layout
@@ -70,7 +70,7 @@ class RowWriter(ItemWriter):
     def write_examples(self, splits: Mapping[str, InMemory], output: Writable | None) -> str:
         """Return the numbers of rows and the classes; there is no picture."""
         if output is not None:
-            raise UsageError(f"<output> {output}: a table of numbers has no picture")
+            raise UsageError(f"{mark('output')} {output}: a table of numbers has no picture")
         classes = list_some(self.spec.classes, MAX_NAMED_CLASSES)
         named = f"; {len(self.spec.classes):,} classes: {classes}" if classes else ""
         train, test = (len(splits[name]) for name in ("train", "test"))
@@ -89,7 +89,7 @@ class Rows(ItemKind):
     def read(self, path: Path, adjustment: Adjustment = AS_THEY_ARE) -> NamedItems:
         """Read a table, with its columns in the order of the model."""
         if adjustment.find_object:
-            raise UsageError(f"<fit=object> is for pictures, not {path}: leave it out")
+            raise UsageError(f"{mark('fit=object')} is for pictures, not {path}: leave it out")
         if path.suffix.lower() not in READABLE_SUFFIXES:
             name = self.spec.name
             raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")

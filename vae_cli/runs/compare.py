@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
-from vae_cli.errors import UsageError, list_some
+from vae_cli.errors import UsageError, list_some, mark
 from vae_cli.runs.checkpoint import NOT_A_HEADER, read_metadata
 from vae_cli.runs.directory import Run
 from vae_cli.runs.summary import Number, RunSummary, held_out_part, read_metrics, to_epoch
@@ -199,10 +199,12 @@ def _find_column(runs: Sequence[RunSummary], word: str) -> Callable[[RunSummary]
     if found:
         return lambda run: next((run.figures[name] for name in found if name in run.figures), None)
     try:
-        key = find_setting(word, "<sort>").key
+        key = find_setting(word, mark("sort")).key
     except UsageError as error:
         some = list_some([*own, *figures], MAX_NAMES)
-        raise UsageError(f"<sort> {word}: choose {some}, or a setting such as beta") from error
+        raise UsageError(
+            f"{mark('sort')} {word}: choose {some}, or a setting such as beta"
+        ) from error
     return lambda run: run.settings.get(key)
 
 

@@ -23,7 +23,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from vae_cli.errors import UsageError, VAEError, list_some, shorten
+from vae_cli.errors import UsageError, VAEError, list_some, mark, shorten
 from vae_cli.files import (
     TEMPORARY_FILE_SUFFIX,
     exists,
@@ -236,7 +236,7 @@ def require_free_name(name: str, root: Path = ROOT) -> None:
 
 def explain_taken(path: Path) -> str:
     """Why a run cannot have this folder."""
-    return f"{path} exists already: choose another <name>"
+    return f"{path} exists already: choose another {mark('name')}"
 
 
 def require_run_name(name: str) -> None:
@@ -246,9 +246,9 @@ def require_run_name(name: str) -> None:
         UsageError: it is not a plain folder name, or is too long.
     """
     if len(name) > MAX_NAME:
-        raise UsageError(f"<name> {shorten(name)}: a name has up to {MAX_NAME} characters")
+        raise UsageError(f"{mark('name')} {shorten(name)}: a name has up to {MAX_NAME} characters")
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise UsageError(f"<name> {name}: use letters, digits, dots and dashes")
+        raise UsageError(f"{mark('name')} {name}: use letters, digits, dots and dashes")
 
 
 def free_name(name: str, root: Path = ROOT) -> str:

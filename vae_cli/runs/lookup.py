@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from vae_cli.errors import UsageError, list_some
+from vae_cli.errors import UsageError, list_some, mark
 from vae_cli.runs.checkpoint import read_metadata
 from vae_cli.runs.directory import MAX_SUGGESTIONS, ROOT, Run, changed_at, foreign_names, is_locked
 from vae_cli.runs.summary import read_settings
@@ -36,7 +36,7 @@ def find_run(selector: str | None, root: Path = ROOT) -> Run:
     if stopped and not finished:
         name = stopped[-1].name
         raise UsageError(
-            f"{name} is not finished: vae train <resume> goes on, <run> {name} takes it"
+            f"{name} is not finished: vae train --resume goes on, {mark('run')} {name} takes it"
         )
     if not finished:
         raise UsageError(f"no finished run in {root.absolute()}: {TRAIN_FIRST}")

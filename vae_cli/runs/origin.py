@@ -22,7 +22,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vae_cli.data.source import BUILT_IN_NAMES
-from vae_cli.errors import UsageError, VAEWarning
+from vae_cli.errors import UsageError, VAEWarning, mark
 from vae_cli.files import read_file
 
 KEY_BYTES = 32
@@ -63,7 +63,7 @@ def explain_unconfirmed(run: str, name: str) -> str:
     """
     return (
         f"run {run} was not trained here by you, so the path of its data is not opened: "
-        f"confirm it with <data> {shlex.quote(name)}"
+        f"confirm it with {mark('data')} {shlex.quote(name)}"
     )
 
 
@@ -109,7 +109,8 @@ def _create_key(path: Path) -> bytes | None:
     key = _read_key()
     if key is None:
         text = (
-            f"the run cannot be signed, so <data> must confirm its data later: {path}: {reason}; "
+            f"the run cannot be signed, so {mark('data')} must confirm its data "
+            f"later: {path}: {reason}; "
             "set VAE_HOME to a folder"
         )
         warnings.warn(VAEWarning(text), stacklevel=2)

@@ -325,7 +325,7 @@ class RunRecorder:
             self.save()
             raise InterruptedRunError(
                 f"stopped in epoch {self.state.epoch + 1}; "
-                f"go on with: vae train <resume> {self.run.name}",
+                f"go on with: vae train --resume {self.run.name}",
                 signal,
             )
         if self.timer.is_due():

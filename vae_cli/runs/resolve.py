@@ -30,7 +30,7 @@ from vae_cli.data.statistics import (
     usual_border,
 )
 from vae_cli.data.value_range import format_limits
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.model import Codec, LatentModel, Size, measure_size
 from vae_cli.rendering import kind_of
 from vae_cli.runs.facts import require_storable
@@ -85,13 +85,14 @@ def _remedy(plan: Plan, shape: Sequence[int], *, resizable: bool) -> str:
     """The largest size of pictures that fits, or else the largest hidden layers that do."""
     for side in SIDES if resizable else ():
         if _fits(plan, (shape[0], side, side)):
-            return f"try <data.image_size={side}>"
+            return f"try {mark(f'data.image_size={side}')}"
     if isinstance(network := plan.model, MLP | TwoLevel):
         for width in WIDTHS:
             hidden = tuple(min(width, layer) for layer in network.hidden)
+            widths = ",".join(map(str, hidden))
             narrow = dataclasses.replace(network, hidden=hidden)
             if _fits(dataclasses.replace(plan, model=narrow), shape):
-                return f"try <model.hidden={','.join(map(str, hidden))}>"
+                return f"try {mark(f'model.hidden={widths}')}"
     return "make the items smaller"
 
 

@@ -22,7 +22,7 @@ from vae_cli.data.source import (
     require_kind,
     require_present,
 )
-from vae_cli.errors import UsageError, VAEError, list_some
+from vae_cli.errors import UsageError, VAEError, list_some, mark
 from vae_cli.model import LatentModel
 from vae_cli.runs.checkpoint import load_checkpoint, read_metadata
 from vae_cli.runs.directory import ROOT, Run
@@ -122,7 +122,7 @@ def start_weights(config: Plan, blueprint: LatentModel, spec: Spec) -> dict[str,
     elif is_reordered(known.columns, spec.columns):
         reason = f"they are for the same columns in another order, {list_some(known.columns, 10)}"
     if reason:
-        raise UsageError(f"<training.start> {run.name}: its weights do not fit: {reason}")
+        raise UsageError(f"{mark('training.start')} {run.name}: its weights do not fit: {reason}")
     return weights
 
 
@@ -202,7 +202,8 @@ def require_resumable(run: Run, facts: Facts, wanted: Config) -> None:
         )
     if wanted.training.epochs < own.training.epochs:
         raise UsageError(
-            f"<training.epochs>: run {run.name} has {own.training.epochs}; it can only be raised"
+            f"{mark('training.epochs')}: run {run.name} has {own.training.epochs}; it "
+            "can only be raised"
         )
 
 

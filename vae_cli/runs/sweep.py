@@ -16,7 +16,7 @@ import torch
 from vae_cli.data.dataset import Dataset, Progress, ignore_progress
 from vae_cli.data.statistics import digest_splits
 from vae_cli.device import resolve_device
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.runs.directory import ROOT, Run, create_run, require_run_name
 from vae_cli.runs.loading import read_facts
 from vae_cli.runs.lookup import find_run
@@ -29,7 +29,7 @@ from vae_cli.training.precision import require_supported
 
 # Results do not depend on the first three; the digest of the data tells about the last one.
 MAY_DIFFER = {"training.device", "training.precision", "training.save_every", "data.rules"}
-OTHER_NAME = "rename that run, or choose another <name>"
+OTHER_NAME = f"rename that run, or choose another {mark('name')}"
 
 LOCK_SECONDS = 2.0  # between the creation of a run and its lock, on a busy machine
 Outcome = Literal["finished", "running", "trained"]
@@ -207,7 +207,7 @@ def require_finished(run: Run) -> None:
     if not run.finished:
         raise UsageError(
             f"run {run.name}, from which it starts, is not finished: wait for the process that "
-            f"trains it, or go on with vae train <resume> {run.name}"
+            f"trains it, or go on with vae train --resume {run.name}"
         )
 
 

@@ -15,7 +15,7 @@ import torch
 
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Progress, ignore_progress
-from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, is_memory_full
+from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, is_memory_full, mark
 from vae_cli.files import remove_leftovers, require_writable_folder, write_bytes
 from vae_cli.runs.directory import Run, locked, require_written_inside
 from vae_cli.runs.facts import Facts, Row
@@ -57,7 +57,7 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
 
 def explain_divergence(resolved: Resolved) -> str:
     """The cause that is most likely, and what to do: a strange row, or too large steps."""
-    remedy = "try a lower <optimizer.learning_rate>"
+    remedy = f"try a lower {mark('optimizer.learning_rate')}"
     return (
         f"{resolved.outlier}: correct it, leave it out, or {remedy}" if resolved.outlier else remedy
     )
@@ -66,10 +66,13 @@ def explain_divergence(resolved: Resolved) -> str:
 def explain_full_memory(batch_size: int, device: torch.device) -> str:
     """What to try if memory is full."""
     if batch_size == 1:
-        return f"out of memory on {device.type} with one image a step: try a smaller <model.hidden>"
+        return (
+            f"out of memory on {device.type} with one image a step: try a smaller "
+            f"{mark('model.hidden')}"
+        )
     return (
-        f"out of memory on {device.type} at <training.batch_size={batch_size}>: "
-        f"try <training.batch_size={batch_size // 2}>"
+        f"out of memory on {device.type} at {mark(f'training.batch_size={batch_size}')}: "
+        f"try {mark(f'training.batch_size={batch_size // 2}')}"
     )
 
 

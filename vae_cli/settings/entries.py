@@ -13,7 +13,7 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 
 from annotated_types import Interval
 
-from vae_cli.errors import UsageError, join_or
+from vae_cli.errors import UsageError, join_or, mark
 from vae_cli.settings.schema import Config
 from vae_cli.settings.variant import Setting
 
@@ -219,7 +219,7 @@ def keep_fields(part: Section, variant: type, given: Mapping[str, Any]) -> dict[
 def explain_no_effect(part: Section, variant: type, entry: Entry) -> str:
     """Why a setting cannot be used with a variant."""
     return (
-        f"<{entry.key}> is for <{part.name}.{part.key}> "
+        f"{mark(entry.key)} is for {mark(f'{part.name}.{part.key}')} "
         f"{join_or(entry.variants)}, not {getattr(variant, part.key)}: leave it out"
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
 
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.files import exists
 from vae_cli.settings.layers import COMMAND_LINE, Layer, merge, parse_assignments, read_config
 from vae_cli.settings.published import TABLE, Published, split_published
@@ -39,8 +39,8 @@ def find_config(name: str, key: str = "") -> Path:
     named = named_configs()
     if name not in named and not exists(name):
         near = difflib.get_close_matches(name, named, 1)
-        hint = f"did you mean {near[0]}?" if near else "vae reproduce <list> names the experiments"
-        label = f"<{key}> {name}" if key else name
+        hint = f"did you mean {near[0]}?" if near else "vae reproduce --list names the experiments"
+        label = f"{mark(key)} {name}" if key else name
         raise UsageError(f"{label}: no such file or named experiment; {hint}")
     return named.get(name, Path(name))
 
@@ -90,7 +90,7 @@ def read_experiment(name: str, typed: Mapping[str, Any] | None = None) -> Experi
     if published is None:
         raise UsageError(
             f"{name} has no table [{TABLE}], so there is nothing to reproduce: "
-            f"try vae train <config> {name}"
+            f"try vae train --config {name}"
         )
     layers: list[Layer] = [(name, settings), (COMMAND_LINE, typed or {})]
     start = merge(*layers).training.start

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
-from vae_cli.errors import UsageError, is_utf8
+from vae_cli.errors import UsageError, is_utf8, mark
 from vae_cli.files import read_file
 from vae_cli.settings.entries import (
     Entry,
@@ -54,7 +54,9 @@ def parse_assignment(text: str) -> dict[str, Any]:
     key, equals, value = text.partition("=")
     part, dot, name = key.strip().partition(".")
     if not (equals and part) or bool(dot) != bool(name):
-        raise UsageError(f"<set> {text}: write KEY=VALUE, as in beta=4 or model.latent_dim=10")
+        raise UsageError(
+            f"{mark('set')} {text}: write KEY=VALUE, as in beta=4 or model.latent_dim=10"
+        )
     parsed = parse_value(value)
     return {part: {name: parsed} if name else parsed}
 
@@ -67,7 +69,7 @@ def parse_assignments(texts: Iterable[str]) -> list[tuple[str, dict[str, Any]]]:
     """
     layers: dict[str, tuple[str, dict[str, Any]]] = {}
     for text in texts:
-        source = f"<set> {text}"
+        source = f"{mark('set')} {text}"
         tables = _with_own_names(source, parse_assignment(text))
         key = ".".join(f"{part}.{name}" for part, table in tables.items() for name in table)
         if key in layers:

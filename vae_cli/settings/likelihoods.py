@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, assert_never, fi
 
 from annotated_types import Interval
 
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.settings.variant import Setting, section, variant
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Likelihood(LikelihoodFields, ABC):
         if self.is_for_rows != is_row:
             mine, theirs = ("tables", "images") if is_row else ("images", "tables")
             raise UsageError(
-                f"<likelihood.name={self.name}> is for {theirs}: leave it out for {mine}"
+                f"{mark(f'likelihood.name={self.name}')} is for {theirs}: leave it out for {mine}"
             )
 
     def build_codec(
@@ -119,7 +119,7 @@ class Gaussian(Likelihood):
         super().check(shape)
         if self.scale != "fixed" and self.sigma != type(self).sigma:
             raise UsageError(
-                "<likelihood.sigma> is for <likelihood.scale=fixed>, "
+                f"{mark('likelihood.sigma')} is for {mark('likelihood.scale=fixed')}, "
                 f"not {self.scale}: leave it out"
             )
 

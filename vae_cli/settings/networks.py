@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, final
 
 from annotated_types import Interval, Len
 
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.settings.priors import Prior, Vamp
 from vae_cli.settings.variant import Setting, section, variant
 
@@ -167,9 +167,13 @@ class Conv(PresetFields, Network):
         if len(shape) > 1 and all(side in sides for side in shape[1:]):
             return
         is_large = len(shape) > 1 and min(shape[1:]) >= sides.start
-        remedy = "<data.image_size=256> resizes the pictures of a folder" if is_large else "try mlp"
+        remedy = (
+            f"{mark('data.image_size=256')} resizes the pictures of a folder"
+            if is_large
+            else "try mlp"
+        )
         raise UsageError(
-            "<model.network=conv> takes images from 16x16 to 256x256, "
+            f"{mark('model.network=conv')} takes images from 16x16 to 256x256, "
             f"not {_describe(shape)}: {remedy}"
         )
 
@@ -250,15 +254,15 @@ class Hierarchical(PresetFields, Network):
         is_row = len(shape) == 1
         if is_row or not all(side in LADDER_SIDES for side in shape[1:]):
             is_small = is_row or min(shape[1:]) < LADDER_SIDES.start
-            large = "try conv, or <data.image_size=64> for a folder of pictures"
+            large = f"try conv, or {mark('data.image_size=64')} for a folder of pictures"
             raise UsageError(
-                "<model.network=hierarchical> takes images from 16x16 to 64x64, "
+                f"{mark('model.network=hierarchical')} takes images from 16x16 to 64x64, "
                 f"not {_describe(shape)}: {'try mlp' if is_small else large}"
             )
         if isinstance(prior, Vamp):
             raise UsageError(
-                "<prior.name=vamp> is for one level of latents: "
-                "<model.network=hierarchical> takes normal, mog or realnvp"
+                f"{mark('prior.name=vamp')} is for one level of latents: "
+                f"{mark('model.network=hierarchical')} takes normal, mog or realnvp"
             )
 
     def build(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, final, get_args
 
 from annotated_types import Interval
 
-from vae_cli.errors import UsageError, join_or
+from vae_cli.errors import UsageError, join_or, mark
 from vae_cli.settings.networks import Network
 from vae_cli.settings.priors import Normal, Prior
 from vae_cli.settings.variant import Setting, section, variant
@@ -50,11 +50,13 @@ class Objective(ABC):
         if network.has_levels and not self.takes_levels:
             others = [one.name for one in get_args(ObjectiveConfig) if one.takes_levels]
             raise UsageError(
-                f"<objective.name={self.name}> is for one level of latents: "
-                f"<model.network={network.network}> takes {join_or(others)}"
+                f"{mark(f'objective.name={self.name}')} is for one level of latents: "
+                f"{mark(f'model.network={network.network}')} takes {join_or(others)}"
             )
         if self.warmup_cycles > 1 and not self.warmup_epochs:
-            raise UsageError("<objective.warmup_cycles> needs <objective.warmup_epochs>")
+            raise UsageError(
+                f"{mark('objective.warmup_cycles')} needs {mark('objective.warmup_epochs')}"
+            )
 
     @abstractmethod
     def build(self, model: "LatentModel") -> "objectives.Objective":
@@ -101,8 +103,8 @@ class ELBO(Objective):
         super().check(network, prior)
         if self.free_bits and self.free_bits_by == "dimension" and not isinstance(prior, Normal):
             raise UsageError(
-                f"<prior.name={prior.name}> has no KL by dimension: "
-                "free bits need <objective.free_bits_by=level>"
+                f"{mark(f'prior.name={prior.name}')} has no KL by dimension: "
+                f"free bits need {mark('objective.free_bits_by=level')}"
             )
 
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002

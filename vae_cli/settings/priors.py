@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, final
 
 from annotated_types import Interval
 
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.settings.variant import Setting, section, variant
 
 if TYPE_CHECKING:
@@ -73,8 +73,9 @@ class Vamp(Prior):
         """
         if self.components > count:
             raise UsageError(
-                f"<prior.name=vamp> with {self.components} pseudo-inputs, which start as training "
-                f"items, of which there are {count}: <prior.components={count}> or fewer"
+                f"{mark('prior.name=vamp')} with {self.components} pseudo-inputs, "
+                "which start as training "
+                f"items, of which there are {count}: {mark(f'prior.components={count}')} or fewer"
             )
 
     def build(self, shape: Sequence[int], latent_dim: int, encode: "Encode") -> "priors.Prior":
@@ -121,7 +122,8 @@ class RealNVP(Prior):
         """
         if latent_dim == 1:
             raise UsageError(
-                "<prior.name=realnvp> couples dimensions: <model.latent_dim> must be 2 or more"
+                f"{mark('prior.name=realnvp')} couples dimensions: "
+                f"{mark('model.latent_dim')} must be 2 or more"
             )
 
     def build(self, shape: Sequence[int], latent_dim: int, encode: "Encode") -> "priors.Prior":  # noqa: ARG002

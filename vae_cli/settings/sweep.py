@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.settings.entries import Entry, find_setting, short_name
 from vae_cli.settings.layers import Layer, merge, to_dict, validate
 from vae_cli.settings.schema import Config
@@ -72,11 +72,17 @@ def parse_seeds(text: str) -> Axis:
     elif re.fullmatch(r"\d{1,18}(,\d{1,18})*", text, re.ASCII):
         seeds = [int(part) for part in text.split(",")]
     else:
-        raise UsageError(f"<seeds> {text}: write START:STOP, as in 0:3, or a list as in 0,4,7")
+        raise UsageError(
+            f"{mark('seeds')} {text}: write START:STOP, as in 0:3, or a list as in 0,4,7"
+        )
     if not 0 < len(seeds) <= MAX_RUNS:
-        raise UsageError(f"<seeds> {text} are {len(seeds):,} seeds: 1 to {MAX_RUNS:,} are possible")
-    entry = find_setting("training.seed", "<seeds>")
-    return Axis(f"<seeds> {text}", entry, _without_repeats(seeds, f"<seeds> {text}"))
+        raise UsageError(
+            f"{mark('seeds')} {text} are {len(seeds):,} seeds: 1 to {MAX_RUNS:,} are possible"
+        )
+    entry = find_setting("training.seed", mark("seeds"))
+    return Axis(
+        f"{mark('seeds')} {text}", entry, _without_repeats(seeds, f"{mark('seeds')} {text}")
+    )
 
 
 def expand_sweep(name: str, layers: Sequence[Layer], axes: Sequence[Axis]) -> list[Variant]:

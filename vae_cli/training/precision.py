@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.training.epochs import Epoch, TracedEpoch
 from vae_cli.training.state import TrainState
 
@@ -92,7 +92,8 @@ def require_supported(name: str, device: torch.device) -> None:
     """
     if name == "tf32" and device.type != "cuda":
         raise UsageError(
-            f"<training.precision=tf32> is for cuda: on {device.type} use float32 or bfloat16"
+            f"{mark('training.precision=tf32')} is for cuda: on {device.type} use "
+            "float32 or bfloat16"
         )
 
 

@@ -17,7 +17,7 @@ from vae_cli.cli._options import (
 )
 from vae_cli.cli._output import STANDARD_OUTPUT, Request, require_suffix
 from vae_cli.data.source import find_source
-from vae_cli.errors import UsageError, plural
+from vae_cli.errors import UsageError, mark, plural
 from vae_cli.files import write_bytes
 from vae_cli.rendering.suffixes import PLOT_SUFFIXES
 
@@ -121,7 +121,7 @@ def naming_argument() -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        raise UsageError(error.message.replace("<data>", "vae embed")) from error
+        raise UsageError(error.message.replace(mark("data"), "vae embed")) from error
 
 
 def render(

@@ -14,7 +14,7 @@ from vae_cli.cli._settings import SettingsGroup, with_settings
 from vae_cli.cli._signals import StopSignals
 from vae_cli.cli._tables import group_record, print_table, run_record
 from vae_cli.data.source import find_source
-from vae_cli.errors import InterruptedRunError, UsageError, VAEError
+from vae_cli.errors import InterruptedRunError, UsageError, VAEError, mark
 from vae_cli.runs.compare import SEED, group_runs, tabulate_groups
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.runs.summary import read_state, summarize_run
@@ -116,5 +116,5 @@ def parse_axes(
         raise UsageError("nothing is varied: name a setting, as in beta=0.5,1,4, or --seeds 0:3")
     for axis in axes:
         if axis.entry.name in typed.get(axis.entry.section, {}):
-            raise UsageError(f"<{axis.entry.key}> and {axis.text}: give only one of them")
+            raise UsageError(f"{mark(axis.entry.key)} and {axis.text}: give only one of them")
     return axes
