@@ -104,6 +104,18 @@ def join_or(words: Sequence[str]) -> str:
     return f"{', '.join(first)} or {last}" if first else last
 
 
+def require_known(name: str, value: str | None, allowed: Sequence[str]) -> None:
+    """Check that the value of a parameter is one of those that it may have.
+
+    Python does not look at a `Literal`, and a typo must not be taken for the last one of them.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if value not in allowed:
+        raise UsageError(f"{mark(f'{name}={shorten(str(value))}')}: must be {join_or(allowed)}")
+
+
 def plural(count: int, noun: str) -> str:
     """A number of things for a message, such as `1 item` or `2,000 items`."""
     return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -95,6 +95,8 @@ def test_rows_have_no_code_length() -> None:
     assert choose_score(None, is_image=True) == "adjusted"
     with pytest.raises(UsageError, match="by=adjusted: rows of a table have no PNG"):
         choose_score("adjusted", is_image=False)
+    with pytest.raises(UsageError, match=r"by=kI: must be adjusted, .*, kl or neighbours"):
+        choose_score("kI", is_image=True)
 
 
 def test_parts_are_joined_in_their_order() -> None:

@@ -170,3 +170,8 @@ def test_a_method_whose_library_is_not_installed_is_refused(
 
 def test_pca_needs_no_library() -> None:
     require_library("pca")
+
+
+def test_an_unknown_method_is_refused() -> None:
+    with pytest.raises(UsageError, match="method=t-sne: must be pca, umap or tsne"):
+        project(points(5, 3).numpy(), "t-sne")

@@ -4,7 +4,7 @@ import dataclasses
 import re
 import warnings
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
@@ -15,7 +15,7 @@ from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.source import find_source
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, require_known
 from vae_cli.evaluation.features import (
     MAX_IMAGES,
     Comparison,
@@ -92,6 +92,7 @@ def open_comparison(
             file is not one of these weights.
         VAEError: the weights cannot be downloaded.
     """
+    require_known("features", features, get_args(FeatureName))
     if features == "classifier":
         return Comparison(images=images)
     require_colors(subject.test.spec.shape)
@@ -209,13 +210,14 @@ def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
 
     Raises:
         UsageError: it is to be fitted, but the data of the run are missing or have changed, or a
-            flow is asked for and there is one latent dimension.
+            flow is asked for and there is one latent dimension; or there is no such sampler.
 
     Example:
         >>> from vae_cli import load
         >>> with_sampler(load(), "gmm").sample(4, seed=0).shape
         (4, 1, 28, 28)
     """
+    require_known("sampler", sampler, get_args(Sampler))
     if sampler == "prior":
         return dataclasses.replace(model, source=None)
 

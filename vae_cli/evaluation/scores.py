@@ -27,7 +27,7 @@ from torch import Tensor
 from vae_cli.data.batches import CPU
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.split import InMemory, in_order
-from vae_cli.errors import UsageError, mark
+from vae_cli.errors import UsageError, mark, require_known
 from vae_cli.evaluation.likelihood import encode, estimate_likelihoods
 from vae_cli.model import LatentModel
 from vae_cli.rendering.grid import to_picture, to_pixels
@@ -154,8 +154,9 @@ def choose_score(wanted: ScoreName | None, *, is_image: bool) -> ScoreName:
     """The score that was asked for, or the best one for the kind of items; see docs/scoring.md.
 
     Raises:
-        UsageError: rows of a table have no code length.
+        UsageError: rows of a table have no code length, or there is no such score.
     """
+    require_known("by", wanted or "likelihood", get_args(ScoreName))
     if wanted in NEED_CODE and not is_image:
         raise UsageError(
             f"{mark(f'by={wanted}')}: rows of a table have no PNG; use {mark('by=likelihood')}"

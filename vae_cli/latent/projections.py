@@ -2,13 +2,13 @@
 
 import importlib
 import warnings
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.errors import UsageError, mark
+from vae_cli.errors import UsageError, mark, require_known
 
 ProjectionMethod = Literal["pca", "umap", "tsne"]
 
@@ -84,8 +84,9 @@ def require_library(method: ProjectionMethod) -> None:
     """Check that the library of a method is installed.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it is not, or there is no such method.
     """
+    require_known("method", method, get_args(ProjectionMethod))
     if method in LIBRARIES:
         module, package = LIBRARIES[method]
         try:
