@@ -15,14 +15,14 @@ from vae_cli.model import (
     NegativeELBO,
     SquaredError,
     StandardNormal,
-    plan,
+    choose_conv_sizes,
 )
 from vae_cli.noise import Noise
 
 
 def conv_vae(shape: tuple[int, ...], preset: str = "small") -> VAE:
     torch.manual_seed(0)
-    sizes, latent_dim = plan(shape, PRESETS[preset]), 3
+    sizes, latent_dim = choose_conv_sizes(shape, PRESETS[preset]), 3
     encoder, decoder = ConvEncoder(sizes, latent_dim), ConvDecoder(sizes, latent_dim)
     return VAE(encoder, decoder, SquaredError(), StandardNormal(latent_dim))
 

@@ -21,13 +21,13 @@ from vae_cli.model import (
     Rung,
     SquaredError,
     StandardNormal,
-    plan,
+    choose_conv_sizes,
 )
 from vae_cli.noise import Noise
 from vae_cli.settings import choose, merge
 
 SHAPE, LATENT_DIM = (1, 16, 20), 3
-SIZES = plan(SHAPE, PRESETS["small"])
+SIZES = choose_conv_sizes(SHAPE, PRESETS["small"])
 DIMS = (3, 2 * 8 * 10, 8 * 10)  # of the levels of `ladder`
 
 
@@ -46,7 +46,9 @@ def images() -> Tensor:
 
 def make_ladder(rungs: list[Rung]) -> LadderVAE:
     encoder, decoder = ConvEncoder(SIZES, LATENT_DIM), ConvDecoder(SIZES, LATENT_DIM)
-    return LadderVAE(encoder, decoder, rungs, SquaredError(), StandardNormal(LATENT_DIM))
+    return LadderVAE(
+        encoder, decoder, rungs, likelihood=SquaredError(), prior=StandardNormal(LATENT_DIM)
+    )
 
 
 @torch.no_grad()

@@ -9,8 +9,8 @@ from vae_cli.model import (
     ConvEncoder,
     SquaredError,
     StandardNormal,
+    choose_conv_sizes,
     measure_size,
-    plan,
 )
 from vae_cli.settings import choose, merge
 
@@ -18,7 +18,7 @@ SHAPE = (1, 28, 28)
 
 
 def conv_vae(preset: str) -> VAE:
-    sizes = plan(SHAPE, PRESETS[preset])
+    sizes = choose_conv_sizes(SHAPE, PRESETS[preset])
     return VAE(ConvEncoder(sizes, 3), ConvDecoder(sizes, 3), SquaredError(), StandardNormal(3))
 
 

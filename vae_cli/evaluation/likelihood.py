@@ -13,6 +13,7 @@ encoded by itself. So an item has the same score in any order, batch or subset o
 
 import time
 from dataclasses import dataclass
+from typing import final
 
 import torch
 import torch.nn.functional as F
@@ -77,7 +78,8 @@ BLOCK_VALUES = 400_000  # outputs decoded at a time: 1.6 MB of float32, which fi
 EARLY = 10  # the bound with K samples is compared with the one of K/10
 
 
-@dataclass(frozen=True)
+@final
+@dataclass(frozen=True, kw_only=True)
 class ItemLikelihoods:
     """What is known about the likelihood of each item, in nats: float64 `(N,)` on the CPU.
 
@@ -142,8 +144,16 @@ def estimate_likelihoods(
             scores.append(summarize(weigh(model, item, samples, noise)))
             done += 1
             progress(done, len(rows))
-    columns = torch.stack(scores).unbind(1)
-    return ItemLikelihoods(samples, split.items[0].numel(), *columns)
+    distortion, kl, bound, early, effective = torch.stack(scores).unbind(1)
+    return ItemLikelihoods(
+        samples=samples,
+        values=split.items[0].numel(),
+        distortion=distortion,
+        kl=kl,
+        bound=bound,
+        early=early,
+        effective=effective,
+    )
 
 
 def noise_of_item(seed: int, row: int, device: torch.device) -> Noise:

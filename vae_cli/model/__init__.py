@@ -33,7 +33,7 @@ from vae_cli.model.networks import (
     JointEncoder,
     MLPDecoder,
     MLPEncoder,
-    plan,
+    choose_conv_sizes,
 )
 from vae_cli.model.objectives import (
     Capacity,
@@ -108,12 +108,12 @@ __all__ = [
     "TwoLevelVAE",
     "UnitNormal",
     "VampPrior",
+    "choose_conv_sizes",
     "draw",
     "kl",
     "kl_by_dim",
     "kl_by_group",
     "log_sum_exp",
     "measure_size",
-    "plan",
     "require_normal",
 ]

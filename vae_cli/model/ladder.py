@@ -29,7 +29,7 @@ from vae_cli.data.batch import Batch
 from vae_cli.model.codec import Codec, ImageCodec
 from vae_cli.model.inference import Inference, Level, draw
 from vae_cli.model.likelihoods import Distribution, Likelihood
-from vae_cli.model.networks.conv import Block, ConvDecoder, ConvEncoder, Plan, conv, norm
+from vae_cli.model.networks.conv import Block, ConvDecoder, ConvEncoder, ConvSizes, conv, norm
 from vae_cli.model.posterior import DiagonalNormal
 from vae_cli.model.priors import Prior
 from vae_cli.model.vae import LatentModel, refuse_condition
@@ -48,16 +48,16 @@ class Rung(nn.Module):
     no level says anything.
 
     Args:
-        plan: the sizes of the encoder and decoder.
+        sizes: of the encoder and decoder.
         stage: the level of the decoder whose input is changed; 0 is the coarsest.
         channels: of the latents.
     """
 
-    def __init__(self, plan: Plan, stage: int, channels: int) -> None:
+    def __init__(self, sizes: ConvSizes, stage: int, channels: int) -> None:
         super().__init__()
         self.stage = stage
-        width, self.shape = plan.widths[-1 - stage], (channels, *plan.sides[-1 - stage])
-        self.block, self.activation = Block(width, plan.activation), plan.activation()
+        width, self.shape = sizes.widths[-1 - stage], (channels, *sizes.sides[-1 - stage])
+        self.block, self.activation = Block(width, sizes.activation), sizes.activation()
         self.norm_down, self.norm_up = norm(width), norm(width)
         self.down, self.up = conv(width, 4 * channels), conv(width, 2 * channels)
         self.merge = conv(channels, width)
@@ -118,11 +118,12 @@ class LadderVAE(LatentModel):
         >>> import torch
         >>> from vae_cli.data.batch import Batch
         >>> from vae_cli.model import PRESETS, ConvDecoder, ConvEncoder, LadderVAE, Rung
-        >>> from vae_cli.model import SquaredError, StandardNormal, plan
-        >>> sizes = plan((1, 28, 28), PRESETS["small"])
+        >>> from vae_cli.model import SquaredError, StandardNormal, choose_conv_sizes
+        >>> sizes = choose_conv_sizes((1, 28, 28), PRESETS["small"])
         >>> encoder, decoder = ConvEncoder(sizes, 20), ConvDecoder(sizes, 20)
         >>> rungs = [Rung(sizes, 0, channels=4), Rung(sizes, 1, channels=2)]
-        >>> model = LadderVAE(encoder, decoder, rungs, SquaredError(), StandardNormal(20))
+        >>> parts = {"likelihood": SquaredError(), "prior": StandardNormal(20)}
+        >>> model = LadderVAE(encoder, decoder, rungs, **parts)
         >>> [level.z.shape[2] for level in model.infer(Batch(torch.rand(8, 1, 28, 28))).levels]
         [20, 196, 392]
 
@@ -140,6 +141,7 @@ class LadderVAE(LatentModel):
         encoder: ConvEncoder,
         decoder: ConvDecoder,
         rungs: Iterable[Rung],
+        *,
         likelihood: Likelihood,
         prior: Prior,
         codec: Codec | None = None,

@@ -223,6 +223,7 @@ class TwoLevelVAE(LatentModel):
 
     def __init__(
         self,
+        *,
         encoder: MLPEncoder,
         lower_encoder: JointEncoder,
         lower_prior: MLPEncoder,

@@ -185,9 +185,9 @@ class Conv(PresetFields, Network):
         codec: "Codec",
     ) -> "LatentModel":
         """An encoder, and a decoder that mirrors it."""
-        from vae_cli.model import PRESETS, VAE, ConvDecoder, ConvEncoder, plan
+        from vae_cli.model import PRESETS, VAE, ConvDecoder, ConvEncoder, choose_conv_sizes
 
-        sizes = plan(shape, PRESETS[self.preset], _activation(self.activation))
+        sizes = choose_conv_sizes(shape, PRESETS[self.preset], _activation(self.activation))
         encoder = ConvEncoder(sizes, self.latent_dim, bounded=self.bounded)
         decoder = ConvDecoder(sizes, self.latent_dim, likelihood.outputs_per_value)
         latents = prior.build(shape, self.latent_dim, encoder.forward)
@@ -223,7 +223,15 @@ class TwoLevel(LayerFields, Network):
         lower_prior = MLPEncoder([self.latent_dim], *top_down, gated=gated, bounded=bounded)
         decoder = JointDecoder(_outputs(shape, likelihood), *sizes, gated=gated)
         latents = prior.build(shape, self.latent_dim, encoder.forward)
-        return TwoLevelVAE(encoder, lower_encoder, lower_prior, decoder, likelihood, latents, codec)
+        return TwoLevelVAE(
+            encoder=encoder,
+            lower_encoder=lower_encoder,
+            lower_prior=lower_prior,
+            decoder=decoder,
+            likelihood=likelihood,
+            prior=latents,
+            codec=codec,
+        )
 
 
 @final
@@ -273,15 +281,22 @@ class Hierarchical(PresetFields, Network):
         codec: "Codec",
     ) -> "LatentModel":
         """An encoder, a decoder, and a rung of the ladder for each level below the top."""
-        from vae_cli.model import PRESETS, ConvDecoder, ConvEncoder, LadderVAE, Rung, plan
+        from vae_cli.model import (
+            PRESETS,
+            ConvDecoder,
+            ConvEncoder,
+            LadderVAE,
+            Rung,
+            choose_conv_sizes,
+        )
 
-        sizes = plan(shape, PRESETS[self.preset], _activation(self.activation))
+        sizes = choose_conv_sizes(shape, PRESETS[self.preset], _activation(self.activation))
         encoder = ConvEncoder(sizes, self.latent_dim, bounded=self.bounded)
         decoder = ConvDecoder(sizes, self.latent_dim, likelihood.outputs_per_value)
         stages = divide_levels(self.levels - 1, len(sizes.widths))
         rungs = [Rung(sizes, stage, self.level_channels) for stage in stages]
         latents = prior.build(shape, self.latent_dim, encoder.forward)
-        return LadderVAE(encoder, decoder, rungs, likelihood, latents, codec)
+        return LadderVAE(encoder, decoder, rungs, likelihood=likelihood, prior=latents, codec=codec)
 
 
 NetworkConfig = AutoNetwork | MLP | Conv | TwoLevel | Hierarchical

@@ -1,6 +1,6 @@
 """Networks: encoders from items to posteriors, decoders from latents to raw outputs."""
 
-from vae_cli.model.networks.conv import PRESETS, ConvDecoder, ConvEncoder, plan
+from vae_cli.model.networks.conv import PRESETS, ConvDecoder, ConvEncoder, choose_conv_sizes
 from vae_cli.model.networks.dense import Gated, JointDecoder, JointEncoder, MLPDecoder, MLPEncoder
 
 __all__ = [
@@ -12,5 +12,5 @@ __all__ = [
     "JointEncoder",
     "MLPDecoder",
     "MLPEncoder",
-    "plan",
+    "choose_conv_sizes",
 ]

@@ -37,9 +37,10 @@ class Preset:
 PRESETS = {"small": Preset(16, 1), "base": Preset(32, 2), "large": Preset(64, 3)}
 
 
-@dataclass(frozen=True)
-class Plan:
-    """The sizes of a network.
+@final
+@dataclass(frozen=True, kw_only=True)
+class ConvSizes:
+    """The sizes of a convolutional network.
 
     Attributes:
         shape: `(C, H, W)` of an image.
@@ -63,15 +64,23 @@ class Plan:
         return (self.widths[-1], *self.sides[-1])
 
 
-def plan(shape: Sequence[int], preset: Preset, activation: type[nn.Module] = nn.ReLU) -> Plan:
+def choose_conv_sizes(
+    shape: Sequence[int], preset: Preset, activation: type[nn.Module] = nn.ReLU
+) -> ConvSizes:
     """The sizes for images of `(C, H, W)`."""
     sides = [(shape[1], shape[2])]
     while min(sides[-1]) > MIN_SIDE:
         height, width = sides[-1]
         sides.append((-(-height // 2), -(-width // 2)))
     widths = [preset.width * 2 ** min(level, 3) for level in range(len(sides) - 1)]
-    dense = DENSE_UNITS * preset.width
-    return Plan(tuple(shape), tuple(sides), tuple(widths), preset.depth, dense, activation)
+    return ConvSizes(
+        shape=tuple(shape),
+        sides=tuple(sides),
+        widths=tuple(widths),
+        depth=preset.depth,
+        dense=DENSE_UNITS * preset.width,
+        activation=activation,
+    )
 
 
 @final
@@ -97,22 +106,22 @@ class ConvEncoder(nn.Module):
     """Convolutions that halve the image, a dense layer, and a projection to mean and log-variance.
 
     Args:
-        plan: the sizes.
+        sizes: of the levels and of the layers.
         latent_dim: D.
         bounded: whether the log-variance is held between limits.
     """
 
-    def __init__(self, plan: Plan, latent_dim: int, *, bounded: bool = False) -> None:
+    def __init__(self, sizes: ConvSizes, latent_dim: int, *, bounded: bool = False) -> None:
         super().__init__()
         self.bounded = bounded
         layers: list[nn.Module] = []
-        for width_in, width in zip((plan.shape[0], *plan.widths), plan.widths, strict=False):
-            layers += [conv(width_in, width, stride=2), *blocks(width, plan)]
-        self.layers, self.activation = nn.Sequential(*layers), plan.activation()
-        self.depth = plan.depth
-        self.norm = norm(plan.widths[-1])
-        self.dense = nn.Linear(prod(plan.coarsest), plan.dense)
-        self.project = nn.Linear(plan.dense, 2 * latent_dim)
+        for width_in, width in zip((sizes.shape[0], *sizes.widths), sizes.widths, strict=False):
+            layers += [conv(width_in, width, stride=2), *blocks(width, sizes)]
+        self.layers, self.activation = nn.Sequential(*layers), sizes.activation()
+        self.depth = sizes.depth
+        self.norm = norm(sizes.widths[-1])
+        self.dense = nn.Linear(prod(sizes.coarsest), sizes.dense)
+        self.project = nn.Linear(sizes.dense, 2 * latent_dim)
 
     def forward(self, x: Tensor) -> DiagonalNormal:
         """The posterior of images `(B, C, H, W)`: parameters `(B, D)`."""
@@ -138,23 +147,23 @@ class ConvDecoder(nn.Module):
     """The mirror image of the encoder.
 
     Args:
-        plan: the sizes of the encoder.
+        sizes: those of the encoder.
         latent_dim: D.
         outputs_per_value: of the likelihood.
     """
 
-    def __init__(self, plan: Plan, latent_dim: int, outputs_per_value: int = 1) -> None:
+    def __init__(self, sizes: ConvSizes, latent_dim: int, outputs_per_value: int = 1) -> None:
         super().__init__()
-        self.coarsest, self.activation = plan.coarsest, plan.activation()
-        self.dense = nn.Linear(latent_dim, plan.dense)
-        self.project = nn.Linear(plan.dense, prod(plan.coarsest))
-        self.sides = plan.sides[-2::-1]
-        widths = plan.widths[::-1]
+        self.coarsest, self.activation = sizes.coarsest, sizes.activation()
+        self.dense = nn.Linear(latent_dim, sizes.dense)
+        self.project = nn.Linear(sizes.dense, prod(sizes.coarsest))
+        self.sides = sizes.sides[-2::-1]
+        widths = sizes.widths[::-1]
         self.levels = nn.ModuleList(
-            nn.Sequential(*blocks(width, plan), _end_level(width, width_out, plan.activation))
+            nn.Sequential(*blocks(width, sizes), _end_level(width, width_out, sizes.activation))
             for width, width_out in zip(widths, (*widths[1:], 0), strict=True)
         )
-        self.out = conv(plan.widths[0], plan.shape[0] * outputs_per_value)
+        self.out = conv(sizes.widths[0], sizes.shape[0] * outputs_per_value)
 
     def forward(self, z: Tensor) -> Tensor:
         """The raw outputs for latents `(B, D)`: `(B, C × outputs_per_value, H, W)`."""
@@ -180,9 +189,9 @@ class ConvDecoder(nn.Module):
         self.out.bias.copy_(outputs.mean((1, 2)))
 
 
-def blocks(width: int, plan: Plan) -> list[Block]:
+def blocks(width: int, sizes: ConvSizes) -> list[Block]:
     """The residual blocks of one level."""
-    return [Block(width, plan.activation) for _ in range(plan.depth)]
+    return [Block(width, sizes.activation) for _ in range(sizes.depth)]
 
 
 def _end_level(width: int, width_out: int, activation: type[nn.Module]) -> nn.Module:
