@@ -149,7 +149,9 @@ Noise = Annotated[
     typer.Option("--noise", help="Show a sample of the likelihood p(x|z) instead of its mean."),
 ]
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only errors.")]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only errors, and what may make results wrong.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the results as JSON.")]
 
 

@@ -30,8 +30,8 @@ class NetworkFields:
         str,
         Setting(
             "Fully connected, convolutional, fully connected with two levels of latents, or "
-            "convolutional with several; auto is mlp for tables and 28x28 grey images, and conv "
-            "for others.",
+            "convolutional with several; auto is mlp for tables, vectors, 28x28 grey images and "
+            "sides below 16, and conv for others.",
             "model",
         ),
     ] = field(init=False)
