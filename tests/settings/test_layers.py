@@ -15,6 +15,7 @@ from vae_cli.settings import (
     parse_axis,
     read_config,
 )
+from vae_cli.settings.objectives import ELBO
 
 
 def value(settings: Config, key: str) -> Any:
@@ -209,6 +210,17 @@ def test_a_file_larger_than_1_mib_is_refused_without_reading_all_of_it(tmp_path:
         file.truncate(2**33)
     with pytest.raises(UsageError, match=r"odd\.toml is larger than 1 MiB"):
         read_config(path)
+
+
+def test_settings_without_effect_of_a_run_of_an_earlier_version_are_dropped(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[1] / "earlier/images/config.toml").read_text()
+    path, written = tmp_path / "config.toml", text.replace("groups = 4", "groups = 3")
+    path.write_text(written)
+    assert written != text
+    assert merge((str(path), read_config(path))).objective == ELBO()
+    path.write_text('[objective]\nname = "elbo"\ngroups = 3\n')  # which a user wrote
+    with pytest.raises(UsageError, match=r"config\.toml: objective\.groups is for"):
+        merge((str(path), read_config(path)))
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder"])

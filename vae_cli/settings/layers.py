@@ -28,21 +28,42 @@ from vae_cli.settings.values import parse_value, shorten, validate_value
 
 MAX_BYTES = 2**20  # of a config file
 COMMAND_LINE = "command line"  # the source of settings that an error names by themselves
+ALL_OF_SCHEMA_4 = {"samples", "groups", "capacity", "gamma", "alpha", "mmd_weight"}  # [objective]
 Layer = tuple[str, Mapping[str, Any]]
 
 
 def read_config(path: Path) -> dict[str, Any]:
     """Read the tables of a TOML file, without validating them.
 
+    Earlier versions wrote all settings into `config.toml`: those without effect are left out, for
+    which a file that a user wrote is refused.
+
     Raises:
         UsageError: the file is missing, unreadable, larger than 1 MiB, not a file, or not TOML.
     """
     try:
-        return tomllib.loads(read_file(path, MAX_BYTES).decode())
+        tables = tomllib.loads(read_file(path, MAX_BYTES).decode())
+        return _drop_unused(tables) if _has_all_settings(tables) else tables
     except OSError as error:
         raise UsageError(f"cannot read config {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # TOML and UTF-8 errors are ValueErrors
         raise UsageError(f"{path} is not TOML: {error or 'nested too deeply'}") from error
+
+
+def _has_all_settings(tables: Mapping[str, Any]) -> bool:
+    """Whether a file has every setting of the objective, which no objective has."""
+    table = tables.get("objective")
+    return isinstance(table, Mapping) and table.keys() >= ALL_OF_SCHEMA_4
+
+
+def _drop_unused(tables: Mapping[str, Any]) -> dict[str, Any]:
+    unused = {entry.key for entry in without_effect(tables)}
+    return {
+        section: {name: table[name] for name in table if f"{section}.{name}" not in unused}
+        if isinstance(table, Mapping)
+        else table
+        for section, table in tables.items()
+    }
 
 
 def parse_assignment(text: str) -> dict[str, Any]:
