@@ -54,11 +54,11 @@ def test_the_classes_of_a_table_reach_the_map_and_the_file_of_its_embedding(
     assert len(rows) == 150
     kinds = datasets.load_iris().target_names[datasets.load_iris().target]
     assert all(row["label"] == kinds[int(row["name"])] for row in rows)
-    means = {
-        kind: np.mean([float(row["mean_0"]) for row in rows if row["label"] == kind])
-        for kind in set(kinds)
-    }
-    assert len({round(mean, 1) for mean in means.values()}) == 3, "the classes are apart"
+    points = np.array([[float(row["mean_0"]), float(row["mean_1"])] for row in rows])
+    labels = np.array([row["label"] for row in rows])
+    centres = np.array([points[labels == kind].mean(0) for kind in np.unique(labels)])
+    nearest = np.linalg.norm(points[:, None] - centres, axis=2).argmin(1)
+    assert (np.unique(labels)[nearest] == labels).mean() > 0.7, "the classes are apart"
     _, err = use("interpolate", "--class", "setosa", "--class", "virginica", "-o", "i.csv")
     assert "setosa" in err
 
