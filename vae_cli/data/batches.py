@@ -1,4 +1,8 @@
-"""Batches are gathered from memory: no worker processes, and no Python code per item."""
+"""How items are divided into batches: the order of an epoch, and the sizes of batches and chunks.
+
+`split.py` gathers them. A chunk is as many items as are gathered or decoded together, so that
+neither the memory nor the cost of a call matters.
+"""
 
 import math
 import warnings

@@ -1,4 +1,4 @@
-"""How good samples are: the Frechet distance, and precision and recall, of features.
+"""How good samples and reconstructions are: the Frechet distance, precision and recall of features.
 
     FD = ‖μ_1 − μ_2‖² + tr(Σ_1 + Σ_2 − 2 (Σ_1 Σ_2)^½)         Heusel et al. (2017), eq. 6
     precision: the share of samples inside the neighbourhoods of items       Kynkäänniemi et al.
@@ -14,7 +14,7 @@ a point x of the first set moves the distance by
 
 divided by the number of points. T^-1 takes the place of T for a point of the second set.
 
-The quality of samples and reconstructions, by features of a classifier or of Inception.
+The features are those of a classifier of the data, or of Inception (features.py).
 """
 
 import math

@@ -5,7 +5,9 @@
     log p(x) ≥ E_q [log p(x|z)] − KL(q(z|x) ‖ p(z))                the evidence lower bound
 
 A model is a prior, a likelihood, and the networks between them. One pass through it is an
-`Inference`, from which every objective computes its loss.
+`Inference`, from which every objective computes its loss. `LatentModel` is the contract; `VAE` has
+one level of latents, and `TwoLevelVAE` two of them in fully connected networks. `LadderVAE`, which
+has several in convolutional ones, is in ladder.py.
 """
 
 from abc import ABC, abstractmethod

@@ -1,4 +1,4 @@
-"""Rows of a table."""
+"""Rows of a table: read for a trained model, and written as CSV files."""
 
 import math
 from collections.abc import Mapping
