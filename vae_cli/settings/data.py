@@ -87,7 +87,7 @@ class DataConfig:
         str,
         Predicate(is_range),
         Setting(
-            "Values of pictures and arrays that are black and white, beyond which they are cut off",
+            "Values that mean black and white in pictures and arrays; what is beyond is cut off",
             "range",
             "low:high (0:4095), data (measured on the training set), or empty (by the type)",
             metavar="LOW:HIGH",
@@ -112,7 +112,7 @@ class DataConfig:
     drop: Annotated[
         tuple[str, ...],
         Setting(
-            "Columns of a table that are left out; A,B are two.",
+            "Columns of a table to leave out, such as A,B.",
             "drop",
             metavar="COLUMNS",
         ),

@@ -34,7 +34,7 @@ def command(
     ] = True,
     terminal: ResultTerminal,
 ) -> None:
-    """Show what vae works with here: versions, device, precision, cache, and missing extras.
+    """Show what vae can use here: versions, device, precision, cache, and missing extras.
 
     Example: `vae check`, or `vae check --device cuda --json`
     """

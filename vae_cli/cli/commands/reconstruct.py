@@ -76,7 +76,7 @@ def command(
     no_captions: NoCaptions = False,
     terminal: ResultTerminal,
 ) -> None:
-    """Encode and decode pictures, and show each next to its reconstruction; or rows of a table.
+    """Encode and decode pictures, or rows of a table, and show the reconstructions.
 
     For a table, only the reconstructed rows are written, under the same columns.
 

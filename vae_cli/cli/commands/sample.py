@@ -66,7 +66,7 @@ def command(
     columns: Columns = 8,
     terminal: QuietTerminal,
 ) -> None:
-    """Generate images, or rows of a table, from the prior, a fitted mixture or a flow.
+    """Generate images, or rows of a table, from the prior, or from a fitted mixture or flow.
 
     Example: `vae sample -n 64 --seed 7`, or `vae sample -n 8 -o sample.gif` for an animation
     """

@@ -78,7 +78,7 @@ def command(
     gap: Gap = None,
     terminal: ResultTerminal,
 ) -> None:
-    """Find the strange items: score every one, the least likely first.
+    """Score how strange each item is, and show the strangest ones.
 
     Example: `vae score --plot strange.png`, or `vae score photos/ --top 50 -o scores.csv`
     """

@@ -69,7 +69,7 @@ def command(
     no_captions: NoCaptions = False,
     terminal: ResultTerminal,
 ) -> None:
-    """Exchange a latent between two pictures, or rows, and decode both.
+    """Exchange a latent dimension between two pictures, or rows, and decode both.
 
     Each line of the picture shows an item, its reconstruction, and the same with the latent of the
     other item.

@@ -55,7 +55,7 @@ def command(
     ] = 1,
     terminal: TrainingTerminal,
 ) -> None:
-    """Train all combinations of some settings; the same command goes on after a stop.
+    """Train all combinations of some settings; the same command continues after a stop.
 
     Example: `vae sweep beta=0.5,1,4 latent-dim=2,10 --seeds 0:3 --epochs 10`
     """
