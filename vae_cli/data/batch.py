@@ -26,8 +26,8 @@ class Batch:
     def __len__(self) -> int:
         return len(self.x)
 
-    def __getitem__(self, items: slice) -> "Batch":
-        """Some of the items."""
+    def __getitem__(self, items: slice | Tensor) -> "Batch":
+        """Some of the items: a range of them, their places, or those for which a mask is true."""
         return Batch(self.x[items], None if self.y is None else self.y[items])
 
 

@@ -5,14 +5,14 @@ has learned nothing.
 """
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from vae_cli.data.batch import Batch
-from vae_cli.data.batches import chunk_length
-from vae_cli.data.split import InMemory
+from vae_cli.data.split import InMemory, in_order
 from vae_cli.data.statistics import FAR
 from vae_cli.latent.decoding import reconstruct, sample
 from vae_cli.model import LatentModel, TableCodec
@@ -53,23 +53,23 @@ def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
 
     Rows that are far from the mean are left out, because one of them would decide the result.
     """
-    mean = torch.cat(chunks(resolved.train, TRAIN_ITEMS)).mean(0)
+    mean = torch.cat([batch.x for batch in take_some(resolved.train, TRAIN_ITEMS)]).mean(0)
     learned = torch.ones_like(mean)
     if isinstance(resolved.codec, TableCodec):
         learned = resolved.codec.changes.to(mean)
     found, expected = [], []
-    for chunk in chunks(resolved.test, HELD_OUT_ITEMS):
-        x = chunk[chunk.abs().flatten(1).amax(1) <= FAR]
-        reconstructed = model.infer(Batch(x)).likelihood.mean[0]
+    for batch in take_some(resolved.test, HELD_OUT_ITEMS):
+        near = batch[batch.x.abs().flatten(1).amax(1) <= FAR]
+        x, reconstructed = near.x, model.infer(near).likelihood.mean[0]
         found.append(squared_error(learned * reconstructed, learned * x))
         expected.append(squared_error(learned * mean, learned * x))
     return Errors(float(torch.cat(found).mean()), float(torch.cat(expected).mean()))
 
 
-def chunks(split: InMemory, count: int) -> list[Tensor]:
-    """What the network takes for about so many items of a set, at equal distances."""
-    rows = split.rows[:: max(1, len(split) // count)]
-    return [split.network_input(some) for some in rows.split(chunk_length(split.items.shape[1:]))]
+def take_some(split: InMemory, count: int) -> Iterator[Batch]:
+    """About `count` items of a set, at equal distances, in batches of a limited size."""
+    places = torch.arange(0, len(split), max(1, len(split) // count))
+    return in_order(split.take(places), split.rows.device)
 
 
 def squared_error(found: Tensor, x: Tensor) -> Tensor:
@@ -89,9 +89,10 @@ def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
     kind = kind_of(resolved.spec)
     reconstructions, samples = run.previews(kind.suffix)
     test = resolved.test
-    originals = test.network_input(test.rows[: kind.preview_items])
-    decoded = reconstruct(model, Batch(originals)).items
-    before, after = (model.codec.decode(tensor).cpu() for tensor in (originals, decoded))
+    count = min(len(test), kind.preview_items)
+    originals = next(test.batches(torch.arange(count), count, resolved.device))
+    decoded = reconstruct(model, originals).items
+    before, after = (model.codec.decode(tensor).cpu() for tensor in (originals.x, decoded))
     writer = kind.writer(Layout(columns=COLUMNS))
     pairs = Reconstructions(originals=before, decoded=after, texts=resolved.texts)
     writer.write_reconstructions(pairs, reconstructions)
