@@ -137,7 +137,7 @@ def _refuse_other_settings(source: DataSource, pictures: PictureRules, table: Ta
         taken = f"{name} is the built-in data set"
         warnings.warn(f"{taken}; ./{name} names what is in this folder", stacklevel=3)
     given, default = map(dataclasses.asdict, (pictures, DEFAULT_PICTURES))
-    used = [f"<data.{key}>" for key in FOLDER_KEYS if given[key] != default[key]]
+    used = [mark(f"data.{key}") for key in FOLDER_KEYS if given[key] != default[key]]
     if used:
         are = "is" if len(used) == 1 else "are"
         raise UsageError(f"{' and '.join(used)} {are} for folders of pictures, not {name}")
