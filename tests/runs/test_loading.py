@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from vae_cli.runs.directory import Run
 from vae_cli.runs.facts import parse_facts
 from vae_cli.runs.loading import load_model
 from vae_cli.runs.recorder import RunRecorder
@@ -120,6 +122,18 @@ def test_a_resumed_run_whose_weights_do_not_fit_is_refused(saved: RunRecorder) -
     save_checkpoint(saved.run.last, Checkpoint(good.tensors | misfit, good.facts))
     with pytest.raises(VAEError, match="float32 of 15, but float32 of 16 fits its config"):
         load_for_resume(saved.run, [])
+
+
+def test_a_run_whose_best_weights_are_lost_after_its_last_epoch_needs_another_epoch(
+    train_small: Callable[..., Any], new_run: Callable[[], Run]
+) -> None:
+    run = new_run()
+    train_small(run)
+    run.best.unlink()
+    with pytest.raises(VAEError, match=r"no epoch follows.*: try training\.epochs=4$"):
+        load_for_resume(run, [])
+    with pytest.warns(UserWarning, match="take their place"):
+        load_for_resume(run, [("command line", {"training": {"epochs": 4}})])
 
 
 def test_a_run_whose_best_weights_are_lost_goes_on_and_the_next_are_the_best(

@@ -68,7 +68,7 @@ def test_if_no_run_is_finished_the_message_says_how_to_resume_or_use_one(
     tmp_path: Path, make_run: MakeRun
 ) -> None:
     make_run("half", 100, finished=False)
-    expected = "half is not finished: vae train resume goes on, run half takes it"
+    expected = "half is not finished: vae train --resume goes on, run half takes it"
     assert message_of(tmp_path, None) == expected
 
 

@@ -77,7 +77,7 @@ def test_a_signal_saves_the_state_and_stops_with_the_command_to_resume(
 ) -> None:
     recorder = make_recorder()
     finish_epoch(recorder, 1.0)
-    message = "^stopped in epoch 2; go on with: vae train resume run$"
+    message = "^stopped in epoch 2; go on with: vae train --resume run$"
     with pytest.raises(InterruptedRunError, match=message) as stop:
         recorder.save_or_stop(signal.SIGTERM)
     assert stop.value.exit_code == 143
@@ -175,6 +175,23 @@ def test_a_checkpoint_without_a_necessary_fact_is_not_restored(
     save_checkpoint(recorder.run.last, good)
     with pytest.raises(VAEError, match=rf"last\.safetensors is damaged: progress.{missing}: "):
         load_for_resume(recorder.run, [])
+
+
+@pytest.mark.filterwarnings("ignore:.*take their place")
+def test_patience_waits_for_new_weights_if_the_best_were_lost(
+    make_recorder: Callable[..., RunRecorder], finish_epoch: Callable[[RunRecorder, float], None]
+) -> None:
+    recorder = make_recorder()
+    recorder.history.config = merge(("", {"training": {"patience": 1}}))
+    finish_epoch(recorder, 1.0)
+    recorder.save()
+    recorder.run.best.unlink()
+    recorder.restore(load_for_resume(recorder.run, [])[0])
+    over = [recorder.is_patience_over()]
+    for loss in (2.0, 3.0):
+        finish_epoch(recorder, loss)
+        over.append(recorder.is_patience_over())
+    assert over == [False, False, True]
 
 
 def test_patience_begins_after_the_last_cycle_of_the_warm_up(

@@ -61,7 +61,7 @@ def test_a_run_stopped_after_any_step_is_resumed_bit_for_bit(
     step: int, uninterrupted: Run, new_run: NewRun, train_small: TrainSmall
 ) -> None:
     run = new_run()
-    with pytest.raises(InterruptedRunError, match=r"vae train resume run$") as stop:
+    with pytest.raises(InterruptedRunError, match=r"vae train --resume run$") as stop:
         train_small(run, stop_at=step)
     assert stop.value.exit_code == 143
     assert load_checkpoint(run.last).facts["progress"]["step"] == step

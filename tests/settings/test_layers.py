@@ -122,6 +122,7 @@ def test_a_wrong_value_is_refused_in_one_line_with_its_key() -> None:
         assert key in message
         assert "must be " in message
         assert "uple" not in message, "a user writes lists"
+        assert "validation" not in message, "that is a word of the library"
         assert "\n" not in message
 
 

@@ -96,10 +96,13 @@ class History:
         return is_best
 
     def is_patience_over(self, epoch: int) -> bool:
-        """Whether the last epochs were no better than an earlier one, not counting the warm-up."""
+        """Whether the last epochs were no better than an earlier one, not counting the warm-up.
+
+        Without a best epoch, which is so if its weights were lost, one has to come first.
+        """
         patience = self.config.training.patience
         start = max(self.best_epoch, self.config.objective.epochs_of_warmup)
-        return patience > 0 and epoch - start >= patience
+        return self.best_epoch > 0 and patience > 0 and epoch - start >= patience
 
 
 @final

@@ -184,7 +184,7 @@ def load_for_resume(run: Run, typed: Layers) -> tuple[SavedState, Config]:
     require_resumable(run, facts, wanted)
     require_sound_state(checkpoint, facts, run.last)
     saved = SavedState(checkpoint.group("state"), facts, checkpoint.digest)
-    return without_lost_best(run, saved), wanted
+    return without_lost_best(run, saved, wanted.training.epochs), wanted
 
 
 def require_resumable(run: Run, facts: Facts, wanted: Config) -> None:
@@ -207,16 +207,24 @@ def require_resumable(run: Run, facts: Facts, wanted: Config) -> None:
         )
 
 
-def without_lost_best(run: Run, saved: SavedState) -> SavedState:
+def without_lost_best(run: Run, saved: SavedState, epochs: int) -> SavedState:
     """The state of a run; if its best weights are lost, those of the next epoch are the best.
 
     A warning says so. Otherwise the training would fail after its last epoch, which needs them.
+
+    Raises:
+        VAEError: they are lost, and all epochs are done.
     """
     if not saved.progress.rows:
         return saved
     try:
         load_model(run)
     except VAEError as error:
+        if saved.facts.epoch >= epochs:
+            more = mark(f"training.epochs={epochs + 1}")
+            raise VAEError(
+                f"{error.message}; no epoch follows to take their place: try {more}"
+            ) from error
         warnings.warn(
             f"{error}; the best weights of the epochs that follow take their place", stacklevel=2
         )

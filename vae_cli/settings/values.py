@@ -18,6 +18,7 @@ REPLACEMENTS = {  # in the messages of pydantic and Typer
     "Value error, ": "",
     "Input should be": "must be",
     "Tuple should have": "must be a list with",
+    " after validation": "",
     "a valid tuple": "a list",
     "Field required": "is missing",
 }
