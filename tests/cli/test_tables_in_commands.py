@@ -25,6 +25,9 @@ def read(path: str) -> np.ndarray:
         return np.array(list(csv.reader(file))[1:], float)
 
 
+AS_WRITTEN = {"rtol": 1e-12, "atol": 1e-7}  # with the digits that tell values of a column apart
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".npy"])
 def test_rows_reach_the_model_in_float64_in_every_command_as_from_python(
     here: Path, use: Use, suffix: str
@@ -46,11 +49,11 @@ def test_rows_reach_the_model_in_float64_in_every_command_as_from_python(
     found = json.loads(use("reconstruct", "-n", 4, "--json", "-o", "r.csv").out)["images"]
     np.testing.assert_allclose([one["nll"] for one in found], wanted.distortion, rtol=1e-6)
     np.testing.assert_allclose([one["kl"] for one in found], wanted.kl, rtol=1e-6)
-    np.testing.assert_allclose(read("r.csv")[:, 1:], wanted.items, rtol=1e-9)
+    np.testing.assert_allclose(read("r.csv")[:, 1:], wanted.items, **AS_WRITTEN)
     use("traverse", "--index", 3, "--offset", "0:1:1", "-o", "v.csv")
-    np.testing.assert_allclose(read("v.csv")[:, 1:], wanted.items[3:], rtol=1e-9)
+    np.testing.assert_allclose(read("v.csv")[:, 1:], wanted.items[3:], **AS_WRITTEN)
     use("interpolate", "--steps", 2, "-o", "i.csv")
-    np.testing.assert_allclose(read("i.csv")[:, 2:], wanted.items[:2], rtol=1e-9)
+    np.testing.assert_allclose(read("i.csv")[:, 2:], wanted.items[:2], **AS_WRITTEN)
     swapped = json.loads(use("swap", "--dim", "0,1", "--json", "-o", "s.csv").out)["exchanged"]
     pairs = [[one["first"], one["second"]] for one in swapped]
     np.testing.assert_allclose(pairs, mean[:2].T, rtol=1e-5)

@@ -97,7 +97,8 @@ def test_python_converts_between_the_values_of_the_data_and_images(here: Path, u
     order = [int(name) for name in model.data().names(test)]
     assert np.allclose(test.items[test.rows], unit[order])
     decoded = model.from_unit(model.decode(model.encode(unit).mean))
-    assert -1 <= decoded.min() < 0 < decoded.max() <= 1
+    assert -1 <= decoded.min() < decoded.max() <= 1
+    assert np.allclose(model.to_unit(decoded), model.decode(model.encode(unit).mean), atol=1e-6)
 
 
 def test_masks_in_a_folder_are_black_and_white(here: Path, use: Use) -> None:

@@ -1,5 +1,6 @@
 """Several processes that train one model."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,8 @@ SCRIPT = Path(__file__).parents[1] / "processes.py"
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """Over loopback, with batches that do not divide and a last one that is for one process."""
     words = [[sys.executable, SCRIPT, str(rank), "2", tmp_path] for rank in range(2)]
-    processes = [subprocess.Popen(some) for some in words]
+    path = {"PYTHONPATH": str(SCRIPT.parent)}  # a command in this process may have set a safe path
+    processes = [subprocess.Popen(some, env=os.environ | path) for some in words]
     expected = summarize(*train(ALONE))
     assert [process.wait(120) for process in processes] == [0, 0]
     first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
