@@ -31,7 +31,7 @@ def test_a_cosine_schedule_has_the_values_of_torch() -> None:
     assert rate(40) == pytest.approx(0)
 
 
-@given(st.integers(2, 300), st.floats(0, 1))
+@given(st.integers(2, 300), st.floats(0, 1, allow_subnormal=False))
 def test_a_cosine_schedule_is_the_cosine_after_the_warm_up_and_a_share_of_it_before(
     total: int, warmup: float
 ) -> None:
