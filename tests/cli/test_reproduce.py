@@ -34,7 +34,7 @@ claims = [{claims}]
 """
 NUMBER = '{ figure = "elbo", expected = -100, tolerance = 100 }'
 STAND_IN = ("--data", "fashion-mnist")  # for data that would have to be downloaded
-SLOW = {"vae-shapes", "beta-shapes", "tc-shapes"}  # over 3 seconds
+QUICK = {"article", "burda-mnist-iwae-5", "exemplar-hvae", "sigma-vae"}  # one of each kind
 
 
 def write(
@@ -148,7 +148,7 @@ def test_the_list_has_every_experiment_and_what_is_here(use: Use) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.slow if name in SLOW else ())
+        pytest.param(name, marks=() if name in QUICK else pytest.mark.slow)
         for name in named_configs()
     ],
 )

@@ -61,6 +61,7 @@ def test_the_objective_and_the_moving_average_are_new(base: Use) -> None:
         torch.testing.assert_close(tensor, weights("base")[name], rtol=0, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_without_the_run_that_it_started_from(base: Use) -> None:
     for name in ("whole", "parts"):
         epochs = 3 if name == "whole" else 2
@@ -88,6 +89,7 @@ def test_the_scaling_of_columns_is_that_of_the_new_table(use: Use) -> None:
     assert weights("fine")["codec.std"].min() > 8
 
 
+@pytest.mark.slow
 def test_settings_of_a_folder_are_not_those_of_an_array(use: Use) -> None:
     """The size, the channels and the rules of the pictures stay with their folder."""
     items = np.random.default_rng(0).integers(0, 256, (60, 16, 16), np.uint8)
@@ -144,6 +146,7 @@ def test_a_run_that_does_not_exist_is_refused(base: Use, refused: Refused) -> No
     assert base
 
 
+@pytest.mark.slow
 def test_the_whole_name_of_the_run_is_kept(base: Use) -> None:
     for number, typed in enumerate(("ba", "runs/base", "runs/base/best.safetensors")):
         name = f"fine-{number}"
