@@ -25,7 +25,7 @@ from contestants import EPOCH, TURN
 
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.evaluation.features import feature_figures
-from vae_cli.evaluation.latents import kl_by_dim, latent_figures
+from vae_cli.evaluation.latents import latent_figures, mean_kl_by_dim
 from vae_cli.evaluation.likelihood import encode, estimate_likelihoods
 from vae_cli.evaluation.reconstruction import reconstruction_figures
 from vae_cli.evaluation.samples import sample_figures
@@ -85,7 +85,7 @@ def time_others(model: LatentModel) -> dict[str, float]:
             "latents": seconds(
                 lambda: (
                     latent_figures(model, posteriors[0], 0),
-                    kl_by_dim(model, posteriors[0], 0),
+                    mean_kl_by_dim(model, posteriors[0]),
                 )
             ),
             "reconstruction": seconds(lambda: reconstruction_figures(model, test)),

@@ -174,14 +174,14 @@ def wait_for_two_saves(folder: Path, process: subprocess.Popen[str]) -> dict[Pat
     while len(runs := sorted(folder.glob("runs/*/last.safetensors"))) < 2:
         assert process.poll() is None
         time.sleep(0.05)
-    return {run: load_checkpoint(run).facts["position"]["step"] for run in runs}
+    return {run: load_checkpoint(run).facts["progress"]["step"] for run in runs}
 
 
 def require_saved(before: dict[Path, int]) -> None:
     """No process trains any more, and each run was saved after what was saved before."""
     for path, step in before.items():
         assert not is_locked(Run(path.parent)), "no process is left"
-        assert load_checkpoint(path).facts["position"]["step"] > step
+        assert load_checkpoint(path).facts["progress"]["step"] > step
 
 
 @pytest.mark.slow
