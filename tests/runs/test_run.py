@@ -23,6 +23,7 @@ from vae_cli.runs.directory import Run
 from vae_cli.runs.recorder import Row
 from vae_cli.runs.resolve import Resolved
 from vae_cli.runs.train import explain_full_memory, train_run
+from vae_cli.settings import choose, merge
 from vae_cli.training import TrainState, epochs, loss_and_gradients
 
 NewRun = Callable[..., Run]
@@ -94,10 +95,15 @@ def test_if_memory_is_full_the_error_names_a_smaller_batch_size(
         train_small(new_run())
 
 
-def test_if_memory_is_full_with_one_image_per_step_the_error_names_a_smaller_network() -> None:
-    assert explain_full_memory(1, torch.device("cpu")).endswith(
-        f"try a smaller {mark('model.hidden')}"
-    )
+@pytest.mark.parametrize(
+    ("network", "key"), [("two-level", "model.hidden"), ("hierarchical", "model.preset")]
+)
+def test_if_memory_is_full_with_one_image_per_step_the_error_names_a_smaller_network(
+    network: str, key: str
+) -> None:
+    tables = {"model": {"network": network}, "training": {"batch_size": 1}}
+    message = explain_full_memory(choose(merge(("", tables)), (1, 16, 16)), torch.device("cpu"))
+    assert message.endswith(f"try a smaller {mark(key)}")
 
 
 def test_another_error_of_torch_is_not_taken_for_full_memory(

@@ -8,7 +8,7 @@ from typing import Any
 from rich.cells import cell_len
 
 from vae_cli.cli._console import Terminal, printable
-from vae_cli.errors import list_some
+from vae_cli.errors import UsageError, list_some
 from vae_cli.files import Output, escape_formula, to_json, write_bytes, write_csv
 from vae_cli.runs.compare import ALWAYS_SHOWN, Group, Spread, Table, figure_names, title_of
 from vae_cli.runs.summary import Figure, RunSummary
@@ -141,9 +141,11 @@ def write_table_file(path: Output, table: Table, records: list[dict[str, Any]]) 
             write_bytes(path, to_markdown(table).encode())
         case ".tex":
             write_bytes(path, to_latex(table).encode())
-        case _:
+        case ".json":
             text = to_json(records, indent=2)
             write_bytes(path, f"{text}\n".encode())
+        case suffix:
+            raise UsageError(f"{path}: {suffix} is no file of a table")
 
 
 def to_markdown(table: Table) -> str:

@@ -130,8 +130,10 @@ def _read(path: Path) -> list[ArrayPart]:
                     ArrayPart(to_native(file[items], path), file[labels] if labels else None)
                     for items, labels in chosen
                 ]
-        case _:
+        case ".safetensors":
             return _read_safetensors(path)
+        case suffix:
+            raise UsageError(f"{path}: {suffix} is no file of arrays")
 
 
 def _read_safetensors(path: Path) -> list[ArrayPart]:

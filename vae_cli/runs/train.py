@@ -25,6 +25,7 @@ from vae_cli.runs.previews import Errors, compare_with_mean, write_previews
 from vae_cli.runs.recorder import RunRecorder
 from vae_cli.runs.resolve import Resolved, training_bytes
 from vae_cli.runs.start import SavedState, require_unchanged
+from vae_cli.settings import Plan
 from vae_cli.training import Epoch, EpochReport, TrainState, fit, prepare_epoch
 from vae_cli.training.loop import never
 from vae_cli.training.precision import Precision, apply_precision, time_steps
@@ -51,8 +52,7 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
         recorder.save_best()
         if not (isinstance(error, torch.OutOfMemoryError) or is_memory_full(error)):
             raise
-        batch_size = resolved.config.training.batch_size
-        raise VAEError(explain_full_memory(batch_size, resolved.device)) from error
+        raise VAEError(explain_full_memory(resolved.config, resolved.device)) from error
 
 
 def explain_divergence(resolved: Resolved) -> str:
@@ -63,12 +63,13 @@ def explain_divergence(resolved: Resolved) -> str:
     )
 
 
-def explain_full_memory(batch_size: int, device: torch.device) -> str:
+def explain_full_memory(plan: Plan, device: torch.device) -> str:
     """What to try if memory is full."""
+    batch_size = plan.training.batch_size
     if batch_size == 1:
         return (
             f"out of memory on {device.type} with one image a step: try a smaller "
-            f"{mark('model.hidden')}"
+            f"{mark(plan.model.size_key)}"
         )
     return (
         f"out of memory on {device.type} at {mark(f'training.batch_size={batch_size}')}: "

@@ -54,6 +54,8 @@ class NetworkFields:
 class LayerFields:
     """What the fully connected networks share."""
 
+    size_key: ClassVar[str] = "model.hidden"
+
     hidden: Annotated[
         tuple[Annotated[int, Interval(ge=1, le=65536)], ...],
         Len(1, 16),
@@ -72,6 +74,8 @@ class LayerFields:
 @section
 class PresetFields:
     """What the convolutional networks share."""
+
+    size_key: ClassVar[str] = "model.preset"
 
     preset: Annotated[
         Literal["small", "base", "large"],
@@ -96,6 +100,7 @@ class AutoNetwork(LayerFields, PresetFields, NetworkFields):
 class Network(NetworkFields, ABC):
     """Settings of a network."""
 
+    size_key: ClassVar[str]  # the setting that makes the network smaller
     has_levels: ClassVar[bool] = False  # several levels of latents
     min_warmup: ClassVar[int] = 0  # steps in which the learning rate rises, if that is automatic
 
