@@ -25,7 +25,7 @@ def read(path: str) -> np.ndarray:
         return np.array(list(csv.reader(file))[1:], float)
 
 
-AS_WRITTEN = {"rtol": 1e-12, "atol": 1e-7}  # with the digits that tell values of a column apart
+AS_WRITTEN = {"rtol": 1e-12, "atol": 1e-8}  # with the digits that tell values of a column apart
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".npy"])

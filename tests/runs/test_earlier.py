@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from vae_cli import load
 from vae_cli.cli._app import main
@@ -117,6 +118,19 @@ def test_it_goes_on_where_it_stopped_and_its_best_weights_are_alone_then(
     best, all_of_it = load_checkpoint(earlier.run.best), load_checkpoint(earlier.run.last)
     assert best.group("state").keys() == {f"model.{name}" for name in best.group("state.model")}
     assert best.group("state").keys() < all_of_it.group("state").keys()
+
+
+def test_its_whole_state_goes_on_under_the_names_of_today(earlier: Earlier) -> None:
+    written, read = load_file(earlier.run.last), load_checkpoint(earlier.run.last).tensors
+    names = {
+        name: name.replace("state.optimizer.", "state.players.model.").replace(
+            "state.model.columns.", "state.model.codec."
+        )
+        for name in written
+    }
+    assert set(names.values()) == set(read)
+    assert sum(".players.model." in name for name in read) > 10
+    assert all(written[name].equal(read[now]) for name, now in names.items())
 
 
 def test_a_training_starts_from_its_weights(earlier: Earlier, do: Callable[..., str]) -> None:
