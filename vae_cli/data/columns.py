@@ -1,0 +1,85 @@
+"""What the columns of a table mean.
+
+A row of a table is a vector of float64, one number per column, whatever the columns hold; what each
+number means is said here:
+
+    number, integer   the value itself
+    category          the index of its text in `categories`
+    date              seconds since 1970-01-01; a date without a time zone counts as one of UTC
+    constant          0; the only value that the column has is the text `categories[0]`
+
+NaN is a missing value. So the rows of every table are one tensor, which is divided, compared and
+kept like any other, and only the codec, the likelihood and what is written look at the kinds.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, final
+
+ColumnKind = Literal["number", "integer", "category", "date", "constant"]
+Normalization = Literal["standard", "quantile"]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class CellFormat:
+    """How the cells of a column are spelled, so that they can be written as they were read.
+
+    Attributes:
+        decimals: the largest number of digits after the decimal sign; None if it differs so much
+            that significant digits tell more.
+        prefix: of every cell, such as `$`.
+        suffix: of every cell, such as `%`.
+        thousands: the sign between thousands; empty if there is none.
+        date: the pattern of a date, as `strftime` takes it.
+        missing: how a missing value is written.
+    """
+
+    decimals: int | None = None
+    prefix: str = ""
+    suffix: str = ""
+    thousands: str = ""
+    date: str = ""
+    missing: str = ""
+
+
+PLAIN = CellFormat()
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table that rows have.
+
+    Attributes:
+        name: its title.
+        kind: what its numbers mean.
+        categories: the texts of a category in the order of their codes, or the one of a constant.
+        normalization: how a number, an integer or a date becomes what a network takes; None leaves
+            it to the settings of the likelihood.
+        low: the smallest value in the training set, in the units of rows; None if not known.
+        high: the largest one.
+        format: how its cells are spelled.
+
+    Example:
+        >>> cut = Column(name="cut", kind="category", categories=("Fair", "Good"))
+        >>> cut.categories[1]
+        'Good'
+    """
+
+    name: str
+    kind: ColumnKind = "number"
+    categories: tuple[str, ...] = ()
+    normalization: Normalization | None = None
+    low: float | None = None
+    high: float | None = None
+    format: CellFormat = PLAIN
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether its values are on a scale: numbers, integers and dates are, categories not."""
+        return self.kind in {"number", "integer", "date"}
+
+
+def number_columns(names: tuple[str, ...]) -> tuple[Column, ...]:
+    """Columns of numbers with these names."""
+    return tuple(Column(name=name) for name in names)
