@@ -11,6 +11,7 @@ import torch
 
 from vae_cli.api.arrays import frame_names, read_frame, to_array, to_tensor
 from vae_cli.api.model import TrainedModel
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import Spec, TableRules
 from vae_cli.errors import UsageError
 
@@ -53,7 +54,7 @@ def test_parts_are_joined_along_the_first_axis() -> None:
 
 COLUMNS = ("a", "b", "c")
 ROWS = np.array([[1.0, 20, 300], [4, 50, 600], [7, 80, 900]])
-SPEC = Spec("t", (3,), columns=COLUMNS, table=TableRules("kind", ("id",)))
+SPEC = Spec("t", (3,), columns=number_columns(*COLUMNS), table=TableRules("kind", ("id",)))
 
 
 class Frame:
@@ -118,7 +119,7 @@ def test_one_row_has_one_value_for_each_name() -> None:
 def test_numbers_instead_of_names_are_no_names() -> None:
     frame = Frame({0: ROWS[:, 0], 1: ROWS[:, 1], 2: ROWS[:, 2]})
     assert read(frame).tolist() == ROWS.tolist()
-    unnamed = dataclasses.replace(SPEC, columns=("column 1", "column 2", "column 3"))
+    unnamed = dataclasses.replace(SPEC, columns=number_columns("column 1", "column 2", "column 3"))
     assert read(make(Frame, "cab"), unnamed).tolist() == ROWS[:, [2, 0, 1]].tolist()
     for array in (ROWS, ROWS.tolist(), [1.0], 5):
         assert frame_names(array) is None
@@ -141,19 +142,19 @@ def test_a_model_reads_frames_by_name_and_treats_missing_values_as_its_run_does(
     wine: TrainedModel,
 ) -> None:
     rows = wine.held_out().items[:5].numpy()
-    named = dict(zip(wine.spec.columns, rows.T, strict=True))
-    shuffled = pa.table({name: named[name] for name in reversed(wine.spec.columns)})
+    named = dict(zip(wine.spec.column_names, rows.T, strict=True))
+    shuffled = pa.table({name: named[name] for name in reversed(wine.spec.column_names)})
     expected = wine.encode(rows).mean
     np.testing.assert_array_equal(wine.encode(shuffled).mean, expected)
     np.testing.assert_array_equal(wine.reconstruct(shuffled).items, wine.reconstruct(rows).items)
 
     gaps, means = rows.copy(), rows.mean(0)
     gaps[1, 2] = gaps[3, 0] = np.nan
-    frame = pa.table(dict(zip(wine.spec.columns, gaps.T, strict=True)))
+    frame = pa.table(dict(zip(wine.spec.column_names, gaps.T, strict=True)))
     nulls = pa.table(
         {
             name: [None if np.isnan(v) else v for v in column.tolist()]
-            for name, column in zip(wine.spec.columns, gaps.T, strict=True)
+            for name, column in zip(wine.spec.column_names, gaps.T, strict=True)
         }
     )
     for given in (gaps, frame, nulls):

@@ -46,7 +46,7 @@ def test_the_plane_of_a_table_has_its_latents_before_its_columns(use: Use, wine:
     rows = list(csv.DictReader(Path("plane.csv").read_text().splitlines()))
     assert len(rows) == 9
     assert list(rows[0])[:2] == ["z4", "z1"]
-    assert list(rows[0])[2:] == list(load("wine").spec.columns)
+    assert list(rows[0])[2:] == list(load("wine").spec.column_names)
     assert float(rows[0]["z4"]) < 0 < float(rows[0]["z1"])
 
 

@@ -87,12 +87,12 @@ def test_a_run_that_learned_an_index_goes_on_with_it(here: Path, use: Use) -> No
     words = ("train", "--data", "t.csv", *QUICK)
     use(*words, "--set", "data.rules=1", "--name", "earlier")
     use("train", "--resume", "earlier", "--epochs", 3)
-    assert load("earlier").spec.columns == ("column 1", "x", "y")
+    assert load("earlier").spec.column_names == ("column 1", "x", "y")
     assert "index" not in use("reconstruct", "t.csv", "--run", "earlier").err
     with warnings.catch_warnings(action="default"):
         assert "column 1 is taken for an index and left out; rename" in use("data", "t.csv").err
         use(*words, "--name", "now")
-    assert load("now").spec.columns == ("x", "y")
+    assert load("now").spec.column_names == ("x", "y")
 
 
 @pytest.mark.filterwarnings("ignore:.*missing")

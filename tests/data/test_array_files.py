@@ -17,6 +17,7 @@ from vae_cli.api.arrays import to_tensor
 from vae_cli.data import arrays, memory
 from vae_cli.data.array_files import with_supported_type
 from vae_cli.data.arrays import Arrays, fit_to_spec, read_arrays, to_unit_images
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import PictureRules, Spec
 from vae_cli.errors import UsageError
 
@@ -179,7 +180,7 @@ def test_an_archive_that_cannot_be_unpacked_is_refused_in_one_line(
 
 # ---------------------------------------------------------------------- types of numbers
 
-IMAGES, ROWS = Spec("images", (1, 4, 4)), Spec("rows", (2,), columns=("a", "b"))
+IMAGES, ROWS = Spec("images", (1, 4, 4)), Spec("rows", (2,), columns=number_columns("a", "b"))
 REFUSED_IMAGES = [
     *("bool", "int8", "int16", "int32", "int64", "uint16", "uint32", "uint64"),
     *("complex64", "float8_e4m3fn"),

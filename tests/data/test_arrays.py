@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from vae_cli.data import memory
 from vae_cli.data.arrays import Arrays, fit_to_spec, read_arrays
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import PictureRules, Spec
 from vae_cli.data.value_range import Limits, format_limits
 from vae_cli.errors import ChangedDataError, UsageError
@@ -55,7 +56,9 @@ def test_the_shape_of_the_array_decides_its_layout(
 
 def test_the_columns_of_rows_are_numbered_from_one(tmp_path: Path) -> None:
     dataset = Arrays(saved(tmp_path / "x.npy", np.zeros((4, 2))), test_fraction=0.0)
-    assert dataset.spec == Spec("x", (2,), columns=("column 1", "column 2"), cropped=True)
+    assert dataset.spec == Spec(
+        "x", (2,), columns=number_columns("column 1", "column 2"), cropped=True
+    )
 
 
 def test_the_three_formats_give_the_same_items_labels_and_parts(tmp_path: Path) -> None:

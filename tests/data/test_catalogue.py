@@ -12,6 +12,7 @@ from vae_cli import load
 from vae_cli.cli._app import main
 from vae_cli.data.arrays import Arrays
 from vae_cli.data.catalogue import open_dataset, open_dataset_for
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import Dataset, PictureRules, Spec, ignore_progress
 from vae_cli.data.downloads import Downloaded
 from vae_cli.data.fashion_mnist import FashionMNIST
@@ -23,7 +24,7 @@ from vae_cli.errors import UsageError
 from vae_cli.settings import read_config
 
 GREY = Spec("pets", (1, 16, 16))
-ROWS = Spec("wine", (2,), columns=("a", "b"))
+ROWS = Spec("wine", (2,), columns=number_columns("a", "b"))
 WARNING = "shapes is the built-in data set; ./shapes names what is in this folder"
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from vae_cli.data import statistics
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import Spec
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.picture import Fitting
@@ -17,7 +18,7 @@ from vae_cli.data.statistics import (
 )
 from vae_cli.errors import UsageError
 
-SPEC = Spec("t", (2,), columns=("a", "b"))
+SPEC = Spec("t", (2,), columns=number_columns("a", "b"))
 
 
 @pytest.mark.parametrize("chunk", [1, 11, 65_536])

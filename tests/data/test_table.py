@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import Spec
 from vae_cli.data.table import Table, read_table_like, write_table
 from vae_cli.data.table_files import read_table
@@ -95,15 +96,15 @@ def test_a_written_table_is_the_same_when_it_is_read(tmp_path: Path, name: str) 
 )
 def test_columns_are_brought_to_the_order_of_a_spec(tmp_path: Path, text: str) -> None:
     path = written(tmp_path / "t.csv", text)
-    spec = Spec("wine", (3,), columns=("a", "b", "c"))
+    spec = Spec("wine", (3,), columns=number_columns("a", "b", "c"))
     assert read_table_like(path, spec).rows.tolist() == [[1, 2, 3], [4, 5, 6]]
     dataset = Table(path, like=spec, test_fraction=0.0)
-    assert dataset.spec == Spec("t", (3,), columns=("a", "b", "c"))
+    assert dataset.spec == Spec("t", (3,), columns=number_columns("a", "b", "c"))
     assert dataset.train().items.tolist() == [[1, 2, 3], [4, 5, 6]]
 
 
 def test_a_model_without_column_names_takes_any_table_with_as_many_columns(tmp_path: Path) -> None:
-    spec = Spec("x", (2,), columns=("column 1", "column 2"))
+    spec = Spec("x", (2,), columns=number_columns("column 1", "column 2"))
     path = written(tmp_path / "t.csv", "b,a\n1,2\n")
     assert read_table_like(path, spec).rows.tolist() == [[1, 2]]
 
@@ -120,8 +121,9 @@ def test_a_model_without_column_names_takes_any_table_with_as_many_columns(tmp_p
 def test_other_columns_than_those_of_a_spec_are_refused(
     tmp_path: Path, text: str, reason: str
 ) -> None:
+    spec = Spec("wine", (2,), columns=number_columns("a", "b"))
     with pytest.raises(UsageError, match=reason):
-        read_table_like(written(tmp_path / "t.csv", text), Spec("wine", (2,), columns=("a", "b")))
+        read_table_like(written(tmp_path / "t.csv", text), spec)
 
 
 def test_adding_rows_moves_none_from_one_part_to_the_other(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from vae_cli.data.catalogue import open_dataset
 from vae_cli.data.cells import split_names
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import Spec, TableRules, ignore_progress
 from vae_cli.data.source import find_source
 from vae_cli.data.table import Table, read_table_like
@@ -118,7 +119,7 @@ def test_a_column_without_any_value_is_refused(tmp_path: Path) -> None:
         Table(path, rules=TableRules(missing="drop"), test_fraction=0)
 
 
-SPEC = Spec("flowers", (2,), classes=("iris", "rose"), columns=("x", "y"))
+SPEC = Spec("flowers", (2,), classes=("iris", "rose"), columns=number_columns("x", "y"))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,9 @@ SPEC = Spec("flowers", (2,), classes=("iris", "rose"), columns=("x", "y"))
 def test_a_table_for_a_model_may_lack_the_columns_that_were_not_learned(
     tmp_path: Path, text: str, labels: list[int]
 ) -> None:
-    spec = Spec("flowers", (2,), columns=("x", "y"), table=TableRules("kind", ("note",)))
+    spec = Spec(
+        "flowers", (2,), columns=number_columns("x", "y"), table=TableRules("kind", ("note",))
+    )
     path = written(tmp_path / "t.csv", text)
     assert read_table_like(path, spec).rows.tolist() == [[1, 2]]
     train = Table(path, like=spec, test_fraction=0).train()
@@ -140,7 +143,7 @@ def test_a_table_for_a_model_may_lack_the_columns_that_were_not_learned(
 def test_a_table_for_a_model_is_filled_in_with_what_the_model_knows(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", "x,y\n100,\n")
     rules = TableRules(missing="mean", means=(1.0, 2.5))
-    spec = Spec("t", (2,), columns=("x", "y"), table=rules)
+    spec = Spec("t", (2,), columns=number_columns("x", "y"), table=rules)
     found = read_table_like(path, spec)
     assert found.rows.tolist() == [[100, 2.5]]
     assert found.notes == ("1 missing value is replaced by the mean of the column",)
@@ -198,7 +201,7 @@ def test_columns_without_a_name_that_hold_no_data_are_left_out_with_a_line(
     found = read_table(path)
     assert (found.columns, found.rows.tolist()) == (("a", "b"), [[1, 2], [3, 4]])
     assert list(found.notes) == notes
-    model = read_table_like(path, Spec("m", (2,), columns=("b", "a")))
+    model = read_table_like(path, Spec("m", (2,), columns=number_columns("b", "a")))
     assert model.rows.tolist() == [[2, 1], [4, 3]]
     assert list(model.notes) == notes
     if notes:
@@ -213,7 +216,7 @@ def test_a_column_without_a_name_is_no_index_if_it_is_asked_for_or_stands_elsewh
     assert read_table(path).columns == ("x", "column 3")
     assert read(path, TableRules("column 1")).classes == ("1", "4")
     assert read(path, TableRules("", ("column 1",))).rows.tolist() == [[2, 3], [5, 6]]
-    learned = Spec("m", (3,), columns=("column 1", "x", "column 3"))
+    learned = Spec("m", (3,), columns=number_columns("column 1", "x", "column 3"))
     assert read_table_like(path, learned).rows.tolist() == [[1, 2, 3], [4, 5, 6]], "an older run"
     assert read_table(written(path, '""\n1\n2\n')).columns == ("column 1",), "the only column"
     written(path, "a,b,\n" + "1,2,\n" * 30 + "3,4,5\n")
@@ -240,7 +243,7 @@ def test_names_that_look_like_numbers_with_a_unit_are_names(tmp_path: Path) -> N
 
 def test_a_model_without_column_names_takes_a_table_with_an_index(tmp_path: Path) -> None:
     path = written(tmp_path / "t.csv", ",x,y\n0,1,2\n")
-    spec = Spec("array", (2,), columns=("column 1", "column 2"))
+    spec = Spec("array", (2,), columns=number_columns("column 1", "column 2"))
     assert read_table_like(path, spec).rows.tolist() == [[1, 2]]
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import Spec
 from vae_cli.data.split import InMemory
 from vae_cli.rendering import kind_of
@@ -22,7 +23,7 @@ from vae_cli.rendering.grid import Layout
 SPECS = (
     Spec("grey", (1, 8, 8), classes=("even", "odd")),
     Spec("colour", (3, 8, 6), cropped=True),
-    Spec("wine", (4,), classes=("red", "white"), columns=("a", "b", "c", "d")),
+    Spec("wine", (4,), classes=("red", "white"), columns=number_columns("a", "b", "c", "d")),
 )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import Spec
 from vae_cli.data.split import InMemory
 from vae_cli.data.table_files import read_table
@@ -15,7 +16,7 @@ from vae_cli.rendering.arrangements import Interpolation, Reconstructions, Trave
 from vae_cli.rendering.grid import Layout
 from vae_cli.rendering.rows import Rows
 
-ROWS = Rows(Spec("wine", (2,), columns=("a", "b, c")))
+ROWS = Rows(Spec("wine", (2,), columns=number_columns("a", "b, c")))
 WRITER = ROWS.writer(Layout())
 
 

@@ -145,7 +145,7 @@ def test_its_best_weights_follow_data_that_have_moved_and_stay_the_same(earlier:
     run, cpu = earlier.run, torch.device("cpu")
     digest, evaluation = read_weights_digest(run.best), summarize_run(run).evaluation
     saved, config = load_for_resume(run, [("test", {"data": {"name": str(earlier.data)}})])
-    resolved = resolve(config, cpu, is_resumed=True)
+    resolved = resolve(config, cpu, like=saved.facts.data)
     recorder = make_recorder(run, resolved, resolved.initial_state(), ExitStack())
     recorder.restore(saved)
     recorder.follow_data()

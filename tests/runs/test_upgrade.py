@@ -151,6 +151,7 @@ def as_schema_3(run: Run) -> None:
         facts = known(saved.facts | progress | {"position": position}, "facts")
         facts["config"]["data"] = known(facts["config"]["data"], "config")
         facts["data"] = known(facts["data"], "spec")
+        facts["data"]["columns"] = [column["name"] for column in facts["data"]["columns"]]
         save_checkpoint(path, Checkpoint(saved.tensors, facts | {"schema": 3}))
 
 

@@ -27,6 +27,7 @@ from vae_cli.data.array_files import (
     with_supported_type,
 )
 from vae_cli.data.batches import to_unit_interval
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import DEFAULT_PICTURES, Dataset, Parts, PictureRules, Spec
 from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
 from vae_cli.data.memory import MAX_CLASSES, MappedFile, require_items
@@ -197,7 +198,7 @@ class Arrays(Dataset):
         labels, classes = read_labels([part.labels for part in parts], counts, path)
         self.labels = labels.split(counts) if len(labels) else (labels,) * len(parts)
         shape = tuple(self.items[0].shape[1:])
-        columns = default_columns(shape[0]) if len(shape) == 1 else ()
+        columns = number_columns(*default_columns(shape[0])) if len(shape) == 1 else ()
         self.spec = Spec(path.stem, shape, classes=classes, columns=columns, cropped=True)
         if rules.value_range and not self.spec.is_image:
             raise UsageError(f"{mark('data.range')} is for images, and {path} holds vectors")

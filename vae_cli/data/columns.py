@@ -80,6 +80,6 @@ class Column:
         return self.kind in {"number", "integer", "date"}
 
 
-def number_columns(names: tuple[str, ...]) -> tuple[Column, ...]:
+def number_columns(*names: str) -> tuple[Column, ...]:
     """Columns of numbers with these names."""
     return tuple(Column(name=name) for name in names)

@@ -9,13 +9,14 @@ from typing import Literal, NamedTuple, final
 
 from torch import Tensor
 
+from vae_cli.data.columns import Column
 from vae_cli.data.split import InMemory
 from vae_cli.data.value_range import Limits, Range
 from vae_cli.errors import UsageError
 from vae_cli.files import stamp_files
 
 Progress = Callable[[int, int], None]
-Missing = Literal["error", "drop", "mean"]
+Missing = Literal["model", "error", "drop", "mean"]
 Frames = Literal["first", "all"]
 
 
@@ -31,15 +32,21 @@ class TableRules:
     Attributes:
         label: the name of the column that holds the class; empty if there is none.
         dropped: the names of the columns that are left out.
-        missing: what happens if a value is missing: it is an error, its row is left out, or it is
-            replaced by the mean of its column.
+        missing: what happens if a value is missing: the model learns from the others, it is an
+            error, its row is left out, or it is replaced by the mean of its column.
         means: one per column that is learned, over the training set; empty if none is needed.
+        id: the name of the column that tells rows apart and is not learned; empty if there is none.
+        delimiter: of the cells of the file, so that tables are written as they were read.
+        decimal: the sign before decimals in the file.
     """
 
     label: str = ""
     dropped: tuple[str, ...] = ()
     missing: Missing = "error"
     means: tuple[float, ...] = ()
+    id: str = ""
+    delimiter: str = ","
+    decimal: str = "."
 
 
 @final
@@ -79,7 +86,7 @@ class Spec:
         background: the pixel value, 0 to 255, around an object and behind transparent pixels.
         cropped: whether pictures are cropped at the centre to fill the shape; if not, the whole
             picture is fitted into it.
-        columns: the names of a table's columns that are learned.
+        columns: of a table: those that its rows have, in the order of the file.
         table: what is done with its other columns, and with missing values.
         range: the values of black and of white in files; None means those of the type of number.
         frames: of a file with several pages or frames, the first is an item, or all are.
@@ -93,7 +100,7 @@ class Spec:
     classes: tuple[str, ...] = ()
     background: int = 0
     cropped: bool = False
-    columns: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
     table: TableRules = DEFAULT_TABLE
     range: Limits | None = None
     frames: Frames = "first"
@@ -103,6 +110,11 @@ class Spec:
     def is_image(self) -> bool:
         """Whether items are images; if not, they are rows of a table."""
         return len(self.shape) > 1
+
+    @property
+    def column_names(self) -> tuple[str, ...]:
+        """The names of the columns of a table."""
+        return tuple(column.name for column in self.columns)
 
     def require_shape(self, shape: Sequence[int], source: object) -> None:
         """Check that items from `source` have the shape of this data set's items.

@@ -98,14 +98,14 @@ def require_learnable(statistics: ColumnStatistics, train: InMemory, spec: Spec)
     for place in (~(mean.isfinite() & std.isfinite())).nonzero()[:, 0].tolist():
         largest = float(items[rows, place].abs().max())
         raise UsageError(
-            f"column {spec.columns[place]} of {spec.name}: its deviation is not a finite number, "
-            f"because its values reach {largest:.3g}: {remedy}"
+            f"column {spec.column_names[place]} of {spec.name}: its deviation is not a finite "
+            f"number, because its values reach {largest:.3g}: {remedy}"
         )
     for place in (std == 0).nonzero()[:, 0].tolist():
         values = items[rows, place]
         if (values != values[0]).any():
             raise UsageError(
-                f"column {spec.columns[place]} of {spec.name}: its values differ by less than "
+                f"column {spec.column_names[place]} of {spec.name}: its values differ by less than "
                 f"float64 can square: {remedy}"
             )
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import (
     DEFAULT_TABLE,
     Dataset,
@@ -82,7 +83,7 @@ class Table(Dataset):
             path.stem,
             (len(contents.columns),),
             classes=contents.classes,
-            columns=like.columns if like else contents.columns,
+            columns=like.columns if like else number_columns(*contents.columns),
             table=rules,
         )
 
@@ -178,7 +179,7 @@ def complete_rows(rows: Tensor, spec: Spec, source: object) -> FilledTable:
     row, column = missing.nonzero()[0].tolist()
     if rules.missing == "error":
         raise UsageError(
-            f"{source}: a value is missing in row {row}, column {spec.columns[column]}: "
+            f"{source}: a value is missing in row {row}, column {spec.column_names[column]}: "
             f"{MISSING_ADVICE[False]}"
         )
     kept = numbers[~missing.any(1)]
@@ -203,8 +204,8 @@ def require_near(x: Tensor, rows: Tensor, spec: Spec) -> None:
     if wrong.any():
         row, column = wrong.nonzero()[0].tolist()
         raise UsageError(
-            f"the value {rows[row, column]:.6g} in column {spec.columns[column]} is too far from "
-            f"those that the model of {spec.name} learned: a network computes in float32"
+            f"the value {rows[row, column]:.6g} in column {spec.column_names[column]} is too far "
+            f"from those that the model of {spec.name} learned: a network computes in float32"
         )
 
 

@@ -105,19 +105,19 @@ def choose_for_model(spec: Spec, layout: Layout, source: object) -> Choice:
     learned = [name for name in columns if name not in ignored]
     without_index = [name for name in learned if name != layout.index_name]
     for names in (learned, without_index):
-        if sorted(names) == sorted(spec.columns):
-            places = [columns.index(name) for name in spec.columns]
+        if sorted(names) == sorted(spec.column_names):
+            places = [columns.index(name) for name in spec.column_names]
             label = columns.index(rules.label) if rules.label in columns else None
             return Choice(places, label, rules.missing, for_training=False)
-    unnamed = default_columns(len(spec.columns))
+    unnamed = default_columns(len(spec.column_names))
     for names in (learned, without_index):
-        if unnamed in {tuple(names), spec.columns} and len(names) == len(unnamed):
+        if unnamed in {tuple(names), spec.column_names} and len(names) == len(unnamed):
             places = [columns.index(name) for name in names]
             return Choice(places, None, rules.missing, for_training=False)
-    lacking = [name for name in spec.columns if name not in without_index]
-    more = [name for name in without_index if name not in spec.columns]
+    lacking = [name for name in spec.column_names if name not in without_index]
+    more = [name for name in without_index if name not in spec.column_names]
     problem = f"lacks {lacking[0]}" if lacking else f"has {more[0]}, which is not among them"
-    count = len(spec.columns)
+    count = len(spec.column_names)
     raise UsageError(f"{source} {problem}: the model learned {count} columns of {spec.name}")
 
 

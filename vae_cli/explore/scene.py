@@ -136,7 +136,7 @@ class Scene:
             "shape": spec.shape,
             "classes": spec.classes,
             "colours": class_colours(max(1, len(spec.classes))),
-            "columns": spec.columns,
+            "columns": spec.column_names,
             "active_threshold": ACTIVE_THRESHOLD,
             **{
                 name: _base64(value) if isinstance(value, np.ndarray) else value

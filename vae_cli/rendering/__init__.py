@@ -10,7 +10,8 @@ imports nothing at first, so that suffixes.py can be used without waiting for to
 
 Example:
     >>> from vae_cli.data.dataset import Spec
-    >>> kind = kind_of(Spec("wine", (2,), columns=("alcohol", "acid")))
+    >>> from vae_cli.data.columns import number_columns
+    >>> kind = kind_of(Spec("wine", (2,), columns=number_columns("alcohol", "acid")))
     >>> kind.describe(), kind.suffix
     ('rows of 2 columns', '.csv')
     >>> kind_of(Spec("digits", (1, 28, 28))).describe()

@@ -121,8 +121,9 @@ class ItemKind(ABC):
     Example:
         >>> import tempfile
         >>> import numpy as np
+        >>> from vae_cli.data.columns import number_columns
         >>> from vae_cli.rendering import kind_of
-        >>> kind = kind_of(Spec("wine", (2,), columns=("alcohol", "acid")))
+        >>> kind = kind_of(Spec("wine", (2,), columns=number_columns("alcohol", "acid")))
         >>> path = Path(tempfile.mkdtemp()) / f"sample{kind.suffix}"
         >>> kind.writer(Layout(columns=4)).write(np.array([[13.5, 0.25]]), path)
         >>> path.read_text().splitlines()

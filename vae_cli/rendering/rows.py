@@ -53,18 +53,21 @@ class RowWriter(ItemWriter):
 
     def write(self, items: ArrayLike, path: Writable) -> None:
         """Write rows under the names of their columns."""
-        write_table(path, self.spec.columns, items)
+        write_table(path, self.spec.column_names, items)
 
     def write_reconstructions(self, pairs: Reconstructions, path: Writable) -> None:
         """Write the reconstructions in the order of the originals, after their texts."""
-        write_table(path, self.spec.columns, pairs.decoded, pairs.texts)
+        write_table(path, self.spec.column_names, pairs.decoded, pairs.texts)
 
     def write_arrangement(self, arrangement: Arrangement, path: Writable) -> None:
         """Write the rows after their numbers, in the order of the arrangement."""
         numbers = arrangement.numbers()
         index = np.stack([np.asarray(one) for one in numbers.values()], -1)
         table = np.concatenate([index, arrangement.items], -1)
-        names = (*(free_name(name, self.spec.columns) for name in numbers), *self.spec.columns)
+        names = (
+            *(free_name(name, self.spec.column_names) for name in numbers),
+            *self.spec.column_names,
+        )
         write_table(path, names, table.reshape(-1, table.shape[-1]))
 
     def write_examples(self, splits: Mapping[str, InMemory], output: Writable | None) -> str:
@@ -121,7 +124,7 @@ class Rows(ItemKind):
 
     def write_item(self, item: Tensor, path: Writable) -> None:
         """Write one row under the names of its columns."""
-        write_table(path, self.spec.columns, item[None])
+        write_table(path, self.spec.column_names, item[None])
 
     def to_bytes(self, item: ArrayLike) -> bytes:
         """A row as little-endian float32."""
@@ -142,7 +145,7 @@ class Rows(ItemKind):
         statistics = column_statistics(train.items, train.rows)
         require_learnable(statistics, train, self.spec)
         mean, std = (values.tolist() for values in statistics)
-        found = list(zip(self.spec.columns, mean, std, strict=True))
+        found = list(zip(self.spec.column_names, mean, std, strict=True))
         return Summary(
             ("column", "mean", "standard deviation"),
             [(name, spell_mean(a, b), f"{b:.5g}") for name, a, b in found],

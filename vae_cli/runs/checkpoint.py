@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-SCHEMA = 5
+SCHEMA = 6
 IMPOSSIBLE_SCHEMA = 1000  # no version of vae will ever write it
 MAX_BYTES = 8 * 2**30
 LENGTH_BYTES = 8

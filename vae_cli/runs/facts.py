@@ -10,6 +10,7 @@ from annotated_types import Ge, Le, Len
 from pydantic import PlainValidator, TypeAdapter, ValidationError
 
 from vae_cli.data.batches import steps_per_epoch
+from vae_cli.data.columns import Column
 from vae_cli.data.dataset import Spec
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.memory import MAX_COLUMNS
@@ -148,16 +149,28 @@ def has_valid_shape(spec: Spec) -> bool:
 
 
 def has_valid_columns(spec: Spec) -> bool:
-    """Whether a table has one name and, if there are any, one finite mean for each column."""
+    """Whether a table has one column for each value and, if there are any, one finite mean."""
     if spec.is_image:
         return not (spec.columns or spec.table.means)
     count = spec.shape[0]
-    names, rules = spec.columns, spec.table
+    names, rules = spec.column_names, spec.table
     is_named = len(names) == len(set(names)) == count
     is_apart = set(names).isdisjoint({rules.label, *rules.dropped})
     needed = count if rules.missing == "mean" else 0
     has_means = len(rules.means) == needed and all(map(math.isfinite, rules.means))
-    return is_named and is_apart and has_means
+    return is_named and is_apart and has_means and all(map(is_valid_column, spec.columns))
+
+
+def is_valid_column(column: Column) -> bool:
+    """Whether a column has categories if it is one of texts, and limits in their order."""
+    texts, limits = column.categories, (column.low, column.high)
+    has_texts = len(set(texts)) == len(texts) and bool(texts)
+    if column.kind == "constant" and len(texts) > 1:
+        return False
+    if has_texts == column.is_measured or (texts and column.is_measured):
+        return False
+    known = [limit for limit in limits if limit is not None]
+    return all(map(math.isfinite, known)) and known == sorted(known)
 
 
 def has_valid_rows(facts: Facts, progress: Progress) -> bool:
@@ -191,7 +204,14 @@ def require_storable(config: Plan, spec: Spec) -> None:
     Raises:
         UsageError: a name is not UTF-8, or there are too many columns or too many long names.
     """
-    names = (config.data.name, spec.name, *spec.classes, *spec.columns, *spec.table.dropped)
+    names = (
+        config.data.name,
+        spec.name,
+        *spec.classes,
+        *spec.column_names,
+        *spec.table.dropped,
+        *(text for column in spec.columns for text in column.categories),
+    )
     for name in names:
         try:
             name.encode()

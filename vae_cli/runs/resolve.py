@@ -168,7 +168,7 @@ def resolve(
     progress: Progress = ignore_progress,
     dataset: Dataset | None = None,
     *,
-    is_resumed: bool = False,
+    like: Spec | None = None,
 ) -> Resolved:
     """Open the data, and make every choice that the settings leave open.
 
@@ -177,7 +177,8 @@ def resolve(
         device: the device to train on.
         progress: called with the number of pictures decoded so far and the total.
         dataset: the data of the settings, if they are open already.
-        is_resumed: whether the state is that of a run, so that nothing is needed to start from.
+        like: what the items of the run are that goes on; None for a new run. A run that goes on
+            starts from its own state, and reads the columns of a table as it did before.
 
     Raises:
         UsageError: the data or the weights to start from cannot be used, or the settings do not fit
@@ -185,9 +186,9 @@ def resolve(
         VAEError: a download fails, or the cache cannot be written.
     """
     require_supported(config.training.precision, device)
-    dataset = dataset or config.data.open(progress)
+    dataset = dataset or config.data.open(progress, like)
     (plan, blueprint), stamp = make_plan(config, dataset.spec), dataset.stamp
-    weights = None if is_resumed else start_weights(plan, blueprint, dataset.spec)
+    weights = None if like else start_weights(plan, blueprint, dataset.spec)
     train, test, held_out_name = take_parts(dataset, plan.data)
     spec, plan = with_measurements(plan, dataset, train)
     plan.prior.check_items(len(train))
@@ -294,7 +295,7 @@ def measure_columns(train: InMemory, spec: Spec) -> ColumnStatistics:
     """
     statistics = column_statistics(train.items, train.rows)
     require_learnable(statistics, train, spec)
-    warn_of_constants(statistics, spec.columns)
+    warn_of_constants(statistics, spec.column_names)
     return statistics
 
 
@@ -319,7 +320,9 @@ def find_outliers(
     A single row that is far away decides the loss of the rows that are held out.
     """
     found, held_out = (
-        find_outlier(statistics, part, columns=dataset.spec.columns, names=dataset.names, far=far)
+        find_outlier(
+            statistics, part, columns=dataset.spec.column_names, names=dataset.names, far=far
+        )
         for part, far in ((train, FAR_IN_TRAINING), (test, FAR))
     )
     if held_out:

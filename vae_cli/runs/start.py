@@ -119,8 +119,10 @@ def start_weights(config: Plan, blueprint: LatentModel, spec: Spec) -> dict[str,
         reason = describe_changes(changes) or shapes
     elif others := [change for change in changes if change.key in MEANINGS]:
         reason = describe_changes(others)
-    elif is_reordered(known.columns, spec.columns):
-        reason = f"they are for the same columns in another order, {list_some(known.columns, 10)}"
+    elif is_reordered(known.column_names, spec.column_names):
+        reason = (
+            f"they are for the same columns in another order, {list_some(known.column_names, 10)}"
+        )
     if reason:
         raise UsageError(f"{mark('training.start')} {run.name}: its weights do not fit: {reason}")
     return weights

@@ -185,7 +185,7 @@ def train_variant(
     saved, config = load_for_resume(run, []) if run.last.is_file() else (None, variant.config)
     if saved is None and config.training.start:
         require_finished(find_run(config.training.start, root))
-    resolved = resolve(config, device, dataset=dataset, is_resumed=saved is not None)
+    resolved = resolve(config, device, dataset=dataset, like=saved.facts.data if saved else None)
     try:
         if saved is None and run.exists:
             run.write_config(resolved.config)  # nothing was learned, and the file may be torn

@@ -7,6 +7,7 @@ schema 5    the best weights are alone; the model is one of several players in a
             progress is in facts of their own; an epoch visits the items in another order; the
             settings are those that have an effect, and the network and the likelihood are always
             named
+schema 6    the columns of a table have kinds; all were numbers, each standardized
 """
 
 import warnings
@@ -67,7 +68,16 @@ def upgrade_facts(facts: dict[str, Any]) -> dict[str, Any]:
                 table.pop(entry.name, None)
     if facts["schema"] < 5:  # noqa: PLR2004
         facts = gather_progress(facts)
+    if facts.get("schema", 0) < 6 and isinstance(facts.get("data"), dict):  # noqa: PLR2004
+        name_kinds(facts["data"])
     return {name: value for name, value in facts.items() if name != "schema"}
+
+
+def name_kinds(data: dict[str, Any]) -> None:
+    """From schema 5 to 6: columns were names, and all of them numbers."""
+    columns = data.get("columns")
+    if isinstance(columns, list):
+        data["columns"] = [{"name": name, "normalization": "standard"} for name in columns]
 
 
 def gather_progress(facts: dict[str, Any]) -> dict[str, Any]:

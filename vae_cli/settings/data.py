@@ -10,7 +10,7 @@ from vae_cli.errors import UsageError
 from vae_cli.settings.variant import Setting, section
 
 if TYPE_CHECKING:
-    from vae_cli.data.dataset import Dataset, Progress
+    from vae_cli.data.dataset import Dataset, Progress, Spec
 
 
 def spell_square(text: str) -> int | str:
@@ -141,11 +141,12 @@ class DataConfig:
         ),
     ] = 2
 
-    def open(self, progress: "Progress") -> "Dataset":
+    def open(self, progress: "Progress", like: "Spec | None" = None) -> "Dataset":
         """Open the data.
 
         Args:
             progress: called with the number of pictures decoded so far and the total.
+            like: of a run that goes on; the columns of a table are read as they were for it.
 
         Raises:
             UsageError: there are no such data, or they cannot be used.
@@ -153,11 +154,12 @@ class DataConfig:
         """
         from vae_cli.data.catalogue import open_dataset
         from vae_cli.data.dataset import PictureRules, TableRules
-        from vae_cli.data.source import BACKGROUNDS, CHANNELS, find_source
+        from vae_cli.data.source import BACKGROUNDS, CHANNELS, SourceKind, find_source
         from vae_cli.data.value_range import parse_range
 
+        source = find_source(self.name, "data.name")
         return open_dataset(
-            find_source(self.name, "data.name"),
+            source,
             test_fraction=self.test_fraction,
             pictures=PictureRules(
                 image_size=self.image_size,
@@ -168,5 +170,6 @@ class DataConfig:
             ),
             table=TableRules(self.label, self.drop, self.missing),
             version=self.rules,
+            like=like if source.kind is SourceKind.TABLE else None,
             progress=progress,
         )

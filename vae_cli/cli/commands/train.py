@@ -112,9 +112,8 @@ def train(
 
     device = resolve_device(settings.training.device)
     with terminal.bar("reading") as bar:
-        resolved = resolve(
-            settings, device, signals.raise_during(bar), is_resumed=saved is not None
-        )
+        like = saved.facts.data if saved else None
+        resolved = resolve(settings, device, signals.raise_during(bar), like=like)
     signals.raise_if_stopped()
     run = run or create_run(resolved.config, name)
     with TrainingView(terminal, run, resolved) as view:
