@@ -11,8 +11,9 @@ import pytest
 from support import SPECIAL_FILES, Refused, Use
 
 from vae_cli.api.embeddings import Embedding, write_embedding
-from vae_cli.data.table import write_table
+from vae_cli.data.columns import number_columns
 from vae_cli.data.table_files import read_table
+from vae_cli.data.table_writing import write_table
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import (
     escape_formula,
@@ -170,7 +171,7 @@ def test_names_and_classes_in_a_written_table_are_escaped_and_numbers_are_not(
     with (tmp_path / "z.csv").open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[1] == ["'=1+1.png", "train", "'@sum", "-1.5", "-0.25"]
-    assert rows[2] == ["b.png", "test", "'-2", "2", "1"]
+    assert rows[2] == ["b.png", "test", "-2", "2", "1"], "-2 is a number"
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
@@ -178,7 +179,7 @@ def test_column_names_are_escaped_in_the_file_and_read_back_as_they_were(
     tmp_path: Path, suffix: str
 ) -> None:
     path, columns = tmp_path / f"x{suffix}", ("=A1", "-x", "y")
-    write_table(path, columns, [[-1.0, 2.0, -3.0]])
+    write_table(path, number_columns(*columns), [[-1.0, 2.0, -3.0]])
     header, row = path.read_text().splitlines()
     assert not {cell[0] for cell in header.replace("\t", ",").split(",")} & set("=-")
     assert row.startswith("-1")

@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,6 +25,7 @@ from vae_cli.errors import UsageError, VAEError
 TEMPORARY_FILE_SUFFIX = ".vae-tmp"
 _LEFT_OF_NAME = 16  # characters that a temporary name has of it, so that it is not too long
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet computes such a cell
+_SIGNED_NUMBER = re.compile(r"[+-](?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 # Those of `Path` raise an error if a name is too long.
@@ -315,8 +317,12 @@ def _without_infinity(value: Any) -> Any:
 
 
 def escape_formula(text: str) -> str:
-    """A text that a spreadsheet shows and does not compute: `'=1+1` for `=1+1`."""
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    """A text that a spreadsheet shows and does not compute: `'=1+1` for `=1+1`.
+
+    A number such as -1 is as it is: nothing is computed.
+    """
+    is_formula = text.startswith(_FORMULA_STARTS) and not _SIGNED_NUMBER.fullmatch(text)
+    return f"'{text}" if is_formula else text
 
 
 def to_utf8(text: str) -> str:

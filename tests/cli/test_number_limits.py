@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from support import Use
 
-from vae_cli.data.table import write_table
+from vae_cli.data.columns import number_columns
+from vae_cli.data.table_writing import write_table
 
 COMMANDS = [
     ("reconstruct", "far.csv"),
@@ -54,7 +55,7 @@ def test_numbers_that_are_not_finite_are_null_in_json(
 
 def test_numbers_that_are_not_finite_have_names_in_tables(tmp_path: Path) -> None:
     rows = [[1, math.nan, math.nan], [math.inf, 2.5, math.nan], [-math.inf, 1.7e308, math.inf]]
-    write_table(tmp_path / "out.csv", ("a", "b", "c"), [*rows, [3, -1.7e308, 4]])
+    write_table(tmp_path / "out.csv", number_columns("a", "b", "c"), [*rows, [3, -1.7e308, 4]])
     assert (tmp_path / "out.csv").read_text().splitlines() == [
         *("a,b,c", "1,nan,nan", "inf,2.5,nan", "-inf,1.7e+308,inf", "3,-1.7e+308,4"),
     ]

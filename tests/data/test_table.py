@@ -7,8 +7,9 @@ import torch
 
 from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import Spec
-from vae_cli.data.table import Table, read_table_like, write_table
+from vae_cli.data.table import Table, read_table_like
 from vae_cli.data.table_files import read_table
+from vae_cli.data.table_writing import write_table
 from vae_cli.errors import UsageError
 
 
@@ -84,7 +85,7 @@ def test_a_file_that_cannot_be_read_is_refused_by_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["t.csv", "t.tsv"])
 def test_a_written_table_is_the_same_when_it_is_read(tmp_path: Path, name: str) -> None:
     rows = torch.tensor([[1.5, -2e-9], [3e12, 0.1]], dtype=torch.float64)
-    write_table(tmp_path / name, ["a, b", "c"], rows)
+    write_table(tmp_path / name, number_columns("a, b", "c"), rows)
     columns, again, *_ = read_table(tmp_path / name)
     assert columns == ("a, b", "c")
     torch.testing.assert_close(again, rows, rtol=1e-6, atol=0)

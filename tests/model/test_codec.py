@@ -9,10 +9,11 @@ import torch
 from support import Use
 
 from vae_cli import load
+from vae_cli.data.columns import number_columns
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics
-from vae_cli.data.table import write_table
 from vae_cli.data.table_files import read_table
+from vae_cli.data.table_writing import write_table
 from vae_cli.model import Codec, ImageCodec, TableCodec
 from vae_cli.model.likelihoods import ColumnNormal
 from vae_cli.noise import Noise
@@ -104,7 +105,11 @@ def test_a_table_with_times_and_a_constant_goes_through_the_commands(here: Path,
     generator = np.random.default_rng(0)
     times = 1_700_000_000 + generator.integers(0, 100, 300)
     values = generator.normal(size=300)
-    write_table(here / "t.csv", ["time", "same", "x"], np.stack([times, times * 0 + 5, values], 1))
+    write_table(
+        here / "t.csv",
+        number_columns("time", "same", "x"),
+        np.stack([times, times * 0 + 5, values], 1),
+    )
     assert read_table(here / "t.csv").rows[:, 0].tolist() == times.tolist()
     with warnings.catch_warnings(action="default"):
         output = use("train", "--data", "t.csv", "--epochs", 3, "--latent-dim", 2, "--name", "t")
@@ -122,12 +127,12 @@ def test_a_table_with_times_and_a_constant_goes_through_the_commands(here: Path,
 
 def test_numbers_are_written_with_the_digits_they_need(tmp_path: Path) -> None:
     rows = np.array([[1.7e9, 0.5, 3, 1e-9], [1.7e9 + 0.125, 0.25, 4, 2e-9]])
-    write_table(tmp_path / "t.csv", ["time", "share", "count", "small"], rows)
+    write_table(tmp_path / "t.csv", number_columns("time", "share", "count", "small"), rows)
     assert (tmp_path / "t.csv").read_text().splitlines()[1:] == [
         "1700000000,0.5,3,1e-09",
         "1700000000.125,0.25,4,2e-09",
     ]
     one = np.array([[1_700_000_000.125, 0.1, 3, 1 / 3]])
-    write_table(tmp_path / "one.csv", ["time", "share", "count", "third"], one)
+    write_table(tmp_path / "one.csv", number_columns("time", "share", "count", "third"), one)
     assert (tmp_path / "one.csv").read_text().splitlines()[1].startswith("1700000000.125,0.1,3,0.3")
     assert read_table(tmp_path / "one.csv").rows.tolist() == one.tolist()

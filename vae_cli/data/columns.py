@@ -26,7 +26,8 @@ class CellFormat:
 
     Attributes:
         decimals: the largest number of digits after the decimal sign; None if it differs so much
-            that significant digits tell more.
+            that significant digits tell more. Of a date, the digits of the fraction of a second.
+        zeros: whether all cells have so many decimals, with zeros at the end: `5.00`.
         prefix: of every cell, such as `$`.
         suffix: of every cell, such as `%`.
         thousands: the sign between thousands; empty if there is none.
@@ -35,6 +36,7 @@ class CellFormat:
     """
 
     decimals: int | None = None
+    zeros: bool = False
     prefix: str = ""
     suffix: str = ""
     thousands: str = ""

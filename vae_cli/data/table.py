@@ -1,16 +1,13 @@
-"""Tables of numbers: divided into two parts, read for a trained model, and written."""
+"""Tables of numbers: divided into two parts, and read for a trained model."""
 
 import dataclasses
 import functools
 import math
 import warnings
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, final
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.columns import number_columns
@@ -28,9 +25,6 @@ from vae_cli.data.split import InMemory
 from vae_cli.data.table_columns import choose_for_model, choose_for_training
 from vae_cli.data.table_files import MISSING_ADVICE, TableContents, read_table
 from vae_cli.errors import UsageError, mark
-from vae_cli.files import Writable, escape_formula, write_csv
-
-FLOAT32_DIGITS, CONSTANT_DIGITS, FLOAT64_DIGITS = 7, 12, 17  # significant digits of a number
 
 
 @final
@@ -216,56 +210,3 @@ def _say_left_out(count: int, total: int) -> str:
 def _say_filled(count: int) -> str:
     values = "1 missing value is" if count == 1 else f"{count:,} missing values are"
     return f"{values} replaced by the mean of the column"
-
-
-def write_table(
-    path: Writable,
-    columns: Sequence[str],
-    rows: ArrayLike,
-    texts: Mapping[str, Sequence[str]] | None = None,
-) -> None:
-    """Write numbers `(N, D)` under the names of their columns, after columns of texts.
-
-    Each number has the digits that tell the values of its column apart: seven significant digits
-    of the column's range, or more if a large mean comes before them. A number that is not finite is
-    `nan`, `inf` or `-inf`.
-
-    Raises:
-        VAEError: the file cannot be written.
-    """
-    values = np.asarray(rows, np.float64)
-    digits = [significant_digits(column) for column in values.T]
-    known = texts or {}
-    titles = [free_name(title, columns) for title in known]
-    escaped = [list(map(escape_formula, column)) for column in known.values()]
-    cells = (
-        [
-            *(column[place] for column in escaped),
-            *(f"{value:.{count}g}" for value, count in zip(row, digits, strict=True)),
-        ]
-        for place, row in enumerate(values.tolist())
-    )
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    write_csv(path, [*titles, *columns], cells, delimiter)
-
-
-def free_name(name: str, taken: Sequence[str]) -> str:
-    """A name for a column beside others, which may have it already."""
-    while name in taken:
-        name = f"vae {name}"
-    return name
-
-
-def significant_digits(column: np.ndarray) -> int:
-    """How many digits tell the finite values of a column apart: 7, or more if its mean is large.
-
-    If there is only one value, such as in a table of one row, so many that it is read back.
-    """
-    finite = column[np.isfinite(column)]
-    if len(finite) == 0:
-        return FLOAT32_DIGITS
-    largest, spread = float(np.abs(finite).max()), float(finite.max()) - float(finite.min())
-    if spread == 0:
-        value, exact = float(finite[0]), range(CONSTANT_DIGITS, FLOAT64_DIGITS)
-        return next((n for n in exact if float(f"{value:.{n}g}") == value), FLOAT64_DIGITS)
-    return min(FLOAT32_DIGITS + int(math.log10(max(largest / spread, 1))), FLOAT64_DIGITS)

@@ -1,7 +1,7 @@
 """Rows of a table: read for a trained model, and written as CSV files."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import final
 
@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.array_files import require_valid_values
+from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import Spec
 from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
-from vae_cli.data.table import complete_rows, free_name, read_table_like, write_table
+from vae_cli.data.table import complete_rows, read_table_like
+from vae_cli.data.table_writing import NO_TEXTS, free_name, write_table
 from vae_cli.errors import UsageError, list_some, mark, plural
 from vae_cli.files import Writable
 from vae_cli.rendering.arrangements import Arrangement, Reconstructions
@@ -51,24 +53,23 @@ class RowWriter(ItemWriter):
             most = MAX_VALUES // self.spec.shape[0]
             raise UsageError(f"{path}: {count:,} rows are too many: ask for {most:,} or fewer")
 
-    def write(self, items: ArrayLike, path: Writable) -> None:
-        """Write rows under the names of their columns."""
-        write_table(path, self.spec.column_names, items)
+    def write(
+        self, items: ArrayLike, path: Writable, texts: Mapping[str, Sequence[str]] = NO_TEXTS
+    ) -> None:
+        """Write rows under the names of their columns, after columns of texts."""
+        write_table(path, self.spec.columns, items, texts, self.spec.table)
 
     def write_reconstructions(self, pairs: Reconstructions, path: Writable) -> None:
         """Write the reconstructions in the order of the originals, after their texts."""
-        write_table(path, self.spec.column_names, pairs.decoded, pairs.texts)
+        self.write(pairs.decoded, path, pairs.texts)
 
     def write_arrangement(self, arrangement: Arrangement, path: Writable) -> None:
         """Write the rows after their numbers, in the order of the arrangement."""
-        numbers = arrangement.numbers()
+        numbers, names = arrangement.numbers(), self.spec.column_names
         index = np.stack([np.asarray(one) for one in numbers.values()], -1)
         table = np.concatenate([index, arrangement.items], -1)
-        names = (
-            *(free_name(name, self.spec.column_names) for name in numbers),
-            *self.spec.column_names,
-        )
-        write_table(path, names, table.reshape(-1, table.shape[-1]))
+        columns = *number_columns(*(free_name(one, names) for one in numbers)), *self.spec.columns
+        write_table(path, columns, table.reshape(-1, table.shape[-1]), rules=self.spec.table)
 
     def write_examples(self, splits: Mapping[str, InMemory], output: Writable | None) -> str:
         """Return the numbers of rows and the classes; there is no picture."""
@@ -124,7 +125,7 @@ class Rows(ItemKind):
 
     def write_item(self, item: Tensor, path: Writable) -> None:
         """Write one row under the names of its columns."""
-        write_table(path, self.spec.column_names, item[None])
+        RowWriter(self.spec).write(item[None], path)
 
     def to_bytes(self, item: ArrayLike) -> bytes:
         """A row as little-endian float32."""
