@@ -99,7 +99,7 @@ def test_a_model_with_one_latent_dimension_has_no_map(
     assert scene.axes.shape == (2, 1)
     assert len(scene.labels) == 0
     facts = scene.facts()
-    assert facts["columns"] == model.spec.column_names
+    assert [column["name"] for column in facts["columns"]] == list(model.spec.column_names)
     assert len(facts["colours"]) == 1, "all items have the first colour"
 
 

@@ -244,16 +244,6 @@ def test_a_grid_is_not_animated(tmp_path: Path) -> None:
         PICTURES.writer(SMALL).write_arrangement(grid, tmp_path / "a.gif")
 
 
-def test_the_bytes_of_an_item_are_rounded_as_in_a_png(tmp_path: Path) -> None:
-    random = np.random.default_rng(0).uniform(-0.1, 1.1, (1, 3, 4, 4)).astype(np.float32)
-    kind = Pictures(CROPPED)
-    kind.writer(SMALL).write(random, tmp_path / "a.png")
-    with Image.open(tmp_path / "a.png") as picture:
-        pixels = np.array(picture)[1:-1, 1:-1]
-    assert kind.to_bytes(random[0]) == pixels.tobytes()
-    assert kind.to_bytes(torch.from_numpy(random)) == pixels.tobytes()
-
-
 # ---------------------------------------------------------------------- describing
 
 

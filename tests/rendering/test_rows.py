@@ -120,12 +120,6 @@ def test_an_interpolation_has_the_numbers_of_path_and_step_before_each_row(tmp_p
     assert rows.tolist() == [[1, 1, 0, 1], [1, 2, 2, 3], [2, 1, 4, 5], [2, 2, 6, 7]]
 
 
-def test_the_bytes_of_a_row_are_little_endian_float32() -> None:
-    row = np.array([[1.5, -2.0]], np.float64)
-    assert ROWS.to_bytes(row) == b"\0\0\xc0\x3f\0\0\0\xc0"
-    assert ROWS.to_bytes(torch.from_numpy(row)[0]) == ROWS.to_bytes(row)
-
-
 # ---------------------------------------------------------------------- describing
 
 

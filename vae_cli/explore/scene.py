@@ -17,14 +17,16 @@ import torch
 from numpy.typing import ArrayLike
 
 from vae_cli.api.model import TrainedModel
+from vae_cli.data.columns import Column
 from vae_cli.data.dataset import NamedSplit, Spec
+from vae_cli.explore.content import item_to_bytes
 from vae_cli.files import to_json, to_utf8
 from vae_cli.latent.projections import drawable, pca
 from vae_cli.model import StandardNormal
 from vae_cli.rendering.plots import class_colours
 from vae_cli.training import ACTIVE_THRESHOLD
 
-PAGE = ("markup.js", "numbers.js", "state.js", "map.js", "page.js")
+PAGE = ("markup.js", "numbers.js", "state.js", "map.js", "rows.js", "page.js")
 TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
@@ -105,7 +107,7 @@ class Scene:
         explained_variance_ratio: the share of the variance along each direction, `(2,)`.
         start: the latent at which the page starts, `(D,)`.
         item: the number of the test item with that latent, or -1.
-        upload: the user's picture with that latent, as bytes; empty if there is none.
+        upload: the user's picture or row with that latent, as bytes; empty if there is none.
         samples: latents from the prior, `(N, D)`; none if the prior is N(0, I), from which the page
             takes its own.
     """
@@ -136,7 +138,8 @@ class Scene:
             "shape": spec.shape,
             "classes": spec.classes,
             "colours": class_colours(max(1, len(spec.classes))),
-            "columns": spec.column_names,
+            "columns": [list_column(column) for column in spec.columns],
+            "decimal": spec.table.decimal,
             "active_threshold": ACTIVE_THRESHOLD,
             **{
                 name: _base64(value) if isinstance(value, np.ndarray) else value
@@ -170,7 +173,7 @@ def build_scene(
     start, item, upload = (latents[0], 0, b"") if len(latents) else (center, -1, b"")
     if first_item is not None:
         start, item = model.encode(first_item).mean[0], -1
-        upload = model.kind.to_bytes(first_item)
+        upload = item_to_bytes(model.spec, first_item)
     classes = model.spec.classes if test is None else test.spec.classes
     is_normal = isinstance(model.model.prior, StandardNormal)
     return Scene(
@@ -190,6 +193,16 @@ def build_scene(
         upload=upload,
         samples=_float32(model.sample_latents(0 if is_normal else PRIOR_SAMPLES, seed=0)),
     )
+
+
+def list_column(column: Column) -> dict[str, Any]:
+    """What the page needs to write the values of a column."""
+    return {
+        "name": column.name,
+        "kind": column.kind,
+        "categories": column.categories,
+        "format": dataclasses.asdict(column.format),
+    }
 
 
 def encode_some(

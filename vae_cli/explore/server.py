@@ -40,6 +40,7 @@ from vae_cli.data.picture import Fitting, read_picture
 from vae_cli.data.picture_files import MAX_BYTES
 from vae_cli.data.statistics import expected_border
 from vae_cli.errors import UsageError, VAEError
+from vae_cli.explore.content import decode_to_bytes, item_to_bytes
 from vae_cli.explore.scene import Scene, make_document
 
 ADDRESS = "127.0.0.1"
@@ -218,16 +219,11 @@ def parse_latent(message: bytes, latent_dim: int) -> np.ndarray | None:
     return z if np.isfinite(z).all() else None
 
 
-def decode_to_bytes(model: TrainedModel, z: np.ndarray) -> bytes:
-    """The item at a latent `(D,)`."""
-    return model.kind.to_bytes(model.decode(z))
-
-
 def read_item(name: str, test: NamedSplit | None, model: TrainedModel) -> bytes | None:
     """The test item with a number; None if there is none."""
     if test is None or not re.fullmatch("[0-9]{1,9}", name) or int(name) >= len(test):
         return None
-    return model.kind.to_bytes(test.split.items_at([int(name)]))
+    return item_to_bytes(model.spec, test.split.items_at([int(name)]))
 
 
 def encode_upload(model: TrainedModel, content: bytes, invert: bool) -> dict[str, Any]:
@@ -249,6 +245,6 @@ def encode_upload(model: TrainedModel, content: bytes, invert: bool) -> dict[str
     pixels, expected = to_unit_interval(picture.pixels[None]), expected_border(spec)
     return {
         "latent": model.encode(pixels).mean[0].tolist(),
-        "pixels": list(model.kind.to_bytes(pixels)),
+        "pixels": list(item_to_bytes(spec, pixels)),
         "negative": expected is not None and picture.looks_inverted(expected),
     }

@@ -7,6 +7,7 @@ import numpy as np
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.dataset import NamedSplit
 from vae_cli.errors import UsageError
+from vae_cli.explore.content import decode_to_bytes, item_to_bytes
 from vae_cli.explore.scene import PAGE, build_scene, read_static
 
 try:
@@ -37,7 +38,7 @@ class Explorer(anywidget.AnyWidget):
     def answer(self, _: Any, question: dict[str, Any], buffers: list[Any]) -> None:
         """Answer the page: decode a latent, or send a test item."""
         if "item" in question:
-            item: Any = self.split.items_at([int(question["item"])])
+            content = item_to_bytes(self.model.spec, self.split.items_at([int(question["item"])]))
         else:
-            item = self.model.decode(np.frombuffer(buffers[0], "<f4"))
-        self.send({"id": question["id"]}, [self.model.kind.to_bytes(item)])
+            content = decode_to_bytes(self.model, np.frombuffer(buffers[0], "<f4"))
+        self.send({"id": question["id"]}, [content])

@@ -243,10 +243,6 @@ class ItemKind(ABC):
         """
 
     @abstractmethod
-    def to_bytes(self, item: ArrayLike) -> bytes:
-        """One item for the page of sliders."""
-
-    @abstractmethod
     def describe(self, count: int | None = None) -> str:
         """The kind and shape of the items, and how many they are if that is given, for a person."""
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, final
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -270,10 +269,6 @@ class Pictures(ItemKind):
     def write_item(self, item: Tensor, path: Writable) -> None:
         """Write one image as PNG, without enlarging it."""
         write_picture(to_picture(to_pixels(to_unit_interval(item))), path)
-
-    def to_bytes(self, item: ArrayLike) -> bytes:
-        """An image as uint8 `(H, W, C)`, rounded as in a PNG."""
-        return to_pixels(np.asarray(item).reshape(self.spec.shape)).tobytes()
 
     def describe(self, count: int | None = None) -> str:
         """For example `images of 28x28 grey`, or `1 image of 28x28 grey`."""

@@ -127,10 +127,6 @@ class Rows(ItemKind):
         """Write one row under the names of its columns."""
         RowWriter(self.spec).write(item[None], path)
 
-    def to_bytes(self, item: ArrayLike) -> bytes:
-        """A row as little-endian float32."""
-        return np.asarray(item, "<f4").reshape(self.spec.shape).tobytes()
-
     def describe(self, count: int | None = None) -> str:
         """For example `rows of 13 columns`, or `1 row of 13 columns`."""
         rows = "rows" if count is None else plural(count, "row")

@@ -133,9 +133,9 @@ function applyOperations(operations, weights, z) {
   return x;
 }
 
-/** Values (C, H, W) in [0, 1] as bytes (H, W, C); the values of a row are not changed. */
+/** Values (C, H, W) in [0, 1] as bytes (H, W, C), or those of a row as the bytes of float64. */
 function toBytes(values, [channels, height, width]) {
-  if (!height) return new Uint8Array(values.buffer);
+  if (!height) return new Uint8Array(Float64Array.from(values).buffer);
   const area = height * width, pixels = new Uint8Array(values.length);
   for (let i = 0; i < values.length; i++) {
     pixels[i % area * channels + Math.floor(i / area)] = Math.round(255 * values[i]);

@@ -1,5 +1,8 @@
 // The elements of the page; page.js fills them.
 
+const element = (name, text, properties = {}) =>
+  Object.assign(document.createElement(name), { textContent: text }, properties);
+
 const MARKUP = `
   <header><h1></h1><p class="about"></p></header>
   <main>

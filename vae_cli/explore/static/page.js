@@ -1,14 +1,11 @@
 // The page: what the user sees and moves. It gets the following from a link:
-//   link.decode(z)             the item at a latent, as bytes
+//   link.decode(z)             the item at a latent, as bytes: pixels, or a row (rows.js)
 //   link.encode(file, invert)  {latent, pixels, negative} of a picture; null if the link cannot encode
 //   link.original(item)        a test item, as bytes; null if it is not available
 //   link.address               whether the state is stored in the page's address
 
 const MAX_VISIBLE = 16; // sliders of active dimensions that are always visible
 const MAX_OFFSET = 3; // of a slider, in both directions
-
-const element = (name, text, properties = {}) =>
-  Object.assign(document.createElement(name), { textContent: text }, properties);
 
 class Page {
   constructor(root, facts, link) {
@@ -18,6 +15,7 @@ class Page {
     this.facts = facts;
     this.link = link;
     this.shape = facts.shape.length === 3 ? facts.shape : [0, 0, 0];
+    this.row = facts.columns.length ? new RowView(this.find(".values"), facts) : null;
     this.latentDim = facts.dims.length;
     this.labels = floats(facts.labels);
     this.items = floats(facts.items);
@@ -87,7 +85,7 @@ class Page {
       while (this.wanted) {
         const z = this.wanted;
         this.wanted = null;
-        this.paint(this.find(".picture"), await this.link.decode(z));
+        this.show(await this.link.decode(z));
         this.root.dataset.shown = encoded(z);
       }
     } finally {
@@ -95,10 +93,15 @@ class Page {
     }
   }
 
-  /** Show an item: bytes (H, W, C) on a canvas, or the columns of a row in a table. */
+  /** Show an item: an image on the large canvas, or a row in the table. */
+  show(content) {
+    if (this.row) this.row.show(content);
+    else this.paint(this.find(".picture"), content);
+  }
+
+  /** Show the bytes (H, W, C) of an image on a canvas. */
   paint(canvas, content) {
     const [channels, height, width] = this.shape;
-    if (!channels) return this.list(content);
     canvas.width = width;
     canvas.height = height;
     const image = new ImageData(width, height);
@@ -110,24 +113,19 @@ class Page {
     canvas.getContext("2d").putImageData(image, 0, 0);
   }
 
-  list(content) {
-    const values = new Float32Array(content.slice().buffer);
-    this.find(".values").replaceChildren(...this.facts.columns.map((name, column) => {
-      const row = element("tr", "");
-      row.append(element("th", name), element("td", values[column].toPrecision(5)));
-      return row;
-    }));
-  }
-
-  /** Show the picture or the test item from which the start was encoded. */
+  /** Show the picture, the row or the test item from which the start was encoded. */
   async showOriginal() {
     const { upload, item } = this.state.now, source = upload ?? item;
-    if (!this.shape[0] || this.original === source) return;
+    if (this.original === source) return;
     this.original = source;
-    const pixels = upload ?? (item >= 0 ? await this.link.original(item) : null);
+    const content = upload ?? (item >= 0 ? await this.link.original(item) : null);
     if (this.original !== source) return; // the user has chosen another in the meantime
-    this.find(".origin").hidden = !pixels;
-    if (pixels) this.paint(this.find(".original"), pixels);
+    if (this.row) {
+      this.row.compare(content, upload ? "your row" : `row ${item}`);
+      return;
+    }
+    this.find(".origin").hidden = !content;
+    if (content) this.paint(this.find(".original"), content);
   }
 
   /** The two small pictures, decoded when they change. */
