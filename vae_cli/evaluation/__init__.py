@@ -4,7 +4,8 @@ One file for each family of figures: likelihood.py, latents.py, reconstruction.p
 classes), disentanglement.py (of factors), samples.py. Each returns `figures.Figures`: a value, its
 standard error and its definition, or the reason why there is none. report.py computes all of them
 for a `Subject`, a model with data (subject.py); fitted_models.py fits what they need, and keeps it;
-scores.py says how strange single items are, and claims.py compares with what was published.
+scores.py says how strange single items are, detection.py how well a score tells two classes apart,
+and claims.py compares with what was published.
 
 It may import runs, the core and the data, and no user interface: the API is built on it.
 """
