@@ -8,7 +8,7 @@ import pytest
 from explore.browser import CHROMIUM, DRIVER, Array, Page, open_browser
 from selenium.webdriver import Chrome
 
-from vae_cli import load
+from vae_cli import load, train
 from vae_cli.api.model import TrainedModel
 
 
@@ -23,6 +23,21 @@ def means(model: TrainedModel) -> Array:
     """The latents of the test items on the map: all that the run held out."""
     split = model.held_out()
     return np.asarray(model.encode(split.items[split.rows]).mean)
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """A model of a table whose values are so small that float16 would not change a pixel."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("table"))
+        scales = np.array([1e-4, 1e-3, 1e-2])
+        np.save("rows.npy", np.random.default_rng(0).normal(size=(80, 3)) * scales)
+        settings = {
+            "data": {"name": "rows.npy"},
+            "model": {"latent_dim": 2, "hidden": [8]},
+            "training": {"epochs": 1, "device": "cpu"},
+        }
+        return train(settings)
 
 
 @pytest.fixture(scope="session")

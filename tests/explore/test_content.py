@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from vae_cli.api.model import TrainedModel
 from vae_cli.data.columns import Column
 from vae_cli.data.dataset import Spec
-from vae_cli.explore.content import item_to_bytes
+from vae_cli.explore.content import decode_to_bytes, item_to_bytes
 from vae_cli.rendering.grid import Layout
 from vae_cli.rendering.pictures import Pictures
 
@@ -40,3 +41,8 @@ def test_a_missing_value_is_not_a_number_and_a_missing_category_has_no_probabili
     spec = Spec("x", (5,), columns=COLUMNS)
     found = np.frombuffer(item_to_bytes(spec, np.full(5, np.nan)), "<f8")
     np.testing.assert_array_equal(found, [np.nan, np.nan, 0, 0, 0, 0, 0])
+
+
+def test_a_latent_of_a_table_is_decoded_as_in_the_api(table: TrainedModel) -> None:
+    z = np.frombuffer(np.float32([0.5, -1]).tobytes(), "<f4")  # as it comes from the page
+    assert decode_to_bytes(table, z) == table.decode(z).astype("<f8").tobytes()

@@ -20,7 +20,6 @@ from selenium.webdriver import Chrome
 from torch import Generator, Tensor, nn
 
 import vae_cli
-from vae_cli import train
 from vae_cli.api.model import TrainedModel
 from vae_cli.errors import UsageError
 from vae_cli.explore import export
@@ -43,21 +42,6 @@ from vae_cli.settings import choose, entries, merge, sections
 @pytest.fixture(scope="module")
 def scene(model: TrainedModel) -> Scene:
     return build_scene(model, model.test_set())
-
-
-@pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
-    """A model of a table whose values are so small that float16 would not change a pixel."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("table"))
-        scales = np.array([1e-4, 1e-3, 1e-2])
-        np.save("rows.npy", np.random.default_rng(0).normal(size=(80, 3)) * scales)
-        settings = {
-            "data": {"name": "rows.npy"},
-            "model": {"latent_dim": 2, "hidden": [8]},
-            "training": {"epochs": 1, "device": "cpu"},
-        }
-        return train(settings)
 
 
 def read_facts(page: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
+from vae_cli.api.arrays import to_latents
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.columns import Column
 from vae_cli.data.dataset import Spec
@@ -44,7 +45,7 @@ def decode_to_bytes(model: TrainedModel, z: ArrayLike) -> bytes:
 @torch.no_grad()
 def decode_shares(model: TrainedModel, z: ArrayLike) -> Array:
     """The probabilities of the texts of all categories `(C,)` at a latent `(D,)`."""
-    latent = torch.as_tensor(np.asarray(z, np.float32)[None], device=model.model.device)
+    latent = to_latents(z, model.model.latent_dim).to(model.model.device)
     mean = model.model.decode(latent).mean[0]
     columns = model.spec.columns
     sizes = [len(column.categories) for column in columns if column.kind == "category"]
