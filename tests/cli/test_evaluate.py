@@ -4,6 +4,7 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import warnings
 from contextlib import chdir
@@ -124,6 +125,57 @@ def test_rows_of_a_table_have_the_figures_that_fit_them(use: Use, wine: Path) ->
     assert {"elbo", "log_likelihood", "mse", "active_units"} <= set(document["figures"])
     assert document["absent"]["ssim"] == "the items are not images"
     Path("runs/wine/evaluation.json").unlink()
+
+
+@pytest.fixture(scope="module")
+def measured_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run `t` on a table of three columns, of which two depend on the first."""
+    folder = tmp_path_factory.mktemp("measured")
+    random = np.random.default_rng(0)
+    size = random.normal(size=1500)
+    price, age = 100 + 30 * size + random.normal(size=1500), size + random.normal(size=1500)
+    lines = [f"{a:.2f},{b:.1f},{c:.3f}" for a, b, c in zip(size, price, age, strict=True)]
+    (folder / "t.csv").write_text("\n".join(["size,price,age", *lines]) + "\n")
+    with chdir(folder):
+        assert main(["train", "--data", "t.csv", "--epochs", "3", "--name", "t", "-q"]) == 0
+    return folder
+
+
+@pytest.fixture
+def measured(tmp_path: Path, measured_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, made the current folder."""
+    shutil.copytree(measured_home, tmp_path / "measured")
+    monkeypatch.chdir(tmp_path / "measured")
+    return tmp_path / "measured"
+
+
+def test_synthetic_rows_are_judged_beside_real_ones(use: Use, measured: Path) -> None:
+    first, again = (use(*WORDS, "--run", "t") for _ in range(2))
+    assert first.out == again.out
+    assert {"column shapes, real rows", "copies (0.5 is ideal)"} <= set(
+        re.split(r"\s{2,}|\n", first.out)
+    )
+    document = evaluation_of("t")
+    assert (document["sampler"], document["target"]) == ("prior", "")
+    values = {name: figure["value"] for name, figure in document["figures"].items()}
+    for name in ("column_shapes", "pair_trends", "usefulness"):
+        assert 0 < values[name] < values[f"{name}_real"] + 0.05
+    assert values["copies"] == pytest.approx(0.5, abs=0.2)
+    assert "3 columns, the mean" in document["figures"]["usefulness"]["definition"]
+    use(*WORDS, "--run", "t", "--target", "age", "--sampler", "gmm")
+    other = evaluation_of("t")
+    assert (other["sampler"], other["target"]) == ("gmm", "age")
+    assert "synthetic rows: age; 169 test rows" in other["figures"]["usefulness"]["definition"]
+    assert other["figures"]["column_shapes_real"] == document["figures"]["column_shapes_real"]
+    assert other["figures"]["column_shapes"] != document["figures"]["column_shapes"]
+
+
+def test_a_target_is_a_column_of_a_table(refused: Refused, measured: Path, here: Path) -> None:
+    table = measured / "runs/t"
+    line = refused(*WORDS, "--run", table, "--target", "prise")
+    assert "--target prise: the model learned no such column; did you mean price?" in line
+    assert "--target x is for tables, not images" in refused(*WORDS, "--run", "a", "--target", "x")
+    assert "--sampler has no effect" in refused(*WORDS, "--run", "a", "--sampler", "gmm")
 
 
 def test_a_run_that_is_not_there_is_one_line(refused: Refused) -> None:

@@ -28,10 +28,14 @@ from vae_cli.evaluation.fitted_models import fitted_flow, fitted_mixture, keep_i
 from vae_cli.evaluation.likelihood import choose_samples, measure_sample
 from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage, write_evaluation
 from vae_cli.evaluation.subject import Subject
+from vae_cli.evaluation.tables import Synthesis
+from vae_cli.evaluation.usefulness import require_target
 from vae_cli.files import exists
 from vae_cli.runs.checkpoint import read_weights_digest
 from vae_cli.runs.directory import Run
 from vae_cli.runs.summary import Figure, is_evaluated, read_evaluation, read_json
+
+Sampler = Literal["prior", "gmm", "flow"]
 
 
 def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> Subject:
@@ -99,6 +103,24 @@ def open_comparison(
     return Comparison(inception_extractor(inception_weights, subject.model.device), images)
 
 
+def open_synthesis(model: TrainedModel, sampler: Sampler = "prior", target: str = "") -> Synthesis:
+    """Which rows of a table are synthetic, and what they are to be useful for.
+
+    Args:
+        model: of the table.
+        sampler: as in `with_sampler`.
+        target: the name of the column that is to be predicted; empty for the mean over columns.
+
+    Raises:
+        UsageError: the model has no such column, or one that cannot be predicted, or as in
+            `with_sampler`.
+    """
+    if target:
+        require_target(model.spec.columns, target)
+    source = with_sampler(model, sampler).source
+    return Synthesis(sampler=sampler, source=source, target=target)
+
+
 def evaluate_model(
     model: TrainedModel,
     *,
@@ -107,6 +129,8 @@ def evaluate_model(
     features: FeatureName = "classifier",
     inception_weights: Path | None = None,
     images: int = MAX_IMAGES,
+    sampler: Sampler = "prior",
+    target: str = "",
     stage: Stage = ignore_stage,
 ) -> Evaluation:
     """All figures of a model on the data that are held out.
@@ -118,16 +142,19 @@ def evaluate_model(
         features: as in `open_comparison`, like the next two.
         inception_weights: the file of the weights of Inception.
         images: the number of images of each set that are compared.
+        sampler: of the synthetic rows of a table, as in `open_synthesis`.
+        target: the column of a table that they are to predict.
         stage: shows the progress of a part of the work with a name.
 
     Raises:
-        UsageError: as in `open_subject` and `open_comparison`.
+        UsageError: as in `open_subject`, `open_comparison` and `open_synthesis`.
         VAEError: as in `open_comparison`.
     """
     subject = open_subject(model)
     comparison = open_comparison(subject, features, inception_weights, images)
+    synthesis = open_synthesis(model, sampler, target)
     count = samples or affordable_samples(subject)[0]
-    return evaluate(subject, count, seed, __version__, stage, comparison)
+    return evaluate(subject, count, seed, __version__, stage, comparison, synthesis)
 
 
 def evaluate_run(
@@ -197,9 +224,6 @@ def evaluation_file(subject: Subject) -> Path:
 def is_free_for(path: Path, data: str) -> bool:
     """Whether an evaluation on the data at some path may be written to a file."""
     return not exists(path) or read_json(path).get("path", data) == data
-
-
-Sampler = Literal["prior", "gmm", "flow"]
 
 
 def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:

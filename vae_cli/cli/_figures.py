@@ -50,6 +50,14 @@ LABELS = {
     "inception_recall": "recall of samples (Inception)",
     "precision": "precision of samples",
     "recall": "recall of samples",
+    "column_shapes": "column shapes",
+    "column_shapes_real": "column shapes, real rows",
+    "pair_trends": "pair trends",
+    "pair_trends_real": "pair trends, real rows",
+    "usefulness": "usefulness",
+    "usefulness_real": "usefulness, real rows",
+    "copies": "copies (0.5 is ideal)",
+    "copies_real": "copies, real rows",
 }
 REMARKS = ("; not ", "; features of ")  # begin what the table has to say about a figure too
 MAX_DECIMALS = 5

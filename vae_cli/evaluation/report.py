@@ -17,6 +17,7 @@ from vae_cli.evaluation.likelihood import encode, estimate_likelihoods, likeliho
 from vae_cli.evaluation.reconstruction import reconstruction_figures
 from vae_cli.evaluation.samples import sample_figures
 from vae_cli.evaluation.subject import Subject
+from vae_cli.evaluation.tables import FROM_THE_PRIOR, Synthesis, table_figures
 from vae_cli.files import to_json, write_bytes
 
 Stage = Callable[[str], AbstractContextManager[Progress]]
@@ -48,6 +49,8 @@ class Evaluation:
         weights: SHA-256 of the weights.
         data_digest: SHA-256 of the items of the run; empty for other data.
         path: of other data; empty for those of the run.
+        sampler: of the synthetic rows of a table; empty for images.
+        target: the column of a table that they are to predict; empty for the mean over columns.
     """
 
     figures: Figures
@@ -65,6 +68,8 @@ class Evaluation:
     weights: str
     data_digest: str
     path: str
+    sampler: str = ""
+    target: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The figures, the reasons for those that are absent, and how they were computed."""
@@ -81,6 +86,7 @@ def evaluate(
     version: str,
     stage: Stage = ignore_stage,
     comparison: Comparison = BY_CLASSIFIER,
+    synthesis: Synthesis = FROM_THE_PRIOR,
 ) -> Evaluation:
     """Compute every figure that a model can have.
 
@@ -91,7 +97,9 @@ def evaluate(
         version: of the package.
         stage: shows the progress of a part of the work with a name.
         comparison: how samples are compared with items.
+        synthesis: which rows of a table are synthetic, and what they are to be useful for.
     """
+    is_table = bool(subject.test.spec.columns)
     start, model, test = time.perf_counter(), subject.model, subject.test.split
     with stage("likelihood") as progress:
         items = estimate_likelihoods(model, test, samples, seed, progress)
@@ -105,11 +113,12 @@ def evaluate(
     with stage("reconstruction"):
         figures |= reconstruction_figures(model, test)
     with stage("features"):
-        labels = subject.train.labels, test.labels
-        figures |= feature_figures(train.mean, labels[0], posterior.mean, labels[1])
+        means = train.mean, posterior.mean
+        figures |= feature_figures(means[0], subject.train.labels, means[1], test.labels)
         figures |= factor_figures(posterior, subject.test.factors, seed)
     with stage("samples"):
         figures |= sample_figures(subject, seed, comparison, train)
+        figures |= table_figures(subject, seed, synthesis) if is_table else {}
     return Evaluation(
         figures=figures,
         kl_by_dim=dims,
@@ -126,6 +135,8 @@ def evaluate(
         weights=subject.weights_digest,
         data_digest=subject.data_digest,
         path=subject.path,
+        sampler=synthesis.sampler if is_table else "",
+        target=synthesis.target,
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # The extras of the package, the modules that each brings, and what they are for.
 EXTRAS = {
     "explore": (("starlette", "uvicorn", "websockets"), "vae explore"),
-    "evaluate": (("torchmetrics",), "the SSIM of vae evaluate"),
+    "evaluate": (("torchmetrics", "sklearn"), "SSIM and usefulness in vae evaluate"),
     "inception": (("torch_fidelity",), "vae evaluate --features inception"),
     "notebook": (("anywidget",), "the widget for notebooks"),
     "parquet": (("pyarrow",), "vae embed -o FILE.parquet"),

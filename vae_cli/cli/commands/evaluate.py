@@ -16,9 +16,11 @@ from vae_cli.errors import plural
 from vae_cli.runs.lookup import has_wildcards, select_runs
 
 if TYPE_CHECKING:
+    from vae_cli.api.evaluation import Sampler
     from vae_cli.api.model import TrainedModel
     from vae_cli.evaluation.features import Comparison
     from vae_cli.evaluation.subject import Subject
+    from vae_cli.evaluation.tables import Synthesis
 
 MINUTE = 60  # seconds
 
@@ -66,6 +68,19 @@ def command(
             help="Images, or rows, of each set whose features are compared, if there are as many.",
         ),
     ] = 10_000,
+    sampler: Annotated[
+        Literal["prior", "gmm", "flow"],
+        typer.Option(help="Source of the latents of the rows of a table that are judged."),
+    ] = "prior",
+    target: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN",
+            help="Column of a table that trees learn to predict from samples. "
+            "[default: the mean over at most 10 columns]",
+            show_default=False,
+        ),
+    ] = "",
     device: Device = "auto",
     data: Data = None,
     terminal: ResultTerminal,
@@ -91,12 +106,14 @@ def command(
             subjects.append(open_subject(model, bar))
         check_folder(model.run.path)
     comparisons = [open_comparison(one, features, inception_weights, images) for one in subjects]
+    syntheses = open_syntheses(models, sampler, target, terminal)
     count = samples or fit_samples(subjects, terminal)
     if features == "inception":
         note_time(subjects, comparisons, terminal)
     evaluations = {}
-    for model, subject, comparison in zip(models, subjects, comparisons, strict=True):
-        evaluation = evaluate(subject, count, seed, __version__, terminal.bar, comparison)
+    pairs = zip(comparisons, syntheses, strict=True)
+    for model, subject, (pictures, rows) in zip(models, subjects, pairs, strict=True):
+        evaluation = evaluate(subject, count, seed, __version__, terminal.bar, pictures, rows)
         path = keep_evaluation(evaluation, subject)
         is_unique = [other.name for other in models].count(model.name) == 1
         evaluations[model.name if is_unique else str(model.run.path)] = evaluation
@@ -117,6 +134,23 @@ def find_runs(selectors: Sequence[str]) -> list[str | None]:
         is_pattern = has_wildcards(selector)
         found += [str(run.path) for run in select_runs([selector])] if is_pattern else [selector]
     return found or [None]
+
+
+def open_syntheses(
+    models: "Sequence[TrainedModel]", sampler: "Sampler", target: str, terminal: Terminal
+) -> "list[Synthesis]":
+    """Which rows are judged, of each run.
+
+    Raises:
+        UsageError: none of the runs is of a table, or one cannot have such rows.
+    """
+    from vae_cli.api.evaluation import open_synthesis
+
+    is_of_table = any(model.spec.columns for model in models)
+    is_unused = sampler != "prior" and not is_of_table
+    refuse_unused("--sampler", is_unused, "name the run of a table")
+    with terminal.spinner("fitting"):
+        return [open_synthesis(model, sampler, target) for model in models]
 
 
 def fit_samples(subjects: "Sequence[Subject]", terminal: Terminal) -> int:
