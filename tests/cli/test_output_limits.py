@@ -48,12 +48,12 @@ def test_too_many_tiles_are_refused_before_they_are_decoded(
 def test_too_many_rows_are_refused_before_they_are_decoded(
     here: Path, use: Use, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    np.savetxt("x.csv", np.random.default_rng(0).random((40, 30)), delimiter=",")
+    np.savetxt("x.csv", np.random.default_rng(0).random((40, 120)), delimiter=",")
     use("train", "--data", "x.csv", "--epochs", 1, "--name", "x", "--hidden", 4)
     use("sample", "-n", 2000, "--run", "x")
     assert Path("sample.csv").read_text().count("\n") == 2001
     monkeypatch.setattr(TrainedModel, "sample", None)
-    most = f"{MAX_VALUES // 30:,}"
+    most = f"{MAX_VALUES // 120:,}"
     line = refused("sample", "-n", 1_000_000, "--run", "x")
     assert line == f"sample.csv: 1,000,000 rows are too many: ask for {most} or fewer"
 

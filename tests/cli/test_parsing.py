@@ -8,6 +8,8 @@ from typer.core import TyperOption
 from typer.main import get_command
 
 from vae_cli.cli._app import COMMANDS, app, main
+from vae_cli.cli._parsing import parse_where
+from vae_cli.errors import UsageError
 
 VALUES = {  # two values of an option, where 1 and 2 are not allowed
     "--device": ("cpu", "cuda"),
@@ -86,3 +88,19 @@ def test_help_is_printed_although_an_option_is_given_twice(
 ) -> None:
     assert main(["sample", "--seed", "1", "--seed", "2", "--help"]) == 0
     assert "Generate images" in capfd.readouterr().out
+
+
+def test_a_condition_is_a_column_with_values_and_ranges() -> None:
+    words = ["sex=F", "age=30..40", "a=b=..2,5..,7", 'cut="1..2","x, y"', "day=2020-01-01.."]
+    assert parse_where(words, ["sex", "a=b", "a"]) == {
+        "sex": ["F"],
+        "age": [("30", "40")],
+        "a=b": [(None, "2"), ("5", None), "7"],
+        "cut": ["1..2", "x, y"],
+        "day": [("2020-01-01", None)],
+    }
+    for words in (["age"], ["age="]):
+        with pytest.raises(UsageError, match=r"write COLUMN=VALUE, as in sex=F or age=30\.\.40"):
+            parse_where(words, ["age"])
+    with pytest.raises(UsageError, match="give all values of sex at once, as in sex=A,B"):
+        parse_where(["sex=F", "sex=M"], ["sex"])

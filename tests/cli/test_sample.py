@@ -81,6 +81,30 @@ def test_a_model_of_a_table_writes_rows_under_the_names_of_its_columns(
     assert np.array(rows, float).shape == (9, 13)
 
 
+def test_rows_meet_their_conditions_and_the_rate_is_printed(
+    use: Use, refused: Refused, wine: Path
+) -> None:
+    words = ("sample", "-n", 40, "--seed", 1, "--run", "wine", "-o", "s.csv")
+    err = use(*words, "--where", "alcohol=13..", "--where", "ash=2..2.5,2.6..3").err
+    with (wine / "s.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 40
+    assert all(float(row["alcohol"]) >= 13 for row in rows)
+    assert all(2 <= float(row["ash"]) <= 3 for row in rows)
+    rate, _, rest = err.partition(" % of ")
+    draws = int(rest.split()[0].replace(",", ""))
+    assert 39 < float(rate.split()[-1]) / 100 * draws < draws
+    again = (wine / "s.csv").read_bytes()
+    use(*words, "--where", "alcohol=13..", "--where", "ash=2..2.5,2.6..3")
+    assert (wine / "s.csv").read_bytes() == again, "the seed decides every byte"
+    advice = "widen a range, or leave a condition out"
+    line = refused(*words, "--where", "alcohol=99")
+    assert line == f"--where: none of 100,000 draws meets the conditions: {advice}"
+    assert refused(*words, "--where", "alkohol=1").endswith("did you mean alcohol?")
+    assert refused(*words, "--ids") == "--ids: wine has no column of ids, so leave it out"
+    assert refused("sample", "--where", "a=1").startswith("--where a: ")
+
+
 @pytest.mark.parametrize("suffix", [".png", *ANIMATION_SUFFIXES])
 @pytest.mark.parametrize("command", ["sample", "traverse", "interpolate"])
 def test_a_model_of_a_table_writes_no_picture(

@@ -108,7 +108,7 @@ class Converter:
             require_near(x, some, self.spec)
             yield Batch(x.to(self.device))
 
-    def decode(self, *outputs: Tensor) -> Array:
+    def decode(self, outputs: Iterable[Tensor]) -> Array:
         """Outputs of the network in the units of the data: images float32, rows float64."""
         return to_array(*map(self.codec.decode, outputs))
 

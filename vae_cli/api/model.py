@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 import torch
@@ -14,23 +14,27 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.api.arrays import Array, Converter, Posterior, to_array, to_latents
+from vae_cli.api.frames import like_frame
 from vae_cli.api.run_data import RunData
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
 from vae_cli.data.catalogue import open_dataset_for
+from vae_cli.data.conditions import Where, make_conditions
 from vae_cli.data.dataset import NamedSplit, Progress, Spec, ignore_progress
 from vae_cli.data.source import find_source, require_present
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError
+from vae_cli.data.table_writing import to_arrow
+from vae_cli.errors import UsageError, mark, plural
 from vae_cli.latent.decoding import (
     Reconstruction,
     infer_level,
     reconstruct,
-    sample,
     sample_latents,
+    sample_parts,
     traverse,
 )
 from vae_cli.latent.interpolation import close_loop, interpolate
+from vae_cli.latent.rejection import Accepted, sample_accepted
 from vae_cli.model import LatentModel, LatentPrior
 from vae_cli.noise import Noise
 from vae_cli.rendering import kind_of
@@ -40,6 +44,11 @@ from vae_cli.runs.facts import Facts
 from vae_cli.runs.loading import load_model, may_open_data
 from vae_cli.runs.origin import explain_unconfirmed
 from vae_cli.settings import Plan
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+MAX_DRAWS_FOR_ONE, MIN_DRAWS_IN_ALL = 1000, 100_000  # until a condition counts as too rare
 
 
 @final
@@ -201,7 +210,7 @@ class TrainedModel:
         latents = to_latents(z, self.model.latent_dim).to(self.model.device)
         with torch.no_grad():
             parts = latents.split(chunk_length(self.spec.shape))
-            return self.converter.decode(*(self.model.decode(part).mean for part in parts))
+            return self.converter.decode(self.model.decode(part).mean for part in parts)
 
     def reconstruct(
         self,
@@ -214,7 +223,8 @@ class TrainedModel:
         """Encode and decode items.
 
         The posterior is sampled if there is a seed, unless `sample` says otherwise. With `noise`,
-        the items are samples of p(x|z) instead of its mean.
+        the items are samples of p(x|z) instead of its mean. Of a data frame, the decoded items are
+        a frame of the same library.
         """
         source = self._noise(seed)
         is_sampled = seed is not None if sample is None else sample
@@ -223,8 +233,8 @@ class TrainedModel:
             reconstruct(self.model, batch, drawn, spread=spread)
             for batch in self.converter.encode(items)
         ]
-        items, *figures = zip(*parts, strict=True)
-        decoded = self.converter.decode(*items)
+        outputs, *figures = zip(*parts, strict=True)
+        decoded = like_frame(items, self.converter.decode(outputs), self.spec)
         return Reconstruction(decoded, *(to_array(*figure) for figure in figures))
 
     def sample_latents(
@@ -239,6 +249,7 @@ class TrainedModel:
         self,
         count: int,
         *,
+        where: Where | None = None,
         temperature: float = 1.0,
         noise: bool = False,
         seed: int | None = None,
@@ -247,17 +258,79 @@ class TrainedModel:
 
         `temperature` is a factor for the standard deviation of the noise that latents are made of.
         Images are the mean of p(x|z), or samples from it with `noise`; rows are always samples:
-        `(count, ...)`. Without a seed, every call gives other items.
+        `(count, ...)`. Without a seed, every call gives other items. Rows may have conditions, such
+        as `where={"sex": "F", "age": (30, 40)}`; see `sample_where`.
         """
-        items = sample(
+        if where:
+            found = self.sample_where(count, where, temperature=temperature, seed=seed)
+            return to_array(found.items)
+        return self._draw(count, self._noise(seed), temperature=temperature, with_spread=noise)
+
+    def sample_where(
+        self,
+        count: int,
+        where: Where,
+        *,
+        temperature: float = 1.0,
+        seed: int | None = None,
+        progress: Progress = ignore_progress,
+    ) -> Accepted:
+        """Generate `count` rows that meet conditions, by rejection of all others.
+
+        Args:
+            count: the number of rows.
+            where: what some columns have to be; see `data.conditions`.
+            temperature: as in `sample`.
+            seed: as in `sample`.
+            progress: called with the number of rows so far and `count`.
+
+        Returns:
+            The rows `(count, D)`, and how many were drawn for them.
+
+        Raises:
+            UsageError: a condition names no column or no value of it, or too few of very many
+                draws meet all conditions.
+        """
+        conditions = make_conditions(self.spec, where)
+        source, limit = self._noise(seed), max(MAX_DRAWS_FOR_ONE * count, MIN_DRAWS_IN_ALL)
+        found = sample_accepted(
+            lambda some: torch.from_numpy(self._draw(some, source, temperature=temperature)),
+            lambda rows: torch.stack([one.holds(rows) for one in conditions]).all(0),
+            count,
+            limit=limit,
+            progress=progress,
+        )
+        if found.accepted < count:
+            raise UsageError(explain_rare(found, count))
+        return found
+
+    def _draw(
+        self, count: int, source: Noise, *, temperature: float, with_spread: bool = False
+    ) -> Array:
+        parts = sample_parts(
             self.model,
             count,
-            self._noise(seed),
+            source,
             temperature=temperature,
-            with_spread=noise or self.kind.samples_noise,
+            with_spread=with_spread or self.kind.samples_noise,
             source=self.source,
         )
-        return self.converter.decode(items)
+        return self.converter.decode(parts)
+
+    def frame(self, rows: ArrayLike) -> "pa.Table":
+        """Rows `(N, D)`, or one `(D,)`, as an Arrow table: what the numbers of the columns mean.
+
+        Whole numbers are whole, dates are dates, categories are their texts, and a missing value is
+        null. `frame(rows).to_pandas()` and `polars.from_arrow(frame(rows))` are frames of others.
+
+        Raises:
+            UsageError: the items of the model are images, or the rows have other columns.
+        """
+        if self.spec.is_image:
+            raise UsageError("images have no columns: a frame is for the rows of a table")
+        values = np.asarray(rows, np.float64)
+        self.spec.require_shape(values.shape[-1:], "the array")
+        return to_arrow(self.spec.columns, values.reshape(-1, *self.spec.shape))
 
     def sample_loop(
         self, count: int, steps: int, *, temperature: float = 1.0, seed: int | None = None
@@ -301,7 +374,7 @@ class TrainedModel:
             raise UsageError(f"dims {dims}: this model has dimensions 0 to {known[-1]}")
         shifts = torch.as_tensor(np.asarray(offsets, np.float32)).to(self.model.device)
         noise = None if seed is None else self._noise(seed)
-        return self.converter.decode(traverse(self.model, found, shifts, dims, noise))
+        return self.converter.decode([traverse(self.model, found, shifts, dims, noise)])
 
     def kl_by_dim_of(self, item: ArrayLike, level: int = 0) -> Tensor | None:
         """KL of each dimension of a level for one item, in nats: `(D,)`; None if not known."""
@@ -373,4 +446,16 @@ def load_trained(run: Run, device: torch.device, data: str | None = None) -> Tra
         weights_digest=loaded.weights_digest,
         run=run,
         data_name=own if data is None else data,
+    )
+
+
+def explain_rare(found: Accepted, count: int) -> str:
+    """What to say if too few draws meet the conditions."""
+    advice = "widen a range, or leave a condition out"
+    if not found.accepted:
+        return f"{mark('where')}: none of {found.draws:,} draws meets the conditions: {advice}"
+    share = f"{found.accepted:,} of {found.draws:,} draws ({found.rate:.2g} of them)"
+    return (
+        f"{mark('where')}: only {share} meet the conditions, not {count:,}: ask for "
+        f"{plural(found.accepted, 'row')}, {advice}"
     )

@@ -96,7 +96,8 @@ class Request:
             UsageError: the path would replace the data of the run, or needs `--force`.
         """
         rows = learns_rows(run) if self.is_items and self.path else None
-        fits = rows is None or (self.path is not None and self.path.suffix.lower() == CSV) == rows
+        suffix = self.path.suffix.lower() if self.path else ""
+        fits = rows is None or (suffix in TABLE_SUFFIXES) == rows
         self.check(data_of(run), is_kept=fits)
 
     def check(self, sources: Mapping[str, str] = NOTHING, *, is_kept: bool = True) -> None:

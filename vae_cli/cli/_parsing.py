@@ -8,6 +8,7 @@
 - Several words that are together the name of a file lack quotation marks. If the first word is the
   name of a file as well, Typer takes that one.
 - A word too many is explained: it may be the name of a run.
+- A condition on a column of a table has its name, and values or ranges: `--where age=30..40`.
 """
 
 import functools
@@ -16,14 +17,18 @@ import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, final, get_args
+from typing import TYPE_CHECKING, Any, final, get_args
 
 from typer.core import TyperCommand, TyperOption
 
+from vae_cli.data.cells import split_names
 from vae_cli.errors import UsageError
 from vae_cli.files import exists, expand_home
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.settings import entries
+
+if TYPE_CHECKING:
+    from vae_cli.data.conditions import Wanted, Where
 
 MAX_SPACED = 6  # words of a path with spaces
 
@@ -146,6 +151,36 @@ def spell_number(text: str, special: Callable[[str], int | str] | None = None) -
     if power := re.fullmatch(r"(\d{1,3})[eE]\+?(\d{1,2})", text, re.ASCII):
         return power[1] + "0" * int(power[2])
     return text
+
+
+def parse_where(words: Sequence[str], columns: Sequence[str]) -> "Where":
+    """The conditions of `--where`: `sex=F`, `age=30..40`, `age=..18,65..`, `cut="a, b",c`.
+
+    Args:
+        words: one condition each.
+        columns: names that there are; a name may have a `=`.
+
+    Raises:
+        UsageError: a word is no condition, or two of them are about one column.
+    """
+    where: dict[str, Wanted | list[Wanted]] = {}
+    for word in words:
+        known = [name for name in columns if word.startswith(f"{name}=")]
+        name = max(known, key=len, default=word.partition("=")[0])
+        typed = word[len(name) + 1 :]
+        if not typed:
+            raise UsageError(f"--where {word}: write COLUMN=VALUE, as in sex=F or age=30..40")
+        if name in where:
+            raise UsageError(f"--where {word}: give all values of {name} at once, as in {name}=A,B")
+        is_quoted = '"' in typed  # 10..20 may be the name of a category
+        where[name] = [one if is_quoted else _parse_range(one) for one in split_names(typed)]
+    return where
+
+
+def _parse_range(text: str) -> "Wanted":
+    """`30..40` as both ends of a range, of which one may be open; another text as it is."""
+    low, dots, high = text.partition("..")
+    return (low or None, high or None) if dots else text
 
 
 def find_spaced_path(words: Sequence[str]) -> str | None:

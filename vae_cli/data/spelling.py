@@ -6,6 +6,7 @@ between thousands, their pattern of dates, or as the text of its category.
 
 import datetime
 import math
+import re
 from typing import assert_never
 
 import numpy as np
@@ -16,6 +17,7 @@ from vae_cli.data.columns import CellFormat, Column
 FLOAT32_DIGITS, CONSTANT_DIGITS, FLOAT64_DIGITS = 7, 12, 17  # significant digits of a number
 EPOCH = datetime.datetime(1970, 1, 1)
 ISO = "%Y-%m-%d %H:%M:%S"  # of a date that was no text
+DATE_SIGNS, TIME_SIGNS = re.compile("%-?[YymdbBjGVuax]"), re.compile("%-?[HIMSfpTRX]")
 FRACTION, FRACTION_DIGITS = "%f", 6  # of a second, in the pattern of a date
 
 

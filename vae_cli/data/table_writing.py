@@ -6,7 +6,6 @@ by tabs, and `.parquet` has a type for each column.
 
 import dataclasses
 import importlib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
@@ -15,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from vae_cli.data.columns import Column
 from vae_cli.data.dataset import DEFAULT_TABLE, TableRules
-from vae_cli.data.spelling import significant_digits, spell
+from vae_cli.data.spelling import DATE_SIGNS, TIME_SIGNS, significant_digits, spell
 from vae_cli.files import Writable, escape_formula, open_output, write_csv
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 PARQUET, TSV = ".parquet", ".tsv"
 CHUNK_ROWS = 1 << 16  # whose cells are texts at the same time
 MICROSECONDS = 1e6  # in a second
-DATE_SIGNS, TIME_SIGNS = re.compile("%-?[YymdbBjGVuax]"), re.compile("%-?[HIMSfpTRX]")
 NO_TEXTS: Mapping[str, Sequence[str]] = {}
 
 

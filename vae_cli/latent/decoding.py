@@ -5,7 +5,7 @@ sample           z from p(z), or from a density that was fitted to latents
 traversal        z = μ(x) + offset · e_j           along each dimension j from one item
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar, final
 
@@ -78,7 +78,6 @@ def sample_latents(
     return prior.sample(count, noise, temperature)
 
 
-@torch.no_grad()
 def sample(
     model: LatentModel,
     count: int,
@@ -88,10 +87,27 @@ def sample(
     with_spread: bool = False,
     source: LatentPrior | None = None,
 ) -> Tensor:
-    """Decode `count` latents from the prior, or from `source`: `(count, ...)`.
+    """Decode `count` latents as `sample_parts` does: `(count, ...)`."""
+    parts = sample_parts(
+        model, count, noise, temperature=temperature, with_spread=with_spread, source=source
+    )
+    return torch.cat(list(parts))
 
-    The latents of lower levels, if there are any, are sampled too. A limited number of values is
-    decoded at a time.
+
+@torch.no_grad()
+def sample_parts(
+    model: LatentModel,
+    count: int,
+    noise: Noise,
+    *,
+    temperature: float = 1.0,
+    with_spread: bool = False,
+    source: LatentPrior | None = None,
+) -> Iterator[Tensor]:
+    """Decode `count` latents from the prior, or from `source`: parts `(B, ...)` of a limited size.
+
+    The latents of lower levels, if there are any, are sampled too. What a network makes of many
+    rows need not be in memory together: with one value for each category, it is large.
 
     Args:
         model: a trained model.
@@ -104,9 +120,9 @@ def sample(
     """
     latents = sample_latents(model, count, noise, temperature=temperature, source=source)
     shape = model.decode(latents[:1]).mean.shape[1:]
-    parts = latents.split(chunk_length(shape))
-    likelihoods = (model.generate(part, noise, temperature) for part in parts)
-    return torch.cat([one.sample(noise) if with_spread else one.mean for one in likelihoods])
+    for part in latents.split(chunk_length(shape)):
+        likelihood = model.generate(part, noise, temperature)
+        yield likelihood.sample(noise) if with_spread else likelihood.mean
 
 
 @final

@@ -1,7 +1,7 @@
 """What every kind of item can do: the contract of images, and of rows of a table."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, final
@@ -35,6 +35,7 @@ class Adjustment:
 
 
 AS_THEY_ARE = Adjustment()
+NO_TEXTS: Mapping[str, Sequence[str]] = {}
 
 
 class NamedItems(NamedTuple):
@@ -85,8 +86,16 @@ class ItemWriter(ABC):
         """
 
     @abstractmethod
-    def write(self, items: ArrayLike, path: Writable) -> None:
-        """Write items `(N, ...)`; the path ends in one of `output_suffixes`, not of animations."""
+    def write(
+        self, items: ArrayLike, path: Writable, texts: Mapping[str, Sequence[str]] = NO_TEXTS
+    ) -> None:
+        """Write items.
+
+        Args:
+            items: `(N, ...)`.
+            path: ends in one of `output_suffixes`, not of animations.
+            texts: columns before those of a table, `N` texts by title; a picture has none.
+        """
 
     @abstractmethod
     def write_reconstructions(self, pairs: Reconstructions, path: Writable) -> None:

@@ -1,7 +1,7 @@
 """Images: read for a trained model, and written as pictures and animations."""
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, final
@@ -45,6 +45,7 @@ from vae_cli.rendering.grid import (
 )
 from vae_cli.rendering.kind import (
     AS_THEY_ARE,
+    NO_TEXTS,
     Adjustment,
     ItemKind,
     ItemWriter,
@@ -195,7 +196,12 @@ class PictureWriter(ItemWriter):
         shown = replace(self.layout, scale=1) if is_animation(path) else self.layout
         measure_grid((count, *self.spec.shape), shown)
 
-    def write(self, items: ArrayLike, path: Writable) -> None:
+    def write(
+        self,
+        items: ArrayLike,
+        path: Writable,
+        texts: Mapping[str, Sequence[str]] = NO_TEXTS,  # noqa: ARG002  of a table
+    ) -> None:
         """Write a grid as PNG or JPEG."""
         write_picture(make_grid(items, self.layout), path)
 

@@ -16,13 +16,14 @@ from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
 from vae_cli.data.table import complete_rows, read_table_like
-from vae_cli.data.table_writing import NO_TEXTS, free_name, write_table
+from vae_cli.data.table_writing import free_name, write_table
 from vae_cli.errors import UsageError, list_some, mark, plural
 from vae_cli.files import Writable
 from vae_cli.rendering.arrangements import Arrangement, Reconstructions
 from vae_cli.rendering.grid import Layout
 from vae_cli.rendering.kind import (
     AS_THEY_ARE,
+    NO_TEXTS,
     Adjustment,
     ItemKind,
     ItemWriter,
@@ -33,7 +34,7 @@ from vae_cli.rendering.suffixes import TABLE_SUFFIXES
 
 MAX_NAMED_CLASSES = 10  # in the line that `vae data` prints
 SHOWN_DIGITS, MAX_DIGITS = 5, 15  # of a mean that `vae data` prints
-MAX_VALUES = 20_000_000  # in a table that is generated: about 200 MB of text
+MAX_VALUES = 100_000_000  # in a table that is generated: 800 MB in memory, and as much text
 
 
 @final

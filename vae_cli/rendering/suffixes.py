@@ -3,5 +3,5 @@
 PNG, CSV = ".png", ".csv"
 PICTURE_SUFFIXES = (PNG, ".jpg", ".jpeg")
 ANIMATION_SUFFIXES = (".gif", ".webp")
-TABLE_SUFFIXES = (CSV, ".tsv")
+TABLE_SUFFIXES = (CSV, ".tsv", ".parquet")
 PLOT_SUFFIXES = (PNG, ".svg", ".pdf")  # of matplotlib

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import RunGroup, choose_seed
 from vae_cli.cli._options import (
     Columns,
@@ -12,11 +13,14 @@ from vae_cli.cli._options import (
     Seed,
     refuse_unused,
 )
+from vae_cli.cli._parsing import parse_where
 from vae_cli.cli._pictures import AnimatedOutput
+from vae_cli.errors import UsageError
 from vae_cli.files import Output
 from vae_cli.rendering.suffixes import ANIMATION_SUFFIXES
 
 if TYPE_CHECKING:
+    from vae_cli.api.arrays import Array
     from vae_cli.api.model import TrainedModel
     from vae_cli.rendering.grid import Layout
 
@@ -51,6 +55,18 @@ def command(
             "RealNVP, that is fitted to the training set, and kept in the run.",
         ),
     ] = "prior",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="COLUMN=VALUE",
+            help="Only rows of a table like this, as in sex=F, age=30..40 or cut=Good,Fair; "
+            "others are drawn and rejected.",
+        ),
+    ] = None,
+    ids: Annotated[
+        bool,
+        typer.Option("--ids", help="Number the rows in the column that the table has for it."),
+    ] = False,
     noise: Noise = False,
     seed: Seed = None,
     run: RunGroup,
@@ -68,7 +84,8 @@ def command(
 ) -> None:
     """Generate images, or rows of a table, from the prior, or from a fitted mixture or flow.
 
-    Example: `vae sample -n 64 --seed 7`, or `vae sample -n 8 -o sample.gif` for an animation
+    Example: `vae sample -n 64 --seed 7`, `vae sample -n 8 -o sample.gif` for an animation, or
+    `vae sample -n 10000 --where sex=F --where age=30..40 -o new.csv`
     """
     refuse_unused("--data", data is not None and sampler == "prior", "choose --sampler gmm or flow")
     wanted = output.request(terminal, [data])
@@ -80,16 +97,57 @@ def command(
 
         with terminal.spinner("fitting"):
             model = with_sampler(model, sampler)
-    with terminal.spinner("decoding"):
-        if path.suffix.lower() in ANIMATION_SUFFIXES:
-            refuse_unused("--noise", noise, "write a picture")
+    if path.suffix.lower() in ANIMATION_SUFFIXES:
+        refuse_unused("--noise", noise, "write a picture")
+        refuse_unused("--where", bool(where), "write a table")
+        refuse_unused("--ids", ids, "write a table")
+        with terminal.spinner("decoding"):
             animate(model, path, count or 16, temperature, seed, layout)
-        else:
-            count, writer = count or 64, model.kind.writer(layout)
-            writer.require_writable(count, path)
+        terminal.result(path)
+        return
+    count, writer = count or 64, model.kind.writer(layout)
+    writer.require_writable(count, path)
+    texts = number_rows(model, count) if ids else {}
+    if where:
+        items = sample_where(model, count, where, terminal, temperature=temperature, seed=seed)
+    else:
+        with terminal.spinner("decoding"):
             items = model.sample(count, temperature=temperature, noise=noise, seed=seed)
-            writer.write(items, path)
+    writer.write(items, path, texts)
     terminal.result(path)
+
+
+def number_rows(model: "TrainedModel", count: int) -> dict[str, list[str]]:
+    """New running numbers, under the title of the column of the table that tells rows apart.
+
+    Raises:
+        UsageError: there is no such column.
+    """
+    title = model.spec.table.id
+    if not title:
+        raise UsageError(f"--ids: {model.spec.name} has no column of ids, so leave it out")
+    return {title: [str(number) for number in range(1, count + 1)]}
+
+
+def sample_where(
+    model: "TrainedModel",
+    count: int,
+    words: list[str],
+    terminal: Terminal,
+    *,
+    temperature: float,
+    seed: int,
+) -> "Array":
+    """Draw rows until enough meet the conditions, and say which share of the draws did.
+
+    Raises:
+        UsageError: a condition is not possible, or hardly any draw meets it.
+    """
+    where = parse_where(words, model.spec.column_names)
+    with terminal.bar("drawing") as bar:
+        found = model.sample_where(count, where, temperature=temperature, seed=seed, progress=bar)
+    terminal.remark(f"{100 * found.rate:.3g} % of {found.draws:,} draws meet the conditions")
+    return found.items.numpy()
 
 
 def animate(
