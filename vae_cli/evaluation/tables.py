@@ -18,8 +18,8 @@ from torch import Tensor
 
 from vae_cli.data.batches import CHUNK_ITEMS
 from vae_cli.data.columns import Column
+from vae_cli.data.spelling import TIME_SIGNS
 from vae_cli.data.split import InMemory
-from vae_cli.data.table_writing import TIME_SIGNS
 from vae_cli.errors import shorten
 from vae_cli.evaluation.copies import find_copies
 from vae_cli.evaluation.figures import (
