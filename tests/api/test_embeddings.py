@@ -1,6 +1,7 @@
 """Embeddings: the posterior of every item of a data set, and the files that hold it."""
 
 import csv
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -120,6 +121,9 @@ def test_a_column_that_is_not_known_is_not_written(tmp_path: Path) -> None:
     assert parquet.read_table(tmp_path / "z.parquet").column_names == [
         *("name", "mean_0", "log_variance_0")
     ]
+    known = dataclasses.replace(made, ids={"mean": ["=C1"]})
+    write_embedding(known, tmp_path / "z.csv")
+    assert (tmp_path / "z.csv").read_text() == ("name,vae mean,mean_0,log_variance_0\na,'=C1,0,1\n")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="names that are not UTF-8")

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from vae_cli.data.dataset import Dataset, Parts, Spec
+from vae_cli.data.columns import number_columns
+from vae_cli.data.dataset import Dataset, Parts, Spec, TableRules
 from vae_cli.data.split import InMemory, move_splits
 from vae_cli.errors import UsageError
 
@@ -90,3 +91,27 @@ def test_a_data_set_is_read_once() -> None:
     assert dataset.train() is dataset.train()
     assert calls == ["read"]
     assert dataset.names(dataset.train()) == ["0", "1"]
+
+
+def test_ids_stand_beside_the_numbers_and_the_classes_of_rows_under_their_own_title() -> None:
+    class Customers(Dataset):
+        """Two rows, whose ids count down."""
+
+        def __init__(self, title: str) -> None:
+            columns, table = number_columns("age"), TableRules(id=title)
+            classes = ("no", "yes")
+            self.spec = Spec("shop", (1,), classes=classes, columns=columns, table=table)
+
+        def read(self) -> Parts:
+            whole = InMemory.whole(torch.zeros(3, 1), torch.tensor([0, 1, 1]))
+            return Parts(whole.take(torch.tensor([0])), whole.take(torch.tensor([1, 2])))
+
+        def ids(self, split: InMemory) -> list[str]:
+            return [f"C{9 - row}" for row in split.rows.tolist()]
+
+    for title, shown in (("customer", "customer"), ("name", "vae name"), ("part", "vae part")):
+        shop = Customers(title)
+        test = shop.describe(shop.test())
+        texts = {"name": ["2", "1"], shown: ["C7", "C8"], "label": ["yes", "yes"]}
+        assert list(test.texts([1, 0]).items()) == list(texts.items())
+        assert test.titles([1]) == ["1 C7 yes"]

@@ -1,7 +1,8 @@
 """The posterior of every item of a data set, as a file for other programs.
 
 `.npz` holds arrays with the names below. `.csv` and `.parquet` hold one row per item, with the
-columns `name`, `part` and `label` if they are known, `mean_0`, ... and `log_variance_0`, ...
+columns `name`, the ids of a table, `part` and `label` if they are known, `mean_0`, ... and
+`log_variance_0`, ...
 """
 
 import importlib
@@ -16,7 +17,8 @@ from torch import Tensor
 from vae_cli.api.arrays import Array
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import CHUNK_ITEMS, chunk_length
-from vae_cli.data.dataset import Dataset, Progress, ignore_progress
+from vae_cli.data.columns import free_name
+from vae_cli.data.dataset import ITEM_COLUMNS, Dataset, Progress, ignore_progress
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError, mark
 from vae_cli.files import Output, Writable, escape_formula, open_output, to_utf8, write_csv
@@ -36,6 +38,7 @@ class Embedding:
         names: one per item; the name of a picture is its path relative to the folder.
         features: what the posterior is made of, by name, `(N, ...)` each: `mean` and `log_variance`
             of a normal one.
+        ids: the column of a table that only tells rows apart, by its title; empty if there is none.
         labels: int64 `(N,)`, indices into `classes`; None if unknown.
         classes: the names of the classes.
         parts: `train`, `validation` or `test`, one per item; None if all items are in one part.
@@ -45,6 +48,7 @@ class Embedding:
 
     names: list[str]
     features: Mapping[str, Array]
+    ids: Mapping[str, list[str]] = field(default_factory=dict)
     labels: Column | None = None
     classes: tuple[str, ...] = ()
     parts: list[str] | None = None
@@ -64,8 +68,11 @@ class Embedding:
         return self.features["log_variance"]
 
     def text_columns(self) -> dict[str, Column]:
-        """The columns of text that are known: name, part and label."""
+        """The columns of text that are known: name, ids, part and label."""
         columns = {"name": _to_texts(self.names)}
+        columns |= {
+            free_name(title, self.features): _to_texts(ids) for title, ids in self.ids.items()
+        }
         if self.parts is not None:
             columns["part"] = _to_texts(self.parts)
         if self.labels is not None:
@@ -112,8 +119,10 @@ def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_pro
         progress(done, total)
     labels = np.concatenate([split.labels.numpy() for split in splits.values()])
     parts = [name for name, split in splits.items() for _ in range(len(split))]
+    ids = [one for split in splits.values() for one in dataset.ids(split)]
     return Embedding(
         names=[name for split in splits.values() for name in dataset.names(split)],
+        ids={free_name(dataset.spec.table.id, ITEM_COLUMNS): ids} if ids else {},
         features=features,
         labels=labels if dataset.spec.classes and len(labels) == total else None,
         classes=dataset.spec.classes,

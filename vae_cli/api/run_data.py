@@ -68,6 +68,10 @@ class RunData(Dataset):
         """The names of the other data set."""
         return self.dataset.names(split)
 
+    def ids(self, split: InMemory) -> list[str]:
+        """What the other data set calls its rows."""
+        return self.dataset.ids(split)
+
     def factors(self, split: InMemory) -> Factors | None:
         """The factors of the other data set."""
         return self.dataset.factors(split)

@@ -12,6 +12,7 @@ NaN is a missing value. So the rows of every table are one tensor, which is divi
 kept like any other, and only the codec, the likelihood and what is written look at the kinds.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal, final
 
@@ -85,3 +86,10 @@ class Column:
 def number_columns(*names: str) -> tuple[Column, ...]:
     """Columns of numbers with these names."""
     return tuple(Column(name=name) for name in names)
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """A name for a column beside others, which may have it already."""
+    while name in taken:
+        name = f"vae {name}"
+    return name

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, final
 
 from torch import Tensor
 
-from vae_cli.data.columns import Column
+from vae_cli.data.columns import Column, free_name
 from vae_cli.data.split import InMemory
 from vae_cli.data.value_range import Limits, Range
 from vae_cli.errors import UsageError
@@ -18,6 +18,7 @@ from vae_cli.files import stamp_files
 Progress = Callable[[int, int], None]
 Missing = Literal["model", "error", "drop", "mean"]
 Frames = Literal["first", "all"]
+ITEM_COLUMNS = ("name", "part", "label")  # of tables of items, beside their column of ids
 
 
 def ignore_progress(*counts: int) -> None:
@@ -150,6 +151,8 @@ class NamedSplit:
         split: the items.
         spec: what they are.
         names: one per item, as in an `Embedding`.
+        ids: what the column of a table that only tells rows apart has for each item; empty if
+            there is none.
         has_files: whether these are the paths of pictures in a folder.
         factors: of the items; None if they are not known.
     """
@@ -157,6 +160,7 @@ class NamedSplit:
     split: InMemory
     spec: Spec
     names: Sequence[str]
+    ids: Sequence[str] = ()
     has_files: bool = False
     factors: Factors | None = None
 
@@ -171,17 +175,31 @@ class NamedSplit:
         return [classes[label] for label in labels[list(places)].tolist()]
 
     def texts(self, places: Sequence[int]) -> dict[str, list[str]]:
-        """The columns that say which items these are: `name`, and `label` if it is known."""
-        classes = self.classes(places)
+        """The columns that say which items these are: see `describe_items`."""
         names = [self.names[place] for place in places]
-        return {"name": names} | ({"label": classes} if classes else {})
+        ids = [self.ids[place] for place in places] if self.ids else ()
+        return describe_items(self.spec, names, ids, self.classes(places))
 
     def titles(self, places: Sequence[int]) -> list[str]:
-        """What to call the items at some places: their paths, or their numbers and classes."""
+        """What to call the items at some places: their paths, or numbers, ids and classes."""
         if self.has_files:
             return [self.names[place] for place in places]
-        columns = [list(map(str, places)), *([found] if (found := self.classes(places)) else [])]
-        return [" ".join(texts) for texts in zip(*columns, strict=True)]
+        texts = self.texts(places) | {"name": list(map(str, places))}
+        return [" ".join(row) for row in zip(*texts.values(), strict=True)]
+
+
+def describe_items(
+    spec: Spec, names: Sequence[str], ids: Sequence[str] = (), classes: Sequence[str] = ()
+) -> dict[str, list[str]]:
+    """The columns that say which items these are, by title: texts, one for each item.
+
+    They are `name`, the column of ids under its own title, and `label`. What is not known is left
+    out.
+    """
+    known = {"name": list(names)}
+    if ids:
+        known[free_name(spec.table.id, ITEM_COLUMNS)] = list(ids)
+    return known | ({"label": list(classes)} if classes else {})
 
 
 class Parts(NamedTuple):
@@ -275,6 +293,10 @@ class Dataset(ABC):
         """The names of a part's items: their indices, unless the data set has better names."""
         return [str(row) for row in split.rows.tolist()]
 
+    def ids(self, split: InMemory) -> list[str]:  # noqa: ARG002
+        """What a table calls the rows of a part; empty if no column tells rows apart."""
+        return []
+
     def factors(self, split: InMemory) -> Factors | None:  # noqa: ARG002
         """The factors of a part's items; None if they are not known."""
         return None
@@ -285,6 +307,7 @@ class Dataset(ABC):
             split=split,
             spec=self.spec,
             names=self.names(split),
+            ids=self.ids(split),
             has_files=self.has_files,
             factors=self.factors(split),
         )

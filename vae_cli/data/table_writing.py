@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 from numpy.typing import ArrayLike
 
-from vae_cli.data.columns import Column
+from vae_cli.data.columns import Column, free_name
 from vae_cli.data.dataset import DEFAULT_TABLE, TableRules
 from vae_cli.data.spelling import DATE_SIGNS, TIME_SIGNS, significant_digits, spell
 from vae_cli.files import Writable, escape_formula, open_output, write_csv
@@ -79,13 +79,6 @@ def _escape_texts(column: Column) -> Column:
 
 def _free_titles(texts: Mapping[str, Sequence[str]], columns: Sequence[Column]) -> list[str]:
     return [free_name(title, [column.name for column in columns]) for title in texts]
-
-
-def free_name(name: str, taken: Sequence[str]) -> str:
-    """A name for a column beside others, which may have it already."""
-    while name in taken:
-        name = f"vae {name}"
-    return name
 
 
 def to_arrow(

@@ -10,13 +10,13 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.array_files import require_valid_values
-from vae_cli.data.columns import number_columns
+from vae_cli.data.columns import free_name, number_columns
 from vae_cli.data.dataset import Spec
 from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
 from vae_cli.data.table import complete_rows, read_table_like
-from vae_cli.data.table_writing import free_name, write_table
+from vae_cli.data.table_writing import write_table
 from vae_cli.errors import UsageError, list_some, mark, plural
 from vae_cli.files import Writable
 from vae_cli.rendering.arrangements import Arrangement, Reconstructions
