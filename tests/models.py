@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vae_cli.data.batch import Batch
+from vae_cli.data.columns import number_columns
+from vae_cli.data.dataset import Spec
 from vae_cli.model import (
     VAE,
     Context,
@@ -148,3 +150,10 @@ class NoiselessVAE(WrappedVAE):
 
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
         return self.vae.infer(batch, samples)
+
+
+def spec_of(shape: Sequence[int]) -> Spec:
+    """What images or rows of numbers with a shape are."""
+    is_row = len(shape) == 1
+    columns = number_columns(*(f"column {n}" for n in range(1, shape[0] + 1))) if is_row else ()
+    return Spec("items", tuple(shape), columns=columns)

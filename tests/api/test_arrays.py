@@ -160,7 +160,11 @@ def test_a_model_reads_frames_by_name_and_treats_missing_values_as_its_run_does(
     for given in (gaps, frame, nulls):
         place = "row 1, column ash: fill it in"
         with pytest.raises(UsageError, match=f"the rows: a value is missing in {place}"):
-            wine.encode(given)
+            with_rules(wine, TableRules(missing="error")).encode(given)
+        mean = wine.encode(given).mean
+        np.testing.assert_allclose(mean[[0, 2, 4]], expected[[0, 2, 4]], rtol=1e-5)
+        assert np.isfinite(mean).all()
+        assert not np.isclose(mean[[1, 3]], expected[[1, 3]]).all(1).any()
         with pytest.warns(
             UserWarning, match="a value is missing in 2 of 5 rows; they are left out"
         ):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from models import spec_of
 from torch import Tensor, nn
 
 from vae_cli.data.batch import Batch
@@ -39,7 +40,7 @@ def ours(
     images = FashionMNIST().train().items[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
     settings = merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
     shape = FashionMNIST.spec.shape
-    state = choose(settings, shape).build_state(shape, where)
+    state = choose(settings, spec_of(shape)).build_state(spec_of(shape), where)
     state.dtype = dtype
     epoch = prepare_epoch(state, InMemory.whole(images), BATCH)
     while True:
@@ -52,7 +53,7 @@ def by_hand(network: str = "mlp", objective: str = "elbo") -> Iterator[None]:
     """Network and objective of `ours` in a plain training loop, with its data in memory."""
     settings = merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
     shape = FashionMNIST.spec.shape
-    model = choose(settings, shape).build_model(shape)
+    model = choose(settings, spec_of(shape)).build_model(spec_of(shape))
     images = FashionMNIST().train().items[: BATCH * TURN].float() / 255
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
     minimized, context = settings.objective.build(model), Context(1.0, len(images), Noise(0))

@@ -35,6 +35,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
         settings = {
             "data": {"name": "rows.npy"},
             "model": {"latent_dim": 2, "hidden": [8]},
+            "likelihood": {"name": "columns", "normalization": "standard"},
             "training": {"epochs": 1, "device": "cpu"},
         }
         return train(settings)

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from explore.browser import Array, grey_levels
+from models import spec_of
 from PIL import Image
 from selenium.webdriver import Chrome
 from torch import Generator, Tensor, nn
@@ -264,7 +265,8 @@ def list_models() -> dict[str, tuple[tuple[int, ...], Tables]]:
         if name != "auto":
             shape = (5,) if LIKELIHOODS.find(name).is_for_rows else (3, 6, 7)
             small = {"network": "mlp", "hidden": [9, 8]}
-            models[name] = shape, {"likelihood": {"name": name}, "model": small}
+            standard = {"normalization": "standard"} if name == "columns" else {}
+            models[name] = shape, {"likelihood": {"name": name, **standard}, "model": small}
     for entry in entries():
         for word in entry.choices if entry.key == "model.activation" else ():
             conv = {"network": "conv", "activation": word}
@@ -280,12 +282,14 @@ def list_models() -> dict[str, tuple[tuple[int, ...], Tables]]:
 
 def build(shape: tuple[int, ...], tables: Tables) -> LatentModel:
     """A model with random weights, and columns of any scale if it is for rows."""
-    config = choose(merge(("", {"model": {"latent_dim": LATENT_DIM}}), ("", tables)), shape)
+    config = choose(
+        merge(("", {"model": {"latent_dim": LATENT_DIM}}), ("", tables)), spec_of(shape)
+    )
     generator = Generator().manual_seed(2)
-    model = config.build_model(shape).eval()
+    model = config.build_model(spec_of(shape)).eval()
     if isinstance(model.codec, TableCodec):
-        model.codec.mean.normal_(generator=generator)
-        model.codec.std.uniform_(1e-3, 1e3, generator=generator)
+        model.codec.standard.mean.normal_(generator=generator)
+        model.codec.standard.std.uniform_(1e-3, 1e3, generator=generator)
     randomize(model)
     return model
 

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from models import spec_of
 from torch import Generator, Tensor
 
 from vae_cli.data.batch import Batch
@@ -94,7 +95,7 @@ def test_samples_are_decoded_from_the_sampled_latents(model: VAE) -> None:
 
 def test_spread_gives_rows_the_deviation_of_the_likelihood() -> None:
     config = merge(("", {"model": {"hidden": [4], "latent_dim": 2}}))
-    model = choose(config, (2,)).build_model((2,))
+    model = choose(config, spec_of((2,))).build_model(spec_of((2,)))
     rows = sample(model, 4000, Noise(0), temperature=0.0, with_spread=True)
     likelihood = model.decode(torch.zeros(1, 2))
     torch.testing.assert_close(rows.mean(0), likelihood.mean[0], rtol=0, atol=0.15)

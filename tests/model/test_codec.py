@@ -4,34 +4,16 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from support import Use
 
 from vae_cli import load
 from vae_cli.data.columns import number_columns
 from vae_cli.data.split import InMemory
-from vae_cli.data.statistics import column_statistics
 from vae_cli.data.table_files import read_table
 from vae_cli.data.table_writing import write_table
-from vae_cli.model import Codec, ImageCodec, TableCodec
-from vae_cli.model.likelihoods import ColumnNormal
+from vae_cli.model import ImageCodec
 from vae_cli.noise import Noise
-
-
-def test_the_log_determinant_is_that_of_the_derivative_of_the_encoding() -> None:
-    """It is left out for a column that never changes, as that column is left out of log p(x)."""
-    changing = TableCodec(torch.tensor([3.0, -1.0, 0.0]), torch.tensor([0.5, 2.0, 1e-3]))
-    codecs: list[tuple[Codec, torch.Tensor]] = [
-        (changing, torch.tensor([[4.0, 0.0, 1e-3]], dtype=torch.float64)),
-        (ImageCodec(), torch.rand(1, 2, 3, 3)),
-    ]
-    for codec, item in codecs:
-        derivative = torch.autograd.functional.jacobian(codec.encode, item)
-        expected = derivative.view(item.numel(), item.numel()).logdet()
-        torch.testing.assert_close(torch.as_tensor(codec.log_abs_det()).float(), expected.float())
-    with_constant = TableCodec(torch.tensor([3.0, 7.0]), torch.tensor([0.5, 0.0]))
-    torch.testing.assert_close(with_constant.log_abs_det(), torch.tensor(2.0).double().log())
 
 
 def test_a_stochastic_image_codec_draws_each_pixel_with_its_grey_value() -> None:
@@ -61,44 +43,6 @@ def test_an_image_that_is_drawn_once_for_ever_is_the_same_beside_any_others() ->
     equal = ImageCodec(is_stochastic=True).encode_split(InMemory.whole(grey[:1].expand(2, 1, 3, 3)))
     assert not equal.items_at([0]).equal(equal.items_at([1])), "equal images are drawn apart"
     assert ImageCodec().encode_split(InMemory.whole(grey)).items_at([40]).equal(grey[[40]])
-
-
-def test_values_with_a_large_mean_keep_their_differences() -> None:
-    times = 1.7e9 + 10 * torch.randn(500, 1, dtype=torch.float64)
-    codec = TableCodec(*column_statistics(times, torch.arange(500)))
-    standardized = codec.encode(times)
-    assert standardized.dtype == torch.float32
-    assert len(standardized.unique()) == len(times.unique())
-    torch.testing.assert_close(codec.decode(standardized), times, rtol=0, atol=1e-4)
-
-
-@pytest.mark.parametrize("constant", [0.1, 0.0, -3e9])
-def test_a_constant_column_has_no_deviation_and_comes_back_exactly(constant: float) -> None:
-    rows = torch.full((7, 1), constant, dtype=torch.float64)
-    mean, std = column_statistics(rows, torch.arange(7))
-    assert mean.item() == constant
-    assert std.item() == 0
-    codec = TableCodec(mean, std)
-    assert codec.decode(torch.randn(5, 1)).unique().tolist() == [constant]
-    assert codec.encode(rows).unique().tolist() == [0]
-
-
-def test_a_constant_column_does_not_count_in_the_likelihood() -> None:
-    torch.manual_seed(0)
-    x, mean, log_variance = torch.randn(3, 4), torch.randn(3, 4), torch.randn(4)
-    changes = torch.tensor([1.0, 0, 1, 1])
-    kept = changes.bool()
-    whole = ColumnNormal(mean, log_variance, changes)
-    part = ColumnNormal(mean[:, kept], log_variance[kept], torch.ones(3))
-    torch.testing.assert_close(whole.distortion(x), part.distortion(x[:, kept]))
-    torch.testing.assert_close(whole.log_prob(x), part.log_prob(x[:, kept]))
-    assert whole.sample(Noise(0))[:, 1].equal(mean[:, 1])
-
-
-def test_the_likelihood_of_standardized_columns_integrates_to_one() -> None:
-    likelihood = ColumnNormal(torch.tensor([[0.3]]), torch.tensor([-0.5]), torch.ones(1))
-    grid = torch.linspace(-10, 10, 20_001)[:, None]
-    assert likelihood.log_prob(grid).exp().sum().item() * 1e-3 == pytest.approx(1, abs=1e-4)
 
 
 def test_a_table_with_times_and_a_constant_goes_through_the_commands(here: Path, use: Use) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from models import lose
+from models import lose, spec_of
 from torch import Generator, Tensor, nn
 
 from vae_cli.data.batch import Batch
@@ -108,7 +108,9 @@ def test_every_parameter_gets_a_gradient_within_two_steps_from_the_start(network
     """Some weights start at zero, so the layers before them see a gradient one step later."""
     torch.manual_seed(0)
     model, x = (
-        choose(merge(("", {"model": {"network": network}})), SHAPE).build_model(SHAPE),
+        choose(merge(("", {"model": {"network": network}})), spec_of(SHAPE)).build_model(
+            spec_of(SHAPE)
+        ),
         torch.rand(2, *SHAPE),
     )
     optimizer, reached = torch.optim.SGD(model.parameters(), 1e-3), set()

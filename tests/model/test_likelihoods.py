@@ -11,14 +11,13 @@ from torch.distributions import Normal
 
 from vae_cli.model import (
     Bernoulli,
-    ColumnGaussian,
     DiscretizedLogistic,
     Laplace,
     Likelihood,
     SharedGaussian,
     SquaredError,
 )
-from vae_cli.model.likelihoods import ColumnNormal, HalfVarianceNormal
+from vae_cli.model.likelihoods import HalfVarianceNormal
 from vae_cli.noise import Noise
 
 LEVELS = torch.arange(256) / 255
@@ -175,31 +174,3 @@ def test_the_logistic_mixture_is_exact_in_the_tails() -> None:
     assert log_prob.isfinite().all()
     (gradient,) = torch.autograd.grad(log_prob.sum(), outputs)
     assert gradient.isfinite().all()
-
-
-def column_normal() -> ColumnNormal:
-    torch.manual_seed(0)
-    return ColumnNormal(torch.randn(6, 4), torch.randn(4), torch.ones(4))
-
-
-def test_the_likelihood_of_rows_is_a_normal_distribution_with_a_variance_per_column() -> None:
-    likelihood, x = column_normal(), torch.randn(6, 4)
-    scale = (0.5 * likelihood.log_variance).exp()
-    expected = Normal(likelihood.mean, scale).log_prob(x).sum(1)
-    torch.testing.assert_close(likelihood.log_prob(x), expected)
-
-
-def test_samples_of_a_row_have_the_mean_and_deviation_of_the_likelihood() -> None:
-    likelihood = column_normal()
-    noise = Noise(0)
-    samples = torch.stack([likelihood.sample(noise) for _ in range(4000)])
-    scale = (0.5 * likelihood.log_variance).exp()
-    torch.testing.assert_close(samples.mean(0), likelihood.mean, rtol=0, atol=0.25)
-    torch.testing.assert_close(samples.std(0), scale.expand(6, 4), rtol=0.06, atol=0)
-
-
-def test_rows_have_one_raw_output_per_column() -> None:
-    likelihood = ColumnGaussian(torch.tensor([1.0, 0.0, 1.0]))
-    mean = torch.randn(2, 5, 3)
-    assert likelihood(mean).mean.equal(mean)
-    assert likelihood(mean).log_prob(torch.randn(5, 3)).shape == (2, 5)

@@ -4,12 +4,11 @@ import math
 
 import pytest
 import torch
-from models import take_step
+from models import spec_of, take_step
 from torch import Generator, Tensor
 
 from vae_cli.data.batch import Batch
-from vae_cli.data.statistics import column_statistics
-from vae_cli.model import TableCodec
+from vae_cli.data.split import InMemory
 from vae_cli.noise import Noise
 from vae_cli.settings import choose, merge
 from vae_cli.training import TrainState
@@ -19,9 +18,12 @@ CPU = torch.device("cpu")
 
 def state_for(rows: Tensor, hidden: int) -> TrainState:
     """An untrained model that knows the mean and standard deviation of the columns."""
-    config = merge(("", {"model": {"hidden": [hidden], "latent_dim": 2}}))
-    codec = TableCodec(*column_statistics(rows, torch.arange(len(rows))))
-    return choose(config, rows.shape[1:]).build_state(rows.shape[1:], CPU, codec)
+    standard = {"name": "columns", "normalization": "standard"}
+    tables = {"model": {"hidden": [hidden], "latent_dim": 2}, "likelihood": standard}
+    spec = spec_of(rows.shape[1:])
+    plan = choose(merge(("", tables)), spec)
+    codec = plan.likelihood.build_codec(spec, InMemory.whole(rows.double()))
+    return plan.build_state(spec, CPU, codec)
 
 
 def test_other_units_of_the_columns_change_only_the_units_of_the_output() -> None:

@@ -1,6 +1,7 @@
 """The measured size of a network against what its layers add up to."""
 
 import torch
+from models import spec_of
 
 from vae_cli.model import (
     PRESETS,
@@ -33,7 +34,7 @@ def test_larger_presets_have_more_parameters_and_more_multiply_adds() -> None:
 
 
 def test_the_size_of_an_mlp_is_that_of_its_layers() -> None:
-    model = choose(merge(), SHAPE).build_on_meta(SHAPE)
+    model = choose(merge(), spec_of(SHAPE)).build_on_meta(spec_of(SHAPE))
     size = measure_size(model, SHAPE, 128)
     assert size.multiply_adds == 784 * 400 + 400 * 40 + 20 * 400 + 400 * 784
     assert size.batch_bytes > 128 * (784 * 2 + 400 * 2) * 4

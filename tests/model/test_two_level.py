@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from models import spec_of
 from torch import Generator, Tensor
 
 from vae_cli.data.batch import Batch
@@ -19,7 +20,7 @@ def model() -> LatentModel:
         "model": {"network": "two-level", "hidden": [16, 8], "latent_dim": 3, "bounded": True},
         "likelihood": {"name": "binarized"},
     }
-    return choose(merge(("", tables)), SHAPE).build_model(SHAPE)
+    return choose(merge(("", tables)), spec_of(SHAPE)).build_model(spec_of(SHAPE))
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ def test_the_network_has_the_sizes_of_tomczak_and_welling() -> None:
     """Gated layers of 300 and two levels of 40: counted from section 4 of their paper."""
     hidden = {"hidden": [300, 300], "latent_dim": 40, "gated": True}
     config = merge(("", {"model": {"network": "two-level", **hidden}}))
-    model = choose(config, (1, 28, 28)).build_model((1, 28, 28))
+    model = choose(config, spec_of((1, 28, 28))).build_model(spec_of((1, 28, 28)))
 
     def gated(width_in: int, width_out: int = 300) -> int:
         return 2 * (width_in + 1) * width_out

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from models import conditional_vae, lose, mlp_vae
+from models import conditional_vae, lose, mlp_vae, spec_of
 
 from vae_cli.data.batch import Batch
 from vae_cli.model import VAE, NegativeELBO, require_normal
@@ -66,7 +66,7 @@ def test_a_model_whose_networks_take_no_condition_refuses_one() -> None:
     batch = Batch(torch.rand(4, 1, 28, 28), torch.zeros(4, dtype=torch.int64))
     for network in ("mlp", "conv", "two-level", "hierarchical"):
         config = merge(("", {"model": {"network": network}}))
-        model = choose(config, (1, 28, 28)).build_model((1, 28, 28))
+        model = choose(config, spec_of((1, 28, 28))).build_model(spec_of((1, 28, 28)))
         for use in (model.infer, model.posterior):
             with pytest.raises(TypeError):
                 use(batch)

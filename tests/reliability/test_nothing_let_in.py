@@ -175,7 +175,7 @@ def restore(run: Run, known: dict[str, Any]) -> None:
     """What `vae train --resume` does before its first step."""
     saved, settings = load_for_resume(run, [])
     spec = saved.facts.data
-    state = choose(settings, spec.shape).build_state(spec.shape, CPU)
+    state = choose(settings, spec).build_state(spec, CPU)
     facts = dataclasses.replace(
         saved.facts, counts=tuple(known["counts"]), data_digest=known["data_digest"], progress=None
     )

@@ -42,8 +42,8 @@ def unsaved_recorder(root: Path) -> RunRecorder:
     """The recorder of a run that was saved once, and has a new best state and row to save."""
     spec = FashionMNIST.spec
     settings = merge(("", {"model": {"network": "mlp", "hidden": [4], "latent_dim": 2}}))
-    config = choose(settings, spec.shape)
-    state = config.build_state(spec.shape, torch.device("cpu"))
+    config = choose(settings, spec)
+    state = config.build_state(spec, torch.device("cpu"))
     recorder = RunRecorder(
         run=create_run(config, "run", root),
         facts=Facts(config=config, data=spec, counts=(2, 1), data_digest="0" * 64, epoch=0),

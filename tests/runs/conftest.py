@@ -102,8 +102,8 @@ def make_recorder(tmp_path: Path) -> Callable[..., RunRecorder]:
     """`make_recorder(name="run", interval=SaveInterval())`: of a new run before its first epoch."""
 
     def make(name: str = "run", interval: SaveInterval | None = None) -> RunRecorder:
-        config = choose(merge(("", TABLES)), SPEC.shape)
-        state = config.build_state(SPEC.shape, torch.device("cpu"))
+        config = choose(merge(("", TABLES)), SPEC)
+        state = config.build_state(SPEC, torch.device("cpu"))
         run = create_run(config, name, tmp_path)
         interval = interval or SaveInterval()
         facts = Facts(config=config, data=SPEC, counts=(90, 10), data_digest=DIGEST, epoch=0)

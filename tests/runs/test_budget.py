@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from models import spec_of
 from PIL import Image
 from support import Refused
 
@@ -18,7 +19,9 @@ from vae_cli.settings import Plan, choose, merge
 
 def mlp(*hidden: int) -> Plan:
     """An mlp, for any items."""
-    return choose(merge(("", {"model": {"network": "mlp", "hidden": hidden or (400,)}})), ITEM)
+    return choose(
+        merge(("", {"model": {"network": "mlp", "hidden": hidden or (400,)}})), spec_of(ITEM)
+    )
 
 
 ITEM = (1, 28, 28)
@@ -26,7 +29,9 @@ TOO_LARGE = "--model conv takes images from 16x16 to 256x256, not images of"
 
 
 def check(plan: Plan, shape: tuple[int, ...], *, resizable: bool) -> None:
-    require_affordable(plan, plan.build_on_meta(shape), shape, resizable=resizable)
+    require_affordable(
+        plan, plan.build_on_meta(spec_of(shape)), spec_of(shape), resizable=resizable
+    )
 
 
 @pytest.fixture
@@ -42,7 +47,7 @@ def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_memory_of_a_network_is_that_of_four_float32_numbers_per_parameter() -> None:
-    model = mlp().build_on_meta((1, 28, 28))
+    model = mlp().build_on_meta(spec_of((1, 28, 28)))
     bytes_of_weights = sum(one.numel() * one.element_size() for one in model.parameters())
     assert training_bytes(model) == 4 * bytes_of_weights
 
@@ -63,7 +68,7 @@ def test_the_size_that_the_error_names_works(
     config = mlp(*hidden)
     with pytest.raises(UsageError) as error:
         check(config, shape, resizable=resizable)
-    parameters = training_bytes(config.build_on_meta(shape)) // 16
+    parameters = training_bytes(config.build_on_meta(spec_of(shape))) // 16
     assert str(error.value).startswith(f"mlp with {parameters:,} parameters takes ")
     key, value = str(error.value).split(": try ")[1].split("=")
     if key == "data.image_size":
@@ -73,7 +78,7 @@ def test_the_size_that_the_error_names_works(
         hidden = tuple(map(int, value.split(",")))
         config = mlp(*hidden)
     check(config, shape, resizable=resizable)
-    assert training_bytes(config.build_on_meta(shape)) <= MAX_TRAINING_BYTES
+    assert training_bytes(config.build_on_meta(spec_of(shape))) <= MAX_TRAINING_BYTES
 
 
 def test_items_that_are_too_large_for_any_network_are_refused() -> None:
@@ -84,7 +89,7 @@ def test_items_that_are_too_large_for_any_network_are_refused() -> None:
 @pytest.mark.parametrize("preset", ["small", "base", "large"])
 def test_every_conv_is_affordable(preset: str) -> None:
     tables = {"model": {"network": "conv", "preset": preset, "latent_dim": 4096}}
-    check(choose(merge(("", tables)), ITEM), (4, 256, 256), resizable=True)
+    check(choose(merge(("", tables)), spec_of(ITEM)), (4, 256, 256), resizable=True)
 
 
 def test_large_pictures_are_refused_before_they_are_decoded(

@@ -124,7 +124,7 @@ def test_its_whole_state_goes_on_under_the_names_of_today(earlier: Earlier) -> N
     written, read = load_file(earlier.run.last), load_checkpoint(earlier.run.last).tensors
     names = {
         name: name.replace("state.optimizer.", "state.players.model.").replace(
-            "state.model.columns.", "state.model.codec."
+            "state.model.columns.", "state.model.codec.standard."
         )
         for name in written
     }

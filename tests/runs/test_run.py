@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from models import spec_of
 
 from vae_cli.data.batch import Batch
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, mark
@@ -102,7 +103,9 @@ def test_if_memory_is_full_with_one_image_per_step_the_error_names_a_smaller_net
     network: str, key: str
 ) -> None:
     tables = {"model": {"network": network}, "training": {"batch_size": 1}}
-    message = explain_full_memory(choose(merge(("", tables)), (1, 16, 16)), torch.device("cpu"))
+    message = explain_full_memory(
+        choose(merge(("", tables)), spec_of((1, 16, 16))), torch.device("cpu")
+    )
     assert message.endswith(f"try a smaller {mark(key)}")
 
 

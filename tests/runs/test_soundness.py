@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import torch
-from models import compute, take_step
+from models import compute, spec_of, take_step
 from torch import Tensor
 
 from vae_cli.api.model import load_trained
@@ -67,9 +67,9 @@ def is_used(recorder: RunRecorder, path: Path) -> bool:
 def go_on(recorder: RunRecorder) -> None:
     """Resume a run, take a step, and look at its metrics, as `vae train --resume` does."""
     saved, config = load_for_resume(recorder.run, [])
-    shape = recorder.facts.data.shape
-    plan = choose(config, shape)
-    state = plan.build_state(shape, CPU)
+    spec = recorder.facts.data
+    plan = choose(config, spec)
+    state = plan.build_state(spec, CPU)
     facts = dataclasses.replace(recorder.facts, config=plan)
     other = RunRecorder(
         run=recorder.run,
@@ -179,11 +179,11 @@ def test_objectives_and_likelihoods_declare_the_terms_that_a_checkpoint_has_tota
 ) -> None:
     for likelihood in ("mse", "gaussian", "bernoulli", "binarized", "laplace", "logistic"):
         tables = {**TABLES, "objective": {"name": name}, "likelihood": {"name": likelihood}}
-        config = choose(merge(("", tables)), (1, 4, 4))
-        state = config.build_state((1, 4, 4), CPU)
+        config = choose(merge(("", tables)), spec_of((1, 4, 4)))
+        state = config.build_state(spec_of((1, 4, 4)), CPU)
         loss, _ = compute(state, IMAGES)
         declared = (*state.objective.terms, state.model.likelihood.distortion_name)
         assert tuple(loss.terms) == declared, likelihood
-        plan = config.build_state_on_meta((1, 4, 4)).tensors()
+        plan = config.build_state_on_meta(spec_of((1, 4, 4))).tensors()
         made = {key: (t.dtype, t.shape) for key, t in state.tensors().items()}
         assert made == {key: (t.dtype, t.shape) for key, t in plan.items()}, likelihood

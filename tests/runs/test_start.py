@@ -5,6 +5,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from models import spec_of
 from torch import Generator, Tensor
 
 from vae_cli.data.batch import Batch
@@ -52,8 +53,8 @@ def variants(tables: Tables, shape: tuple[int, ...]) -> Iterator[tuple[str, Plan
         for other in others(entry, config[entry.section].get(entry.name, entry.default)):
             layer = {entry.section: {entry.name: other}}
             try:
-                plan = choose(merge(("", tables), ("", layer)), shape)
-                plan.check(shape)
+                plan = choose(merge(("", tables), ("", layer)), spec_of(shape))
+                plan.check(spec_of(shape))
                 yield entry.key, plan
             except UsageError:
                 continue
@@ -61,7 +62,7 @@ def variants(tables: Tables, shape: tuple[int, ...]) -> Iterator[tuple[str, Plan
 
 def computed(config: Plan, shape: tuple[int, ...], weights: dict[str, Tensor]) -> Tensor | None:
     """What a model makes of fixed items with some weights; None if they do not fit into it."""
-    model = config.build_model(shape).eval()
+    model = config.build_model(spec_of(shape)).eval()
     try:
         model.load_state_dict(weights)
     except RuntimeError:
@@ -82,11 +83,11 @@ def test_a_setting_that_changes_what_the_same_weights_compute_is_refused_for_a_s
     tables, shape = BASES[base]
     hidden = {} if base in {"conv", "hierarchical"} else {"hidden": [4]}
     tables = {**tables, "model": {**tables.get("model", {}), **hidden, "latent_dim": 3}}
-    own = choose(merge(("", tables)), shape)
+    own = choose(merge(("", tables)), spec_of(shape))
     generator = Generator().manual_seed(1)
     weights = {
         name: 3 * torch.randn(tensor.shape, generator=generator, dtype=tensor.dtype)
-        for name, tensor in own.build_model(shape).state_dict().items()
+        for name, tensor in own.build_model(spec_of(shape)).state_dict().items()
     }
     expected, keys = computed(own, shape, weights), set()
     assert expected is not None

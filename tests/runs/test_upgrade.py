@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from models import take_step
+from models import spec_of, take_step
 from PIL import Image
 from support import Use
 from torch import Tensor
@@ -20,12 +20,16 @@ from vae_cli.training import TrainState
 
 SHAPES = {"images": (1, 4, 4), "table": (5,)}
 LATENT_DIM = 2
+STANDARD = {"name": "columns", "normalization": "standard"}  # the only one of that time
 
 
 def trained_state(shape: tuple[int, ...]) -> TrainState:
     """A state after one step, with totals."""
-    config = merge(("", {"model": {"hidden": [4], "latent_dim": LATENT_DIM}}))
-    state = choose(config, shape).build_state(shape, torch.device("cpu"))
+    tables: dict[str, Any] = {"model": {"hidden": [4], "latent_dim": LATENT_DIM}}
+    if len(shape) == 1:
+        tables["likelihood"] = STANDARD
+    config = merge(("", tables))
+    state = choose(config, spec_of(shape)).build_state(spec_of(shape), torch.device("cpu"))
     x = torch.rand(6, *shape)
     take_step(state, x)
     return state
@@ -37,7 +41,7 @@ def as_schema_2(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     for name, tensor in tensors.items():
         if name.startswith("totals.") or name == "model.prior.mean":
             continue
-        before = name.replace(".likelihood.", ".decoder.").replace(".codec.", ".columns.")
+        before = name.replace(".likelihood.", ".decoder.").replace(".codec.standard.", ".columns.")
         before = before.replace("players.model.", "optimizer.")
         old[f"state.{before}"] = tensor
     distortion = tensors.get("totals.mse", tensors.get("totals.nll"))
@@ -174,6 +178,8 @@ def test_runs_of_schema_3_on_arrays_and_tables_are_resumed(use: Use) -> None:
     np.savetxt("table.csv", random.normal(size=(60, 3)), delimiter=",")
     for data in ("images.npy", "table.csv"):
         words = ("train", "--data", data, "--model", "mlp", "--hidden", 8, "--epochs", 1, "-q")
-        use(*words, "--set", "data.rules=1", "--name", data)
+        standard = [f"--set=likelihood.{key}={value}" for key, value in STANDARD.items()]
+        of_table = ["--missing", "error", *standard] if data == "table.csv" else []
+        use(*words, "--set", "data.rules=1", "--name", data, *of_table)
         as_schema_3(Run(Path("runs", data)))
         use("train", "--resume", data, "--epochs", 2, "-q")

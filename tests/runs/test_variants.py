@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from models import leave_untraced
+from models import leave_untraced, spec_of
 from torch import Generator
 
 from vae_cli.api.model import TrainedModel, load_trained
@@ -194,7 +194,7 @@ def use_everything(model: TrainedModel) -> None:
     if model.spec.is_image:
         assert 0 <= result.items.min() <= result.items.max() <= 1
     scene = build_scene(model, model.test_set())
-    if len(model.model.latent_dims) > 1 and not model.spec.is_image:
+    if not model.spec.is_image:
         with pytest.raises(UsageError, match="use vae explore without export"):
             export_page(model, scene)
         return
@@ -216,9 +216,9 @@ def test_every_combination_trains_a_traced_step_that_reaches_every_parameter(
     config = merge(("", MLP), *(("", one) for one in tables))
     if objective == "free-bits" and prior != "normal":
         pytest.skip("refused: no KL by dimension")
-    config = choose(config, (1, 16, 16))
+    config = choose(config, spec_of((1, 16, 16)))
     split = InMemory.whole(torch.rand(32, 1, 16, 16, generator=Generator().manual_seed(0)))
-    state = config.build_state((1, 16, 16), CPU, train=split)
+    state = config.build_state(spec_of((1, 16, 16)), CPU, train=split)
     before = {name: tensor.clone() for name, tensor in state.model.named_parameters()}
     epoch = TracedEpoch(state, split, 16)
     metrics = epoch.run(torch.arange(32), torch.full((2,), 1e-2), torch.ones(2))

@@ -5,6 +5,7 @@ from typing import Any, final
 
 import pytest
 import torch
+from models import spec_of
 from torch import nn
 
 from vae_cli.errors import UsageError
@@ -18,8 +19,8 @@ Tables = dict[str, dict[str, Any]]
 
 
 def checked(tables: Tables, shape: tuple[int, ...]) -> Plan:
-    plan = choose(merge(("file", tables)), shape)
-    plan.check(shape)
+    plan = choose(merge(("file", tables)), spec_of(shape))
+    plan.check(spec_of(shape))
     return plan
 
 
@@ -183,8 +184,8 @@ def test_an_objective_builds_its_network_for_the_latents_from_the_seed() -> None
     for latent_dim in (2, 7):
         plan = checked({"model": {"latent_dim": latent_dim}}, ROW)
         plan = dataclasses.replace(plan, objective=WithCritic())
-        first, again = (plan.build_state(ROW, torch.device("cpu")) for _ in range(2))
+        first, again = (plan.build_state(spec_of(ROW), torch.device("cpu")) for _ in range(2))
         weights = first.players["critic"].parameters["weight"]
         assert weights.shape == (1, latent_dim)
         assert weights.equal(again.players["critic"].parameters["weight"])
-        assert plan.build_state_on_meta(ROW).players.keys() == {"model", "critic"}
+        assert plan.build_state_on_meta(spec_of(ROW)).players.keys() == {"model", "critic"}

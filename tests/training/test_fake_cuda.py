@@ -7,7 +7,7 @@ processor; the list then runs on fake CUDA tensors. The rest of the step runs as
 
 import pytest
 import torch
-from models import adam
+from models import adam, spec_of
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx import GraphModule
@@ -27,7 +27,7 @@ CASES = {"mlp": ("mlp", (1, 28, 28)), "conv": ("conv", (3, 32, 32)), "table": ("
 
 def make_state(network: str, shape: tuple[int, ...]) -> TrainState:
     config = merge(("test", {"model": {"network": network, "latent_dim": 3}}))
-    model = choose(config, shape).build_model(shape)
+    model = choose(config, spec_of(shape)).build_model(spec_of(shape))
     return first_state(model, NegativeELBO(), adam, Noise(0))  # a generator cannot be fake
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from models import spec_of
 
 from vae_cli.settings import choose, merge
 from vae_cli.training import constant, cosine, linear_warmup
@@ -57,13 +58,13 @@ def test_the_default_warm_up_is_five_percent_and_longer_in_a_short_training_of_a
     network: str,
 ) -> None:
     shape = (1, 16, 16)
-    config = choose(merge(("", {"model": {"network": network}})), shape)
+    config = choose(merge(("", {"model": {"network": network}})), spec_of(shape))
     for total in (1, 6, 49, 100, 499, 500, 506, 9380):
         steps = [config.build_schedule(total)(step) for step in range(total)]
         is_short = network in {"conv", "hierarchical"} and total < 500
         share = min(25, total / 2) / total if is_short else 0.05
         assert steps == [cosine(5e-3, total, share)(step) for step in range(total)]
         tables = {"model": {"network": network}, "optimizer": {"warmup": 0.05}}
-        typed = choose(merge(("", tables)), shape)
+        typed = choose(merge(("", tables)), spec_of(shape))
         own = [typed.build_schedule(total)(step) for step in range(total)]
         assert own == [cosine(5e-3, total, 0.05)(step) for step in range(total)]

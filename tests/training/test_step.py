@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 import torch
-from models import WrappedVAE
+from models import WrappedVAE, spec_of
 from torch import Tensor
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -50,7 +50,10 @@ def test_the_traced_step_has_the_same_bits_as_the_plain_step(
 def test_the_traced_step_of_a_conv_is_the_plain_step() -> None:
     settings = merge(("", {"model": {"network": "conv", "latent_dim": 3}}))
     cpu = torch.device("cpu")
-    plain, quick = (choose(settings, (1, 20, 20)).build_state((1, 20, 20), cpu) for _ in range(2))
+    plain, quick = (
+        choose(settings, spec_of((1, 20, 20))).build_state(spec_of((1, 20, 20)), cpu)
+        for _ in range(2)
+    )
     batch = Batch(torch.rand(8, 1, 20, 20))
     traced = trace(quick, 8, batch)
     assert not isinstance(traced, partial)

@@ -295,8 +295,10 @@ def fit_to_spec(items: Tensor, spec: Spec) -> Tensor:
     """
     items = with_supported_type(items, "the array", is_image=spec.is_image)
     fitted = fit_shape(items, spec)
+    can_miss = not spec.is_image and spec.table.missing == "model"
+    known = torch.where(fitted.isnan(), 0.0, fitted) if can_miss else fitted
     try:
-        require_valid_values(fitted, "the array")
+        require_valid_values(known, "the array")
     except OutsideRangeError as error:
         if spec.range is None:
             raise

@@ -126,7 +126,8 @@ def _refuse_other_settings(source: DataSource, pictures: PictureRules, table: Ta
         UsageError: one of them was used; the message names it.
     """
     name, kind = source.name, source.kind
-    if kind is not SourceKind.TABLE and table != DEFAULT_TABLE:
+    changes_table = table.label or table.dropped or table.missing in {"drop", "mean"}
+    if kind is not SourceKind.TABLE and changes_table:
         raise UsageError(
             f"{mark('data.label')}, {mark('data.drop')} and {mark('data.missing')} "
             f"are for tables, not {name}"

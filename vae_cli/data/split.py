@@ -15,6 +15,9 @@ from vae_cli.data.batch import Batch
 from vae_cli.data.batches import batches_per_chunk, chunk_length, to_unit_interval
 from vae_cli.data.memory import MappedFile
 
+MAX_ENCODED = 2**30  # bytes of a part of a table that is encoded once
+ENCODED_ROWS = 4096  # at a time
+
 
 class Split(Protocol):
     """Some items of a data set, which can be visited in any order."""
@@ -141,6 +144,23 @@ class InMemory:
         for places in self.rows.argsort().split(chunk_length(self.shape)):  # neighbours share draws
             items[places] = (255 * self.network_input(self.rows[places])).byte()
         return replace(self, items=items, rows=torch.arange(len(self)), draw=None, file=None)
+
+    def encoded(self) -> "InMemory":
+        """The same with rows of a table that are encoded once; its rows are renumbered.
+
+        Rows that would take too much memory stay as they are, and are encoded in every epoch.
+        """
+        width = self.encode(self.gather(self.rows[:1])).shape[1]
+        if 4 * width * len(self) > MAX_ENCODED:
+            return self
+        items = torch.empty(len(self), width)
+        for places in torch.arange(len(self)).split(ENCODED_ROWS):
+            items[places] = self.network_input(self.rows[places])
+        return replace(self, items=items, rows=torch.arange(len(self)), encode=to_unit_interval)
+
+    def ready(self) -> "InMemory":
+        """The same for a training: drawn, if it is drawn once, and encoded, if it is a table."""
+        return self.encoded() if len(self.shape) == 1 else self.drawn()
 
     def chunks(self, rows: Tensor, batch_size: int) -> Iterator[Tensor]:
         """What a network takes for the items at `rows`, in chunks of a whole number of batches."""

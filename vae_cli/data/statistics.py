@@ -19,7 +19,6 @@ from vae_cli.errors import UsageError
 
 CHUNK_ROWS = 65_536
 FAR = 100.0  # standard deviations; a row that is further away alone decides the loss of its set
-FAR_IN_TRAINING = 30.0  # the same, but such a row is in the deviation itself: of N rows, at most √N
 MAX_IMAGES = 1000  # whose edges are measured
 SPREAD = 32  # of 255, by which usual edges may differ
 SHARE = 0.9  # of the images, which must have a usual edge
@@ -63,22 +62,24 @@ class Outlier(NamedTuple):
 
 
 def column_statistics(items: Tensor, rows: Tensor) -> ColumnStatistics:
-    """The statistics of some rows of a table, summed in float64.
+    """The statistics of some rows of a table, summed in float64, without missing values.
 
     Args:
         items: `(M, D)`.
         rows: int64 `(N,)`, the indices of the rows.
     """
-    total = squares = torch.zeros(items.shape[1:], dtype=torch.float64)
-    first = items[rows[0]]
-    changes = torch.zeros(items.shape[1:], dtype=torch.bool)
+    total = squares = count = torch.zeros(items.shape[1:], dtype=torch.float64)
+    low, high = torch.full_like(total, torch.inf), torch.full_like(total, -torch.inf)
     for some in rows.split(CHUNK_ROWS):
-        total = total + items[some].double().sum(0)
-        changes |= (items[some] != first).any(0)
-    mean = torch.where(changes, total / len(rows), first.double())
+        values = items[some].double()
+        is_known = ~values.isnan()
+        total, count = total + values.nansum(0), count + is_known.sum(0)
+        low = torch.minimum(low, values.where(is_known, torch.inf).amin(0))
+        high = torch.maximum(high, values.where(is_known, -torch.inf).amax(0))
+    mean = torch.where(low < high, total / count, low.nan_to_num(posinf=0))
     for some in rows.split(CHUNK_ROWS):
-        squares = squares + (items[some].double() - mean).square().sum(0)
-    return ColumnStatistics(mean, (squares / len(rows)).sqrt())
+        squares = squares + (items[some].double() - mean).square().nansum(0)
+    return ColumnStatistics(mean, (squares / count.clamp(min=1)).sqrt())
 
 
 def require_learnable(statistics: ColumnStatistics, train: InMemory, spec: Spec) -> None:
@@ -96,14 +97,14 @@ def require_learnable(statistics: ColumnStatistics, train: InMemory, spec: Spec)
     (mean, std), items, rows = statistics, train.items, train.rows
     remedy = "correct the value, change the unit of the column, or leave it out"
     for place in (~(mean.isfinite() & std.isfinite())).nonzero()[:, 0].tolist():
-        largest = float(items[rows, place].abs().max())
+        largest = float(items[rows, place].abs().nan_to_num(nan=0.0).max())
         raise UsageError(
             f"column {spec.column_names[place]} of {spec.name}: its deviation is not a finite "
             f"number, because its values reach {largest:.3g}: {remedy}"
         )
     for place in (std == 0).nonzero()[:, 0].tolist():
         values = items[rows, place]
-        if (values != values[0]).any():
+        if (values[~values.isnan()].diff() != 0).any():
             raise UsageError(
                 f"column {spec.column_names[place]} of {spec.name}: its values differ by less than "
                 f"float64 can square: {remedy}"
@@ -116,7 +117,6 @@ def find_outlier(
     *,
     columns: Sequence[str],
     names: Callable[[InMemory], Sequence[str]],
-    far: float = FAR,
 ) -> Outlier | None:
     """The row of a set that is the furthest away, if it is far away.
 
@@ -127,15 +127,14 @@ def find_outlier(
         split: the set.
         columns: their names.
         names: gives the names of the rows of a set.
-        far: how many standard deviations are far.
     """
     learned = statistics.std > 0
     divisor = torch.where(learned, statistics.std, 1.0)
     furthest, count = (0.0, 0, 0), 0  # the distance, and its place and column
     for start, rows in enumerate(split.rows.split(CHUNK_ROWS)):
-        distances = (split.items[rows].double() - statistics.mean).abs() / divisor
+        distances = (split.items[rows].double() - statistics.mean).abs().nan_to_num(0.0) / divisor
         by_row, worst = (distances * learned).max(1)
-        count += int((by_row > far).sum())
+        count += int((by_row > FAR).sum())
         place = int(by_row.argmax())
         found = float(by_row[place]), start * CHUNK_ROWS + place, int(worst[place])
         furthest = max(furthest, found)

@@ -163,7 +163,7 @@ def complete_rows(rows: Tensor, spec: Spec, source: object) -> FilledTable:
     """
     rules, numbers = spec.table, torch.arange(len(rows))
     missing = rows.isnan() if rows.is_floating_point() else torch.zeros(1, 1, dtype=torch.bool)
-    if not missing.any():
+    if not missing.any() or rules.missing == "model":
         return FilledTable(rows, numbers, ())
     if rules.missing == "mean":
         means = torch.tensor(rules.means, dtype=torch.float64)

@@ -13,6 +13,7 @@ encoded by itself. So an item has the same score in any order, batch or subset o
 
 import time
 from dataclasses import dataclass
+from math import prod
 from typing import final
 
 import torch
@@ -163,7 +164,7 @@ def noise_of_item(seed: int, row: int, device: torch.device) -> Noise:
 
 def weigh(model: LatentModel, item: Batch, samples: int, noise: Noise) -> Weights:
     """The samples of one item; no more than a block of them is decoded at a time."""
-    block = max(1, BLOCK_VALUES // (item.x.numel() * model.likelihood.outputs_per_value))
+    block = max(1, BLOCK_VALUES // (prod(model.likelihood.output_shape(item.x.shape[1:]))))
     if isinstance(model, VAE):
         return _weigh_one_level(model, item, samples, block, noise)
     sizes = [min(block, samples - start) for start in range(0, samples, block)]

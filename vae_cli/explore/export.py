@@ -35,6 +35,7 @@ from vae_cli.model import (
 )
 from vae_cli.model.networks.conv import Block
 from vae_cli.model.networks.dense import Gated
+from vae_cli.model.table_codec import Standardizer
 from vae_cli.noise import Noise
 from vae_cli.rendering.grid import tile, to_picture, to_pixels
 
@@ -66,8 +67,8 @@ def list_decoding(model: LatentModel) -> list[Operation]:
     match model.codec:
         case ImageCodec():
             pass
-        case TableCodec(std=std, mean=mean):
-            steps.append(Operation("scale", (), (std, mean)))
+        case TableCodec(standard=Standardizer() as standard, scores=None):
+            steps.append(Operation("scale", (), (standard.std, standard.mean)))
         case codec:
             raise TypeError(f"a page cannot decode what {type(codec).__name__} encodes")
     return steps

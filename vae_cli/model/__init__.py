@@ -3,20 +3,19 @@
 `VAE` (vae.py) joins an encoder, which returns a posterior (posterior.py), a decoder, a likelihood
 and a prior; `LadderVAE` (ladder.py) has several levels of latents. An objective says what a
 training minimizes. `networks/`, `likelihoods/`, `priors/` and `objectives/` have one file for each
-family. The codec (codec.py) is the one way between the items of a data set and what the network
-takes.
+family. The codec (codec.py, table_codec.py) is the one way between the items of a data set and what
+the network takes.
 
 It may import the data and `vae_cli.noise`, and no settings: each class takes tensors and plain
 arguments, and can be used in a notebook.
 """
 
-from vae_cli.model.codec import Codec, ImageCodec, TableCodec
+from vae_cli.model.codec import Codec, ImageCodec
 from vae_cli.model.inference import Inference, Level, draw
 from vae_cli.model.ladder import LadderVAE, Rung
 from vae_cli.model.likelihoods import (
     Bernoulli,
     BernoulliPixels,
-    ColumnGaussian,
     DiscretizedLogistic,
     Distribution,
     HalfVarianceNormal,
@@ -24,6 +23,7 @@ from vae_cli.model.likelihoods import (
     Likelihood,
     SharedGaussian,
     SquaredError,
+    TableLikelihood,
 )
 from vae_cli.model.networks import (
     PRESETS,
@@ -59,6 +59,7 @@ from vae_cli.model.posterior import (
 from vae_cli.model.priors import MixtureOfNormals, Prior, RealNVP, StandardNormal, VampPrior
 from vae_cli.model.reductions import log_sum_exp
 from vae_cli.model.size import Size, measure_size
+from vae_cli.model.table_codec import TableCodec
 from vae_cli.model.vae import VAE, LatentModel, TwoLevelVAE
 
 __all__ = [
@@ -68,7 +69,6 @@ __all__ = [
     "BernoulliPixels",
     "Capacity",
     "Codec",
-    "ColumnGaussian",
     "Context",
     "ConvDecoder",
     "ConvEncoder",
@@ -104,6 +104,7 @@ __all__ = [
     "SquaredError",
     "StandardNormal",
     "TableCodec",
+    "TableLikelihood",
     "TotalCorrelation",
     "TwoLevelVAE",
     "UnitNormal",

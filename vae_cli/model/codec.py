@@ -7,13 +7,12 @@ size. A codec is the map between the two: an invertible function f, fixed before
 
 so that a model of encoded items is a model of items in the units of the data (Papamakarios et al.,
 2021, eq. 1, https://arxiv.org/abs/1912.02762). The splits of a run encode with it, the model owns
-it, and a checkpoint keeps it.
+it, and a checkpoint keeps it. The codec of tables is in table_codec.py.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Self, final
+from typing import final
 
 import torch
 from torch import Tensor, nn
@@ -48,10 +47,13 @@ class Codec(nn.Module, ABC):
         """Items in the units of the data for encoded ones `(..., C, H, W)` or `(..., D)`."""
 
     @abstractmethod
-    def log_abs_det(self) -> float | Tensor:
-        """Log |det| of the derivative of `encode` in nats per item, where it does not draw.
+    def log_abs_det(self, x: Tensor) -> Tensor:
+        """Log |det| of the derivative of `encode` in nats, where it does not draw: `(B,)`.
 
         Added to log p(x), it gives the log-density of the item in the units of the data.
+
+        Args:
+            x: encoded items `(B, ...)`.
         """
 
     def draw(self, x: Tensor, noise: Noise) -> Tensor:  # noqa: ARG002
@@ -116,9 +118,9 @@ class ImageCodec(Codec):
         """The same images: [0, 1] is their unit."""
         return x
 
-    def log_abs_det(self) -> float:
+    def log_abs_det(self, x: Tensor) -> Tensor:
         """0, because images are in units of [0, 1]."""
-        return 0.0
+        return torch.zeros(len(x), dtype=torch.float64)
 
     def draw(self, x: Tensor, noise: Noise) -> Tensor:
         """Black and white images drawn from grey ones `(B, C, H, W)`, if the codec is of such."""
@@ -129,55 +131,3 @@ class ImageCodec(Codec):
         if not self.is_stochastic:
             return x
         return (uniform_by_row("pixels", rows, x.shape[1:]).to(x.device) < x).float()
-
-
-@final
-class TableCodec(Codec):
-    """Columns in units of their standard deviations, from their means.
-
-    The arithmetic is in float64, so that a large mean does not hide small differences. It is done
-    on the processor, where the two tensors stay: not every device has float64.
-
-    Args:
-        mean: `(D,)`, over the training set.
-        std: `(D,)`, over the training set; 0 for a column that never changes.
-
-    Example:
-        >>> import torch
-        >>> codec = TableCodec(torch.tensor([20.0, 3.0]), torch.tensor([2.0, 0.0]))
-        >>> x = codec.encode(torch.tensor([[21.0, 3.0]]))
-        >>> x, codec.decode(x)
-        (tensor([[0.5000, 0.0000]]), tensor([[21.,  3.]], dtype=torch.float64))
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, mean: Tensor, std: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean.double())
-        self.register_buffer("std", std.double())
-
-    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> Self:  # noqa: ARG002
-        return self  # called by .to(), .cuda(), .half() and the like
-
-    @property
-    def changes(self) -> Tensor:
-        """Which columns change, bool `(D,)`: the others have no density and are not learned."""
-        return self.std > 0
-
-    def encode(self, items: Tensor, noise: Noise | None = None) -> Tensor:  # noqa: ARG002
-        """Rows `(B, D)` in the units of the data, standardized as float32."""
-        scale = torch.where(self.changes, self.std, 1.0)
-        return ((items.cpu().double() - self.mean) / scale).float()
-
-    def decode(self, x: Tensor) -> Tensor:
-        """Standardized rows `(..., D)` as float64 in the units of the data.
-
-        A column that never changes comes out as its constant.
-        """
-        return self.mean + self.std * x.cpu().double()
-
-    def log_abs_det(self) -> Tensor:
-        """−Σ log σ over the columns that change, a float64 scalar."""
-        return -self.std[self.changes].log().sum()

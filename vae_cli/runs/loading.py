@@ -44,7 +44,7 @@ def require_sound_weights(checkpoint: Checkpoint, facts: Facts, source: Path) ->
             the message names the first.
     """
     with explained_plan(source):
-        model = facts.config.build_on_meta(facts.data.shape)
+        model = facts.config.build_on_meta(facts.data)
     expected = kinds_of(f"{STATE}model.", model.state_dict())
     if KL in checkpoint.tensors:
         expected[KL] = torch.float32, (model.latent_dim,)
@@ -61,7 +61,7 @@ def require_sound_state(checkpoint: Checkpoint, facts: Facts, source: Path) -> N
     if facts.progress is None:
         raise VAEError(f"{source} is damaged: progress is missing")
     with explained_plan(source):
-        state = facts.config.build_state_on_meta(facts.data.shape)
+        state = facts.config.build_state_on_meta(facts.data)
     expected = expected_kinds(state, facts, checkpoint.tensors)
     require_expected(checkpoint.tensors, expected, source)
 
@@ -132,7 +132,10 @@ def find_impossible(tensors: Mapping[str, Tensor]) -> str | None:
         if not tensor.isfinite().all():
             return f"{name} has values that are not finite numbers"
         is_optimizer = name.startswith(f"{STATE}players.") and name.endswith((".v", ".t"))
-        is_positive = is_optimizer or name in {f"{STATE}average_t", f"{STATE}model.codec.std"}
+        is_positive = is_optimizer or name in {
+            f"{STATE}average_t",
+            f"{STATE}model.codec.standard.std",
+        }
         if is_positive and (tensor < 0).any():
             return f"{name} has negative values"
     return None

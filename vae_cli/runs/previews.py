@@ -56,7 +56,7 @@ def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
     mean = torch.cat([batch.x for batch in take_some(resolved.train, TRAIN_ITEMS)]).mean(0)
     learned = torch.ones_like(mean)
     if isinstance(resolved.codec, TableCodec):
-        learned = resolved.codec.changes.to(mean)
+        learned = resolved.codec.learned_values().to(mean)
     found, expected = [], []
     for batch in take_some(resolved.test, HELD_OUT_ITEMS):
         near = batch[batch.x.abs().flatten(1).amax(1) <= FAR]

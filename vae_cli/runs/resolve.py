@@ -14,15 +14,13 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.batches import steps_per_epoch
+from vae_cli.data.columns import Column
 from vae_cli.data.dataset import Dataset, Progress, Spec, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.source import CHANNEL_NAMES, SourceKind, find_source
 from vae_cli.data.split import InMemory, move_splits
 from vae_cli.data.statistics import (
-    FAR,
-    FAR_IN_TRAINING,
     ColumnStatistics,
-    Outlier,
     column_statistics,
     digest_splits,
     find_outlier,
@@ -36,7 +34,7 @@ from vae_cli.rendering import kind_of
 from vae_cli.runs.facts import require_storable
 from vae_cli.runs.start import start_weights
 from vae_cli.settings import Config, DataConfig, DeviceName, Plan, choose
-from vae_cli.settings.networks import MLP, TwoLevel
+from vae_cli.settings.networks import MLP, TwoLevel, input_shape
 from vae_cli.training import TrainState
 from vae_cli.training.precision import (
     MIN_MEASURED_STEPS,
@@ -52,15 +50,13 @@ SIDES = (256, 128, 64, 32, 16)  # pixels; the sizes of pictures that a message s
 WIDTHS = tuple(2**power for power in range(15, -1, -1))  # of hidden layers, the same
 
 
-def require_affordable(
-    plan: Plan, blueprint: LatentModel, shape: Sequence[int], *, resizable: bool
-) -> None:
+def require_affordable(plan: Plan, blueprint: LatentModel, spec: Spec, *, resizable: bool) -> None:
     """Check the memory for the parameters of a network and for their training.
 
     Args:
         plan: the settings.
         blueprint: their model on the meta device, where its weights need no memory.
-        shape: `(C, H, W)` of an image or `(D,)` of a row.
+        spec: what the items are.
         resizable: whether the size of the pictures changes the shape.
 
     Raises:
@@ -72,7 +68,7 @@ def require_affordable(
         raise UsageError(
             f"{plan.model.network} with {needed // BYTES_PER_PARAMETER:,} parameters takes "
             f"{needed / 2**30:,.0f} GiB to train, and {MAX_TRAINING_BYTES >> 30} GiB are allowed: "
-            f"{_remedy(plan, shape, resizable=resizable)}"
+            f"{_remedy(plan, spec, resizable=resizable)}"
         )
 
 
@@ -81,23 +77,23 @@ def training_bytes(model: LatentModel) -> int:
     return BYTES_PER_PARAMETER * sum(parameter.numel() for parameter in model.parameters())
 
 
-def _remedy(plan: Plan, shape: Sequence[int], *, resizable: bool) -> str:
+def _remedy(plan: Plan, spec: Spec, *, resizable: bool) -> str:
     """The largest size of pictures that fits, or else the largest hidden layers that do."""
     for side in SIDES if resizable else ():
-        if _fits(plan, (shape[0], side, side)):
+        if _fits(plan, dataclasses.replace(spec, shape=(spec.shape[0], side, side))):
             return f"try {mark(f'data.image_size={side}')}"
     if isinstance(network := plan.model, MLP | TwoLevel):
         for width in WIDTHS:
             hidden = tuple(min(width, layer) for layer in network.hidden)
             widths = ",".join(map(str, hidden))
             narrow = dataclasses.replace(network, hidden=hidden)
-            if _fits(dataclasses.replace(plan, model=narrow), shape):
+            if _fits(dataclasses.replace(plan, model=narrow), spec):
                 return f"try {mark(f'model.hidden={widths}')}"
     return "make the items smaller"
 
 
-def _fits(plan: Plan, shape: Sequence[int]) -> bool:
-    return training_bytes(plan.build_on_meta(shape)) <= MAX_TRAINING_BYTES
+def _fits(plan: Plan, spec: Spec) -> bool:
+    return training_bytes(plan.build_on_meta(spec)) <= MAX_TRAINING_BYTES
 
 
 HeldOutName = Literal["test", "validation"]
@@ -119,7 +115,6 @@ class Resolved:
             there is one.
         codec: the way from the items to what the model takes, for the model and both parts.
         held_out_name: what the items that are held out are called in tables and files.
-        outlier: the row of a table's training set that is the furthest away, if it is far away.
         data_digest: SHA-256 of the items and labels of both sets.
         data_stamp: of the files of the data, when they were opened.
         weights: those of the run that it starts from; None starts with random ones.
@@ -133,7 +128,6 @@ class Resolved:
     test: InMemory
     held_out_name: HeldOutName
     codec: Codec
-    outlier: Outlier | None
     data_digest: str
     data_stamp: str
     weights: Mapping[str, Tensor] | None
@@ -153,13 +147,12 @@ class Resolved:
 
     def initial_state(self) -> TrainState:
         """The state before the first step."""
-        return self.config.build_state(
-            self.spec.shape, self.device, self.codec, self.train, self.weights
-        )
+        return self.config.build_state(self.spec, self.device, self.codec, self.train, self.weights)
 
     def model_size(self) -> Size:
         """The size of the network."""
-        return measure_size(self.blueprint, self.spec.shape, self.config.training.batch_size)
+        shape = input_shape(self.spec, self.codec)
+        return measure_size(self.blueprint, shape, self.config.training.batch_size)
 
 
 def resolve(
@@ -192,16 +185,15 @@ def resolve(
     train, test, held_out_name = take_parts(dataset, plan.data)
     spec, plan = with_measurements(plan, dataset, train)
     plan.prior.check_items(len(train))
-    digest, statistics, outlier = digest_splits(train, test), None, None
+    digest = digest_splits(train, test)
     shown = range(min(kind_of(spec).preview_items, len(test)))
     texts = {} if spec.is_image else dataset.describe(test).texts(shown)
     if not spec.is_image:
-        statistics = measure_columns(train, dataset.spec)
-        outlier = find_outliers(statistics, train, test, dataset)
-    codec = plan.likelihood.build_codec(spec.shape, statistics)
+        warn_of_far_row(measure_columns(train, spec), test, dataset)
+    codec = plan.likelihood.build_codec(spec, train)
     train, test = move_splits(
-        codec.encode_split(train, fixed=not plan.likelihood.draws_every_step).drawn(),
-        codec.encode_split(test).drawn(),
+        codec.encode_split(train, fixed=not plan.likelihood.draws_every_step).ready(),
+        codec.encode_split(test).ready(),
         device,
     )
     return Resolved(
@@ -212,7 +204,6 @@ def resolve(
         test=test,
         held_out_name=held_out_name,
         codec=codec,
-        outlier=outlier,
         data_digest=digest,
         data_stamp=stamp,
         weights=weights,
@@ -229,7 +220,7 @@ def with_device(
     def measure_bfloat16() -> bool:
         steps = steps_per_epoch(len(train), training.batch_size) * training.epochs
         return steps >= MIN_MEASURED_STEPS and bfloat16_is_faster(
-            lambda: plan.build_state(spec.shape, device, codec), train, training.batch_size
+            lambda: plan.build_state(spec, device, codec), train, training.batch_size
         )
 
     precision = choose_precision(training.precision, device, measure_bfloat16)
@@ -279,11 +270,11 @@ def make_plan(config: Config, spec: Spec) -> tuple[Plan, LatentModel]:
         UsageError: the settings do not fit the items, or the network would need too much memory.
     """
     data = resolve_data(config.data, spec)
-    plan = choose(dataclasses.replace(config, data=data), spec.shape)
-    plan.check(spec.shape)
+    plan = choose(dataclasses.replace(config, data=data), spec)
+    plan.check(spec)
     require_storable(plan, spec)
-    blueprint = plan.build_on_meta(spec.shape)
-    require_affordable(plan, blueprint, spec.shape, resizable=data.image_size > 0)
+    blueprint = plan.build_on_meta(spec)
+    require_affordable(plan, blueprint, spec, resizable=data.image_size > 0)
     return plan, blueprint
 
 
@@ -295,13 +286,17 @@ def measure_columns(train: InMemory, spec: Spec) -> ColumnStatistics:
     """
     statistics = column_statistics(train.items, train.rows)
     require_learnable(statistics, train, spec)
-    warn_of_constants(statistics, spec.column_names)
+    warn_of_constants(statistics, spec.columns)
     return statistics
 
 
-def warn_of_constants(statistics: ColumnStatistics, columns: Sequence[str]) -> None:
-    """Warn about columns that never change: no likelihood can be learned for them."""
-    constant = [name for name, std in zip(columns, statistics.std, strict=True) if std == 0]
+def warn_of_constants(statistics: ColumnStatistics, columns: Sequence[Column]) -> None:
+    """Warn about columns that never change in the training set: there is nothing to learn."""
+    constant = [
+        column.name
+        for column, std in zip(columns, statistics.std, strict=True)
+        if column.is_measured and std == 0
+    ]
     if constant:
         names = ", ".join(constant[:MAX_NAMED_COLUMNS])
         more = f" and {len(constant) - MAX_NAMED_COLUMNS} more" * (
@@ -312,26 +307,15 @@ def warn_of_constants(statistics: ColumnStatistics, columns: Sequence[str]) -> N
         )
 
 
-def find_outliers(
-    statistics: ColumnStatistics, train: InMemory, test: InMemory, dataset: Dataset
-) -> Outlier | None:
-    """The furthest row of the training set, if it is far away; warns about one that is held out.
-
-    A single row that is far away decides the loss of the rows that are held out.
-    """
-    found, held_out = (
-        find_outlier(
-            statistics, part, columns=dataset.spec.column_names, names=dataset.names, far=far
-        )
-        for part, far in ((train, FAR_IN_TRAINING), (test, FAR))
-    )
-    if held_out:
+def warn_of_far_row(statistics: ColumnStatistics, held_out: InMemory, dataset: Dataset) -> None:
+    """Warn about a row that is held out and far away: it alone decides the loss of its set."""
+    columns = dataset.spec.column_names
+    if found := find_outlier(statistics, held_out, columns=columns, names=dataset.names):
         warnings.warn(
-            f"of the rows that are held out, {held_out}: their loss is mostly that of this row; "
+            f"of the rows that are held out, {found}: their loss is mostly that of this row; "
             "correct it, or leave it out",
             stacklevel=2,
         )
-    return found
 
 
 def resolve_data(config: DataConfig, spec: Spec) -> DataConfig:

@@ -34,6 +34,7 @@ from vae_cli.settings import Change, Config, Layer, Plan, differences, merge, to
 
 Layers = Sequence[Layer]
 MEANINGS = {"model.activation", "model.bounded"}  # with others, the same weights compute otherwise
+MEASURED = ("codec.", "likelihood.edges", "likelihood.half_widths")  # tensors of the data
 RESUME_MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}
 KEYS_OF_KINDS = (  # settings of data that are for some kinds of sources alone
     ({SourceKind.FOLDER}, FOLDER_KEYS),
@@ -88,7 +89,7 @@ def fit_data_settings(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
 def start_weights(config: Plan, blueprint: LatentModel, spec: Spec) -> dict[str, Tensor] | None:
     """The weights that a training starts from, by their names in its model; None for random ones.
 
-    The scaling of a table's columns is not one of them: it belongs to the data.
+    What is measured on the columns of a table is not among them: it belongs to the data.
 
     Args:
         config: the settings of the training.
@@ -105,7 +106,7 @@ def start_weights(config: Plan, blueprint: LatentModel, spec: Spec) -> dict[str,
     loaded = load_model(run)
     known = loaded.facts.data
     weights, expected = (
-        {name: tensor for name, tensor in tensors.items() if not name.startswith("codec.")}
+        {name: tensor for name, tensor in tensors.items() if not name.startswith(MEASURED)}
         for tensors in (loaded.model.state_dict(), blueprint.state_dict())
     )
     changes = [

@@ -46,21 +46,13 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
         epoch = recorder.history.best_epoch
         kept = f"; the weights of epoch {epoch} are kept" if epoch else ""
         raise NonFiniteLossError(
-            f"{error.message}: {explain_divergence(resolved)}{kept}"
+            f"{error.message}: try a lower {mark('optimizer.learning_rate')}{kept}"
         ) from error
     except Exception as error:
         recorder.save_best()
         if not (isinstance(error, torch.OutOfMemoryError) or is_memory_full(error)):
             raise
         raise VAEError(explain_full_memory(resolved.config, resolved.device)) from error
-
-
-def explain_divergence(resolved: Resolved) -> str:
-    """The cause that is most likely, and what to do: a strange row, or too large steps."""
-    remedy = f"try a lower {mark('optimizer.learning_rate')}"
-    return (
-        f"{resolved.outlier}: correct it, leave it out, or {remedy}" if resolved.outlier else remedy
-    )
 
 
 def explain_full_memory(plan: Plan, device: torch.device) -> str:

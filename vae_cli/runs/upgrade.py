@@ -27,6 +27,10 @@ RENAMES = {  # by the schema since when it is so: a part of a name, and what it 
         "state.model.columns.": "state.model.codec.",
         "state.optimizer.": "state.players.model.",
     },
+    6: {
+        ".codec.mean": ".codec.standard.mean",
+        ".codec.std": ".codec.standard.std",
+    },
 }
 PROGRESS = ("rows", "best_loss", "best_epoch")  # the other facts of the progress of a training
 MODEL, TOTALS, KL = "state.model.", "state.totals.", "kl_by_dim"
@@ -68,15 +72,23 @@ def upgrade_facts(facts: dict[str, Any]) -> dict[str, Any]:
                 table.pop(entry.name, None)
     if facts["schema"] < 5:  # noqa: PLR2004
         facts = gather_progress(facts)
-    if facts.get("schema", 0) < 6 and isinstance(facts.get("data"), dict):  # noqa: PLR2004
-        name_kinds(facts["data"])
+    if facts.get("schema", 0) < 6:  # noqa: PLR2004
+        name_kinds(facts)
     return {name: value for name, value in facts.items() if name != "schema"}
 
 
-def name_kinds(data: dict[str, Any]) -> None:
-    """From schema 5 to 6: columns were names, and all of them numbers."""
-    columns = data.get("columns")
-    if isinstance(columns, list):
+def name_kinds(facts: dict[str, Any]) -> None:
+    """From schema 5 to 6: columns were names, all of them numbers, and none could be missing."""
+    data, config = facts.get("data"), facts.get("config")
+    rules = config.get("data") if isinstance(config, dict) else None
+    for table in (rules, data.get("table") if isinstance(data, dict) else None):
+        if isinstance(table, dict):
+            table.setdefault("missing", "error")
+    likelihood = config.get("likelihood") if isinstance(config, dict) else None
+    if isinstance(likelihood, dict) and likelihood.get("name") == "columns":
+        likelihood.setdefault("normalization", "standard")
+    columns = data.get("columns") if isinstance(data, dict) else None
+    if isinstance(data, dict) and isinstance(columns, list):
         data["columns"] = [{"name": name, "normalization": "standard"} for name in columns]
 
 

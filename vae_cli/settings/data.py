@@ -118,12 +118,13 @@ class DataConfig:
         ),
     ] = ()
     missing: Annotated[
-        Literal["error", "drop", "mean"],
+        Literal["model", "error", "drop", "mean"],
         Setting(
-            "If a table has missing values: an error, drop the row, or take the column's mean.",
+            "If a table has missing values: model what is observed, drop the row, take the "
+            "column's mean, or stop.",
             "missing",
         ),
-    ] = "error"
+    ] = "model"
     validation: Annotated[
         float,
         Interval(ge=0, le=0.9),

@@ -21,7 +21,7 @@ from vae_cli.settings.entries import (
 )
 from vae_cli.settings.likelihoods import AutoLikelihood
 from vae_cli.settings.networks import AutoNetwork
-from vae_cli.settings.plan import Plan, choose
+from vae_cli.settings.plan import Plan, make_plan
 from vae_cli.settings.published import TABLE, split_published
 from vae_cli.settings.schema import Config
 from vae_cli.settings.values import parse_value, shorten, validate_value
@@ -137,7 +137,7 @@ def read_plan(tables: Mapping[str, Any]) -> Plan:
     config = merge(("", tables))
     if isinstance(config.model, AutoNetwork) or isinstance(config.likelihood, AutoLikelihood):
         raise UsageError("the network or the likelihood is not chosen")
-    return choose(config, ())
+    return make_plan(config, config.model, config.likelihood)
 
 
 def validate(source: str, tables: Mapping[str, Any]) -> Tables:

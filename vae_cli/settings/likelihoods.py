@@ -1,7 +1,6 @@
 """The likelihoods: what a decoder's outputs say about an item; docs/objectives.md has equations."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, assert_never, final
 
@@ -11,7 +10,8 @@ from vae_cli.errors import UsageError, mark
 from vae_cli.settings.variant import Setting, section, variant
 
 if TYPE_CHECKING:
-    from vae_cli.data.statistics import ColumnStatistics
+    from vae_cli.data.dataset import Spec
+    from vae_cli.data.split import InMemory
     from vae_cli.model import Codec, likelihoods
 
 
@@ -34,9 +34,9 @@ class LikelihoodFields:
 class AutoLikelihood(LikelihoodFields):
     """The likelihood that suits the items."""
 
-    def choose(self, shape: Sequence[int]) -> "type[SquaredError | Columns]":
-        """The one for items of `(C, H, W)` or `(D,)`."""
-        return Columns if len(shape) == 1 else SquaredError
+    def choose(self, spec: "Spec") -> "type[SquaredError | Columns]":
+        """The one for images or for rows of a table."""
+        return SquaredError if spec.is_image else Columns
 
 
 @section
@@ -45,29 +45,25 @@ class Likelihood(LikelihoodFields, ABC):
 
     is_for_rows: ClassVar[bool] = False
 
-    def check(self, shape: Sequence[int]) -> None:
-        """Check that the likelihood is for items of a shape.
+    def check(self, spec: "Spec") -> None:
+        """Check that the likelihood is for such items.
 
         Raises:
             UsageError: it is for other items.
         """
-        is_row = len(shape) == 1
-        if self.is_for_rows != is_row:
-            mine, theirs = ("tables", "images") if is_row else ("images", "tables")
+        if self.is_for_rows == spec.is_image:
+            mine, theirs = ("images", "tables") if spec.is_image else ("tables", "images")
             raise UsageError(
                 f"{mark(f'likelihood.name={self.name}')} is for {theirs}: leave it out for {mine}"
             )
 
-    def build_codec(
-        self,
-        shape: Sequence[int],  # noqa: ARG002  tables need it
-        statistics: "ColumnStatistics | None" = None,  # noqa: ARG002
-    ) -> "Codec":
-        """The way from items of a shape to what the network takes.
+    def build_codec(self, spec: "Spec", train: "InMemory | None" = None) -> "Codec":  # noqa: ARG002
+        """The way from items to what the network takes.
 
         Args:
-            shape: `(C, H, W)` of an image or `(D,)` of a row.
-            statistics: of the columns of a table; None is mean 0 and standard deviation 1.
+            spec: what the items are.
+            train: the training set, on which the columns of a table are measured; None is for a
+                codec whose numbers are loaded afterwards.
         """
         from vae_cli.model import ImageCodec
 
@@ -110,13 +106,13 @@ class Gaussian(Likelihood):
         float, Interval(ge=0.0025, le=100), Setting("The standard deviation if it is fixed.")
     ] = 1.0
 
-    def check(self, shape: Sequence[int]) -> None:
+    def check(self, spec: "Spec") -> None:
         """Check the items, and that a standard deviation is only given if it is fixed.
 
         Raises:
             UsageError: one of them does not hold.
         """
-        super().check(shape)
+        super().check(spec)
         if self.scale != "fixed" and self.sigma != type(self).sigma:
             raise UsageError(
                 f"{mark('likelihood.sigma')} is for {mark('likelihood.scale=fixed')}, "
@@ -160,11 +156,7 @@ class Binarized(Likelihood):
         Setting("Draw the black and white images of the training set anew at every step, or once."),
     ] = "dynamic"
 
-    def build_codec(
-        self,
-        shape: Sequence[int],  # noqa: ARG002
-        statistics: "ColumnStatistics | None" = None,  # noqa: ARG002
-    ) -> "Codec":
+    def build_codec(self, spec: "Spec", train: "InMemory | None" = None) -> "Codec":  # noqa: ARG002
         """One that draws black and white images."""
         from vae_cli.model import ImageCodec
 
@@ -213,26 +205,33 @@ class Logistic(Likelihood):
 @final
 @variant("columns")
 class Columns(Likelihood):
-    """A normal distribution with a learned standard deviation for each column of a table."""
+    """A distribution for each column of a table, of the kind of the column."""
 
     is_for_rows: ClassVar[bool] = True
 
-    def build_codec(
-        self, shape: Sequence[int], statistics: "ColumnStatistics | None" = None
-    ) -> "Codec":
-        """One that standardizes the columns."""
-        import torch
+    normalization: Annotated[
+        Literal["quantile", "standard"],
+        Setting(
+            "How numbers become what the network takes: by their quantiles, to a normal "
+            "distribution, or by mean and standard deviation.",
+        ),
+    ] = "quantile"
 
-        from vae_cli.model import TableCodec
+    def build_codec(self, spec: "Spec", train: "InMemory | None" = None) -> "Codec":
+        """One for columns of all kinds."""
+        from vae_cli.model.table_codec import RowLayout, fit_codec, unfitted_codec
 
-        return TableCodec(*(statistics or (torch.zeros(*shape), torch.ones(*shape))))
+        layout = RowLayout(spec.columns, has_indicators=spec.table.missing == "model")
+        if train is None:
+            return unfitted_codec(layout, self.normalization)
+        return fit_codec(layout, train, self.normalization)
 
     def build(self, codec: "Codec") -> "likelihoods.Likelihood":
-        """For the columns that change."""
+        """For the columns that a codec encodes."""
         from vae_cli.model import TableCodec, likelihoods
 
         assert isinstance(codec, TableCodec)  # that is what `build_codec` returns
-        return likelihoods.ColumnGaussian(codec.changes)
+        return likelihoods.TableLikelihood(codec)
 
 
 ChosenLikelihood = SquaredError | Gaussian | Bernoulli | Binarized | Laplace | Logistic | Columns

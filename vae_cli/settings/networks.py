@@ -1,7 +1,6 @@
 """The networks, with the latents between them: the table `[model]`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, final
 
@@ -14,12 +13,12 @@ from vae_cli.settings.variant import Setting, section, variant
 if TYPE_CHECKING:
     from torch import nn
 
+    from vae_cli.data.dataset import Spec
     from vae_cli.model import Codec, LatentModel, Likelihood
 
 MLP_IMAGE_SHAPE = (1, 28, 28)  # the images for which the default mlp was designed
 LADDER_SIDES = range(16, 65)  # pixels; the heights and widths that the hierarchical network takes
 CONVOLUTIONAL_WARMUP = 25  # steps at least; docs/figures.md has losses with more and fewer
-Shape = Sequence[int]
 
 
 @section
@@ -46,7 +45,10 @@ class NetworkFields:
     ] = False
     output_bias: Annotated[
         Literal["random", "data"],
-        Setting("Start of the decoder's last bias; data is the mean of the training set."),
+        Setting(
+            "Start of the decoder's last bias; data is the mean of the training set, from which "
+            "tables always start."
+        ),
     ] = "random"
 
 
@@ -88,11 +90,10 @@ class PresetFields:
 class AutoNetwork(LayerFields, PresetFields, NetworkFields):
     """The network that suits the items; it has the settings of all that may be chosen."""
 
-    def choose(self, shape: Shape) -> "type[MLP | Conv]":
-        """The network for items of `(C, H, W)` or `(D,)`: never an mlp for large images."""
-        is_row = len(shape) == 1
-        is_small = not is_row and min(shape[1:]) < _conv_sides().start
-        is_mlp = is_row or is_small or tuple(shape) == MLP_IMAGE_SHAPE
+    def choose(self, spec: "Spec") -> "type[MLP | Conv]":
+        """The network for images or rows: never an mlp for large images."""
+        is_small = spec.is_image and min(spec.shape[1:]) < _conv_sides().start
+        is_mlp = not spec.is_image or is_small or tuple(spec.shape) == MLP_IMAGE_SHAPE
         return MLP if is_mlp else Conv
 
 
@@ -104,9 +105,17 @@ class Network(NetworkFields, ABC):
     has_levels: ClassVar[bool] = False  # several levels of latents
     min_warmup: ClassVar[int] = 0  # steps in which the learning rate rises, if that is automatic
 
+    def limits(self, spec: "Spec") -> tuple[float, float] | None:
+        """Where the log-variance of the posterior is held; that of a row always is somewhere."""
+        from vae_cli.model.networks.dense import NARROW, WIDE
+
+        if self.bounded:
+            return NARROW
+        return None if spec.is_image else WIDE
+
     @abstractmethod
-    def check(self, shape: Shape, prior: Prior) -> None:
-        """Check that the network takes items of a shape, and a prior for its latents.
+    def check(self, spec: "Spec", prior: Prior) -> None:
+        """Check that the network takes such items, and a prior for its latents.
 
         Raises:
             UsageError: it does not.
@@ -115,7 +124,7 @@ class Network(NetworkFields, ABC):
     @abstractmethod
     def build(
         self,
-        shape: Shape,
+        spec: "Spec",
         likelihood: "Likelihood",
         prior: Prior,
         codec: "Codec",
@@ -123,7 +132,7 @@ class Network(NetworkFields, ABC):
         """The untrained model, with weights from torch's global random numbers.
 
         Args:
-            shape: `(C, H, W)` of an image or `(D,)` of a row.
+            spec: what the items are.
             likelihood: what the decoder's outputs mean.
             prior: of the latents; its settings, because one may need the encoder.
             codec: the way from items to the network, which the model owns.
@@ -135,12 +144,12 @@ class Network(NetworkFields, ABC):
 class MLP(LayerFields, Network):
     """Fully connected layers."""
 
-    def check(self, shape: Shape, prior: Prior) -> None:
+    def check(self, spec: "Spec", prior: Prior) -> None:
         """It takes everything."""
 
     def build(
         self,
-        shape: Shape,
+        spec: "Spec",
         likelihood: "Likelihood",
         prior: Prior,
         codec: "Codec",
@@ -148,9 +157,10 @@ class MLP(LayerFields, Network):
         """An encoder, and a decoder with the same layers in reverse."""
         from vae_cli.model import VAE, MLPDecoder, MLPEncoder
 
+        shape = input_shape(spec, codec)
         sizes = (self.hidden, self.latent_dim, _activation(self.activation))
-        encoder = MLPEncoder(shape, *sizes, gated=self.gated, bounded=self.bounded)
-        decoder = MLPDecoder(_outputs(shape, likelihood), *sizes, gated=self.gated)
+        encoder = MLPEncoder(shape, *sizes, gated=self.gated, limits=self.limits(spec))
+        decoder = MLPDecoder(likelihood.output_shape(shape), *sizes, gated=self.gated)
         latents = prior.build(shape, self.latent_dim, encoder.forward)
         return VAE(encoder, decoder, likelihood, latents, codec)
 
@@ -162,13 +172,13 @@ class Conv(PresetFields, Network):
 
     min_warmup: ClassVar[int] = CONVOLUTIONAL_WARMUP
 
-    def check(self, shape: Shape, prior: Prior) -> None:  # noqa: ARG002
+    def check(self, spec: "Spec", prior: Prior) -> None:  # noqa: ARG002
         """Check that the items are images of a size that it takes.
 
         Raises:
             UsageError: they are not.
         """
-        sides = _conv_sides()
+        shape, sides = spec.shape, _conv_sides()
         if len(shape) > 1 and all(side in sides for side in shape[1:]):
             return
         is_large = len(shape) > 1 and min(shape[1:]) >= sides.start
@@ -184,7 +194,7 @@ class Conv(PresetFields, Network):
 
     def build(
         self,
-        shape: Shape,
+        spec: "Spec",
         likelihood: "Likelihood",
         prior: Prior,
         codec: "Codec",
@@ -192,8 +202,9 @@ class Conv(PresetFields, Network):
         """An encoder, and a decoder that mirrors it."""
         from vae_cli.model import PRESETS, VAE, ConvDecoder, ConvEncoder, choose_conv_sizes
 
+        shape = spec.shape
         sizes = choose_conv_sizes(shape, PRESETS[self.preset], _activation(self.activation))
-        encoder = ConvEncoder(sizes, self.latent_dim, bounded=self.bounded)
+        encoder = ConvEncoder(sizes, self.latent_dim, limits=self.limits(spec))
         decoder = ConvDecoder(sizes, self.latent_dim, likelihood.outputs_per_value)
         latents = prior.build(shape, self.latent_dim, encoder.forward)
         return VAE(encoder, decoder, likelihood, latents, codec)
@@ -206,12 +217,12 @@ class TwoLevel(LayerFields, Network):
 
     has_levels: ClassVar[bool] = True
 
-    def check(self, shape: Shape, prior: Prior) -> None:
+    def check(self, spec: "Spec", prior: Prior) -> None:
         """It takes everything."""
 
     def build(
         self,
-        shape: Shape,
+        spec: "Spec",
         likelihood: "Likelihood",
         prior: Prior,
         codec: "Codec",
@@ -219,14 +230,14 @@ class TwoLevel(LayerFields, Network):
         """An encoder for each level, a prior of the lower one, and a decoder of both."""
         from vae_cli.model import JointDecoder, JointEncoder, MLPEncoder, TwoLevelVAE
 
-        activation = _activation(self.activation)
+        shape, activation = input_shape(spec, codec), _activation(self.activation)
         sizes = (self.hidden, self.latent_dim, activation)
         top_down = (self.hidden[::-1], self.latent_dim, activation)
-        gated, bounded = self.gated, self.bounded
-        encoder = MLPEncoder(shape, *sizes, gated=gated, bounded=bounded)
-        lower_encoder = JointEncoder(shape, *sizes, gated=gated, bounded=bounded)
-        lower_prior = MLPEncoder([self.latent_dim], *top_down, gated=gated, bounded=bounded)
-        decoder = JointDecoder(_outputs(shape, likelihood), *sizes, gated=gated)
+        gated, limits = self.gated, self.limits(spec)
+        encoder = MLPEncoder(shape, *sizes, gated=gated, limits=limits)
+        lower_encoder = JointEncoder(shape, *sizes, gated=gated, limits=limits)
+        lower_prior = MLPEncoder([self.latent_dim], *top_down, gated=gated, limits=limits)
+        decoder = JointDecoder(likelihood.output_shape(shape), *sizes, gated=gated)
         latents = prior.build(shape, self.latent_dim, encoder.forward)
         return TwoLevelVAE(
             encoder=encoder,
@@ -258,13 +269,13 @@ class Hierarchical(PresetFields, Network):
         Setting("Channels of the latents of each level below the top."),
     ] = 4
 
-    def check(self, shape: Shape, prior: Prior) -> None:
+    def check(self, spec: "Spec", prior: Prior) -> None:
         """Check that the items are images of a size that it takes, and the prior of one level.
 
         Raises:
             UsageError: one of them does not hold.
         """
-        is_row = len(shape) == 1
+        shape, is_row = spec.shape, not spec.is_image
         if is_row or not all(side in LADDER_SIDES for side in shape[1:]):
             is_small = is_row or min(shape[1:]) < LADDER_SIDES.start
             large = f"try conv, or {mark('data.image_size=64')} for a folder of pictures"
@@ -280,7 +291,7 @@ class Hierarchical(PresetFields, Network):
 
     def build(
         self,
-        shape: Shape,
+        spec: "Spec",
         likelihood: "Likelihood",
         prior: Prior,
         codec: "Codec",
@@ -295,8 +306,9 @@ class Hierarchical(PresetFields, Network):
             choose_conv_sizes,
         )
 
+        shape = spec.shape
         sizes = choose_conv_sizes(shape, PRESETS[self.preset], _activation(self.activation))
-        encoder = ConvEncoder(sizes, self.latent_dim, bounded=self.bounded)
+        encoder = ConvEncoder(sizes, self.latent_dim, limits=self.limits(spec))
         decoder = ConvDecoder(sizes, self.latent_dim, likelihood.outputs_per_value)
         stages = divide_levels(self.levels - 1, len(sizes.widths))
         rungs = [Rung(sizes, stage, self.level_channels) for stage in stages]
@@ -306,6 +318,13 @@ class Hierarchical(PresetFields, Network):
 
 NetworkConfig = AutoNetwork | MLP | Conv | TwoLevel | Hierarchical
 ChosenNetwork = MLP | Conv | TwoLevel | Hierarchical
+
+
+def input_shape(spec: "Spec", codec: "Codec") -> tuple[int, ...]:
+    """The shape of what a network takes for an item: an image as it is, or an encoded row."""
+    from vae_cli.model import TableCodec
+
+    return codec.input_shape if isinstance(codec, TableCodec) else spec.shape
 
 
 def divide_levels(levels: int, stages: int) -> list[int]:
@@ -325,10 +344,5 @@ def _conv_sides() -> range:
     return SIDES
 
 
-def _outputs(shape: Shape, likelihood: "Likelihood") -> tuple[int, ...]:
-    """The shape of a decoder's raw outputs: several for each pixel or column."""
-    return (shape[0] * likelihood.outputs_per_value, *shape[1:])
-
-
-def _describe(shape: Shape) -> str:
+def _describe(shape: tuple[int, ...]) -> str:
     return "vectors" if len(shape) == 1 else f"images of {shape[1]}x{shape[2]}"

@@ -1,16 +1,18 @@
 """The plan of a training: its settings with every choice made, and what they build.
 
 >>> from vae_cli.settings import merge
->>> plan = choose(merge(("", {"model": {"latent_dim": 2}})), (1, 28, 28))
+>>> from vae_cli.data.dataset import Spec
+>>> spec = Spec("digits", (1, 28, 28))
+>>> plan = choose(merge(("", {"model": {"latent_dim": 2}})), spec)
 >>> plan.model.network, plan.likelihood.name
 ('mlp', 'mse')
->>> plan.check((1, 28, 28))
->>> plan.build_model((1, 28, 28)).latent_dim
+>>> plan.check(spec)
+>>> plan.build_model(spec).latent_dim
 2
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
 from vae_cli.settings.data import DataConfig
@@ -27,13 +29,13 @@ from vae_cli.settings.variant import section
 if TYPE_CHECKING:
     import torch
 
+    from vae_cli.data.dataset import Spec
     from vae_cli.data.split import InMemory
     from vae_cli.model import Codec, LatentModel, Objective
     from vae_cli.noise import Noise
     from vae_cli.training import Schedule, TrainState
 
 MAX_MEAN_ITEMS = 10_000  # of the training set, for the mean that the output bias starts from
-Shape = Sequence[int]  # `(C, H, W)` of an image or `(D,)` of a row
 
 
 @final
@@ -49,34 +51,34 @@ class Plan:
     optimizer: OptimizerConfig
     training: TrainingConfig
 
-    def check(self, shape: Shape) -> None:
+    def check(self, spec: "Spec") -> None:
         """Check that the settings fit the items and each other.
 
         Raises:
             UsageError: they do not; the message is one line.
         """
-        self.model.check(shape, self.prior)
-        self.likelihood.check(shape)
+        self.model.check(spec, self.prior)
+        self.likelihood.check(spec)
         self.objective.check(self.model, self.prior)
         self.prior.check(self.model.latent_dim)
 
-    def build_model(self, shape: Shape, codec: "Codec | None" = None) -> "LatentModel":
+    def build_model(self, spec: "Spec", codec: "Codec | None" = None) -> "LatentModel":
         """An untrained model, with weights from torch's global random numbers.
 
         Args:
-            shape: of an item.
-            codec: of the items; None is one for columns with mean 0 and standard deviation 1.
+            spec: what the items are.
+            codec: of the items; None is one whose numbers are loaded afterwards.
         """
-        codec = codec or self.likelihood.build_codec(shape)
+        codec = codec or self.likelihood.build_codec(spec)
         likelihood = self.likelihood.build(codec)
-        return self.model.build(shape, likelihood, self.prior, codec)
+        return self.model.build(spec, likelihood, self.prior, codec)
 
-    def build_on_meta(self, shape: Shape) -> "LatentModel":
+    def build_on_meta(self, spec: "Spec") -> "LatentModel":
         """The same model without memory for its weights, to check or measure its shapes."""
         import torch
 
         with torch.device("meta"):
-            return self.build_model(shape)
+            return self.build_model(spec)
 
     def build_schedule(self, total_steps: int) -> "Schedule":
         """The learning rate as a function of the step."""
@@ -84,7 +86,7 @@ class Plan:
 
     def build_state(
         self,
-        shape: Shape,
+        spec: "Spec",
         device: "torch.device",
         codec: "Codec | None" = None,
         train: "InMemory | None" = None,
@@ -93,7 +95,7 @@ class Plan:
         """A state before its first step, on the device; the seed decides every number in it.
 
         Args:
-            shape: of an item.
+            spec: what the items are.
             device: where to train.
             codec: of the items; the model has the same one.
             train: the training set on the device, for what starts from the data.
@@ -106,24 +108,24 @@ class Plan:
         seed = self.training.seed
         with torch.random.fork_rng(devices=[]):  # the weights are the same on every device
             torch.default_generator.manual_seed(derive_seed(seed, "weights"))
-            model = self.build_model(shape, codec)
+            model = self.build_model(spec, codec)
             torch.default_generator.manual_seed(derive_seed(seed, "objective"))
             objective = self.objective.build(model).to(device)
         model.to(device).to(memory_format=torch.channels_last)  # convolutions are 1.5 times as fast
         if weights is not None:
             model.load_state_dict(weights, strict=False)  # the columns' scaling is that of the data
         elif train is not None:
-            self._initialize(model, train)
+            self._initialize(model, train, is_image=spec.is_image)
         return self._make_state(model, objective, Noise(derive_seed(seed, "noise"), device))
 
-    def build_state_on_meta(self, shape: Shape) -> "TrainState":
+    def build_state_on_meta(self, spec: "Spec") -> "TrainState":
         """The same state without memory, to know the names, shapes and types of its tensors."""
         import torch
 
         from vae_cli.noise import Noise
 
         with torch.device("meta"):
-            model = self.build_model(shape)
+            model = self.build_model(spec)
             objective = self.objective.build(model)
         return self._make_state(model, objective, Noise(None))
 
@@ -134,7 +136,7 @@ class Plan:
 
         return first_state(model, objective, self.optimizer.build, noise, self.optimizer.ema)
 
-    def _initialize(self, model: "LatentModel", train: "InMemory") -> None:
+    def _initialize(self, model: "LatentModel", train: "InMemory", *, is_image: bool) -> None:
         """Set what starts from the training set: the output bias, and the pseudo-inputs."""
         import torch
 
@@ -152,7 +154,7 @@ class Plan:
         generator = torch.Generator().manual_seed(derive_seed(self.training.seed, "start"))
         order = torch.randperm(len(train), generator=generator).to(train.rows.device)
         with torch.no_grad():
-            if self.model.output_bias == "data":
+            if self.model.output_bias == "data" or not is_image:
                 mean = _mean_item(train, train.rows[order[:MAX_MEAN_ITEMS]])
                 assert isinstance(model, VAE | LadderVAE | TwoLevelVAE)
                 assert isinstance(model.decoder, MLPDecoder | ConvDecoder | JointDecoder)
@@ -169,18 +171,23 @@ def _mean_item(split: "InMemory", rows: "torch.Tensor") -> "torch.Tensor":
     return torch.stack([x.sum(0) for x in split.chunks(rows, 1)]).sum(0) / len(rows)
 
 
-def choose(config: Config, shape: Shape) -> Plan:
-    """The plan of some settings for items of a shape; `Plan.check` says whether it makes sense.
+def choose(config: Config, spec: "Spec") -> Plan:
+    """The plan of some settings for such items; `Plan.check` says whether it makes sense.
 
     Raises:
         UsageError: a setting has no effect with what is chosen.
     """
     network, likelihood = config.model, config.likelihood
     if isinstance(network, AutoNetwork):
-        chosen, given = network.choose(shape), dataclasses.asdict(network)
+        chosen, given = network.choose(spec), dataclasses.asdict(network)
         network = chosen(**_keep("model", chosen, given))
     if isinstance(likelihood, AutoLikelihood):
-        likelihood = likelihood.choose(shape)()
+        likelihood = likelihood.choose(spec)()
+    return make_plan(config, network, likelihood)
+
+
+def make_plan(config: Config, network: ChosenNetwork, likelihood: ChosenLikelihood) -> Plan:
+    """The plan of some settings with the network and the likelihood that were chosen."""
     return Plan(
         data=config.data,
         model=network,

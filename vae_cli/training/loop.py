@@ -202,7 +202,9 @@ def fit(
         >>> from vae_cli.settings import choose, merge
         >>> from vae_cli.data.split import InMemory
         >>> from vae_cli.training import constant
-        >>> state = choose(merge(), (1, 28, 28)).build_state((1, 28, 28), torch.device("cpu"))
+        >>> from vae_cli.data.dataset import Spec
+        >>> spec = Spec("digits", (1, 28, 28))
+        >>> state = choose(merge(), spec).build_state(spec, torch.device("cpu"))
         >>> images = InMemory.whole(torch.rand(64, 1, 28, 28))
         >>> losses = []
         >>> fit(state, images, images, epochs=2, batch_size=16, seed=0,

@@ -1,8 +1,7 @@
 """Likelihoods p(x|z): the distribution of an item around the output of the decoder."""
 
+from vae_cli.model.likelihoods.columns import TableLikelihood, TableRow
 from vae_cli.model.likelihoods.continuous import (
-    ColumnGaussian,
-    ColumnNormal,
     HalfVarianceNormal,
     Laplace,
     LaplacePixels,
@@ -21,8 +20,6 @@ from vae_cli.model.likelihoods.likelihood import Distribution, Likelihood
 __all__ = [
     "Bernoulli",
     "BernoulliPixels",
-    "ColumnGaussian",
-    "ColumnNormal",
     "DiscretizedLogistic",
     "Distribution",
     "HalfVarianceNormal",
@@ -33,4 +30,6 @@ __all__ = [
     "SharedGaussian",
     "SharedNormal",
     "SquaredError",
+    "TableLikelihood",
+    "TableRow",
 ]

@@ -1,11 +1,10 @@
-"""Likelihoods with a density: normal and Laplace distributions of pixels or of columns.
+"""Likelihoods with a density: normal and Laplace distributions of pixels.
 
 Each has the form of the contract, −log p(x|z) = distortion(x) + constant, with D values of an item.
 
     squared error    Σ (x − mean)²                           + ½ D log π       N(mean, ½)
     shared normal    Σ ½ (x − mean)² / σ² + ½ log σ²         + ½ D log 2π      one σ for all pixels
     Laplace          Σ |x − mean| / b + log b                + D log 2         one b for all pixels
-    column normal    Σ_j ½ (x_j − mean_j)² / σ_j² + ½ log σ_j²   + ½ D log 2π   a σ_j per column
 
 The squared error is the usual "MSE" of VAE tutorials: the sum over an image, without the constant.
 
@@ -15,9 +14,6 @@ minimizes its loss is the mean squared error of the batch (eq. 8). A batch must 
 by which it is tested, so a parameter follows the optimal value during the training, and the
 evaluation uses it. A fixed σ is what β stands for: with the squared error, the weight β of the KL
 is the scale σ² = β / 2.
-
-The column normal is for a table, whose columns are standardized: the σ-VAE with one learned σ for
-each column.
 """
 
 import math
@@ -204,68 +200,3 @@ class Laplace(Likelihood):
     def outputs_for(self, mean: Tensor) -> Tensor:
         """The inverse of the sigmoid."""
         return mean_to_logits(mean)
-
-
-# Of a column that is predicted exactly, log σ² would go to −infinity.
-MIN_COLUMN_LOG_VARIANCE = -8.0
-
-
-@final
-@dataclass(frozen=True)
-class ColumnNormal(Distribution):
-    """Independent standardized columns, each N(mean, σ²).
-
-    A column that never changes has no density, so it is left out of the sums, and samples of it are
-    its mean.
-
-    Attributes:
-        mean: `(..., D)`, in units of the columns' standard deviations.
-        log_variance: log σ², `(D,)`.
-        changes: 0 for a column that never changes and 1 for the others, `(D,)`.
-    """
-
-    distortion_name = "nll"
-    mean: Tensor
-    log_variance: Tensor
-    changes: Tensor
-
-    def distortion(self, x: Tensor) -> Tensor:
-        """The negative log-likelihood of standardized columns, without ½ D log 2π."""
-        squares = (x - self.mean) ** 2
-        terms = squares * (-self.log_variance).exp() + self.log_variance
-        return 0.5 * (terms * self.changes).sum(-1)
-
-    @property
-    def constant(self) -> Tensor:
-        """½ D log 2π, where D counts the columns that change."""
-        return 0.5 * math.log(2 * math.pi) * self.changes.sum()
-
-    def sample(self, noise: Noise) -> Tensor:
-        """One sample, `(..., D)`."""
-        scale = self.changes * (0.5 * self.log_variance).exp()
-        return self.mean + scale * noise.normal_like(self.mean)
-
-
-@final
-class ColumnGaussian(Likelihood):
-    """Standardized columns N(mean, σ²), with one learned σ per column.
-
-    Args:
-        changes: `(D,)`, 0 for a column that never changes and 1 for the others.
-    """
-
-    changes: Tensor
-
-    def __init__(self, changes: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("changes", changes.float())
-        self.log_variance = nn.Parameter(torch.zeros(len(changes)))
-
-    def forward(self, outputs: Tensor) -> ColumnNormal:
-        """The distribution for raw outputs `(..., D)`."""
-        log_variance = self.log_variance.clamp(min=MIN_COLUMN_LOG_VARIANCE)
-        return ColumnNormal(outputs.float(), log_variance, self.changes)
-
-    def outputs_for(self, mean: Tensor) -> Tensor:
-        """The mean itself."""
-        return mean

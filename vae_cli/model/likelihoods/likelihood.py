@@ -18,7 +18,7 @@ from vae_cli.noise import Noise
 class Distribution(ABC):
     """A distribution over items, given their latents.
 
-    Items are images `(B, C, H, W)` with pixels in [0, 1], or standardized rows `(B, D)`. The
+    Items are images `(B, C, H, W)` with pixels in [0, 1], or encoded rows `(B, W)`. The
     parameters may have more axes in front, for example `(K, B, ...)` for K samples of the latents.
 
     Attributes:
@@ -61,8 +61,8 @@ class Likelihood(nn.Module, ABC):
     """Makes a distribution from the raw outputs of a decoder.
 
     Attributes:
-        outputs_per_value: how many raw outputs a pixel or a column needs. A decoder returns them as
-            so many times the channels of an image, or so many times the columns of a row.
+        outputs_per_value: how many raw outputs a pixel needs. A decoder returns them as so many
+            times the channels of an image.
         distortion_name: the name of `distortion` of its distributions.
         is_discrete: whether `log_prob` is of pixels with 256 values, so that bits per dimension are
             defined.
@@ -75,6 +75,10 @@ class Likelihood(nn.Module, ABC):
     @abstractmethod
     def forward(self, outputs: Tensor) -> Distribution:
         """The distribution for raw outputs `(..., C × outputs_per_value, H, W)`."""
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape of the raw outputs for one item of a shape, as a network takes it."""
+        return (shape[0] * self.outputs_per_value, *shape[1:])
 
     @abstractmethod
     def outputs_for(self, mean: Tensor) -> Tensor:

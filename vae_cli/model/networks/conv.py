@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_cli.model.networks.dense import to_normal
+from vae_cli.model.networks.dense import Limits, to_normal
 from vae_cli.model.posterior import DiagonalNormal
 
 MIN_SIDE = 8  # pixels; sides of this length or less are not halved
@@ -108,12 +108,12 @@ class ConvEncoder(nn.Module):
     Args:
         sizes: of the levels and of the layers.
         latent_dim: D.
-        bounded: whether the log-variance is held between limits.
+        limits: between which the log-variance is held; None if there are none.
     """
 
-    def __init__(self, sizes: ConvSizes, latent_dim: int, *, bounded: bool = False) -> None:
+    def __init__(self, sizes: ConvSizes, latent_dim: int, *, limits: Limits | None = None) -> None:
         super().__init__()
-        self.bounded = bounded
+        self.limits = limits
         layers: list[nn.Module] = []
         for width_in, width in zip((sizes.shape[0], *sizes.widths), sizes.widths, strict=False):
             layers += [conv(width_in, width, stride=2), *blocks(width, sizes)]
@@ -139,7 +139,7 @@ class ConvEncoder(nn.Module):
         """The posterior for the output of the coarsest level: parameters `(B, D)`."""
         flat = self.activation(self.norm(features)).flatten(1)
         parameters = self.project(self.activation(self.dense(flat)))
-        return to_normal(parameters, bounded=self.bounded)
+        return to_normal(parameters, self.limits)
 
 
 @final

@@ -33,17 +33,20 @@ class Gated(nn.Module):
         return gated
 
 
-MIN_LOG_VARIANCE, MAX_LOG_VARIANCE = -6.0, 2.0  # as in the code of Norouzi et al. (2020)
+Limits = tuple[float, float]  # the least and the largest log-variance of a posterior
+NARROW: Limits = (-6.0, 2.0)  # as in the code of Norouzi et al. (2020)
+WIDE: Limits = (-14.0, 8.0)  # no posterior that has learned something comes there
 
 
-def to_normal(parameters: Tensor, *, bounded: bool = False) -> DiagonalNormal:
+def to_normal(parameters: Tensor, limits: Limits | None = None) -> DiagonalNormal:
     """The distribution for means and log-variances side by side, `(..., 2 D)`, in float32.
 
-    If it is bounded, the log-variance is held between two limits.
+    Without limits, one item that is far from all others can have a variance that is infinite, and
+    its loss ends the training.
     """
     mean, log_variance = parameters.float().chunk(2, dim=-1)
-    if bounded:
-        log_variance = log_variance.clamp(MIN_LOG_VARIANCE, MAX_LOG_VARIANCE)
+    if limits is not None:
+        log_variance = log_variance.clamp(*limits)
     return DiagonalNormal(mean, log_variance)
 
 
@@ -73,7 +76,7 @@ class MLPEncoder(nn.Module):
         latent_dim: number of latent dimensions.
         activation: of the hidden layers.
         gated: whether the hidden layers are gated instead.
-        bounded: whether the log-variance is held between limits.
+        limits: between which the log-variance is held; None if there are none.
     """
 
     def __init__(
@@ -84,16 +87,16 @@ class MLPEncoder(nn.Module):
         activation: type[nn.Module] = nn.ReLU,
         *,
         gated: bool = False,
-        bounded: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__()
-        self.bounded = bounded
+        self.limits = limits
         self.layers = dense_layers([prod(shape), *hidden], activation, gated=gated)
         self.project = nn.Linear(hidden[-1], 2 * latent_dim)
 
     def forward(self, x: Tensor) -> DiagonalNormal:
         """The posterior of items `(B, *shape)`: parameters `(B, latent_dim)`."""
-        return to_normal(self.project(self.layers(x.flatten(1))), bounded=self.bounded)
+        return to_normal(self.project(self.layers(x.flatten(1))), self.limits)
 
 
 @final
@@ -183,7 +186,7 @@ class JointEncoder(Joint):
         latent_dim: number of latent dimensions of both levels.
         activation: of the hidden layers.
         gated: whether the hidden layers are gated instead.
-        bounded: whether the log-variance is held between limits.
+        limits: between which the log-variance is held; None if there are none.
     """
 
     def __init__(
@@ -194,14 +197,14 @@ class JointEncoder(Joint):
         activation: type[nn.Module] = nn.ReLU,
         *,
         gated: bool = False,
-        bounded: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__((prod(shape), latent_dim), hidden, 2 * latent_dim, activation, gated=gated)
-        self.bounded = bounded
+        self.limits = limits
 
     def forward(self, x: Tensor, z: Tensor) -> DiagonalNormal:
         """The parameters `(K, B, D)` for items `(B, *shape)` and latents `(K, B, D)`."""
-        return to_normal(self.combine(x.flatten(1), z), bounded=self.bounded)
+        return to_normal(self.combine(x.flatten(1), z), self.limits)
 
 
 @final
