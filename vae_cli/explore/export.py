@@ -2,8 +2,9 @@
 
 The decoder is a list of operations and their weights, which the page executes (decoder.js). The
 weights are stored as float16, unless that changes a pixel by half a grey level. High and low bytes
-are grouped and compressed; the browser undoes this. If a page cannot contain the decoder, a plane
-through the latent space is decoded before, and the page contains the pictures.
+are grouped and compressed; the browser undoes this. For a table, the way from the outputs to the
+units of the data follows in float64. If a page cannot contain the decoder, a plane through the
+latent space is decoded before, and the page contains the pictures.
 """
 
 import base64
@@ -26,15 +27,19 @@ from vae_cli.explore.scene import PRIOR_SAMPLES, Scene, make_document
 from vae_cli.latent.decoding import sample_latents
 from vae_cli.model import (
     VAE,
+    Codec,
     ConvDecoder,
     DiscretizedLogistic,
     ImageCodec,
     LatentModel,
     MLPDecoder,
     TableCodec,
+    TableLikelihood,
 )
+from vae_cli.model.likelihoods.columns import MAX_LOGIT
 from vae_cli.model.networks.conv import Block
 from vae_cli.model.networks.dense import Gated
+from vae_cli.model.normal_scores import NormalScores
 from vae_cli.model.table_codec import Standardizer
 from vae_cli.noise import Noise
 from vae_cli.rendering.grid import tile, to_picture, to_pixels
@@ -55,23 +60,61 @@ class Operation:
     weights: tuple[Tensor, ...] = ()
 
 
+@dataclass(frozen=True)
+class Scale:
+    """The way from an output to the value of a number, integer or date column.
+
+    Attributes:
+        name: its name in decoder.js.
+        numbers: float64.
+    """
+
+    name: str
+    numbers: Tensor
+
+
 def list_decoding(model: LatentModel) -> list[Operation]:
-    """The operations from a latent to an item in the units of the data.
+    """The operations from a latent to the mean of p(x|z): an image, or an encoded row.
 
     Raises:
-        TypeError: the page has no operation for a layer, or for the likelihood or the codec.
+        TypeError: the page has no operation for a layer, or for the likelihood.
     """
     if not isinstance(model, VAE):
         raise TypeError("a page cannot compute a hierarchical decoder")
-    steps = [*list_operations(model.decoder), *list_mean(model)]
-    match model.codec:
+    return [*list_operations(model.decoder), *list_mean(model)]
+
+
+def list_scales(codec: Codec) -> list[Scale]:
+    """The scales of the columns of a table whose values are measured, in order; none for images.
+
+    Raises:
+        TypeError: the page does not know what the codec does.
+    """
+    match codec:
         case ImageCodec():
-            pass
-        case TableCodec(standard=Standardizer() as standard, scores=None):
-            steps.append(Operation("scale", (), (standard.std, standard.mean)))
-        case codec:
-            raise TypeError(f"a page cannot decode what {type(codec).__name__} encodes")
-    return steps
+            return []
+        case TableCodec(standard=standard, scores=scores, layout=layout):
+            places: dict[int, Scale] = {}
+            for place, numbers in zip(codec.by_deviation, _moments(standard), strict=True):
+                places[place] = Scale("standard", numbers)
+            for place, numbers in zip(codec.by_scores, _knots(scores), strict=True):
+                places[place] = Scale("scores", numbers)
+            return [places[place] for place in range(len(layout.measured))]
+    raise TypeError(f"a page cannot decode what {type(codec).__name__} encodes")
+
+
+def _moments(standard: Standardizer) -> Tensor:
+    """Mean and deviation of each column, `(S, 2)`."""
+    return torch.stack([standard.mean, standard.std], 1)
+
+
+def _knots(scores: NormalScores | None) -> Iterator[Tensor]:
+    """Of each column the step of its grid, the values of its knots, and their scores."""
+    if scores is None:
+        return
+    for step, values, knots in zip(scores.steps, scores.values, scores.scores, strict=True):
+        count = max(2, int((knots < knots[-1]).sum()) + 1)  # the last knot is repeated
+        yield torch.cat([step[None], values[:count], knots[:count]])
 
 
 @torch.no_grad()
@@ -82,8 +125,11 @@ def list_mean(model: VAE) -> list[Operation]:
         TypeError: the mean is neither the outputs nor their sigmoid, and of no known likelihood.
     """
     likelihood = model.likelihood
-    if isinstance(likelihood, DiscretizedLogistic):
-        return [Operation("mixture", (likelihood.components,))]
+    match likelihood:
+        case DiscretizedLogistic(components=components):
+            return [Operation("mixture", (components,))]
+        case TableLikelihood(layout=layout):
+            return [Operation("softmax", (int(MAX_LOGIT), len(layout.measured), *layout.sizes))]
     mean = model.decode(torch.zeros(1, model.latent_dim, device=model.device)).mean
     if likelihood.outputs_per_value == 1:
         outputs = torch.linspace(-5, 5, mean.numel(), device=model.device).view_as(mean)
@@ -193,7 +239,8 @@ def export_page(model: TrainedModel, scene: Scene) -> Page:
     few = scene.with_fewer_items(MAX_ITEMS)
     obstacle = find_obstacle(model.model)
     if not obstacle:
-        decoder = pack(list_decoding(quantize(model.model, few.latents)))
+        network = quantize(model.model, few.latents)
+        decoder = pack(list_decoding(network), list_scales(network.codec))
         facts = {**few.facts(), "decoder": decoder}
         return Page(make_document(scene.title, facts, LINK), "")
     if not scene.spec.is_image:
@@ -210,10 +257,11 @@ def export_page(model: TrainedModel, scene: Scene) -> Page:
 def find_obstacle(model: LatentModel) -> str:
     """Why a page cannot contain the decoder of a model; empty if it can."""
     try:
-        steps = list_decoding(model)
+        steps, scales = list_decoding(model), list_scales(model.codec)
     except TypeError as error:
         return str(error)
     weights = sum(tensor.numel() for step in steps for tensor in step.weights)
+    weights += sum(scale.numbers.numel() for scale in scales)
     multiply_adds = count_multiply_adds(steps)
     if weights <= MAX_WEIGHTS and multiply_adds <= MAX_MULTIPLY_ADDS:
         return ""
@@ -241,20 +289,26 @@ def quantize(model: LatentModel, latents: np.ndarray) -> LatentModel:
     return rounded if is_close else model
 
 
-def pack(steps: list[Operation]) -> dict[str, Any]:
-    """The operations, and all their weights in one text."""
+def pack(steps: list[Operation], scales: list[Scale]) -> dict[str, Any]:
+    """The operations and the scales, and all their numbers in one text each."""
     tensors = [tensor.detach().cpu().float() for step in steps for tensor in step.weights]
     weights = torch.cat([tensor.flatten() for tensor in tensors])
     short = bool((weights.half().float() == weights).all())
-    values = weights.numpy().astype("<f2" if short else "<f4")
-    # Group high and low bytes, so that deflate compresses better.
-    planes = values.view(np.uint8).reshape(-1, values.itemsize).T
-    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    exact = torch.cat([torch.zeros(0).double(), *(scale.numbers for scale in scales)])
     return {
         "operations": [[step.name, *step.sizes] for step in steps],
-        "width": values.itemsize,
-        "weights": _base64(deflate.compress(planes.tobytes()) + deflate.flush()),
+        "width": 2 if short else 4,
+        "weights": _compress(weights.numpy().astype("<f2" if short else "<f4")),
+        "scales": [[scale.name, len(scale.numbers)] for scale in scales],
+        "numbers": _compress(exact.numpy().astype("<f8")),
     }
+
+
+def _compress(values: np.ndarray) -> str:
+    """Numbers with their first bytes side by side, then their second ones, as deflate likes it."""
+    planes = values.view(np.uint8).reshape(-1, values.itemsize).T
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    return _base64(deflate.compress(planes.tobytes()) + deflate.flush())
 
 
 def decode_plane(model: TrainedModel, scene: Scene) -> tuple[Scene, dict[str, Any]]:

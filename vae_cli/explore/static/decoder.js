@@ -1,6 +1,6 @@
 // The link to a decoder in the page: the layers of the model, or tiles that were decoded before.
 
-/** Numbers of 2 or 4 bytes. They were deflated with all high bytes and all low bytes grouped. */
+/** Numbers of 2, 4 or 8 bytes. They were deflated with all high bytes and all low bytes grouped. */
 async function unpack(text, width) {
   const stream = new Blob([bytes(text)]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   const planes = new Uint8Array(await new Response(stream).arrayBuffer());
@@ -9,6 +9,7 @@ async function unpack(text, width) {
   for (let i = 0; i < count; i++) {
     for (let byte = 0; byte < width; byte++) regrouped[i * width + byte] = planes[byte * count + i];
   }
+  if (width === 8) return new Float64Array(regrouped.buffer);
   return width === 4 ? new Float32Array(regrouped.buffer)
     : Float32Array.from(new Uint16Array(regrouped.buffer), half);
 }
@@ -112,9 +113,38 @@ const OPERATIONS = {
     }
     return [y, [channels / (3 * components), height, width]];
   },
-  scale(x, shape, take) {
-    const scale = take(x.length), mean = take(x.length);
-    return [x.map((value, i) => mean[i] + scale[i] * value), shape];
+  /** Probabilities from the logits of categories, which follow `count` values: some per column. */
+  softmax(x, shape, take, [limit, count, ...sizes]) {
+    const y = x.slice();
+    let start = count;
+    for (const size of sizes) {
+      const part = y.subarray(start, start += size);
+      part.forEach((logit, i) => { part[i] = Math.exp(Math.max(-limit, Math.min(limit, logit))); });
+      const total = part.reduce((sum, value) => sum + value, 0);
+      part.forEach((value, i) => { part[i] = value / total; });
+    }
+    return [y, shape];
+  },
+};
+
+/** The ways from an output to the value of a column, from the numbers of the column. */
+const SCALES = {
+  standard: ([mean, std]) => (x) => mean + std * x,
+
+  /** Straight lines between knots; values on a grid are rounded to one of its points. */
+  scores(numbers) {
+    const count = (numbers.length - 1) / 2, step = numbers[0];
+    const values = numbers.subarray(1, 1 + count), scores = numbers.subarray(1 + count);
+    const lowest = values[0] + step / 2, highest = values[count - 1] - step / 2;
+    return (x) => {
+      const found = scores.findIndex((score) => score >= x), at = found < 0 ? count - 1 : Math.max(1, found);
+      const rise = scores[at] - scores[at - 1];
+      const part = rise > 0 ? Math.max(0, Math.min(1, (x - scores[at - 1]) / rise)) : 0;
+      const value = values[at - 1] + part * (values[at] - values[at - 1]);
+      if (step === 0) return value;
+      const point = Math.round(Math.min(highest, Math.max(lowest, value)) / step);
+      return step < 1 ? point / Math.round(1 / step) : point * step;
+    };
   },
 };
 
@@ -133,6 +163,18 @@ function applyOperations(operations, weights, z) {
   return x;
 }
 
+/** The function from a latent to an image (C, H, W) in [0, 1], or to a row as in rows.js. */
+async function buildDecoder({ operations, width, weights, scales, numbers }) {
+  const values = await unpack(weights, width), exact = await unpack(numbers, 8);
+  let at = 0;
+  const scaled = scales.map(([name, count]) => SCALES[name](exact.subarray(at, at += count)));
+  return (z) => {
+    const x = applyOperations(operations, values, z);
+    if (!scaled.length) return x;
+    return Float64Array.from(x, (output, i) => (i < scaled.length ? scaled[i](output) : output));
+  };
+}
+
 /** Values (C, H, W) in [0, 1] as bytes (H, W, C), or those of a row as the bytes of float64. */
 function toBytes(values, [channels, height, width]) {
   if (!height) return new Uint8Array(Float64Array.from(values).buffer);
@@ -143,9 +185,9 @@ function toBytes(values, [channels, height, width]) {
   return pixels;
 }
 
-async function layers({ operations, width, weights }, shape) {
-  const values = await unpack(weights, width);
-  return async (z) => toBytes(applyOperations(operations, values, z), shape);
+async function layers(decoder, shape) {
+  const decode = await buildDecoder(decoder);
+  return async (z) => toBytes(decode(z), shape);
 }
 
 async function tiles({ columns, edge, image }, [channels, height, width]) {
