@@ -50,6 +50,8 @@ def test_rows_reach_the_model_in_float64_in_every_command_as_from_python(
     np.testing.assert_allclose([one["nll"] for one in found], wanted.distortion, rtol=1e-6)
     np.testing.assert_allclose([one["kl"] for one in found], wanted.kl, rtol=1e-6)
     np.testing.assert_allclose(read("r.csv")[:, 1:], wanted.items, **AS_WRITTEN)
+    decoded = [list(one["decoded"].values()) for one in found]
+    np.testing.assert_allclose(decoded, wanted.items)
     use("traverse", "--index", 3, "--offset", "0:1:1", "-o", "v.csv")
     np.testing.assert_allclose(read("v.csv")[:, 1:], wanted.items[3:], **AS_WRITTEN)
     use("interpolate", "--steps", 2, "-o", "i.csv")

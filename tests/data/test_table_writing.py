@@ -1,6 +1,7 @@
 """Tables that are written: the dialect of a file that was read, and types in Parquet."""
 
 import datetime
+import json
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 
 from vae_cli.data.columns import CellFormat, Column, number_columns
 from vae_cli.data.dataset import TableRules
-from vae_cli.data.table_writing import CHUNK_ROWS, to_arrow, to_values, write_table
+from vae_cli.data.table_writing import CHUNK_ROWS, to_arrow, to_records, to_values, write_table
 
 COLUMNS = (
     Column(name="price", format=CellFormat(decimals=2, zeros=True, prefix="$", thousands=",")),
@@ -63,6 +64,21 @@ def test_parquet_has_types_and_nulls(tmp_path: Path) -> None:
         "joined": datetime.date(1970, 1, 2),
         "year": 2024,
     }
+
+
+def test_a_record_for_json_has_the_types_and_the_text_of_a_date() -> None:
+    first, second, _ = to_records(COLUMNS, ROWS)
+    assert json.loads(json.dumps(first)) == {
+        "price": 1234.5,
+        "age": 40,
+        "=cut": "=x",
+        "smoker": True,
+        "rooms": 2,
+        "joined": "01/01/1970",
+        "year": 2024,
+    }
+    assert second["age"] is None
+    assert to_records(COLUMNS[5:6], [[np.nan]]) == [{"joined": None}]
 
 
 def test_times_and_instants_are_told_apart_by_their_pattern() -> None:

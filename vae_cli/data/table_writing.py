@@ -97,6 +97,19 @@ def to_arrow(
     return pa.table([*before, *typed], names=names)
 
 
+def to_records(columns: Sequence[Column], rows: ArrayLike) -> list[dict[str, Any]]:
+    """Rows `(N, D)` for JSON: the typed values by column; a date is its text, and a hole None."""
+    values, cells = np.asarray(rows, np.float64), []
+    for column, numbers in zip(columns, values.T, strict=True):
+        found = _to_typed(column, numbers).to_pylist()
+        if column.kind == "date":
+            texts = spell(column, numbers)
+            found = [None if one is None else text for one, text in zip(found, texts, strict=True)]
+        cells.append(found)
+    names = [column.name for column in columns]
+    return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
+
+
 def _to_typed(column: Column, cells: np.ndarray) -> "pa.Array":
     import pyarrow as pa
 

@@ -252,6 +252,10 @@ class ItemKind(ABC):
         """
 
     @abstractmethod
+    def to_records(self, items: ArrayLike) -> list[dict[str, Any]]:
+        """The values of items `(N, ...)` for JSON, by column; a picture has none."""
+
+    @abstractmethod
     def describe(self, count: int | None = None) -> str:
         """The kind and shape of the items, and how many they are if that is given, for a person."""
 

@@ -4,8 +4,9 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
+import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
@@ -275,6 +276,10 @@ class Pictures(ItemKind):
     def write_item(self, item: Tensor, path: Writable) -> None:
         """Write one image as PNG, without enlarging it."""
         write_picture(to_picture(to_pixels(to_unit_interval(item))), path)
+
+    def to_records(self, items: ArrayLike) -> list[dict[str, Any]]:
+        """Nothing: JSON has no pixels."""
+        return [{} for _ in np.asarray(items)]
 
     def describe(self, count: int | None = None) -> str:
         """For example `images of 28x28 grey`, or `1 image of 28x28 grey`."""

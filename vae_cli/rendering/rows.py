@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,7 @@ from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
 from vae_cli.data.table import complete_rows, read_table_like
-from vae_cli.data.table_writing import write_table
+from vae_cli.data.table_writing import to_records, write_table
 from vae_cli.errors import UsageError, list_some, mark, plural
 from vae_cli.files import Writable
 from vae_cli.rendering.arrangements import Arrangement, Reconstructions
@@ -127,6 +127,10 @@ class Rows(ItemKind):
     def write_item(self, item: Tensor, path: Writable) -> None:
         """Write one row under the names of its columns."""
         RowWriter(self.spec).write(item[None], path)
+
+    def to_records(self, items: ArrayLike) -> list[dict[str, Any]]:
+        """The values of rows by column: numbers, texts, and nothing where a value is missing."""
+        return to_records(self.spec.columns, items)
 
     def describe(self, count: int | None = None) -> str:
         """For example `rows of 13 columns`, or `1 row of 13 columns`."""

@@ -108,7 +108,7 @@ def command(
         part = write_pairs(model, shown, path, output, page=page, no_captions=no_captions)
     if part:
         terminal.remark(part)
-    print_figures(terminal, path, found, result, model.distortion_name)
+    print_figures(terminal, path, found, result, model)
 
 
 class Shown(NamedTuple):
@@ -186,15 +186,18 @@ def print_figures(
     path: Output,
     found: Items,
     result: "Reconstruction[Array]",
-    distortion_name: str,
+    model: "TrainedModel",
 ) -> None:
     """Print the distortion and the KL of each item, or their mean if there are many."""
-    names = found.names
+    names, name = found.names, model.distortion_name
     figures = list(zip(names, result.distortion.tolist(), result.kl.tolist(), strict=True))
     if terminal.wants_json:
+        decoded = model.kind.to_records(result.items)
         records = [
-            texts | {distortion_name: distortion, "kl": kl}
-            for texts, (_, distortion, kl) in zip(found.describe(), figures, strict=True)
+            texts | {name: distortion, "kl": kl} | ({"decoded": values} if values else {})
+            for texts, (_, distortion, kl), values in zip(
+                found.describe(), figures, decoded, strict=True
+            )
         ]
         terminal.json({"output": str(path), "images": records})
         return
@@ -202,7 +205,7 @@ def print_figures(
         means = float(result.distortion.mean()), float(result.kl.mean())
         figures = [(f"mean of {len(names):,}", *means)]
     table = [(name, f"{distortion:.2f}", f"{kl:.2f}") for name, distortion, kl in figures]
-    terminal.table(("", distortion_name.upper(), "KL (nats)"), table)
+    terminal.table(("", name.upper(), "KL (nats)"), table)
     terminal.result(path)
 
 
