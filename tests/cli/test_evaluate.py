@@ -155,6 +155,7 @@ def test_synthetic_rows_are_judged_beside_real_ones(use: Use, measured: Path) ->
     assert {"column shapes, real rows", "copies (0.5 is ideal)"} <= set(
         re.split(r"\s{2,}|\n", first.out)
     )
+    assert "column shapes: lowest is " in first.err
     document = evaluation_of("t")
     assert (document["sampler"], document["target"]) == ("prior", "")
     values = {name: figure["value"] for name, figure in document["figures"].items()}

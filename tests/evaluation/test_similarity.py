@@ -70,6 +70,14 @@ def test_equal_rows_are_alike_and_shuffled_columns_keep_their_shapes_alone() -> 
     assert compare_trends(real, shuffled, COLUMNS).value < 0.75
 
 
+def test_the_lowest_score_is_named() -> None:
+    real, synthetic = mixed_rows(1000, 0), mixed_rows(1000, 1)
+    synthetic[:, 2] += 3
+    assert compare_shapes(real, synthetic, COLUMNS).lowest.startswith("depth 0.")
+    synthetic[:, 7] = synthetic[:, 7].flip(0)
+    assert "day" in compare_trends(real, synthetic, COLUMNS).lowest
+
+
 def test_the_order_of_columns_and_of_categories_changes_nothing() -> None:
     real, synthetic = mixed_rows(500, 0, missing=0.1), mixed_rows(500, 1, missing=0.1)
     order = torch.randperm(8, generator=torch.Generator().manual_seed(0))

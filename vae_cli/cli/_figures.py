@@ -59,7 +59,7 @@ LABELS = {
     "copies": "copies (0.5 is ideal)",
     "copies_real": "copies, real rows",
 }
-REMARKS = ("; not ", "; features of ")  # begin what the table has to say about a figure too
+REMARKS = ("; not ", "; features of ", "; lowest is ")  # begin what the table has to say about a figure too
 MAX_DECIMALS = 5
 MIN_ERROR = 1e-5  # a smaller one is not shown
 

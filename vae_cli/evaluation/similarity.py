@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.columns import Column
+from vae_cli.errors import shorten
 
 MIN_CORRELATION, MIN_ASSOCIATION = 0.5, 0.3  # of SDMetrics, which has them since January 2026
 DECIMALS = 14  # beyond these, values are the same
@@ -47,11 +48,13 @@ class Similarity(NamedTuple):
         value: the mean; NaN if none is scored.
         scored: the number of columns or pairs that it is the mean of.
         total: the number that there are.
+        lowest: the name of the column or pair with the lowest score, and the score.
     """
 
     value: float
     scored: int
     total: int
+    lowest: str
 
 
 def compare_shapes(real: Tensor, synthetic: Tensor, columns: Sequence[Column]) -> Similarity:
@@ -67,14 +70,15 @@ def compare_shapes(real: Tensor, synthetic: Tensor, columns: Sequence[Column]) -
         >>> real = torch.tensor([[20, 0], [30, 0], [40, 1], [50, 1]]).double()
         >>> synthetic = torch.tensor([[20, 0], [30, 1], [40, 1], [60, 1]]).double()
         >>> compare_shapes(real, synthetic, columns)
-        Similarity(value=0.75, scored=2, total=2)
+        Similarity(value=0.75, scored=2, total=2, lowest='age 0.75')
     """
     scores = []
     for place, column in vary(columns):
         pair = [observed(rows[:, place]) for rows in (real, synthetic)]
         measure = compare_distributions if column.is_measured else compare_categories
         scores.append(measure(*pair) if all(map(len, pair)) else torch.nan)
-    return summarize(torch.tensor(scores, dtype=torch.float64))
+    names = [column.name for _, column in vary(columns)]
+    return summarize(torch.tensor(scores, dtype=torch.float64), names)
 
 
 def compare_trends(real: Tensor, synthetic: Tensor, columns: Sequence[Column]) -> Similarity:
@@ -89,21 +93,26 @@ def compare_trends(real: Tensor, synthetic: Tensor, columns: Sequence[Column]) -
         >>> columns = (Column(name="a"), Column(name="b"), Column(name="unrelated"))
         >>> real = torch.tensor([[1, 2, 1], [2, 4, 0], [3, 6, 1]]).double()
         >>> compare_trends(real, real * torch.tensor([1, -1, 1]), columns)
-        Similarity(value=0.0, scored=1, total=3)
+        Similarity(value=0.0, scored=1, total=3, lowest='a and b 0.00')
     """
     known = vary(columns)
     measured = [place for place, column in known if column.is_measured]
-    scores = [compare_correlations(real[:, measured], synthetic[:, measured])]
+    both = list(combinations(measured, 2))
+    scores = compare_correlations(real[:, measured], synthetic[:, measured])
     first, second = (
         {place: to_levels(rows[:, place], column) for place, column in known}
         for rows in (real, synthetic)
     )
     others = [
-        compare_contingency((first[i], first[j]), (second[i], second[j]))
+        (i, j)
         for (i, one), (j, other) in combinations(known, 2)
         if not (one.is_measured and other.is_measured)
     ]
-    return summarize(torch.cat([*scores, torch.tensor(others, dtype=torch.float64)]))
+    contingencies = [
+        compare_contingency((first[i], first[j]), (second[i], second[j])) for i, j in others
+    ]
+    names = [f"{columns[i].name} and {columns[j].name}" for i, j in both + others]
+    return summarize(torch.cat([scores, torch.tensor(contingencies, dtype=torch.float64)]), names)
 
 
 def vary(columns: Sequence[Column]) -> list[tuple[int, Column]]:
@@ -116,10 +125,14 @@ def observed(values: Tensor) -> Tensor:
     return values[~values.isnan()]
 
 
-def summarize(scores: Tensor) -> Similarity:
-    """The mean of the scores that are not NaN."""
+def summarize(scores: Tensor, names: Sequence[str]) -> Similarity:
+    """The mean of the scores `(S,)` that are not NaN."""
     known = observed(scores)
-    return Similarity(known.mean().item(), len(known), len(scores))
+    if not len(known):
+        return Similarity(torch.nan, 0, len(scores), "")
+    place = int(scores.nan_to_num(nan=torch.inf).argmin())
+    lowest = f"{shorten(names[place])} {scores[place].item():.2f}"
+    return Similarity(known.mean().item(), len(known), len(scores), lowest)
 
 
 def compare_distributions(first: Tensor, second: Tensor) -> float:

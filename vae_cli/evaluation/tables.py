@@ -237,7 +237,7 @@ def compare_tables(measure: Measure, tables: Tables, rows: Rows, seed: int) -> F
         jackknife_error(recompute, sets, derive_seed(seed, "jackknife")),
         f"mean of {measure.scores} (SDMetrics) over {found.scored:,} of {found.total:,} "
         f"{measure.noun}; {len(rows.values):,} {rows.name} rows, {len(tables.train):,} of the "
-        "training",
+        f"training; lowest is {found.lowest}",
     )
 
 
