@@ -26,6 +26,7 @@ LABELS = {
     "mutual_information": "I(x; z) (nats)",
     "aggregate_kl": "KL(q(z) || p(z)) (nats)",
     "mse": "MSE, mean of values",
+    "category_accuracy": "accuracy of categories",
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
     "knn_accuracy": "accuracy of neighbours",
@@ -59,7 +60,7 @@ LABELS = {
     "copies": "copies (0.5 is ideal)",
     "copies_real": "copies, real rows",
 }
-REMARKS = ("; not ", "; features of ", "; lowest is ")  # begin what the table has to say about a figure too
+REMARKS = ("; not ", "; features of ", "; lowest is ")  # begin what is said about a figure too
 MAX_DECIMALS = 5
 MIN_ERROR = 1e-5  # a smaller one is not shown
 

@@ -2,15 +2,19 @@
 
 An item is reconstructed from the mean of its posterior, at every level of a hierarchical model.
 SSIM is torchmetrics': a Gaussian window of 11 pixels with σ = 1.5 (Wang, Bovik, Sheikh &
-Simoncelli, 2004).
+Simoncelli, 2004). Rows of a table have an error of their numbers, and an accuracy of their
+categories.
 """
+
+import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from vae_cli.data.split import InMemory, in_order
 from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, average
-from vae_cli.model import LatentModel
+from vae_cli.model import LatentModel, TableCodec
 
 SSIM_ITEMS = 64  # at a time: with more, its intermediate values fit into no cache
 MIN_SSIM_EDGE = 11  # pixels: the size of its window
@@ -19,19 +23,54 @@ MISSING = "pip install torchmetrics to have it"
 
 @torch.no_grad()
 def reconstruction_figures(model: LatentModel, split: InMemory) -> Figures:
-    """The figures of a set of images, or of standardized rows."""
+    """The figures of a set of images, or of rows."""
+    if isinstance(model.codec, TableCodec):
+        return row_figures(model, model.codec, split)
     errors, similarities = [], []
-    for batch in in_order(split, model.device):
-        x, found = batch.x, model.infer(batch).likelihood.mean[0]
+    for x, found in reconstruct_all(model, split):
         errors.append((found - x).square().flatten(1).mean(1).cpu())
         if ssim_absence(split.items.shape[1:]) is None:
             similarities.append(ssim(found, x).cpu())
-    mse, is_row = torch.cat(errors), split.items.ndim == 2  # noqa: PLR2004
-    unit = "standardized columns" if is_row else "pixels in [0, 1]"
-    mean_error = average(mse, f"mean squared error of {unit}, from the posterior mean")
-    if is_row:
-        return {"mse": mean_error, **all_absent(("psnr", "ssim"), "the items are not images")}
-    return {"mse": mean_error, "psnr": psnr(mse), "ssim": _average_ssim(similarities, split)}
+    mse = torch.cat(errors)
+    return {
+        "mse": average(mse, "mean squared error of pixels in [0, 1], from the posterior mean"),
+        "psnr": psnr(mse),
+        "ssim": _average_ssim(similarities, split),
+    }
+
+
+def reconstruct_all(model: LatentModel, split: InMemory) -> Iterator[tuple[Tensor, Tensor]]:
+    """Encoded items `(B, ...)`, and the means of p(x|z) from the means of their posteriors."""
+    for batch in in_order(split, model.device):
+        yield batch.x, model.infer(batch).likelihood.mean[0]
+
+
+def row_figures(model: LatentModel, codec: TableCodec, split: InMemory) -> Figures:
+    """The figures of rows: the error of measured columns, and the accuracy of categories.
+
+    Both are means over the values of a row that are not missing, and then over rows.
+    """
+    layout, errors, hits = codec.layout, [], []
+    for x, found in reconstruct_all(model, split):
+        rows, guesses = codec.decode(x), codec.decode(found)
+        values, expected = (layout.split(one.cpu())[0] for one in (found, x))
+        is_missing = rows.isnan()
+        squares = (values - expected).square().masked_fill(is_missing[:, layout.measured], math.nan)
+        is_right = (rows == guesses).float().masked_fill(is_missing, math.nan)
+        errors.append(squares.nanmean(1))
+        hits.append(is_right[:, layout.categorical].nanmean(1))
+    text = "mean squared error of standardized columns, from the posterior mean"
+    found_figures: Figures = {"mse": _average_known(errors, text, "no column has numbers")}
+    if layout.categorical:
+        text = "share of categories that are the most probable ones, from the posterior mean"
+        found_figures["category_accuracy"] = _average_known(hits, text, "all are missing")
+    return found_figures | all_absent(("psnr", "ssim"), "the items are not images")
+
+
+def _average_known(parts: list[Tensor], definition: str, absence: str) -> Figure | Absent:
+    values = torch.cat(parts)
+    known = values[~values.isnan()]
+    return average(known, definition) if len(known) else Absent(absence)
 
 
 def psnr(mse: Tensor) -> Figure | Absent:

@@ -16,7 +16,6 @@ from typing import NamedTuple, assert_never, final
 import torch
 from torch import Tensor
 
-from vae_cli.data.batches import CHUNK_ITEMS
 from vae_cli.data.columns import Column
 from vae_cli.data.spelling import TIME_SIGNS
 from vae_cli.data.split import InMemory
@@ -35,7 +34,7 @@ from vae_cli.evaluation.samples import choose_items, sample_absence
 from vae_cli.evaluation.similarity import Similarity, compare_shapes, compare_trends, vary
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.usefulness import MAX_CHOSEN_CLASSES, choose_targets, predict_column
-from vae_cli.latent.decoding import sample
+from vae_cli.latent.decoding import sample_parts
 from vae_cli.model import LatentPrior
 from vae_cli.noise import Noise, derive_seed
 
@@ -163,13 +162,11 @@ def draw_tables(subject: Subject, seed: int, synthesis: Synthesis) -> Tables:
     )
     count = max(len(test), min(len(train), MAX_LEARNED))
     noise = Noise(derive_seed(seed, "synthetic rows"), subject.model.device)
-    synthetic = []
-    for start in range(0, count, CHUNK_ITEMS):
-        size = min(CHUNK_ITEMS, count - start)
-        x = sample(subject.model, size, noise, with_spread=True, source=synthesis.source)
-        synthetic.append(subject.model.codec.decode(x))
+    model, source = subject.model, synthesis.source
+    parts = sample_parts(model, count, noise, with_spread=True, source=source)
+    synthetic = torch.cat([model.codec.decode(part) for part in parts])
     columns = subject.test.spec.columns
-    written = round_as_written(torch.cat(synthetic), columns)
+    written = round_as_written(synthetic, columns)
     return Tables(columns=columns, train=train, test=test, synthetic=written)
 
 
