@@ -163,17 +163,20 @@ def test_the_class_of_an_item_has_a_column_of_its_own(use: Use) -> None:
 
 
 @pytest.mark.parametrize("value", ["1e30", "-1.7e308"])
-def test_a_row_that_overflows_is_infinitely_strange(use: Use, wine: Path, value: str) -> None:
+def test_a_value_far_from_all_others_is_the_strangest_and_named(
+    use: Use, wine: Path, value: str
+) -> None:
     lines = (wine / "wine.csv").read_text().splitlines()
     odd = ",".join([value, *lines[1].split(",")[1:]])
     Path("odd.csv").write_text("\n".join([*lines[:4], odd, *lines[4:8]]) + "\n")
-    out, err = use("score", "odd.csv", "--run", "wine", "--json")
-    assert "1 item is so far from the training set that the score is infinite: 3" in err
-    assert json.loads(out)["top"][0]["name"] == "3"
-    first, *others = read("score.csv")
-    assert (first["score"], first["log_likelihood"], first["percentile"]) == ("inf", "-inf", "100")
-    assert not any(text in {"nan", "inf"} for row in others for text in row.values())
-    assert "nan" not in first.values()
+    top = json.loads(use("score", "odd.csv", "--run", "wine", "--json").out)["top"]
+    assert (top[0]["name"], top[0]["percentile"]) == ("3", 100)
+    assert top[0]["score"] > 10 * top[1]["score"]
+    reason = top[0]["columns"][0]
+    assert reason["column"] == lines[0].split(",")[0]
+    assert float(reason["value"]) == float(value)
+    assert reason["surprise"] > 10 * top[0]["columns"][1]["surprise"]
+    assert not any("nan" in row.values() for row in read("score.csv"))
     for by in ("kl", "neighbours", "distortion"):
         use("score", "odd.csv", "--run", "wine", "--by", by)
         assert read("score.csv")[0]["name"] == "3"
@@ -214,6 +217,7 @@ def test_every_score_has_its_place_in_the_options(use: Use, refused: Refused) ->
         (["nothing.png"], "nothing.png: no such folder, file or data set"),
         (["--scale", "2"], "--scale has no effect here: leave it out, or add --plot strange.png"),
         (["a.csv", "-o", "a.csv"], "--output a.csv would overwrite what is read"),
+        (["mixed.npy", "--explain", "all"], "--explain has no effect here: leave it out, or score"),
     ],
 )
 def test_what_cannot_be_scored_is_refused(
@@ -238,3 +242,48 @@ def test_few_held_out_items_are_said_to_be_few(use: Use, wine: Path) -> None:
     Path("few.csv").write_text("\n".join(lines[:60]) + "\n")
     use("train", "--data", "few.csv", "--epochs", 1, "--name", "few")
     assert "held-out items, so percentiles are coarse" in use("score", "--run", "few").err
+
+
+def odd_wine(wine: Path) -> str:
+    """40 rows of wine, of which number 7 is as strong as brandy."""
+    header, *lines = (wine / "wine.csv").read_text().splitlines()[:41]
+    cells = lines[7].split(",")
+    cells[0] = "40.5"
+    lines[7] = ",".join(cells)
+    Path("odd.csv").write_text("\n".join([header, *lines]) + "\n")
+    return header.split(",")[0]
+
+
+def test_a_strange_row_has_the_column_that_makes_it_strange(use: Use, wine: Path) -> None:
+    column = odd_wine(wine)
+    words = ["score", "odd.csv", "--run", "wine", "--top", 3]
+    (first, *_) = json.loads(use(*words, "--json").out)["top"]
+    assert first["name"] == "7"
+    reasons = first["columns"]
+    assert (reasons[0]["column"], reasons[0]["value"]) == (column, "40.5")
+    assert 12 < float(reasons[0]["expected"]) < 15
+    assert reasons[0]["surprise"] == max(one["surprise"] for one in reasons) > 3
+    rows = read("score.csv")
+    assert (rows[0]["column"], rows[0]["value"]) == (column, "40.5")
+    assert float(rows[0][f"nll_{column}"]) == pytest.approx(reasons[0]["nll"], rel=1e-4)
+    assert [bool(row["column"]) for row in rows] == [True] * 3 + [False] * 37
+    shown = use(*words).out.splitlines()
+    assert shown[0].split()[-4:] == ["column", "value", "expected", "NLL"]
+    assert shown[1].split()[-4:-2] == [column, "40.5"]
+    use(*words, "--explain", "all")
+    assert all(row["column"] for row in read("score.csv"))
+    use(*words, "--explain", "none")
+    assert "column" not in read("score.csv")[0]
+
+
+def test_a_threshold_marks_what_is_strange(use: Use, wine: Path) -> None:
+    odd_wine(wine)
+    words = ["score", "odd.csv", "--run", "wine", "--explain", "none", "--threshold", 90]
+    found = json.loads(use(*words, "--json").out)
+    rows = read("score.csv")
+    marked = [row for row in rows if row["strange"] == "True"]
+    assert all((float(row["percentile"]) >= 90) == (row in marked) for row in rows)
+    assert 0 < len(marked) == found["strange"] < 40
+    assert found["top"][0]["strange"] is True
+    items = "1 item" if len(marked) == 1 else f"{len(marked)} items"
+    assert f"{items} of 40 reach percentile 90" in use(*words).out

@@ -7,6 +7,7 @@ by their names. None of these libraries is imported. What they have in common is
 of the columns, and each column by its name as something that NumPy takes.
 """
 
+import dataclasses
 import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, final
@@ -129,6 +130,19 @@ class Converter:
         low, high = self.spec.range or UNIT
         values: Array = low + (high - low) * np.asarray(images, np.float32)
         return values
+
+    def rows_with_holes(self, items: Any) -> Tensor:
+        """Rows as float64 `(N, D)` with NaN where a value is missing, whatever the run does then.
+
+        Raises:
+            UsageError: as in `encode`, or the items are images.
+        """
+        if self.spec.is_image:
+            raise UsageError("only rows of a table have missing values, and this model has images")
+        rules = dataclasses.replace(self.spec.table, missing="model")
+        spec = dataclasses.replace(self.spec, table=rules)
+        rows = Converter(spec, self.codec, self.device)._to_tensor(items)
+        return fit_to_spec(rows, spec).double()
 
     def _to_tensor(self, items: ArrayLike) -> Tensor:
         """Arrays as they are, and frames by the names of their columns, without missing values."""

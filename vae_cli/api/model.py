@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 import torch
@@ -33,6 +33,8 @@ from vae_cli.latent.decoding import (
     sample_parts,
     traverse,
 )
+from vae_cli.latent.imputation import SAMPLES as IMPORTANCE_SAMPLES
+from vae_cli.latent.imputation import impute
 from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.rejection import Accepted, sample_accepted
 from vae_cli.model import LatentModel, LatentPrior
@@ -303,6 +305,41 @@ class TrainedModel:
         if found.accepted < count:
             raise UsageError(explain_rare(found, count))
         return found
+
+    def impute(
+        self,
+        items: Any,
+        *,
+        draws: int = 0,
+        samples: int = IMPORTANCE_SAMPLES,
+        seed: int | None = None,
+        progress: Progress = ignore_progress,
+    ) -> Any:
+        """Fill the missing values of rows with what is known about them, given the other values.
+
+        A missing value is NaN in an array, and whatever it is in a frame. See `latent.imputation`.
+
+        Args:
+            items: rows, as an array or a frame.
+            draws: samples of each missing value; 0 is its mean, or its most probable category.
+            samples: importance samples of each row.
+            seed: of the random numbers.
+            progress: called with the number of rows that are done, and of all with missing values.
+
+        Returns:
+            The rows `(N, D)`, or `(draws, N, D)`; of a frame, one of the same library, or a list of
+            them.
+
+        Raises:
+            UsageError: the items of the model are images, or the rows have other columns.
+        """
+        rows, noise = self.converter.rows_with_holes(items), self._noise(seed)
+        found = impute(self.model, rows, noise, draws=draws, samples=samples, progress=progress)
+        if not draws:
+            return like_frame(items, to_array(found.rows), self.spec)
+        tables = to_array(found.tables())
+        frames = [like_frame(items, table, self.spec) for table in tables]
+        return tables if isinstance(frames[0], np.ndarray) else frames
 
     def _draw(
         self, count: int, source: Noise, *, temperature: float, with_spread: bool = False

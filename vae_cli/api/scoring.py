@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vae_cli.api.evaluation import open_subject
 from vae_cli.api.model import TrainedModel
+from vae_cli.api.reasons import Reason, Reasons, explain_rows
 from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.dataset import NamedSplit, Progress, ignore_progress
 from vae_cli.data.source import is_picture
@@ -48,6 +49,9 @@ class Scores:
         held_out: the number of held-out items that they are compared with.
         parts: the items themselves, and their names.
         is_coded: whether the likelihood is that of a code for pixels with 256 values.
+        threshold: the percentile from which an item counts as strange; None if none was asked for.
+        reasons: which columns make some rows strange; None if that was not asked.
+        explained: the places of these rows.
     """
 
     by: ScoreName
@@ -57,6 +61,9 @@ class Scores:
     held_out: int
     parts: list[NamedSplit]
     is_coded: bool
+    threshold: float | None = None
+    reasons: Reasons | None = None
+    explained: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.score)
@@ -76,6 +83,17 @@ class Scores:
         """The name of an item with its class, if it is known, for a person."""
         return " ".join(column[place] for column in self.text_columns().values())
 
+    @property
+    def is_strange(self) -> Tensor | None:
+        """Whether each item reaches the threshold, bool `(N,)`; None if there is none."""
+        return None if self.threshold is None else self.percentile >= self.threshold
+
+    def reasons_for(self, place: int) -> list[Reason]:
+        """What is known about the columns of a row, the most surprising one first."""
+        if self.reasons is None or place not in self.explained:
+            return []
+        return self.reasons.of_row(self.explained.index(place))
+
     def columns(self) -> dict[str, Tensor]:
         """Every number about the items, by name, `(N,)` each."""
         found = {
@@ -89,14 +107,44 @@ class Scores:
         }
         return found | ({"code_length": self.measures.code} if len(self.measures.code) else {})
 
+    def titles(self) -> list[str]:
+        """The titles of `rows`."""
+        strange = [] if self.is_strange is None else ["strange"]
+        return [*self.text_columns(), *self.columns(), *strange, *self._reason_titles()]
+
     def rows(self) -> Iterator[list[str]]:
-        """The rows of a table, the strangest item first: `text_columns`, and then `columns`."""
+        """The rows of a table, the strangest item first.
+
+        They have `text_columns`, `columns`, whether the item is strange if there is a threshold,
+        and of rows that were explained the most surprising column and the nll of each.
+        """
         texts, columns = self.text_columns().values(), self.columns().values()
         for place in self.order():
             yield [
                 *(escape_formula(to_utf8(column[place])) for column in texts),
                 *(f"{column[place].item():.9g}" for column in columns),
+                *([] if self.is_strange is None else [str(self.is_strange[place].item())]),
+                *self._reason_cells(place),
             ]
+
+    def _reason_titles(self) -> list[str]:
+        if self.reasons is None:
+            return []
+        return ["column", "value", "expected", *(f"nll_{one.name}" for one in self.reasons.columns)]
+
+    def _reason_cells(self, place: int) -> list[str]:
+        """Empty cells for a row that was not explained, and for a column that was not hidden."""
+        if self.reasons is None:
+            return []
+        found = self.reasons_for(place)
+        if not found:
+            return [""] * len(self._reason_titles())
+        costs = {one.column: f"{one.nll:.6g}" for one in found}
+        shown = (found[0].column, found[0].value, found[0].expected)
+        return [
+            *(escape_formula(to_utf8(text)) for text in shown),
+            *(costs.get(column.name, "") for column in self.reasons.columns),
+        ]
 
     def take(self, places: list[int]) -> Tensor:
         """The items at some places, `(M, ...)`; see `InMemory.items_at`."""
@@ -116,6 +164,7 @@ def score_items(
     by: ScoreName | None = None,
     samples: int = SAMPLES,
     seed: int = 0,
+    threshold: float | None = None,
     invert: bool = False,
     find_object: bool = False,
     stage: Stage = ignore_stage,
@@ -129,6 +178,7 @@ def score_items(
             rows.
         samples: importance samples of each item.
         seed: of the noise.
+        threshold: the percentile of the held-out items from which an item counts as strange.
         invert: whether dark and light are exchanged in one picture.
         find_object: whether only what differs from the border of one picture is read.
         stage: shows the progress of a part of the work with a name.
@@ -173,7 +223,36 @@ def score_items(
         held_out=len(usual),
         parts=parts,
         is_coded=model.model.likelihood.is_discrete,
+        threshold=threshold,
     )
+
+
+def explain_scores(
+    model: TrainedModel,
+    scores: Scores,
+    places: Sequence[int],
+    *,
+    seed: int = 0,
+    stage: Stage = ignore_stage,
+) -> Scores:
+    """The scores with the columns that make the rows at some places strange.
+
+    Each column of each row takes a pass of its own; see `reasons.explain_rows`.
+
+    Args:
+        model: that gave the scores.
+        scores: of rows.
+        places: of the rows to explain.
+        seed: of the random numbers.
+        stage: shows the progress of a part of the work with a name.
+
+    Raises:
+        UsageError: the items are images.
+    """
+    with stage("columns") as progress:
+        rows = scores.take(list(places)).double()
+        reasons = explain_rows(model, rows, seed=seed, progress=progress)
+    return dataclasses.replace(scores, reasons=reasons, explained=tuple(places))
 
 
 def choose_held_out(test: InMemory) -> InMemory:

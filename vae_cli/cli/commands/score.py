@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
 
 import typer
 
@@ -21,7 +21,7 @@ from vae_cli.cli._options import (
 from vae_cli.cli._output import Request, require_suffix
 from vae_cli.cli._parsing import require_no_run
 from vae_cli.cli._pictures import lay_out_sheet
-from vae_cli.errors import UsageError, list_some
+from vae_cli.errors import UsageError, list_some, plural
 from vae_cli.files import Output, exists, write_csv
 from vae_cli.rendering.suffixes import CSV, PICTURE_SUFFIXES
 
@@ -33,6 +33,7 @@ PAIR = 2  # tiles
 MAX_NAMED = 5  # items in a remark
 FEW_HELD_OUT = 30  # with fewer, a line through them is uncertain
 By = Literal["adjusted", "likelihood", "complexity", "distortion", "kl", "neighbours"]
+Explained = Literal["shown", "all", "none"]
 
 
 def command(
@@ -56,6 +57,22 @@ def command(
         int, typer.Option(min=1, max=100_000, help="Importance samples of each item.")
     ] = 20,
     seed: FixedSeed = 0,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=100,
+            help="Mark the items that are at least as strange as this percentage of the held-out "
+            "ones.",
+        ),
+    ] = None,
+    explain: Annotated[
+        Explained | None,
+        typer.Option(
+            help="Rows of a table for which each column is scored, given the others of the row. "
+            "[default: shown]"
+        ),
+    ] = None,
     fitting: FittingGroup,
     run: RunGroup,
     held_out: Data = None,
@@ -95,6 +112,8 @@ def command(
     model = run.open(terminal, held_out, outputs=[table, picture])
     if plot and not model.spec.is_image:
         raise UsageError(f"--plot {plot}: a table of numbers has no picture")
+    if model.spec.is_image:
+        refuse_unused("--explain", explain is not None, "score a table: images have no columns")
     outputs = [table.open_table(Path("score.csv"))]
     if plot:
         outputs.append(picture.open_file(plot))
@@ -106,16 +125,42 @@ def command(
         by=by,
         samples=samples,
         seed=seed,
+        threshold=threshold,
         invert=fitting.invert,
         find_object=fitting.find_object,
         stage=terminal.bar,
     )
-    write_csv(outputs[0], [*scores.text_columns(), *scores.columns()], scores.rows())
     places = scores.order()[:top]
+    if not model.spec.is_image:
+        scores = explain_some(model, scores, explain or "shown", places, seed, terminal)
+    write_csv(outputs[0], scores.titles(), scores.rows())
     if plot:
         with terminal.spinner("decoding"):
             write_strange(model, scores, places, outputs[1], terminal, scale=scale, gap=gap)
     print_scores(terminal, scores, places, outputs)
+
+
+def explain_some(
+    model: "TrainedModel",
+    scores: "Scores",
+    which: Explained,
+    shown: Sequence[int],
+    seed: int,
+    terminal: Terminal,
+) -> "Scores":
+    """The scores with the columns that make the shown rows strange, or all, or none."""
+    from vae_cli.api.scoring import explain_scores
+
+    match which:
+        case "none":
+            return scores
+        case "shown":
+            return explain_scores(model, scores, shown, seed=seed, stage=terminal.bar)
+        case "all":
+            places = range(len(scores))
+            return explain_scores(model, scores, places, seed=seed, stage=terminal.bar)
+        case _:
+            assert_never(which)
 
 
 def require_data(data: str) -> bool:
@@ -187,13 +232,7 @@ def print_scores(
     columns = scores.columns()
     warn_of_limits(terminal, scores)
     if terminal.wants_json:
-        top = [
-            {name: texts[place] for name, texts in scores.text_columns().items()}
-            | {name: column[place].item() for name, column in columns.items()}
-            for place in places
-        ]
-        facts = {"by": scores.by, "items": len(scores), "held_out": scores.held_out}
-        terminal.json({"output": list(map(str, paths)), **facts, "top": top})
+        terminal.json(describe(scores, places, paths))
         return
     terminal.remark(
         f"by {scores.by}; percentile among {scores.held_out:,} held-out items; in nats, except for "
@@ -207,13 +246,45 @@ def print_scores(
         "kl": "KL",
         "neighbour_distance": "distance",
     }
-    table = [
-        (scores.title(place), *(f"{columns[name][place].item():.2f}" for name in shown))
-        for place in places
-    ]
-    terminal.table(("", *shown.values()), table)
+    titles, table = ["", *shown.values()], []
+    for place in places:
+        numbers = (f"{columns[name][place].item():.2f}" for name in shown)
+        table.append([scores.title(place), *numbers, *describe_reason(scores, place)])
+    if scores.reasons:
+        titles += ["column", "value", "expected", "NLL"]
+    terminal.table(titles, table)
+    if (strange := scores.is_strange) is not None:
+        share = f"{plural(int(strange.sum()), 'item')} of {len(scores):,}"
+        terminal.result(f"{share} reach percentile {scores.threshold:g}")
     for path in paths:
         terminal.result(path)
+
+
+def describe_reason(scores: "Scores", place: int) -> list[str]:
+    """The most surprising column of a row, its value, and what was expected."""
+    if scores.reasons is None:
+        return []
+    found = scores.reasons_for(place)
+    if not found:
+        return [""] * 4
+    return [*found[0][:3], f"{found[0].nll:.2f}"]
+
+
+def describe(scores: "Scores", places: Sequence[int], paths: Sequence[Output]) -> dict[str, Any]:
+    """Everything that is printed, for JSON."""
+    top = []
+    for place in places:
+        one: dict[str, Any] = {name: texts[place] for name, texts in scores.text_columns().items()}
+        one |= {name: column[place].item() for name, column in scores.columns().items()}
+        if scores.is_strange is not None:
+            one["strange"] = bool(scores.is_strange[place])
+        if scores.reasons is not None:
+            one["columns"] = [reason._asdict() for reason in scores.reasons_for(place)]
+        top.append(one)
+    facts: dict[str, Any] = {"by": scores.by, "items": len(scores), "held_out": scores.held_out}
+    if scores.is_strange is not None:
+        facts |= {"threshold": scores.threshold, "strange": int(scores.is_strange.sum())}
+    return {"output": list(map(str, paths)), **facts, "top": top}
 
 
 def warn_of_limits(terminal: Terminal, scores: "Scores") -> None:
