@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from mixed_tables import COLUMNS, mixed_rows
 from sklearn.neighbors import NearestNeighbors
+from tables import COLUMNS, mixed_rows
 
 from vae_cli.evaluation.copies import find_copies
 from vae_cli.evaluation.figures import average
 
 
 def test_copies_are_found_and_independent_rows_are_none() -> None:
-    train, held_out, other = (mixed_rows(1000, seed, missing=0.05) for seed in range(3))
+    train, held_out, other = (mixed_rows(1000, seed=seed, holes=0.05) for seed in range(3))
     for rows, share in ((train, 1.0), (held_out, 0.0), (other, 0.5)):
         assert find_copies(train, held_out, rows, COLUMNS).mean().item() == pytest.approx(
             share, abs=0.06
@@ -21,14 +21,14 @@ def test_copies_are_found_and_independent_rows_are_none() -> None:
 
 
 def test_the_nearest_rows_are_those_of_scikit_learn() -> None:
-    sets = [mixed_rows(300, seed) for seed in range(3)]
+    sets = [mixed_rows(300, seed=seed) for seed in range(3)]
     train = sets[0].numpy()
     mean, std = train.mean(0), train.std(0)
     points = [
         np.hstack(
             [
-                ((rows.numpy() - mean) / np.where(std, std, 1))[:, [0, 1, 2, 7]],
-                *(np.eye(7)[rows[:, place].int().numpy()] for place in (3, 4, 5)),
+                ((rows.numpy() - mean) / np.where(std, std, 1))[:, [0, 1, 4, 5]],
+                *(np.eye(3)[rows[:, place].int().numpy()] for place in (2, 6)),
             ]
         )
         for rows in sets
@@ -44,7 +44,7 @@ def test_the_nearest_rows_are_those_of_scikit_learn() -> None:
 def test_the_error_is_the_spread_over_other_rows() -> None:
     found = []
     for seed in range(60):
-        sets = (mixed_rows(200, 3 * seed + number) for number in range(3))
+        sets = (mixed_rows(200, seed=3 * seed + number) for number in range(3))
         figure = average(find_copies(*sets, COLUMNS), "copies")
         found.append((figure.value, figure.error))  # type: ignore[union-attr]
     values, errors = torch.tensor(found).T

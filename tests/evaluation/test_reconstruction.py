@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from mixed_tables import COLUMNS, mixed_rows
+from tables import COLUMNS, mixed_rows
 from torch import Tensor, nn
 
 from vae_cli.data.split import InMemory
@@ -77,7 +77,7 @@ class Everywhere(Nothing):
 
 
 def test_what_is_missing_in_a_row_is_no_error_of_its_reconstruction() -> None:
-    rows = mixed_rows(400, 0, missing=0.2)
+    rows = mixed_rows(400, seed=0, holes=0.2)
     layout = RowLayout(COLUMNS, has_indicators=True)
     codec = fit_codec(layout, InMemory.whole(rows), "standard")
     likelihood = TableLikelihood(codec)
