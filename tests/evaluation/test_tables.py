@@ -64,7 +64,7 @@ def test_each_figure_sees_what_it_is_about() -> None:
     assert shuffled["column_shapes"] == pytest.approx(perfect["column_shapes"], abs=0.02)
     assert shuffled["pair_trends"] < perfect["pair_trends"]
     assert shuffled["usefulness"] < 0.1 < perfect["usefulness"]
-    shifted = TABLES.synthetic + torch.tensor([5, 0, 86_400 * 500, 0])
+    shifted = TABLES.synthetic + torch.tensor([20, 0, 86_400 * 2000, 0])
     moved = values_of(figures_of(replace(TABLES, synthetic=shifted)))
     assert moved["column_shapes"] < perfect["column_shapes"] - 0.1
     assert moved["pair_trends"] == pytest.approx(perfect["pair_trends"], abs=1e-9)
