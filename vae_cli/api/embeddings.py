@@ -17,8 +17,8 @@ from torch import Tensor
 from vae_cli.api.arrays import Array
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.batches import CHUNK_ITEMS, chunk_length
-from vae_cli.data.columns import free_name
-from vae_cli.data.dataset import ITEM_COLUMNS, Dataset, Progress, ignore_progress
+from vae_cli.data.columns import ITEM_COLUMNS, free_name
+from vae_cli.data.dataset import Dataset, Progress, ignore_progress
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError, mark
 from vae_cli.files import Output, Writable, escape_formula, open_output, to_utf8, write_csv

@@ -18,6 +18,7 @@ from typing import Literal, final
 
 ColumnKind = Literal["number", "integer", "category", "date", "constant"]
 Normalization = Literal["standard", "quantile"]
+ITEM_COLUMNS = ("name", "part", "label")  # of what is written about items, beside their ids
 
 
 @final

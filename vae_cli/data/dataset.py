@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, final
 
 from torch import Tensor
 
-from vae_cli.data.columns import Column, free_name
+from vae_cli.data.columns import ITEM_COLUMNS, Column, free_name
 from vae_cli.data.split import InMemory
 from vae_cli.data.value_range import Limits, Range
 from vae_cli.errors import UsageError
@@ -18,7 +18,6 @@ from vae_cli.files import stamp_files
 Progress = Callable[[int, int], None]
 Missing = Literal["model", "error", "drop", "mean"]
 Frames = Literal["first", "all"]
-ITEM_COLUMNS = ("name", "part", "label")  # of tables of items, beside their column of ids
 
 
 def ignore_progress(*counts: int) -> None:

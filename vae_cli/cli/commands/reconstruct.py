@@ -31,6 +31,7 @@ from vae_cli.cli._pictures import (
     describe_page,
     lay_out_sheet,
 )
+from vae_cli.data.columns import ITEM_COLUMNS
 from vae_cli.errors import plural
 from vae_cli.files import Output
 
@@ -103,7 +104,7 @@ def command(
         terminal.remark(f"the test set has {plural(len(items), 'item')}", "yellow")
     with terminal.spinner("decoding"):
         result = model.reconstruct(items, sample=sample, noise=noise, seed=seed)
-        texts = {} if files and is_whole(found) else found.texts
+        texts = keep_ids(found) if files and is_whole(found) else found.texts
         shown = Shown(found.names, items, result, model.distortion_name, texts)
         part = write_pairs(model, shown, path, output, page=page, no_captions=no_captions)
     if part:
@@ -119,7 +120,7 @@ class Shown(NamedTuple):
         items: `(N, ...)`.
         result: of the model.
         distortion_name: what the distortion is called.
-        texts: columns before those of a table; none if its rows are those of one file.
+        texts: columns before those of a table; only its ids if its rows are those of one file.
     """
 
     names: list[str]
@@ -132,6 +133,11 @@ class Shown(NamedTuple):
 def is_whole(found: Items) -> bool:
     """Whether rows are all those of one table, so that their order says which they are."""
     return list(found.texts.get("name", [])) == list(map(str, range(len(found.items))))
+
+
+def keep_ids(found: Items) -> dict[str, Sequence[str]]:
+    """The column of ids of a table, if it has one, without what says which rows of it these are."""
+    return {title: ids for title, ids in found.texts.items() if title not in ITEM_COLUMNS}
 
 
 def write_pairs(
