@@ -24,7 +24,7 @@ from vae_cli.model import (
     TableCodec,
     TableLikelihood,
 )
-from vae_cli.model.likelihoods.columns import NARROW, LogInterval
+from vae_cli.model.likelihoods.columns import NARROW, PACE, LogInterval
 from vae_cli.model.table_codec import RowLayout, fit_codec, unfitted_codec
 from vae_cli.noise import Noise
 from vae_cli.settings import choose, merge
@@ -49,10 +49,15 @@ def outputs_for(likelihood: TableLikelihood, *batch: int, seed: int = 0) -> Tens
     return 0.7 * torch.randn(*batch, width, generator=Generator().manual_seed(seed))
 
 
+def set_log_variance(likelihood: TableLikelihood, value: float) -> None:
+    pace = 1.0 if likelihood.edges is None else PACE
+    torch.nn.init.constant_(likelihood.log_variance, value / pace)
+
+
 def log_probs(codec: TableCodec, place: int, values: Tensor) -> Tensor:
     """Of some values of one column, in the units of the data."""
     likelihood = TableLikelihood(codec)
-    torch.nn.init.constant_(likelihood.log_variance, -1.0)
+    set_log_variance(likelihood, -1.0)
     grid = mixed_rows(1).expand(len(values), -1).clone()
     grid[:, place] = values
     x, outputs = codec.encode(grid), outputs_for(likelihood, 1).expand(len(values), -1)
@@ -223,7 +228,7 @@ def test_samples_have_the_probabilities_of_the_likelihood() -> None:
     rows = mixed_rows(2000)
     codec = fitted(rows)
     likelihood = TableLikelihood(codec)
-    likelihood.log_variance.fill_(-0.5)
+    set_log_variance(likelihood, -0.5)
     outputs = outputs_for(likelihood, 1).expand(40_000, -1)
     distribution = likelihood(outputs)
     samples = distribution.sample(Noise(0))

@@ -5,6 +5,8 @@
     L_K     = log 1/K Σ_k w_k   ≤   log p(x) on average    Burda et al. (2016), eq. 8
     ESS     = (Σ_k w_k)² / Σ_k w_k²                        Kong (1992)
 
+A row of a table has its likelihood in the units of the table: log |det| of its encoding is added.
+
 The noise of an item depends on the seed and on the row of the item in its data, and each item is
 encoded by itself. So an item has the same score in any order, batch or subset of the items.
 
@@ -84,6 +86,8 @@ EARLY = 10  # the bound with K samples is compared with the one of K/10
 class ItemLikelihoods:
     """What is known about the likelihood of each item, in nats: float64 `(N,)` on the CPU.
 
+    All are in the units of the data.
+
     Attributes:
         samples: K.
         values: the number of values of an item.
@@ -139,10 +143,11 @@ def estimate_likelihoods(
     """
     scores, rows, done = [], split.rows.tolist(), 0
     for batch in in_order(split, model.device):
+        units = model.codec.log_abs_det(batch.x)
         for place in range(len(batch)):
             noise = noise_of_item(seed, rows[done], model.device)
             item = batch[place : place + 1]
-            scores.append(summarize(weigh(model, item, samples, noise)))
+            scores.append(summarize(weigh(model, item, samples, noise), units[place]))
             done += 1
             progress(done, len(rows))
     distortion, kl, bound, early, effective = torch.stack(scores).unbind(1)
@@ -200,13 +205,17 @@ def _weigh_levels(model: LatentModel, item: Batch, samples: int, noise: Noise) -
     )
 
 
-def summarize(weights: Weights) -> Tensor:
+def summarize(weights: Weights, log_abs_det: Tensor) -> Tensor:
     """Distortion, KL, bound, early bound and effective samples of one item: float64 `(5,)`.
 
     The sums are in float64, so that K samples lose nothing of the precision of one. They are made
     on the CPU, because not every device has float64.
+
+    Args:
+        weights: of an encoded item.
+        log_abs_det: of its encoding, a scalar; it changes the units of all but KL and samples.
     """
-    distortion = weights.distortion.cpu().double() + float(weights.constant)
+    distortion = weights.distortion.cpu().double() + float(weights.constant) - log_abs_det
     log_weights = weights.log_ratio.cpu().double() - distortion
     samples = len(log_weights)
     total = log_weights.logsumexp(0)

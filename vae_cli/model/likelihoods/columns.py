@@ -29,10 +29,16 @@ from vae_cli.model.table_codec import RowLayout, TableCodec, segment_max
 from vae_cli.noise import Noise
 
 LOG_2PI = math.log(2 * math.pi)
-# Of a column that is predicted exactly, log σ² would go to −infinity.
-MIN_COLUMN_LOG_VARIANCE = -8.0
+# Of a column that is predicted exactly, log σ² would go to −infinity. Scores of a frequent value or
+# of a grid have intervals, of which some are narrow.
+MIN_LOG_VARIANCE, MIN_SCORE_LOG_VARIANCE = -8.0, -13.8
+# Adam moves a parameter by at most the learning rate in a step, and the scale of a column that
+# follows from others has a long way to go. Times this, it is there in a few epochs.
+PACE = 20.0
 MAX_LOGIT = 40.0  # exp of it, summed over 100,000 categories, is a float32
 MIN_FREQUENCY = 1e-6  # of a category, for the start of its logit
+SQRT_HALF, SQRT_2_OVER_PI = math.sqrt(0.5), math.sqrt(2 / math.pi)
+DEEP = -8.0  # inside of an interval, where its probability is 1 up to 1e-28, and exp(64) a float32
 NARROW = 1e-3  # half the width of an interval in units of σ, below which its density is constant
 
 
@@ -40,9 +46,13 @@ NARROW = 1e-3  # half the width of an interval in units of σ, below which its d
 class LogInterval(torch.autograd.Function):
     """Log [Φ(z + w) − Φ(z − w)] and its exact gradient, also far in the tails.
 
-    With a = |z|, this is log Φ(w − a) + log(1 − Φ(−w − a) / Φ(w − a)), in which no probability is
-    rounded to 0 or 1. The gradients are differences of densities over the probability; autograd
-    would need three times the operations for them.
+    With a = (|z| − w) / √2 and b = (|z| + w) / √2, and with erfcx(a) = exp(a²) erfc(a), it is
+
+        log ½ − a² + log d,          d = erfcx(a) − exp(−2 |z| w) erfcx(b)
+
+    in which no probability is rounded to 0 or 1. The gradients are densities at both ends divided
+    by the probability, √(2/π) / d and exp(−2 |z| w) √(2/π) / d. Autograd would need three times the
+    operations for them.
     """
 
     @staticmethod
@@ -54,23 +64,21 @@ class LogInterval(torch.autograd.Function):
             z: the middle of the interval, in units of σ from the mean.
             w: half its width in units of σ, at least `NARROW`.
         """
-        a = z.abs()
-        upper, lower = w - a, -w - a
-        log_upper = torch.special.log_ndtr(upper)
-        ratio = torch.expm1(torch.special.log_ndtr(lower) - log_upper)
-        log_prob: Tensor = log_upper + torch.log(-ratio)
-        ctx.save_for_backward(z, upper, lower, log_prob)
+        size = z.abs()
+        a = ((size - w) * SQRT_HALF).clamp(min=DEEP)
+        ratio = torch.exp(-2 * size * w)
+        d = torch.special.erfcx(a) - ratio * torch.special.erfcx((size + w) * SQRT_HALF)
+        ctx.save_for_backward(z, ratio, d)
+        log_prob: Tensor = (0.5 * d).log() - a**2
         return log_prob
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
         """The gradients by the middle and by half the width."""
-        z, upper, lower, log_prob = ctx.saved_tensors
-        offset = -0.5 * LOG_2PI - log_prob
-        at_upper = torch.exp(offset - 0.5 * upper**2)
-        at_lower = torch.exp(offset - 0.5 * lower**2)
-        (gradient,) = gradients
-        return gradient * z.sign() * (at_lower - at_upper), gradient * (at_lower + at_upper)
+        (gradient,), (z, ratio, d) = gradients, ctx.saved_tensors
+        near = gradient * (SQRT_2_OVER_PI / d)
+        far = near * ratio
+        return z.sign() * (far - near), near + far
 
 
 @final
@@ -313,9 +321,14 @@ class TableLikelihood(Likelihood):
         if self.segments is not None:
             logits = logits.clamp(-MAX_LOGIT, MAX_LOGIT)
             categories = Categories(logits, self.segments, len(self.layout.sizes))
-        log_variance = self.log_variance.clamp(min=MIN_COLUMN_LOG_VARIANCE)
-        numbers = Numbers(location, log_variance, self.changes, cells)
+        numbers = Numbers(location, self._log_variances(), self.changes, cells)
         return TableRow(self.layout, numbers, categories)
+
+    def _log_variances(self) -> Tensor:
+        """Log σ² of each measured column; without scores, as in runs of earlier versions."""
+        if self.edges is None:
+            return self.log_variance.clamp(min=MIN_LOG_VARIANCE)
+        return (PACE * self.log_variance).clamp(min=MIN_SCORE_LOG_VARIANCE)
 
     def outputs_for(self, mean: Tensor) -> Tensor:
         """Means over the rows in which a value is observed, and log frequencies."""
