@@ -33,9 +33,9 @@ def irises(here: Path) -> Path:
 def test_each_error_about_a_table_names_the_flag_that_helps(irises: Path, refused: Refused) -> None:
     words: list[object] = ["train", "--data", irises]
     assert "column id: 'plant 0' is not a number: try --label id" in refused(*words)
-    words += ["--drop", "id"]
-    assert "column sepal length: a value is missing: --missing drop" in refused(*words)
-    words += ["--missing", "drop"]
+    words += ["--drop", "id", "--missing"]
+    assert "column sepal length: a value is missing: --missing drop" in refused(*words, "error")
+    words += ["drop"]
     assert "try --label kind if its texts are classes, or --drop kind" in refused(*words)
 
 
