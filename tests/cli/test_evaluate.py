@@ -237,8 +237,8 @@ def test_weights_without_inception_are_refused(refused: Refused) -> None:
 
 
 @pytest.mark.filterwarnings("default:the samples are those of the data")
-@pytest.mark.parametrize("sampler", ["gmm", pytest.param("flow", marks=pytest.mark.slow)])
-def test_a_density_is_fitted_once_and_sampled(use: Use, pixels: Any, sampler: str) -> None:
+@pytest.mark.parametrize("sampler", ["gmm", "flow"])
+def test_a_sampler_is_fitted_once_and_sampled(use: Use, pixels: Any, sampler: str) -> None:
     words = ("sample", "--run", "a", "-n", 8, "--seed", 1, "--scale", 1)
     kept_file = Path(f"runs/a/sampler-{sampler}.safetensors")
     use(*words, "--sampler", sampler, "-o", "first.png")

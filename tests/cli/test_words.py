@@ -160,9 +160,8 @@ def test_data_that_have_moved_are_named(here: Path, use: Use, refused: Refused) 
     for words in (["reconstruct"], ["traverse"], ["interpolate"], ["evaluate"], fitted):
         assert refused(*words, "--run", "x") == f"{expected}--data"
     assert refused("embed", "--run", "x") == f"{expected}vae embed"
-    assert refused("sample", "--data", "y.csv", "--run", "x").startswith(
-        "--data has no effect here"
-    )
+    prior = ("sample", "--data", "y.csv", "--run", "x", "--sampler", "prior")
+    assert refused(*prior).startswith("--data has no effect here")
     use(*fitted, "--data", "y.csv", "--run", "x")
     use("reconstruct", "y.csv", "--run", "x")
     with pytest.raises(UsageError, match="are not here"):

@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 def test_what_was_kept_comes_back_for_its_digest_only(tmp_path: Path) -> None:
     path, kept = tmp_path / "x.safetensors", nn.Linear(3, 2)
     assert recall(path, nn.Linear(3, 2), "a") is None
-    keep(path, kept, "a")
+    keep(path, kept.state_dict(), "a")
     found = recall(path, nn.Linear(3, 2), "a")
     assert found is not None
     assert torch.equal(found.weight, kept.weight)
@@ -27,7 +27,7 @@ def test_what_was_kept_comes_back_for_its_digest_only(tmp_path: Path) -> None:
 
 def test_a_damaged_file_counts_as_none(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
-    keep(path, nn.Linear(3, 2), "a")
+    keep(path, nn.Linear(3, 2).state_dict(), "a")
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)

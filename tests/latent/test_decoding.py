@@ -1,17 +1,14 @@
 """Items decoded from latents: traversals, reconstructions, and samples."""
 
-from collections.abc import Callable
-
-import pytest
 import torch
 from models import spec_of
 from torch import Generator, Tensor
 
 from vae_cli.data.batch import Batch
-from vae_cli.latent import fitted_densities
 from vae_cli.latent.decoding import LevelOfItem, reconstruct, sample, sample_latents, traverse
-from vae_cli.latent.fitted_densities import fit_flow, fit_mixture
-from vae_cli.model import VAE, DiagonalNormal, LatentPrior
+from vae_cli.latent.flow_matching import FittedFlow
+from vae_cli.latent.mixture import fit_mixture
+from vae_cli.model import VAE, DiagonalNormal, LatentSampler
 from vae_cli.noise import Noise
 from vae_cli.settings import choose, merge
 
@@ -103,14 +100,12 @@ def test_spread_gives_rows_the_deviation_of_the_likelihood() -> None:
     assert sample(model, 2, Noise(0), temperature=0.0).equal(likelihood.mean.expand(2, 2))
 
 
-@pytest.mark.parametrize("fit", [fit_mixture, fit_flow], ids=["gmm", "flow"])
-def test_without_temperature_a_fitted_sampler_gives_its_centres(
-    fit: Callable[[Tensor, int], LatentPrior], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fitted_densities, "STEPS", 20)
+def test_without_temperature_a_fitted_sampler_gives_its_centres() -> None:
     points = 3 + torch.randn(400, 2, generator=Generator().manual_seed(0))
-    sampler = fit(points, 0)
-    with torch.no_grad():
+    flow = FittedFlow(2).whiten(DiagonalNormal(points, torch.zeros_like(points)))
+    samplers: list[LatentSampler] = [fit_mixture(points, 0), flow]
+    for sampler in samplers:
         cold, warm = (sampler.sample(500, Noise(1), t) for t in (0.0, 1.0))
-    assert len(cold.unique(dim=0)) <= 10 < len(warm.unique(dim=0))
-    assert (cold.mean(0) - 3).abs().max() < 0.5, "not at the origin"
+        assert len(cold.unique(dim=0)) <= 10 < len(warm.unique(dim=0))
+        assert (cold.mean(0) - 3).abs().max() < 0.5, "not at the origin"
+        assert cold.requires_grad is warm.requires_grad is False

@@ -4,18 +4,18 @@ import dataclasses
 import re
 import warnings
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, assert_never, get_args
 
 import torch
 
 from vae_cli import __version__
 from vae_cli.api.model import TrainedModel, load_trained
 from vae_cli.api.run_data import RunData
-from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.data.dataset import Progress, Stage, ignore_progress, ignore_stage
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.source import find_source
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError, require_known
+from vae_cli.errors import UsageError, VAEWarning, require_known
 from vae_cli.evaluation.features import (
     MAX_IMAGES,
     Comparison,
@@ -26,7 +26,7 @@ from vae_cli.evaluation.features import (
 from vae_cli.evaluation.figures import Absent
 from vae_cli.evaluation.fitted_models import fitted_flow, fitted_mixture, keep_if_possible
 from vae_cli.evaluation.likelihood import choose_samples, measure_sample
-from vae_cli.evaluation.report import Evaluation, Stage, evaluate, ignore_stage, write_evaluation
+from vae_cli.evaluation.report import Evaluation, evaluate, write_evaluation
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.tables import Synthesis
 from vae_cli.evaluation.usefulness import require_target
@@ -35,7 +35,7 @@ from vae_cli.runs.checkpoint import read_weights_digest
 from vae_cli.runs.directory import Run
 from vae_cli.runs.summary import Figure, is_evaluated, read_evaluation, read_json
 
-Sampler = Literal["prior", "gmm", "flow"]
+Sampler = Literal["auto", "prior", "gmm", "flow"]
 
 
 def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> Subject:
@@ -103,13 +103,16 @@ def open_comparison(
     return Comparison(inception_extractor(inception_weights, subject.model.device), images)
 
 
-def open_synthesis(model: TrainedModel, sampler: Sampler = "prior", target: str = "") -> Synthesis:
+def open_synthesis(
+    model: TrainedModel, sampler: Sampler = "auto", target: str = "", stage: Stage = ignore_stage
+) -> Synthesis:
     """Which rows of a table are synthetic, and what they are to be useful for.
 
     Args:
         model: of the table.
         sampler: as in `with_sampler`.
         target: the name of the column that is to be predicted; empty for the mean over columns.
+        stage: shows the progress of a part of the work with a name.
 
     Raises:
         UsageError: the model has no such column, or one that cannot be predicted, or as in
@@ -117,8 +120,10 @@ def open_synthesis(model: TrainedModel, sampler: Sampler = "prior", target: str 
     """
     if target:
         require_target(model.spec.columns, target)
-    source = with_sampler(model, sampler).source
-    return Synthesis(sampler=sampler, source=source, target=target)
+    source = with_sampler(model, sampler, stage).source
+    fitted = default_sampler(model) if sampler == "auto" else sampler
+    name = "prior" if source is None else fitted
+    return Synthesis(sampler=name, source=source, target=target)
 
 
 def evaluate_model(
@@ -129,7 +134,7 @@ def evaluate_model(
     features: FeatureName = "classifier",
     inception_weights: Path | None = None,
     images: int = MAX_IMAGES,
-    sampler: Sampler = "prior",
+    sampler: Sampler = "auto",
     target: str = "",
     stage: Stage = ignore_stage,
 ) -> Evaluation:
@@ -152,7 +157,7 @@ def evaluate_model(
     """
     subject = open_subject(model)
     comparison = open_comparison(subject, features, inception_weights, images)
-    synthesis = open_synthesis(model, sampler, target)
+    synthesis = open_synthesis(model, sampler, target, stage)
     count = samples or affordable_samples(subject)[0]
     return evaluate(subject, count, seed, __version__, stage, comparison, synthesis)
 
@@ -226,15 +231,33 @@ def is_free_for(path: Path, data: str) -> bool:
     return not exists(path) or read_json(path).get("path", data) == data
 
 
-def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
+def default_sampler(model: TrainedModel) -> Sampler:
+    """What `auto` stands for: the prior for images, and a flow for tables.
+
+    The rows of a table lie in clouds, one for each combination of categories, which no prior that
+    was chosen before the training follows. Images are compared with papers, which use the prior.
+    """
+    return "prior" if model.spec.is_image else "flow"
+
+
+def with_sampler(
+    model: TrainedModel, sampler: Sampler, stage: Stage = ignore_stage
+) -> TrainedModel:
     """The same model, whose samples come from the prior, a fitted mixture, or a fitted flow.
 
     It is fitted to the training set when it is asked for first, and kept in the folder of
     the run. A warning says so if `model` was loaded with other data, which are then not read.
 
+    Args:
+        model: the model.
+        sampler: `auto` is that of `default_sampler`; if it cannot be fitted, a warning says why,
+            and the samples come from the prior.
+        stage: shows the progress of a part of the work with a name. A fit of a flow that an
+            exception from there ends is kept, and the next call goes on with it.
+
     Raises:
-        UsageError: it is to be fitted, but the data of the run are missing or have changed, or a
-            flow is asked for and there is one latent dimension; or there is no such sampler.
+        UsageError: it is to be fitted, but the data of the run are missing or have changed; or
+            there is no such sampler.
 
     Example:
         >>> from vae_cli import load
@@ -242,33 +265,70 @@ def with_sampler(model: TrainedModel, sampler: Sampler) -> TrainedModel:
         (4, 1, 28, 28)
     """
     require_known("sampler", sampler, get_args(Sampler))
-    if sampler == "prior":
-        return dataclasses.replace(model, source=None)
+    match sampler:
+        case "auto":
+            return with_default_sampler(model, stage)
+        case "prior":
+            return dataclasses.replace(model, source=None)
+        case "gmm" | "flow":
+            return with_fitted_sampler(model, sampler, stage)
+        case _:
+            assert_never(sampler)
 
+
+def with_default_sampler(model: TrainedModel, stage: Stage) -> TrainedModel:
+    """The same model with the sampler that fits its items, or with a warning and the prior."""
+    try:
+        return with_sampler(model, default_sampler(model), stage)
+    except UsageError as error:
+        warnings.warn(
+            VAEWarning(f"the samples come from the prior, not from a fitted flow: {error.message}"),
+            stacklevel=3,
+        )
+        return with_sampler(model, "prior")
+
+
+def with_fitted_sampler(
+    model: TrainedModel, sampler: Literal["gmm", "flow"], stage: Stage
+) -> TrainedModel:
+    """The same model, whose samples come from what is fitted to its training set.
+
+    Raises:
+        UsageError: as in `with_sampler`.
+    """
     is_kept = True
 
     def open_training_set() -> InMemory:
         nonlocal is_kept
         is_kept = False
-        with warnings.catch_warnings(action="ignore"):
-            dataset = model.data()
-            train = training_part(model, dataset)
-        if dataset.relation != "own":
-            what = "they have changed" if dataset.relation == "changed" else "these are others"
-            raise UsageError(
-                f"a sampler is fitted to the data that run {model.name} was trained on: {what}"
-            )
-        return model.prepare(train)
+        return own_training_set(model)
 
     fit = fitted_mixture if sampler == "gmm" else fitted_flow
-    source = fit(model.model, open_training_set, model.run.path)
+    source = fit(model.model, open_training_set, model.run.path, stage=stage)
     if is_kept and model.data_name is not None and not is_data_of(model, model.data_name):
         warnings.warn(
             f"the samples are those of the data that run {model.name} was trained on, to which the "
             f"sampler was fitted before: {model.data_name} is not read",
-            stacklevel=2,
+            stacklevel=4,
         )
     return dataclasses.replace(model, source=source)
+
+
+def own_training_set(model: TrainedModel) -> InMemory:
+    """What a run was trained on.
+
+    Raises:
+        UsageError: its data are missing or have changed, or `model` was loaded with others.
+    """
+    with warnings.catch_warnings(action="ignore"):
+        dataset = model.data()
+        train = training_part(model, dataset)
+    if dataset.relation != "own":
+        what = "they have changed" if dataset.relation == "changed" else "these are others"
+        raise UsageError(
+            f"a sampler is fitted to the data that run {model.name} was trained on: {what}"
+        )
+    return model.prepare(train)
 
 
 def is_data_of(model: TrainedModel, name: str) -> bool:

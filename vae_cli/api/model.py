@@ -37,7 +37,7 @@ from vae_cli.latent.imputation import SAMPLES as IMPORTANCE_SAMPLES
 from vae_cli.latent.imputation import impute
 from vae_cli.latent.interpolation import close_loop, interpolate
 from vae_cli.latent.rejection import Accepted, sample_accepted
-from vae_cli.model import LatentModel, LatentPrior
+from vae_cli.model import LatentModel, LatentSampler
 from vae_cli.noise import Noise
 from vae_cli.rendering import kind_of
 from vae_cli.rendering.kind import ItemKind
@@ -94,7 +94,7 @@ class TrainedModel:
     weights_digest: str
     run: Run
     data_name: str | None
-    source: LatentPrior | None = None
+    source: LatentSampler | None = None
 
     def __repr__(self) -> str:
         """One line, because the representation of the network is long."""

@@ -14,12 +14,11 @@ from vae_cli.api.evaluation import open_subject
 from vae_cli.api.model import TrainedModel
 from vae_cli.api.reasons import Reason, Reasons, explain_rows
 from vae_cli.data.catalogue import open_dataset_for
-from vae_cli.data.dataset import NamedSplit, Progress, ignore_progress
+from vae_cli.data.dataset import NamedSplit, Progress, Stage, ignore_progress, ignore_stage
 from vae_cli.data.source import is_picture
 from vae_cli.data.split import InMemory
 from vae_cli.errors import VAEWarning
 from vae_cli.evaluation.likelihood import encode
-from vae_cli.evaluation.report import Stage, ignore_stage
 from vae_cli.evaluation.scores import (
     SAMPLES,
     Measures,

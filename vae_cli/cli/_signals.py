@@ -11,7 +11,7 @@ others (its followers), and these take a second signal as the same wish.
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Protocol, Self
 
@@ -19,6 +19,9 @@ from vae_cli.errors import InterruptedRunError
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU")  # Windows has only the first two
 CAUGHT = [signal.Signals[name] for name in NAMES if name in signal.Signals.__members__]
+
+NOT_BEGUN = "stopped before the first step"
+GOES_ON = "stopped while a sampler is fitted; the same command goes on"
 
 
 class Follower(Protocol):
@@ -92,24 +95,38 @@ class StopSignals:
             self.received = self.ask_leader()
         return self.received
 
-    def raise_during(self, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
+    def raise_during(
+        self, progress: Callable[[int, int], None], message: str = NOT_BEGUN
+    ) -> Callable[[int, int], None]:
         """The same progress callback, but it raises an error if there was a signal."""
 
         def checked(done: int, total: int) -> None:
-            self.raise_if_stopped()
+            self.raise_if_stopped(message)
             progress(done, total)
 
         return checked
 
-    def raise_if_stopped(self) -> None:
-        """Stop before the training has begun.
+    def raise_in(
+        self, stage: Callable[[str], AbstractContextManager[Callable[[int, int], None]]]
+    ) -> Callable[[str], AbstractContextManager[Callable[[int, int], None]]]:
+        """The same stages, such as `Terminal.bar`, of a fit that is kept if a signal stops it."""
+
+        @contextmanager
+        def checked(name: str) -> Iterator[Callable[[int, int], None]]:
+            with stage(name) as progress:
+                yield self.raise_during(progress, GOES_ON)
+
+        return checked
+
+    def raise_if_stopped(self, message: str = NOT_BEGUN) -> None:
+        """Stop where nothing is lost, such as before the training has begun.
 
         Raises:
             InterruptedRunError: there was a signal.
         """
         number = self._look()
         if number is not None:
-            raise InterruptedRunError("stopped before the first step", number)
+            raise InterruptedRunError(message, number)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, final
@@ -16,12 +17,18 @@ from vae_cli.errors import UsageError
 from vae_cli.files import stamp_files
 
 Progress = Callable[[int, int], None]
+Stage = Callable[[str], AbstractContextManager[Progress]]  # a part of the work that has a name
 Missing = Literal["model", "error", "drop", "mean"]
 Frames = Literal["first", "all"]
 
 
 def ignore_progress(*counts: int) -> None:
     """A progress callback that does nothing, for any number of counts."""
+
+
+def ignore_stage(name: str) -> AbstractContextManager[Progress]:  # noqa: ARG001
+    """A stage that shows nothing."""
+    return nullcontext(ignore_progress)
 
 
 @final

@@ -126,7 +126,7 @@ def fitted_classifier(
     found = recall(path, classifier, digest)
     if found is None:
         found = train_classifier(classifier.to(device), train)
-        keep(path, found, digest)
+        keep(path, found.state_dict(), digest)
     return found.to(device).eval()
 
 

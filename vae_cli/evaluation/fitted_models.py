@@ -1,39 +1,50 @@
-"""What is fitted once for a run and kept in its folder: densities of its latents, a classifier.
+"""What is fitted once for a run and kept in its folder: samplers of its latents, a classifier.
 
-The densities are fitted to the latents of the training set, for samples after the training.
+The samplers are fitted to the latents of the training set, for samples after the training. A fit
+of the flow that is stopped is kept too, and goes on the next time.
 """
 
 import hashlib
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from vae_cli.data.dataset import Progress, Stage, ignore_stage
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError, VAEError, mark
+from vae_cli.errors import VAEError
 from vae_cli.evaluation.likelihood import encode
 from vae_cli.files import exists, require_writable_folder
-from vae_cli.latent.fitted_densities import (
-    COMPONENTS,
-    FittedFlow,
-    FittedMixture,
-    fit_flow,
-    fit_mixture,
-)
+from vae_cli.latent.flow_matching import FittedFlow
+from vae_cli.latent.mixture import COMPONENTS, FittedMixture, fit_mixture
 from vae_cli.model import DiagonalNormal, LatentModel
-from vae_cli.noise import Noise
+from vae_cli.noise import Noise, derive_seed
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
 from vae_cli.runs.directory import require_written_inside
+from vae_cli.training.flow_fit import FlowFit
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
 DIGEST_ITEMS = 100  # of a data set, whose contents are in its digest
 
 
 def recall(path: Path, module: ModuleT, digest: str) -> ModuleT | None:
-    """The module with the tensors that were kept for this digest; None if there are none.
+    """The module with the tensors that were kept for this digest; None if there are none."""
+    tensors = recall_tensors(path, module.state_dict(), digest)
+    if tensors is None:
+        return None
+    module.load_state_dict(tensors)
+    return module
+
+
+def recall_tensors(
+    path: Path, expected: Mapping[str, Tensor], digest: str
+) -> dict[str, Tensor] | None:
+    """The tensors that were kept for this digest, if they are like the expected ones.
 
     A file that is damaged counts as none: what it held can be fitted again.
     """
@@ -44,18 +55,16 @@ def recall(path: Path, module: ModuleT, digest: str) -> ModuleT | None:
     except VAEError:
         return None
     tensors = checkpoint.tensors
-    if checkpoint.facts.get("made_from") != digest or not matches(tensors, module):
+    if checkpoint.facts.get("made_from") != digest or not matches(tensors, expected):
         return None
-    if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        return None
-    module.load_state_dict(tensors)
-    return module
+    return tensors if all(tensor.isfinite().all() for tensor in tensors.values()) else None
 
 
-def keep(path: Path, module: nn.Module, digest: str) -> None:
-    """Keep the tensors of a module that was fitted to what the digest is of, if it is possible."""
-    tensors = {name: tensor.cpu() for name, tensor in module.state_dict().items()}
-    checkpoint = Checkpoint(tensors, {"made_from": digest})
+def keep(path: Path, tensors: Mapping[str, Tensor], digest: str) -> None:
+    """Keep the tensors of what was fitted to what the digest is of, if it is possible."""
+    checkpoint = Checkpoint(
+        {name: tensor.cpu() for name, tensor in tensors.items()}, {"made_from": digest}
+    )
     keep_if_possible(path, lambda: save_checkpoint(path, checkpoint))
 
 
@@ -106,13 +115,14 @@ def digest_tensors(*tensors: Tensor) -> str:
 
 
 SEED = 0
-FLOW_FILE = "sampler-flow.safetensors"
+MIXTURE_FILE, FLOW_FILE = "sampler-gmm.safetensors", "sampler-flow.safetensors"
+SAVE_SECONDS = 30.0  # between two saves of a fit
 MAX_POINTS = 60_000  # of a larger training set, a random part is used
 
 
 def find_mixture(model: LatentModel, folder: Path) -> FittedMixture | None:
     """The mixture that was kept in the folder of a run, if it was fitted to these weights."""
-    path, digest = folder / "sampler-gmm.safetensors", digest_weights(model)
+    path, digest = folder / MIXTURE_FILE, digest_weights(model)
     for components in range(COMPONENTS, 0, -1):
         found = recall(path, FittedMixture(model.latent_dim, components), digest)
         if found is not None:
@@ -125,6 +135,7 @@ def fitted_mixture(
     train: Callable[[], InMemory],
     folder: Path,
     posterior: DiagonalNormal | None = None,
+    stage: Stage = ignore_stage,
 ) -> FittedMixture:
     """The mixture of a run, which is fitted and kept in its folder if it is not there yet.
 
@@ -136,48 +147,103 @@ def fitted_mixture(
         train: opens the training set, which is needed only to fit.
         folder: of the run.
         posterior: of all training items, if it is known already.
+        stage: shows the progress of a part of the work with a name.
     """
     found = find_mixture(model, folder)
     if found is None:
         check_folder(folder)
-        found = fit_mixture(latents_to_fit(model, train(), posterior), SEED)
-        keep(folder / "sampler-gmm.safetensors", found, digest_weights(model))
-    return found.to(model.device)
-
-
-def fitted_flow(model: LatentModel, train: Callable[[], InMemory], folder: Path) -> FittedFlow:
-    """The flow of a run, which is fitted and kept like the mixture.
-
-    Raises:
-        UsageError: the model has one latent dimension.
-    """
-    if model.latent_dim == 1:
-        raise UsageError(f"a flow needs two latent dimensions or more: use {mark('sampler=gmm')}")
-    found = find_flow(model, folder)
-    if found is None:
-        check_folder(folder)
-        found = fit_flow(latents_to_fit(model, train(), None), SEED)
-        keep(folder / FLOW_FILE, found, digest_weights(model))
+        noise = Noise(SEED)
+        latents = posteriors_to_fit(model, train(), noise, posterior, stage).rsample(1, noise)[0]
+        found = fit_mixture(latents, SEED)
+        keep(folder / MIXTURE_FILE, found.state_dict(), digest_weights(model))
     return found.to(model.device)
 
 
 def find_flow(model: LatentModel, folder: Path) -> FittedFlow | None:
     """The flow that was kept in the folder of a run, if it was fitted to these weights."""
-    if model.latent_dim == 1:
-        return None
     found = recall(folder / FLOW_FILE, FittedFlow(model.latent_dim), digest_weights(model))
     return None if found is None else found.to(model.device)
 
 
-def latents_to_fit(model: LatentModel, split: InMemory, posterior: DiagonalNormal | None) -> Tensor:
-    """One sample of the posterior of each training item, `(N, D)` on the CPU.
+def fitted_flow(
+    model: LatentModel,
+    train: Callable[[], InMemory],
+    folder: Path,
+    posterior: DiagonalNormal | None = None,
+    stage: Stage = ignore_stage,
+) -> FittedFlow:
+    """The flow of a run, which is fitted and kept in its folder if it is not there yet.
+
+    A fit that an exception of the progress ends is kept as far as it is, and so is one that takes
+    longer. The next call goes on with it, and finds bit for bit what it would have found at once.
+
+    The arguments are those of `fitted_mixture`.
+    """
+    found = find_flow(model, folder)
+    if found is None:
+        check_folder(folder)
+        chosen = posteriors_to_fit(model, train(), Noise(SEED), posterior, stage)
+        found = fit_flow(model, chosen, folder / FLOW_FILE, stage)
+    return found.to(model.device)
+
+
+def fit_flow(
+    model: LatentModel, posterior: DiagonalNormal, path: Path, stage: Stage = ignore_stage
+) -> FittedFlow:
+    """Fit the flow, from where an earlier call was stopped, and keep it in a file."""
+    digest = digest_weights(model)
+    fit = FlowFit(model.latent_dim, len(posterior.mean), derive_seed(SEED, "flow"))
+    resume(fit, path, digest)
+    with stage("fitting") as progress:
+        found = fit.run(posterior, saving(fit, path, digest, progress))
+    keep(path, found.state_dict(), digest)
+    return found
+
+
+def resume(fit: FlowFit, path: Path, digest: str) -> None:
+    """Let a new fit go on from the one that was stopped, if there is one."""
+    kept = recall_tensors(path, fit.tensors(), digest)
+    if kept is not None and 0 <= int(kept["step"]) <= fit.steps:
+        with suppress(RuntimeError):  # the bytes are not the state of a generator
+            fit.restore(kept)
+
+
+def saving(fit: FlowFit, path: Path, digest: str, progress: Progress) -> Progress:
+    """The same progress callback, but the fit is kept now and then, and if it raises an error."""
+    saved = time.monotonic()
+
+    def checked(done: int, total: int) -> None:
+        nonlocal saved
+        try:
+            progress(done, total)
+        except BaseException:
+            keep(path, fit.tensors(), digest)
+            raise
+        if time.monotonic() > saved + SAVE_SECONDS:
+            keep(path, fit.tensors(), digest)
+            saved = time.monotonic()
+
+    return checked
+
+
+def posteriors_to_fit(
+    model: LatentModel,
+    split: InMemory,
+    noise: Noise,
+    posterior: DiagonalNormal | None = None,
+    stage: Stage = ignore_stage,
+) -> DiagonalNormal:
+    """The posteriors of the training items, `(N, D)` on the CPU, of which a part if there are many.
 
     Args:
         model: the model.
-        split: the training set, of which a part is taken if it is large.
+        split: the training set.
+        noise: chooses the part, and their order.
         posterior: of all its items, if it is known already.
+        stage: shows the progress of the encoding.
     """
-    noise = Noise(SEED)
     order = torch.randperm(len(split), generator=noise.generator)[:MAX_POINTS]
-    chosen = encode(model, split.take(order)) if posterior is None else posterior[order]
-    return chosen.rsample(1, noise)[0]
+    if posterior is not None:
+        return posterior[order]
+    with stage("encoding") as progress:
+        return encode(model, split.take(order), progress)

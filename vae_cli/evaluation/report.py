@@ -1,13 +1,11 @@
 """One whole evaluation, and the file in which it is kept."""
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, final
 
-from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.data.dataset import Stage, ignore_stage
 from vae_cli.device import describe_device
 from vae_cli.evaluation.disentanglement import factor_figures
 from vae_cli.evaluation.features import BY_CLASSIFIER, Comparison, FeatureName, feature_figures
@@ -19,13 +17,6 @@ from vae_cli.evaluation.samples import sample_figures
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.tables import FROM_THE_PRIOR, Synthesis, table_figures
 from vae_cli.files import to_json, write_bytes
-
-Stage = Callable[[str], AbstractContextManager[Progress]]
-
-
-def ignore_stage(name: str) -> AbstractContextManager[Progress]:  # noqa: ARG001
-    """A stage that shows nothing."""
-    return nullcontext(ignore_progress)
 
 
 @final

@@ -37,7 +37,7 @@ from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, make
 from vae_cli.evaluation.fitted_models import find_flow, fitted_mixture
 from vae_cli.evaluation.subject import Subject
 from vae_cli.latent.decoding import sample
-from vae_cli.model import DiagonalNormal, LatentPrior
+from vae_cli.model import DiagonalNormal, LatentSampler
 from vae_cli.noise import Noise, derive_seed
 
 NEIGHBOUR = 3
@@ -253,7 +253,7 @@ def train_features(subject: Subject, extractor: Extractor, count: int, seed: int
 
 
 def sampled_features(
-    subject: Subject, extractor: Extractor, source: LatentPrior, count: int, seed: int
+    subject: Subject, extractor: Extractor, source: LatentSampler, count: int, seed: int
 ) -> Tensor:
     """The features of `count` samples whose latents come from a source: `(count, D)`."""
     noise = Noise(derive_seed(seed, "samples"), subject.model.device)

@@ -35,7 +35,7 @@ from vae_cli.evaluation.similarity import Similarity, compare_shapes, compare_tr
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.usefulness import MAX_CHOSEN_CLASSES, choose_targets, predict_column
 from vae_cli.latent.decoding import sample_parts
-from vae_cli.model import LatentPrior
+from vae_cli.model import LatentSampler
 from vae_cli.noise import Noise, derive_seed
 
 MAX_COMPARED = 20_000  # rows of each table whose shapes and trends are compared
@@ -62,7 +62,7 @@ class Synthesis:
     """
 
     sampler: str = "prior"
-    source: LatentPrior | None = None
+    source: LatentSampler | None = None
     target: str = ""
 
 

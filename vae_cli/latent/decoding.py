@@ -1,7 +1,7 @@
 """Items decoded from latents: reconstructions, samples, and the neighbourhood of one item.
 
 reconstruction   z from q(z|x) of an item x        then the mean of p(x|z), or a sample from it
-sample           z from p(z), or from a density that was fitted to latents
+sample           z from p(z), or from a sampler that was fitted to latents
 traversal        z = μ(x) + offset · e_j           along each dimension j from one item
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
 from vae_cli.errors import UsageError
-from vae_cli.model import DiagonalNormal, LatentModel, LatentPrior, kl, require_normal
+from vae_cli.model import DiagonalNormal, LatentModel, LatentSampler, kl, require_normal
 from vae_cli.model.reductions import sum_levels
 from vae_cli.noise import Noise
 
@@ -71,11 +71,11 @@ def sample_latents(
     noise: Noise,
     *,
     temperature: float = 1.0,
-    source: LatentPrior | None = None,
+    source: LatentSampler | None = None,
 ) -> Tensor:
-    """Latents `(count, *event)` from the prior or another source; see `LatentPrior.sample`."""
-    prior: LatentPrior = source or model.prior()
-    return prior.sample(count, noise, temperature)
+    """Latents `(count, *event)` from the prior or another source; see `LatentSampler.sample`."""
+    sampler: LatentSampler = source or model.prior()
+    return sampler.sample(count, noise, temperature)
 
 
 def sample(
@@ -85,7 +85,7 @@ def sample(
     *,
     temperature: float = 1.0,
     with_spread: bool = False,
-    source: LatentPrior | None = None,
+    source: LatentSampler | None = None,
 ) -> Tensor:
     """Decode `count` latents as `sample_parts` does: `(count, ...)`."""
     parts = sample_parts(
@@ -102,7 +102,7 @@ def sample_parts(
     *,
     temperature: float = 1.0,
     with_spread: bool = False,
-    source: LatentPrior | None = None,
+    source: LatentSampler | None = None,
 ) -> Iterator[Tensor]:
     """Decode `count` latents from the prior, or from `source`: parts `(B, ...)` of a limited size.
 

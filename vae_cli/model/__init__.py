@@ -49,6 +49,7 @@ from vae_cli.model.objectives import (
 from vae_cli.model.posterior import (
     DiagonalNormal,
     LatentPrior,
+    LatentSampler,
     Posterior,
     UnitNormal,
     kl,
@@ -85,6 +86,7 @@ __all__ = [
     "Laplace",
     "LatentModel",
     "LatentPrior",
+    "LatentSampler",
     "Level",
     "Likelihood",
     "Loss",

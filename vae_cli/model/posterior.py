@@ -21,18 +21,22 @@ from vae_cli.model.reductions import average_samples, sum_last
 from vae_cli.noise import Noise
 
 
-class LatentPrior(Protocol):
-    """A distribution p(z) over the latents of an item, for one pass through a model."""
+class LatentSampler(Protocol):
+    """Something that latents are drawn from: a prior, or what was fitted to latents later."""
 
     def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
         """`count` independent samples, `(count, *event)`.
 
         Args:
             count: their number.
-            noise: the source of the random numbers, on the device of the distribution.
+            noise: the source of the random numbers, on the device of the sampler.
             temperature: factor for the standard deviation of the normal noise that the samples are
-                made of; below 1 they are closer to the mean of the prior, or of its components.
+                made of; below 1 they are closer to the centre, or to those of the components.
         """
+
+
+class LatentPrior(LatentSampler, Protocol):
+    """A distribution p(z) over the latents of an item, for one pass through a model."""
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., *event)`, in nats: `(...)`."""

@@ -22,7 +22,6 @@ from vae_cli.files import open_file, read_file, write_bytes
 from vae_cli.runs.upgrade import upgrade, upgrade_facts
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
 
 SCHEMA = 6
@@ -110,10 +109,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise VAEError(f"{path} is damaged: {reason}") from error
 
 
-def matches(tensors: "dict[str, Tensor]", module: "torch.nn.Module") -> bool:
-    """Whether tensors have the names, shapes and types of a module's parameters and buffers."""
-    expected = {name: (t.shape, t.dtype) for name, t in module.state_dict().items()}
-    return expected == {name: (t.shape, t.dtype) for name, t in tensors.items()}
+def matches(tensors: "Mapping[str, Tensor]", others: "Mapping[str, Tensor]") -> bool:
+    """Whether tensors have the names, shapes and types of others, such as those of a module."""
+    first, second = (
+        {name: (t.shape, t.dtype) for name, t in some.items()} for some in (tensors, others)
+    )
+    return first == second
 
 
 def parse_metadata(header: bytes) -> dict[str, str]:

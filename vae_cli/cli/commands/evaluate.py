@@ -12,6 +12,7 @@ from vae_cli.cli._console import Terminal
 from vae_cli.cli._figures import print_evaluations
 from vae_cli.cli._inputs import RunChoice
 from vae_cli.cli._options import Data, Device, FixedSeed, ResultTerminal, refuse_unused
+from vae_cli.cli._signals import StopSignals
 from vae_cli.errors import plural
 from vae_cli.runs.lookup import has_wildcards, select_runs
 
@@ -69,9 +70,9 @@ def command(
         ),
     ] = 10_000,
     sampler: Annotated[
-        Literal["prior", "gmm", "flow"],
+        Literal["auto", "prior", "gmm", "flow"],
         typer.Option(help="Source of the latents of the rows of a table that are judged."),
-    ] = "prior",
+    ] = "auto",
     target: Annotated[
         str,
         typer.Option(
@@ -147,10 +148,11 @@ def open_syntheses(
     from vae_cli.api.evaluation import open_synthesis
 
     is_of_table = any(model.spec.columns for model in models)
-    is_unused = sampler != "prior" and not is_of_table
+    is_unused = sampler not in {"auto", "prior"} and not is_of_table
     refuse_unused("--sampler", is_unused, "name the run of a table")
-    with terminal.spinner("fitting"):
-        return [open_synthesis(model, sampler, target) for model in models]
+    with StopSignals() as signals:
+        stage = signals.raise_in(terminal.bar)
+        return [open_synthesis(model, sampler, target, stage) for model in models]
 
 
 def fit_samples(subjects: "Sequence[Subject]", terminal: Terminal) -> int:

@@ -15,13 +15,16 @@ from vae_cli.cli._options import (
 )
 from vae_cli.cli._parsing import parse_where
 from vae_cli.cli._pictures import AnimatedOutput
+from vae_cli.cli._signals import StopSignals
 from vae_cli.errors import UsageError
 from vae_cli.files import Output
 from vae_cli.rendering.suffixes import ANIMATION_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.arrays import Array
+    from vae_cli.api.evaluation import Sampler
     from vae_cli.api.model import TrainedModel
+    from vae_cli.data.conditions import Where
     from vae_cli.rendering.grid import Layout
 
 FRAMES_PER_SAMPLE = 8  # from one sample to the next
@@ -49,12 +52,13 @@ def command(
         ),
     ] = 1.0,
     sampler: Annotated[
-        Literal["prior", "gmm", "flow"],
+        Literal["auto", "prior", "gmm", "flow"],
         typer.Option(
-            help="Source of the latents; gmm is a mixture of normal distributions, and flow a "
-            "RealNVP, that is fitted to the training set, and kept in the run.",
+            help="Source of the latents: the prior, or what is fitted to the training set and kept "
+            "in the run: gmm is a mixture of normal distributions, flow a network that carries "
+            "noise to latents; auto is flow for tables and prior for images.",
         ),
-    ] = "prior",
+    ] = "auto",
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -73,7 +77,7 @@ def command(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Where the training set is now, if gmm or flow is fitted to it. "
+            help="Where the training set is now, if a sampler is fitted to it. "
             "[default: the data of the run]",
             rich_help_panel="Model",
         ),
@@ -82,25 +86,20 @@ def command(
     columns: Columns = 8,
     terminal: QuietTerminal,
 ) -> None:
-    """Generate images, or rows of a table, from the prior, or from a fitted mixture or flow.
+    """Generate images, or rows of a table.
 
     Example: `vae sample -n 64 --seed 7`, `vae sample -n 8 -o sample.gif` for an animation, or
     `vae sample -n 10000 --where sex=F --where age=30..40 -o new.csv`
     """
-    refuse_unused("--data", data is not None and sampler == "prior", "choose --sampler gmm or flow")
     wanted = output.request(terminal, [data])
     model = run.open(terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "sample")
     seed, layout = choose_seed(seed, terminal), output.lay_out(columns)
-    if sampler != "prior":
-        from vae_cli.api.evaluation import with_sampler
-
-        with terminal.spinner("fitting"):
-            model = with_sampler(model, sampler)
     if path.suffix.lower() in ANIMATION_SUFFIXES:
         refuse_unused("--noise", noise, "write a picture")
         refuse_unused("--where", bool(where), "write a table")
         refuse_unused("--ids", ids, "write a table")
+        model = fit_sampler(model, sampler, data, terminal)
         with terminal.spinner("decoding"):
             animate(model, path, count or 16, temperature, seed, layout)
         terminal.result(path)
@@ -108,13 +107,32 @@ def command(
     count, writer = count or 64, model.kind.writer(layout)
     writer.require_writable(count, path)
     texts = number_rows(model, count) if ids else {}
-    if where:
-        items = sample_where(model, count, where, terminal, temperature=temperature, seed=seed)
+    conditions = parse_where(where or [], model.spec.column_names)
+    model = fit_sampler(model, sampler, data, terminal)
+    if conditions:
+        items = sample_where(model, count, conditions, terminal, temperature=temperature, seed=seed)
     else:
         with terminal.spinner("decoding"):
             items = model.sample(count, temperature=temperature, noise=noise, seed=seed)
     writer.write(items, path, texts)
     terminal.result(path)
+
+
+def fit_sampler(
+    model: "TrainedModel", sampler: "Sampler", data: str | None, terminal: Terminal
+) -> "TrainedModel":
+    """The same model with the sampler, which is fitted if it is not there yet.
+
+    Raises:
+        InterruptedRunError: there was a signal during a fit; what was fitted so far is kept.
+        UsageError: it cannot be fitted.
+    """
+    from vae_cli.api.evaluation import default_sampler, with_sampler
+
+    chosen = default_sampler(model) if sampler == "auto" else sampler
+    refuse_unused("--data", data is not None and chosen == "prior", "choose --sampler gmm or flow")
+    with StopSignals() as signals:
+        return with_sampler(model, sampler, signals.raise_in(terminal.bar))
 
 
 def number_rows(model: "TrainedModel", count: int) -> dict[str, list[str]]:
@@ -132,7 +150,7 @@ def number_rows(model: "TrainedModel", count: int) -> dict[str, list[str]]:
 def sample_where(
     model: "TrainedModel",
     count: int,
-    words: list[str],
+    where: "Where",
     terminal: Terminal,
     *,
     temperature: float,
@@ -143,7 +161,6 @@ def sample_where(
     Raises:
         UsageError: a condition is not possible, or hardly any draw meets it.
     """
-    where = parse_where(words, model.spec.column_names)
     with terminal.bar("drawing") as bar:
         found = model.sample_where(count, where, temperature=temperature, seed=seed, progress=bar)
     terminal.remark(f"{100 * found.rate:.3g} % of {found.draws:,} draws meet the conditions")

@@ -1,18 +1,13 @@
-"""Densities that are fitted to the latents of the training set, to draw samples from after it.
+"""A mixture of normal distributions that is fitted to the latents of the training set.
 
 The decoder has learned to decode the latents of the training set, which may fill the prior badly.
-Samples of a density that was fitted to them after the training look better (Ghosh, Sajjadi,
-Vergari, Black & Schölkopf, 2020, https://arxiv.org/abs/1903.12436, sec. 4). There are two:
+Samples of a distribution that was fitted to them after the training look better (Ghosh, Sajjadi,
+Vergari, Black & Schölkopf, 2020, https://arxiv.org/abs/1903.12436, sec. 4). The mixture has full
+covariances, and is fitted by expectation-maximization:
 
-a mixture of normal distributions with full covariances, by expectation-maximization,
+    q(z) = Σ_k π_k N(z; μ_k, Σ_k).
 
-    q(z) = Σ_k π_k N(z; μ_k, Σ_k),
-
-and a flow, RealNVP, by maximum likelihood,
-
-    log q(z) = log p_flow((z − μ) / σ) − Σ log σ,
-
-with the mean μ and the standard deviation σ of the latents, so that the flow starts near to them.
+A flow (flow_matching.py) follows what ten ellipsoids cannot.
 """
 
 import math
@@ -21,7 +16,6 @@ from typing import final
 import torch
 from torch import Generator, Tensor, nn
 
-from vae_cli.model import LatentPrior, RealNVP
 from vae_cli.noise import Noise
 
 COMPONENTS = 10
@@ -34,7 +28,7 @@ MIN_VARIANCE = 1e-6  # added to the diagonal of every covariance
 
 @final
 class FittedMixture(nn.Module):
-    """A `LatentPrior` that is a mixture of normal distributions.
+    """A `LatentSampler` that is a mixture of normal distributions.
 
     Args:
         latent_dim: D.
@@ -61,10 +55,6 @@ class FittedMixture(nn.Module):
             rows = chosen == k
             z[rows] = self.means[k] + epsilon[rows] @ self.scale_tril[k].T
         return z
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
-        return self.log_joint(z.reshape(-1, self.latent_dim)).logsumexp(1).view(z.shape[:-1])
 
     def log_joint(self, z: Tensor) -> Tensor:
         """Log π_k N(z; μ_k, Σ_k) for each component: `(N, D)` to `(N, K)`."""
@@ -160,62 +150,3 @@ def spread_points(points: Tensor, count: int, seed: int) -> Tensor:
         pick = torch.searchsorted(distances.cumsum(0), place).clamp(max=len(points) - 1)
         chosen = torch.cat([chosen, points[pick]])
     return chosen
-
-
-LAYERS, HIDDEN = 6, 64
-STEPS, BATCH_SIZE, LEARNING_RATE = 2000, 512, 3e-3
-MIN_SCALE = 1e-6  # of a dimension that does not vary
-
-
-@final
-class FittedFlow(nn.Module):
-    """A `LatentPrior` that is a RealNVP flow on scaled latents.
-
-    Args:
-        latent_dim: D, at least 2.
-    """
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, latent_dim: int) -> None:
-        super().__init__()
-        self.latent_dim = latent_dim
-        self.flow = RealNVP(latent_dim, LAYERS, HIDDEN)
-        self.register_buffer("mean", torch.zeros(latent_dim))
-        self.register_buffer("scale", torch.ones(latent_dim))
-
-    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
-        """`count` independent samples, `(count, D)`."""
-        flow: LatentPrior = self.flow()
-        return self.mean + self.scale * flow.sample(count, noise, temperature)
-
-    def log_prob(self, z: Tensor) -> Tensor:
-        """The log-density of `z` `(..., D)`, in nats: `(...)`."""
-        flow: LatentPrior = self.flow()
-        return flow.log_prob((z - self.mean) / self.scale) - self.scale.log().sum()
-
-
-def fit_flow(points: Tensor, seed: int) -> FittedFlow:
-    """Fit a flow to points on the CPU.
-
-    Args:
-        points: `(N, D)`, at least two of at least two dimensions.
-        seed: of its first weights, and of the order of the points.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        flow = FittedFlow(points.shape[1])
-    flow.mean.copy_(points.mean(0))
-    flow.scale.copy_(points.std(0).clamp(min=MIN_SCALE))
-    generator = Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam(flow.parameters(), fused=True)
-    rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS)
-    with torch.enable_grad():
-        for _ in range(STEPS):
-            some = points[torch.randint(len(points), (BATCH_SIZE,), generator=generator)]
-            optimizer.zero_grad()
-            (-flow.log_prob(some).mean()).backward()
-            optimizer.step()
-            rates.step()
-    return flow.requires_grad_(requires_grad=False)

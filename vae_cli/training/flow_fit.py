@@ -1,0 +1,91 @@
+"""Fitting a flow to the latents of a trained model (latent/flow_matching.py).
+
+Each step takes other items, and another sample of the posterior of each, so that the flow learns
+the distribution of all latents, ∫ q(z|x) p(x) dx, and not a few thousand points by heart.
+"""
+
+from collections.abc import Mapping
+from typing import final
+
+import torch
+from torch import Tensor
+
+from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.latent.flow_matching import FittedFlow
+from vae_cli.model import DiagonalNormal
+from vae_cli.noise import Noise, derive_seed
+from vae_cli.training.optimizers import Adam
+from vae_cli.training.schedules import cosine
+
+PASSES, MIN_STEPS, BATCH_SIZE = 70, 1000, 256
+LEARNING_RATE, WARMUP = 4e-3, 0.05
+INTERVAL = 50  # steps between two calls of progress
+
+
+@final
+class FlowFit:
+    """A flow that is being fitted on the CPU, with everything that changes meanwhile.
+
+    A fit that goes on from its tensors ends bit for bit as one that never stopped.
+
+    Args:
+        latent_dim: D.
+        items: the number of items whose latents it is fitted to.
+        seed: from which those of the first weights and of the noise are derived.
+
+    Attributes:
+        flow: what is fitted.
+        step: the number of steps so far.
+        steps: of the whole fit.
+    """
+
+    def __init__(self, latent_dim: int, items: int, seed: int) -> None:
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(derive_seed(seed, "weights"))
+            self.flow = FittedFlow(latent_dim)
+        self.noise = Noise(derive_seed(seed, "noise"))
+        self.optimizer = Adam(dict(self.flow.named_parameters()))
+        self.step, self.steps = 0, max(MIN_STEPS, PASSES * items // BATCH_SIZE)
+
+    def run(self, posterior: DiagonalNormal, progress: Progress = ignore_progress) -> FittedFlow:
+        """Do the steps that are left.
+
+        Args:
+            posterior: of all items, `(N, D)` on the CPU.
+            progress: called first, and now and then, with the number of steps so far, and of all.
+                The fit is then between two steps, and stays so if `progress` raises an exception.
+        """
+        self.flow.whiten(posterior)
+        rate = cosine(LEARNING_RATE, self.steps, WARMUP)
+        progress(self.step, self.steps)
+        while self.step < self.steps:
+            items = self.noise.integers(len(posterior.mean), BATCH_SIZE)
+            self._step(posterior[items].rsample(1, self.noise)[0], rate(self.step))
+            self.step += 1
+            if self.step % INTERVAL == 0:
+                progress(self.step, self.steps)
+        return self.flow.requires_grad_(requires_grad=False)
+
+    def _step(self, z: Tensor, learning_rate: float) -> None:
+        with torch.enable_grad():
+            loss = self.flow.loss(z, self.noise)
+            gradients = torch.autograd.grad(loss, list(self.optimizer.parameters.values()))
+        self.optimizer.step(gradients, learning_rate, loss.detach())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that the fit goes on from, by name."""
+        parts = {"flow": self.flow.state_dict(), "optimizer": self.optimizer.tensors()}
+        named = {f"{part}.{name}": t for part, some in parts.items() for name, t in some.items()}
+        return named | {"generator": self.noise.state(), "step": torch.tensor(self.step)}
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Copy what `tensors()` returned into the existing memory.
+
+        Raises:
+            RuntimeError: the bytes are not the state of a generator; nothing was changed.
+        """
+        self.noise.restore(tensors["generator"])
+        for name, tensor in self.tensors().items():
+            tensor.copy_(tensors[name])
+        self.step = int(tensors["step"])
