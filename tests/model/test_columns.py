@@ -24,7 +24,7 @@ from vae_cli.model import (
     TableCodec,
     TableLikelihood,
 )
-from vae_cli.model.likelihoods.columns import NARROW, PACE, LogInterval
+from vae_cli.model.likelihoods.columns import NARROW, PACE, CellCosts
 from vae_cli.model.table_codec import RowLayout, fit_codec, unfitted_codec
 from vae_cli.noise import Noise
 from vae_cli.settings import choose, merge
@@ -198,29 +198,34 @@ def test_an_interval_is_exact_in_the_tails_and_so_is_its_gradient() -> None:
     for z in (0.0, 0.3, -2.0, 6.0, -30.0, 200.0):
         for w in (2 * NARROW, 0.1, 1.0, 5.0, 50.0):
             low, high = mpmath.mpf(abs(z)) - w, mpmath.mpf(abs(z)) + w
-            probability = (
-                mpmath.erfc(low / mpmath.sqrt(2)) - mpmath.erfc(high / mpmath.sqrt(2))
-            ) / 2
-            tensors = torch.tensor([z, w], dtype=torch.float64).requires_grad_()
-            log_prob = LogInterval.apply(*tensors)
-            expected = float(mpmath.log(probability))
-            assert log_prob.item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
-            found = LogInterval.apply(*tensors.float()).item()
-            assert found == pytest.approx(expected, rel=1e-4, abs=1e-3)
-            by_z, by_w = torch.autograd.grad(log_prob, tensors)[0].tolist()
-            at_low, at_high = (mpmath.npdf(edge) / probability for edge in (low, high))
-            sign = float(np.sign(z))
-            assert by_z == pytest.approx(sign * float(at_high - at_low), rel=1e-6, abs=1e-9)
-            assert by_w == pytest.approx(float(at_low + at_high), rel=1e-6, abs=1e-9)
+            double = mpmath.erfc(low / mpmath.sqrt(2)) - mpmath.erfc(high / mpmath.sqrt(2))
+            expected = -2 * float(mpmath.log(double / 2))
+            both = torch.tensor([[z], [0.0], [w]], dtype=torch.float64)
+            error, log_variance, half = both.requires_grad_().unbind()
+            cost = CellCosts.apply(error, log_variance, half)
+            assert cost.item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
+            single = CellCosts.apply(*(torch.tensor([one]) for one in (z, 0.0, w))).item()
+            assert single == pytest.approx(expected, rel=1e-4, abs=1e-3)
+            by_z, by_log_variance = torch.autograd.grad(cost, (error, log_variance))
+            at_low, at_high = (2 * mpmath.npdf(edge) / double for edge in (low, high))
+            of_z = 2 * float(np.sign(z)) * float(at_low - at_high)
+            of_w = -2 * float(at_low + at_high)
+            assert by_z.item() == pytest.approx(of_z, rel=1e-6, abs=1e-9)
+            expected = -0.5 * (z * of_z + w * of_w)  # both are divided by σ
+            assert by_log_variance.item() == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 def test_a_narrow_interval_goes_over_into_a_density() -> None:
     """On both sides of the width at which one formula is replaced by the other."""
-    w = torch.tensor([0.999 * NARROW, NARROW, 1.001 * NARROW])
+    w = torch.tensor([0.999 * NARROW, 1.001 * NARROW, 0.0]).double()
     for z in (0.0, 1.0, 4.0):
-        exact = LogInterval.apply(torch.tensor(z).double().expand(3), w.double())
-        density = Normal(0.0, 1.0).log_prob(torch.tensor(z)) + (2 * w).log()
-        torch.testing.assert_close(exact.float(), density, rtol=0, atol=1e-5)
+        error = torch.full((3,), z).double().requires_grad_()
+        cost = CellCosts.apply(error, torch.zeros(3).double(), w)
+        density = Normal(0.0, 1.0).log_prob(torch.tensor(z).double())
+        expected = density + torch.where(w > 0, 2 * w, 1.0).log()
+        torch.testing.assert_close(cost, -2 * expected, rtol=0, atol=2e-5)
+        (gradient,) = torch.autograd.grad(cost.sum(), error)
+        torch.testing.assert_close(gradient, torch.full((3,), 2 * z).double(), rtol=1e-4, atol=0)
 
 
 @torch.no_grad()

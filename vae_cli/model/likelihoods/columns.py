@@ -43,42 +43,52 @@ NARROW = 1e-3  # half the width of an interval in units of σ, below which its d
 
 
 @final
-class LogInterval(torch.autograd.Function):
-    """Log [Φ(z + w) − Φ(z − w)] and its exact gradient, also far in the tails.
+class CellCosts(torch.autograd.Function):
+    """−2 log p of values with a probability or a density, and its exact gradient.
 
-    With a = (|z| − w) / √2 and b = (|z| + w) / √2, and with erfcx(a) = exp(a²) erfc(a), it is
+    Of an interval x ± h, with z = (x − μ) / σ and w = h / σ, log [Φ(z + w) − Φ(z − w)] is
 
-        log ½ − a² + log d,          d = erfcx(a) − exp(−2 |z| w) erfcx(b)
+        log ½ − a² + log d,          a = (|z| − w) / √2,    b = (|z| + w) / √2
+        d = erfcx(a) − exp(−2 |z| w) erfcx(b),              erfcx(a) = exp(a²) erfc(a)
 
-    in which no probability is rounded to 0 or 1. The gradients are densities at both ends divided
-    by the probability, √(2/π) / d and exp(−2 |z| w) √(2/π) / d. Autograd would need three times the
-    operations for them.
+    in which no probability is rounded to 0 or 1, however far z is. Its derivatives are densities at
+    both ends divided by the probability, √(2/π) / d and exp(−2 |z| w) √(2/π) / d. A narrow interval
+    has the probability 2 h times the density at its middle; without a width, it is the density.
+
+    Autograd would need three times the operations of `backward`, which a small network notices.
     """
 
     @staticmethod
-    def forward(ctx: Any, z: Tensor, w: Tensor) -> Tensor:
-        """The logarithm of the probability.
+    def forward(ctx: Any, errors: Tensor, log_variance: Tensor, half: Tensor) -> Tensor:
+        """The costs, `(..., M)`.
 
         Args:
             ctx: what the gradient needs.
-            z: the middle of the interval, in units of σ from the mean.
-            w: half its width in units of σ, at least `NARROW`.
+            errors: x − μ, `(..., M)`.
+            log_variance: log σ², `(..., M)`.
+            half: h, in any shape that can be expanded; 0 is a density. It has no gradient.
         """
-        size = z.abs()
+        scale = (-0.5 * log_variance).exp()
+        z, width = errors * scale, half * scale
+        size, w = z.abs(), width.clamp(min=NARROW)
         a = ((size - w) * SQRT_HALF).clamp(min=DEEP)
         ratio = torch.exp(-2 * size * w)
         d = torch.special.erfcx(a) - ratio * torch.special.erfcx((size + w) * SQRT_HALF)
-        ctx.save_for_backward(z, ratio, d)
-        log_prob: Tensor = (0.5 * d).log() - a**2
-        return log_prob
+        is_wide = width > NARROW
+        offset = torch.where(half > 0, LOG_2PI - 2 * (2 * half).log(), LOG_2PI)
+        narrow = z * z + (log_variance + offset)
+        ctx.save_for_backward(z, scale, w, ratio, d, is_wide)
+        return torch.where(is_wide, 2 * (a * a - (0.5 * d).log()), narrow)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor]:
-        """The gradients by the middle and by half the width."""
-        (gradient,), (z, ratio, d) = gradients, ctx.saved_tensors
-        near = gradient * (SQRT_2_OVER_PI / d)
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        """The gradients by the errors and by log σ²."""
+        (gradient,), (z, scale, w, ratio, d, is_wide) = gradients, ctx.saved_tensors
+        near = 2 * SQRT_2_OVER_PI / d
         far = near * ratio
-        return z.sign() * (far - near), near + far
+        by_z = torch.where(is_wide, z.sign() * (near - far), 2 * z)
+        by_width = torch.where(is_wide, 0.5 * w * (near + far), 1.0)
+        return gradient * scale * by_z, gradient * (by_width - 0.5 * z * by_z), None
 
 
 @final
@@ -126,16 +136,11 @@ class Numbers:
     def costs(self, values: Tensor) -> Tensor:
         """−2 log p of each value without `offset`: `(..., M)`."""
         errors = values - self.location
-        densities = errors**2 * (-self.log_variance).exp() + self.log_variance
         if self.cells is None:
-            return densities
-        half = self.cells.half_width(values)
-        inverse_scale = (-0.5 * self.log_variance).exp()
-        width = half * inverse_scale
-        wide = width.clamp(min=NARROW).expand_as(errors)
-        inside: Tensor = LogInterval.apply(errors * inverse_scale, wide)
-        narrow = densities + torch.where(half > 0, LOG_2PI - 2 * (2 * half).log(), LOG_2PI)
-        return torch.where(width > NARROW, -2 * inside, narrow)
+            return errors**2 * (-self.log_variance).exp() + self.log_variance
+        log_variance = self.log_variance.expand_as(errors)
+        costs: Tensor = CellCosts.apply(errors, log_variance, self.cells.half_width(values))
+        return costs
 
     def sample(self, noise: Noise) -> Tensor:
         """One sample, `(..., M)`; of a column that never changes, it is its mean."""
