@@ -157,7 +157,7 @@ def test_synthetic_rows_are_judged_beside_real_ones(use: Use, measured: Path) ->
     )
     assert "column shapes: lowest is " in first.err
     document = evaluation_of("t")
-    assert (document["sampler"], document["target"]) == ("prior", "")
+    assert (document["sampler"], document["target"]) == ("flow", "")
     values = {name: figure["value"] for name, figure in document["figures"].items()}
     for name in ("column_shapes", "pair_trends", "usefulness"):
         assert 0 < values[name] < values[f"{name}_real"] + 0.05

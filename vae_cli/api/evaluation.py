@@ -104,12 +104,19 @@ def open_comparison(
 
 
 def open_synthesis(
-    model: TrainedModel, sampler: Sampler = "auto", target: str = "", stage: Stage = ignore_stage
+    model: TrainedModel,
+    subject: Subject,
+    *,
+    sampler: Sampler = "auto",
+    target: str = "",
+    stage: Stage = ignore_stage,
 ) -> Synthesis:
     """Which rows of a table are synthetic, and what they are to be useful for.
 
     Args:
         model: of the table.
+        subject: the same model with its data; nothing is fitted for others, which have no figures
+            of synthetic rows.
         sampler: as in `with_sampler`.
         target: the name of the column that is to be predicted; empty for the mean over columns.
         stage: shows the progress of a part of the work with a name.
@@ -120,6 +127,8 @@ def open_synthesis(
     """
     if target:
         require_target(model.spec.columns, target)
+    if sampler == "auto" and not subject.is_own:
+        return Synthesis(target=target)
     source = with_sampler(model, sampler, stage).source
     fitted = default_sampler(model) if sampler == "auto" else sampler
     name = "prior" if source is None else fitted
@@ -157,7 +166,7 @@ def evaluate_model(
     """
     subject = open_subject(model)
     comparison = open_comparison(subject, features, inception_weights, images)
-    synthesis = open_synthesis(model, sampler, target, stage)
+    synthesis = open_synthesis(model, subject, sampler=sampler, target=target, stage=stage)
     count = samples or affordable_samples(subject)[0]
     return evaluate(subject, count, seed, __version__, stage, comparison, synthesis)
 
@@ -185,7 +194,8 @@ def evaluate_run(
     model = load_trained(run, device)
     with stage("reading") as progress:
         subject = open_subject(model, progress)
-    evaluation = evaluate(subject, samples, 0, __version__, stage)
+    synthesis = open_synthesis(model, subject, stage=stage)
+    evaluation = evaluate(subject, samples, 0, __version__, stage, synthesis=synthesis)
     keep_evaluation(evaluation, subject)
     return {
         name: Figure(one.value, one.error)

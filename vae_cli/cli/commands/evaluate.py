@@ -107,7 +107,7 @@ def command(
             subjects.append(open_subject(model, bar))
         check_folder(model.run.path)
     comparisons = [open_comparison(one, features, inception_weights, images) for one in subjects]
-    syntheses = open_syntheses(models, sampler, target, terminal)
+    syntheses = open_syntheses(models, subjects, sampler, target, terminal)
     count = samples or fit_samples(subjects, terminal)
     if features == "inception":
         note_time(subjects, comparisons, terminal)
@@ -138,7 +138,11 @@ def find_runs(selectors: Sequence[str]) -> list[str | None]:
 
 
 def open_syntheses(
-    models: "Sequence[TrainedModel]", sampler: "Sampler", target: str, terminal: Terminal
+    models: "Sequence[TrainedModel]",
+    subjects: "Sequence[Subject]",
+    sampler: "Sampler",
+    target: str,
+    terminal: Terminal,
 ) -> "list[Synthesis]":
     """Which rows are judged, of each run.
 
@@ -152,7 +156,10 @@ def open_syntheses(
     refuse_unused("--sampler", is_unused, "name the run of a table")
     with StopSignals() as signals:
         stage = signals.raise_in(terminal.bar)
-        return [open_synthesis(model, sampler, target, stage) for model in models]
+        return [
+            open_synthesis(model, subject, sampler=sampler, target=target, stage=stage)
+            for model, subject in zip(models, subjects, strict=True)
+        ]
 
 
 def fit_samples(subjects: "Sequence[Subject]", terminal: Terminal) -> int:
