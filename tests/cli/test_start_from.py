@@ -86,8 +86,10 @@ def test_the_scaling_of_columns_is_that_of_the_new_table(use: Use) -> None:
         *("--epochs", 1, *STILL, "-q"),
     )
     assert_same_weights("fine", "base")
-    knots = [weights(name)["codec.scores.values"] for name in ("base", "fine")]
-    torch.testing.assert_close(knots[1], 10 * knots[0] + 5, rtol=0, atol=1e-4)
+    other = torch.from_numpy(np.load("other.npy")).double()
+    knots = weights("fine")["codec.scores.values"]
+    for value in (knots.min(), knots.max()):
+        assert torch.isclose(value, other).any(), "a row to train on has it"
 
 
 @pytest.mark.slow
