@@ -15,7 +15,7 @@ from vae_cli.data.batch import Batch
 from vae_cli.data.batches import batches_per_chunk, chunk_length, to_unit_interval
 from vae_cli.data.memory import MappedFile
 
-MAX_ENCODED = 2**30  # bytes of a part of a table that is encoded once
+MAX_ENCODED = 2**28  # bytes of a part of a table that is encoded once
 ENCODED_ROWS = 4096  # at a time
 
 

@@ -135,14 +135,12 @@ class NormalScores(nn.Module):
     def forward(self, values: Tensor) -> Tensor:
         """Scores for values `(B, Q)`; that of a missing value is not a number."""
         columns = values.T.contiguous()
-        first, after = (
-            torch.searchsorted(self.values, columns, right=right) for right in (False, True)
-        )
-        (low, high), (start, end) = around(self.values, first), around(self.scores, first)
-        between = start + (end - start) * ((columns - low) / (high - low))
-        last = pick(self.scores, after - 1)
-        at_knot = (pick(self.scores, first) + last) / 2  # the middle of a cell, if there are two
-        inside = torch.where(after > first, at_knot, between)
+        place = torch.searchsorted(self.values, columns)
+        (low, high), (start, end) = around(self.values, place), around(self.scores, place)
+        inside = start + (end - start) * ((columns - low) / (high - low))
+        following = pick(self.values, place + 1) == columns
+        middle = (pick(self.scores, place) + pick(self.scores, place + 1)) / 2
+        inside = torch.where(following, middle, inside)  # of a cell, with two knots of one value
         return self._extend(columns, inside).T
 
     def _extend(self, columns: Tensor, inside: Tensor) -> Tensor:
