@@ -24,7 +24,7 @@ from vae_cli.model import (
     TableCodec,
     TableLikelihood,
 )
-from vae_cli.model.likelihoods.columns import NARROW, PACE, CellCosts
+from vae_cli.model.likelihoods.columns import NARROW, PACE, Family, NormalCosts, StudentCosts
 from vae_cli.model.table_codec import RowLayout, fit_codec, unfitted_codec
 from vae_cli.noise import Noise
 from vae_cli.settings import choose, merge
@@ -54,9 +54,9 @@ def set_log_variance(likelihood: TableLikelihood, value: float) -> None:
     torch.nn.init.constant_(likelihood.log_variance, value / pace)
 
 
-def log_probs(codec: TableCodec, place: int, values: Tensor) -> Tensor:
+def log_probs(codec: TableCodec, place: int, values: Tensor, family: Family) -> Tensor:
     """Of some values of one column, in the units of the data."""
-    likelihood = TableLikelihood(codec)
+    likelihood = TableLikelihood(codec, family)
     set_log_variance(likelihood, -1.0)
     grid = mixed_rows(1).expand(len(values), -1).clone()
     grid[:, place] = values
@@ -66,9 +66,10 @@ def log_probs(codec: TableCodec, place: int, values: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("family", ["gaussian", "student"])
 @pytest.mark.parametrize("normalization", ["quantile", "standard"])
 def test_probabilities_and_densities_sum_to_one_in_the_units_of_the_data(
-    normalization: Normalization,
+    normalization: Normalization, family: Family
 ) -> None:
     """For each column alone: a sum over its values, and the integral of its density.
 
@@ -79,14 +80,15 @@ def test_probabilities_and_densities_sum_to_one_in_the_units_of_the_data(
         ages, days = torch.arange(-2000, 2000), 86_400 * torch.arange(0, 60_000)
         cents = torch.arange(-300_000, 300_000) / 100
         for place, values in ((1, ages), (4, days), (5, cents)):
-            total = log_probs(codec, place, values.double()).exp().sum()
+            total = log_probs(codec, place, values.double(), family).exp().sum()
             assert total == pytest.approx(1, abs=5e-3), COLUMNS[place].name
     for place, count in ((2, 3), (6, 2)):
-        assert log_probs(codec, place, torch.arange(count).double()).exp().sum() == pytest.approx(1)
+        values = torch.arange(count).double()
+        assert log_probs(codec, place, values, family).exp().sum() == pytest.approx(1)
     grid = torch.linspace(-400, 400, 1_600_001).double() + 1e-7
-    total = torch.trapezoid(log_probs(codec, 0, grid).exp(), grid)
+    total = torch.trapezoid(log_probs(codec, 0, grid, family).exp(), grid)
     if normalization == "quantile":
-        total += log_probs(codec, 0, torch.zeros(1).double()).exp().sum()
+        total += log_probs(codec, 0, torch.zeros(1).double(), family).exp().sum()
     assert float(total) == pytest.approx(1, abs=5e-3)
 
 
@@ -202,9 +204,9 @@ def test_an_interval_is_exact_in_the_tails_and_so_is_its_gradient() -> None:
             expected = -2 * float(mpmath.log(double / 2))
             both = torch.tensor([[z], [0.0], [w]], dtype=torch.float64)
             error, log_variance, half = both.requires_grad_().unbind()
-            cost = CellCosts.apply(error, log_variance, half)
+            cost = NormalCosts.apply(error, log_variance, half)
             assert cost.item() == pytest.approx(expected, rel=1e-9, abs=1e-12)
-            single = CellCosts.apply(*(torch.tensor([one]) for one in (z, 0.0, w))).item()
+            single = NormalCosts.apply(*(torch.tensor([one]) for one in (z, 0.0, w))).item()
             assert single == pytest.approx(expected, rel=1e-4, abs=1e-3)
             by_z, by_log_variance = torch.autograd.grad(cost, (error, log_variance))
             at_low, at_high = (2 * mpmath.npdf(edge) / double for edge in (low, high))
@@ -220,12 +222,45 @@ def test_a_narrow_interval_goes_over_into_a_density() -> None:
     w = torch.tensor([0.999 * NARROW, 1.001 * NARROW, 0.0]).double()
     for z in (0.0, 1.0, 4.0):
         error = torch.full((3,), z).double().requires_grad_()
-        cost = CellCosts.apply(error, torch.zeros(3).double(), w)
+        cost = NormalCosts.apply(error, torch.zeros(3).double(), w)
         density = Normal(0.0, 1.0).log_prob(torch.tensor(z).double())
         expected = density + torch.where(w > 0, 2 * w, 1.0).log()
         torch.testing.assert_close(cost, -2 * expected, rtol=0, atol=2e-5)
         (gradient,) = torch.autograd.grad(cost.sum(), error)
         torch.testing.assert_close(gradient, torch.full((3,), 2 * z).double(), rtol=1e-4, atol=0)
+
+
+def test_costs_of_students_distribution_are_those_of_its_distribution_function() -> None:
+    """Against scipy in the middle and in the tails, and the gradient by finite differences."""
+    t = pytest.importorskip("scipy.stats").t(4)
+    for z in (0.0, 0.4, -3.0, 40.0, -1000.0):
+        for w in (2 * NARROW, 0.3, 2.0, 60.0):
+            both = torch.tensor([[z], [0.0], [w]], dtype=torch.float64)
+            error, log_variance, half = both.requires_grad_().unbind()
+            cost = StudentCosts.apply(error, log_variance, half)
+            expected = t.sf(abs(z) - w) - t.sf(abs(z) + w)
+            assert cost.item() == pytest.approx(-2 * np.log(expected), rel=1e-5)
+            single = StudentCosts.apply(*(torch.tensor([one]) for one in (z, 0.0, w))).item()
+            assert single == pytest.approx(cost.item(), rel=1e-4, abs=1e-5)
+    inputs = torch.randn(2, 40, generator=Generator().manual_seed(0)).double().requires_grad_()
+    half = torch.rand(40, generator=Generator().manual_seed(1)).double()
+    half[:20] = 0
+    for costs in (StudentCosts, NormalCosts):
+        assert torch.autograd.gradcheck(lambda a, b, c=costs: c.apply(a, b, half), (*inputs,))
+    density = StudentCosts.apply(*inputs.detach(), torch.zeros(40).double())
+    expected = t.logpdf(inputs[0].detach() / (inputs[1].detach() / 2).exp())
+    np.testing.assert_allclose(-0.5 * density, expected - inputs[1].detach() / 2, rtol=1e-6)
+
+
+@torch.no_grad()
+def test_samples_of_student_have_its_quantiles() -> None:
+    rows = torch.randn(500, 1, generator=Generator().manual_seed(0)).double()
+    likelihood = TableLikelihood(fitted(rows, number_columns("a")), "student")
+    samples = likelihood(torch.zeros(100_000, 1)).sample(Noise(0))[:, 0]
+    t = pytest.importorskip("scipy.stats").t(4)
+    for share in (0.01, 0.2, 0.5, 0.9, 0.999):
+        found = (samples < t.ppf(share)).float().mean().item()
+        assert found == pytest.approx(share, abs=4 * (share * (1 - share) / 100_000) ** 0.5)
 
 
 @torch.no_grad()

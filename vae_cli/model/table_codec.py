@@ -181,11 +181,15 @@ class TableCodec(Codec):
         changes[self.by_deviation] = self.standard.std > 0
         return changes
 
-    def learned_values(self) -> Tensor:
-        """1 for what is learned of an encoded row, `(W,)`; 0 for the rest and the indicators."""
-        _, categories, indicators = self.layout.parts
-        ones, zeros = torch.ones(categories), torch.zeros(indicators)
-        return torch.cat([self.changes.float(), ones, zeros])
+    def observed(self, x: Tensor) -> Tensor:
+        """1 for what is learned and not missing in encoded rows `(B, W)`, and 0 for the rest."""
+        values, one_hot, missing = self.layout.split(torch.ones_like(x))
+        if not self.layout.has_indicators:
+            return torch.cat([values * self.changes.to(x), one_hot], 1)
+        known = 1 - x[:, -missing.shape[1] :]
+        segments = self.layout.segments().to(x.device) + values.shape[1]
+        measured = known[:, : values.shape[1]] * self.changes.to(x)
+        return torch.cat([measured, known[:, segments], torch.zeros_like(missing)], 1)
 
     def cells(self) -> tuple[Tensor, Tensor] | None:
         """The knots of the scores of each measured column, and half the widths of its cells.

@@ -54,15 +54,13 @@ def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
     Rows that are far from the mean are left out, because one of them would decide the result.
     """
     mean = torch.cat([batch.x for batch in take_some(resolved.train, TRAIN_ITEMS)]).mean(0)
-    learned = torch.ones_like(mean)
-    if isinstance(resolved.codec, TableCodec):
-        learned = resolved.codec.learned_values().to(mean)
-    found, expected = [], []
+    codec, found, expected = resolved.codec, list[Tensor](), list[Tensor]()
     for batch in take_some(resolved.test, HELD_OUT_ITEMS):
         near = batch[batch.x.abs().flatten(1).amax(1) <= FAR]
         x, reconstructed = near.x, model.infer(near).likelihood.mean[0]
-        found.append(squared_error(learned * reconstructed, learned * x))
-        expected.append(squared_error(learned * mean, learned * x))
+        known = codec.observed(x) if isinstance(codec, TableCodec) else torch.ones_like(x)
+        found.append(squared_error(known * reconstructed, known * x))
+        expected.append(squared_error(known * mean, known * x))
     return Errors(float(torch.cat(found).mean()), float(torch.cat(expected).mean()))
 
 

@@ -209,6 +209,13 @@ class Columns(Likelihood):
 
     is_for_rows: ClassVar[bool] = True
 
+    numbers: Annotated[
+        Literal["gaussian", "student"],
+        Setting(
+            "Distribution of numbers, whole numbers and dates: normal, or Student's t with 4 "
+            "degrees of freedom, for values that are far away where nothing says so.",
+        ),
+    ] = "gaussian"
     normalization: Annotated[
         Literal["quantile", "standard"],
         Setting(
@@ -231,7 +238,7 @@ class Columns(Likelihood):
         from vae_cli.model import TableCodec, likelihoods
 
         assert isinstance(codec, TableCodec)  # that is what `build_codec` returns
-        return likelihoods.TableLikelihood(codec)
+        return likelihoods.TableLikelihood(codec, self.numbers)
 
 
 ChosenLikelihood = SquaredError | Gaussian | Bernoulli | Binarized | Laplace | Logistic | Columns

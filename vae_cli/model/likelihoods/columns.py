@@ -11,7 +11,7 @@ https://arxiv.org/abs/1807.03653, eq. 3):
 
 The codec says which values have a probability: those of a grid, such as integers, and those that
 many rows have. Each of them is an interval of normal scores, x ± h. A category is an interval of
-another kind: one logit for each text.
+another kind: one logit for each text. In place of the normal distribution, there is Student's t.
 
 With the objective of Burda et al. (2016), this is the MIWAE of Mattei & Frellsen (2019,
 https://arxiv.org/abs/1812.02633).
@@ -19,7 +19,7 @@ https://arxiv.org/abs/1812.02633).
 
 import math
 from dataclasses import dataclass
-from typing import Any, final
+from typing import Any, Literal, assert_never, final
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +28,7 @@ from vae_cli.model.likelihoods.likelihood import Distribution, Likelihood
 from vae_cli.model.table_codec import RowLayout, TableCodec, segment_max
 from vae_cli.noise import Noise
 
+Family = Literal["gaussian", "student"]
 LOG_2PI = math.log(2 * math.pi)
 # Of a column that is predicted exactly, log σ² would go to −infinity. Scores of a frequent value or
 # of a grid have intervals, of which some are narrow.
@@ -43,7 +44,7 @@ NARROW = 1e-3  # half the width of an interval in units of σ, below which its d
 
 
 @final
-class CellCosts(torch.autograd.Function):
+class NormalCosts(torch.autograd.Function):
     """−2 log p of values with a probability or a density, and its exact gradient.
 
     Of an interval x ± h, with z = (x − μ) / σ and w = h / σ, log [Φ(z + w) − Φ(z − w)] is
@@ -92,6 +93,53 @@ class CellCosts(torch.autograd.Function):
 
 
 @final
+class StudentCosts(torch.autograd.Function):
+    """The same as `NormalCosts` for Student's t distribution with 4 degrees of freedom.
+
+    Its distribution function has a closed form, F(t) = ½ + ¼ (3 u − u³) with u = t / √(4 + t²), so
+
+        F(b) − F(a) = ¼ (u_b − u_a) (3 − u_a² − u_a u_b − u_b²)
+
+    Both factors are written without differences of numbers that are nearly equal. The density is
+    f(t) = 12 (4 + t²)^(−5/2).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, errors: Tensor, log_variance: Tensor, half: Tensor) -> Tensor:
+        """The costs, `(..., M)`; the arguments are those of `NormalCosts`."""
+        scale = (-0.5 * log_variance).exp()
+        z, width = errors * scale, half * scale
+        size, w = z.abs(), width.clamp(min=NARROW)
+        a, b = size - w, size + w
+        root_a, root_b = (4 + a * a).sqrt(), (4 + b * b).sqrt()
+        roots, is_tail = root_a * root_b, a > 0
+        difference = torch.where(
+            is_tail, 16 * size * w / (roots * (b * root_a + a * root_b)), b / root_b - a / root_a
+        )
+        mixed = torch.where(
+            is_tail, (16 + 4 * (a * a + b * b)) / (roots * (roots + a * b)), 1 - a * b / roots
+        )
+        probability = 0.25 * difference * (4 / root_a**2 + mixed + 4 / root_b**2)
+        is_wide = width > NARROW
+        offset = torch.where(half > 0, (2 * half).log(), 0.0) + math.log(12)
+        narrow = 5 * (4 + z * z).log() + log_variance - 2 * offset
+        ctx.save_for_backward(z, scale, w, root_a, root_b, probability, is_wide)
+        return torch.where(is_wide, -2 * probability.log(), narrow)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, None]:
+        """The gradients by the errors and by log σ²."""
+        (gradient,), (z, scale, w, root_a, root_b, probability, is_wide) = (
+            gradients,
+            ctx.saved_tensors,
+        )
+        near, far = (24 / (root**5 * probability) for root in (root_a, root_b))
+        by_z = torch.where(is_wide, z.sign() * (near - far), 10 * z / (4 + z * z))
+        by_width = torch.where(is_wide, 0.5 * w * (near + far), 1.0)
+        return gradient * scale * by_z, gradient * (by_width - 0.5 * z * by_z), None
+
+
+@final
 @dataclass(frozen=True)
 class Cells:
     """Which normal scores stand for a value with a probability.
@@ -114,38 +162,52 @@ class Cells:
 @final
 @dataclass(frozen=True)
 class Numbers:
-    """Independent measured columns of an encoded row, each N(μ, σ²) in the space of `x`.
+    """Independent measured columns of an encoded row, with a location and a scale in its space.
 
     Attributes:
         location: μ, `(..., M)`.
         log_variance: log σ², `(M,)`.
         changes: 0 for a column that never changes and 1 for the others, `(M,)`.
         cells: which values have a probability; None if all have densities.
+        family: of the distributions: N(μ, σ²), or μ + σ t with Student's t of 4 degrees of freedom.
     """
 
     location: Tensor
     log_variance: Tensor
     changes: Tensor
     cells: Cells | None
+    family: Family = "gaussian"
 
     @property
     def offset(self) -> float:
-        """What `costs` leaves out: log 2π if all values have densities."""
-        return LOG_2PI if self.cells is None else 0.0
+        """What `costs` leaves out: log 2π if all values have normal densities."""
+        return LOG_2PI if self.cells is None and self.family == "gaussian" else 0.0
 
     def costs(self, values: Tensor) -> Tensor:
         """−2 log p of each value without `offset`: `(..., M)`."""
         errors = values - self.location
-        if self.cells is None:
+        if self.offset:
             return errors**2 * (-self.log_variance).exp() + self.log_variance
+        half = torch.zeros_like(values) if self.cells is None else self.cells.half_width(values)
         log_variance = self.log_variance.expand_as(errors)
-        costs: Tensor = CellCosts.apply(errors, log_variance, self.cells.half_width(values))
+        costs: Tensor
+        match self.family:
+            case "gaussian":
+                costs = NormalCosts.apply(errors, log_variance, half)
+            case "student":
+                costs = StudentCosts.apply(errors, log_variance, half)
+            case _:
+                assert_never(self.family)
         return costs
 
     def sample(self, noise: Noise) -> Tensor:
         """One sample, `(..., M)`; of a column that never changes, it is its mean."""
         scale = self.changes * (0.5 * self.log_variance).exp()
-        return self.location + scale * noise.normal_like(self.location)
+        draw = noise.normal_like(self.location)
+        if self.family == "student":  # 4 / χ² with 4 degrees of freedom
+            first, second = (noise.exponential_like(draw) for _ in range(2))
+            draw = draw * (2 / (first + second)).sqrt()
+        return self.location + scale * draw
 
 
 @final
@@ -221,7 +283,7 @@ class TableRow(Distribution):
 
     @property
     def _has_constant(self) -> bool:
-        return self.numbers.cells is None and not self.layout.has_indicators
+        return bool(self.numbers.offset) and not self.layout.has_indicators
 
     def distortion(self, x: Tensor) -> Tensor:
         """The negative log-likelihood of what is observed, without `constant`."""
@@ -280,6 +342,7 @@ class TableLikelihood(Likelihood):
 
     Args:
         codec: of the rows.
+        family: of the distributions of measured columns.
 
     Example:
         >>> import torch
@@ -300,9 +363,9 @@ class TableLikelihood(Likelihood):
     half_widths: Tensor | None
     segments: Tensor | None
 
-    def __init__(self, codec: TableCodec) -> None:
+    def __init__(self, codec: TableCodec, family: Family = "gaussian") -> None:
         super().__init__()
-        self.layout = codec.layout
+        self.layout, self.family = codec.layout, family
         self.log_variance = nn.Parameter(torch.zeros(len(codec.layout.measured)))
         self.register_buffer("changes", codec.changes.float())
         edges, half_widths = codec.cells() or (None, None)
@@ -326,7 +389,7 @@ class TableLikelihood(Likelihood):
         if self.segments is not None:
             logits = logits.clamp(-MAX_LOGIT, MAX_LOGIT)
             categories = Categories(logits, self.segments, len(self.layout.sizes))
-        numbers = Numbers(location, self._log_variances(), self.changes, cells)
+        numbers = Numbers(location, self._log_variances(), self.changes, cells, self.family)
         return TableRow(self.layout, numbers, categories)
 
     def _log_variances(self) -> Tensor:
