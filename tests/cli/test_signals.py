@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import VAE
@@ -88,9 +89,9 @@ def test_a_signal_while_the_data_are_read_leaves_no_run(
     number: signal.Signals,
     code: int,
 ) -> None:
-    def signal_and_open(config: DataConfig, progress: Progress) -> object:
+    def signal_and_open(config: DataConfig, progress: Progress, *more: Any) -> object:
         signal.raise_signal(number)
-        return open_data(config, progress)
+        return open_data(config, progress, *more)
 
     open_data = DataConfig.open
     monkeypatch.setattr(DataConfig, "open", signal_and_open)
