@@ -79,7 +79,7 @@ def test_a_definition_says_how_many_columns_pairs_and_rows_there_were() -> None:
     assert "over 6 of 6 columns; 200 synthetic rows" in texts["column_shapes"]
     assert "of 15 pairs" in texts["pair_trends_real"]
     assert "learned from 200 training rows: 6 columns" in texts["usefulness_real"]
-    assert "of 100 held-out rows" in texts["copies_real"]
+    assert "of 200 held-out rows that are nearer to one of 100" in texts["copies_real"]
 
 
 def test_what_a_table_cannot_have_is_absent_with_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -290,18 +290,38 @@ def score_prediction(
 
 
 def copy_figures(tables: Tables) -> Figures:
-    """The share of synthetic rows, and of one half of the test rows, that are like copies."""
+    """The share of synthetic rows, and of test rows, that are like copies.
+
+    Each half of the test rows is compared with other training rows and with the other half.
+    """
     train, test = tables.train, tables.test
-    count, half = (min(len(train), limit, MAX_NEAREST) for limit in (len(test), len(test) // 2))
-    compared = {
-        "copies": (test[:count], Rows(tables.synthetic[:count], "synthetic")),
-        "copies_real": (test[:half], Rows(test[half : 2 * half], "held-out")),
-    }
-    return {
-        name: average(
-            find_copies(train[: len(others)], others, rows.values, tables.columns),
-            f"share of {len(rows.values):,} {rows.name} rows that are nearer to one of "
-            f"{len(others):,} training rows than to one of as many others; 0.5 is ideal",
-        )
-        for name, (others, rows) in compared.items()
-    }
+    count, half = (min(limit, MAX_NEAREST) for limit in (len(test), len(test) // 2))
+    first, second = test[:half], test[half : 2 * half]
+    compared = (
+        ("copies", "synthetic", [(test[:count], tables.synthetic[:count])]),
+        ("copies_real", "held-out", [(first, second), (second, first)]),
+    )
+    return {name: copy_figure(train, pairs, tables.columns, kind) for name, kind, pairs in compared}
+
+
+def copy_figure(
+    train: Tensor, pairs: Sequence[tuple[Tensor, Tensor]], columns: Sequence[Column], kind: str
+) -> Figure | Absent:
+    """The share of rows that are nearer to a training row than to one of as many held-out rows.
+
+    Args:
+        train: `(N, D)`, of which each pair has a part of its own if there are enough.
+        pairs: of held-out rows, and of the rows that the figure is about.
+        columns: D of them.
+        kind: what these rows are.
+    """
+    found = []
+    for number, (held_out, rows) in enumerate(pairs):
+        size = min(len(held_out), len(train))
+        some = train.roll(-number * size, 0)[:size]
+        found.append(find_copies(some, held_out[:size], rows, columns))
+    return average(
+        torch.cat(found),
+        f"share of {sum(map(len, found)):,} {kind} rows that are nearer to one of {size:,} "
+        "training rows than to one of as many others; 0.5 is ideal",
+    )
