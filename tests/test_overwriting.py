@@ -3,7 +3,7 @@
 import csv
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 from support import SPECIAL_FILES, Refused, Use
 
 from vae_cli.api.embeddings import Embedding, write_embedding
-from vae_cli.data.columns import number_columns
+from vae_cli.data.columns import Column, number_columns
 from vae_cli.data.table_files import read_table
 from vae_cli.data.table_writing import write_table
 from vae_cli.errors import UsageError, VAEError
@@ -22,6 +22,10 @@ from vae_cli.files import (
     write_bytes,
     write_csv,
 )
+
+
+def names_of(columns: Sequence[Column]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns)
 
 
 def names(folder: Path) -> list[str]:
@@ -183,7 +187,7 @@ def test_column_names_are_escaped_in_the_file_and_read_back_as_they_were(
     header, row = path.read_text().splitlines()
     assert not {cell[0] for cell in header.replace("\t", ",").split(",")} & set("=-")
     assert row.startswith("-1")
-    assert read_table(path).columns == columns
+    assert names_of(read_table(path, version=2).columns) == columns
 
 
 def test_a_number_that_begins_with_a_minus_is_written_as_a_number(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`vae data`: the classes of a data set with examples, or the columns of a table."""
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_each_class_is_counted_and_has_a_row_of_examples(use: Use, pixels: Read) -> None:
-    found = json.loads(use("data", "--scale", 1, "--columns", 3, "--json").out)
+    found = json.loads(use("data", "--scale", 1, "--examples", 3, "--json").out)
     assert found["shape"] == [1, 28, 28]
     assert (found["train"], found["test"], found["copies"]) == (60_000, 10_000, None)
     assert len({row["name"] for row in found["classes"]}) == 10
@@ -45,7 +46,7 @@ def test_a_class_with_few_pictures_does_not_shift_those_below_it(here: Path, use
             Image.new("L", (16, 16), grey).save(here / "all/train" / name / f"{number}.png")
     (here / "all/test/a").mkdir(parents=True)
     Image.new("L", (16, 16), 11).save(here / "all/test/a/0.png")
-    said = use("data", "--data", "all", "--scale", 1, "--columns", 4).out
+    said = use("data", "--data", "all", "--scale", 1, "--examples", 4).out
     assert "all: images of 16x16 grey\n17 of 21 items are copies of others\n" in said
     with Image.open("data.png") as picture:
         edge = picture.width - 4 * 17
@@ -59,7 +60,7 @@ def test_a_class_with_few_pictures_does_not_shift_those_below_it(here: Path, use
 
 
 def test_the_name_can_be_given_with_and_without_the_flag(here: Path, use: Use) -> None:
-    (here / "t.csv").write_text("a,b\n" + "".join(f"{n},{n * n}\n" for n in range(40)))
+    (here / "t.csv").write_text("a,b\n" + "".join(f"{n / 2},{n * n}\n" for n in range(40)))
     said = use("data", "t.csv")
     assert said == use("data", "--data", "t.csv")
     for column in ("a", "b"):
@@ -85,4 +86,41 @@ def test_a_built_in_name_wins_over_a_folder_of_that_name_with_a_warning(
 
 def test_a_table_has_no_picture(here: Path, refused: Refused) -> None:
     (here / "t.csv").write_text("".join(f"{n},{n * n}\n" for n in range(40)))
-    assert "a table of numbers has no picture" in refused("data", "--data", "t.csv", "-o", "x.png")
+    assert "--output x.png: a table has no picture" in refused(
+        "data", "--data", "t.csv", "-o", "x.png"
+    )
+
+
+# ---------------------------------------------------------------- tables
+
+
+@pytest.mark.filterwarnings("default")
+def test_every_column_is_described_also_if_the_table_cannot_be_learned(
+    here: Path, use: Use
+) -> None:
+    cells = [
+        [f"c{n}", "FM"[n % 2], 18 + n * 7 % 60, f"2024-01-{1 + n % 28:02}", "", 5, f"a text {n}"]
+        for n in range(200)
+    ]
+    cells[7][2] = cells[9][2] = ""
+    cells[0][6] = "a text 1"
+    header = ["customer", "sex", "age", "joined", "gone", "same", "why"]
+    with (here / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([header, *cells])
+    found = json.loads(use("data", "t.csv", "--json").out)
+    columns = {one["name"]: one for one in found["columns"]}
+    assert [one["kind"] for one in found["columns"]] == [
+        *("id", "category", "integer", "date", "empty", "constant", "text")
+    ]
+    assert columns["age"]["missing"] == 2
+    assert (columns["age"]["low"], columns["age"]["high"]) == ("18", "77")
+    assert (columns["joined"]["low"], columns["joined"]["high"]) == ("2024-01-01", "2024-01-28")
+    assert "--drop why, or learn them with --columns why=category" in found["problem"]
+    text = use("data", "t.csv").out
+    assert all(any(line.split()[:1] == [name] for line in text.splitlines()) for name in header)
+    assert "column why has 199 different texts in 200 rows" in text
+
+    said = use("data", "t.csv", "--drop", "why", "--columns", "age=number,sex=category")
+    assert said.out.splitlines()[-1].startswith("180 train rows, 20 test rows; 4 columns can be")
+    assert "t.csv: customer is taken for an id and left out (unique texts)" in said.err
+    assert "t.csv: gone: no row has a value" in said.err

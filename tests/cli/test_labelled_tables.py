@@ -31,12 +31,15 @@ def irises(here: Path) -> Path:
 
 
 def test_each_error_about_a_table_names_the_flag_that_helps(irises: Path, refused: Refused) -> None:
-    words: list[object] = ["train", "--data", irises]
-    assert "column id: 'plant 0' is not a number: try --label id" in refused(*words)
-    words += ["--drop", "id", "--missing"]
-    assert "column sepal length: a value is missing: --missing drop" in refused(*words, "error")
-    words += ["drop"]
-    assert "try --label kind if its texts are classes, or --drop kind" in refused(*words)
+    words: list[object] = ["train", "--data", irises, "--set", "data.rules=2"]
+    assert "column id: 'plant 0' is not a number" in refused(*words)
+    words = ["train", "--data", irises, "--missing", "error"]
+    assert "column sepal length: a value is missing: --missing drop" in refused(*words)
+    words = ["train", "--data", irises, "--columns", "kind=number"]
+    assert "row 2, column kind: 'setosa' is not a number (nor are row 3 'setosa'," in refused(
+        *words
+    )
+    assert "--columns kind=word: write COLUMN=KIND" in refused(*words[:4], "kind=word")
 
 
 def test_the_classes_of_a_table_reach_the_map_and_the_file_of_its_embedding(
@@ -44,7 +47,9 @@ def test_the_classes_of_a_table_reach_the_map_and_the_file_of_its_embedding(
 ) -> None:
     words = ("--label", "kind", "--drop", "id", "--missing", "mean")
     out, _ = use("data", irises, *words)
-    assert out.splitlines()[-1].endswith("3 classes: setosa, versicolor, virginica")
+    assert [line.split()[-5:] for line in out.splitlines() if line.startswith("kind ")] == [
+        ["label", "as", "it", "was", "asked"]
+    ]
     use("train", "--data", irises, *words, *QUICK, "--name", "flowers")
     settings = tomllib.loads((here / "runs/flowers/config.toml").read_text())["data"]
     assert (settings["label"], settings["drop"], settings["missing"]) == ("kind", ["id"], "mean")
@@ -85,9 +90,13 @@ def test_a_model_reads_other_tables_as_it_read_its_own(
 def test_names_are_typed_once_with_commas_or_several_times(
     here: Path, use: Use, refused: Refused
 ) -> None:
-    (here / "t.csv").write_text('a,b,"c, d"\n' + "".join(f"{n},{n * n},x\n" for n in range(400)))
+    (here / "t.csv").write_text(
+        'a,b,"c, d"\n' + "".join(f"{n / 2},{n * n},x\n" for n in range(400))
+    )
     use("data", "t.csv", "--drop", '"c, d"')
     out, _ = use("data", "t.csv", "--drop", '"c, d",a')
     assert out == use("data", "t.csv", "--drop", "a", "--drop", '"c, d"').out
     assert "a name is empty" in refused("data", "t.csv", "--drop", "a,,b")
-    assert "--label, --drop and --missing are for tables" in refused("data", "--label", "a")
+    assert "--label, --drop, --id, --columns and --missing are for tables" in refused(
+        "data", "--label", "a"
+    )

@@ -296,7 +296,7 @@ def test_train_and_data_take_a_name_for_the_same_data_set(
         assert (f"{WARNING}\n" in err) is warned, err
         return out
 
-    shown = json.loads(run("data", name, "--columns", 1, "--limit", 16, "--json"))
+    shown = json.loads(run("data", name, "--examples", 1, "--limit", 16, "--json"))
     small = ("--limit", 16, "--epochs", 1, "--model", "mlp", "--hidden", 2)
     run("train", "--data", name, *small, "--precision", "float32", "--name", "small")
     model = load("small")

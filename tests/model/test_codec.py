@@ -1,6 +1,6 @@
 """Codecs: scaling, draws, determinants; and columns with large means and constants."""
 
-import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,12 +8,16 @@ import torch
 from support import Use
 
 from vae_cli import load
-from vae_cli.data.columns import number_columns
+from vae_cli.data.columns import Column, number_columns
 from vae_cli.data.split import InMemory
 from vae_cli.data.table_files import read_table
 from vae_cli.data.table_writing import write_table
 from vae_cli.model import ImageCodec
 from vae_cli.noise import Noise
+
+
+def names_of(columns: Sequence[Column]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns)
 
 
 def test_a_stochastic_image_codec_draws_each_pixel_with_its_grey_value() -> None:
@@ -54,19 +58,19 @@ def test_a_table_with_times_and_a_constant_goes_through_the_commands(here: Path,
         number_columns("time", "same", "x"),
         np.stack([times, times * 0 + 5, values], 1),
     )
-    assert read_table(here / "t.csv").rows[:, 0].tolist() == times.tolist()
-    with warnings.catch_warnings(action="default"):
-        output = use("train", "--data", "t.csv", "--epochs", 3, "--latent-dim", 2, "--name", "t")
-    assert "never change and are left out of the loss: same" in output.err
+    assert read_table(here / "t.csv", version=2).rows[:, 0].tolist() == times.tolist()
+    use("train", "--data", "t.csv", "--epochs", 3, "--latent-dim", 2, "--name", "t")
+    kinds = [column.kind for column in load("t").spec.columns]
+    assert kinds == ["integer", "constant", "number"]
     use("reconstruct", "t.csv", "--run", "t", "-o", "r.csv")
-    columns, rows, *_ = read_table(here / "r.csv")
-    assert columns == ("time", "same", "x")
+    columns, rows, *_ = read_table(here / "r.csv", version=2)
+    assert names_of(columns) == ("time", "same", "x")
     assert rows[:, 1].unique().tolist() == [5]
-    assert len(rows[:, 0].unique()) > 50
+    assert len(rows[:, 0].unique()) > 5, "whole seconds apart, although float32 has steps of 128"
     assert abs(rows[:, 0].mean().item() - times.mean()) < 20
     assert load("t").sample(3, seed=0).dtype == np.float64
     use("sample", "-n", 20, "--run", "t", "-o", "s.csv")
-    assert len(read_table(here / "s.csv").rows[:, 0].unique()) > 10
+    assert len(read_table(here / "s.csv", version=2).rows[:, 0].unique()) > 10
 
 
 def test_numbers_are_written_with_the_digits_they_need(tmp_path: Path) -> None:
@@ -79,4 +83,4 @@ def test_numbers_are_written_with_the_digits_they_need(tmp_path: Path) -> None:
     one = np.array([[1_700_000_000.125, 0.1, 3, 1 / 3]])
     write_table(tmp_path / "one.csv", number_columns("time", "share", "count", "third"), one)
     assert (tmp_path / "one.csv").read_text().splitlines()[1].startswith("1700000000.125,0.1,3,0.3")
-    assert read_table(tmp_path / "one.csv").rows.tolist() == one.tolist()
+    assert read_table(tmp_path / "one.csv", version=2).rows.tolist() == one.tolist()

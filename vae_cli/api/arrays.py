@@ -3,8 +3,7 @@
 Images are float32 `(N, C, H, W)` with pixels in [0, 1]; rows of a table are `(N, D)` in the units
 of the data. Input may also be uint8, a single item, or images with their channels last or without
 channels. Rows may also be a data frame of pandas, polars or Arrow, or a mapping: columns are found
-by their names. None of these libraries is imported. What they have in common is enough: the names
-of the columns, and each column by its name as something that NumPy takes.
+by their names. They are read as a file is: see `data.table_source`.
 """
 
 import dataclasses
@@ -22,16 +21,15 @@ from vae_cli.data.arrays import fit_shape, fit_to_spec, to_unit_images
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
 from vae_cli.data.dataset import Spec
-from vae_cli.data.table import complete_rows, require_near
-from vae_cli.data.table_columns import (
-    Layout,
-    choose_for_model,
-    default_columns,
-    is_index,
-    require_distinct,
+from vae_cli.data.table import (
+    FilledTable,
+    complete_rows,
+    is_frame,
+    read_source_like,
+    require_near,
 )
 from vae_cli.data.value_range import UNIT
-from vae_cli.errors import UsageError, shorten
+from vae_cli.errors import UsageError
 from vae_cli.model.codec import Codec
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -148,71 +146,17 @@ class Converter:
         """Arrays as they are, and frames by the names of their columns, without missing values."""
         if self.spec.is_image:
             return to_tensor(items)
-        names = frame_names(items)
-        rows = to_tensor(items) if names is None else read_frame(items, names, self.spec)
-        if rows.shape[-1:] != self.spec.shape:
-            return rows  # an error says so
-        complete = complete_rows(rows.reshape(-1, *self.spec.shape), self.spec, "the rows")
+        complete = self._read_frame(items) if is_frame(items) else self._complete(to_tensor(items))
         for note in complete.notes:
             warnings.warn(note, stacklevel=2)
         return complete.rows
 
+    def _complete(self, rows: Tensor) -> FilledTable:
+        if rows.shape[-1:] != self.spec.shape:
+            return FilledTable(rows, rows, ())  # an error says so
+        return complete_rows(rows.reshape(-1, *self.spec.shape), self.spec, "the rows")
 
-SOURCE = "the frame"
-NUMBER_KINDS, OBJECT_KIND = "uif", "O"  # of NumPy's types
+    def _read_frame(self, items: Any) -> FilledTable:
+        from vae_cli.data.table_source import open_frame
 
-
-def frame_names(items: Any) -> list[str | int] | None:
-    """The names of the columns of a frame, or of the values of one row; None if it is an array.
-
-    Arrow calls them `column_names`, frames of pandas and polars `columns`, and mappings and one row
-    of pandas `keys()`.
-    """
-    if isinstance(items, np.ndarray | Tensor | list | tuple):
-        return None
-    names: Iterable[Any] | None = getattr(items, "column_names", getattr(items, "columns", None))
-    if names is None and hasattr(items, "keys"):
-        names = items.keys()
-    if names is None:
-        return None
-    known = list(names)
-    return known if all(isinstance(name, int) for name in known) else [str(name) for name in known]
-
-
-def read_frame(items: Any, names: list[str | int], spec: Spec) -> Tensor:
-    """The rows of a frame in the order of the model's columns: float64 `(N, D)`, or one `(D,)`.
-
-    Numbers instead of names, as pandas gives to an array, are no names: the order decides.
-
-    Raises:
-        UsageError: the columns are not those of the model, or one of them does not hold numbers.
-    """
-    titles = [name for name in names if isinstance(name, str)] or default_columns(len(names))
-    require_distinct(titles, SOURCE)
-    index = titles[0] if len(titles) > 1 and is_index(titles[0]) else ""
-    places = choose_for_model(spec, Layout(tuple(titles), index), SOURCE).columns
-    try:
-        columns = [_to_numbers(items[names[place]], names[place]) for place in places]
-    except TypeError as error:  # a lazy frame of polars has names, but no columns yet
-        raise UsageError(f"{type(items).__name__} gives no column by its name") from error
-    if len({column.shape for column in columns}) > 1:
-        raise UsageError(f"{SOURCE} has columns of different lengths")
-    return torch.from_numpy(np.stack(columns, -1))
-
-
-def _to_numbers(column: Any, name: str | int) -> Array:
-    """A column as float64 `(N,)`, or one value; NaN if a value is missing.
-
-    Raises:
-        UsageError: it does not hold numbers.
-    """
-    array = np.asarray(column)
-    wrong = UsageError(f"{SOURCE}: column {shorten(str(name))} holds {array.dtype}, not numbers")
-    if array.dtype.kind == OBJECT_KIND and any(isinstance(value, str) for value in array.flat):
-        raise wrong
-    if array.dtype.kind not in NUMBER_KINDS + OBJECT_KIND:
-        raise wrong
-    try:
-        return np.asarray(column, np.float64)
-    except (TypeError, ValueError) as error:
-        raise wrong from error
+        return read_source_like(open_frame(items), self.spec)

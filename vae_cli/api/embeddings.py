@@ -141,19 +141,11 @@ def require_writable_format(path: Writable) -> None:
     """Check the extension of a file before anything is computed.
 
     Raises:
-        UsageError: the extension is not known, or its library is not installed.
+        UsageError: the extension is not known.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(f"{mark('output')} {path}: end the name with .npz, .csv or .parquet")
-    if suffix == ".parquet":
-        try:
-            importlib.import_module("pyarrow.parquet")
-        except ImportError as error:
-            raise UsageError(
-                f"{mark('output')} {path}: pip install pyarrow to write Parquet, or "
-                "end it with .npz"
-            ) from error
 
 
 def write_embedding(embedding: Embedding, path: Writable) -> None:
@@ -162,8 +154,7 @@ def write_embedding(embedding: Embedding, path: Writable) -> None:
     A file that has this path is replaced, unless it belongs to the data of the run or to a run.
 
     Raises:
-        UsageError: the extension is not known, its library is not installed, or the file would
-            replace data or a file of a run.
+        UsageError: the extension is not known, or the file would replace data or a file of a run.
         VAEError: the file cannot be written.
     """
     require_writable_format(path)

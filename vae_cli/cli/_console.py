@@ -176,13 +176,15 @@ class Terminal:
         kind = type(self.err)
         print_whole_words(kind(stderr=True, highlight=False, soft_wrap=True), line)
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-        """A small table; the first column is text, the others are numbers."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, texts: int = 1
+    ) -> None:
+        """A small table; the first `texts` columns are texts, the others are numbers."""
         self.print_remarks()
         table = Table(box=None, pad_edge=False, header_style="bold")
         for index, column in enumerate(columns):
-            justify: Literal["left", "right"] = "right" if index else "left"
-            table.add_column(as_text(column), justify=justify, no_wrap=index > 0)
+            justify: Literal["left", "right"] = "right" if index >= texts else "left"
+            table.add_column(as_text(column), justify=justify, no_wrap=index >= texts)
         for row in rows:
             table.add_row(*map(as_text, row))
         self.out.print(table, soft_wrap=False)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, final, get_args
 
 from typer.core import TyperCommand, TyperOption
 
-from vae_cli.data.cells import split_names
+from vae_cli.data.table_names import split_names
 from vae_cli.errors import UsageError
 from vae_cli.files import exists, expand_home
 from vae_cli.runs.directory import ROOT, Run

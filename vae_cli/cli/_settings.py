@@ -10,7 +10,7 @@ from typing import Annotated, Any, final, get_args
 import typer
 
 from vae_cli.cli._options import OptionGroup
-from vae_cli.data.cells import split_names
+from vae_cli.data.table_names import split_names
 from vae_cli.errors import UsageError
 from vae_cli.settings import Entry, entries, read_layers
 

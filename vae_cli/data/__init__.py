@@ -6,8 +6,10 @@ after the other, with the arithmetic of batches.py.
 
 Each kind of source is one file: folder.py, arrays.py, table.py, downloads.py, shapes.py, and
 Fashion-MNIST. What is in their files is read by folder_files.py, picture.py and picture_files.py,
-array_files.py, and table_files.py with table_columns.py and cells.py. What the columns of a table
-mean is in columns.py; spelling.py and table_writing.py write them, and conditions.py chooses rows.
+array_files.py, and table_files.py: it opens a table_source.py or a table_text.py, column_kinds.py
+finds what its columns are, and table_contents.py makes numbers of them, with cells.py and
+cell_arrays.py. What columns mean is in columns.py; spelling.py and table_writing.py write them, and
+conditions.py chooses rows.
 held_out.py decides which items are for testing, statistics.py measures a training set,
 value_range.py says what is black and white. cache.py keeps decoded pictures, and memory.py has the
 limits of what may be read.

@@ -27,13 +27,12 @@ from vae_cli.data.array_files import (
     with_supported_type,
 )
 from vae_cli.data.batches import to_unit_interval
+from vae_cli.data.cells import NO_CLASS, default_columns
 from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import DEFAULT_PICTURES, Dataset, Parts, PictureRules, Spec
 from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
 from vae_cli.data.memory import MAX_CLASSES, MappedFile, require_items
 from vae_cli.data.split import InMemory
-from vae_cli.data.table_columns import default_columns
-from vae_cli.data.table_files import NO_CLASS
 from vae_cli.data.value_range import (
     Limits,
     OutsideRangeError,

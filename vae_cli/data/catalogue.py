@@ -29,7 +29,7 @@ def open_dataset(
     test_fraction: float,
     pictures: PictureRules = DEFAULT_PICTURES,
     table: TableRules = DEFAULT_TABLE,
-    version: int = 2,
+    version: int = 3,
     like: Spec | None = None,
     progress: Progress,
 ) -> Dataset:
@@ -43,7 +43,8 @@ def open_dataset(
         version: of the rules by which data are read and divided. With 2, equal pictures are in the
             same part, links to folders are followed, pictures that have only the values 0 and 1 are
             black and white, and the index of a table is not learned; with 1, as in runs of earlier
-            versions, the names of pictures decide about their part.
+            versions, the names of pictures decide about their part. With 3, the columns of a table
+            have kinds; before, all of them are numbers.
         like: what a model learned; pictures and columns are fitted to it, and its range is used.
         progress: called with what was read so far and the total, in pictures or in mebibytes.
 
@@ -79,7 +80,7 @@ def open_dataset(
                 rules=table,
                 like=like,
                 test_fraction=test_fraction,
-                learns_index=version == 1,
+                version=version,
                 progress=progress,
             )
         case SourceKind.BUILT_IN:
@@ -94,7 +95,7 @@ def open_dataset_for(
     progress: Progress,
     *,
     test_fraction: float = 0.0,
-    version: int = 2,
+    version: int = 3,
 ) -> Dataset:
     """Open data for a trained model.
 
@@ -126,11 +127,12 @@ def _refuse_other_settings(source: DataSource, pictures: PictureRules, table: Ta
         UsageError: one of them was used; the message names it.
     """
     name, kind = source.name, source.kind
-    changes_table = table.label or table.dropped or table.missing in {"drop", "mean"}
+    named = table.label or table.dropped or table.id or table.kinds
+    changes_table = named or table.missing in {"drop", "mean"}
     if kind is not SourceKind.TABLE and changes_table:
         raise UsageError(
-            f"{mark('data.label')}, {mark('data.drop')} and {mark('data.missing')} "
-            f"are for tables, not {name}"
+            f"{mark('data.label')}, {mark('data.drop')}, {mark('data.id')}, "
+            f"{mark('data.columns')} and {mark('data.missing')} are for tables, not {name}"
         )
     if kind is SourceKind.FOLDER:
         return

@@ -1,185 +1,88 @@
-"""The cells of a table as numbers, in the spellings of people and of spreadsheets.
+"""How people and spreadsheets spell what stands in the cell of a table.
 
     1234.5   1,234.5   1.234,5   1 234,5   1'234.5      grouped digits, a decimal point or comma
     $5   5 €   5%                                       a unit that all cells of the column have
     (empty)   NA   N/A   -   ?   #N/A   #DIV/0!         no value
 
-Everything that is assumed about a number is decided here, and said in a note.
+What is assumed about one text is decided here; `cell_arrays.py` does it with whole columns.
 """
 
-import math
 import re
-import shlex
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import NamedTuple, final
-
-from vae_cli.errors import list_some, shorten
 
 MISSING = frozenset(  # in lower case
     [
         *("", "na", "n/a", "n.a.", "nan", "-nan", "null", "(null)", "none", "nil", "<na>", "?"),
-        *("-", "--", "\N{EN DASH}", "\N{EM DASH}", "\\n"),  # \N is what databases write
+        *("nat", "-", "--", "\N{EN DASH}", "\N{EM DASH}", "\\n"),  # \N is what databases write
         *("#n/a", "#na", "#n/a n/a", "#div/0!", "#value!", "#ref!", "#num!", "#name?", "#null!"),
     ]
 )
-GROUPED = re.compile(  # 0,123 is no thousand
-    r"[+-]?[1-9][0-9]{0,2}([,. '’\N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}])[0-9]{3}"
-    r"(?:\1[0-9]{3})*(?:([,.])[0-9]+)?"
+MISSING_SPELLINGS = sorted(  # also in capitals, but not in a mixture of both
+    {spelling for text in MISSING for spelling in (text, text.upper(), text.capitalize())}
+    | {"NaN", "-NaN", "NaT", "N/a"}
 )
-QUOTED = re.compile(r'"(?:[^"]|"")*"')
-NAME_IN_LIST = re.compile(rf"(\s*{QUOTED.pattern}\s*|[^,]*),")
+NO_CLASS = "(none)"  # of a row whose cell in the column of the classes is empty
+SPACES = " \N{NO-BREAK SPACE}\N{NARROW NO-BREAK SPACE}"
+GROUPED = re.compile(  # 0,123 is no thousand
+    rf"[+-]?[1-9][0-9]{{0,2}}([,.'’{SPACES}])[0-9]{{3}}(?:\1[0-9]{{3}})*(?:([,.])[0-9]+)?"
+)
+PLAIN = re.compile(r"[+-]?(?:[0-9]+([,.]?)[0-9]*|([,.])[0-9]+)(?:[eE][+-]?[0-9]+)?")
 OTHER_SIGN = {",": ".", ".": ","}
-MAX_NAMED = 5  # columns in a note
 
 
-class SpelledNumber(NamedTuple):
-    """A number as it is written.
-
-    Attributes:
-        digits: with a sign.
-        unit: `%` or the sign of a currency; empty if there is none.
-    """
+class Unit(NamedTuple):
+    """The digits of a number with their sign, and what stands before or after them."""
 
     digits: str
-    unit: str
+    prefix: str = ""
+    suffix: str = ""
 
 
 @final
-class TextCellError(ValueError):
-    """A cell holds a text that is no number in any spelling."""
+@dataclass(frozen=True, kw_only=True)
+class NumberSpelling:
+    """How all numbers of a column are spelled.
 
-
-@final
-class CellParser:
-    """Reads numbers, and finds out how the columns of a table spell them.
-
-    The first number with a decimal sign decides for the whole table, because `1.500` after `2,5`
-    would be one and a half to one reader and fifteen hundred to another. The first number of a
-    column decides about its unit: `5%` and `5` in one column are not the same measure.
-
-    Args:
-        delimiter: of the cells. Between commas, no comma can be a decimal sign, so `1,500` in
-            quotes is fifteen hundred.
+    Attributes:
+        decimal: the sign before the decimals.
+        thousands: the sign between thousands; empty if there is none.
+        prefix: the sign of a currency before each number.
+        suffix: the sign of a currency or of percent after it.
     """
 
-    def __init__(self, delimiter: str) -> None:
-        self.has_commas = delimiter == ","
-        self.decimal = "." if self.has_commas else ""
-        self.units: dict[int, str] = {}
-        self.examples: dict[int, tuple[str, float]] = {}
-        self.has_plain_row = self.has_units = False
+    decimal: str = "."
+    thousands: str = ""
+    prefix: str = ""
+    suffix: str = ""
 
-    def parse_row(self, cells: Sequence[str]) -> list[float] | None:
-        """The numbers of a row at once; None if one of its cells needs `parse`."""
-        text = "\n".join(cells)
-        if self.has_units or "_" in text or (self.decimal == "," and "." in text):
+    @property
+    def is_unmarked(self) -> bool:
+        """Whether there are only digits and a decimal sign."""
+        return not (self.thousands or self.prefix or self.suffix)
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression of such numbers, in the syntax of RE2 and of Python."""
+        space, decimal = f"[{SPACES}]*", re.escape(self.decimal)
+        whole = "[0-9]+"
+        if self.thousands:
+            group = re.escape(self.thousands)
+            whole = f"(?:[1-9][0-9]{{0,2}}(?:{group}[0-9]{{3}})+|[0-9]+)"
+        number = f"(?:{whole}(?:{decimal}[0-9]*)?|{decimal}[0-9]+)(?:[eE][+-]?[0-9]+)?"
+        before = re.escape(self.prefix) + space if self.prefix else ""
+        after = space + re.escape(self.suffix) if self.suffix else ""
+        return f"^[+-]?{before}[+-]?{number}{after}$"
+
+    def parse(self, text: str) -> float | None:
+        """The number that is spelled so; None if the text is another."""
+        if not re.match(self.pattern, text := text.strip().replace("\N{MINUS SIGN}", "-")):
             return None
-        if self.decimal == ",":
-            cells = [cell.replace(",", ".") for cell in cells]
-        try:
-            values = list(map(float, cells))
-        except ValueError:
-            return None
-        if not math.isfinite(sum(values)):
-            return None
-        if not self.decimal and "." in text:
-            self.decimal = "."
-        self.has_plain_row = True
-        return values
-
-    def parse(self, cell: str, column: int = 0) -> float:
-        """The number in a cell of a column; NaN if its value is missing.
-
-        Raises:
-            TextCellError: it is a text.
-            ValueError: it is not a finite number, or not spelled like those above it; the message
-                says what it is.
-        """
-        text = cell.strip()
-        if is_missing(text):
-            return math.nan
-        digits, unit = split_unit(text)
-        value = self._parse_digits(digits, text)
-        self._require_unit(unit, text, column)
-        if not math.isfinite(value):
-            raise ValueError(f"{shorten(text)!r} is not a finite number")
-        if unit or GROUPED.fullmatch(digits):
-            self.examples.setdefault(column, (text, value))
-        return value
-
-    def _parse_digits(self, digits: str, text: str) -> float:
-        grouped = GROUPED.fullmatch(digits)
-        if grouped and self._is_certain(grouped):
-            group, decimal = grouped[1], grouped[2] or OTHER_SIGN.get(grouped[1], "")
-            digits = digits.replace(group, "")
-        else:
-            decimal = "," if "," in digits else "." if "." in digits else ""
-        try:  # Python also accepts `1_000`, which is not a number in a table
-            value = float(digits.replace(",", ".")) if "_" not in digits else math.nan
-        except ValueError:
-            value = math.nan
-        if math.isnan(value):
-            raise TextCellError(f"{shorten(text)!r} is not a number")
-        if decimal == "," and self.has_commas:
-            raise ValueError(
-                f"{shorten(text)!r} is not a number: between commas, write a decimal point"
-            )
-        if decimal and self.decimal not in {"", decimal}:
-            sign = "comma" if self.decimal == "," else "point"
-            raise ValueError(
-                f"{shorten(text)!r} is not a number, because the decimal sign is a {sign}"
-            )
-        self.decimal = self.decimal or decimal
-        return value
-
-    def _is_certain(self, grouped: re.Match[str]) -> bool:
-        """Whether a sign can only be one between thousands, as it is in `1,234.5` or `1.234.567`.
-
-        In `1,500` it is one if the comma cannot be a decimal sign.
-        """
-        group, decimal = grouped[1], grouped[2]
-        if group not in OTHER_SIGN or grouped[0].count(group) > 1:
-            return decimal != group
-        return (decimal is not None and decimal != group) or (group == "," and self.has_commas)
-
-    def _require_unit(self, unit: str, text: str, column: int) -> None:
-        """Check that a number has the unit of those above it.
-
-        Raises:
-            ValueError: it has not.
-        """
-        known = self.units.get(column, "" if self.has_plain_row else None)
-        if known is None or known == unit:
-            self.units[column] = unit
-            self.has_units = self.has_units or bool(unit)
-            return
-        has, had = (f"has the unit {sign}" if sign else "has no unit" for sign in (unit, known))
-        raise ValueError(f"{shorten(text)!r} {has}, but a number above it {had}")
-
-    def note(self, names: Sequence[str]) -> str:
-        """What was assumed about the spelling of the columns with these names, for the user."""
-        found = [
-            f"{shorten(text)!r} in column {names[column]} is read as {value:.12g}"
-            for column, (text, value) in sorted(self.examples.items())
-        ]
-        return list_some(found, MAX_NAMED)
-
-
-def split_unit(text: str) -> SpelledNumber:
-    """The digits of a number, and the percent sign or the sign of a currency beside them."""
-    text = text.replace("\N{MINUS SIGN}", "-")
-    sign, rest = (text[0], text[1:]) if text[:1] in {"+", "-"} else ("", text)
-    unit = ""
-    if _is_currency(rest[:1]):
-        unit, rest = rest[0], rest[1:].lstrip()
-    elif rest[-1:] == "%" or _is_currency(rest[-1:]):
-        unit, rest = rest[-1], rest[:-1].rstrip()
-    return SpelledNumber(sign + rest, unit)
-
-
-def _is_currency(char: str) -> bool:
-    return bool(char) and unicodedata.category(char) == "Sc"
+        for sign in (self.prefix, self.suffix, self.thousands, *SPACES):
+            text = text.replace(sign, "") if sign else text
+        return float(text.replace(self.decimal, "."))
 
 
 def is_missing(cell: str) -> bool:
@@ -187,26 +90,89 @@ def is_missing(cell: str) -> bool:
     return cell.strip().lower() in MISSING
 
 
-def to_number(cell: str, delimiter: str) -> float | None:
-    """The finite number in a cell; None if it holds none."""
-    try:
-        value = CellParser(delimiter).parse(cell)
-    except ValueError:
-        return None
-    return None if math.isnan(value) else value
+def split_unit(text: str) -> Unit:
+    """The digits of a number, and the percent sign or the sign of a currency beside them."""
+    text = text.strip().replace("\N{MINUS SIGN}", "-")
+    sign, rest = (text[0], text[1:]) if text[:1] in {"+", "-"} else ("", text)
+    if _is_currency(rest[:1]):
+        return Unit(sign + rest[1:].lstrip(), prefix=rest[0])
+    if rest[-1:] == "%" or _is_currency(rest[-1:]):
+        return Unit(sign + rest[:-1].rstrip(), suffix=rest[-1])
+    return Unit(text)
 
 
-def split_names(text: str) -> list[str]:
-    """Names that are separated by commas; a name with a comma is written in quotation marks."""
-    names = NAME_IN_LIST.findall(f"{text},")
-    return [
-        name[1:-1].replace('""', '"').strip() if QUOTED.fullmatch(name) else name
-        for name in map(str.strip, names)
-    ]
+def _is_currency(char: str) -> bool:
+    return bool(char) and unicodedata.category(char) == "Sc"
 
 
-def spell_name(name: str, *, in_list: bool = False) -> str:
-    """A name as it is typed in a shell; a list of names is read by `split_names`."""
-    if in_list and any(char in name for char in ',"'):
-        name = '"' + name.replace('"', '""') + '"'
-    return shlex.quote(name)
+def find_decimal(texts: Iterable[str], delimiter: str) -> str:
+    """The decimal sign of a table: that of the first number in which it can be nothing else.
+
+    Between commas, no comma can be a decimal sign. If all signs may be either, as in `1,500`, they
+    are decimal signs.
+    """
+    if delimiter == ",":
+        return "."
+    possible = ""
+    for text in texts:
+        digits = split_unit(text).digits
+        grouped, plain = GROUPED.fullmatch(digits), PLAIN.fullmatch(digits)
+        if grouped and grouped[2] and grouped[2] != grouped[1]:
+            return grouped[2]
+        if grouped and grouped[1] in OTHER_SIGN and grouped[0].count(grouped[1]) > 1:
+            return OTHER_SIGN[grouped[1]]
+        sign = (plain[1] or plain[2] or "") if plain else ""
+        if sign and not grouped:
+            return sign
+        possible = possible or sign
+    return possible or "."
+
+
+def infer_spelling(texts: Iterable[str], decimal: str, delimiter: str) -> NumberSpelling:
+    """How the numbers among some texts of a column are spelled, judged by those that say it.
+
+    A sign between thousands must be certain in one of them: `1,234.5` or `1.234.567`, and `1,500`
+    between commas.
+    """
+    unit, thousands = Unit(""), ""
+    for text in texts:
+        found = split_unit(text)
+        grouped = GROUPED.fullmatch(found.digits)
+        if grouped or PLAIN.fullmatch(found.digits):
+            unit = unit if unit.digits else found
+        if grouped and grouped[1] != decimal and _is_certain(grouped, delimiter):
+            thousands = grouped[1]
+            break
+    return NumberSpelling(
+        decimal=decimal, thousands=thousands, prefix=unit.prefix, suffix=unit.suffix
+    )
+
+
+def _is_certain(grouped: re.Match[str], delimiter: str) -> bool:
+    """Whether a sign can only be one between thousands."""
+    group, decimal = grouped[1], grouped[2]
+    if group not in OTHER_SIGN or grouped[0].count(group) > 1:
+        return decimal != group
+    return (decimal is not None and decimal != group) or (group == "," == delimiter)
+
+
+def to_number(text: str, delimiter: str = ",") -> float | None:
+    """The finite number that a cell holds by itself; None if it holds none."""
+    decimal = find_decimal([text], delimiter)
+    value = infer_spelling([text], decimal, delimiter).parse(text)
+    return value if value is not None and abs(value) < float("inf") else None
+
+
+def sort_texts(texts: Iterable[str]) -> list[str]:
+    """Texts in the order of their numbers, 2 before 10, and after them the others by alphabet."""
+    return sorted(texts, key=_number_or_text)
+
+
+def _number_or_text(text: str) -> tuple[bool, float, str]:
+    number = to_number(text)
+    return number is None, number or 0.0, text
+
+
+def default_columns(count: int) -> tuple[str, ...]:
+    """The names of columns in a table without a header."""
+    return tuple(f"column {n}" for n in range(1, count + 1))

@@ -12,13 +12,17 @@ NaN is a missing value. So the rows of every table are one tensor, which is divi
 kept like any other, and only the codec, the likelihood and what is written look at the kinds.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal, final
+from typing import Literal, cast, final, get_args
+
+from vae_cli.errors import UsageError, join_or, mark, shorten
 
 ColumnKind = Literal["number", "integer", "category", "date", "constant"]
 Normalization = Literal["standard", "quantile"]
 ITEM_COLUMNS = ("name", "part", "label")  # of what is written about items, beside their ids
+AskedName = Literal["number", "integer", "category", "date", "id"]
 
 
 @final
@@ -94,3 +98,54 @@ def free_name(name: str, taken: Collection[str]) -> str:
     while name in taken:
         name = f"vae {name}"
     return name
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class AskedKind:
+    """What the user says of a column.
+
+    Attributes:
+        kind: what it is.
+        normalization: how its numbers become what a network takes; None leaves it open.
+        pattern: of its dates; empty if it is to be found.
+    """
+
+    kind: AskedName
+    normalization: Normalization | None = None
+    pattern: str = ""
+
+
+def parse_kinds(texts: Sequence[str]) -> dict[str, AskedKind]:
+    """What the user says of some columns.
+
+    Example:
+        >>> parse_kinds(["zip=category", "price=number:standard"])["zip"].kind
+        'category'
+        >>> parse_kinds(["joined=date:%d.%m.%Y"])["joined"].pattern
+        '%d.%m.%Y'
+
+    Raises:
+        UsageError: a text is not `NAME=KIND`, or a kind is none.
+    """
+    return dict(map(_parse_kind, texts))
+
+
+def _parse_kind(text: str) -> tuple[str, AskedKind]:
+    name, equals, kind = text.rpartition("=")
+    kind, _, detail = kind.strip().partition(":")
+    if not (equals and name.strip()) or kind not in get_args(AskedName):
+        allowed = join_or(get_args(AskedName))
+        raise UsageError(
+            f"{mark('data.columns')} {shorten(text)}: write COLUMN=KIND with the kind {allowed}"
+        )
+    if kind == "date" and (not detail or re.search("%[a-zA-Z]", detail)):
+        return name.strip(), AskedKind(kind="date", pattern=detail)
+    is_measured = kind in {"number", "integer", "date"}
+    if detail and not (is_measured and detail in get_args(Normalization)):
+        allowed = f"{join_or(get_args(Normalization))}" if is_measured else "nothing"
+        raise UsageError(
+            f"{mark('data.columns')} {shorten(text)}: after {kind}: comes {allowed}, not {detail}"
+        )
+    normalization = cast("Normalization | None", detail or None)
+    return name.strip(), AskedKind(kind=cast("AskedName", kind), normalization=normalization)

@@ -13,13 +13,21 @@ from torch import Tensor
 from vae_cli.data.columns import ITEM_COLUMNS, Column, free_name
 from vae_cli.data.split import InMemory
 from vae_cli.data.value_range import Limits, Range
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, mark
 from vae_cli.files import stamp_files
 
 Progress = Callable[[int, int], None]
 Stage = Callable[[str], AbstractContextManager[Progress]]  # a part of the work that has a name
 Missing = Literal["model", "error", "drop", "mean"]
 Frames = Literal["first", "all"]
+
+MISSING_ADVICE = {  # in a training, and for a trained model
+    True: (
+        f"{mark('data.missing=drop')} leaves out such rows, {mark('data.missing=mean')} "
+        "fills them in"
+    ),
+    False: f"fill it in, because the model was trained with {mark('data.missing=error')}",
+}
 
 
 def ignore_progress(*counts: int) -> None:
@@ -43,6 +51,7 @@ class TableRules:
             error, its row is left out, or it is replaced by the mean of its column.
         means: one per column that is learned, over the training set; empty if none is needed.
         id: the name of the column that tells rows apart and is not learned; empty if there is none.
+        kinds: what the user says of columns, such as `zip=category`.
         delimiter: of the cells of the file, so that tables are written as they were read.
         decimal: the sign before decimals in the file.
     """
@@ -52,6 +61,7 @@ class TableRules:
     missing: Missing = "error"
     means: tuple[float, ...] = ()
     id: str = ""
+    kinds: tuple[str, ...] = ()
     delimiter: str = ","
     decimal: str = "."
 

@@ -18,15 +18,21 @@ from vae_cli.data.dataset import Parts
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 
+HASH_BYTES = 6  # which float64 holds
+
 
 def hash_to_unit_interval(key: bytes) -> float:
     """A number in [0, 1) that depends on the key only."""
-    return int.from_bytes(hashlib.blake2b(key, digest_size=6).digest(), "big") / 2**48
+    digest = hashlib.blake2b(key, digest_size=HASH_BYTES).digest()
+    return int.from_bytes(digest, "big") / (1 << 8 * HASH_BYTES)
 
 
 def hash_keys(keys: Iterable[bytes]) -> Tensor:
-    """The hash of each key: float64 `(N,)`."""
-    return torch.from_numpy(np.fromiter(map(hash_to_unit_interval, keys), np.float64))
+    """The hash of each key: float64 `(N,)`, the same as that of `hash_to_unit_interval`."""
+    blake2b = hashlib.blake2b
+    digests = b"".join([blake2b(key, digest_size=HASH_BYTES).digest() for key in keys])
+    digits = np.frombuffer(digests, np.uint8).reshape(-1, HASH_BYTES)
+    return torch.from_numpy(digits @ 256.0 ** -np.arange(1, HASH_BYTES + 1))
 
 
 def divide(hashes: Tensor, test_fraction: float, name: str) -> tuple[Tensor, Tensor]:

@@ -24,14 +24,16 @@ DOWNLOADED_NAMES = (
 )
 BUILT_IN_NAMES = ("fashion-mnist", "shapes", "shapes-32", *DOWNLOADED_NAMES)
 ARRAY_SUFFIXES = (".npy", ".npz", ".safetensors")
-TABLE_SUFFIXES = (".csv", ".tsv")
+TEXT_SUFFIXES = (".csv", ".tsv")
+PARQUET_SUFFIXES, EXCEL_SUFFIXES = (".parquet", ".pq"), (".xlsx", ".xls", ".xlsb", ".ods")
+TABLE_SUFFIXES = (*TEXT_SUFFIXES, ".csv.gz", ".tsv.gz", *PARQUET_SUFFIXES, *EXCEL_SUFFIXES)
 PICTURE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".webp", ".bmp"),
     *(".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jfif"),
     *(".avif", ".jp2", ".j2k", ".heic", ".heif"),
 )
 FOLDER_KEYS = ("image_size", "channels", "background", "frames")  # settings of folders alone
-TABLE_KEYS = ("label", "drop", "missing")  # settings of tables alone
+TABLE_KEYS = ("label", "drop", "id", "columns", "missing")  # settings of tables alone
 CHANNELS = {"auto": 0, "grey": 1, "rgb": 3}
 BACKGROUNDS = {"white": 255, "black": 0, "grey": 128}
 CHANNEL_NAMES: dict[int, Literal["grey", "rgb"]] = {1: "grey", 3: "rgb"}
@@ -83,7 +85,7 @@ def find_source(name: str, key: str = "") -> DataSource:
         return DataSource(name, SourceKind.BUILT_IN)
     name = expand_home(name)
     require_file_or_folder(name)
-    suffix = Path(name).suffix.lower()
+    suffix = suffix_of(name)
     if is_folder(name):
         return DataSource(name, SourceKind.FOLDER)
     label = f"{mark(key)} {name}" if key else name
@@ -97,6 +99,13 @@ def find_source(name: str, key: str = "") -> DataSource:
         raise UsageError(f"{label} is one picture: name the folder in which it lies")
     kinds = ", ".join((*ARRAY_SUFFIXES, *TABLE_SUFFIXES))
     raise UsageError(f"{label} is no folder, and no file that can be read: {kinds}")
+
+
+def suffix_of(path: Path | str) -> str:
+    """The ending of a name in lower case, as in `.csv` or `.csv.gz`."""
+    known = Path(path)
+    suffix = known.suffix.lower()
+    return Path(known.stem).suffix.lower() + suffix if suffix == ".gz" else suffix
 
 
 def is_data(name: str) -> bool:

@@ -1,18 +1,20 @@
 """Tables of numbers: divided into two parts, and read for a trained model."""
 
 import dataclasses
-import functools
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import TYPE_CHECKING, NamedTuple, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.data.columns import number_columns
+from vae_cli.data.columns import Column
 from vae_cli.data.dataset import (
     DEFAULT_TABLE,
+    MISSING_ADVICE,
     Dataset,
     Parts,
     Progress,
@@ -20,32 +22,37 @@ from vae_cli.data.dataset import (
     TableRules,
     ignore_progress,
 )
-from vae_cli.data.held_out import divide, hash_keys
+from vae_cli.data.held_out import divide
 from vae_cli.data.split import InMemory
-from vae_cli.data.table_columns import choose_for_model, choose_for_training
-from vae_cli.data.table_files import MISSING_ADVICE, TableContents, read_table
-from vae_cli.errors import UsageError, mark
+from vae_cli.errors import UsageError, VAEWarning, mark
+from vae_cli.files import unescape_formula
+
+if TYPE_CHECKING:
+    from vae_cli.data.table_contents import TableContents
+    from vae_cli.data.table_source import TableSource
+
+CHUNK_ROWS = 65_536
 
 
 @final
 class Table(Dataset):
-    """The rows of a table in which every column holds numbers, except those that are taken out.
+    """The rows of a table, except for the columns that are taken out.
 
-    The rows are divided by a hash of their numbers as they are in the file, so filling in missing
-    values moves no row from one part to the other.
+    The rows are divided by a hash of their cells: of the numbers, and of the texts of categories.
+    So neither filling in a missing value nor a new category moves another row from one part to the
+    other.
 
     Args:
-        path: ends in `.csv` or `.tsv`; a first row that is not all numbers names the columns.
+        path: of a text, a Parquet file or a spreadsheet; see `table_files.open_table`.
         rules: the columns that are not learned, and what happens if a value is missing.
         like: a spec whose columns are read, in its order and with its rules.
         test_fraction: the expected share of the rows that is held out, by their contents.
-        learns_index: whether an index without a name is a column to learn, as in runs of an
-            earlier version.
+        version: of the rules of reading, as in `table_contents.survey`.
         progress: called with the mebibytes read so far and in the file.
 
     Raises:
-        UsageError: the file is missing or empty, a cell is not a number, a column is missing, or
-            one of the parts would be empty.
+        UsageError: the file is missing or empty, a column cannot be learned or is missing, or one
+            of the parts would be empty.
     """
 
     def __init__(
@@ -55,29 +62,25 @@ class Table(Dataset):
         rules: TableRules = DEFAULT_TABLE,
         like: Spec | None = None,
         test_fraction: float,
-        learns_index: bool = False,
+        version: int = 3,
         progress: Progress = ignore_progress,
     ) -> None:
-        rules = like.table if like else rules
-        choose = (
-            functools.partial(choose_for_model, like)
-            if like
-            else functools.partial(choose_for_training, rules, learns_index=learns_index)
-        )
-        self.path = path
-        contents = read_table(path, choose, progress)
-        self.hashes = hash_keys(row.tobytes() for row in contents.rows.numpy())
-        self.rows = divide(self.hashes, test_fraction, path.stem)
+        from vae_cli.data.table_files import read_table
+
+        contents = read_table(path, rules, like=like, version=version, progress=progress)
+        name, rules = name_of(path), contents.rules
+        self.rows = divide(contents.hashes, test_fraction, name)
+        columns = like.columns if like else measure_ranges(contents, self.rows[0])
         if rules.missing == "mean" and like is None:
             rules = dataclasses.replace(rules, means=known_means(contents, self.rows[0]))
         for note in fill_in(contents, rules).notes:
-            warnings.warn(f"{path.name}: {note}", stacklevel=2)
+            warnings.warn(VAEWarning(f"{path.name}: {note}"), stacklevel=2)
         self.path, self.contents = path, contents
         self.spec = Spec(
-            path.stem,
-            (len(contents.columns),),
+            name,
+            (len(columns),),
             classes=contents.classes,
-            columns=like.columns if like else number_columns(*contents.columns),
+            columns=columns,
             table=rules,
         )
 
@@ -88,60 +91,134 @@ class Table(Dataset):
     def _part(self, rows: Tensor) -> InMemory:
         labels = self.contents.labels
         known = labels[rows] if len(labels) else labels
-        return InMemory(self.contents.rows, rows, known, hashes=self.hashes[rows])
+        return InMemory(self.contents.rows, rows, known, hashes=self.contents.hashes[rows])
 
     def names(self, split: InMemory) -> list[str]:
         """The places of a part's rows in the file, from 0."""
         return [str(number) for number in self.contents.numbers[split.rows].tolist()]
 
+    def ids(self, split: InMemory) -> list[str]:
+        """What the table calls the rows of a part; empty if it has no column of ids."""
+        return take_ids(self.contents, split.rows)
+
+
+def name_of(path: Path) -> str:
+    """The name of a table: that of its file, without what its contents are packed with."""
+    return Path(path.stem).stem if path.suffix.lower() == ".gz" else path.stem
+
 
 class FilledTable(NamedTuple):
-    """The rows of a table without missing values.
+    """The rows of a table without missing values, unless the model learns from the others.
 
     Attributes:
         rows: float64 `(N, D)`.
         numbers: int64 `(N,)`, which row of the file each of them is, from 0.
         notes: what was assumed, left out or filled in, for the user.
         labels: the class of each row; empty if the classes are not known.
+        ids: what the table calls each row; empty if it has no column of ids.
     """
 
     rows: Tensor
     numbers: Tensor
     notes: tuple[str, ...]
-    labels: list[str] = []  # noqa: RUF012
+    labels: Sequence[str] = ()
+    ids: Sequence[str] = ()
 
 
 def read_table_like(path: Path, spec: Spec) -> FilledTable:
     """The rows of a table, with its columns in the order of a spec.
 
     Raises:
-        UsageError: as in `read_table`, or the columns are not those of the spec.
+        UsageError: the table cannot be read, or its columns are not those of the spec.
     """
-    return fill_in(read_table(path, functools.partial(choose_for_model, spec)), spec.table)
+    from vae_cli.data.table_files import read_table
+
+    return fill_in(read_table(path, like=spec), spec.table)
 
 
-def known_means(contents: TableContents, rows: Tensor) -> tuple[float, ...]:
-    """The mean of each column over those of some rows in which it has a value.
+def read_source_like(source: "TableSource", spec: Spec) -> FilledTable:
+    """The rows of a file or a frame that is open, with its columns in the order of a spec.
+
+    Raises:
+        UsageError: its columns are not those of the spec.
+    """
+    from vae_cli.data.table_contents import choose_for_model, read_contents
+
+    return fill_in(read_contents(source, choose_for_model(spec, source)), spec.table)
+
+
+def is_frame(items: object) -> bool:
+    """Whether something is a frame or a mapping of columns, and not an array."""
+    if isinstance(items, np.ndarray | Tensor | list | tuple):
+        return False
+    return any(hasattr(items, name) for name in ("__arrow_c_stream__", "columns", "keys"))
+
+
+def take_ids(contents: "TableContents", rows: Tensor) -> list[str]:
+    """What a table calls some of its rows; empty if it has no column of ids."""
+    if contents.ids is None:
+        return []
+    from vae_cli.data.column_kinds import spell_value
+
+    return [
+        unescape_formula("" if one is None else spell_value(one).strip())
+        for one in contents.ids.take(rows.numpy()).to_pylist()
+    ]
+
+
+def known_means(contents: "TableContents", rows: Tensor) -> tuple[float, ...]:
+    """What stands for a missing value of each column: its mean, or its most frequent category.
+
+    Args:
+        contents: of a table.
+        rows: int64, the indices of the rows over which they are taken.
+
+    Raises:
+        UsageError: a column has no value in these rows.
+    """
+    means = []
+    for column, values in zip(contents.columns, contents.rows.T, strict=True):
+        known = values[rows]
+        known = known[~known.isnan()]
+        if not len(known):
+            raise UsageError(
+                f"column {column.name} has no values to train on: leave it out with "
+                f"{mark('data.drop')}"
+            )
+        mean = known.mean() if column.is_measured else known.mode().values
+        means.append(float(mean.round() if column.kind == "integer" else mean))
+    return tuple(means)
+
+
+def measure_ranges(contents: "TableContents", rows: Tensor) -> tuple[Column, ...]:
+    """The columns with the smallest and the largest value that they have in some rows.
 
     Args:
         contents: of a table.
         rows: int64, the indices of the rows.
-
-    Raises:
-        UsageError: a column has none.
     """
-    means = tuple(float(column[rows].nanmean()) for column in contents.rows.T)
-    for name, mean in zip(contents.columns, means, strict=True):
-        if math.isnan(mean):
-            raise UsageError(
-                f"column {name} has no values to train on: leave it out with {mark('data.drop')}"
-            )
-    return means
+    chosen = np.zeros(len(contents.rows), np.bool_)
+    chosen[rows.numpy()] = True
+    low, high = np.full((2, len(contents.columns)), np.nan)
+    for start in range(0, len(chosen), CHUNK_ROWS):
+        part = slice(start, start + CHUNK_ROWS)
+        values = contents.rows.numpy()[part][chosen[part]]
+        low = np.fmin(low, np.fmin.reduce(values, 0, initial=math.inf))
+        high = np.fmax(high, np.fmax.reduce(values, 0, initial=-math.inf))
+    return tuple(
+        dataclasses.replace(column, low=least, high=most)
+        if column.is_measured and least <= most
+        else column
+        for column, least, most in zip(contents.columns, low.tolist(), high.tolist(), strict=True)
+    )
 
 
-def fill_in(contents: TableContents, rules: TableRules) -> FilledTable:
-    """Replace the missing values of a table, in its own memory, and say how many there were."""
-    rows, numbers, count = contents.rows, contents.numbers, 0
+def fill_in(contents: "TableContents", rules: TableRules) -> FilledTable:
+    """Replace the missing values of a table, in its own memory, and say how many there were.
+
+    A model that learns from what is observed gets them as they are.
+    """
+    rows, count = contents.rows, 0
     for column, mean in zip(rows.T, rules.means, strict=bool(rules.means)):
         is_missing = column.isnan()
         count += int(is_missing.sum())
@@ -152,7 +229,8 @@ def fill_in(contents: TableContents, rules: TableRules) -> FilledTable:
     if count:
         notes.append(_say_filled(count))
     labels = [contents.classes[label] for label in contents.labels.tolist()]
-    return FilledTable(rows, numbers, tuple(notes), labels)
+    ids = take_ids(contents, torch.arange(len(rows)))
+    return FilledTable(rows, contents.numbers, tuple(notes), labels, ids)
 
 
 def complete_rows(rows: Tensor, spec: Spec, source: object) -> FilledTable:

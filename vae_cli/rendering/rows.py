@@ -13,6 +13,7 @@ from vae_cli.data.array_files import require_valid_values
 from vae_cli.data.columns import free_name, number_columns
 from vae_cli.data.dataset import Spec
 from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
+from vae_cli.data.source import suffix_of
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
 from vae_cli.data.table import complete_rows, read_table_like
@@ -95,17 +96,17 @@ class Rows(ItemKind):
         """Read a table, with its columns in the order of the model."""
         if adjustment.find_object:
             raise UsageError(f"{mark('fit=object')} is for pictures, not {path}: leave it out")
-        if path.suffix.lower() not in READABLE_SUFFIXES:
+        if suffix_of(path) not in READABLE_SUFFIXES:
             name = self.spec.name
             raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")
-        rows, numbers, notes, labels = read_table_like(path, self.spec)
+        rows, numbers, notes, labels, _ = read_table_like(path, self.spec)
         places = list(map(str, numbers.tolist()))
-        texts = {"name": places} | ({"label": labels} if labels else {})
+        texts = {"name": places} | ({"label": list(labels)} if labels else {})
         return self._name(path, rows, texts, [f"{path.name}: {note}" for note in notes])
 
     def take_array(self, items: Tensor, path: Path) -> NamedItems:
         """The rows of an array file, without missing values; there may be any number of them."""
-        rows, numbers, notes, _ = complete_rows(items, self.spec, path)
+        rows, numbers, notes, *_ = complete_rows(items, self.spec, path)
         require_valid_values(rows, path)
         texts = {"name": list(map(str, numbers.tolist()))}
         return self._name(path, rows, texts, [f"{path}: {note}" for note in notes])

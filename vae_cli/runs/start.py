@@ -73,7 +73,8 @@ def start_layers(name: str, layers: Layers) -> list[Layer]:
 def fit_data_settings(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
     """The data settings of the other run that make sense for the data with a name.
 
-    The rules by which other data are read and divided are those of today.
+    The rules by which other data are read and divided are those of today, except for tables: the
+    weights are for the kinds of columns that these rules find.
 
     Raises:
         UsageError: there are no such data.
@@ -83,7 +84,8 @@ def fit_data_settings(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
     kind = find_source(name).kind
     allowed = {key for kinds, keys in KEYS_OF_KINDS if kind in kinds for key in keys}
     known = {key for _, keys in KEYS_OF_KINDS for key in keys}
-    return {key: value for key, value in settings.items() if key not in known - allowed | {"rules"}}
+    today = set() if kind is SourceKind.TABLE else {"rules"}
+    return {key: value for key, value in settings.items() if key not in known - allowed | today}
 
 
 def start_weights(config: Plan, blueprint: LatentModel, spec: Spec) -> dict[str, Tensor] | None:
@@ -117,6 +119,8 @@ def start_weights(config: Plan, blueprint: LatentModel, spec: Spec) -> dict[str,
     reason = ""
     if {name: t.shape for name, t in weights.items()} != {n: t.shape for n, t in expected.items()}:
         shapes = f"they are for items of {sides(known.shape)}, not {sides(spec.shape)}"
+        if known.shape == spec.shape:
+            shapes = "they are for columns of other kinds or with other categories"
         reason = describe_changes(changes) or shapes
     elif others := [change for change in changes if change.key in MEANINGS]:
         reason = describe_changes(others)

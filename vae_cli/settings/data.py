@@ -1,6 +1,7 @@
 """The data: what to train on, and how it is read and divided."""
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, final
 
 from annotated_types import Interval, Predicate
@@ -10,7 +11,8 @@ from vae_cli.errors import UsageError
 from vae_cli.settings.variant import Setting, section
 
 if TYPE_CHECKING:
-    from vae_cli.data.dataset import Dataset, Progress, Spec
+    from vae_cli.data.column_kinds import ColumnReport
+    from vae_cli.data.dataset import Dataset, Progress, Spec, TableRules
 
 
 def spell_square(text: str) -> int | str:
@@ -39,7 +41,7 @@ class DataConfig:
         str,
         Setting(
             "Data to train on: the name of a data set, a folder of pictures, "
-            "or a .npy, .npz, .safetensors, .csv or .tsv file.",
+            "or a .npy, .npz, .safetensors, .csv, .tsv, .parquet or .xlsx file.",
             "data",
         ),
     ] = "fashion-mnist"
@@ -117,6 +119,22 @@ class DataConfig:
             metavar="COLUMNS",
         ),
     ] = ()
+    id: Annotated[
+        str,
+        Setting(
+            "Column of a table that tells rows apart; not learned, it stands beside results.",
+            "id",
+            metavar="COLUMN",
+        ),
+    ] = ""
+    columns: Annotated[
+        tuple[str, ...],
+        Setting(
+            "What columns of a table are, such as zip=category,age=integer,joined=date.",
+            "columns",
+            metavar="COLUMN=KIND",
+        ),
+    ] = ()
     missing: Annotated[
         Literal["model", "error", "drop", "mean"],
         Setting(
@@ -135,12 +153,12 @@ class DataConfig:
     ] = 0.0
     rules: Annotated[
         int,
-        Interval(ge=1, le=2),
+        Interval(ge=1, le=3),
         Setting(
             "Version of the rules by which data are read and divided; runs of an earlier vae keep "
             "theirs."
         ),
-    ] = 2
+    ] = 3
 
     def open(self, progress: "Progress", like: "Spec | None" = None) -> "Dataset":
         """Open the data.
@@ -154,7 +172,7 @@ class DataConfig:
             VAEError: a download fails, or the cache cannot be written.
         """
         from vae_cli.data.catalogue import open_dataset
-        from vae_cli.data.dataset import PictureRules, TableRules
+        from vae_cli.data.dataset import PictureRules
         from vae_cli.data.source import BACKGROUNDS, CHANNELS, SourceKind, find_source
         from vae_cli.data.value_range import parse_range
 
@@ -169,8 +187,29 @@ class DataConfig:
                 frames=self.frames,
                 value_range=parse_range(self.range),
             ),
-            table=TableRules(self.label, self.drop, self.missing),
+            table=self.table_rules(),
             version=self.rules,
             like=like if source.kind is SourceKind.TABLE else None,
             progress=progress,
         )
+
+    def table_rules(self) -> "TableRules":
+        """What is done with the columns of a table."""
+        from vae_cli.data.dataset import TableRules
+
+        return TableRules(self.label, self.drop, self.missing, id=self.id, kinds=self.columns)
+
+    def survey(self, progress: "Progress") -> "tuple[ColumnReport, ...]":
+        """What the columns of a table are, also if it cannot be learned.
+
+        Args:
+            progress: called with how much was read so far and in all.
+
+        Raises:
+            UsageError: the table cannot be read, or a setting names no column.
+        """
+        from vae_cli.data.table_contents import survey
+        from vae_cli.data.table_files import open_table
+
+        source = open_table(Path(self.name).expanduser(), progress)
+        return survey(source, self.table_rules(), version=self.rules)

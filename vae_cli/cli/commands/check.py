@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 # The extras of the package, the modules that each brings, and what they are for.
 EXTRAS = {
+    "excel": (("fastexcel",), "spreadsheets as tables"),
     "explore": (("starlette", "uvicorn", "websockets"), "vae explore"),
     "evaluate": (("torchmetrics", "sklearn"), "SSIM and usefulness in vae evaluate"),
     "inception": (("torch_fidelity",), "vae evaluate --features inception"),
     "notebook": (("anywidget",), "the widget for notebooks"),
-    "parquet": (("pyarrow",), "vae embed -o FILE.parquet"),
     "plot": (("sklearn", "umap"), "vae embed --method tsne or umap"),
 }
-PACKAGES = ("torch", "torchvision", "numpy", "pillow", "safetensors", "matplotlib")
+PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pyarrow", "safetensors", "matplotlib")
 
 
 def command(

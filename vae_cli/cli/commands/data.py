@@ -1,27 +1,32 @@
 """`vae data`."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vae_cli.cli._console import Terminal
+from vae_cli.cli._errors import show_options
 from vae_cli.cli._options import (
-    Columns,
     ResultTerminal,
     refuse_unused,
 )
 from vae_cli.cli._output import Request
 from vae_cli.cli._pictures import PicturesOutput
 from vae_cli.cli._settings import with_settings
-from vae_cli.data.source import find_source
-from vae_cli.errors import UsageError
+from vae_cli.data.source import SourceKind, find_source
+from vae_cli.errors import UsageError, plural, shorten
 from vae_cli.settings import DataConfig, merge
 
 if TYPE_CHECKING:
+    from vae_cli.data.column_kinds import ColumnReport
     from vae_cli.data.dataset import Dataset
     from vae_cli.data.split import InMemory
     from vae_cli.rendering.kind import ItemKind
+
+TITLES = ("column", "kind", "values", "missing", "examples", "because")
+SHOWN = 20  # characters of a value
 
 
 @with_settings("data")
@@ -29,7 +34,10 @@ def command(
     *,
     typed: dict[str, dict[str, Any]],
     name: Annotated[str | None, typer.Argument(metavar="DATA", help="The same as --data.")] = None,
-    columns: Columns = 6,
+    examples: Annotated[
+        int,
+        typer.Option(min=1, max=1000, help="Examples of each class.", rich_help_panel="Output"),
+    ] = 6,
     output: PicturesOutput,
     save_example: Annotated[
         Path | None,
@@ -41,14 +49,14 @@ def command(
     ] = None,
     terminal: ResultTerminal,
 ) -> None:
-    """Show a data set: its classes and some examples, or the columns of a table.
+    """Show a data set: its classes and some examples, or what the columns of a table are.
 
-    Example: `vae data photos/`
+    Example: `vae data photos/`, or `vae data customers.csv`
     """
     refuse_unused("--data", bool(name) and "name" in typed.get("data", {}), f"leave out {name}")
     named = {"data": {"name": name}} if name else {}
     settings = merge(("command line", typed), ("DATA", named)).data
-    find_source(settings.name, "data.name")  # a typo is answered before torch is imported
+    source = find_source(settings.name, "data.name")  # a typo is answered before torch is imported
     inputs = [settings.name]
     shown = output.request(terminal, inputs)
     example = Request(
@@ -56,6 +64,11 @@ def command(
     )
     shown.check()
     example.check({str(output.path or "data.png"): "the picture of --output"})
+    if source.kind is SourceKind.TABLE and not save_example:
+        if output.path:
+            raise UsageError(f"--output {output.path}: a table has no picture")
+        show_table(settings, terminal)
+        return
     dataset, splits = read_dataset(settings, terminal)
     from vae_cli.rendering import kind_of
 
@@ -67,7 +80,7 @@ def command(
             f"end it with {kind.suffix}"
         )
     picture = shown.open_items(kind, "data") if dataset.spec.is_image else output.path
-    result = kind.writer(output.lay_out(columns)).write_examples(splits, picture)
+    result = kind.writer(output.lay_out(examples)).write_examples(splits, picture)
     if save_example:
         kind.write_item(test.items[test.rows[0]], example.open_file(save_example))
     print_facts(terminal, kind, splits, result, save_example)
@@ -100,6 +113,60 @@ def print_facts(
     for line in (result, example):
         if line:
             terminal.result(line)
+
+
+def show_table(settings: DataConfig, terminal: Terminal) -> None:
+    """Print what each column of a table is, also if it cannot be learned yet.
+
+    Raises:
+        UsageError: the table cannot be read.
+    """
+    from vae_cli.data.held_out import count_copies
+    from vae_cli.data.table import Table
+
+    problem, dataset = "", None
+    with terminal.bar("reading") as progress:
+        try:
+            dataset = settings.open(progress)
+            assert isinstance(dataset, Table)
+            parts = dataset.splits()
+            reports = dataset.contents.reports
+        except UsageError as error:
+            problem, parts = show_options(error.message), {}
+            reports = settings.survey(progress)
+    counts = {name: len(part.head(settings.limit or None)) for name, part in parts.items()}
+    if terminal.wants_json:
+        facts = {"name": settings.name if dataset is None else dataset.spec.name}
+        known = {**counts, "copies": count_copies(parts.values())} if parts else {}
+        columns = [describe_in_json(report) for report in reports]
+        terminal.json({**facts, **known, "columns": columns, "problem": problem or None})
+        return
+    terminal.table(TITLES, [describe_column(report) for report in reports], texts=len(TITLES))
+    if problem:
+        terminal.result(f"it cannot be learned yet: {problem}")
+        return
+    sizes = ", ".join(f"{count:,} {name} rows" for name, count in counts.items())
+    learned = sum(report.column is not None for report in reports)
+    terminal.result(f"{sizes}; {plural(learned, 'column')} can be learned")
+    if copies := count_copies(parts.values()):
+        terminal.result(f"{copies:,} of {sum(counts.values()):,} rows are copies of others")
+
+
+def describe_in_json(report: "ColumnReport") -> dict[str, Any]:
+    """The same for a program."""
+    facts = dataclasses.asdict(report)
+    return {name: value for name, value in facts.items() if name not in {"column", "counts_rows"}}
+
+
+def describe_column(report: "ColumnReport") -> tuple[str, ...]:
+    """A line about a column, for a person."""
+    low, high = shorten(report.low, SHOWN), shorten(report.high, SHOWN)
+    values = f"{low} to {high}" if low != high else low
+    if not values and report.distinct is not None:
+        values = plural(report.distinct, "value")
+    share = f"{report.missing / report.rows:.1%}" if report.missing else ""
+    examples = ", ".join(shorten(text, SHOWN) for text in report.examples)
+    return shorten(report.name), report.kind, values, share, examples, report.reason
 
 
 def read_dataset(settings: DataConfig, terminal: Terminal) -> "tuple[Dataset, dict[str, InMemory]]":
