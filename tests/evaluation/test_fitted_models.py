@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from tables import COLUMNS, mixed_rows
 from torch import nn
 
 from vae_cli.data.split import InMemory
 from vae_cli.evaluation.features import fitted_classifier
 from vae_cli.evaluation.fitted_models import digest_split, digest_weights, keep, recall
+from vae_cli.model.table_codec import RowLayout, fit_codec
 from vae_cli.runs.checkpoint import Checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
@@ -50,6 +52,16 @@ def test_digests_depend_on_every_weight_and_on_the_labels() -> None:
     items, labels = torch.rand(5, 1, 4, 4), torch.arange(5)
     first, second = (digest_split(InMemory.whole(items, some)) for some in (labels, labels.flip(0)))
     assert first != second
+
+
+def test_the_classifier_of_a_table_takes_what_a_network_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vae_cli.evaluation.features.STEPS", 2)
+    rows = InMemory.whole(mixed_rows(60, holes=0.1), torch.arange(60) % 2)
+    codec = fit_codec(RowLayout(COLUMNS, has_indicators=True), rows, "quantile")
+    classifier = fitted_classifier(codec.encode_split(rows), 2, CPU, tmp_path)
+    assert classifier(codec.encode(rows.items)).shape == (60, 2)
 
 
 @pytest.mark.slow

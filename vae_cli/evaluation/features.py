@@ -83,7 +83,7 @@ class Classifier(nn.Module):
     """Dense layers: an item, 128 hidden units, 64 features, and the classes.
 
     Args:
-        shape: `(C, H, W)` or `(D,)`.
+        shape: of encoded items: `(C, H, W)` or `(W,)`.
         classes: the number of classes.
     """
 
@@ -122,7 +122,7 @@ def fitted_classifier(
     path, digest = folder / "classifier.safetensors", digest_split(train)
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(SEED)
-        classifier = Classifier(train.items.shape[1:], classes)
+        classifier = Classifier(train.network_input(train.rows[:1]).shape[1:], classes)
     found = recall(path, classifier, digest)
     if found is None:
         found = train_classifier(classifier.to(device), train)
