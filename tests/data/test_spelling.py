@@ -15,13 +15,15 @@ NAN = float("nan")
     ("style", "values", "cells"),
     [
         ({"decimals": 2}, [0.5, 1.005, -0.001, 3e6, 12], ["0.5", "1", "0", "3000000", "12"]),
-        ({"decimals": 2, "zeros": True}, [0.5, -0.001, 12], ["0.50", "0.00", "12.00"]),
+        ({"decimals": 2, "min_decimals": 2}, [0.5, -0.001, 12], ["0.50", "0.00", "12.00"]),
         ({"decimals": 0, "suffix": "%"}, [5.4, -7.6], ["5%", "-8%"]),
         ({"decimals": 1, "thousands": ","}, [1234567.25, 999], ["1,234,567.2", "999"]),
         ({"decimals": 2, "prefix": "$", "thousands": ","}, [-1234.5], ["-$1,234.5"]),
         ({"decimals": 1, "missing": "NA"}, [NAN, 1.5, NAN], ["NA", "1.5", "NA"]),
         ({}, [1.7e9, 1.7e9 + 0.125], ["1700000000", "1700000000.125"]),
         ({}, [1e-9, 2e-9], ["1e-09", "2e-09"]),
+        ({"min_decimals": 1}, [1, 0.25, 1e20, 1e-9], ["1.0", "0.25", "1e+20", "1e-09"]),
+        ({"decimals": 3, "min_decimals": 1}, [1, 0.25, 1000], ["1.0", "0.25", "1000.0"]),
     ],
 )
 def test_a_number_has_the_decimals_the_unit_and_the_signs_of_its_column(
@@ -31,7 +33,7 @@ def test_a_number_has_the_decimals_the_unit_and_the_signs_of_its_column(
 
 
 def test_the_decimal_sign_of_the_file_is_that_of_its_numbers_alone() -> None:
-    style = CellFormat(decimals=2, zeros=True, thousands=".", suffix=" €")
+    style = CellFormat(decimals=2, min_decimals=2, thousands=".", suffix=" €")
     price = Column(name="price", format=style)
     assert spell(price, [1234567.5, -0.25], ",") == ["1.234.567,50 €", "-0,25 €"]
     version = Column(name="version", kind="category", categories=("1.0", "1.1"))

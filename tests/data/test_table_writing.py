@@ -13,7 +13,7 @@ from vae_cli.data.dataset import TableRules
 from vae_cli.data.table_writing import CHUNK_ROWS, to_arrow, to_records, to_values, write_table
 
 COLUMNS = (
-    Column(name="price", format=CellFormat(decimals=2, zeros=True, prefix="$", thousands=",")),
+    Column(name="price", format=CellFormat(decimals=2, min_decimals=2, prefix="$", thousands=",")),
     Column(name="age", kind="integer", format=CellFormat(missing="NA")),
     Column(name="=cut", kind="category", categories=("=x", "a, b", "-1")),
     Column(name="smoker", kind="category", categories=("False", "True")),

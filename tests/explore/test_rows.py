@@ -31,10 +31,11 @@ SECONDS = [0.0, -86400.0, 951_782_400.0, 1_700_000_000.0, 1_700_000_000.125, 4_1
 FORMATS = [
     CellFormat(decimals=2),
     CellFormat(decimals=0),
-    CellFormat(decimals=2, zeros=True),
+    CellFormat(decimals=2, min_decimals=2),
+    CellFormat(decimals=2, min_decimals=1),
     CellFormat(decimals=3, suffix="%"),
-    CellFormat(decimals=2, prefix="$", thousands=",", zeros=True),
-    CellFormat(decimals=2, thousands=".", suffix=" €", zeros=True),
+    CellFormat(decimals=2, prefix="$", thousands=",", min_decimals=2),
+    CellFormat(decimals=2, thousands=".", suffix=" €", min_decimals=2),
     CellFormat(decimals=1, thousands=" "),
 ]
 PATTERNS = ["", "%Y-%m-%d", "%d.%m.%y", "%m/%d/%Y %I:%M %p", "%d %b %Y", "%B %d, %Y", "%H:%M"]

@@ -33,7 +33,7 @@ class CellFormat:
     Attributes:
         decimals: the largest number of digits after the decimal sign; None if it differs so much
             that significant digits tell more. Of a date, the digits of the fraction of a second.
-        zeros: whether all cells have so many decimals, with zeros at the end: `5.00`.
+        min_decimals: the smallest number of them, which zeros at the end fill up: 1 for `5.0`.
         prefix: of every cell, such as `$`.
         suffix: of every cell, such as `%`.
         thousands: the sign between thousands; empty if there is none.
@@ -42,7 +42,7 @@ class CellFormat:
     """
 
     decimals: int | None = None
-    zeros: bool = False
+    min_decimals: int = 0
     prefix: str = ""
     suffix: str = ""
     thousands: str = ""

@@ -34,7 +34,7 @@ def spell(
             these values apart.
 
     Example:
-        >>> price = Column(name="price", format=CellFormat(decimals=2, prefix="$", zeros=True))
+        >>> price = Column(name="price", format=CellFormat(decimals=2, prefix="$", min_decimals=2))
         >>> spell(price, [1234.5, -3, float("nan")])
         ['$1234.50', '-$3.00', '']
         >>> born = Column(name="born", kind="date", format=CellFormat(date="%d.%m.%Y"))
@@ -64,15 +64,25 @@ def _spell_known(column: Column, cells: np.ndarray, decimal: str, digits: int | 
 
 def _format_numbers(column: Column, cells: np.ndarray, digits: int | None) -> list[str]:
     """Numbers without their unit, as in English: `1,234.5`."""
-    decimals = 0 if column.kind == "integer" else column.format.decimals
-    grouped = "," if column.format.thousands else ""
+    style = column.format
+    decimals = 0 if column.kind == "integer" else style.decimals
+    grouped = "," if style.thousands else ""
     if decimals is None:
         count = significant_digits(cells) if digits is None else digits
-        return [format(value, f"{grouped}.{count}g") for value in cells.tolist()]
+        texts = [format(value, f"{grouped}.{count}g") for value in cells.tolist()]
+        return [_fill_up(text, style.min_decimals) for text in texts]
     texts = [format(value, f"z{grouped}.{decimals}f") for value in cells.tolist()]  # z: no -0.00
-    if decimals and not column.format.zeros:
-        texts = [text.rstrip("0").rstrip(".") for text in texts]
+    if spare := max(0, decimals - style.min_decimals):
+        texts = [(text[:-spare] + text[-spare:].rstrip("0")).rstrip(".") for text in texts]
     return texts
+
+
+def _fill_up(number: str, decimals: int) -> str:
+    """A number with at least so many decimals, unless it has an exponent or is infinite."""
+    whole, _, fraction = number.partition(".")
+    if len(fraction) >= decimals or not number[-1].isdigit() or "e" in number:
+        return number
+    return f"{whole}.{fraction.ljust(decimals, '0')}"
 
 
 def _dress(texts: list[str], style: CellFormat, decimal: str) -> list[str]:

@@ -37,11 +37,11 @@ function spellDate(seconds, { date: pattern, decimals }) {
 
 /** A number as the cells of its column are written. */
 function spellNumber(value, { kind, format }, decimalSign) {
-  const { zeros, prefix, suffix, thousands } = format;
+  const { prefix, suffix, thousands } = format, least = kind === "integer" ? 0 : format.min_decimals;
   const decimals = kind === "integer" ? 0 : format.decimals, size = Math.abs(value);
   const digits = decimals === null ? String(Number(size.toPrecision(SHOWN_DIGITS))) : size.toFixed(decimals);
   const [whole, all = ""] = digits.split(".");
-  const fraction = zeros || decimals === null ? all : all.replace(/0+$/, "");
+  const fraction = digits.includes("e") ? all : all.replace(/0+$/, "").padEnd(least, "0");
   const grouped = thousands ? whole.replace(/\B(?=(\d{3})+$)/g, thousands) : whole;
   const sign = value < 0 && /[1-9]/.test(digits) ? "-" : "";
   return `${sign}${prefix}${grouped}${fraction && decimalSign + fraction}${suffix}`;
