@@ -246,7 +246,7 @@ def test_pictures_and_pages_do_not_go_to_standard_output(here: Path, refused: Re
 def test_a_table_has_no_picture_wherever_it_would_go(refused: Refused, wine: Path) -> None:
     for output in ("-", "x.png", "x.csv"):
         line = refused("data", "wine.csv", "-o", output)
-        assert line == f"--output {output}: a table of numbers has no picture"
+        assert line == f"--output {output}: a table has no picture"
     line = refused("data", "wine.csv", "--save-example", "-")
     assert line == "--save-example -: only tables go there: name a file, as in example.csv"
     assert wine

@@ -227,7 +227,7 @@ def test_what_cannot_be_scored_is_refused(
 
 
 def test_rows_have_no_picture_and_no_code(wine: Path, refused: Refused) -> None:
-    line = "--plot a.png: a table of numbers has no picture"
+    line = "--plot a.png: a table has no picture"
     assert refused("score", "--run", "wine", "--plot", "a.png", "-q") == line
     line = "--by adjusted: rows of a table have no PNG; use --by likelihood"
     assert refused("score", "--run", "wine", "--by", "adjusted", "-q") == line

@@ -139,7 +139,7 @@ def test_a_table_has_no_picture_of_examples() -> None:
     splits = {name: InMemory.whole(torch.zeros(count, 2)) for name, count in counts.items()}
     line = WRITER.write_examples(splits, None)
     assert line == "1,200 training rows, 9 test rows"
-    with pytest.raises(UsageError, match=r"output a\.csv: a table of numbers has no picture"):
+    with pytest.raises(UsageError, match=r"output a\.csv: a table has no picture"):
         WRITER.write_examples(splits, Path("a.csv"))
 
 

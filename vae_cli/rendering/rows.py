@@ -1,4 +1,4 @@
-"""Rows of a table: read for a trained model, and written as CSV files."""
+"""Rows of a table: read for a trained model, and written as tables."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ MAX_VALUES = 100_000_000  # in a table that is generated: 800 MB in memory, and 
 
 @final
 class RowWriter(ItemWriter):
-    """Writes rows under the names of their columns, as CSV or TSV.
+    """Writes rows under the names of their columns, as CSV, TSV or Parquet.
 
     Args:
         spec: what the rows are.
@@ -76,7 +76,7 @@ class RowWriter(ItemWriter):
     def write_examples(self, splits: Mapping[str, InMemory], output: Writable | None) -> str:
         """Return the numbers of rows and the classes; there is no picture."""
         if output is not None:
-            raise UsageError(f"{mark('output')} {output}: a table of numbers has no picture")
+            raise UsageError(f"{mark('output')} {output}: a table has no picture")
         classes = list_some(self.spec.classes, MAX_NAMED_CLASSES)
         named = f"; {len(self.spec.classes):,} classes: {classes}" if classes else ""
         train, test = (len(splits[name]) for name in ("train", "test"))
@@ -85,7 +85,7 @@ class RowWriter(ItemWriter):
 
 @final
 class Rows(ItemKind):
-    """Rows `(N, D)` in the units of the data, written as CSV or TSV."""
+    """Rows `(N, D)`, one number for each column, written as CSV, TSV or Parquet."""
 
     items_name = "rows of a table"
     output_suffixes = TABLE_SUFFIXES

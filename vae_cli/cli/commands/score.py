@@ -111,7 +111,7 @@ def command(
     fitting.require_use(has_file=is_one, remedy="name one picture")
     model = run.open(terminal, held_out, outputs=[table, picture])
     if plot and not model.spec.is_image:
-        raise UsageError(f"--plot {plot}: a table of numbers has no picture")
+        raise UsageError(f"--plot {plot}: a table has no picture")
     if model.spec.is_image:
         refuse_unused("--explain", explain is not None, "score a table: images have no columns")
     outputs = [table.open_table(Path("score.csv"))]
