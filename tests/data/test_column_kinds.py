@@ -125,11 +125,11 @@ def test_the_format_of_cells_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     numbers = [SOURCE.randrange(1000, 99_999) / 4 for _ in range(ROWS)]
     for pattern, wanted in (
-        ("{:.2f}", {"decimals": 2, "zeros": True}),
-        ("{}", {"decimals": 2, "zeros": False}),
+        ("{:.2f}", {"decimals": 2, "min_decimals": 2}),
+        ("{}", {"decimals": 2, "min_decimals": 1}),
         ("{:,.2f}", {"thousands": ",", "decimals": 2}),
         ("${:.2f}", {"prefix": "$", "decimals": 2}),
-        ("{:.2f} €", {"suffix": " €", "decimals": 2, "zeros": True}),
+        ("{:.2f} €", {"suffix": " €", "decimals": 2, "min_decimals": 2}),
         ("{:.3e}", {"decimals": None}),
     ):
         column = of([pattern.format(value) for value in numbers] + ["n/a"], path=path).column

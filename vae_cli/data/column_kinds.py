@@ -202,7 +202,7 @@ class NumberObserver(Observer):
         self.parser = NumberParser(source.decimal, source.delimiter)
         self.low, self.high = math.inf, -math.inf
         self.decimals: int | None = 0
-        self.has_zeros = True
+        self.min_decimals = MAX_DECIMALS
         self.is_whole = self.counts = True
         self.last: float | None = None
         self.few: set[float] = set()
@@ -242,13 +242,13 @@ class NumberObserver(Observer):
             return
         if pa.types.is_string(cells.type):
             least, found = count_decimals(cells, self.parser.spelling)
-            self.has_zeros = self.has_zeros and least == found
         else:
             least, found = 0, decimals_of(known[:LOOKED_AT])
+        if len(known):
+            self.min_decimals = min(self.min_decimals, least)
         if found is None or found > MAX_DECIMALS:
             self.decimals = None
             return
-        self.has_zeros = self.has_zeros and found == max(self.decimals, found)
         self.decimals = max(self.decimals, found)
 
     def _watch_order(self, values: Array, known: Array) -> None:
@@ -354,6 +354,10 @@ class NumberObserver(Observer):
         column = Column(name=self.name, format=self._format())
         return spell(column, [value], self.source.decimal)[0]
 
+    def _min_decimals(self) -> int:
+        """Those that all cells have; of numbers with any decimals, only the zero of `5.0`."""
+        return min(self.min_decimals, 1 if self.decimals is None else self.decimals)
+
     def _format(self) -> CellFormat:
         spelling, example = self.parser.spelling, self.examples[0] if self.examples else ""
         space = " " if re.search(rf"[{SPACES}]", example.strip(spelling.thousands or None)) else ""
@@ -362,7 +366,7 @@ class NumberObserver(Observer):
             prefix=spelling.prefix and spelling.prefix + space,
             suffix=spelling.suffix and space + spelling.suffix,
             thousands=spelling.thousands,
-            zeros=self.has_zeros and bool(self.decimals),
+            min_decimals=self._min_decimals(),
             missing=self.missing_text,
         )
 

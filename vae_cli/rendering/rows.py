@@ -11,12 +11,12 @@ from torch import Tensor
 
 from vae_cli.data.array_files import require_valid_values
 from vae_cli.data.columns import free_name, number_columns
-from vae_cli.data.dataset import Spec
+from vae_cli.data.dataset import Spec, describe_items
 from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.source import suffix_of
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
-from vae_cli.data.table import complete_rows, read_table_like
+from vae_cli.data.table import FilledTable, complete_rows, read_table_like
 from vae_cli.data.table_writing import to_records, write_table
 from vae_cli.errors import UsageError, list_some, mark, plural
 from vae_cli.files import Writable
@@ -99,24 +99,20 @@ class Rows(ItemKind):
         if suffix_of(path) not in READABLE_SUFFIXES:
             name = self.spec.name
             raise UsageError(f"{path}: {name} is a table; give a .csv, .tsv or .npy file of rows")
-        rows, numbers, notes, labels, _ = read_table_like(path, self.spec)
-        places = list(map(str, numbers.tolist()))
-        texts = {"name": places} | ({"label": list(labels)} if labels else {})
-        return self._name(path, rows, texts, [f"{path.name}: {note}" for note in notes])
+        return self._name(path, read_table_like(path, self.spec), path.name)
 
     def take_array(self, items: Tensor, path: Path) -> NamedItems:
         """The rows of an array file, without missing values; there may be any number of them."""
-        rows, numbers, notes, *_ = complete_rows(items, self.spec, path)
-        require_valid_values(rows, path)
-        texts = {"name": list(map(str, numbers.tolist()))}
-        return self._name(path, rows, texts, [f"{path}: {note}" for note in notes])
+        found = complete_rows(items, self.spec, path)
+        require_valid_values(found.rows, path)
+        return self._name(path, found, str(path))
 
-    @staticmethod
-    def _name(
-        path: Path, rows: Tensor, texts: Mapping[str, list[str]], hints: list[str]
-    ) -> NamedItems:
+    def _name(self, path: Path, found: FilledTable, source: str) -> NamedItems:
         """Rows of a file with the names that tell them from those of other files."""
-        return NamedItems([f"{path.name} {name}" for name in texts["name"]], rows, hints, texts)
+        numbers = list(map(str, found.numbers.tolist()))
+        texts = describe_items(self.spec, numbers, found.ids, found.labels)
+        hints = [f"{source}: {note}" for note in found.notes]
+        return NamedItems([f"{path.name} {number}" for number in numbers], found.rows, hints, texts)
 
     def writer(self, layout: Layout) -> RowWriter:  # noqa: ARG002  of a picture
         """What writes rows."""
