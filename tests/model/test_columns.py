@@ -338,5 +338,9 @@ def test_every_prior_and_the_network_with_two_levels_learn_from_mixed_rows() -> 
             encoded = codec.encode_split(train).encoded()
             state = plan.build_state(spec, CPU, codec, encoded)
             batch = Batch(encoded.network_input(encoded.rows))
+            marked = batch.x.clone()
+            marked[:, -codec.layout.parts[2] :] = 1
+            first, same = (state.model.posterior(Batch(x)).mode() for x in (batch.x, marked))
+            assert first.equal(same), "indicators have no weight before they have learned"
             loss, _ = loss_and_gradients(state, 64, batch, AFTER_WARMUP)
             assert loss.losses["model"].isfinite()

@@ -1,6 +1,8 @@
 """Which settings change what the same weights compute: each of them is refused for a start."""
 
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -9,9 +11,11 @@ from models import spec_of
 from torch import Generator, Tensor
 
 from vae_cli.data.batch import Batch
+from vae_cli.data.columns import Column
+from vae_cli.data.dataset import Spec, TableRules
 from vae_cli.errors import UsageError
 from vae_cli.noise import Noise
-from vae_cli.runs.start import MEANINGS
+from vae_cli.runs.start import MEANINGS, other_meaning
 from vae_cli.settings import Plan, choose, entries, merge, to_dict
 from vae_cli.settings.entries import Entry
 
@@ -97,3 +101,17 @@ def test_a_setting_that_changes_what_the_same_weights_compute_is_refused_for_a_s
             keys.add(key)
     assert keys <= MEANINGS
     assert "model.activation" in keys
+
+
+def test_columns_that_mean_something_else_are_named() -> None:
+    cut = Column(name="cut", kind="category", categories=("Fair", "Good"))
+    known = Spec("t", (1,), columns=(cut,), table=TableRules(missing="model"))
+    for other, reason in (
+        (replace(cut, categories=("Fair", "Best")), "categories of column cut .* it has Best$"),
+        (replace(cut, categories=("Good", "Fair")), "in another place$"),
+        (Column(name="cut"), "column cut is a number, and was a category"),
+    ):
+        assert re.search(reason, other_meaning(known, replace(known, columns=(other,))))
+    strict = replace(known, table=TableRules(missing="error"))
+    assert other_meaning(known, strict) == "data.missing is model, not error"
+    assert other_meaning(known, known) == other_meaning(strict, strict) == ""

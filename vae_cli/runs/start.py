@@ -33,7 +33,11 @@ from vae_cli.runs.origin import explain_unconfirmed
 from vae_cli.settings import Change, Config, Layer, Plan, differences, merge, to_dict
 
 Layers = Sequence[Layer]
-MEANINGS = {"model.activation", "model.bounded"}  # with others, the same weights compute otherwise
+MEANINGS = {  # with other values, the same weights compute otherwise
+    "model.activation",
+    "model.bounded",
+    "likelihood.normalization",
+}
 MEASURED = ("codec.", "likelihood.edges", "likelihood.half_widths")  # tensors of the data
 RESUME_MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}
 KEYS_OF_KINDS = (  # settings of data that are for some kinds of sources alone
@@ -119,15 +123,15 @@ def start_weights(config: Plan, blueprint: LatentModel, spec: Spec) -> dict[str,
     reason = ""
     if {name: t.shape for name, t in weights.items()} != {n: t.shape for n, t in expected.items()}:
         shapes = f"they are for items of {sides(known.shape)}, not {sides(spec.shape)}"
-        if known.shape == spec.shape:
-            shapes = "they are for columns of other kinds or with other categories"
-        reason = describe_changes(changes) or shapes
+        reason = describe_changes(changes) or other_meaning(known, spec) or shapes
     elif others := [change for change in changes if change.key in MEANINGS]:
         reason = describe_changes(others)
     elif is_reordered(known.column_names, spec.column_names):
         reason = (
             f"they are for the same columns in another order, {list_some(known.column_names, 10)}"
         )
+    else:
+        reason = other_meaning(known, spec)
     if reason:
         raise UsageError(f"{mark('training.start')} {run.name}: its weights do not fit: {reason}")
     return weights
@@ -141,6 +145,24 @@ def describe_changes(changes: Sequence[Change]) -> str:
 def is_reordered(columns: Sequence[str], others: Sequence[str]) -> bool:
     """Whether two tables have the same columns in another order."""
     return tuple(columns) != tuple(others) and sorted(columns) == sorted(others)
+
+
+def other_meaning(known: Spec, spec: Spec) -> str:
+    """What the first column that means something else is in a table; empty if there is none."""
+    for before, now in zip(known.columns, spec.columns, strict=known.shape == spec.shape):
+        is_same = before.kind == now.kind or (before.is_measured and now.is_measured)
+        if not is_same:
+            return f"column {now.name} is a {now.kind}, and was a {before.kind}"
+        if now.kind == "category" and before.categories != now.categories:
+            added = [text for text in now.categories if text not in before.categories]
+            change = f"it has {added[0]}" if added else "one is missing, or in another place"
+            return f"the categories of column {now.name} are not the same: {change}"
+    if known.table.missing != spec.table.missing and "model" in {
+        known.table.missing,
+        spec.table.missing,
+    }:
+        return f"data.missing is {known.table.missing}, not {spec.table.missing}"
+    return ""
 
 
 def sides(shape: Sequence[int]) -> str:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from vae_cli.data.dataset import Spec
     from vae_cli.data.split import InMemory
-    from vae_cli.model import Codec, LatentModel, Objective
+    from vae_cli.model import Codec, LatentModel, Objective, TableCodec
     from vae_cli.noise import Noise
     from vae_cli.training import Schedule, TrainState
 
@@ -146,6 +146,7 @@ class Plan:
             JointDecoder,
             LadderVAE,
             MLPDecoder,
+            TableCodec,
             TwoLevelVAE,
             VampPrior,
         )
@@ -159,9 +160,26 @@ class Plan:
                 assert isinstance(model, VAE | LadderVAE | TwoLevelVAE)
                 assert isinstance(model.decoder, MLPDecoder | ConvDecoder | JointDecoder)
                 model.decoder.set_output_bias(model.likelihood.outputs_for(mean))
+            if isinstance(model.codec, TableCodec):
+                ignore_indicators(model, model.codec)
             if isinstance(model.prior, VampPrior):
                 inputs = model.prior.pseudo_inputs
                 inputs.copy_(train.network_input(train.rows[order[: len(inputs)]]))
+
+
+def ignore_indicators(model: "LatentModel", codec: "TableCodec") -> None:
+    """Let the encoders start without a weight for what is missing.
+
+    If nothing is missing in the training set, these weights never get a gradient. At random, they
+    would move the latents of a row with a missing value to anywhere.
+    """
+    from torch import nn
+
+    _, _, count = codec.layout.parts
+    for name, encoder in model.named_children():
+        if count and name in {"encoder", "lower_encoder"}:
+            first = next(layer for layer in encoder.modules() if isinstance(layer, nn.Linear))
+            first.weight[:, -count:] = 0
 
 
 def _mean_item(split: "InMemory", rows: "torch.Tensor") -> "torch.Tensor":
