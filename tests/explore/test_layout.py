@@ -10,8 +10,10 @@ import pytest
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.support.wait import WebDriverWait
 from support import call
+from tables import COLUMNS, mixed_rows
 
 from vae_cli import load
+from vae_cli.data.table_writing import write_table
 from vae_cli.explore.export import export_page
 from vae_cli.explore.scene import build_scene
 
@@ -60,8 +62,9 @@ return box.top >= 0 && box.bottom <= innerHeight && box.width > 0;
 def pages(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one exported page of each kind."""
     folder = tmp_path_factory.mktemp("pages")
-    rows = "".join(f"{row},{row * row % 17},{row % 5}\n" for row in range(80))
-    (folder / "x.csv").write_text(f"height,width,a rather long name of a column\n{rows}")
+    *others, last = COLUMNS
+    columns = (*others, dataclasses.replace(last, name="a rather long name of a column"))
+    write_table(folder / "x.csv", columns, mixed_rows(80, holes=0.1))
     words = ("train", "--data", "x.csv", "--epochs", 1, "--latent-dim", 3, "--name", "x", "-q")
     assert call(*words, cwd=folder).returncode == 0
     images, table = load(home / "runs/small", "cpu"), load(folder / "runs/x", "cpu")

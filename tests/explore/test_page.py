@@ -11,15 +11,23 @@ import torch
 from explore.browser import Array, Page, grey_levels
 from PIL import Image
 from support import VAE, Use
+from tables import COLUMNS, mixed_rows
 
 from vae_cli import load
 from vae_cli.api.model import TrainedModel
+from vae_cli.data.spelling import spell
+from vae_cli.data.table_writing import write_table
 from vae_cli.explore import export
 from vae_cli.explore.scene import PRIOR_SAMPLES, evenly_spaced
 from vae_cli.latent.interpolation import interpolate
 from vae_cli.latent.projections import pca
 
 pytestmark = pytest.mark.slow
+MOST_PROBABLE = """
+const share = (bar) => Number(bar.style.getPropertyValue("--share"));
+const bars = [...document.querySelectorAll(".category")[arguments[0]].querySelectorAll(".bar")];
+return bars.sort((a, b) => share(b) - share(a))[0].firstChild.textContent;
+"""
 TEMPERATURE = "return document.querySelector('label:has(.temperature)').offsetParent"  # if visible
 
 
@@ -315,16 +323,23 @@ def test_a_model_that_is_too_large_shows_pictures_that_were_decoded_before(
         assert np.abs(page.pixels() - wanted).mean() < 3, "WebP is lossy"
 
 
-def test_a_table_shows_the_values_of_its_columns(page: Page, use: Use, here: Path) -> None:
-    rows = np.random.default_rng(0).normal(size=(80, 3))
-    text = "\n".join(",".join(f"{value:.4f}" for value in row) for row in rows)
-    Path("x.csv").write_text(f"height,width,<b>depth\n{text}\n")
+def test_a_table_shows_its_columns_as_they_are_written(page: Page, use: Use, here: Path) -> None:
+    assert here
+    write_table(Path("x.csv"), COLUMNS, mixed_rows(300, holes=0.1))
     use("train", "--data", "x.csv", "--epochs", 2, "--latent-dim", 2, "--name", "x", "--quiet")
     page.open(export_file(use, here, "--run", "x").as_uri())
     model = load("x", "cpu")
     z = page.shown() + np.float32(1)
     page.slide(".shift", 1)
     page.wait_for(z)
-    assert page.texts(".values th")[1:] == ["height", "width", "<b>depth"]
-    values = [float(text) for text in page.texts(".number td:last-child")]
-    np.testing.assert_allclose(values, model.decode(z)[0], rtol=1e-3, atol=1e-4)
+    row = dict(zip(model.spec.columns, model.decode(z)[0], strict=True))
+    measured = {column: value for column, value in row.items() if column.is_measured}
+    texts = page.texts("tr:is(.number, .integer, .date) td:last-child")
+    for (column, value), text in zip(measured.items(), texts, strict=True):
+        assert text == spell(column, [value], digits=5)[0], column.name
+    names = [column.name for column in row if column.kind != "constant"]
+    assert page.texts(".values tr:not(.heading) th") == names
+    assert page.text(".constants") == "In every row, unit is kg."
+    categories = [column for column in row if column.kind == "category"]
+    found = [page.run(MOST_PROBABLE, place) for place in range(len(categories))]
+    assert found == [column.categories[int(row[column])] for column in categories]
