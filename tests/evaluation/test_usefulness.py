@@ -69,8 +69,9 @@ def test_constants_and_columns_of_many_categories_are_no_targets() -> None:
         ("unit", "it never changes"),
         ("town", "of its 101 categories at most 100 are possible"),
         ("prise", "did you mean price?"),
+        ("class", "is the label, which the model did not learn"),
     ):
         with pytest.raises(UsageError, match=said):
-            require_target(columns, name)
+            require_target(columns, name, label="class")
     with pytest.raises(UsageError, match="for tables, not images"):
         require_target((), "price")

@@ -126,7 +126,7 @@ def open_synthesis(
             `with_sampler`.
     """
     if target:
-        require_target(model.spec.columns, target)
+        require_target(model.spec.columns, target, model.spec.table.label)
     if sampler == "auto" and not subject.is_own:
         return Synthesis(target=target)
     source = with_sampler(model, sampler, stage).source

@@ -149,12 +149,13 @@ def target_absence(column: Column) -> str | None:
     return None
 
 
-def require_target(columns: Sequence[Column], name: str) -> None:
+def require_target(columns: Sequence[Column], name: str, label: str = "") -> None:
     """Check that a column can be predicted.
 
     Args:
         columns: of the table; none if the items are images.
         name: of the column.
+        label: the column of the classes, which rows do not have; empty if there is none.
 
     Raises:
         UsageError: there is none of that name, or it cannot be predicted.
@@ -163,6 +164,8 @@ def require_target(columns: Sequence[Column], name: str) -> None:
     if not columns:
         raise UsageError(f"{target} is for tables, not images: leave it out")
     known = {column.name: column for column in columns}
+    if name == label:
+        raise UsageError(f"{target} is the label, which the model did not learn: name a column")
     if name not in known:
         near = difflib.get_close_matches(name, known, 1, cutoff=0)[0]
         raise UsageError(f"{target}: the model learned no such column; did you mean {near}?")
