@@ -109,7 +109,7 @@ def test_columns_that_mean_something_else_are_named() -> None:
     for other, reason in (
         (replace(cut, categories=("Fair", "Best")), "categories of column cut .* it has Best$"),
         (replace(cut, categories=("Good", "Fair")), "in another place$"),
-        (Column(name="cut"), "column cut is a number, and was a category"),
+        (Column(name="cut"), "the kind of column cut is number, and was category"),
     ):
         assert re.search(reason, other_meaning(known, replace(known, columns=(other,))))
     strict = replace(known, table=TableRules(missing="error"))

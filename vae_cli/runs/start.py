@@ -152,7 +152,7 @@ def other_meaning(known: Spec, spec: Spec) -> str:
     for before, now in zip(known.columns, spec.columns, strict=known.shape == spec.shape):
         is_same = before.kind == now.kind or (before.is_measured and now.is_measured)
         if not is_same:
-            return f"column {now.name} is a {now.kind}, and was a {before.kind}"
+            return f"the kind of column {now.name} is {now.kind}, and was {before.kind}"
         if now.kind == "category" and before.categories != now.categories:
             added = [text for text in now.categories if text not in before.categories]
             change = f"it has {added[0]}" if added else "one is missing, or in another place"
