@@ -287,3 +287,33 @@ def test_a_threshold_marks_what_is_strange(use: Use, wine: Path) -> None:
     assert found["top"][0]["strange"] is True
     items = "1 item" if len(marked) == 1 else f"{len(marked)} items"
     assert f"{items} of 40 reach percentile 90" in use(*words).out
+
+
+@pytest.mark.filterwarnings("default:.*ignored, because the model")
+def test_scores_are_compared_with_a_column_that_is_known(
+    use: Use, wine: Path, refused: Refused
+) -> None:
+    header, *lines = (wine / "wine.csv").read_text().splitlines()[:41]
+    odd = [f"{4 * float(line.split(',')[0])},{line.partition(',')[2]},yes" for line in lines[:5]]
+    usual = [f"{line},no" for line in lines[5:]]
+    Path("odd.csv").write_text("\n".join([f"{header},odd", *usual, *odd, f"{lines[0]},"]) + "\n")
+    words = ["score", "odd.csv", "--run", "wine", "--explain", "none"]
+    label = json.loads(use(*words, "--label", "odd", "--json").out)["label"]
+    assert label == {
+        "column": "odd",
+        "positive": "yes",
+        "auroc": 1.0,
+        "average_precision": 1.0,
+        "positives": 5,
+        "items": 40,
+    }
+    shown = use(*words, "--label", "odd=no").out
+    assert "odd=no, 35 of 40 rows: AUROC 0.000, average precision 0." in shown
+    assert refused(*words, "--label", "od", "-q") == (
+        "--label od: odd.csv has no such column; did you mean odd?"
+    )
+    assert refused(*words, "--label", "odd=maybe", "-q") == (
+        "--label odd=maybe: no row has it; there is yes, no"
+    )
+    first = header.split(",")[0]
+    assert "say which one marks a strange row" in refused(*words, "--label", first, "-q")

@@ -15,7 +15,7 @@ def test_both_figures_are_those_of_scikit_learn(items: list[tuple[int, bool]]) -
     found = measure_detection(torch.tensor(scores).double(), torch.tensor(classes))
     assert found.auroc == pytest.approx(roc_auc_score(classes, scores))
     assert found.average_precision == pytest.approx(average_precision_score(classes, scores))
-    assert (found.positive, found.items) == (sum(classes), len(classes))
+    assert (found.positives, found.items) == (sum(classes), len(classes))
 
 
 def test_an_infinite_score_is_the_highest() -> None:

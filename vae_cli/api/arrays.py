@@ -137,10 +137,14 @@ class Converter:
         """
         if self.spec.is_image:
             raise UsageError("only rows of a table have missing values, and this model has images")
+        if is_frame(items):
+            from vae_cli.data.table_filling import TableCells
+            from vae_cli.data.table_source import open_frame
+
+            return TableCells(open_frame(items), self.spec).rows
         rules = dataclasses.replace(self.spec.table, missing="model")
         spec = dataclasses.replace(self.spec, table=rules)
-        rows = Converter(spec, self.codec, self.device)._to_tensor(items)
-        return fit_to_spec(rows, spec).double()
+        return fit_to_spec(to_tensor(items), spec).double()
 
     def _to_tensor(self, items: ArrayLike) -> Tensor:
         """Arrays as they are, and frames by the names of their columns, without missing values."""

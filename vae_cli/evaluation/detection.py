@@ -26,13 +26,13 @@ class Detection(NamedTuple):
     Attributes:
         auroc: the area under the curve of TPR over FPR, from 0 to 1.
         average_precision: the mean precision, from 0 to 1.
-        positive: the number of positive items.
+        positives: the number of positive items.
         items: the number of all items.
     """
 
     auroc: float
     average_precision: float
-    positive: int
+    positives: int
     items: int
 
 

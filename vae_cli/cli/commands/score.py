@@ -26,6 +26,7 @@ from vae_cli.files import Output, exists, write_csv
 from vae_cli.rendering.suffixes import CSV, PICTURE_SUFFIXES
 
 if TYPE_CHECKING:
+    from vae_cli.api.labels import Comparison
     from vae_cli.api.model import TrainedModel
     from vae_cli.api.scoring import Scores
 
@@ -64,6 +65,14 @@ def command(
             max=100,
             help="Mark the items that are at least as strange as this percentage of the held-out "
             "ones.",
+        ),
+    ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN[=VALUE]",
+            help="Print how well the scores find the rows of a table that this column marks: with "
+            "VALUE, or with the less frequent one of two values.",
         ),
     ] = None,
     explain: Annotated[
@@ -110,10 +119,7 @@ def command(
     is_one = data is not None and require_data(data)
     fitting.require_use(has_file=is_one, remedy="name one picture")
     model = run.open(terminal, held_out, outputs=[table, picture])
-    if plot and not model.spec.is_image:
-        raise UsageError(f"--plot {plot}: a table has no picture")
-    if model.spec.is_image:
-        refuse_unused("--explain", explain is not None, "score a table: images have no columns")
+    require_kind(plot, explain, label, is_image=model.spec.is_image)
     outputs = [table.open_table(Path("score.csv"))]
     if plot:
         outputs.append(picture.open_file(plot))
@@ -133,11 +139,27 @@ def command(
     places = scores.order()[:top]
     if not model.spec.is_image:
         scores = explain_some(model, scores, explain or "shown", places, seed, terminal)
+    comparison = compare(model, scores, data or model.data_name or "", label) if label else None
     write_csv(outputs[0], scores.titles(), scores.rows())
     if plot:
         with terminal.spinner("decoding"):
             write_strange(model, scores, places, outputs[1], terminal, scale=scale, gap=gap)
-    print_scores(terminal, scores, places, outputs)
+    print_scores(terminal, scores, places, outputs, comparison)
+
+
+def require_kind(
+    plot: Path | None, explain: Explained | None, label: str | None, *, is_image: bool
+) -> None:
+    """Refuse what the items of the model do not have.
+
+    Raises:
+        UsageError: a picture of rows, or columns of images, were asked for.
+    """
+    if plot and not is_image:
+        raise UsageError(f"--plot {plot}: a table has no picture")
+    for flag, value in {"--explain": explain, "--label": label}.items():
+        unused = is_image and value is not None
+        refuse_unused(flag, unused, "score a table: images have no columns")
 
 
 def explain_some(
@@ -161,6 +183,21 @@ def explain_some(
             return explain_scores(model, scores, places, seed=seed, stage=terminal.bar)
         case _:
             assert_never(which)
+
+
+def compare(model: "TrainedModel", scores: "Scores", data: str, label: str) -> "Comparison":
+    """How well the scores find the rows that a column of their table marks.
+
+    Raises:
+        UsageError: the rows are not those of the file of a table, or it has no such column.
+    """
+    from vae_cli.api.labels import compare_with_label
+    from vae_cli.data.source import SourceKind, find_source
+
+    source = find_source(data)
+    if source.kind is not SourceKind.TABLE:
+        raise UsageError(f"--label {label}: {data} has no columns with names")
+    return compare_with_label(model, scores, Path(source.name), label)
 
 
 def require_data(data: str) -> bool:
@@ -227,12 +264,14 @@ def print_scores(
     scores: "Scores",
     places: Sequence[int],
     paths: Sequence[Output],
+    comparison: "Comparison | None",
 ) -> None:
     """Print the strangest items, and the paths of the files."""
     columns = scores.columns()
     warn_of_limits(terminal, scores)
+    warn_of_learned(terminal, comparison)
     if terminal.wants_json:
-        terminal.json(describe(scores, places, paths))
+        terminal.json(describe(scores, places, paths, comparison))
         return
     terminal.remark(
         f"by {scores.by}; percentile among {scores.held_out:,} held-out items; in nats, except for "
@@ -253,11 +292,33 @@ def print_scores(
     if scores.reasons:
         titles += ["column", "value", "expected", "NLL"]
     terminal.table(titles, table)
+    print_summary(terminal, scores, comparison)
+    for path in paths:
+        terminal.result(path)
+
+
+def warn_of_learned(terminal: Terminal, comparison: "Comparison | None") -> None:
+    """Say so if the column that marks rows was no secret to the model."""
+    if comparison and comparison.is_learned:
+        terminal.remark(
+            f"the model has learned column {comparison.column} too, so these figures are better "
+            f"than for rows whose value is not known: train with --drop {comparison.column}",
+            "yellow",
+        )
+
+
+def print_summary(terminal: Terminal, scores: "Scores", comparison: "Comparison | None") -> None:
+    """Print how many items reach the threshold, and how well the scores find marked rows."""
     if (strange := scores.is_strange) is not None:
         share = f"{plural(int(strange.sum()), 'item')} of {len(scores):,}"
         terminal.result(f"{share} reach percentile {scores.threshold:g}")
-    for path in paths:
-        terminal.result(path)
+    if comparison:
+        figures = comparison.figures
+        terminal.result(
+            f"{comparison.column}={comparison.positive}, {figures.positives:,} of "
+            f"{plural(figures.items, 'row')}: AUROC {figures.auroc:.3f}, average precision "
+            f"{figures.average_precision:.3f}"
+        )
 
 
 def describe_reason(scores: "Scores", place: int) -> list[str]:
@@ -270,7 +331,12 @@ def describe_reason(scores: "Scores", place: int) -> list[str]:
     return [*found[0][:3], f"{found[0].nll:.2f}"]
 
 
-def describe(scores: "Scores", places: Sequence[int], paths: Sequence[Output]) -> dict[str, Any]:
+def describe(
+    scores: "Scores",
+    places: Sequence[int],
+    paths: Sequence[Output],
+    comparison: "Comparison | None",
+) -> dict[str, Any]:
     """Everything that is printed, for JSON."""
     top = []
     for place in places:
@@ -284,6 +350,12 @@ def describe(scores: "Scores", places: Sequence[int], paths: Sequence[Output]) -
     facts: dict[str, Any] = {"by": scores.by, "items": len(scores), "held_out": scores.held_out}
     if scores.is_strange is not None:
         facts |= {"threshold": scores.threshold, "strange": int(scores.is_strange.sum())}
+    if comparison:
+        facts["label"] = {
+            "column": comparison.column,
+            "positive": comparison.positive,
+            **comparison.figures._asdict(),
+        }
     return {"output": list(map(str, paths)), **facts, "top": top}
 
 
