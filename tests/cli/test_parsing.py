@@ -20,6 +20,7 @@ VALUES = {  # two values of an option, where 1 and 2 are not allowed
     "--prior": ("normal", "mog"),
     "--sampler": ("prior", "gmm"),
     "--features": ("classifier", "inception"),
+    "--explain": ("all", "none"),
     "--images": ("100", "200"),
     "--preset": ("small", "base"),
     "--schedule": ("constant", "cosine"),

@@ -94,3 +94,12 @@ def test_only_texts_that_would_come_back_are_numbers() -> None:
     assert to_values(["0.5", "2.0"]) == [0.5, 2.0]
     for names in (["007", "1"], ["1.50"], ["1", "x"], ["1_0"], ["True", "x"]):
         assert to_values(names) == names
+
+
+def test_numbers_that_have_no_place_in_a_type_are_no_error(tmp_path: Path) -> None:
+    rows = [[1e34, 1e34], [-np.inf, -np.inf]]
+    columns = (Column(name="n", kind="integer"), *COLUMNS[5:6])
+    assert to_records(columns, rows) == [
+        {"n": 1e34, "joined": "31/12/9999"},
+        {"n": -np.inf, "joined": "01/01/0001"},
+    ]

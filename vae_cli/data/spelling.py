@@ -16,6 +16,7 @@ from vae_cli.data.columns import CellFormat, Column
 
 FLOAT32_DIGITS, CONSTANT_DIGITS, FLOAT64_DIGITS = 7, 12, 17  # significant digits of a number
 EPOCH = datetime.datetime(1970, 1, 1)
+OLDEST, NEWEST = -62_135_596_800.0, 253_402_300_799.0  # the seconds of years 1 and 9999
 ISO = "%Y-%m-%d %H:%M:%S"  # of a date that was no text
 DATE_SIGNS, TIME_SIGNS = re.compile("%-?[YymdbBjGVuax]"), re.compile("%-?[HIMSfpTRX]")
 FRACTION, FRACTION_DIGITS = "%f", 6  # of a second, in the pattern of a date
@@ -103,7 +104,7 @@ def _add_unit(number: str, style: CellFormat) -> str:
 
 def _spell_dates(style: CellFormat, seconds: np.ndarray) -> list[str]:
     """Dates by their pattern; each different one is spelled once, because many rows share it."""
-    pattern, digits = style.date or ISO, 0
+    seconds, pattern, digits = seconds.clip(OLDEST, NEWEST), style.date or ISO, 0
     if FRACTION in pattern:
         digits = FRACTION_DIGITS if style.decimals is None else style.decimals
     unique, places = np.unique(seconds.round(digits), return_inverse=True)
@@ -113,7 +114,10 @@ def _spell_dates(style: CellFormat, seconds: np.ndarray) -> list[str]:
 
 def _spell_date(seconds: float, pattern: str, digits: int) -> str:
     moment = EPOCH + datetime.timedelta(seconds=seconds)
-    return moment.strftime(pattern.replace(FRACTION, f"{moment.microsecond:06}"[:digits]))
+    parts = {"%Y": f"{moment.year:04}", FRACTION: f"{moment.microsecond:06}"[:digits]}
+    for sign, part in parts.items():  # C writes the year 900 with three digits on some systems
+        pattern = pattern.replace(sign, part)
+    return moment.strftime(pattern)
 
 
 def significant_digits(column: np.ndarray) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from vae_cli.data.columns import Column, free_name
 from vae_cli.data.dataset import DEFAULT_TABLE, TableRules
-from vae_cli.data.spelling import DATE_SIGNS, TIME_SIGNS, significant_digits, spell
+from vae_cli.data.spelling import DATE_SIGNS, NEWEST, OLDEST, TIME_SIGNS, significant_digits, spell
 from vae_cli.files import Writable, escape_formula, open_output, write_csv
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PARQUET, TSV = ".parquet", ".tsv"
 CHUNK_ROWS = 1 << 16  # whose cells are texts at the same time
 MICROSECONDS = 1e6  # in a second
+LARGE = 2.0**63  # from which on a whole number is no int64
 NO_TEXTS: Mapping[str, Sequence[str]] = {}
 
 
@@ -120,9 +121,12 @@ def _to_typed(column: Column, cells: np.ndarray) -> "pa.Array":
             decimals = column.format.decimals
             return pa.array(known if decimals is None else known.round(decimals), mask=is_missing)
         case "integer":
-            return pa.array(known.round().astype(np.int64), mask=is_missing)
+            whole = known.round()
+            is_large = np.abs(whole).max(initial=0) >= LARGE
+            return pa.array(whole if is_large else whole.astype(np.int64), mask=is_missing)
         case "date":
-            instants = pa.array((known * MICROSECONDS).round().astype(np.int64), mask=is_missing)
+            microseconds = (known.clip(OLDEST, NEWEST) * MICROSECONDS).round()
+            instants = pa.array(microseconds.astype(np.int64), mask=is_missing)
             return instants.cast(pa.timestamp("us")).cast(_date_type(column.format.date))
         case "category" | "constant":
             codes = pa.array(known.astype(np.int64), mask=is_missing)
