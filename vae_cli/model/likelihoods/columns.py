@@ -10,8 +10,9 @@ https://arxiv.org/abs/1807.03653, eq. 3):
     a category                   log softmax(logits)
 
 The codec says which values have a probability: those of a grid, such as integers, and those that
-many rows have. Each of them is an interval of normal scores, x ± h. A category is an interval of
-another kind: one logit for each text. In place of the normal distribution, there is Student's t.
+many rows have. Each of them is an interval of normal scores, x ± h. What is left on both sides of
+all intervals is the probability of values beyond the training set, so that the sum is 1. A category
+has a logit for each of its texts. In place of the normal distribution, there is Student's t.
 
 With the objective of Burda et al. (2016), this is the MIWAE of Mattei & Frellsen (2019,
 https://arxiv.org/abs/1812.02633).
