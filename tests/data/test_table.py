@@ -16,7 +16,7 @@ from vae_cli.data.columns import Column, number_columns
 from vae_cli.data.dataset import Missing, Spec, TableRules, ignore_progress
 from vae_cli.data.held_out import hash_to_unit_interval
 from vae_cli.data.source import find_source
-from vae_cli.data.table import Table, read_table_like
+from vae_cli.data.table import Table, complete_rows, read_table_like
 from vae_cli.data.table_contents import TableContents
 from vae_cli.data.table_files import read_table
 from vae_cli.errors import UsageError
@@ -202,6 +202,15 @@ def test_what_does_not_fit_a_model_is_named_in_one_line(tmp_path: Path) -> None:
     spec = Spec("t", (2,), columns=number_columns("x", "y"))
     with pytest.raises(UsageError, match=r"row 2, column y: a value is missing: fill it in"):
         read_table_like(written(path, "x,y\n100,\n"), spec)
+
+
+def test_the_code_of_a_category_is_the_index_of_one_of_its_texts() -> None:
+    rows = torch.tensor([[1.5, 2, 0], [0, torch.nan, 0]]).double()
+    assert complete_rows(rows, SPEC, "the rows").rows is rows
+    for wrong in (3, -1, 0.5, torch.inf):
+        rows[1, 1] = wrong
+        with pytest.raises(UsageError, match=f"{wrong:g} in row 1, column cut is not .*1, 2, Fair"):
+            complete_rows(rows, SPEC, "the rows")
 
 
 def test_a_model_without_column_names_takes_any_table_with_as_many_columns(tmp_path: Path) -> None:

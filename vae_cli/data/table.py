@@ -24,7 +24,7 @@ from vae_cli.data.dataset import (
 )
 from vae_cli.data.held_out import divide
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError, VAEWarning, mark
+from vae_cli.errors import UsageError, VAEWarning, list_some, mark, shorten
 from vae_cli.files import unescape_formula
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vae_cli.data.table_source import TableSource
 
 CHUNK_ROWS = 65_536
+MAX_LISTED = 10  # categories in a message
 
 
 @final
@@ -237,8 +238,10 @@ def complete_rows(rows: Tensor, spec: Spec, source: object) -> FilledTable:
     """Rows `(N, D)` with the columns of a spec, without missing values, as `fill_in` makes them.
 
     Raises:
-        UsageError: a value is missing, and that is an error, or no row is left.
+        UsageError: the code of a category is none, a value is missing, and that is an error, or no
+            row is left.
     """
+    require_codes(rows, spec, source)
     rules, numbers = spec.table, torch.arange(len(rows))
     missing = rows.isnan() if rows.is_floating_point() else torch.zeros(1, 1, dtype=torch.bool)
     if not missing.any() or rules.missing == "model":
@@ -259,6 +262,26 @@ def complete_rows(rows: Tensor, spec: Spec, source: object) -> FilledTable:
         raise UsageError(f"{source}: a value is missing in every row, so none is left")
     note = _say_left_out(len(rows) - len(kept), len(rows))
     return FilledTable(rows[kept], kept, (note,))
+
+
+def require_codes(rows: Tensor, spec: Spec, source: object) -> None:
+    """Check that each category in rows `(N, D)` is the index of one of its texts.
+
+    Raises:
+        UsageError: one is not; the message names the first.
+    """
+    places = [place for place, column in enumerate(spec.columns) if column.kind == "category"]
+    codes = rows[:, places].double()
+    counts = torch.tensor([len(spec.columns[place].categories) for place in places])
+    wrong = (codes < 0) | (codes >= counts) | (codes != codes.floor()) & ~codes.isnan()
+    if wrong.any():
+        row, found = wrong.nonzero()[0].tolist()
+        column = spec.columns[places[found]]
+        categories = list_some(column.categories, MAX_LISTED)
+        raise UsageError(
+            f"{source}: {codes[row, found]:g} in row {row}, column {shorten(column.name)} is not "
+            f"the index of one of its categories: {categories}"
+        )
 
 
 def require_near(x: Tensor, rows: Tensor, spec: Spec) -> None:
