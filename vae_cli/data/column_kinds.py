@@ -58,10 +58,13 @@ ROWS_A_VALUE = 10  # of such a column, so that a short table of counts is not on
 MAX_CATEGORIES = 5000  # more of them would make the first layer larger than all others
 MIN_COUNTED = 10  # rows that count from 0 or 1 without being an index by chance
 MIXED_SHARE = 0.9  # of numbers or dates, from which on the other cells are taken for mistakes
+UNIQUE_SHARE = 0.5  # the same of texts that are all different, which would be left out as ids
 MAX_WRONG = MAX_EXAMPLES = 3  # cells in a message
 ASKED = "as it was asked"
 LOOKED_AT = 1000  # first cells of a part, by which something is judged quickly
+MICRO_DIGITS = 6  # decimals of a second, of which dates keep no more
 SECONDS_A_DAY = 86_400
+MAX_SIZE = 1e150  # of a number; the square of a larger one is infinite in float64
 MAX_DECIMALS = 9  # with more of them, significant digits tell more
 ID_NAME = re.compile(r"(?:^|[\W_])(?:id|index|key|uuid|guid|nr|no|number)$|[a-z](?:Id|ID)$", re.I)
 OLDEST_DATE, NEWEST_DATE = -62_135_596_800.0, 253_402_300_800.0  # the years 1 and 10,000
@@ -325,6 +328,12 @@ class NumberObserver(Observer):
             return refuse_cells(self.source, self.name, self.wrong, self.wrong_count, what)
         if self.infinite:
             return refuse_cells(self.source, self.name, [self.infinite], 1, "a finite number")
+        if max(-self.low, self.high) > MAX_SIZE:
+            drop = mark(f"data.drop={spell_name(self.name, in_list=True)}")
+            largest = f"its values reach {max(-self.low, self.high):.3g}"
+            remedy = f"change its unit, or leave it out with {drop}"
+            what = f"{self.source}: column {shorten(self.name)}"
+            return f"{what}: {largest}, and float64 cannot hold their squares: {remedy}"
         if is_integer and not self.is_whole:
             cells = find_cells(self.source, self.name, self._is_broken)
             return refuse_cells(self.source, self.name, cells, len(cells), what)
@@ -411,7 +420,7 @@ class DateObserver(Observer):
         self.parser = DateParser(asked.pattern if asked else "")
         self.low, self.high = math.inf, -math.inf
         self.is_whole_days = self.is_whole_seconds = True
-        self.is_typed = False
+        self.is_typed, self.decimals = False, 0
         self.outside: list[tuple[int, str]] = []
 
     def parse(self, cells: Any) -> Parsed:
@@ -431,6 +440,9 @@ class DateObserver(Observer):
         self.low, self.high = min(self.low, known.min()), max(self.high, known.max())
         self.is_whole_days = self.is_whole_days and bool((known % SECONDS_A_DAY == 0).all())
         self.is_whole_seconds = self.is_whole_seconds and bool((known % 1 == 0).all())
+        if not self.is_whole_seconds:
+            found = decimals_of(np.round(known[:LOOKED_AT] % 1, MICRO_DIGITS))
+            self.decimals = max(self.decimals, MICRO_DIGITS if found is None else found)
         outside = (values < OLDEST_DATE) | (values >= NEWEST_DATE)
         for place in first_places(outside, MAX_WRONG - len(self.outside)):
             self.outside.append((self.rows + place, str(values[place])))
@@ -450,7 +462,8 @@ class DateObserver(Observer):
             cells = [(row, f"{text} seconds") for row, text in self.outside]
             problem = refuse_cells(self.source, self.name, cells, len(cells), what)
             return self.make_report("date", "dates", problem=problem)
-        format_ = CellFormat(date=pattern, missing=self.missing_text)
+        decimals = self.decimals if "%f" in pattern else None
+        format_ = CellFormat(date=pattern, missing=self.missing_text, decimals=decimals)
         dates = Column(name=self.name, kind="date", format=format_)
         low, high = spell(dates, [self.low, self.high])
         is_constant = self.low == self.high and not self.missing
@@ -574,19 +587,22 @@ class TextObserver(Observer):
 
         Also that of numbers with the other decimal sign than the table has.
         """
-        texts = pa.array(list(self.counts), pa.string())
-        weights = np.array(list(self.counts.values()), float)
-        guesses: list[tuple[str, Callable[[Any], Parsed]]] = [
-            ("a number", NumberParser(self.source.decimal, self.source.delimiter).parse),
-            ("a date", DateParser().parse),
-        ]
-        for what, parse in guesses:
-            wrong = parse(texts).wrong
+        if len(self.counts) <= MAX_FEW:
+            return self._find_other_decimal(pa.array(list(self.counts), pa.string()))
+        texts, weights = pa.array(list(self.counts), pa.string()), np.array([*self.counts.values()])
+        numbers = NumberParser(self.source.decimal, self.source.delimiter).parse(texts).wrong
+        dates = DateParser().parse(texts).wrong
+        is_number = np.array([to_number(text) is not None for text in self.counts])
+        guesses = [("a number", numbers, is_number), ("a date", dates, None)]
+        least = UNIQUE_SHARE if self.is_unique else MIXED_SHARE
+        for what, wrong, right in guesses:
             if wrong is None or has_leading_zeros(texts):
                 continue
-            share = weights[~wrong].sum() / weights.sum()
-            if share >= MIXED_SHARE and len(self.counts) > MAX_FEW:
+            share = weights[~wrong if right is None else right].sum() / weights.sum()
+            if share >= least and not (other := self._find_other_decimal(texts)):
                 return self._describe_mixture(texts.filter(pa.array(wrong)), weights[wrong], what)
+            if share >= least:
+                return other
         return self._find_other_decimal(texts)
 
     def _describe_mixture(self, texts: Any, weights: Array, what: str) -> str:
@@ -594,7 +610,8 @@ class TextObserver(Observer):
             self.source, self.name, lambda some: to_mask(pc.is_in(some, value_set=texts))
         )
         problem = refuse_cells(self.source, self.name, cells, int(weights.sum()), what)
-        return f"{problem}: correct them, or try {self._mark('data.columns', '=category')}"
+        kind = "=id" if self.is_unique else "=category"
+        return f"{problem}: correct them, or try {self._mark('data.columns', kind)}"
 
     def _find_other_decimal(self, texts: Any) -> str:
         if self.source.delimiter == "," or not self.source.is_text:

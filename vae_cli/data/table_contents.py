@@ -220,7 +220,12 @@ def _describe_left_out(source: TableSource, reports: Sequence[ColumnReport]) -> 
         if report.name == source.index_name and report.kind == "id":
             yield say_index(report.name)
         elif report.kind == "id" and report.reason != ASKED:
-            again = mark(f"data.columns={spell_name(report.name, in_list=True)}=category")
+            kind = (
+                "integer"
+                if all(to_number(one) is not None for one in report.examples)
+                else "category"
+            )
+            again = mark(f"data.columns={spell_name(f'{report.name}={kind}', in_list=True)}")
             yield (
                 f"{shorten(report.name)} is taken for an id and left out ({report.reason}); "
                 f"{again} learns it"

@@ -69,6 +69,9 @@ class TableSource(ABC):
             UsageError: the table cannot be read.
         """
 
+    def __str__(self) -> str:
+        return str(self.source)
+
     def name_row(self, place: int) -> str:
         """A row, from 0, as messages name it."""
         return f"{self.source}, row {self.first_number + place}"

@@ -106,7 +106,7 @@ def _is_utf8(chunks: Iterator[bytes]) -> bool:
 
 def find_delimiter(lines: Sequence[str], suffix: str) -> str:
     """The character between the cells: one of the first line that every other line has too."""
-    if suffix == ".tsv":
+    if suffix == ".tsv" and "\t" in "".join(lines[:1]):
         return "\t"
     outside_quotes = "".join("".join(lines).split('"')[::2])
     rows = [line for line in outside_quotes.splitlines() if line.strip()]
