@@ -246,7 +246,7 @@ class NumberObserver(Observer):
         if pa.types.is_string(cells.type):
             least, found = count_decimals(cells, self.parser.spelling)
         else:
-            least, found = 0, decimals_of(known[:LOOKED_AT])
+            least, found = 0, decimals_of(known)
         if len(known):
             self.min_decimals = min(self.min_decimals, least)
         if found is None or found > MAX_DECIMALS:
@@ -404,11 +404,9 @@ def count_decimals(texts: Any, spelling: NumberSpelling) -> tuple[int, int | Non
 
 def decimals_of(values: Array) -> int | None:
     """The smallest number of decimals with which values are exact; None if there is none."""
-    for count in range(MAX_DECIMALS + 1):
-        scaled = values * 10.0**count
-        if (np.abs(scaled - np.rint(scaled)) <= 1e-9 * np.maximum(np.abs(scaled), 1)).all():
-            return count
-    return None
+    return next(
+        (count for count in range(MAX_DECIMALS + 1) if (values.round(count) == values).all()), None
+    )
 
 
 @final
