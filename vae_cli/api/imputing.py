@@ -10,7 +10,6 @@ from torch import Tensor
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.dataset import Stage, ignore_stage
-from vae_cli.data.spelling import spell
 from vae_cli.data.table_filling import TableCells, with_column
 from vae_cli.data.table_writing import TSV
 from vae_cli.errors import UsageError
@@ -129,13 +128,12 @@ class ImputedTable:
 
     def _spell_details(self, place: int) -> list[tuple[str, ...]]:
         column, filled = self.cells.columns[place], self.found.filled
-        decimal = self.cells.source.decimal
         ranges = (filled.rows, filled.low, filled.high)
         if not column.is_measured:
-            values = map(escape_formula, spell(column, filled.rows[:, place], decimal))
+            values = map(escape_formula, self.cells.spell(place, filled.rows[:, place]))
             chances = filled.probability[:, place].nan_to_num(1.0).tolist()
             return [(text, "", "", "", f"{p:.4g}") for text, p in zip(values, chances, strict=True)]
-        value, low, high = (spell(column, one[:, place], decimal) for one in ranges)
+        value, low, high = (self.cells.spell(place, one[:, place]) for one in ranges)
         deviations = [f"{one:.6g}" for one in self._deviation(place).tolist()]
         return list(zip(value, deviations, low, high, [""] * len(value), strict=True))
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.dataset import Spec
-from vae_cli.data.spelling import spell
+from vae_cli.data.spelling import significant_digits, spell
 from vae_cli.files import escape_formula
 
 if TYPE_CHECKING:
@@ -79,10 +79,14 @@ class TableCells:
             return self.texts(name)
         cells = list(self.texts(name))
         holes = np.flatnonzero(self.holes[place]).tolist()
-        values = spell(self.columns[place], filled[holes, place].numpy(), self.source.decimal)
-        for hole, text in zip(holes, values, strict=True):
+        for hole, text in zip(holes, self.spell(place, filled[holes, place]), strict=True):
             cells[hole] = escape_formula(text)
         return cells
+
+    def spell(self, place: int, values: Tensor) -> list[str]:
+        """Values `(M,)` of a learned column as its cells, with as many digits as those have."""
+        digits = significant_digits(self.rows[:, place].numpy())
+        return spell(self.columns[place], values.numpy(), self.source.decimal, digits)
 
     def texts(self, name: str) -> Sequence[str]:
         """The cells of a column: as they are in a text, or else spelled, and empty for a null."""
@@ -92,7 +96,7 @@ class TableCells:
         if self.source.is_text:
             return [value or "" for value in values]
         if (place := self.learned.get(name)) is not None:
-            return spell(self.columns[place], self.rows[:, place].numpy(), self.source.decimal)
+            return self.spell(place, self.rows[:, place])
         return ["" if value is None else escape_formula(spell_value(value)) for value in values]
 
 
