@@ -26,7 +26,8 @@ class Reason(NamedTuple):
         value: as a cell of its table.
         expected: the same; the mean of a number, or the most probable category.
         nll: −log p(value | the other columns) in nats, in the units of the data.
-        surprise: what the nll is above that of the values that were expected.
+        surprise: what the nll is above that of the values that were expected, in units of its
+            spread.
     """
 
     column: str

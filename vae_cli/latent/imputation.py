@@ -364,8 +364,8 @@ class ColumnOdds(NamedTuple):
     Attributes:
         nll: −log p(x_j | the other columns) in nats and in the units of the data: of the density of
             a number, or of the probability of a value that has one.
-        surprise: by how much −log p is above its mean over the values that were expected. It has no
-            unit, so columns can be compared by it.
+        surprise: by how much −log p is above its mean over the values that were expected, in units
+            of its spread over them. It has no unit, so columns can be compared by it.
         expected: the mean or the mode of p(x_j | the other columns).
     """
 
@@ -381,7 +381,12 @@ def measure_column(
     """Hide one column of each row, and ask how probable its value is.
 
         p(x_j | x_rest) ≈ Σ_k w_k p(x_j | z_k)        with the samples of `complete` for x_rest
-        surprise = −log p(x_j | x_rest) + E[log p(x'_j | x_rest)],       x'_j ~ p(x_j | x_rest)
+        surprise = (c_j − E[c'_j]) / (1 + Var[c'_j])^½        c_j = −log p(x_j | x_rest), and c'_j
+                                                              that of x'_j ~ p(x_j | x_rest)
+
+    Without the denominator, a column such as an amount of money that is often 0 would surprise in
+    most rows: 0 has a probability, and each other amount a far smaller one. 1 nat keeps a column
+    whose expected values are all the same from surprising by less than that.
 
     Args:
         model: of the rows of a table, in evaluation mode.
@@ -402,10 +407,11 @@ def measure_column(
         return by_column.gather(1, chosen)[:, 0]
 
     cost = costs(encoded)
-    usual = torch.stack([costs(x) for x in found.draw_encoded(EXPECTED, noise)]).mean(0)
+    usual = torch.stack([costs(x) for x in found.draw_encoded(EXPECTED, noise)])
     slopes = codec.log_abs_det_by_column(encoded).gather(1, chosen)[:, 0]
     expected = found.summarize(noise).rows.gather(1, chosen)[:, 0]
-    return ColumnOdds(cost - slopes, cost - usual, expected)
+    surprise = (cost - usual.mean(0)) / (1 + usual.var(0)).sqrt()
+    return ColumnOdds(cost - slopes, surprise, expected)
 
 
 @torch.no_grad()
