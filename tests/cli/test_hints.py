@@ -20,7 +20,7 @@ from vae_cli.settings import merge
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A table of 78 rows, of which some are held out."""
     path = tmp_path_factory.mktemp("data") / "x.csv"
-    path.write_text("".join(f"{number},{number * number % 7}\n" for number in range(78)))
+    path.write_text("".join(f"{number / 2},{number * number % 7}\n" for number in range(78)))
     return path
 
 
