@@ -53,10 +53,11 @@ def by_hand(network: str = "mlp", objective: str = "elbo") -> Iterator[None]:
     """Network and objective of `ours` in a plain training loop, with its data in memory."""
     settings = merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
     shape = FashionMNIST.spec.shape
-    model = choose(settings, spec_of(shape)).build_model(spec_of(shape))
+    plan = choose(settings, spec_of(shape))
+    model = plan.build_model(spec_of(shape))
     images = FashionMNIST().train().items[: BATCH * TURN].float() / 255
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
-    minimized, context = settings.objective.build(model), Context(1.0, len(images), Noise(0))
+    minimized, context = plan.objective.build(model), Context(1.0, len(images), Noise(0))
     while True:
         for rows in torch.randperm(len(images)).split(BATCH):
             x = images[rows]

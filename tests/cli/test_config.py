@@ -46,7 +46,7 @@ def test_the_schema_is_json(use: Use) -> None:
     ("words", "line"),
     [
         (["show", "my.toml"], "my.toml: no such file or named experiment"),
-        (["show", "bad.toml"], "bad.toml: objective.beta = -1: must be greater than"),
+        (["show", "bad.toml"], "bad.toml: objective.beta = -1: must be auto, or 0"),
         (["show", "smll"], "no run smll: did you mean small?"),
         (
             ["schema", "small"],

@@ -63,7 +63,7 @@ def test_a_run_that_fails_does_not_end_the_sweep(
     ("words", "line"),
     [
         ([], "nothing is varied: name a setting, as in beta=0.5,1,4, or --seeds 0:3"),
-        (["beta=0.5,-1"], "beta=0.5,-1: objective.beta = -1: must be greater than or equal to 0"),
+        (["beta=0.5,-1"], "beta=0.5,-1: objective.beta = -1: must be auto, or 0 ≤ x"),
         (["beta=1", "--beta", "2"], "--beta and beta=1: give only one of them"),
         (["seed=1,2", "--seeds", "0:3"], "seed=1,2 and --seeds 0:3: give only one of them"),
         (["device=cpu,tpu"], 'device=cpu,tpu: training.device = "tpu"'),

@@ -126,7 +126,7 @@ def test_flags_override_set_which_overrides_the_file_and_the_defaults(use: Use, 
     assert settings.model.hidden == (32, 16), "a flag overrides the file"
     assert settings.training.batch_size == 64, "the file overrides the default"
     assert settings.model.latent_dim == 4
-    assert settings.objective.beta == 1.0, "the default"
+    assert settings.objective.beta == 0.3, "the default of tables"
     assert read_tensors(wine / "runs/p")["kl_by_dim"].shape == (4,)
 
 

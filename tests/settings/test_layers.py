@@ -218,7 +218,7 @@ def test_settings_without_effect_of_a_run_of_an_earlier_version_are_dropped(tmp_
     path, written = tmp_path / "config.toml", text.replace("groups = 4", "groups = 3")
     path.write_text(written)
     assert written != text
-    assert merge((str(path), read_config(path))).objective == ELBO()
+    assert merge((str(path), read_config(path))).objective == ELBO(beta=1.0)
     path.write_text('[objective]\nname = "elbo"\ngroups = 3\n')  # which a user wrote
     with pytest.raises(UsageError, match=r"config\.toml: objective\.groups is for"):
         merge((str(path), read_config(path)))

@@ -105,8 +105,8 @@ def test_names_have_the_digits_that_tell_the_values_apart() -> None:
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
-        (["beta=0.5,-1"], "beta=0.5,-1: objective.beta = -1: must be greater than or equal to 0"),
-        (["beta=1,x"], 'beta=1,x: objective.beta = "x": must be a valid number'),
+        (["beta=0.5,-1"], "beta=0.5,-1: objective.beta = -1: must be auto, or 0 ≤ x"),
+        (["beta=1,x"], 'beta=1,x: objective.beta = "x": must be auto, or 0 ≤ x'),
         (["latent-dim=1.5"], "latent-dim=1.5: model.latent_dim = 1.5: must be a valid integer"),
         (["lr=0.1", "learning-rate=0.2"], "lr=0.1 and learning-rate=0.2: give only one of them"),
         (["beta=1", "seed=0,1", "epochs=" + ",".join(map(str, range(1, 502)))], "these are 1,002"),

@@ -5,7 +5,8 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, final, get_args
+from types import UnionType
+from typing import Annotated, Any, Union, final, get_args, get_origin
 
 import typer
 
@@ -73,7 +74,10 @@ def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..
             for name, entry in flags.items():
                 value, source = values.pop(name), context.get_parameter_source(name)
                 if source is not None and source.name == "COMMANDLINE":
-                    value = parse_list(entry, value) if isinstance(value, list) else value
+                    if isinstance(value, list):
+                        value = parse_list(entry, value)
+                    elif is_number_or_word(entry):
+                        value = parse_number(value)
                     typed.setdefault(entry.section, {})[entry.name] = value
             command(**values, typed=typed)
 
@@ -86,6 +90,19 @@ def with_settings(*sections: str) -> Callable[[Callable[..., None]], Callable[..
         return wrapper
 
     return decorate
+
+
+def is_number_or_word(entry: Entry) -> bool:
+    """Whether a setting is a number, or one of some words; Typer has no options of such a type."""
+    return get_origin(entry.type) in {Union, UnionType}
+
+
+def parse_number(text: str) -> float | str:
+    """A number, or the text as it is if it is none, which is then validated as a word."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def parse_list(entry: Entry, texts: Sequence[str]) -> list[int] | list[str]:
@@ -120,13 +137,16 @@ def accepted_words() -> dict[str, str]:
 
 def _parameter(name: str, entry: Entry) -> inspect.Parameter:
     repeated = isinstance(entry.default, tuple)
-    kind = list[str] if repeated else entry.type
+    is_text = is_number_or_word(entry)
+    kind = list[str] if repeated else str if is_text else entry.type
+    low = None if is_text or entry.open_below else entry.low
+    high = None if is_text else entry.high
     option = typer.Option(
         f"--{entry.short}",
         help=entry.help,
-        metavar=entry.metavar or ("N" if repeated else None),
-        min=None if entry.open_below else entry.low,
-        max=entry.high,
+        metavar=entry.metavar or ("N" if repeated else "X" if is_text else None),
+        min=low,
+        max=high,
         rich_help_panel=entry.section.capitalize(),
     )
     return inspect.Parameter(

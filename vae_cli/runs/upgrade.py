@@ -87,6 +87,9 @@ def name_kinds(facts: dict[str, Any]) -> None:
     likelihood = config.get("likelihood") if isinstance(config, dict) else None
     if isinstance(likelihood, dict) and likelihood.get("name") == "columns":
         likelihood.setdefault("normalization", "standard")
+    objective = config.get("objective") if isinstance(config, dict) else None
+    if isinstance(objective, dict) and objective.get("name", "elbo") in {"elbo", "tc"}:
+        objective.setdefault("beta", 1.0)
     columns = data.get("columns") if isinstance(data, dict) else None
     if isinstance(data, dict) and isinstance(columns, list):
         data["columns"] = [{"name": name, "normalization": "standard"} for name in columns]

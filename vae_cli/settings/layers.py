@@ -21,6 +21,7 @@ from vae_cli.settings.entries import (
 )
 from vae_cli.settings.likelihoods import AutoLikelihood
 from vae_cli.settings.networks import AutoNetwork
+from vae_cli.settings.objectives import ELBO, TotalCorrelation
 from vae_cli.settings.plan import Plan, make_plan
 from vae_cli.settings.published import TABLE, split_published
 from vae_cli.settings.schema import Config
@@ -137,6 +138,8 @@ def read_plan(tables: Mapping[str, Any]) -> Plan:
     config = merge(("", tables))
     if isinstance(config.model, AutoNetwork) or isinstance(config.likelihood, AutoLikelihood):
         raise UsageError("the network or the likelihood is not chosen")
+    if isinstance(config.objective, ELBO | TotalCorrelation) and config.objective.beta == "auto":
+        raise UsageError("the weight of the KL divergence is not chosen")
     return make_plan(config, config.model, config.likelihood)
 
 

@@ -201,7 +201,8 @@ def choose(config: Config, spec: "Spec") -> Plan:
         network = chosen(**_keep("model", chosen, given))
     if isinstance(likelihood, AutoLikelihood):
         likelihood = likelihood.choose(spec)()
-    return make_plan(config, network, likelihood)
+    objective = config.objective.fill_in(spec)
+    return make_plan(dataclasses.replace(config, objective=objective), network, likelihood)
 
 
 def make_plan(config: Config, network: ChosenNetwork, likelihood: ChosenLikelihood) -> Plan:
