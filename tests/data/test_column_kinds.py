@@ -1,6 +1,7 @@
 """What columns are: found from all of their cells, or as the user says."""
 
 import random
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -150,6 +151,7 @@ def test_the_columns_of_a_frame_have_types() -> None:
             "kind": pa.array(["a", "b", None] * 20).dictionary_encode(),
             "list": [[1], [2], None] * 20,
             "share": [0.25, 0.5, 0.125] * 20,
+            "price": pa.array([Decimal("0.35"), Decimal("2.40"), None] * 20),
         }
     )
     found = {one.name: one for one in survey(open_frame(frame), TableRules())}
@@ -160,9 +162,11 @@ def test_the_columns_of_a_frame_have_types() -> None:
         "kind": "category",
         "list": "text",
         "share": "number",
+        "price": "number",
     }
     assert found["flag"].column.categories == ("False", "True")
     assert found["share"].column.format.decimals == 3
+    assert found["price"].column.format.decimals == 2
     assert "cells of list" in found["list"].problem
 
 

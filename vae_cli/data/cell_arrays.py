@@ -83,6 +83,8 @@ def _to_numbers(array: Any) -> Any:
     if pa.types.is_duration(array.type):
         microseconds = array.cast(pa.duration("us")).cast(pa.int64())
         return pc.divide(microseconds.cast(pa.float64(), safe=False), MICROSECONDS)
+    if pa.types.is_decimal(array.type):  # as a text; Arrow makes 0.35000000000000003 of 0.35
+        array = array.cast(TEXT)
     numbers = array.cast(pa.float64(), safe=False)
     return pc.if_else(pc.is_nan(numbers), pa.scalar(None, pa.float64()), numbers)
 
