@@ -73,8 +73,8 @@ def test_a_fit_that_was_stopped_ends_as_one_that_never_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(flow_fit, "MIN_STEPS", 150)
-    posterior = DiagonalNormal(clouds(300, 0), torch.full((300, 2), -3.0))
-    whole, first, second = (FlowFit(2, 300, seed) for seed in (0, 0, 1))
+    posterior = DiagonalNormal(clouds(200, 0), torch.full((200, 2), -3.0))
+    whole, first, second = (FlowFit(2, 200, seed) for seed in (0, 0, 1))
     whole.run(posterior)
 
     def stop(done: int, total: int) -> None:

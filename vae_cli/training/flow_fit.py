@@ -17,7 +17,8 @@ from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.optimizers import Adam
 from vae_cli.training.schedules import cosine
 
-PASSES, MIN_STEPS, BATCH_SIZE = 70, 1000, 256
+PASSES, BATCH_SIZE = 140, 256
+MIN_STEPS, MAX_STEPS = 1000, 16_406  # at most 70 passes of 60,000 items
 LEARNING_RATE, WARMUP = 4e-3, 0.05
 INTERVAL = 50  # steps between two calls of progress
 
@@ -45,7 +46,8 @@ class FlowFit:
             self.flow = FittedFlow(latent_dim)
         self.noise = Noise(derive_seed(seed, "noise"))
         self.optimizer = Adam(dict(self.flow.named_parameters()))
-        self.step, self.steps = 0, max(MIN_STEPS, PASSES * items // BATCH_SIZE)
+        self.step = 0
+        self.steps = max(MIN_STEPS, min(MAX_STEPS, PASSES * items // BATCH_SIZE))
 
     def run(self, posterior: DiagonalNormal, progress: Progress = ignore_progress) -> FittedFlow:
         """Do the steps that are left.
