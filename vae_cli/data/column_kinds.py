@@ -27,9 +27,11 @@ import pyarrow.compute as pc
 
 from vae_cli.data.cell_arrays import (
     Array,
+    Counted,
     DateParser,
     NumberParser,
     Parsed,
+    characters,
     count_values,
     first_places,
     to_floats,
@@ -46,6 +48,7 @@ from vae_cli.data.cells import (
     to_number,
 )
 from vae_cli.data.columns import AskedKind, CellFormat, Column, ColumnKind
+from vae_cli.data.kept_cells import KeptCells
 from vae_cli.data.memory import MAX_CLASSES
 from vae_cli.data.spelling import spell
 from vae_cli.data.table_names import spell_name
@@ -64,6 +67,7 @@ ASKED = "as it was asked"
 LOOKED_AT = 1000  # first cells of a part, by which something is judged quickly
 MICRO_DIGITS = 6  # decimals of a second, of which dates keep no more
 SECONDS_A_DAY = 86_400
+LOWER_CASE = 0x20  # the bit that makes a letter of ASCII small
 MAX_SIZE = 1e150  # of a number; the square of a larger one is infinite in float64
 MAX_DECIMALS = 9  # with more of them, significant digits tell more
 ID_NAME = re.compile(r"(?:^|[\W_])(?:id|index|key|uuid|guid|nr|no|number)$|[a-z](?:Id|ID)$", re.I)
@@ -122,6 +126,7 @@ class Observer(ABC):
         self.wrong: list[tuple[int, str]] = []
         self.examples: list[str] = []
         self.missing_text = ""
+        self.values: Array | None = None
 
     def add(self, array: Any) -> bool:
         """Watch the next cells; False if they are something else than the guess."""
@@ -138,7 +143,17 @@ class Observer(ABC):
         self.missing += cells.null_count
         self._note_examples(cells)
         self.rows += len(array)
+        self.values = self.recall(parsed.values)
         return True
+
+    def recall(self, values: Array) -> Array | None:
+        """What a reader would make of the last cells; None if it has more to say about them."""
+        return values
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """The texts whose places `recall` returns; empty if these are numbers."""
+        return ()
 
     @abstractmethod
     def parse(self, cells: Any) -> Parsed:
@@ -223,6 +238,10 @@ class NumberObserver(Observer):
         if self.asked is None and has_leading_zeros(cells):
             return Parsed(np.full(len(cells), np.nan), np.ones(len(cells), np.bool_))
         return self.parser.parse(cells)
+
+    def recall(self, values: Array) -> Array | None:
+        """The numbers, unless their spelling is to be noted."""
+        return None if self.parser.example else values
 
     def watch(self, cells: Any, values: Array) -> bool:
         """Learn the range, the decimals, and whether the values count the rows."""
@@ -382,8 +401,10 @@ class NumberObserver(Observer):
 
 def has_leading_zeros(texts: Any) -> bool:
     """Whether a text such as `01234` is among them, which is no number but a code."""
-    zero = texts.filter(pc.starts_with(texts, "0"))
-    return bool(pc.any(pc.match_substring_regex(zero, "^0[0-9]")).as_py())
+    data, ends = characters(texts)
+    starts = ends[:-1][np.diff(ends) > 1]
+    after_zero = data[starts[data[starts] == ord("0")] + 1]
+    return bool(((after_zero >= ord("0")) & (after_zero <= ord("9"))).any())
 
 
 def count_decimals(texts: Any, spelling: NumberSpelling) -> tuple[int, int | None]:
@@ -393,11 +414,15 @@ def count_decimals(texts: Any, spelling: NumberSpelling) -> tuple[int, int | Non
     """
     if spelling.suffix:
         texts = pc.replace_substring_regex(texts, f"[{SPACES}]*{re.escape(spelling.suffix)}$", "")
-    places = pc.find_substring(texts, spelling.decimal)
-    after = pc.subtract(pc.subtract(pc.binary_length(texts), places), 1)
-    digits = pc.min_max(pc.if_else(pc.greater_equal(places, 0), after, 0)).as_py()
-    least, most = digits["min"] or 0, digits["max"] or 0
-    if most and pc.any(pc.match_substring(texts, "e", ignore_case=True)).as_py():
+    data, ends = characters(texts)
+    signs = np.flatnonzero(data == ord(spelling.decimal))
+    if not len(signs):
+        return 0, 0
+    is_everywhere = len(signs) == len(ends) - 1
+    cells = slice(1, None) if is_everywhere else np.searchsorted(ends, signs, "right")
+    digits = ends[cells] - signs - 1
+    least, most = int(digits.min()) if is_everywhere else 0, int(digits.max())
+    if most and ((data | LOWER_CASE) == ord("e")).any():
         return 0, None
     return least, most
 
@@ -489,6 +514,8 @@ class TextObserver(Observer):
     def __init__(self, source: TableSource, name: str, asked: AskedKind | None) -> None:
         super().__init__(source, name, asked)
         self.counts: dict[str, int] = {}
+        self.places: dict[str, int] = {}
+        self.last_places: Array | None = None
         self.is_unique = True
         self.type: Any = None
 
@@ -502,13 +529,28 @@ class TextObserver(Observer):
         if not is_countable(cells.type):
             return True
         counted = count_values(cells)
-        self.is_unique = self.is_unique and len(counted) == len(cells) - cells.null_count
+        different = set(counted.values)
+        self.is_unique = self.is_unique and len(different) == len(cells) - cells.null_count
         if len(self.counts) <= MAX_CLASSES:
-            for value, count in counted.items():
-                text = spell_value(value)
-                self.is_unique = self.is_unique and text not in self.counts
-                self.counts[text] = self.counts.get(text, 0) + count
+            self._count(counted)
         return True
+
+    def _count(self, counted: Counted) -> None:
+        texts = [spell_value(value) for value in counted.values]
+        for text, count in zip(texts, counted.counts, strict=True):
+            self.is_unique = self.is_unique and text not in self.counts
+            self.counts[text] = self.counts.get(text, 0) + count
+            self.places.setdefault(text, len(self.places))
+        self.last_places = np.array([*map(self.places.__getitem__, texts), np.nan])[counted.places]
+
+    def recall(self, values: Array) -> Array | None:  # noqa: ARG002  there are none
+        """The places of the last texts, unless there are too many."""
+        return self.last_places if len(self.counts) <= MAX_CLASSES else None
+
+    @property
+    def texts(self) -> Sequence[str]:
+        """The different texts."""
+        return tuple(self.places)
 
     def report(self) -> ColumnReport:
         """A category, an id, or texts about which the user decides."""
@@ -693,17 +735,24 @@ class Watched:
     def __init__(self, source: TableSource, name: str, asked: AskedKind | None) -> None:
         kinds = GUESSES if asked is None else (OBSERVERS[asked.kind],)
         self.guesses = [kind(source, name, asked) for kind in kinds]
-        self.is_refuted = False
+        self.is_refuted = self.is_kept = False
 
-    def add(self, array: Any) -> None:
-        """Watch the next cells, unless the guess is refuted already."""
+    def add(self, array: Any, kept: KeptCells | None) -> None:
+        """Watch the next cells, unless the guess is refuted already, and keep what they are."""
         while not self.is_refuted and not self.guesses[0].add(array):
             self.is_refuted = self.guesses[0].rows > 0
             self.guesses = self.guesses[1:]
+        guess = self.guesses[0]
+        self.is_kept = self.is_kept and not self.is_refuted and guess.values is not None
+        if self.is_kept and kept is not None and guess.values is not None:
+            kept.put(guess.name, guess.rows - len(array), guess.values)
 
 
 def observe(
-    source: TableSource, asked: Mapping[str, AskedKind], names: Sequence[str]
+    source: TableSource,
+    asked: Mapping[str, AskedKind],
+    names: Sequence[str],
+    kept: KeptCells | None = None,
 ) -> tuple[ColumnReport, ...]:
     """What the columns of a table are.
 
@@ -711,19 +760,33 @@ def observe(
         source: the table.
         asked: what the user says of some of them.
         names: of the columns.
+        kept: takes the values that the cells were found to have; None if nobody reads them.
     """
     if source.is_text and source.delimiter != ",":
         source.decimal = find_decimal(first_texts(source, names), source.delimiter)
     watched = {name: Watched(source, name, asked.get(name)) for name in names}
     pending = list(names)
     while pending:
-        for name in pending:
-            watched[name].is_refuted = False
-        with closing(source.batches(pending)) as batches:
-            for arrays in batches:
-                each(lambda name, array: watched[name].add(array), pending, arrays)
+        _watch(source, {name: watched[name] for name in pending}, kept)
         pending = [name for name in pending if watched[name].is_refuted]
+    if kept is not None:
+        for name in names:
+            if watched[name].is_kept:
+                kept.finish(name, watched[name].guesses[0].texts)
     return tuple(watched[name].guesses[0].report() for name in names)
+
+
+def _watch(source: TableSource, watched: Mapping[str, Watched], kept: KeptCells | None) -> None:
+    """Watch some columns from their first cell to their last one."""
+    for column in watched.values():
+        column.is_refuted, column.is_kept = False, kept is not None
+    rows = 0
+    with closing(source.batches(list(watched))) as batches:
+        for arrays in batches:
+            rows += len(arrays[0])
+            if kept is not None:
+                kept.make_room(rows)
+            each(lambda column, array: column.add(array, kept), watched.values(), arrays)
 
 
 def first_texts(source: TableSource, names: Sequence[str]) -> list[str]:

@@ -43,6 +43,7 @@ from vae_cli.data.column_kinds import (
 from vae_cli.data.columns import AskedKind, Column, parse_kinds
 from vae_cli.data.dataset import MISSING_ADVICE, Spec, TableRules
 from vae_cli.data.held_out import hash_keys
+from vae_cli.data.kept_cells import KeptCells
 from vae_cli.data.memory import MAX_CLASSES, require_items, require_memory
 from vae_cli.data.table_names import MAX_NAMED, require_column, spell_name
 from vae_cli.data.table_source import TableSource, each
@@ -51,6 +52,7 @@ from vae_cli.errors import UsageError, list_some, mark, plural, shorten
 MAX_CLASS_NAME = 1000  # characters
 MAX_SHOWN_CATEGORIES = 3
 VALUE_BYTES = 8
+PART_VALUES = 2**19  # that are taken at a time where they are known
 GROWTH = 3  # halves of the rows that are read, for which there is room when more come
 
 
@@ -68,6 +70,7 @@ class Choice:
         reports: what is known of all columns; empty if that is not asked.
         notes: what was assumed about the columns, for the user.
         model: the name of what a trained model learned; empty in a training.
+        kept: the values of columns that are known already; None if all are to be read.
     """
 
     columns: tuple[Column, ...]
@@ -78,6 +81,7 @@ class Choice:
     reports: tuple[ColumnReport, ...] = ()
     notes: tuple[str, ...] = ()
     model: str = ""
+    kept: KeptCells | None = None
 
 
 class TableContents(NamedTuple):
@@ -110,7 +114,9 @@ class TableContents(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def survey(source: TableSource, rules: TableRules, *, version: int = 3) -> tuple[ColumnReport, ...]:
+def survey(
+    source: TableSource, rules: TableRules, *, version: int = 3, kept: KeptCells | None = None
+) -> tuple[ColumnReport, ...]:
     """What is known of all columns of a table, also of one that cannot be learned.
 
     Args:
@@ -118,6 +124,7 @@ def survey(source: TableSource, rules: TableRules, *, version: int = 3) -> tuple
         rules: which columns are not learned, and what the user says of others.
         version: of the rules of reading; before 3, all columns are numbers, and before 2, an index
             without a name is one too.
+        kept: takes the values that the cells were found to have; None if nobody reads them.
 
     Raises:
         UsageError: a setting names a column that is not there, or none is left to learn.
@@ -132,7 +139,7 @@ def survey(source: TableSource, rules: TableRules, *, version: int = 3) -> tuple
         asked = {**asked, index: AskedKind(kind="id")}
     if rules.id:
         asked = {**asked, rules.id: AskedKind(kind="id")}
-    found = {report.name: report for report in observe(source, asked, names)}
+    found = {report.name: report for report in observe(source, asked, names, kept)}
     if index in found:
         why = "a first column without a name, as pandas and R write their index"
         found[index] = dataclasses.replace(found[index], reason=why)
@@ -189,7 +196,8 @@ def choose_for_training(source: TableSource, rules: TableRules, *, version: int 
     Raises:
         UsageError: a setting does not fit the table, a column cannot be learned, or none is left.
     """
-    reports = survey(source, rules, version=version)
+    kept = KeptCells(source.names) if source.is_text else None
+    reports = survey(source, rules, version=version, kept=kept)
     require_trainable(source, reports)
     columns = tuple(report.column for report in reports if report.column is not None)
     ids = [report.name for report in reports if report.kind == "id"]
@@ -211,6 +219,7 @@ def choose_for_training(source: TableSource, rules: TableRules, *, version: int 
         ),
         reports=reports,
         notes=tuple(_describe_left_out(source, reports)) + tuple(r.note for r in reports if r.note),
+        kept=kept,
     )
 
 
@@ -320,6 +329,10 @@ class CellReader(ABC):
             self._refuse(cells, wrong, start, self.what)
         if np.isinf(values).any():
             self._refuse(cells, np.isinf(values), start, "a finite number")
+        return values
+
+    def recall(self, values: Array, texts: Sequence[str]) -> Array:  # noqa: ARG002  for categories
+        """The same numbers from values that are kept: those of the cells, or places in texts."""
         return values
 
     @property
@@ -435,6 +448,16 @@ class CategoryReader(CellReader):
         self.found += int((~np.isnan(codes)).sum())
         return Parsed(codes)
 
+    def recall(self, values: Array, texts: Sequence[str]) -> Array:
+        """The indices of numbers or of texts, none of which is unknown."""
+        missing = np.isnan(values)
+        if texts:
+            codes = np.array([*map(self._code_of, texts), np.nan])
+            return codes[np.where(missing, len(texts), values).astype(np.int64)]
+        parser = NumberParser(self.source.decimal, self.source.delimiter)
+        numbers = parser.parse(pa.array(self.column.categories, pa.string())).values
+        return np.where(missing, np.nan, np.searchsorted(numbers, values))
+
     def _code_of(self, value: str | float) -> float:
         if value not in self.codes:
             number = to_number(value) if isinstance(value, str) else value
@@ -483,6 +506,10 @@ class ConstantReader(CellReader):
     def parse(self, cells: Any) -> Parsed:
         """Zeros."""
         return Parsed(np.zeros(len(cells)))
+
+    def recall(self, values: Array, texts: Sequence[str]) -> Array:  # noqa: ARG002  all are equal
+        """Zeros."""
+        return np.zeros(len(values))
 
     def keys(self, values: Array) -> Array:
         """What the one value decides."""
@@ -572,10 +599,14 @@ def read_contents(source: TableSource, choice: Choice) -> TableContents:
         for column, name in zip(choice.columns, choice.names, strict=True)
     ]
     collector = RowCollector(source, choice, readers)
-    beside = [name for name in (choice.label, choice.id) if name]
-    with closing(source.batches([*choice.names, *beside])) as batches:
-        for arrays in batches:
-            collector.add(arrays)
+    if names := (*collector.unknown, *(name for name in (choice.label, choice.id) if name)):
+        with closing(source.batches(names)) as batches:
+            for arrays in batches:
+                collector.add(len(arrays[0]), arrays)
+        return collector.finish()
+    total, length = collector.counted, max(PART_VALUES // len(readers), 1)
+    for start in range(0, total, length):
+        collector.add(min(length, total - start), ())
     return collector.finish()
 
 
@@ -592,24 +623,29 @@ class RowCollector:
     def __init__(self, source: TableSource, choice: Choice, readers: Sequence[CellReader]) -> None:
         self.source, self.choice, self.readers = source, choice, readers
         self.labels = LabelCollector(source, choice.label)
-        counted = max((report.rows for report in choice.reports), default=0)
-        self.rows: Array = np.empty((counted, len(readers)))
+        self.counted = max((report.rows for report in choice.reports), default=0)
+        self.known = choice.kept if choice.kept and choice.kept.texts else None
+        self.texts = self.known.texts if self.known else {}
+        self.unknown = [name for name in choice.names if name not in self.texts]
+        self.memory: Array = (
+            self.known.rows if self.known else np.empty((self.counted, len(readers)))
+        )
         self.hashes: list[Tensor] = []
         self.numbers: list[Array] = []
         self.ids: list[Any] = []
         self.seen = self.kept = self.blank = 0
 
-    def add(self, arrays: Sequence[Any]) -> None:
-        """Add the next rows: the columns, and then those of the classes and of the ids.
+    def add(self, length: int, arrays: Sequence[Any]) -> None:
+        """Add the next rows: columns that are not kept, and then those of the classes and the ids.
 
         Raises:
             UsageError: as in `read_contents`.
         """
-        length, width = len(arrays[0]), len(self.readers)
+        cells = self._gather(length, arrays)
         rows = self._make_room(length)
-        each(self._read, range(width), arrays[:width])
+        each(functools.partial(self._read, rows), range(len(cells)), cells)
         kept = self._choose(rows)
-        beside = list(arrays[width:])
+        beside = list(arrays[len(self.unknown) :])
         if not kept.all():
             count = int(kept.sum())
             rows[:count] = rows[kept]
@@ -624,17 +660,33 @@ class RowCollector:
         self.seen, self.kept = self.seen + length, self.kept + len(rows)
         require_items(self.seen, self.source.source)
 
+    def _gather(self, count: int, arrays: Sequence[Any]) -> list[Any]:
+        """The next cells of each column, or the values that are known of them."""
+        cells = dict(zip(self.unknown, arrays, strict=False))
+        if self.known:
+            cells |= self.known.take(list(self.texts), self.seen, count)
+        return [cells[name] for name in self.choice.names]
+
     def _make_room(self, count: int) -> Array:
-        """The place of the next rows, in memory that grows where it lies."""
+        """The place of the next rows, in memory that grows where it lies.
+
+        It may be the memory of the values that are known, which are taken from it before.
+        """
         needed, width = self.kept + count, len(self.readers)
         require_memory(VALUE_BYTES * width * needed, self.source.source)
-        if needed > len(self.rows):
-            self.rows.resize((max(needed, GROWTH * len(self.rows) // 2), width), refcheck=False)
-        return self.rows[self.kept : needed]
+        if needed * width > self.memory.size:
+            capacity = max(needed, GROWTH * self.memory.size // (2 * width))
+            self.memory.resize((capacity, width), refcheck=False)
+        place = self.memory.reshape(-1)[self.kept * width : needed * width]
+        return place.reshape(count, width)
 
-    def _read(self, place: int, array: Any) -> None:
-        end = self.kept + len(array)
-        self.rows[self.kept : end, place] = self.readers[place].read(array, self.seen)
+    def _read(self, rows: Array, place: int, cells: Any) -> None:
+        reader = self.readers[place]
+        rows[:, place] = (
+            reader.recall(cells, self.texts[reader.name])
+            if isinstance(cells, np.ndarray)
+            else reader.read(cells, self.seen)
+        )
 
     def _choose(self, rows: Array) -> Array:
         """Which rows are kept: those without any value are no rows."""
@@ -684,12 +736,12 @@ class RowCollector:
             raise UsageError(f"{source} has a header and no rows")
         if not self.kept:
             raise UsageError(f"{source}: a value is missing in every row, so none is left")
-        self.rows.resize((self.kept, len(self.readers)), refcheck=False)
+        self.memory.resize((self.kept, len(self.readers)), refcheck=False)
         labels, classes = self.labels.finish()
         spelled = [note for reader in self.readers for note in reader.notes()]
         return TableContents(
             columns=choice.columns,
-            rows=torch.from_numpy(self.rows),
+            rows=torch.from_numpy(self.memory),
             numbers=torch.from_numpy(np.concatenate(self.numbers)),
             hashes=torch.cat(self.hashes),
             labels=labels,
