@@ -172,6 +172,35 @@ def test_what_the_model_does_not_know_stays(use: Use, here: Path) -> None:
     assert Path("same.csv").read_bytes() == Path("truth.csv").read_bytes()
 
 
+def test_a_parquet_file_has_types_and_keeps_what_is_known(use: Use, here: Path) -> None:
+    use("impute", "holes.csv", "-o", "typed.parquet")
+    typed, known = pd.read_parquet("typed.parquet"), pd.read_csv("holes.csv", sep=";")
+    assert not typed.isna().any().any()
+    assert [str(typed[name].dtype) for name in ("weight", "pieces")] == ["float64", "int64"]
+    days = pd.to_datetime(known["day"], format="%d.%m.%Y")
+    for name, cells in known.assign(day=days).items():
+        is_known = cells.notna()
+        found = pd.to_datetime(typed[name]) if name == "day" else typed[name]
+        assert (found[is_known] == cells[is_known]).all(), name
+
+    weights, shelf = known["weight"], range(len(known))
+    known.assign(shelf=shelf).to_parquet("holes.parquet")
+    use("impute", "holes.parquet", "-o", "draws.parquet", "--draws", 2)
+    draws = pd.read_parquet("draws.parquet")
+    assert draws["draw"].tolist() == [1] * 300 + [2] * 300
+    assert draws["shelf"].tolist() == [*shelf, *shelf]
+    assert [str(draws[name].dtype) for name in ("weight", "pieces", "shelf")] == [
+        "float64",
+        "int64",
+        "int64",
+    ]
+    is_known = weights.notna().to_numpy()
+    for number in (1, 2):
+        found = draws["weight"][draws["draw"] == number].to_numpy()
+        assert not np.isnan(found).any()
+        assert (found == weights.to_numpy())[is_known].all()
+
+
 def test_python_fills_frames(here: Path) -> None:
     model, truth = load("orders"), pd.read_csv("truth.csv", sep=";")
     holes = pd.read_csv("holes.csv", sep=";").drop(columns="note")
@@ -188,7 +217,10 @@ def test_python_fills_frames(here: Path) -> None:
     ("words", "line"),
     [
         (["nothing.csv"], "nothing.csv does not exist"),
-        (["holes.csv", "-o", "a.json"], "--output a.json: end the name with .csv or .tsv"),
+        (
+            ["holes.csv", "-o", "a.json"],
+            "--output a.json: end the name with .csv, .tsv or .parquet",
+        ),
         (["holes.csv", "-o", "holes.csv"], "--output holes.csv would overwrite what is read"),
         (["holes.csv", "--uncertainty", "-"], "--uncertainty -: only tables go there"),
     ],

@@ -3,19 +3,23 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import TYPE_CHECKING, final
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.dataset import Stage, ignore_stage
 from vae_cli.data.table_filling import TableCells, with_column
-from vae_cli.data.table_writing import TSV
+from vae_cli.data.table_writing import PARQUET, TSV, write_parquet
 from vae_cli.errors import UsageError
 from vae_cli.files import Writable, escape_formula, write_csv
 from vae_cli.latent.imputation import SAMPLES, Imputation, impute
 from vae_cli.noise import Noise
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SECONDS_PER_DAY = 86_400.0
 DETAILS = ("column", "value", "deviation", "low", "high", "probability")
@@ -89,14 +93,30 @@ class ImputedTable:
 
         Several draws are one table after another, with their number from 1 in a column `draw`.
 
+        Args:
+            path: ends in `.csv`, `.tsv` or `.parquet`.
+
         Raises:
             VAEError: the file cannot be written.
         """
+        if path.suffix.lower() == PARQUET:
+            write_parquet(path, self.to_arrow())
+            return
         delimiter = "\t" if path.suffix.lower() == TSV else self.cells.source.delimiter
         titles, rows = self.cells.titles, self._rows()
         if self.draws:
             titles = ["draw", *titles]
         write_csv(path, titles, rows, delimiter)
+
+    def to_arrow(self) -> "pa.Table":
+        """The table with types, as it is written."""
+        import pyarrow as pa
+
+        if not self.draws:
+            return self.cells.to_arrow(self.found.rows)
+        tables = map(self.cells.to_arrow, self.found.tables())
+        numbers = pa.array(np.repeat(np.arange(1, self.draws + 1), len(self)))
+        return pa.concat_tables(tables).add_column(0, "draw", numbers)
 
     def _rows(self) -> Iterator[Sequence[object]]:
         if not self.draws:

@@ -14,11 +14,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae_cli.data.columns import Column
 from vae_cli.data.dataset import Spec
 from vae_cli.data.spelling import significant_digits, spell
+from vae_cli.data.table_writing import to_typed, to_values
 from vae_cli.files import escape_formula
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from vae_cli.data.table_source import TableSource
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
@@ -83,6 +87,32 @@ class TableCells:
             cells[hole] = escape_formula(text)
         return cells
 
+    def to_arrow(self, filled: Tensor) -> "pa.Table":
+        """The rows with those cells that have no value taken from rows `(N, D)`, with types.
+
+        The types are those of what the model learned. Other columns of a text stay texts, and other
+        numbers are whole ones if all of them are.
+        """
+        import pyarrow as pa
+
+        columns = [self._to_typed(name, filled) for name in self.source.names]
+        return pa.table(columns, names=self.titles)
+
+    def _to_typed(self, name: str, filled: Tensor) -> Any:
+        import pyarrow as pa
+
+        place = self.learned.get(name)
+        if place is None:
+            return narrow(pa.chunked_array(self.arrays[name]))
+        column, holes, values = self.columns[place], self.holes[place], filled[:, place].numpy()
+        if column.is_measured:
+            rounded = np.where(holes, round_to_decimals(column, values), values)
+            return to_typed(with_all_digits(column), rounded)
+        cells = np.array([text.strip() for text in self.texts(name)], object)
+        cells[holes] = self.spell(place, filled[holes, place])
+        texts = [*column.categories, *cells]  # with the others, each draw has the same type
+        return pa.array(to_values(texts)[len(column.categories) :])
+
     def spell(self, place: int, values: Tensor) -> list[str]:
         """Values `(M,)` of a learned column as its cells, with as many digits as those have."""
         digits = significant_digits(self.rows[:, place].numpy())
@@ -98,6 +128,31 @@ class TableCells:
         if (place := self.learned.get(name)) is not None:
             return self.spell(place, self.rows[:, place])
         return ["" if value is None else escape_formula(spell_value(value)) for value in values]
+
+
+def round_to_decimals(column: Column, values: np.ndarray) -> np.ndarray:
+    """Values `(N,)` with as many decimals as the column has."""
+    decimals = column.format.decimals
+    return values if column.kind != "number" or decimals is None else values.round(decimals)
+
+
+def with_all_digits(column: Column) -> Column:
+    """The column whose values are written with all digits that they have."""
+    if column.kind != "number":
+        return column
+    return dataclasses.replace(column, format=dataclasses.replace(column.format, decimals=None))
+
+
+def narrow(cells: "pa.ChunkedArray") -> "pa.ChunkedArray":
+    """Cells of a table of which nothing was learned: numbers as whole ones, if all of them are."""
+    import pyarrow as pa
+
+    if not pa.types.is_floating(cells.type):
+        return cells
+    try:
+        return cells.cast(pa.int64())
+    except pa.ArrowInvalid:
+        return cells
 
 
 def find_holes(arrays: Sequence[Any]) -> Mask:

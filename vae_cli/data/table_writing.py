@@ -49,13 +49,21 @@ def write_table(
     """
     values = np.asarray(rows, np.float64)
     if path.suffix.lower() == PARQUET:
-        table = to_arrow(columns, values, texts)
-        with open_output(path) as file:
-            importlib.import_module("pyarrow.parquet").write_table(table, file)
+        write_parquet(path, to_arrow(columns, values, texts))
         return
     titles = [*_free_titles(texts, columns), *(column.name for column in columns)]
     delimiter = "\t" if path.suffix.lower() == TSV else rules.delimiter
     write_csv(path, titles, _spell_rows(columns, values, texts, rules.decimal), delimiter)
+
+
+def write_parquet(path: Writable, table: "pa.Table") -> None:
+    """Write a table of Arrow.
+
+    Raises:
+        VAEError: the file cannot be written.
+    """
+    with open_output(path) as file:
+        importlib.import_module("pyarrow.parquet").write_table(table, file)
 
 
 def _spell_rows(
@@ -93,7 +101,7 @@ def to_arrow(
 
     values = np.asarray(rows, np.float64)
     before = [pa.array(column, pa.string()) for column in texts.values()]
-    typed = [_to_typed(column, cells) for column, cells in zip(columns, values.T, strict=True)]
+    typed = [to_typed(column, cells) for column, cells in zip(columns, values.T, strict=True)]
     names = [*_free_titles(texts, columns), *(column.name for column in columns)]
     return pa.table([*before, *typed], names=names)
 
@@ -102,7 +110,7 @@ def to_records(columns: Sequence[Column], rows: ArrayLike) -> list[dict[str, Any
     """Rows `(N, D)` for JSON: the typed values by column; a date is its text, and a hole None."""
     values, cells = np.asarray(rows, np.float64), []
     for column, numbers in zip(columns, values.T, strict=True):
-        found = _to_typed(column, numbers).to_pylist()
+        found = to_typed(column, numbers).to_pylist()
         if column.kind == "date":
             texts = spell(column, numbers)
             found = [None if one is None else text for one, text in zip(found, texts, strict=True)]
@@ -111,7 +119,8 @@ def to_records(columns: Sequence[Column], rows: ArrayLike) -> list[dict[str, Any
     return [dict(zip(names, row, strict=True)) for row in zip(*cells, strict=True)]
 
 
-def _to_typed(column: Column, cells: np.ndarray) -> "pa.Array":
+def to_typed(column: Column, cells: np.ndarray) -> "pa.Array":
+    """The values of a column `(N,)` as an array with a type; a missing value is null."""
     import pyarrow as pa
 
     is_missing = np.isnan(cells)

@@ -13,7 +13,7 @@ from vae_cli.cli._output import Request, require_suffix
 from vae_cli.cli._parsing import require_no_run
 from vae_cli.errors import UsageError, plural
 from vae_cli.files import Output, exists
-from vae_cli.rendering.suffixes import CSV, TSV
+from vae_cli.rendering.suffixes import CSV, TABLE_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.imputing import ImputedTable
@@ -48,7 +48,7 @@ def command(
     output: Annotated[
         Path | None,
         output_option(
-            "File to write: .csv or .tsv, or - for standard output. [default: impute.csv]"
+            "File to write: .csv, .tsv or .parquet, or - for standard output. [default: impute.csv]"
         ),
     ] = None,
     uncertainty: Annotated[
@@ -67,7 +67,7 @@ def command(
 
     Example: `vae impute holes.csv -o full.csv`, or `vae impute holes.csv --draws 5`
     """
-    require_suffix(output, [CSV, TSV])
+    require_suffix(output, TABLE_SUFFIXES)
     require_suffix(uncertainty, [CSV], "--uncertainty")
     table = Request(output, terminal, inputs=[file], force=force, json=terminal.wants_json)
     details = Request(uncertainty, terminal, flag="--uncertainty", inputs=[file], force=force)
