@@ -123,7 +123,7 @@ def test_every_column_is_described_also_if_the_table_cannot_be_learned(
 
     said = use("data", "t.csv", "--drop", "why", "--columns", "age=number,sex=category")
     found = re.fullmatch(
-        r"(\d+) train rows, (\d+) test rows; 4 columns can be learned", said.out.splitlines()[-1]
+        r"(\d+) training rows, (\d+) test rows; 4 columns can be learned", said.out.splitlines()[-1]
     )
     assert found
     assert int(found[1]) + int(found[2]) == len(cells)

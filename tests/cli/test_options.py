@@ -104,7 +104,7 @@ def test_every_setting_with_a_flag_is_in_the_help_with_its_default(
         (("train", "--learning-rate", "0"), "learning", "0"),
         (("train", "--learning-rate", "nan"), "--learning-rate", "1"),
         (("train", "--beta", "-1"), "--beta", "0"),
-        (("train", "--beta", "nan"), "--beta", "1000000"),
+        (("train", "--beta", "nan"), "--beta", "1,000,000"),
         (("train", "--schedule", "linear"), "--schedule", "cosine"),
         (("train", "--model", "convolution"), "--model", "'convolution' is not one of"),
         (("train", "--data", "fashion-mnits"), "--data", "fashion-mnist"),

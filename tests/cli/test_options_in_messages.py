@@ -56,7 +56,7 @@ def test_a_message_speaks_the_language_of_its_reader(
 def test_a_text_of_the_user_is_never_changed(own: str, refused: Refused, tmp_path: Path) -> None:
     assert f"--data {own}.csv: no such" in refused("train", "--data", f"{own}.csv")
     table = tmp_path / f"{own}.csv"
-    table.write_text(f"a,{own}\n" + "1,2\n" * 20 + "1,x\n")
+    table.write_text(f"a,{own}\n" + "".join(f"{n % 3},{n}.25\n" for n in range(40)) + "1,x\n")
     message = refused("train", "--data", table.name)
     assert table.name in message
     assert f"column {own}: " in message

@@ -12,6 +12,7 @@ from vae_cli.cli._parsing import parse_where
 from vae_cli.errors import UsageError
 
 VALUES = {  # two values of an option, where 1 and 2 are not allowed
+    "impute --samples": ("16", "32"),
     "--device": ("cpu", "cuda"),
     "--channels": ("grey", "rgb"),
     "--model": ("mlp", "conv"),
@@ -53,7 +54,7 @@ def test_every_option_that_is_not_a_list_is_refused_if_it_is_given_twice(
     for command in COMMANDS:
         for option in options(command):
             flag = max(option.opts, key=len)
-            first, second = VALUES.get(flag, ("1", "2"))
+            first, second = VALUES.get(f"{command} {flag}", VALUES.get(flag, ("1", "2")))
             words = [flag, flag] if option.is_flag else [flag, first, f"{flag}={second}"]
             typed = [flag, flag] if option.is_flag else [f"{flag} {first}", f"{flag} {second}"]
             with subtests.test(f"{command} {flag}"):

@@ -25,7 +25,8 @@ def test_json_names_the_example(use: Use) -> None:
 
 
 def test_the_example_of_a_table_is_one_row(here: Path, use: Use) -> None:
-    Path("x.csv").write_text("a,b\n" + "".join(f"{n},{n * n % 7}\n" for n in range(40)))
+    rows = (f"{n / 2:.1f},{n * n % 7 + 0.5}\n" for n in range(40))
+    Path("x.csv").write_text("a,b\n" + "".join(rows))
     use("data", "x.csv", "--save-example", "one.csv")
     head, row = Path("one.csv").read_text().splitlines()
     assert head == "a,b"

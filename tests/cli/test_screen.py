@@ -31,6 +31,7 @@ WORDS: dict[str, list[tuple[object, ...]]] = {
     "embed": [("-o", f"out {HOSTILE}.csv", "--plot", f"map {HOSTILE}.png")],
     "evaluate": [("--samples", 1)],
     "score": [PICTURE, (FILE, *PICTURE)],
+    "impute": [(f"{FILE}",)],
     "explore": [("--export", f"page {HOSTILE}.html")],
     "data": [(DATA,)],
     "sweep": [("model.latent_dim=2", "--data", DATA, "--name", HOSTILE)],
@@ -41,7 +42,7 @@ WORDS: dict[str, list[tuple[object, ...]]] = {
     "check": [("--device", HOSTILE)],
 }
 OF_A_RUN = {"reconstruct", "sample", "traverse", "interpolate", "manifold", "swap", "embed"}
-OF_A_RUN |= {"evaluate", "score", "explore"}
+OF_A_RUN |= {"evaluate", "score", "explore", "impute"}
 
 
 @pytest.fixture(scope="module")

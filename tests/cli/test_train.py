@@ -126,7 +126,7 @@ def test_flags_override_set_which_overrides_the_file_and_the_defaults(use: Use, 
     assert settings.model.hidden == (32, 16), "a flag overrides the file"
     assert settings.training.batch_size == 64, "the file overrides the default"
     assert settings.model.latent_dim == 4
-    assert settings.objective.beta == 0.3, "the default of tables"
+    assert settings.objective.beta == 0.5, "the default of tables"
     assert read_tensors(wine / "runs/p")["kl_by_dim"].shape == (4,)
 
 
@@ -240,7 +240,7 @@ def test_data_that_cannot_be_trained_on_are_refused_with_the_reason(
     (tmp_path / "empty").mkdir()
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos/x.png").write_text("no picture")
-    (tmp_path / "rows.csv").write_text("".join(f"{n},{n * n}\n" for n in range(40)))
+    (tmp_path / "rows.csv").write_text("".join(f"{n}.5,{n * n}.5\n" for n in range(40)))
     np.save(tmp_path / "o.npy", np.array([None, {}]), allow_pickle=True)
     np.save(tmp_path / "one.npy", np.zeros((1, 3)))
     whole = (tmp_path / "one.npy").read_bytes()

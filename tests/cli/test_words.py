@@ -151,7 +151,7 @@ def test_resuming_without_any_run_says_so(refused: Refused) -> None:
 
 
 def test_data_that_have_moved_are_named(here: Path, use: Use, refused: Refused) -> None:
-    Path("x.csv").write_text("".join(f"{n},{n * n % 7}\n" for n in range(40)))
+    Path("x.csv").write_text("".join(f"{n}.5,{n * n % 7}.5\n" for n in range(40)))
     use("train", "--data", "x.csv", "--epochs", 1, "--name", "x")
     path = Path("x.csv").resolve()
     Path("x.csv").rename("y.csv")
@@ -261,7 +261,7 @@ def test_the_home_folder_is_found_without_the_shell(
     here: Path, use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(here))
-    Path("x.csv").write_text("".join(f"{n},{n * n % 7}\n" for n in range(40)))
+    Path("x.csv").write_text("".join(f"{n}.5,{n * n % 7}.5\n" for n in range(40)))
     expected = use("data", "x.csv", "--json").out
     assert use("data", "~/x.csv", "--json").out == expected
     assert merge(("file", {"data": {"name": "~/x.csv"}})).data.name == "~/x.csv"

@@ -102,7 +102,7 @@ def test_the_header_is_json_that_names_the_schema(path: Path) -> None:
 
 
 def test_weights_match_a_module_only_with_its_names_shapes_and_types() -> None:
-    layer = torch.nn.Linear(3, 2)
+    layer = torch.nn.Linear(3, 2).state_dict()
     weights = {"weight": torch.zeros(2, 3), "bias": torch.zeros(2)}
     assert matches(weights, layer)
     assert not matches({"weight": weights["weight"]}, layer)

@@ -187,7 +187,10 @@ def _validate(source: str, tables: Mapping[str, Any]) -> Tables:
             try:
                 validated[section][name] = Given(validate_value(entry, value), source)
             except UsageError as error:
-                raise UsageError(_with_source(source, error.message)) from error.__cause__
+                message = _with_source(source, error.message)
+                if source == COMMAND_LINE:  # there, it is known by the name of its option
+                    message = error.message.replace(entry.key, mark(entry.key), 1)
+                raise UsageError(message) from error.__cause__
     return validated
 
 

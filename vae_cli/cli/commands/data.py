@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from vae_cli.data.split import InMemory
     from vae_cli.rendering.kind import ItemKind
 
+PARTS = {"train": "training row", "validation": "validation row", "test": "test row"}
 TITLES = ("column", "kind", "values", "missing", "examples", "because")
 SHOWN = 20  # characters of a value
 
@@ -106,13 +107,17 @@ def print_facts(
         return
     terminal.table(header, rows)
     terminal.result(f"{kind.spec.name}: {kind.describe()}")
-    if copies:
-        total = sum(map(len, splits.values()))
-        what = "is a copy of another" if copies == 1 else "are copies of others"
-        terminal.result(f"{copies:,} of {total:,} items {what}")
+    print_copies(terminal, copies, sum(map(len, splits.values())), "items")
     for line in (result, example):
         if line:
             terminal.result(line)
+
+
+def print_copies(terminal: Terminal, copies: int | None, total: int, items: str) -> None:
+    """Say how many items are copies of others, if there are any."""
+    what = "is a copy of another" if copies == 1 else "are copies of others"
+    if copies:
+        terminal.result(f"{copies:,} of {total:,} {items} {what}")
 
 
 def show_table(settings: DataConfig, terminal: Terminal) -> None:
@@ -145,11 +150,10 @@ def show_table(settings: DataConfig, terminal: Terminal) -> None:
     if problem:
         terminal.result(f"it cannot be learned yet: {problem}")
         return
-    sizes = ", ".join(f"{count:,} {name} rows" for name, count in counts.items())
+    sizes = ", ".join(f"{plural(count, PARTS[name])}" for name, count in counts.items())
     learned = sum(report.column is not None for report in reports)
     terminal.result(f"{sizes}; {plural(learned, 'column')} can be learned")
-    if copies := count_copies(parts.values()):
-        terminal.result(f"{copies:,} of {sum(counts.values()):,} rows are copies of others")
+    print_copies(terminal, count_copies(parts.values()), sum(counts.values()), "rows")
 
 
 def describe_in_json(report: "ColumnReport") -> dict[str, Any]:
@@ -165,8 +169,16 @@ def describe_column(report: "ColumnReport") -> tuple[str, ...]:
     if not values and report.distinct is not None:
         values = plural(report.distinct, "value")
     share = f"{report.missing / report.rows:.1%}" if report.missing else ""
-    examples = ", ".join(shorten(text, SHOWN) for text in report.examples)
+    examples = ", ".join(map(shorten_example, report.examples))
     return shorten(report.name), report.kind, values, share, examples, report.reason
+
+
+def shorten_example(text: str) -> str:
+    """A cell with few characters; a number keeps its size and loses digits instead of an end."""
+    try:
+        return text if len(text) <= SHOWN else f"{float(text):.6g}"
+    except ValueError:
+        return shorten(text, SHOWN)
 
 
 def read_dataset(settings: DataConfig, terminal: Terminal) -> "tuple[Dataset, dict[str, InMemory]]":
