@@ -19,7 +19,11 @@ CPU = torch.device("cpu")
 def state_for(rows: Tensor, hidden: int) -> TrainState:
     """An untrained model that knows the mean and standard deviation of the columns."""
     standard = {"name": "columns", "normalization": "standard"}
-    tables = {"model": {"hidden": [hidden], "latent_dim": 2}, "likelihood": standard}
+    tables = {
+        "model": {"hidden": [hidden], "latent_dim": 2},
+        "objective": {"beta": 1.0},
+        "likelihood": standard,
+    }
     spec = spec_of(rows.shape[1:])
     plan = choose(merge(("", tables)), spec)
     codec = plan.likelihood.build_codec(spec, InMemory.whole(rows.double()))
