@@ -75,6 +75,7 @@ def command(
     if file and not exists(file):
         require_no_run(file)
     model = run.open(terminal, outputs=[table, details])
+    advise_full_weight(terminal, model)
     path = file or find_own_table(model)
     outputs = [table.open_table(Path("impute.csv"))]
     if uncertainty:
@@ -103,6 +104,16 @@ def find_own_table(model: "TrainedModel") -> Path:
     if name is None or find_source(name).kind is not SourceKind.TABLE:
         raise UsageError(f"run {model.name} has no table of its own here: name a FILE with holes")
     return Path(name)
+
+
+def advise_full_weight(terminal: Terminal, model: "TrainedModel") -> None:
+    """Say that a training with less weight of the KL divergence learned no good density."""
+    beta = getattr(model.settings.objective, "beta", 1.0)
+    if beta < 1:
+        terminal.remark(
+            f"{model.name} was trained with --beta {beta:g}, for samples; with --beta 1, holes are "
+            "filled better, and their uncertainty is right"
+        )
 
 
 def warn_of_few_samples(terminal: Terminal, found: "ImputedTable", samples: int) -> None:
