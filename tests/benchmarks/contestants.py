@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from models import spec_of
 from torch import Tensor, nn
 
 from vae_cli.data.batch import Batch
+from vae_cli.data.dataset import Spec
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.split import InMemory
 from vae_cli.model import Context
@@ -40,7 +40,8 @@ def ours(
     images = FashionMNIST().train().items[: BATCH * TURN].to(where).repeat(copies, 1, 1, 1)
     settings = merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
     shape = FashionMNIST.spec.shape
-    state = choose(settings, spec_of(shape)).build_state(spec_of(shape), where)
+    spec = Spec("images", tuple(shape))
+    state = choose(settings, spec).build_state(spec, where)
     state.dtype = dtype
     epoch = prepare_epoch(state, InMemory.whole(images), BATCH)
     while True:
@@ -53,8 +54,9 @@ def by_hand(network: str = "mlp", objective: str = "elbo") -> Iterator[None]:
     """Network and objective of `ours` in a plain training loop, with its data in memory."""
     settings = merge(("", {"model": {"network": network}, "objective": {"name": objective}}))
     shape = FashionMNIST.spec.shape
-    plan = choose(settings, spec_of(shape))
-    model = plan.build_model(spec_of(shape))
+    spec = Spec("images", tuple(shape))
+    plan = choose(settings, spec)
+    model = plan.build_model(spec)
     images = FashionMNIST().train().items[: BATCH * TURN].float() / 255
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
     minimized, context = plan.objective.build(model), Context(1.0, len(images), Noise(0))

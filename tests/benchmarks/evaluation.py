@@ -17,7 +17,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from models import spec_of
 from rich.console import Console
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -101,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--items", type=int, default=20, help="images for the likelihood")
     items, console = parser.parse_args().items, Console(highlight=False, soft_wrap=True)
-    model = choose(merge(), spec_of((1, 28, 28))).build_model(spec_of((1, 28, 28))).eval()
+    model = choose(merge(), FashionMNIST.spec).build_model(FashionMNIST.spec).eval()
     ours, reference = compare_likelihood(model, items)
     console.print(
         f"log-likelihood, {items:,} images, K = {SAMPLES:,}: {ours:.2f} s, "

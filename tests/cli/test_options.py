@@ -110,7 +110,7 @@ def test_every_setting_with_a_flag_is_in_the_help_with_its_default(
         (("train", "--data", "fashion-mnits"), "--data", "fashion-mnist"),
         (("train", "--device", "tpu"), "--device", "mps"),
         (("train", "--seed", "9223372036854775808"), "--seed", "9223372036854775807"),
-        (("train", "--save-every", "x"), "training.save_every", "epochs (5), seconds (30s)"),
+        (("train", "--save-every", "x"), "--save-every", "epochs (5), seconds (30s)"),
     ],
 )
 def test_a_value_that_is_not_allowed_is_refused_with_the_flag_and_the_limit(

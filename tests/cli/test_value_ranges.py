@@ -115,7 +115,7 @@ def test_masks_in_a_folder_are_black_and_white(here: Path, use: Use) -> None:
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--range", "1:0"], 'data.range = "1:0": must be low:high'),
+        (["--range", "1:0"], '--range = "1:0": must be low:high'),
         (["--range", "0:1"], "--range is for pictures and arrays, not fashion-mnist"),
     ],
 )

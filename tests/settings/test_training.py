@@ -37,8 +37,7 @@ def test_the_message_has_the_text_as_it_was_written() -> None:
     with pytest.raises(UsageError) as refusal:
         merge(("command line", {"training": {"save_every": "x"}}))
     assert str(refusal.value) == (
-        'command line: training.save_every = "x": '
-        "must be epochs (5), seconds (30s) or minutes (10m)"
+        'training.save_every = "x": must be epochs (5), seconds (30s) or minutes (10m)'
     )
 
 
