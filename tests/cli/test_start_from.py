@@ -103,7 +103,7 @@ def test_settings_of_a_folder_are_not_those_of_an_array(use: Use) -> None:
     np.save("items.npy", items)
     sizes = ("--model", "mlp", "--hidden", 8, "--latent-dim", 2, "--epochs", 1, "-q")
     use("train", "--data", "photos", "--set", "data.rules=1", *sizes, "--name", "base")
-    for data, rules in (("items.npy", 2), ("more", 2), ("./photos", 1)):
+    for data, rules in (("items.npy", 3), ("more", 3), ("./photos", 1)):
         name = Path(data).stem
         use("train", "--start-from", "base", "--data", data, "--epochs", 1, "--name", name, "-q")
         assert vae_cli.load(name).settings.data.rules == rules

@@ -74,7 +74,8 @@ class NumberSpelling:
         number = f"(?:{whole}(?:{decimal}[0-9]*)?|{decimal}[0-9]+)(?:[eE][+-]?[0-9]+)?"
         before = re.escape(self.prefix) + space if self.prefix else ""
         after = space + re.escape(self.suffix) if self.suffix else ""
-        return f"^[+-]?{before}[+-]?{number}{after}$"
+        signed = f"(?:[+-]?{before}|{before}[+-])" if before else "[+-]?"
+        return f"^{signed}{number}{after}$"
 
     def parse(self, text: str) -> float | None:
         """The number that is spelled so; None if the text is another."""

@@ -47,7 +47,7 @@ SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)  # how Excel is to
 MAX_LINE = 2**24  # characters
 HEAD_LINES = 20  # that tell how the file is divided into columns
 HEAD_LENGTH = 2**20  # characters
-SMALLEST_PART, LARGEST_PART = 2**21, 2**25  # bytes that are divided into cells at a time
+SMALLEST_PART, LARGEST_PART = 2**20, 2**25  # bytes that are divided into cells at a time
 BYTES_A_COLUMN = 2**13  # of such a part
 IRREGULAR_ROWS = 10_000  # in a batch
 
