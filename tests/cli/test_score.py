@@ -286,7 +286,7 @@ def test_a_threshold_marks_what_is_strange(use: Use, wine: Path) -> None:
     assert 0 < len(marked) == found["strange"] < 40
     assert found["top"][0]["strange"] is True
     items = "1 item" if len(marked) == 1 else f"{len(marked)} items"
-    assert f"{items} of 40 reach percentile 90" in use(*words).out
+    assert f"at percentile 90 or above: {items} of 40" in use(*words).out
 
 
 @pytest.mark.filterwarnings("default:.*ignored, because the model")

@@ -199,7 +199,7 @@ def sample_absence(subject: Subject, *, needs_labels: bool) -> str | None:
     if needs_labels and (not len(labels) or len(labels.unique()) == 1):
         return "the items have no labels, so no classifier of them gives features"
     if min(len(subject.test), len(subject.train)) < MIN_ITEMS:
-        return f"less than {MIN_ITEMS} items"
+        return f"fewer than {MIN_ITEMS} items"
     return None
 
 

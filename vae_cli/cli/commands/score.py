@@ -311,7 +311,7 @@ def print_summary(terminal: Terminal, scores: "Scores", comparison: "Comparison 
     """Print how many items reach the threshold, and how well the scores find marked rows."""
     if (strange := scores.is_strange) is not None:
         share = f"{plural(int(strange.sum()), 'item')} of {len(scores):,}"
-        terminal.result(f"{share} reach percentile {scores.threshold:g}")
+        terminal.result(f"at percentile {scores.threshold:g} or above: {share}")
     if comparison:
         figures = comparison.figures
         terminal.result(
