@@ -12,6 +12,7 @@ from vae_cli.data.dataset import TableRules
 from vae_cli.data.table_contents import survey
 from vae_cli.data.table_files import open_table
 from vae_cli.data.table_source import open_frame
+from vae_cli.errors import UsageError
 
 SOURCE = random.Random(0)
 ROWS = 400
@@ -124,6 +125,17 @@ def test_what_the_user_says_counts(tmp_path: Path) -> None:
         good = "2024-01-01" if kind == "date" else "1"
         problem = of([good, cell, good], f"x={kind}", path=path).problem
         assert f"row 3, column x: {cell!r} is not a" in problem
+
+
+def test_a_line_says_which_of_day_and_month_is_taken_for_the_first(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    either, clear = some("03/04/2024", "05/06/2024"), some("03/04/2024", "25/06/2024")
+    found = of(either, path=path)
+    assert "03/04/2024 is read as %m/%d/%Y, and may be %d/%m/%Y: " in found.note
+    assert "data.columns=x=date:%d/%m/%Y" in str(UsageError(found.note))
+    assert of(clear, path=path).column.format.date == "%d/%m/%Y"
+    for cells, asked in ((clear, ()), (either, ("x=date:%d/%m/%Y",)), (some("2024-03-04"), ())):
+        assert of(cells, *asked, path=path).note == ""
 
 
 def test_the_format_of_cells_is_kept(tmp_path: Path) -> None:

@@ -195,12 +195,8 @@ def score_items(
     chosen = choose_score(by, is_image=model.spec.is_image)
     with stage("reading") as progress:
         subject = open_subject(model, progress)
-        if data is None:
-            parts = [subject.test]
-        elif is_picture(data):
-            parts = [read_picture(model, Path(data), invert=invert, find_object=find_object)]
-        else:
-            parts = read_parts(model, data, progress)
+        adjustment = Adjustment(invert=invert, find_object=find_object)
+        parts = [subject.test] if data is None else read_data(model, data, adjustment, progress)
     with stage("encoding") as progress:
         train = encode(model.model, subject.train, progress).mean
     found = []
@@ -260,13 +256,25 @@ def choose_held_out(test: InMemory) -> InMemory:
     return test.take(order[:MAX_HELD_OUT].sort().values)
 
 
-def read_picture(model: TrainedModel, path: Path, *, invert: bool, find_object: bool) -> NamedSplit:
+def read_data(
+    model: TrainedModel, data: str, adjustment: Adjustment, progress: Progress
+) -> list[NamedSplit]:
+    """The items of one picture, or of other data.
+
+    Raises:
+        UsageError: they cannot be read, or do not fit the model.
+    """
+    if is_picture(data):
+        return [read_picture(model, Path(data), adjustment)]
+    return read_parts(model, data, progress)
+
+
+def read_picture(model: TrainedModel, path: Path, adjustment: Adjustment) -> NamedSplit:
     """One picture; a warning says if it looks unlike the training set.
 
     Raises:
         UsageError: it cannot be read, or does not fit the model.
     """
-    adjustment = Adjustment(invert=invert, find_object=find_object)
     found = model.kind.read_files([path], adjustment)
     for hint in found.hints:
         warnings.warn(VAEWarning(hint), stacklevel=2)

@@ -240,6 +240,12 @@ class DateParser:
         self.patterns = tuple(fitting if least == 0 else fitting[:1])
 
     @property
+    def other_pattern(self) -> str:
+        """The same with day and month exchanged, if all cells follow that one too; else empty."""
+        swapped = self.pattern.translate(str.maketrans("dm", "md"))
+        return swapped if swapped != self.pattern and swapped in self.patterns else ""
+
+    @property
     def pattern(self) -> str:
         """The pattern with which dates are written as they were read."""
         first = self.patterns[0]

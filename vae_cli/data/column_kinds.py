@@ -498,7 +498,19 @@ class DateObserver(Observer):
             format=format_,
         )
         reason = "one date" if is_constant else f"dates such as {pattern}"
-        return self.make_report(column.kind, reason, column, low=low, high=high)
+        note = self._say_order()
+        return self.make_report(column.kind, reason, column, low=low, high=high, note=note)
+
+    def _say_order(self) -> str:
+        """Which of day and month is taken for the first one, if both may be."""
+        other = "" if self.asked else self.parser.other_pattern
+        if not other:
+            return ""
+        again = mark(f"data.columns={spell_name(f'{self.name}=date:{other}', in_list=True)}")
+        return (
+            f"column {shorten(self.name)}: {self.parser.example} is read as "
+            f"{self.parser.pattern}, and may be {other}: {again}"
+        )
 
     def _pattern(self) -> str:
         if self.low >= 0 and self.high < SECONDS_A_DAY and not self.is_whole_days:

@@ -64,8 +64,6 @@ class Column:
         categories: the texts of a category in the order of their codes, or the one of a constant.
         normalization: how a number, an integer or a date becomes what a network takes; None leaves
             it to the settings of the likelihood.
-        low: the smallest value in the training set, in the units of rows; None if not known.
-        high: the largest one.
         format: how its cells are spelled.
 
     Example:
@@ -78,8 +76,6 @@ class Column:
     kind: ColumnKind = "number"
     categories: tuple[str, ...] = ()
     normalization: Normalization | None = None
-    low: float | None = None
-    high: float | None = None
     format: CellFormat = PLAIN
 
     @property

@@ -1,7 +1,6 @@
 """Tables of numbers: divided into two parts, and read for a trained model."""
 
 import dataclasses
-import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vae_cli.data.columns import Column
 from vae_cli.data.dataset import (
     DEFAULT_TABLE,
     MISSING_ADVICE,
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
     from vae_cli.data.table_contents import TableContents
     from vae_cli.data.table_source import TableSource
 
-CHUNK_ROWS = 65_536
 MAX_LISTED = 10  # categories in a message
 
 
@@ -71,10 +68,10 @@ class Table(Dataset):
         contents = read_table(path, rules, like=like, version=version, progress=progress)
         name, rules = name_of(path), contents.rules
         self.rows = divide(contents.hashes, test_fraction, name)
-        columns = like.columns if like else measure_ranges(contents, self.rows[0])
+        columns = like.columns if like else contents.columns
         if rules.missing == "mean" and like is None:
             rules = dataclasses.replace(rules, means=known_means(contents, self.rows[0]))
-        for note in fill_in(contents, rules).notes:
+        for note in fill_in(contents, rules):
             warnings.warn(VAEWarning(f"{path.name}: {note}"), stacklevel=2)
         self.path, self.contents = path, contents
         self.spec = Spec(
@@ -134,7 +131,7 @@ def read_table_like(path: Path, spec: Spec) -> FilledTable:
     """
     from vae_cli.data.table_files import read_table
 
-    return fill_in(read_table(path, like=spec), spec.table)
+    return take_rows(read_table(path, like=spec), spec.table)
 
 
 def read_source_like(source: "TableSource", spec: Spec) -> FilledTable:
@@ -145,7 +142,7 @@ def read_source_like(source: "TableSource", spec: Spec) -> FilledTable:
     """
     from vae_cli.data.table_contents import choose_for_model, read_contents
 
-    return fill_in(read_contents(source, choose_for_model(spec, source)), spec.table)
+    return take_rows(read_contents(source, choose_for_model(spec, source)), spec.table)
 
 
 def is_frame(items: object) -> bool:
@@ -191,33 +188,21 @@ def known_means(contents: "TableContents", rows: Tensor) -> tuple[float, ...]:
     return tuple(means)
 
 
-def measure_ranges(contents: "TableContents", rows: Tensor) -> tuple[Column, ...]:
-    """The columns with the smallest and the largest value that they have in some rows.
-
-    Args:
-        contents: of a table.
-        rows: int64, the indices of the rows.
-    """
-    chosen = np.zeros(len(contents.rows), np.bool_)
-    chosen[rows.numpy()] = True
-    low, high = np.full((2, len(contents.columns)), np.nan)
-    for start in range(0, len(chosen), CHUNK_ROWS):
-        part = slice(start, start + CHUNK_ROWS)
-        values = contents.rows.numpy()[part][chosen[part]]
-        low = np.fmin(low, np.fmin.reduce(values, 0, initial=math.inf))
-        high = np.fmax(high, np.fmax.reduce(values, 0, initial=-math.inf))
-    return tuple(
-        dataclasses.replace(column, low=least, high=most)
-        if column.is_measured and least <= most
-        else column
-        for column, least, most in zip(contents.columns, low.tolist(), high.tolist(), strict=True)
-    )
+def take_rows(contents: "TableContents", rules: TableRules) -> FilledTable:
+    """The rows of a table for a model, with what tells them apart."""
+    notes = tuple(fill_in(contents, rules))
+    labels = [contents.classes[label] for label in contents.labels.tolist()]
+    ids = take_ids(contents, torch.arange(len(contents.rows)))
+    return FilledTable(contents.rows, contents.numbers, notes, labels, ids)
 
 
-def fill_in(contents: "TableContents", rules: TableRules) -> FilledTable:
-    """Replace the missing values of a table, in its own memory, and say how many there were.
+def fill_in(contents: "TableContents", rules: TableRules) -> list[str]:
+    """Replace the missing values of a table, in its own memory, if they have means.
 
     A model that learns from what is observed gets them as they are.
+
+    Returns:
+        What was assumed, left out or filled in, for the user.
     """
     rows, count = contents.rows, 0
     for column, mean in zip(rows.T, rules.means, strict=bool(rules.means)):
@@ -229,13 +214,11 @@ def fill_in(contents: "TableContents", rules: TableRules) -> FilledTable:
         notes.append(_say_left_out(contents.left_out, len(rows) + contents.left_out))
     if count:
         notes.append(_say_filled(count))
-    labels = [contents.classes[label] for label in contents.labels.tolist()]
-    ids = take_ids(contents, torch.arange(len(rows)))
-    return FilledTable(rows, contents.numbers, tuple(notes), labels, ids)
+    return notes
 
 
 def complete_rows(rows: Tensor, spec: Spec, source: object) -> FilledTable:
-    """Rows `(N, D)` with the columns of a spec, without missing values, as `fill_in` makes them.
+    """Rows `(N, D)` with the columns of a spec, without missing values, as `take_rows` makes them.
 
     Raises:
         UsageError: the code of a category is none, a value is missing, and that is an error, or no
@@ -310,4 +293,4 @@ def _say_left_out(count: int, total: int) -> str:
 
 def _say_filled(count: int) -> str:
     values = "1 missing value is" if count == 1 else f"{count:,} missing values are"
-    return f"{values} replaced by the mean of the column"
+    return f"{values} replaced by the mean, or the most frequent text, of the column"

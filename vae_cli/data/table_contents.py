@@ -592,7 +592,7 @@ def read_contents(source: TableSource, choice: Choice) -> TableContents:
         UsageError: a cell is something else than its column, a value is missing and that is an
             error, no row is left, or the rows are too many or too large.
     """
-    if source.is_text and source.delimiter != ",":
+    if choice.model and source.is_text and source.delimiter != ",":  # a training knows it already
         source.decimal = find_decimal(first_texts(source, choice.names), source.delimiter)
     readers = [
         make_reader(column, source, name, choice.model)

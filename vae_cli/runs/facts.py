@@ -162,15 +162,10 @@ def has_valid_columns(spec: Spec) -> bool:
 
 
 def is_valid_column(column: Column) -> bool:
-    """Whether a column has categories if it is one of texts, and limits in their order."""
-    texts, limits = column.categories, (column.low, column.high)
-    has_texts = len(set(texts)) == len(texts) and bool(texts)
-    if column.kind == "constant" and len(texts) > 1:
-        return False
-    if has_texts == column.is_measured or (texts and column.is_measured):
-        return False
-    known = [limit for limit in limits if limit is not None]
-    return all(map(math.isfinite, known)) and known == sorted(known)
+    """Whether a column has as many texts as its kind needs, each once."""
+    count = len(column.categories)
+    allowed = {"constant": count == 1, "category": count > 0}
+    return allowed.get(column.kind, count == 0) and len(set(column.categories)) == count
 
 
 def has_valid_rows(facts: Facts, progress: Progress) -> bool:

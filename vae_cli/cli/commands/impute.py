@@ -107,12 +107,14 @@ def find_own_table(model: "TrainedModel") -> Path:
 
 
 def advise_full_weight(terminal: Terminal, model: "TrainedModel") -> None:
-    """Say that a training with less weight of the KL divergence learned no good density."""
-    beta = getattr(model.settings.objective, "beta", 1.0)
-    if beta < 1:
+    """Say that a training with less weight of the KL divergence is no density of rows."""
+    from vae_cli.settings.objectives import ELBO
+
+    objective = model.settings.objective
+    if isinstance(objective, ELBO) and objective.beta != "auto" and objective.beta < 1:
         terminal.remark(
-            f"{model.name} was trained with --beta {beta:g}, for samples; with --beta 1, holes are "
-            "filled better, and their uncertainty is right"
+            f"{model.name} was trained with --beta {objective.beta:g}, for samples; trained with "
+            "--beta 1, it says better how uncertain holes are"
         )
 
 
