@@ -16,6 +16,8 @@ def test_copies_are_found_and_independent_rows_are_none() -> None:
         assert find_copies(train, held_out, rows, COLUMNS).mean().item() == pytest.approx(
             share, abs=0.06
         )
+    tied = find_copies(train, train, other, COLUMNS)
+    assert tied.eq(0.5).all(), "rows that are as near to the one as to the other"
     half = torch.cat([train[:500], other[:500]])
     assert find_copies(train, held_out, half, COLUMNS).mean() > 0.7
 

@@ -90,3 +90,16 @@ def test_a_fit_that_was_stopped_ends_as_one_that_never_stopped(
     expected = whole.tensors()
     for name, tensor in second.tensors().items():
         assert tensor.equal(expected[name]), name
+
+
+def test_latents_of_another_place_and_size_give_the_same_flow_at_that_place_and_size() -> None:
+    """Mean and covariance are taken out first, so the network sees the same points."""
+    points = clouds(500, 0)
+    samples = []
+    for scale, shift in ((1.0, 0.0), (64.0, -1000.0)):  # exact in float32, nearly
+        log_variance = torch.full_like(points, math.log(scale**2 * 0.01))
+        fit = FlowFit(2, len(points), 0)
+        fit.steps = 50
+        flow = fit.run(DiagonalNormal(scale * points + shift, log_variance))
+        samples.append((flow.sample(200, Noise(1)) - shift) / scale)
+    torch.testing.assert_close(samples[1], samples[0], rtol=0, atol=0.01)
