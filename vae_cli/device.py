@@ -5,7 +5,8 @@ import os
 import torch
 
 from vae_cli.errors import UsageError, mark
-from vae_cli.threads import require_threads, watch_cores
+from vae_cli.processes import Place
+from vae_cli.threads import count_cores, require_threads, watch_cores
 
 # The variables in which a launcher of several processes writes their number.
 LAUNCHERS = {"WORLD_SIZE": "torchrun", "OMPI_COMM_WORLD_SIZE": "mpirun"}
@@ -18,18 +19,27 @@ def available_devices() -> list[str]:
     return [*found, "cpu"]
 
 
-def resolve_device(name: str) -> torch.device:
+def resolve_device(name: str, place: Place | None = None) -> torch.device:
     """The device with this name; `auto` is the fastest that is available.
 
     This also prepares the processor. Its threads are watched, so that they do not stand in the way
     of other programs, and denormal float32 numbers are treated as 0: Adam's moments of a pixel that
     is always black become denormal, and arithmetic with them is slow.
 
+    Args:
+        name: of the device.
+        place: of this process among those that work together, which divide the cores and have a GPU
+            each; None if it works alone.
+
     Raises:
-        UsageError: torch cannot use that device here, or this is one of several processes.
+        UsageError: torch cannot use that device here, there are fewer GPUs than processes, or this
+            is one of several processes that would each do the same.
         VAEError: torch may not start its threads.
     """
-    require_one_process()
+    if place is None:
+        require_one_process()
+    else:
+        torch.set_num_threads(max(1, count_cores() // place.local_size))
     require_threads(torch.get_num_threads())
     torch.set_flush_denormal(True)  # before the worker threads start, because they inherit it
     found = available_devices()
@@ -41,7 +51,24 @@ def resolve_device(name: str) -> torch.device:
     device = torch.device(found[0] if name == "auto" else name)
     if device.type == "cpu":
         watch_cores()
+    if device.type == "cuda" and place is not None:
+        take_own_gpu(place)
     return device
+
+
+def take_own_gpu(place: Place) -> None:
+    """Let `cuda` mean the GPU of this process.
+
+    Raises:
+        UsageError: there are fewer GPUs than processes.
+    """
+    count = torch.cuda.device_count()
+    if place.local_size > count:
+        raise UsageError(
+            f"{place.local_size} processes on this machine need a GPU each, and torch found "
+            f"{count}: use {mark(f'training.processes={count}')}"
+        )
+    torch.cuda.set_device(place.local_rank)
 
 
 def require_one_process() -> None:

@@ -78,6 +78,10 @@ class ChangedDataError(VAEError):
     """A file of data was changed while it was in use."""
 
 
+class LostProcessError(VAEError):
+    """Another process of the same work has ended, or does not answer; its own error says why."""
+
+
 class NonFiniteLossError(VAEError):
     """The loss became infinite or not a number."""
 

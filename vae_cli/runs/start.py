@@ -39,7 +39,10 @@ MEANINGS = {  # with other values, the same weights compute otherwise
     "likelihood.normalization",
 }
 MEASURED = ("codec.", "likelihood.edges", "likelihood.half_widths")  # tensors of the data
-RESUME_MAY_CHANGE = {"training.epochs", "training.device", "training.save_every"}
+RESUME_MAY_CHANGE = {
+    *("training.epochs", "training.device", "training.save_every"),
+    *("training.processes", "training.accumulate"),
+}
 KEYS_OF_KINDS = (  # settings of data that are for some kinds of sources alone
     ({SourceKind.FOLDER}, FOLDER_KEYS),
     ({SourceKind.FOLDER, SourceKind.ARRAY}, ("range",)),

@@ -27,8 +27,11 @@ from vae_cli.runs.train import never_stopped, train_run
 from vae_cli.settings import DataConfig, Plan, Variant, read_config, to_dict
 from vae_cli.training.precision import require_supported
 
-# Results do not depend on the first three; the digest of the data tells about the last one.
-MAY_DIFFER = {"training.device", "training.precision", "training.save_every", "data.rules"}
+# Results do not depend on these; the digest of the data tells about the last one.
+MAY_DIFFER = {
+    *("training.device", "training.precision", "training.save_every"),
+    *("training.processes", "training.accumulate", "data.rules"),
+}
 OTHER_NAME = f"rename that run, or choose another {mark('name')}"
 
 LOCK_SECONDS = 2.0  # between the creation of a run and its lock, on a busy machine

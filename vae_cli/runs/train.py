@@ -4,6 +4,7 @@
 few of its real steps.
 """
 
+import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,7 +27,15 @@ from vae_cli.runs.recorder import RunRecorder
 from vae_cli.runs.resolve import Resolved, training_bytes
 from vae_cli.runs.start import SavedState, require_unchanged
 from vae_cli.settings import Plan
-from vae_cli.training import Epoch, EpochReport, TrainState, fit, prepare_epoch
+from vae_cli.training import (
+    ALONE,
+    Epoch,
+    EpochReport,
+    TrainState,
+    World,
+    fit,
+    prepare_epoch,
+)
 from vae_cli.training.loop import never
 from vae_cli.training.precision import Precision, apply_precision, time_steps
 
@@ -100,8 +109,11 @@ def train_run(
     report: Callable[[EpochReport], None] = ignore_report,
     progress: Progress = ignore_progress,
     stopped: Callable[[], int | None] = never_stopped,
+    world: World = ALONE,
 ) -> FinishedRun:
     """Train a run to its last epoch.
+
+    Of several processes that train together, the first does this, and the others `follow_run`.
 
     Args:
         run: its directory.
@@ -111,6 +123,7 @@ def train_run(
         progress: called with the number of items trained on since the start, and the number for the
             whole run; first when everything is checked and the training begins.
         stopped: returns the number of the signal that asked the training to stop, if there was one.
+        world: the processes that train together.
 
     Returns:
         The run, which may have been renamed in the meantime, and its metrics.
@@ -134,7 +147,10 @@ def train_run(
             )
         if saved:
             go_on(recorder, saved)
-        fit_recorded(recorder, resolved, report=report, progress=progress, stopped=stopped)
+        share_start(recorder.state, world)
+        fit_recorded(
+            recorder, resolved, report=report, progress=progress, stopped=stopped, world=world
+        )
         errors = finish(recorder, resolved)
         if signal := stopped():
             raise InterruptedRunError(f"stopped, but run {recorder.run.name} is finished", signal)
@@ -178,6 +194,7 @@ def fit_recorded(
     report: Callable[[EpochReport], None],
     progress: Progress,
     stopped: Callable[[], int | None],
+    world: World,
 ) -> None:
     """Train to the last epoch, and save on the way.
 
@@ -191,14 +208,53 @@ def fit_recorded(
 
     def save_or_stop(done: int, total: int) -> None:
         progress(done, total)
-        recorder.save_or_stop(stopped())
+        recorder.save_or_stop(agree(stopped(), world))
 
     def record_and_report(epoch: EpochReport) -> None:
         recorder.record_epoch(epoch)
         report(epoch)
 
     with explained_failures(recorder, resolved):
-        fit_resolved(state, resolved, record_and_report, save_or_stop, recorder.is_patience_over)
+        fit_resolved(
+            state,
+            resolved,
+            record_and_report,
+            save_or_stop,
+            recorder.is_patience_over,
+            world=world,
+        )
+
+
+def share_start(state: TrainState, world: World) -> None:
+    """Let all processes start from the state of the first one."""
+    tensors = state.tensors()
+    world.copy(list(tensors.values()))
+    position: dict[str, int] = json.loads(world.share(json.dumps(state.position())))
+    state.restore(tensors, position)
+
+
+def agree(signal: int | None, world: World) -> int | None:
+    """The signal that one of the processes got, so that all of them stop between the same steps."""
+    return world.largest(signal or 0) or None
+
+
+def follow_run(resolved: Resolved, world: World, *, stopped: Callable[[], int | None]) -> None:
+    """Train together with the process that has the run, which alone writes and reports.
+
+    Raises:
+        InterruptedRunError: one of the processes got a signal.
+        NonFiniteLossError: the training loss is not finite.
+        LostProcessError: another process has ended.
+    """
+    state = resolved.initial_state()
+    apply_precision(resolved.precision, state)
+    share_start(state, world)
+
+    def stop(*_done: int) -> None:
+        if signal := agree(stopped(), world):
+            raise InterruptedRunError("stopped with the other processes", signal)
+
+    fit_resolved(state, resolved, ignore_report, stop, world=world)
 
 
 def make_recorder(run: Run, resolved: Resolved, state: TrainState, locks: ExitStack) -> RunRecorder:
@@ -228,6 +284,7 @@ def fit_resolved(
     report: Callable[[EpochReport], None],
     progress: Progress,
     stop_early: Callable[[], bool] = never,
+    world: World = ALONE,
 ) -> None:
     """Call `fit` with the numbers of the settings."""
     config, training = resolved.config, resolved.config.training
@@ -244,6 +301,7 @@ def fit_resolved(
         stop_early=stop_early,
         report=report,
         progress=progress,
+        world=world,
     )
 
 

@@ -50,6 +50,18 @@ class TrainingConfig:
     batch_size: Annotated[
         int, Interval(ge=1, le=1_000_000), Setting("Number of items per step.", "batch-size")
     ] = 128
+    accumulate: Annotated[
+        int,
+        Interval(ge=1, le=1_000_000),
+        Setting(
+            "Parts in which the gradient of a batch is computed, one after another, to save memory."
+        ),
+    ] = 1
+    processes: Annotated[
+        int,
+        Interval(ge=1, le=65_536),
+        Setting("Processes that share each batch; on GPUs, each has one.", "processes"),
+    ] = 1
     start: Annotated[
         str,
         Setting(

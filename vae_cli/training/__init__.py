@@ -30,7 +30,7 @@ from vae_cli.training.schedules import (
 )
 from vae_cli.training.state import Player, TrainState, WeightAverage, first_state
 from vae_cli.training.step import Gradients, loss_and_gradients, trace, train_step
-from vae_cli.training.world import ALONE, Processes, World
+from vae_cli.training.world import ALONE, Processes, World, join
 
 __all__ = [
     "ACTIVE_THRESHOLD",
@@ -56,6 +56,7 @@ __all__ = [
     "evaluate",
     "first_state",
     "fit",
+    "join",
     "linear_warmup",
     "loss_and_gradients",
     "no_warmup",

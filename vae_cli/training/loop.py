@@ -228,5 +228,7 @@ def fit(
         trained = epoch.run(order, rates, warmups, chunk_done)
         seconds = time.perf_counter() - start
         with averaged_weights(state):
-            tested = evaluate(state.model, state.objective, test, data_size=count, seed=seed)
+            tested = evaluate(
+                state.model, state.objective, test, data_size=count, seed=seed, world=world
+            )
         report(EpochReport(state.epoch, trained, tested, seconds))

@@ -10,16 +10,24 @@ https://arxiv.org/abs/1706.02677). An objective that compares the items of a bat
 such as a total correlation or a discrepancy, compares those of each part.
 """
 
+import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.split import Split
+from vae_cli.errors import LostProcessError
 from vae_cli.noise import Part
+from vae_cli.processes import Place
+
+START_SECONDS = 120  # that a process waits at the start for the others
+ANSWER_SECONDS = 600  # that it waits for them later: one may be saving, or still read its data
 
 
 class World(Protocol):
@@ -42,6 +50,15 @@ class World(Protocol):
     def any(self, flag: bool) -> bool:
         """Whether the flag of one of the processes is true."""
 
+    def largest(self, number: int) -> int:
+        """The largest number that one of the processes has."""
+
+    def share(self, text: str) -> str:
+        """The text that process 0 has."""
+
+    def copy(self, tensors: Sequence[Tensor]) -> None:
+        """Put what process 0 has into the tensors of all, in place."""
+
 
 @final
 class Alone:
@@ -61,6 +78,17 @@ class Alone:
         """The flag as it is."""
         return flag
 
+    def largest(self, number: int) -> int:
+        """The number as it is."""
+        return number
+
+    def share(self, text: str) -> str:
+        """The text as it is."""
+        return text
+
+    def copy(self, tensors: Sequence[Tensor]) -> None:
+        """Nothing is to be done."""
+
 
 ALONE = Alone()
 
@@ -75,7 +103,7 @@ class Processes:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.rank, self.size = torch.distributed.get_rank(), torch.distributed.get_world_size()
+        self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
         self.device = device
 
     def mean(self, tensors: Sequence[Tensor], weight: float) -> list[Tensor]:
@@ -85,14 +113,92 @@ class Processes:
     def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The sums of what all processes have, exchanged as one tensor, because each costs time."""
         together = torch.cat([tensor.flatten() for tensor in tensors])
-        torch.distributed.all_reduce(together)
+        with answered():
+            distributed.all_reduce(together)
         parts = together.split([tensor.numel() for tensor in tensors])
         return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
 
     def any(self, flag: bool) -> bool:
         """Whether the flag of one of the processes is true. Waits for all of them."""
-        (count,) = self.sum([torch.tensor(float(flag), device=self.device)])
-        return bool(count > 0)
+        return self.largest(int(flag)) > 0
+
+    def largest(self, number: int) -> int:
+        """The largest number that one of the processes has. Waits for all of them."""
+        found = torch.tensor(number, device=self.device)
+        with answered():
+            distributed.all_reduce(found, distributed.ReduceOp.MAX)
+        return int(found)
+
+    def share(self, text: str) -> str:
+        """The text that process 0 has."""
+        own = torch.tensor(bytearray(text.encode()), dtype=torch.uint8, device=self.device)
+        size = self.largest(len(own) if self.rank == 0 else 0)
+        letters = own if self.rank == 0 else own.new_empty(size)
+        self.copy([letters])
+        return bytes(letters.tolist()).decode()
+
+    def copy(self, tensors: Sequence[Tensor]) -> None:
+        """Put what process 0 has into the tensors of all, in place."""
+        with answered():
+            for tensor in tensors:
+                own = tensor.to(self.device).contiguous()
+                distributed.broadcast(own, 0)
+                tensor.copy_(own)
+
+
+@contextmanager
+def answered() -> Iterator[None]:
+    """A context that exchanges something with the other processes.
+
+    Raises:
+        LostProcessError: one of them has ended, or does not answer in time.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise LostProcessError(
+            f"another process has ended, or has not answered for {ANSWER_SECONDS // 60} minutes"
+        ) from error
+
+
+@contextmanager
+def join(place: Place | None, device: torch.device) -> Iterator[World]:
+    """The processes that a launcher has started together with this one, as long as they work.
+
+    Args:
+        place: of this process; None if it was started alone.
+        device: where it computes, which is its own if it is a GPU.
+
+    Raises:
+        LostProcessError: the others are not met in time, or one of them ends before the others.
+    """
+    if place is None or place.size == 1:
+        yield ALONE
+        return
+    if place.is_one_machine:
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+    try:
+        distributed.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            timeout=timedelta(seconds=START_SECONDS),
+            rank=place.rank,
+            world_size=place.size,
+        )
+    except (RuntimeError, ValueError) as error:
+        raise LostProcessError(explain_lonely_start(place)) from error
+    try:
+        yield Processes(device if device.type == "cuda" else torch.device("cpu"))
+    finally:
+        distributed.destroy_process_group()
+
+
+def explain_lonely_start(place: Place) -> str:
+    """What to check if the processes do not meet."""
+    where = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
+    return (
+        f"process {place.rank} of {place.size} has not met the others at {where} in "
+        f"{START_SECONDS} seconds: check that all were started, and that no firewall is between"
+    )
 
 
 @final

@@ -8,6 +8,7 @@ import typer
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import add_start
 from vae_cli.cli._options import TrainingTerminal, refuse_unused
+from vae_cli.cli._processes import must_start_processes, start_processes
 from vae_cli.cli._settings import SettingsGroup, with_settings
 from vae_cli.cli._signals import StopSignals
 from vae_cli.cli._training import TrainingView, show_estimate
@@ -18,8 +19,7 @@ from vae_cli.runs.lookup import all_folders, find_stopped
 from vae_cli.settings import Config, merge
 
 if TYPE_CHECKING:
-    from vae_cli.runs.start import SavedState
-    from vae_cli.runs.train import FinishedRun
+    from vae_cli.runs.start import Layers, SavedState
 
 
 @with_settings()
@@ -65,22 +65,31 @@ def command(
         settings = merge(*add_start(layers, settings.training.start))
     if dry_run:
         show_estimate(settings, terminal)
-        return
-    with StopSignals() as signals:
-        from vae_cli.runs.start import load_for_resume  # may swallow a KeyboardInterrupt
+    elif must_start_processes(settings.training.processes):
+        start_processes(settings.training.processes)
+    else:
+        with StopSignals() as signals:
+            run, saved = None, None
+            if resume:
+                run, saved, settings = open_stopped(run_name, layers, signals)
+            train(run, saved, settings, run_name or name, terminal, signals)
 
-        signals.raise_if_stopped()
-        run, saved = None, None
-        if resume:
-            run = find_stopped(run_name)
-            saved, settings = load_for_resume(run, layers)
-            if run.finished and saved.facts.epoch >= settings.training.epochs:
-                nothing = "" if run_name else "no run was stopped; "
-                terminal.result(f"{nothing}run {run.name} is finished: raise --epochs to go on")
-                return
-        finished = train(settings, name, run, saved, terminal, signals)
-    if terminal.wants_json:
-        terminal.json({"run": str(finished.run.path), "epochs": finished.rows})
+
+def open_stopped(
+    name: str | None, layers: "Layers", signals: StopSignals
+) -> "tuple[Run, SavedState, Config]":
+    """A run that was stopped, its last state, and its settings.
+
+    Raises:
+        UsageError: a setting that may not change was typed.
+        InterruptedRunError: there was a signal.
+        VAEError: its checkpoint is missing or damaged.
+    """
+    from vae_cli.runs.start import load_for_resume  # may swallow a KeyboardInterrupt
+
+    signals.raise_if_stopped()
+    run = find_stopped(name)
+    return run, *load_for_resume(run, layers)
 
 
 def suggest_use(word: str) -> str:
@@ -97,33 +106,46 @@ def suggest_use(word: str) -> str:
 
 
 def train(
-    settings: Config,
-    name: str | None,
     run: "Run | None",
     saved: "SavedState | None",
+    settings: Config,
+    name: str | None,
     terminal: Terminal,
     signals: StopSignals,
-) -> "FinishedRun":
-    """Train a new run, or resume one, and show the progress; returns its metrics."""
+) -> None:
+    """Train a new run, or resume one, and show the progress; `name` is what was typed for it."""
+    if run and saved and run.finished and saved.facts.epoch >= settings.training.epochs:
+        nothing = "" if name else "no run was stopped; "
+        terminal.result(f"{nothing}run {run.name} is finished: raise --epochs to go on")
+        return
     from vae_cli.device import resolve_device
+    from vae_cli.processes import read_place
     from vae_cli.runs.directory import create_run
     from vae_cli.runs.resolve import resolve
-    from vae_cli.runs.train import train_run
+    from vae_cli.runs.train import follow_run, train_run
+    from vae_cli.training import join
 
-    device = resolve_device(settings.training.device)
+    place = read_place()
+    device = resolve_device(settings.training.device, place)
     with terminal.bar("reading") as bar:
         like = saved.facts.data if saved else None
         resolved = resolve(settings, device, signals.raise_during(bar), like=like)
     signals.raise_if_stopped()
-    run = run or create_run(resolved.config, name)
-    with TrainingView(terminal, run, resolved) as view:
-        finished = train_run(
-            run,
-            resolved,
-            saved=saved,
-            report=view.report,
-            progress=view.progress,
-            stopped=signals.stopped,
-        )
-    view.summarize(*finished)
-    return finished
+    with join(place, device) as world:
+        if world.rank > 0:
+            follow_run(resolved, world, stopped=signals.stopped)
+            return
+        run = run or create_run(resolved.config, name)
+        with TrainingView(terminal, run, resolved) as view:
+            finished = train_run(
+                run,
+                resolved,
+                saved=saved,
+                report=view.report,
+                progress=view.progress,
+                stopped=signals.stopped,
+                world=world,
+            )
+        view.summarize(*finished)
+    if terminal.wants_json:
+        terminal.json({"run": str(finished.run.path), "epochs": finished.rows})
