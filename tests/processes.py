@@ -58,7 +58,7 @@ def main(rank: int, size: int, folder: Path) -> None:
         world_size=size,
         timeout=timedelta(seconds=60),
     )
-    torch.save(summarize(*train(Processes(torch.device("cpu")))), folder / f"{rank}.pt")
+    torch.save(summarize(*train(Processes())), folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
 

@@ -11,7 +11,7 @@ such as a total correlation or a discrepancy, compares those of each part.
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,6 +19,7 @@ from typing import Protocol, final
 
 import torch
 from torch import Tensor, distributed
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.split import Split
@@ -59,6 +60,12 @@ class World(Protocol):
     def copy(self, tensors: Sequence[Tensor]) -> None:
         """Put what process 0 has into the tensors of all, in place."""
 
+    def remember(self, text: str) -> None:
+        """Let the launcher keep a text until it ends, also if it starts all processes again."""
+
+    def recall(self) -> str:
+        """The text that the launcher keeps; empty if there is none."""
+
 
 @final
 class Alone:
@@ -89,22 +96,34 @@ class Alone:
     def copy(self, tensors: Sequence[Tensor]) -> None:
         """Nothing is to be done."""
 
+    def remember(self, text: str) -> None:
+        """Nothing is to be done: nobody starts this process again."""
+
+    def recall(self) -> str:
+        """Nothing."""
+        return ""
+
 
 ALONE = Alone()
+
+
+MEMORY = "vae"  # the key of what the launcher keeps
 
 
 @final
 class Processes:
     """The processes of the default group of `torch.distributed`, which must be initialized.
 
+    Tensors are exchanged where they lie: by NCCL on GPUs, which are this process's own, and by gloo
+    on processors, on which all that is no tensor is exchanged too.
+
     Args:
-        device: where tensors are exchanged: a GPU of this process's own for NCCL, else the
-            processor.
+        store: of the launcher, which outlives the processes; None if there is none.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, store: Store | None = None) -> None:
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
-        self.device = device
+        self.store = store
 
     def mean(self, tensors: Sequence[Tensor], weight: float) -> list[Tensor]:
         """The weighted averages of what all processes have; their weights sum to 1."""
@@ -124,26 +143,47 @@ class Processes:
 
     def largest(self, number: int) -> int:
         """The largest number that one of the processes has. Waits for all of them."""
-        found = torch.tensor(number, device=self.device)
+        found = torch.tensor(number)
         with answered():
             distributed.all_reduce(found, distributed.ReduceOp.MAX)
         return int(found)
 
     def share(self, text: str) -> str:
         """The text that process 0 has."""
-        own = torch.tensor(bytearray(text.encode()), dtype=torch.uint8, device=self.device)
+        own = torch.tensor(bytearray(text.encode()), dtype=torch.uint8)
         size = self.largest(len(own) if self.rank == 0 else 0)
         letters = own if self.rank == 0 else own.new_empty(size)
         self.copy([letters])
-        return bytes(letters.tolist()).decode()
+        return letters.numpy().tobytes().decode()
 
     def copy(self, tensors: Sequence[Tensor]) -> None:
         """Put what process 0 has into the tensors of all, in place."""
         with answered():
             for tensor in tensors:
-                own = tensor.to(self.device).contiguous()
+                own = tensor.contiguous()
                 distributed.broadcast(own, 0)
                 tensor.copy_(own)
+
+    def remember(self, text: str) -> None:
+        """Let the launcher keep a text until it ends, also if it starts all processes again."""
+        if self.store is not None:
+            with answered():
+                self.store.set(MEMORY, text)
+
+    def recall(self) -> str:
+        """The text that the launcher keeps; empty if there is none."""
+        with answered():
+            known = self.store is not None and self.store.check([MEMORY])
+            return self.store.get(MEMORY).decode() if known and self.store else ""
+
+
+def gather_texts(text: str, world: World) -> list[str]:
+    """The texts of all processes, by rank; short ones, because each process gets all of them."""
+    own = torch.tensor(bytearray(text.encode()), dtype=torch.uint8)
+    table = torch.zeros(world.size, world.largest(len(own)), dtype=torch.uint8)
+    table[world.rank, : len(own)] = own
+    (table,) = world.sum([table])
+    return [row.numpy().tobytes().rstrip(b"\0").decode() for row in table]
 
 
 @contextmanager
@@ -162,34 +202,66 @@ def answered() -> Iterator[None]:
 
 
 @contextmanager
-def join(place: Place | None, device: torch.device) -> Iterator[World]:
+def join(place: Place | None, environment: Mapping[str, str] = os.environ) -> Iterator[World]:
     """The processes that a launcher has started together with this one, as long as they work.
 
     Args:
         place: of this process; None if it was started alone.
-        device: where it computes, which is its own if it is a GPU.
+        environment: where the launcher says how to meet.
 
     Raises:
         LostProcessError: the others are not met in time, or one of them ends before the others.
     """
-    if place is None or place.size == 1:
+    has_launcher = environment.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    if place is None or (place.size == 1 and not has_launcher):
         yield ALONE
         return
     if place.is_one_machine:
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     try:
+        store = open_store(environment, is_server=place.rank == 0 and not has_launcher)
+        attempt = f"attempt {environment.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+        start = PrefixStore(attempt, store)
+        meet(place, start)
         distributed.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo",
-            timeout=timedelta(seconds=START_SECONDS),
+            "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
+            timeout=timedelta(seconds=ANSWER_SECONDS),
             rank=place.rank,
             world_size=place.size,
+            store=start,
         )
     except (RuntimeError, ValueError) as error:
         raise LostProcessError(explain_lonely_start(place)) from error
     try:
-        yield Processes(device if device.type == "cuda" else torch.device("cpu"))
+        yield Processes(store)
     finally:
         distributed.destroy_process_group()
+
+
+def open_store(environment: Mapping[str, str], *, is_server: bool) -> Store:
+    """The store of keys by which processes meet: of torch's launcher, or else of process 0.
+
+    That of the launcher is the same one after it has started all processes again. torch's own way
+    to it, `env://`, then finds the addresses of the processes that have ended. So the keys of each
+    start need a prefix.
+    """
+    return TCPStore(
+        environment["MASTER_ADDR"],
+        int(environment["MASTER_PORT"]),
+        is_master=is_server,
+        timeout=timedelta(seconds=START_SECONDS),
+    )
+
+
+def meet(place: Place, store: Store) -> None:
+    """Wait until all processes are there.
+
+    Raises:
+        RuntimeError: one of them has not come in time.
+    """
+    if store.add("arrived", 1) == place.size:
+        store.set("all", "")
+    store.wait(["all"], timedelta(seconds=START_SECONDS))
 
 
 def explain_lonely_start(place: Place) -> str:

@@ -131,7 +131,7 @@ def train(
         like = saved.facts.data if saved else None
         resolved = resolve(settings, device, signals.raise_during(bar), like=like)
     signals.raise_if_stopped()
-    with join(place, device) as world:
+    with join(place) as world:
         if world.rank > 0:
             follow_run(resolved, world, stopped=signals.stopped)
             return
