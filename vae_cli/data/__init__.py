@@ -12,7 +12,8 @@ cell_arrays.py. What columns mean is in columns.py; spelling.py and table_writin
 conditions.py chooses rows.
 held_out.py decides which items are for testing, statistics.py measures a training set,
 value_range.py says what is black and white. cache.py keeps decoded pictures, and memory.py has the
-limits of what may be read.
+limits of what may be read. A set that does not fit is in shards.py: streamed.py reads it ahead of a
+training, in the order of streaming_order.py.
 
 It may import nothing above it: no model, no settings. This file imports nothing at all, so that
 source.py can be used without waiting for torch.

@@ -20,7 +20,8 @@ PartName = Literal["train", "validation", "test"]
 class Shards(Protocol):
     """Items in files, numbered through all of them: those of a shard follow each other.
 
-    The methods may be called from several threads at once. Each process has an object of its own.
+    The methods may be called from several threads at once. Each process has an object of its own,
+    which it may have got from another one by `pickle`.
     """
 
     @property
@@ -83,5 +84,5 @@ class Shards(Protocol):
     def release(self, shard: int) -> None:
         """Let go what `prepare` has made ready; the shard is not read until it is prepared again.
 
-        A shard that is not prepared is left as it is.
+        A shard that is not prepared is left as it is. A `prepare` that is under way gives up soon.
         """

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.batch import Batch
-from vae_cli.data.batches import batches_per_chunk, chunk_length, to_unit_interval
+from vae_cli.data.batches import batches_per_chunk, chunk_length, permutation, to_unit_interval
 from vae_cli.data.memory import MappedFile
 
 MAX_ENCODED = 2**28  # bytes of a part of a table that is encoded once
@@ -27,6 +27,17 @@ class Split(Protocol):
         """`(C, H, W)` of an image, or `(D,)` of a row."""
 
     def __len__(self) -> int: ...
+
+    def order(self, *, seed: int, epoch: int, batch_size: int) -> Tensor:
+        """The order in which an epoch visits the items: int64 `(N,)`, each place once.
+
+        It depends on its arguments only, so a run can be resumed at any point.
+
+        Args:
+            seed: of the run.
+            epoch: from 0.
+            batch_size: items of the batches into which the order is divided.
+        """
 
     def batches(self, order: Tensor, size: int, device: torch.device) -> Iterator[Batch]:
         """The items at some places, batch by batch.
@@ -108,6 +119,10 @@ class InMemory:
             condition=condition,
             hashes=hashes,
         )
+
+    def order(self, *, seed: int, epoch: int, batch_size: int) -> Tensor:  # noqa: ARG002
+        """A random permutation of all places, drawn on the device of the items."""
+        return permutation(len(self), seed=seed, epoch=epoch, device=self.rows.device)
 
     def gather(self, rows: Tensor) -> Tensor:
         """The items at `rows`, int64 indices into `items`, as they are.

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from vae_cli.data.batch import Batch
-from vae_cli.data.batches import chunk_length, permutation, steps_per_epoch
+from vae_cli.data.batches import chunk_length, steps_per_epoch
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.split import Split
 from vae_cli.errors import is_memory_full
@@ -220,7 +220,7 @@ def fit(
 
     while state.epoch < epochs and not world.any(stop_early()):
         start, first_step = time.perf_counter(), state.step - state.done
-        order = permutation(count, seed=seed, epoch=state.epoch, device=state.model.device)
+        order = train.order(seed=seed, epoch=state.epoch, batch_size=batch_size)
         rates, warmups = (
             torch.tensor([schedule(first_step + index) for index in range(steps)])
             for schedule in (learning_rate, warmup)

@@ -1,0 +1,78 @@
+"""Shards for tests: images that know which item they are, made when they are read."""
+
+import threading
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from vae_cli.data.held_out import hash_keys
+from vae_cli.data.shards import PartName
+
+
+class NumberedShards:
+    """Images `(1, H, W)` whose first three bytes are the number of the item.
+
+    Attributes:
+        reads: the shard and the places of each call of `read`.
+        ready: the shards that are prepared now.
+        most_ready: how many have been so at a time.
+        failing: shards that cannot be read, and the error.
+    """
+
+    def __init__(self, sizes: Sequence[int], shape: tuple[int, ...] = (1, 2, 2)) -> None:
+        self.shape = shape
+        self.names = [f"shard-{index}.tar" for index in range(len(sizes))]
+        self.starts = torch.tensor([0, *sizes]).cumsum(0)
+        self.parts: Sequence[PartName | None] = [None] * len(sizes)
+        self.labels = torch.arange(sum(sizes)) % 3
+        self.reads: list[tuple[int, list[int]]] = []
+        self.ready: set[int] = set()
+        self.most_ready = 0
+        self.failing: dict[int, Exception] = {}
+        self.digest = f"{sizes}"
+        self._lock = threading.Lock()
+
+    @property
+    def hashes(self) -> Tensor:
+        return hash_keys(key.encode() for key in self.keys(torch.arange(int(self.starts[-1]))))
+
+    def keys(self, items: Tensor) -> list[str]:
+        return [f"item {item}" for item in items.tolist()]
+
+    def prepare(self, shard: int) -> None:
+        with self._lock:
+            self.ready.add(shard)
+            self.most_ready = max(self.most_ready, len(self.ready))
+
+    def read(self, shard: int, places: Tensor) -> Tensor:
+        with self._lock:
+            assert shard in self.ready
+            self.reads.append((shard, places.tolist()))
+        if shard in self.failing:
+            raise self.failing[shard]
+        return images_of(self.starts[shard] + places, self.shape)
+
+    def release(self, shard: int) -> None:
+        with self._lock:
+            self.ready.discard(shard)
+
+    def __getstate__(self) -> dict[str, object]:
+        return self.__dict__ | {"_lock": None, "ready": set()}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state, _lock=threading.Lock())
+
+
+def images_of(items: Tensor, shape: Sequence[int]) -> Tensor:
+    """The images of some items, by their numbers: uint8."""
+    images = torch.zeros(len(items), torch.Size(shape).numel(), dtype=torch.uint8)
+    for place in range(3):
+        images[:, place] = (items >> 8 * place) & 255
+    return images.view(len(items), *shape)
+
+
+def numbers_of(images: Tensor) -> Tensor:
+    """The numbers of the items that these encoded images show: int64 `(B,)`."""
+    digits = (images.flatten(1)[:, :3] * 255).round().long()
+    return digits @ torch.tensor([1, 256, 65536])
