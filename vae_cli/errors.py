@@ -79,7 +79,15 @@ class ChangedDataError(VAEError):
 
 
 class LostProcessError(VAEError):
-    """Another process of the same work has ended, or does not answer; its own error says why."""
+    """Another process of the same work has ended, or does not answer; its own error says why.
+
+    Attributes:
+        remedy: what to do then, such as the command that goes on; empty if nothing was lost.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(f"{message}; {remedy}" if remedy else message)
+        self.remedy = remedy
 
 
 class NonFiniteLossError(VAEError):

@@ -1,6 +1,7 @@
 """The Typer app, and how errors become one line."""
 
 import ast
+import functools
 import inspect
 import io
 import itertools
@@ -21,6 +22,14 @@ from vae_cli.cli._console import Terminal
 from vae_cli.cli._errors import INTERRUPTED, explain, show_important_warnings, warnings_shown_once
 from vae_cli.cli._options import expand_groups
 from vae_cli.cli._parsing import Command
+from vae_cli.cli._processes import (
+    ProcessesWantedError,
+    find_place,
+    follow_launcher,
+    must_tell,
+    recorded,
+    silent,
+)
 from vae_cli.cli._settings import accepted_words
 from vae_cli.cli.commands import (
     check,
@@ -128,12 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["PYTHONSAFEPATH"] = "1"  # no child process imports from the current folder
     spare_threads()
     try:
-        with warnings.catch_warnings():
-            if {"-q", "--quiet"} & set(words):
-                show_important_warnings()
-            warnings.showwarning = warnings_shown_once()
-            refuse_empty(words)
-            code = app(words, prog_name="vae", standalone_mode=False) or 0
+        code = run(words, debug=debug)
         if code == INTERRUPTED:
             _report(KeyboardInterrupt(), debug)  # Typer turns Ctrl-C in a command into this code
     except BrokenPipeError:  # the reader has ended, as in `vae train | head -1`
@@ -142,6 +146,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:  # every error is one line
         return _report(error, debug)
     return code
+
+
+def run(words: Sequence[str], *, debug: bool) -> int:
+    """Do a command in this process, or in those that it wants, and return the exit code."""
+    place = find_place()
+    if place:
+        follow_launcher()
+    try:
+        with silent(place, debug=debug), warnings.catch_warnings():
+            if {"-q", "--quiet"} & set(words):
+                show_important_warnings()
+            warnings.showwarning = warnings_shown_once()
+            refuse_empty(words)
+            do = functools.partial(app, words, prog_name="vae", standalone_mode=False)
+            return recorded(do)() or 0
+    except ProcessesWantedError as wanted:
+        count = wanted.count
+    from vae_cli.cli._launcher import launch  # imports torch
+
+    launch([*words, *["--debug"][:debug]], count)
+    return 0
 
 
 def forget_impossible_sizes() -> None:
@@ -185,6 +210,8 @@ def _report(error: BaseException, debug: bool) -> int:
     if debug:
         traceback.print_exception(error)
     message, code = explain(error, options_of_commands)
+    if not must_tell(error, find_place()):
+        return code
     if isinstance(error, KeyboardInterrupt | InterruptedRunError):
         Terminal(lasting=True).advice(message)
     else:

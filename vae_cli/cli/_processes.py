@@ -1,43 +1,175 @@
-"""A command that several processes do together: they are started, and one speaks for all.
+"""A command that several processes do together: how it is started again, and which of them speaks.
 
-`vae train --processes 4` starts the same command line again, four times, with torch's launcher
-(`torch.distributed.run --standalone`), and waits for it. A process that a launcher has started, be
-it this one, an outer `torchrun` or Slurm's `srun`, joins the others instead.
+`vae train --processes 4` ends here, and `main` starts the same command line in four processes with
+torch's elastic agent (`_launcher.py`). A process that a launcher has started, be it that one, an
+outer `torchrun` or Slurm's `srun`, joins the others instead:
+
+    share_work(processes)                   # once all typos are answered, before torch is imported
+    with together(device) as (device, world):
+        ...                                 # rank 0 alone writes files; what others print is lost
+
+Only process 0 speaks. What the others would print, warnings included, they print nowhere: all do
+the same, so it has said it already. An error that ends one of them is told by the launcher.
 """
 
+import json
+import os
+import signal
 import sys
-import uuid
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, final
 
-import typer
+from vae_cli.cli._errors import explain
+from vae_cli.cli._signals import StopSignals
+from vae_cli.errors import (
+    InterruptedRunError,
+    LostProcessError,
+    NonFiniteLossError,
+    UsageError,
+)
+from vae_cli.processes import Place, read_place
 
-from vae_cli.processes import read_place
+if TYPE_CHECKING:
+    import torch
+
+    from vae_cli.training import World
+
+ROLE = "vae"  # by which torch's agent names the processes that `vae` itself has started
+ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # in which a process leaves its error for torch's agent
+AGREED = (InterruptedRunError, NonFiniteLossError, LostProcessError, KeyboardInterrupt)  # as all
+LOOK_SECONDS = 0.5  # between two looks whether the launcher is still there
 
 
-def must_start_processes(count: int) -> bool:
-    """Whether this process is alone, and `count` of them are asked for."""
-    return count > 1 and read_place() is None
+@final
+class ProcessesWantedError(Exception):
+    """This command is to be started again, in several processes; `main` does that."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
 
 
-def start_processes(count: int) -> None:
-    """Do this command in `count` processes on this machine, and wait for them.
+def share_work(count: int) -> None:
+    """Go on in this process if it works alone, or is one of several; else let `main` start them.
 
     Raises:
-        typer.Exit: one of them has failed; its exit code is that of the command.
+        ProcessesWantedError: there are to be several, and no launcher has started this one.
     """
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+    if count > 1 and read_place() is None:
+        raise ProcessesWantedError(count)
 
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=count,
-        run_id=str(uuid.uuid4()),
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-    )
+
+@contextmanager
+def together(device: str) -> "Iterator[tuple[torch.device, World]]":
+    """The device of this process, and the processes that work together as long as the body runs.
+
+    Raises:
+        UsageError: torch cannot use the device, or there are fewer GPUs than processes.
+        LostProcessError: the others are not met in time, or one of them ends before the others.
+    """
+    from vae_cli.device import resolve_device
+    from vae_cli.training import join
+
+    place = read_place()
+    own = resolve_device(device, place)
+    with join(place) as world:
+        yield own, world
+
+
+def stop_signals() -> StopSignals:
+    """The signals of a command that saves when it is stopped.
+
+    A process that a launcher has started takes a second signal as the same wish: the launcher ends
+    it at once, if it must.
+    """
+    return StopSignals(None if read_place() is None else lambda: None)
+
+
+def find_place() -> Place | None:
+    """The place of this process, for what is no business of a command: who speaks."""
+    with suppress(UsageError):  # the command says it, if it needs to know
+        return read_place()
+    return None
+
+
+@contextmanager
+def silent(place: Place | None, *, debug: bool) -> Iterator[None]:
+    """A context in which only process 0 can print; with `debug`, the others can to stderr.
+
+    This holds for everything, be it printed by torch, by one of its libraries, or in a thread.
+    """
+    if place is None or place.rank == 0:
+        yield
+        return
+    streams = (1,) if debug else (1, 2)
+    before = [os.dup(stream) for stream in streams]
+    null = os.open(os.devnull, os.O_WRONLY)
     try:
-        elastic_launch(config, sys.executable)("-m", "vae_cli", *sys.argv[1:])
-    except ChildFailedError as error:
-        _, failure = error.get_first_failure()
-        raise typer.Exit(failure.exitcode) from error
+        for stream in streams:
+            os.dup2(null, stream)
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream, own in zip(streams, before, strict=True):
+            os.dup2(own, stream)
+
+
+def follow_launcher() -> None:
+    """Get a SIGTERM if the launcher ends, so that no process goes on as an orphan."""
+    launcher = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == launcher:
+            time.sleep(LOOK_SECONDS)
+        os.environ.pop("ROLE_NAME", None)  # it will tell nothing
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def recorded(work: Callable[[], Any]) -> Callable[[], Any]:
+    """The same work, whose error is also left for torch's agent if that has started this process.
+
+    Its own `record` does this; the text of an error is the line that a person would read.
+    """
+    if not os.environ.get(ERROR_FILE):
+        return work
+    from torch.distributed.elastic.multiprocessing.errors import ErrorHandler, record
+
+    class LineRecorder(ErrorHandler):
+        def initialize(self) -> None:
+            """Python's fault handler would print more than a line."""
+
+        def record_exception(self, e: BaseException) -> None:
+            write_error(e)
+
+    return record(work, LineRecorder())
+
+
+def write_error(error: BaseException) -> None:
+    """Leave an error where torch's agent, and the banner of `torchrun`, look for it."""
+    line, code = explain(error)
+    more = {
+        "py_callstack": line,  # which the banner shows
+        "timestamp": str(int(time.time())),
+        "kind": type(error).__name__,
+        "remedy": error.remedy if isinstance(error, LostProcessError) else "",
+    }
+    text = json.dumps({"message": {"message": line, "errorCode": code, "extraInfo": more}})
+    Path(os.environ[ERROR_FILE]).write_text(text)
+
+
+def must_tell(error: BaseException, place: Place | None) -> bool:
+    """Whether this process prints its error itself, because its launcher will not."""
+    if place is None:
+        return True
+    if os.environ.get("ROLE_NAME") == ROLE:
+        return False
+    if os.environ.get(ERROR_FILE):  # torchrun shows it, unless it was stopped itself
+        return place.rank == 0 and isinstance(error, InterruptedRunError | KeyboardInterrupt)
+    return place.rank == 0 or not isinstance(error, AGREED)

@@ -1,5 +1,6 @@
 """`vae train`."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,7 +9,7 @@ import typer
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import add_start
 from vae_cli.cli._options import TrainingTerminal, refuse_unused
-from vae_cli.cli._processes import must_start_processes, start_processes
+from vae_cli.cli._processes import share_work, stop_signals, together
 from vae_cli.cli._settings import SettingsGroup, with_settings
 from vae_cli.cli._signals import StopSignals
 from vae_cli.cli._training import TrainingView, show_estimate
@@ -16,7 +17,8 @@ from vae_cli.data.source import find_source, is_data
 from vae_cli.errors import UsageError
 from vae_cli.runs.directory import ROOT, Run, require_free_name
 from vae_cli.runs.lookup import all_folders, find_stopped
-from vae_cli.settings import Config, merge
+from vae_cli.runs.summary import read_settings
+from vae_cli.settings import Config, Layer, merge
 
 if TYPE_CHECKING:
     from vae_cli.runs.start import Layers, SavedState
@@ -65,14 +67,21 @@ def command(
         settings = merge(*add_start(layers, settings.training.start))
     if dry_run:
         show_estimate(settings, terminal)
-    elif must_start_processes(settings.training.processes):
-        start_processes(settings.training.processes)
-    else:
-        with StopSignals() as signals:
-            run, saved = None, None
-            if resume:
-                run, saved, settings = open_stopped(run_name, layers, signals)
-            train(run, saved, settings, run_name or name, terminal, signals)
+        return
+    if resume:
+        layers = [trained_layer(find_stopped(run_name)), *layers]
+    share_work(merge(*layers).training.processes)
+    with stop_signals() as signals:
+        run, saved = None, None
+        if resume:
+            run, saved, settings = open_stopped(run_name, layers, signals)
+        train(run, saved, settings, run_name or name, terminal, signals)
+
+
+def trained_layer(run: Run) -> Layer:
+    """As many processes resume a run as have trained it, unless another number is typed."""
+    processes = read_settings(run).get("training.processes", 1)  # the file may be torn
+    return run.name, {"training": {"processes": processes}}
 
 
 def open_stopped(
@@ -105,6 +114,12 @@ def suggest_use(word: str) -> str:
     return f"{word}: did you mean --data {word}?"
 
 
+def with_processes(settings: Config, count: int) -> Config:
+    """The settings of a training by so many processes, whoever has started them."""
+    training = dataclasses.replace(settings.training, processes=count)
+    return dataclasses.replace(settings, training=training)
+
+
 def train(
     run: "Run | None",
     saved: "SavedState | None",
@@ -118,20 +133,16 @@ def train(
         nothing = "" if name else "no run was stopped; "
         terminal.result(f"{nothing}run {run.name} is finished: raise --epochs to go on")
         return
-    from vae_cli.device import resolve_device
-    from vae_cli.processes import read_place
     from vae_cli.runs.directory import create_run
     from vae_cli.runs.resolve import resolve
     from vae_cli.runs.train import follow_run, train_run
-    from vae_cli.training import join
 
-    place = read_place()
-    device = resolve_device(settings.training.device, place)
-    with terminal.bar("reading") as bar:
-        like = saved.facts.data if saved else None
-        resolved = resolve(settings, device, signals.raise_during(bar), like=like)
-    signals.raise_if_stopped()
-    with join(place) as world:
+    with together(settings.training.device) as (device, world):
+        settings = with_processes(settings, world.size)
+        with terminal.bar("reading") as bar:
+            like = saved.facts.data if saved else None
+            resolved = resolve(settings, device, signals.raise_during(bar), like=like)
+        signals.raise_if_stopped()
         if world.rank > 0:
             follow_run(resolved, world, stopped=signals.stopped)
             return
