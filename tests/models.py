@@ -26,7 +26,7 @@ from vae_cli.model import (
     SquaredError,
     StandardNormal,
 )
-from vae_cli.noise import Noise, Part
+from vae_cli.noise import Noise
 from vae_cli.training import (
     Adam,
     Gradients,
@@ -36,6 +36,7 @@ from vae_cli.training import (
     train_step,
 )
 from vae_cli.training.step import LossAndGradients
+from vae_cli.training.world import Share
 
 AFTER_WARMUP = torch.ones(())
 
@@ -63,10 +64,10 @@ def take_step(state: TrainState, x: Tensor, rate: float = 0.1) -> None:
 
 
 def leave_untraced(
-    state: TrainState, data_size: int, batch: Batch, part: Part | None = None
+    state: TrainState, data_size: int, batch: Batch, share: Share | None = None
 ) -> LossAndGradients:
     """In place of `trace`: the plain function."""
-    return partial(loss_and_gradients, state, data_size, part=part)
+    return partial(loss_and_gradients, state, data_size, share=share)
 
 
 def lose(

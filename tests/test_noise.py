@@ -36,6 +36,26 @@ def test_the_parts_of_a_batch_have_together_the_noise_of_the_whole() -> None:
         assert torch.cat(parts, axis).equal(expected), name
 
 
+def test_parts_one_after_another_have_the_noise_of_the_whole() -> None:
+    """Each part makes all draws before the next one makes its first."""
+    whole, source = Noise(3), Noise(3)
+    expected = []
+    for name, (axis, draw) in DRAWS.items():
+        torch.manual_seed(0)
+        noise = whole.for_parts([Part(0, 7, 7)])[0] if name == "bernoulli" else whole
+        expected.append((axis, draw(noise, slice(0, 7))))
+    found = []
+    parts = [Part(0, 2, 7), Part(2, 4, 7), Part(6, 1, 7)]
+    for part, noise in zip(parts, source.for_parts(parts), strict=True):
+        found.append([])
+        for _, draw in DRAWS.values():
+            torch.manual_seed(0)
+            found[-1].append(draw(noise, slice(part.start, part.start + part.length)))
+    for name, (axis, tensor), *drawn in zip(DRAWS, expected, *found, strict=True):
+        assert torch.cat(drawn, axis).equal(tensor), name
+    assert source.state().equal(whole.state())
+
+
 def test_a_shape_that_is_not_that_of_the_part_is_refused() -> None:
     with pytest.raises(ValueError, match="has not 4 items"):
         Noise(0, part=Part(0, 4, 7)).normal((3, 4, 5), 0)

@@ -6,7 +6,9 @@ the weights of a model and the noise of its first step have nothing in common.
 
 In a training on several processes, each holds a part of every batch. All of them draw the numbers
 for the whole batch and keep those of their part. Together they therefore have exactly the noise
-that one process would have had, and their generators stay equal.
+that one process would have had, and their generators stay equal. The same holds if one process
+computes a batch in several parts: what the first part draws is kept for the others, because the
+generator of a captured step cannot be set back.
 """
 
 import hashlib
@@ -52,6 +54,11 @@ class Part:
     length: int
     total: int
 
+    @property
+    def range(self) -> tuple[int, int]:
+        """The start and the length, as `Tensor.narrow` takes them."""
+        return self.start, self.length
+
 
 @final
 class Noise:
@@ -79,6 +86,8 @@ class Noise:
     ) -> None:
         self.generator = Generator(CPU if device.type == "meta" else device)
         self.device, self.part = device, part
+        self._kept: list[Tensor] | None = None
+        self._position = 0
         if seed is None:
             self.generator.seed()
         else:
@@ -86,10 +95,21 @@ class Noise:
 
     def for_part(self, part: Part | None) -> "Noise":
         """The same source, from which another part of a batch is drawn."""
-        if part == self.part:
-            return self
+        return self if part == self.part else self._copy(part, None)
+
+    def for_parts(self, parts: Sequence[Part]) -> "list[Noise]":
+        """The same source for several parts of one batch, which draw the same in the same order.
+
+        What is drawn first for the whole batch is kept, as long as these sources are, and each part
+        gets its part of it.
+        """
+        kept: list[Tensor] = []
+        return [self._copy(part, kept) for part in parts]
+
+    def _copy(self, part: Part | None, kept: list[Tensor] | None) -> "Noise":
         noise = object.__new__(Noise)
         noise.generator, noise.device, noise.part = self.generator, self.device, part
+        noise._kept, noise._position = kept, 0
         return noise
 
     def state(self) -> Tensor:
@@ -108,8 +128,13 @@ class Noise:
         self, shape: Sequence[int], batch_axis: int = 0, dtype: torch.dtype = torch.float32
     ) -> Tensor:
         """Samples from N(0, 1)."""
-        empty = torch.empty(self._whole(shape, batch_axis), dtype=dtype, device=self.device)
-        return self._own(empty.normal_(generator=self.generator), batch_axis)
+        whole = self._whole(shape, batch_axis)
+
+        def draw() -> Tensor:
+            empty = torch.empty(whole, dtype=dtype, device=self.device)
+            return empty.normal_(generator=self.generator)
+
+        return self._own(draw, batch_axis)
 
     def normal_like(self, x: Tensor, batch_axis: int = 0) -> Tensor:
         """Samples from N(0, 1) with the shape, type and layout in memory of `x`."""
@@ -126,27 +151,36 @@ class Noise:
         return self._fill(x, batch_axis, lambda t: t.exponential_(generator=self.generator))
 
     def bernoulli(self, probability: Tensor, batch_axis: int = 0) -> Tensor:
-        """Each value is 1 with its probability, and 0 otherwise."""
+        """Each value is 1 with its probability, and 0 otherwise.
+
+        The first of several parts does not know the probabilities of the others, so that uniform
+        numbers are kept for them: the draws are other ones than those for a batch in one piece.
+        """
         if self.part is None:
             return torch.bernoulli(probability, generator=self.generator)
+        if self._kept is not None:
+            uniform = self.uniform_like(probability, batch_axis=batch_axis)
+            return (uniform < probability).to(probability.dtype)
         whole = self._empty_like(probability, batch_axis).zero_()
-        self._own(whole, batch_axis).copy_(probability)
-        return self._own(torch.bernoulli(whole, generator=self.generator), batch_axis)
+        self._narrow(whole, batch_axis).copy_(probability)
+        return self._narrow(torch.bernoulli(whole, generator=self.generator), batch_axis)
 
     def integers(self, end: int, count: int) -> Tensor:
         """One integer from 0 to `end` − 1 for each item: int64 `(count,)`."""
         shape = self._whole((count,), 0)
-        drawn = torch.randint(end, shape, device=self.device, generator=self.generator)
-        return self._own(drawn, 0)
+        return self._own(
+            lambda: torch.randint(end, shape, device=self.device, generator=self.generator), 0
+        )
 
     def choice(self, weights: Tensor, count: int) -> Tensor:
         """One index into `weights` `(N,)` for each item, with these probabilities: `(count,)`."""
         (total,) = self._whole((count,), 0)
-        drawn = torch.multinomial(weights, total, replacement=True, generator=self.generator)
-        return self._own(drawn, 0)
+        return self._own(
+            lambda: torch.multinomial(weights, total, replacement=True, generator=self.generator), 0
+        )
 
     def _fill(self, x: Tensor, batch_axis: int, fill: Callable[[Tensor], Tensor]) -> Tensor:
-        return self._own(fill(self._empty_like(x, batch_axis)), batch_axis)
+        return self._own(lambda: fill(self._empty_like(x, batch_axis)), batch_axis)
 
     def _empty_like(self, x: Tensor, batch_axis: int) -> Tensor:
         """Memory for the whole batch, with its axes in the order that they have in `x`."""
@@ -167,10 +201,19 @@ class Noise:
             whole[batch_axis] = self.part.total
         return whole
 
-    def _own(self, whole: Tensor, batch_axis: int) -> Tensor:
+    def _own(self, draw: Callable[[], Tensor], batch_axis: int) -> Tensor:
+        """This part of what is drawn for the whole batch, or was for an earlier part of it."""
+        if self._kept is None:
+            return self._narrow(draw(), batch_axis)
+        if self._position == len(self._kept):
+            self._kept.append(draw())
+        self._position += 1
+        return self._narrow(self._kept[self._position - 1], batch_axis)
+
+    def _narrow(self, whole: Tensor, batch_axis: int) -> Tensor:
         if self.part is None:
             return whole
-        return whole.narrow(batch_axis, self.part.start, self.part.length)
+        return whole.narrow(batch_axis, *self.part.range)
 
 
 ROWS_OF_STREAM = 16  # of a data set, whose numbers are drawn together

@@ -291,10 +291,10 @@ def test_with_the_whole_data_set_in_a_batch_the_estimate_is_the_aggregated_poste
         torch.tensor([[-2.0, 0.0], [1.0, 1.0], [3.0, -1.0]]), torch.zeros(3, 2)
     )
     z = posterior.rsample(1, Noise(0))[0]
-    joint, marginals = aggregated_log_prob(posterior, z, data_size=3)
+    weights = stratified_weights(3, 3)
+    joint, marginals = aggregated_log_prob(posterior, z, weights)
     each = DiagonalNormal(posterior.mean[None], posterior.log_variance[None])
     by_dim = each.log_prob_by_dim(z[:, None])
-    weights = stratified_weights(3, 3)
     torch.testing.assert_close(joint, (weights * by_dim.sum(-1).exp()).sum(1).log())
     torch.testing.assert_close(marginals, (weights[..., None] * by_dim.exp()).sum(1).log().sum(-1))
 

@@ -16,7 +16,6 @@ from models import spec_of
 from vae_cli.data.batch import Batch
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, mark
 from vae_cli.model import Loss, NegativeELBO
-from vae_cli.noise import Part
 from vae_cli.runs import recorder
 from vae_cli.runs import train as experiment
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -26,6 +25,7 @@ from vae_cli.runs.resolve import Resolved
 from vae_cli.runs.train import explain_full_memory, train_run
 from vae_cli.settings import choose, merge
 from vae_cli.training import TrainState, epochs, loss_and_gradients
+from vae_cli.training.world import Share
 
 NewRun = Callable[..., Run]
 ResolveSmall = Callable[..., Resolved]
@@ -169,8 +169,8 @@ def make_losses_nan(patch: pytest.MonkeyPatch, after: int) -> None:
         factor = math.nan if training and steps > after else 1.0
         return dataclasses.replace(loss, losses={"model": loss.losses["model"] * factor})
 
-    def plain(state: TrainState, data_size: int, batch: Batch, part: Part | None) -> object:
-        return partial(loss_and_gradients, state, data_size, part=part)
+    def plain(state: TrainState, data_size: int, batch: Batch, share: Share) -> object:
+        return partial(loss_and_gradients, state, data_size, share=share)
 
     patch.setattr(NegativeELBO, "forward", poison)
     patch.setattr(epochs, "trace", plain)  # a traced step would not count

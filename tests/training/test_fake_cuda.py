@@ -19,6 +19,7 @@ from vae_cli.model import Loss, NegativeELBO
 from vae_cli.noise import Noise
 from vae_cli.settings import choose, merge
 from vae_cli.training import CapturedEpoch, Gradients, TrainState, first_state, loss_and_gradients
+from vae_cli.training.world import Share
 
 CUDA = torch.device("cuda")
 ITEMS, BATCH = 20, 8
@@ -77,7 +78,7 @@ def test_every_tensor_of_the_captured_step_is_on_the_gpu(
             state = make_state(network, shape)
         move_constants(graph, on_cpu.model, state.model)
 
-        def on_gpu(batch: Batch, warmup: Tensor) -> tuple[Loss, Gradients]:
+        def on_gpu(batch: Batch, warmup: Tensor, share: Share) -> tuple[Loss, Gradients]:
             loss, kl, distortion, *gradients = graph(batch.x, warmup)
             terms = {"kl": kl, state.model.likelihood.distortion_name: distortion}
             return Loss({"model": loss}, terms, BATCH), {"model": gradients}

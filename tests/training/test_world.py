@@ -46,7 +46,8 @@ def test_each_item_counts_once_in_the_processes_together(size: int, items: int, 
     shares = [share_of(batch, Fixed(rank, size)) for rank in range(size)]
     assert sum(share.weight for share in shares) == pytest.approx(1)
     each = [
-        list(shared_batches(split, order, batch, device, Fixed(rank, size))) for rank in range(size)
+        list(shared_batches(split, order, batch, device, world=Fixed(rank, size)))
+        for rank in range(size)
     ]
     for together in zip(*each, strict=True):
         assert sum(share.weight for _, share in together) == pytest.approx(1)

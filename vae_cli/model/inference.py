@@ -1,6 +1,6 @@
 """One pass from items through their latents back to items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 from torch import Tensor
@@ -14,7 +14,7 @@ from vae_cli.model.posterior import (
     kl_by_group,
     repeat_samples,
 )
-from vae_cli.model.reductions import sum_levels
+from vae_cli.model.reductions import Whole, sum_levels, undivided
 from vae_cli.noise import Noise
 
 
@@ -41,9 +41,9 @@ class Level:
         """The same for each dimension `(B, D)`, or `(B, 1)`; see `kl_by_group`."""
         return kl_by_group(self.posterior, self.prior, self.z)
 
-    def kl_by_dim(self) -> Tensor | None:
+    def kl_by_dim(self, whole: Whole = undivided) -> Tensor | None:
         """What each dimension tells about an item, in nats: `(B, D)`; see `kl_by_dim`."""
-        return kl_by_dim(self.posterior, self.prior)
+        return kl_by_dim(self.posterior, self.prior, whole)
 
     def log_ratio(self) -> Tensor:
         """Log p(z) − log q(z|x) in nats, for every sample: `(K, B)`."""
@@ -66,6 +66,10 @@ class Inference:
     def kl(self) -> Tensor:
         """KL of all levels in nats, averaged over the K samples: `(B,)`."""
         return sum_levels([level.kl() for level in self.levels])
+
+    def of_part(self, whole: Whole) -> "Inference":
+        """The same pass of items that are a part of a batch; see `Distribution.of_part`."""
+        return replace(self, likelihood=self.likelihood.of_part(whole))
 
     def add_penalty(self, loss: Tensor) -> Tensor:
         """A loss of the batch plus what the posteriors of all levels cost besides their KL.

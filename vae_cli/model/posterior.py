@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.errors import UsageError
-from vae_cli.model.reductions import average_samples, sum_last
+from vae_cli.model.reductions import Whole, average_samples, sum_last, undivided
 from vae_cli.noise import Noise
 
 
@@ -227,19 +227,25 @@ def kl_by_group(q: Posterior, p: LatentPrior, z: Tensor) -> Tensor:
     return by_dim if by_dim is not None else (q.log_prob(z) - p.log_prob(z)).mean(0)[:, None]
 
 
-def kl_by_dim(q: Posterior, p: LatentPrior) -> Tensor | None:
+def kl_by_dim(q: Posterior, p: LatentPrior, whole: Whole = undivided) -> Tensor | None:
     """What each dimension tells about an item, in nats: `(B, D)`; None if that is not known.
 
     It is a diagnostic: the KL where it has a closed form. Otherwise, for a normal posterior, it is
     the KL to the normal distribution with the moments of the batch's posteriors. The average of
     that over the batch is an upper bound of the mutual information between the items and this
     dimension.
+
+    Args:
+        q: the posteriors of B items.
+        p: the prior of their latents.
+        whole: makes of values of these items those of all items, if they are a part of a batch.
     """
     by_dim = closed_form_kl(q, p)
     if by_dim is not None or not isinstance(q, DiagonalNormal):
         return by_dim
-    variance = q.log_variance.exp().mean(0) + q.mean.var(0, correction=0)
-    matched = DiagonalNormal(q.mean.mean(0), variance.log(), q.event_ndim)
+    mean, log_variance = whole(q.mean), whole(q.log_variance)
+    variance = log_variance.exp().mean(0) + mean.var(0, correction=0)
+    matched = DiagonalNormal(mean.mean(0), variance.log(), q.event_ndim)
     return matched.kl_from(q).flatten(1)
 
 

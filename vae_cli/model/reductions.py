@@ -4,9 +4,18 @@ There is one convention everywhere: sums over the values of an item and over its
 averages over samples, and averages over items last of all.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor
 
+Whole = Callable[[Tensor], Tensor]  # makes of the values of a part those of the whole batch
+
 NEGLIGIBLE = 80.0  # nats below the largest term, where a term changes no sum, not even in float64
+
+
+def undivided(values: Tensor) -> Tensor:
+    """The values of all items of a batch, if these are all of them already."""
+    return values
 
 
 def sum_last(values: Tensor, axes: int) -> Tensor:

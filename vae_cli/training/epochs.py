@@ -31,7 +31,7 @@ from vae_cli.errors import NonFiniteLossError
 from vae_cli.training.metrics import Metrics
 from vae_cli.training.state import TrainState
 from vae_cli.training.step import loss_and_gradients, trace, train_step
-from vae_cli.training.world import ALONE, Share, World, shared_batches
+from vae_cli.training.world import ALONE, Share, World, share_of, shared_batches
 
 Progress = Callable[[int], None]
 
@@ -44,12 +44,19 @@ class Epoch(ABC):
         split: the training set.
         batch_size: items per step of all processes; the last step of an epoch may have fewer.
         world: the processes that train together.
+        accumulate: the pieces in which each of them computes its part of a batch.
     """
 
     def __init__(
-        self, state: TrainState, split: Split, batch_size: int, world: World = ALONE
+        self,
+        state: TrainState,
+        split: Split,
+        batch_size: int,
+        world: World = ALONE,
+        accumulate: int = 1,
     ) -> None:
-        self.state, self.count, self.world = state, len(split), world
+        self.state, self.count = state, len(split)
+        self.world, self.accumulate = world, accumulate
         self.batch_size = min(batch_size, len(split))
         self.steps = steps_per_epoch(len(split), self.batch_size)
         self.plain = partial(loss_and_gradients, state, len(split))
@@ -98,18 +105,29 @@ class TracedEpoch(Epoch):
     """Batches come from the split one by one; full batches go through the traced step."""
 
     def __init__(
-        self, state: TrainState, split: Split, batch_size: int, world: World = ALONE
+        self,
+        state: TrainState,
+        split: Split,
+        batch_size: int,
+        world: World = ALONE,
+        accumulate: int = 1,
     ) -> None:
-        super().__init__(state, split, batch_size, world)
+        super().__init__(state, split, batch_size, world, accumulate)
         self.split = split
         self.interval = batches_per_chunk(split.shape, self.batch_size)  # steps between two looks
         first, share = next(self.batches(torch.arange(self.batch_size)))
-        self.traced = trace(state, len(split), first, share.part)
+        self.traced = trace(state, len(split), first, share)
 
     def batches(self, order: Tensor) -> Iterator[tuple[Batch, Share]]:
         """This process's share of the batches, on the device of the model."""
-        device = self.state.model.device
-        return shared_batches(self.split, order, self.batch_size, device, self.world)
+        return shared_batches(
+            self.split,
+            order,
+            self.batch_size,
+            self.state.model.device,
+            world=self.world,
+            pieces=self.accumulate,
+        )
 
     def train_on(self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Progress) -> None:
         """Train batch by batch."""
@@ -117,7 +135,7 @@ class TracedEpoch(Epoch):
         schedule = zip(rates.tolist()[done:], warmups[done:].unbind(), strict=True)
         for batch, share in self.batches(order[done * self.batch_size :]):
             is_full = share.items == self.batch_size
-            step = self.traced if is_full else partial(self.plain, part=share.part)
+            step = self.traced if is_full else partial(self.plain, share=share)
             rate, warmup = next(schedule)
             train_step(state, step, batch, learning_rate=rate, warmup=warmup, share=share)
             state.count_step(share.items)
@@ -134,13 +152,22 @@ WARMUP_STEPS = 3  # before a capture, so that libraries allocate what they need
 class CapturedEpoch(Epoch):
     """An epoch whose steps find their batch on the device, by a counter that is also there.
 
-    The split must be on the device and hold at least one batch, and the process must be alone. The
-    items that are left over at the end are one smaller step, which is not captured.
+    The split must be on the device and hold at least one batch. Each of several processes has the
+    whole order there, and takes its share of each batch; the exchange of the gradients is a part of
+    the graph. The items that are left over at the end are one smaller step, which is not captured.
     """
 
-    def __init__(self, state: TrainState, split: InMemory, batch_size: int) -> None:
-        super().__init__(state, split, batch_size)
+    def __init__(
+        self,
+        state: TrainState,
+        split: InMemory,
+        batch_size: int,
+        world: World = ALONE,
+        accumulate: int = 1,
+    ) -> None:
+        super().__init__(state, split, batch_size, world, accumulate)
         self.split, self.full_batches = split, len(split) // self.batch_size
+        self.share = share_of(self.batch_size, world, accumulate)
         self.rows, self.condition = split.rows.clone(), None
         if split.condition is not None:
             self.condition = split.condition.clone()
@@ -154,14 +181,19 @@ class CapturedEpoch(Epoch):
         condition = None if self.condition is None else self.pick(self.in_batches(self.condition))
         rows = self.pick(self.in_batches(self.rows))
         batch = Batch(self.split.network_input(rows), condition)
-        rate, warmup = self.pick(self.rates), self.pick(self.warmups)
-        train_step(self.state, self.plain, batch, learning_rate=rate, warmup=warmup)
+        self.train(batch, self.share, self.pick(self.rates), self.pick(self.warmups))
         self.batch += 1
 
+    def train(self, batch: Batch, share: Share, rate: Tensor, warmup: Tensor) -> None:
+        """Train on this process's share of a batch."""
+        step = partial(self.plain, share=share)
+        train_step(self.state, step, batch, learning_rate=rate, warmup=warmup, share=share)
+
     def in_batches(self, values: Tensor) -> Tensor:
-        """What belongs to the items of the full batches, `(full_batches, batch_size, ...)`."""
+        """What belongs to this process's items of the full batches, `(full_batches, part, ...)`."""
         full = values[: self.full_batches * self.batch_size]
-        return full.view(self.full_batches, self.batch_size, *values.shape[1:])
+        whole = full.view(self.full_batches, self.batch_size, *values.shape[1:])
+        return self.share.take(whole, 1)
 
     def pick(self, values: Tensor) -> Tensor:
         """What belongs to the next batch, by the counter on the device."""
@@ -181,7 +213,9 @@ class CapturedEpoch(Epoch):
             self.state.restore(before, position)
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self.state.noise.generator)
-        with torch.cuda.graph(graph):
+        # NCCL has a thread that asks for the state of its work, which must not end the capture.
+        mode = "global" if self.world.size == 1 else "thread_local"
+        with torch.cuda.graph(graph, capture_error_mode=mode):
             self.step()
         self.graph = graph
 
@@ -222,29 +256,27 @@ class CapturedEpoch(Epoch):
     def train_on_rest(self) -> None:
         """Train on the items that are left over after the full batches."""
         start = self.full_batches * self.batch_size
-        condition = None if self.condition is None else self.condition[start:]
-        batch = Batch(self.split.network_input(self.rows[start:]), condition)
-        rate, warmup = self.rates[-1], self.warmups[-1]
-        train_step(self.state, self.plain, batch, learning_rate=rate, warmup=warmup)
-        self.state.count_step(len(batch))
+        share = share_of(self.count - start, self.world, self.accumulate)
+        rows, condition = share.take(self.rows[start:], 0), None
+        if self.condition is not None:
+            condition = share.take(self.condition[start:], 0)
+        batch = Batch(self.split.network_input(rows), condition)
+        self.train(batch, share, self.rates[-1], self.warmups[-1])
+        self.state.count_step(share.items)
 
 
-def prepare_epoch(state: TrainState, split: Split, batch_size: int, world: World = ALONE) -> Epoch:
-    """The fastest kind of epoch for a split: captured on CUDA if that is possible, else traced.
-
-    The exchange between several processes is not captured.
-    """
-    if (
-        isinstance(split, InMemory)
-        and split.items.is_cuda
-        and len(split) >= batch_size
-        and world.size == 1
-    ):
-        epoch = CapturedEpoch(state, split, batch_size)
+def prepare_epoch(
+    state: TrainState, split: Split, batch_size: int, world: World = ALONE, accumulate: int = 1
+) -> Epoch:
+    """The fastest kind of epoch for a split: captured on CUDA if that is possible, else traced."""
+    if isinstance(split, InMemory) and split.items.is_cuda and len(split) >= batch_size:
+        epoch = CapturedEpoch(state, split, batch_size, world, accumulate)
+        failure = None
         try:
             epoch.capture()
         except RuntimeError as error:
+            failure = error
             warnings.warn(f"training goes on without a CUDA graph: {error}", stacklevel=2)
-        else:
+        if not world.any(failure is not None):  # all take the same kind of step
             return epoch
-    return TracedEpoch(state, split, batch_size, world)
+    return TracedEpoch(state, split, batch_size, world, accumulate)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length, steps_per_epoch
@@ -45,12 +45,11 @@ class Sums:
         self.kl_by_dim = torch.zeros(model.latent_dim, device=model.device)
         self.has_kl_by_dim = True
 
-    def add(self, inference: Inference, loss: Loss) -> None:
-        """Add a batch."""
+    def add(self, inference: Inference, loss: Loss, kl: Tensor | None) -> None:
+        """Add a batch, with its KL by dimension `(B, D)` if it is known."""
         self.totals.add(loss)
         cost = loss.terms["kl"] + loss.terms[inference.likelihood.distortion_name]
         self.elbo -= (cost + inference.likelihood.constant).sum()
-        kl = inference.levels[0].kl_by_dim()
         if kl is None:
             self.has_kl_by_dim = False
         else:
@@ -74,11 +73,13 @@ def sum_losses(
     """The sums over this process's share of some batches."""
     sums = Sums(model, objective)
     for batch, share in batches:
-        own = replace(context, noise=context.noise.for_part(share.part))
-        inference = model.infer(batch, objective.samples, own.noise)
+        noise = context.noise.for_part(share.part)
+        own = replace(context, noise=noise, whole=share.whole)
+        inference = model.infer(batch, objective.samples, noise)
         loss = objective(batch, inference, own)
+        kl_by_dim = inference.levels[0].kl_by_dim(share.whole)
         if share.weight:
-            sums.add(inference, loss)
+            sums.add(inference, loss, kl_by_dim)
     return sums
 
 
@@ -116,7 +117,7 @@ def evaluate(
             sums = None
             try:
                 context = Context(1.0, data_size, Noise(derive_seed(seed, "evaluation"), device))
-                batches = shared_batches(split, torch.arange(len(split)), size, device, world)
+                batches = shared_batches(split, torch.arange(len(split)), size, device, world=world)
                 sums = sum_losses(model, objective, batches, context)
             except (MemoryError, RuntimeError) as error:
                 if size == 1 or not is_memory_full(error):
@@ -171,6 +172,7 @@ def fit(
     report: Callable[[EpochReport], None],
     progress: Progress = ignore_progress,
     world: World = ALONE,
+    accumulate: int = 1,
 ) -> None:
     """Train until `epochs` epochs are complete.
 
@@ -192,6 +194,8 @@ def fit(
             `progress` raises an exception, as it must in all processes together.
         world: the processes that train together. Each has the same arguments, and a state with the
             same tensors.
+        accumulate: the pieces in which each process computes its part of a batch, one after
+            another, to need less memory; for an objective that does not compare items.
 
     Raises:
         NonFiniteLossError: a loss in the training is infinite or not a number. One of the test set
@@ -213,7 +217,7 @@ def fit(
         True
     """
     count, steps = len(train), steps_per_epoch(len(train), batch_size)
-    epoch = prepare_epoch(state, train, batch_size, world)
+    epoch = prepare_epoch(state, train, batch_size, world, accumulate)
 
     def chunk_done(items: int) -> None:
         progress(state.epoch * count + items, epochs * count)

@@ -8,6 +8,7 @@ results are equal bit for bit, and there is no bookkeeping. Nothing here waits f
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial, reduce
 from itertools import chain, islice
@@ -19,9 +20,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from vae_cli.data.batch import Batch
 from vae_cli.model import Context, Loss
-from vae_cli.noise import Part
 from vae_cli.training.state import Player, TrainState
-from vae_cli.training.world import Share
+from vae_cli.training.world import Share, World, answered, refuse_to_gather, share_of
 
 Gradients = dict[str, list[Tensor]]  # of each player
 LossAndGradients = Callable[[Batch, Tensor], tuple[Loss, Gradients]]
@@ -33,9 +33,12 @@ def loss_and_gradients(
     batch: Batch,
     warmup: Tensor,
     *,
-    part: Part | None = None,
+    share: Share | None = None,
 ) -> tuple[Loss, Gradients]:
     """The losses of a batch, and the gradient of each player's loss by its own parameters.
+
+    Of a batch that several processes share, the losses are those of this process's part, and the
+    gradients have the weight of the part: their sum over the processes is that of the batch.
 
     A gradient that is not finite makes its loss not a number, so that both are treated in the same
     way: no player takes a step, and the training ends.
@@ -45,25 +48,82 @@ def loss_and_gradients(
         data_size: the number of items in the training set.
         batch: the items.
         warmup: scalar from 0 to 1, the warm-up of the objective at this step.
-        part: what the items are of a batch of several processes.
+        share: what the items are of a batch, and in how many pieces they are computed, one after
+            another; None if they are the whole batch, in one piece.
 
     Raises:
         ValueError: there is a loss without a player, or a player without a loss.
+        UsageError: there are several pieces, and the objective compares items with each other.
     """
-    model, objective, noise = state.model, state.objective, state.noise.for_part(part)
-    batch = replace(batch, x=model.codec.draw(batch.x, noise))
-    with torch.autocast(batch.x.device.type, state.dtype, enabled=state.dtype != torch.float32):
-        inference = model.infer(batch, objective.samples, noise)
-    loss: Loss = objective(batch, inference, Context(warmup, data_size, noise))
+    share = share or share_of(len(batch))
+    noise = state.noise.for_part(share.part)
+    batch = replace(batch, x=state.model.codec.draw(batch.x, noise))
+    context = Context(warmup, data_size, noise, share.whole)
+    if len(pieces := share.divide()) > 1:
+        return accumulate(state, batch, context, pieces)
+    return differentiate(state, batch, context, share)
+
+
+def differentiate(
+    state: TrainState, batch: Batch, context: Context, share: Share
+) -> tuple[Loss, Gradients]:
+    """The same for items that were drawn, and are computed together."""
+    samples, dtype = state.objective.samples, state.dtype
+    with torch.autocast(batch.x.device.type, dtype, enabled=dtype != torch.float32):
+        inference = state.model.infer(batch, samples, context.noise)
+    if share.part is not None:
+        inference = inference.of_part(context.whole)
+    loss: Loss = state.objective(batch, inference, context)
     require_a_loss_for_each(state.players, loss)
     losses, gradients, last = {}, {}, next(reversed(state.players))
     for name, player in state.players.items():
-        parameters = list(player.parameters.values())
-        gradients[name] = list(
-            torch.autograd.grad(loss.losses[name], parameters, retain_graph=name != last)
-        )
-        losses[name] = loss.losses[name].detach() + zero_if_finite(gradients[name])
+        parameters, own = list(player.parameters.values()), loss.losses[name]
+        weighted = own if share.weight == 1 else share.weight * own
+        gradients[name] = list(torch.autograd.grad(weighted, parameters, retain_graph=name != last))
+        losses[name] = own.detach() + zero_if_finite(gradients[name])
     return replace(loss, losses=losses), gradients
+
+
+def accumulate(
+    state: TrainState, batch: Batch, context: Context, pieces: Sequence[Share]
+) -> tuple[Loss, Gradients]:
+    """The same piece by piece: what one needs to be differentiated is freed before the next one."""
+    parts = [piece.part for piece in pieces if piece.part is not None]
+    sources, start = state.noise.for_parts(parts), parts[0].start
+    losses, gradients = list[Loss](), Gradients()
+    for piece, part, noise in zip(pieces, parts, sources, strict=True):
+        own = replace(context, noise=noise, whole=refuse_to_gather)
+        some = batch[part.start - start :][: part.length]
+        loss, more = differentiate(state, some, own, piece)
+        gradients = add_gradients(gradients, more) if gradients else more
+        losses.append(loss)
+    return join_losses(losses), gradients
+
+
+def add_gradients(first: Gradients, second: Gradients) -> Gradients:
+    """The sums of the gradients of two pieces."""
+    return {name: list(torch._foreach_add(first[name], second[name])) for name in first}
+
+
+def join_losses(losses: Sequence[Loss]) -> Loss:
+    """The losses of all items, from those of the pieces."""
+    items = sum(loss.items for loss in losses)
+
+    def mean(values: list[Tensor]) -> Tensor:
+        weighted = [
+            value * (loss.items / items) for value, loss in zip(values, losses, strict=True)
+        ]
+        return torch.stack(weighted).sum(0)
+
+    first = losses[0]
+    terms = {name: [loss.terms[name] for loss in losses] for name in first.terms}
+    return Loss(
+        losses={name: mean([loss.losses[name] for loss in losses]) for name in first.losses},
+        terms={
+            name: torch.cat(some) if some[0].ndim else mean(some) for name, some in terms.items()
+        },
+        items=items,
+    )
 
 
 def require_a_loss_for_each(players: Mapping[str, Player], loss: Loss) -> None:
@@ -95,16 +155,16 @@ def train_step(
     Args:
         state: changed in place, except for the counts of steps and items.
         loss_and_gradients: of a batch: traced, or the function of this name with its first two
-            arguments bound.
+            arguments and the share bound.
         batch: the items.
         learning_rate: a number, or a scalar tensor on the device.
         warmup: a scalar tensor on the device.
-        share: what the items are of a batch of several processes.
+        share: what the items are of a batch; None if they are the whole batch.
     """
     loss, gradients = loss_and_gradients(batch, warmup)
     total = reduce(torch.add, loss.losses.values())  # not finite if one of them is not
-    if share is not None:
-        gradients, total = average(gradients, total, share)
+    if share is not None and share.world.size > 1:
+        gradients, total = exchange(state.players, gradients, total, share.world)
     for name, player in state.players.items():
         player.optimizer.step(gradients[name], learning_rate, total)
     if state.average is not None:
@@ -113,17 +173,32 @@ def train_step(
         state.totals.add(loss)
 
 
-def average(gradients: Gradients, total: Tensor, share: Share) -> tuple[Gradients, Tensor]:
-    """The gradients of the whole batch, and a total that is finite if it is in all processes."""
-    if share.world.size == 1:
-        return gradients, total
-    total, *means = share.world.mean([total, *chain(*gradients.values())], share.weight)
-    values = iter(means)
+@torch.no_grad()
+def exchange(
+    players: Mapping[str, Player], gradients: Gradients, total: Tensor, world: World
+) -> tuple[Gradients, Tensor]:
+    """The gradients of the whole batch, and a total that is finite if it is in all processes.
+
+    They are exchanged as one tensor, because each costs time. In it, a gradient has the layout in
+    memory of its parameter, which the optimizers need, and which is the same in all processes.
+    """
+    own = [total, *chain(*gradients.values())]
+    like = [total, *chain(*(player.parameters.values() for player in players.values()))]
+    together = total.new_empty(sum(tensor.numel() for tensor in like))
+    parts = together.split([tensor.numel() for tensor in like])
+    views = [
+        part.as_strided(tensor.shape, tensor.stride(), part.storage_offset())
+        for part, tensor in zip(parts, like, strict=True)
+    ]
+    torch._foreach_copy_(views, own)
+    world.sum_in_place(together)
+    values = iter(views)
+    total = next(values)
     return {name: list(islice(values, len(some))) for name, some in gradients.items()}, total
 
 
 def trace(
-    state: TrainState, data_size: int, batch: Batch, part: Part | None = None
+    state: TrainState, data_size: int, batch: Batch, share: Share | None = None
 ) -> LossAndGradients:
     """`loss_and_gradients` for batches like this one, as a flat list of tensor operations.
 
@@ -132,8 +207,9 @@ def trace(
         has when it is called. If the model cannot be traced, it is the plain function, and a
         warning says so.
     """
-    plain = partial(loss_and_gradients, state, data_size, part=part)
+    plain = partial(loss_and_gradients, state, data_size, share=share)
     losses, terms = list(state.players), list[str]()
+    is_shared = share is not None and share.world.size > 1
 
     def flat(x: Tensor, y: Tensor | None, warmup: Tensor) -> list[Tensor]:
         loss, gradients = plain(Batch(x, y), warmup)
@@ -152,7 +228,8 @@ def trace(
 
     @torch.no_grad()
     def traced(batch: Batch, warmup: Tensor) -> tuple[Loss, Gradients]:
-        values = iter(operations(batch.x, batch.y, warmup))
+        with answered() if is_shared else nullcontext():  # what an objective gathers comes in there
+            values = iter(operations(batch.x, batch.y, warmup))
         loss = Loss(
             losses=dict(zip(losses, values, strict=False)),
             terms=dict(zip(terms, values, strict=False)),

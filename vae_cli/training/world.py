@@ -1,29 +1,32 @@
 """The processes that train one model together, and the part of each batch that one of them has.
 
-Each process has a copy of the state and a part of every batch. The gradient of a loss that is a
-mean over items is the mean of the gradients of the parts, weighted by their numbers of items,
+Each process has a copy of the state and a part of every batch. The loss of a batch is a mean over
+its items, and so it is the sum of those of the parts, weighted by their numbers of items,
 
-    g = Σ_r (B_r / B) g_r
+    L = Σ_r (B_r / B) L_r        ∂L/∂θ = Σ_r ∂/∂θ (B_r / B) L_r
 
 so that all copies take the same step and stay equal (data parallelism; Goyal et al., 2017, sec. 3,
-https://arxiv.org/abs/1706.02677). An objective that compares the items of a batch with each other,
-such as a total correlation or a discrepancy, compares those of each part.
+https://arxiv.org/abs/1706.02677). What an objective compares between the items of a batch, such as
+the latents of a total correlation or of a discrepancy, is gathered from all parts: `Share.whole`.
+A process may compute its part in several pieces, one after another, which needs less memory.
 """
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Protocol, final
+from itertools import pairwise
+from typing import Any, Protocol, final
 
 import torch
 from torch import Tensor, distributed
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
+from torch.nn import functional as F
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.split import Split
-from vae_cli.errors import LostProcessError
+from vae_cli.errors import LostProcessError, UsageError, is_memory_full, mark
 from vae_cli.noise import Part
 from vae_cli.processes import Place
 
@@ -42,11 +45,11 @@ class World(Protocol):
     rank: int
     size: int
 
-    def mean(self, tensors: Sequence[Tensor], weight: float) -> list[Tensor]:
-        """The weighted averages of what all processes have; their weights sum to 1."""
-
     def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The sums of what all processes have."""
+
+    def sum_in_place(self, tensor: Tensor) -> Tensor:
+        """The sum of what all processes have, in the memory of the tensor; `make_fx` records it."""
 
     def any(self, flag: bool) -> bool:
         """Whether the flag of one of the processes is true."""
@@ -73,13 +76,13 @@ class Alone:
 
     rank, size = 0, 1
 
-    def mean(self, tensors: Sequence[Tensor], weight: float) -> list[Tensor]:  # noqa: ARG002
-        """The tensors as they are."""
-        return list(tensors)
-
     def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The tensors as they are."""
         return list(tensors)
+
+    def sum_in_place(self, tensor: Tensor) -> Tensor:
+        """The tensor as it is."""
+        return tensor
 
     def any(self, flag: bool) -> bool:
         """The flag as it is."""
@@ -125,17 +128,20 @@ class Processes:
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
         self.store = store
 
-    def mean(self, tensors: Sequence[Tensor], weight: float) -> list[Tensor]:
-        """The weighted averages of what all processes have; their weights sum to 1."""
-        return self.sum([weight * tensor for tensor in tensors])
-
     def sum(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The sums of what all processes have, exchanged as one tensor, because each costs time."""
-        together = torch.cat([tensor.flatten() for tensor in tensors])
-        with answered():
-            distributed.all_reduce(together)
+        together = self.sum_in_place(torch.cat([tensor.flatten() for tensor in tensors]))
         parts = together.split([tensor.numel() for tensor in tensors])
         return [part.view_as(tensor) for part, tensor in zip(parts, tensors, strict=True)]
+
+    def sum_in_place(self, tensor: Tensor) -> Tensor:
+        """The sum of what all processes have, in the memory of the tensor; `make_fx` records it."""
+        group = distributed.group.WORLD
+        assert group is not None  # the group is initialized
+        with answered():
+            torch.ops._c10d_functional.all_reduce_(tensor, "sum", group.group_name)
+            summed: Tensor = torch.ops._c10d_functional.wait_tensor(tensor)
+        return summed
 
     def any(self, flag: bool) -> bool:
         """Whether the flag of one of the processes is true. Waits for all of them."""
@@ -196,6 +202,8 @@ def answered() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
+        if is_memory_full(error):
+            raise
         raise LostProcessError(
             f"another process has ended, or has not answered for {ANSWER_SECONDS // 60} minutes"
         ) from error
@@ -274,7 +282,7 @@ def explain_lonely_start(place: Place) -> str:
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Share:
     """What this process has of a batch.
 
@@ -285,29 +293,103 @@ class Share:
         weight: how much its part counts. A batch may have fewer items than there are processes. A
             process for which nothing is left computes the first item with a weight of 0, so that
             its noise stays equal to that of the others.
+        pieces: in which it computes its part, one after another, if it has so many items.
     """
 
     world: World
     items: int
     part: Part | None
     weight: float
+    pieces: int = 1
 
-    def take(self, order: Tensor) -> Tensor:
+    def take(self, values: Tensor, axis: int = -1) -> Tensor:
         """This process's part of one or several batches: `(..., items)` to `(..., part)`."""
-        return order if self.part is None else order.narrow(-1, self.part.start, self.part.length)
+        return values if self.part is None else values.narrow(axis, *self.part.range)
+
+    def whole(self, values: Tensor) -> Tensor:
+        """The values `(B, ...)` of all items of the batch, for those `(B_r, ...)` of this part."""
+        if self.part is None:
+            return values
+        gathered: Tensor = Gathered.apply(values, self)
+        return gathered
+
+    def divide(self) -> list["Share"]:
+        """The shares of the pieces; only this one if there is one piece."""
+        part = self.part or Part(0, self.items, self.items)
+        count = min(self.pieces, part.length)
+        if count <= 1:
+            return [self]
+        ends = [part.start + part.length * number // count for number in range(count + 1)]
+        parts = [Part(start, end - start, self.items) for start, end in pairwise(ends)]
+        return [
+            replace(self, part=piece, weight=piece.length / self.items, pieces=1) for piece in parts
+        ]
 
 
-def share_of(items: int, world: World) -> Share:
+@final
+class Gathered(torch.autograd.Function):
+    """Values of all items of a batch, of which each process has those of its part.
+
+    Each process computes a term w_s L_s of one loss from all values, so that the derivative by its
+    own values z_r is Σ_s ∂(w_s L_s) / ∂z_r: the sum over the processes, of which it takes its part.
+    A sum of values beside zeros is exact, and works for parts of unequal sizes.
+    """
+
+    @staticmethod
+    def forward(context: Any, values: Tensor, share: Share) -> Tensor:
+        """`(B_r, ...)` to `(B, ...)`."""
+        context.share, context.length = share, len(values)
+        start, own = kept_range(share)
+        return share.world.sum_in_place(pad(values.narrow(0, 0, own), start, share.items))
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        """`(B, ...)` to `(B_r, ...)`."""
+        whole = gradient.clone(memory_format=torch.contiguous_format)
+        own = context.share.world.sum_in_place(whole).narrow(0, *kept_range(context.share))
+        return pad(own, 0, context.length), None
+
+
+def kept_range(share: Share) -> tuple[int, int]:
+    """Where the values of a process start in a batch, and how many it has; none if it has none."""
+    assert share.part is not None
+    return share.part.start, share.part.length if share.weight else 0
+
+
+def pad(values: Tensor, start: int, total: int) -> Tensor:
+    """`total` values `(total, ...)` that are 0, apart from these, which begin at `start`."""
+    return F.pad(values, (0, 0) * (values.ndim - 1) + (start, total - start - len(values)))
+
+
+def refuse_to_gather(values: Tensor) -> Tensor:  # noqa: ARG001
+    """In place of `Share.whole`, for one of several pieces, when the others are not known.
+
+    Raises:
+        UsageError: always.
+    """
+    raise UsageError(
+        "this objective compares the items of a batch, which must be computed together: "
+        f"leave {mark('training.accumulate')} out"
+    )
+
+
+def share_of(items: int, world: World = ALONE, pieces: int = 1) -> Share:
     """The share of this process in a batch: consecutive items, about as many for each process."""
     if world.size == 1:
-        return Share(world, items, None, 1.0)
+        return Share(world=world, items=items, part=None, weight=1.0, pieces=pieces)
     start, end = (items * rank // world.size for rank in (world.rank, world.rank + 1))
     part = Part(start, end - start, items) if start < end else Part(0, 1, items)
-    return Share(world, items, part, (end - start) / items)
+    return Share(world=world, items=items, part=part, weight=(end - start) / items, pieces=pieces)
 
 
 def shared_batches(
-    split: Split, order: Tensor, size: int, device: torch.device, world: World = ALONE
+    split: Split,
+    order: Tensor,
+    size: int,
+    device: torch.device,
+    *,
+    world: World = ALONE,
+    pieces: int = 1,
 ) -> Iterator[tuple[Batch, Share]]:
     """The batches of an order, of which this process gets its part; the last may be smaller.
 
@@ -317,12 +399,13 @@ def shared_batches(
         size: items of a whole batch.
         device: where the batches are needed.
         world: the processes that share them.
+        pieces: in which each process computes its part.
     """
     count = len(order) // size
     full, rest = order[: count * size].view(count, size), order[None, count * size :]
     for batches in (full, rest):
         if batches.numel():
-            share = share_of(batches.shape[1], world)
+            share = share_of(batches.shape[1], world, pieces)
             own = share.take(batches)
             for batch in split.batches(own.flatten(), own.shape[1], device):
                 yield batch, share

@@ -17,7 +17,7 @@ is the scale σ² = β / 2.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import final
 
 import torch
@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_cli.model.likelihoods.likelihood import Distribution, Likelihood
-from vae_cli.model.reductions import sum_last
+from vae_cli.model.reductions import Whole, sum_last
 from vae_cli.noise import Noise
 
 
@@ -87,23 +87,36 @@ class SharedNormal(Distribution):
     Attributes:
         mean: `(..., C, H, W)`, pixels in [0, 1].
         log_variance: log σ², a scalar.
-        is_optimal: whether `distortion` uses the optimal σ² of its items instead.
+        is_optimal: whether `distortion` uses the optimal σ² of the batch instead.
+        whole: makes of values of a part of the batch those of all items; None if it is not divided.
     """
 
     distortion_name = "nll"
     mean: Tensor
     log_variance: Tensor
     is_optimal: bool = False
+    whole: Whole | None = None
 
     def distortion(self, x: Tensor) -> Tensor:
         """The negative log-likelihood, without ½ D log 2π."""
         squares = (x - self.mean) ** 2
         if not self.is_optimal:
             return self._from_squares(squares, self.log_variance, x)
-        optimal = squares.mean().log().clamp(min=MIN_LOG_VARIANCE)
+        optimal = self._mean(squares, x).log().clamp(min=MIN_LOG_VARIANCE)
         follow = self._from_squares(squares.detach(), self.log_variance, x)
         # The last two terms cancel; they only give the parameter its gradient.
         return self._from_squares(squares, optimal, x) + (follow - follow.detach())
+
+    def _mean(self, squares: Tensor, x: Tensor) -> Tensor:
+        """The mean of the squared errors of all pixels of the whole batch."""
+        if self.whole is None:
+            return squares.mean()
+        by_item = squares.movedim(squares.ndim - x.ndim, 0).flatten(1).mean(1)
+        return self.whole(by_item).mean()
+
+    def of_part(self, whole: Whole) -> "SharedNormal":
+        """The same, with the optimal σ² of the whole batch."""
+        return replace(self, whole=whole)
 
     @staticmethod
     def _from_squares(squares: Tensor, log_variance: Tensor, x: Tensor) -> Tensor:

@@ -8,10 +8,11 @@ autoencoder is the normal distribution with variance ½, and a cross-entropy is 
 """
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
+from vae_cli.model.reductions import Whole
 from vae_cli.noise import Noise
 
 
@@ -55,6 +56,16 @@ class Distribution(ABC):
     def log_prob(self, x: Tensor) -> Tensor:
         """Log p(x|z) in nats, summed over an item: `(K, B)` or `(B,)`."""
         return -(self.distortion(x) + self.constant)
+
+    def of_part(self, whole: Whole) -> Self:  # noqa: ARG002  most are the same for every batch
+        """The same distribution of items that are a part of a batch.
+
+        One that estimates a parameter from the items of a batch estimates it from the whole one.
+
+        Args:
+            whole: makes of values `(B_r, ...)` of the part those `(B, ...)` of the whole batch.
+        """
+        return self
 
 
 class Likelihood(nn.Module, ABC):

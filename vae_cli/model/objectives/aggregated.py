@@ -45,7 +45,11 @@ class TotalCorrelation(Objective):
         """The loss of a batch."""
         (level,) = inference.levels
         posterior, z = require_normal(level.posterior), level.z[0]
-        log_joint, log_marginals = aggregated_log_prob(posterior, z, context.data_size)
+        everyone = DiagonalNormal(
+            context.whole(posterior.mean), context.whole(posterior.log_variance)
+        )
+        weights = context.own(stratified_weights(len(everyone.mean), context.data_size, z.device))
+        log_joint, log_marginals = aggregated_log_prob(everyone, z, weights)
         information = posterior.log_prob(z) - log_joint
         correlation = log_joint - log_marginals
         by_dim = log_marginals - level.prior.log_prob(z)
@@ -66,21 +70,21 @@ class TotalCorrelation(Objective):
 
 
 def aggregated_log_prob(
-    posterior: DiagonalNormal, z: Tensor, data_size: int
+    posterior: DiagonalNormal, z: Tensor, weights: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Estimates of log q(z) and of log Π_j q(z_j) from the posteriors of a batch.
 
     Args:
         posterior: parameters `(B, D)`.
-        z: one sample of each posterior, `(B, D)`.
-        data_size: the number of items in the training set.
+        z: one sample of some of the posteriors, `(N, D)`.
+        weights: how much each posterior counts for each sample, `(N, B)`.
 
     Returns:
-        Two tensors `(B,)`, in nats.
+        Two tensors `(N,)`, in nats.
     """
     each = DiagonalNormal(posterior.mean[None], posterior.log_variance[None])
-    log_probs = each.log_prob_by_dim(z[:, None])  # (B, B, D): sample i under posterior j
-    log_weights = stratified_weights(len(z), data_size, z.device).log()
+    log_probs = each.log_prob_by_dim(z[:, None])  # (N, B, D): sample i under posterior j
+    log_weights = weights.log()
     joint = log_sum_exp(log_probs.sum(-1) + log_weights, 1)
     marginals = (log_probs + log_weights[..., None]).logsumexp(1)
     return joint, marginals.sum(-1)
@@ -120,7 +124,8 @@ class InfoVAE(Objective):
         """The loss of a batch."""
         (level,) = inference.levels
         z = level.z[0]
-        discrepancy = squared_mmd(z, level.prior.sample(len(z), context.noise))
+        samples = level.prior.sample(len(z), context.noise)
+        discrepancy = squared_mmd(context.whole(z), context.whole(samples))
         distortion, kl = inference.likelihood.distortion(batch.x)[0], inference.kl()
         weight = self.alpha + self.scale - 1
         loss = distortion.mean() + context.warmup * (1 - self.alpha) * kl.mean()

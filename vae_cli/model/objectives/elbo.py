@@ -40,7 +40,7 @@ class NegativeELBO(Objective):
         """The loss of a batch."""
         distortion = average_samples(inference.likelihood.distortion(batch.x))
         kls = [level.kl_by_group() for level in inference.levels]
-        weighted = self.beta * context.warmup * sum_levels([self._total(kl) for kl in kls])
+        weighted = self.beta * context.warmup * sum_levels([self._total(kl, context) for kl in kls])
         kl = sum_levels([kl.detach().sum(-1) for kl in kls])
         loss = (distortion.sum() + weighted) / len(batch)
         return Loss(
@@ -49,11 +49,11 @@ class NegativeELBO(Objective):
             items=len(batch),
         )
 
-    def _total(self, kl: Tensor) -> Tensor:
-        """The KL of a level by group, summed over the batch, with free bits if there are any."""
+    def _total(self, kl: Tensor, context: Context) -> Tensor:
+        """The KL of a level by group, summed over the items, with free bits if there are any."""
         if self.free_bits == 0:
             return kl.sum()
-        groups = (kl.sum(-1, keepdim=True) if self.by_level else kl).mean(0)
+        groups = context.whole(kl.sum(-1, keepdim=True) if self.by_level else kl).mean(0)
         return groups.clamp(min=self.free_bits).sum() * len(kl)
 
 
@@ -74,7 +74,7 @@ class Capacity(Objective):
         """The loss of a batch."""
         distortion = average_samples(inference.likelihood.distortion(batch.x))
         kl = inference.kl()
-        distance = (kl.mean() - self.capacity * context.warmup).abs()
+        distance = (context.whole(kl).mean() - self.capacity * context.warmup).abs()
         loss = distortion.mean() + self.gamma * distance
         return Loss(
             losses={"model": inference.add_penalty(loss)},

@@ -9,6 +9,10 @@ correlation or of a picture. Each of them is a player of the training beside the
 own optimizer, and a step moves all players from the same point,
 
     θ_i ← θ_i − α ∂ L_i / ∂ θ_i        L_i(θ_1, …, θ_n), one loss for each player i
+
+An objective may be given a part of a batch, if several processes share it. Its loss is the mean
+over its own items; the losses of all parts, weighted by their numbers of items, are that of the
+batch. What compares items with each other takes them from the whole batch: `Context.whole`.
 """
 
 from abc import ABC, abstractmethod
@@ -19,6 +23,7 @@ from torch import Tensor, nn
 
 from vae_cli.data.batch import Batch
 from vae_cli.model.inference import Inference
+from vae_cli.model.reductions import Whole, undivided
 from vae_cli.noise import Noise
 
 
@@ -31,11 +36,28 @@ class Context:
             step it is a tensor on the device.
         data_size: the number of items in the training set, also in an evaluation.
         noise: the source of random numbers.
+        whole: makes of values `(B_r, ...)` of the items of this part those `(B, ...)` of all items
+            of the batch, in their order. Gradients flow back to the process of each item. All
+            processes must call it equally often, with the same shape apart from `B_r`. The same
+            tensor if the batch is not divided.
+
+    Example:
+        >>> import torch
+        >>> context = Context(1.0, 100, Noise(0))
+        >>> kl = torch.tensor([1.0, 3.0])
+        >>> context.whole(kl).mean()  # of the batch, in whichever process this is
+        tensor(2.)
     """
 
     warmup: Tensor | float
     data_size: int
     noise: Noise
+    whole: Whole = undivided
+
+    def own(self, values: Tensor) -> Tensor:
+        """Those `(B_r, ...)` of the items of this part, of the values `(B, ...)` of all items."""
+        part = self.noise.part
+        return values if part is None else values.narrow(0, *part.range)
 
 
 @dataclass(frozen=True)
@@ -43,7 +65,7 @@ class Loss:
     """The losses of one batch.
 
     Attributes:
-        losses: one scalar for each player, the mean over the batch: that of `model`, and those of
+        losses: one scalar for each player, the mean over the items: that of `model`, and those of
             the networks that the objective owns, by their names.
         terms: what the loss consists of, in nats, detached: `(B,)`, or a scalar that belongs to the
             batch as a whole. `kl` is the KL of all latents, and the likelihood's `distortion_name`
