@@ -144,6 +144,13 @@ SamplePosterior = Annotated[
     bool, typer.Option("--sample", help="Sample the posterior instead of using its mean.")
 ]
 
+Processes = Annotated[
+    int,
+    typer.Option(
+        "--processes", min=1, max=1024, help="Processes that share the work; on GPUs, each has one."
+    ),
+]
+
 Noise = Annotated[
     bool,
     typer.Option("--noise", help="Show a sample of the likelihood p(x|z) instead of its mean."),

@@ -4,9 +4,9 @@
 torch's elastic agent (`_launcher.py`). A process that a launcher has started, be it that one, an
 outer `torchrun` or Slurm's `srun`, joins the others instead:
 
-    share_work(processes)                   # once all typos are answered, before torch is imported
+    want_processes(count)  # when all typos are answered, and before torch is imported
     with together(device) as (device, world):
-        ...                                 # rank 0 alone writes files; what others print is lost
+        ...  # rank 0 alone writes files; what the others print is lost
 
 Only process 0 speaks. What the others would print, warnings included, they print nowhere: all do
 the same, so it has said it already. An error that ends one of them is told by the launcher.
@@ -53,7 +53,7 @@ class ProcessesWantedError(Exception):
         self.count = count
 
 
-def share_work(count: int) -> None:
+def want_processes(count: int) -> None:
     """Go on in this process if it works alone, or is one of several; else let `main` start them.
 
     Raises:

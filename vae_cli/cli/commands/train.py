@@ -9,7 +9,7 @@ import typer
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import add_start
 from vae_cli.cli._options import TrainingTerminal, refuse_unused
-from vae_cli.cli._processes import share_work, stop_signals, together
+from vae_cli.cli._processes import stop_signals, together, want_processes
 from vae_cli.cli._settings import SettingsGroup, with_settings
 from vae_cli.cli._signals import StopSignals
 from vae_cli.cli._training import TrainingView, show_estimate
@@ -70,7 +70,7 @@ def command(
         return
     if resume:
         layers = [trained_layer(find_stopped(run_name)), *layers]
-    share_work(merge(*layers).training.processes)
+    want_processes(merge(*layers).training.processes)
     with stop_signals() as signals:
         run, saved = None, None
         if resume:
