@@ -21,7 +21,7 @@ class NumberedShards:
     """
 
     def __init__(self, sizes: Sequence[int], shape: tuple[int, ...] = (1, 2, 2)) -> None:
-        self.shape = shape
+        self.shape, self.dtype = shape, torch.uint8
         self.names = [f"shard-{index}.tar" for index in range(len(sizes))]
         self.starts = torch.tensor([0, *sizes]).cumsum(0)
         self.parts: Sequence[PartName | None] = [None] * len(sizes)

@@ -5,7 +5,8 @@ import torch
 
 from vae_cli.data.columns import number_columns
 from vae_cli.data.dataset import Dataset, Parts, Spec, TableRules
-from vae_cli.data.split import InMemory, move_splits
+from vae_cli.data.split import InMemory
+from vae_cli.data.streamed import move_splits
 from vae_cli.errors import UsageError
 
 IMAGES = Spec("pets", (3, 20, 24))

@@ -65,10 +65,10 @@ def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> S
 
 def training_part(model: TrainedModel, dataset: RunData) -> InMemory:
     """The part of its training set that a run was really trained on; all of other data."""
-    train, data = dataset.train(), model.settings.data
-    if dataset.relation == "other" or not data.validation:
-        return train
-    return divide_for_validation(train, data.validation, copies_together=data.rules > 1)[0]
+    train, data = dataset.parts.train, model.settings.data
+    if dataset.relation != "other" and data.validation:
+        train, _ = divide_for_validation(train, data.validation, copies_together=data.rules > 1)
+    return dataset.in_memory(train)
 
 
 def affordable_samples(subject: Subject) -> tuple[int, float]:

@@ -8,6 +8,7 @@ from vae_cli.data.dataset import Dataset, Factors, Parts
 from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import digest_splits
+from vae_cli.data.streamed import AnySplit
 from vae_cli.errors import ImportantWarning
 from vae_cli.evaluation.subject import Relation
 from vae_cli.runs.facts import Facts
@@ -63,6 +64,10 @@ class RunData(Dataset):
             text = explain_change(self.run, self.config.name)
             warnings.warn(ImportantWarning(text), stacklevel=2)
         return used
+
+    def in_memory(self, part: AnySplit) -> InMemory:
+        """A part in memory, as the other data set does it."""
+        return self.dataset.in_memory(part)
 
     def names(self, split: InMemory) -> list[str]:
         """The names of the other data set."""

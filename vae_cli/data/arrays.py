@@ -226,15 +226,14 @@ class Arrays(Dataset):
             assert whole.hashes is not None
             halves = divide(whole.hashes, self.test_fraction, self.spec.name)
             parts = [whole.take(rows) for rows in halves]
-        both = Parts(*parts)
         if self.test_fraction:  # or else they are for a model that has learned already
-            warn_of_copies(both)
+            warn_of_copies(Parts(*parts))
         if limits == "data":
-            limits = measure_limits(both.train.items, both.train.rows, self.path)
+            limits = measure_limits(parts[0].items, parts[0].rows, self.path)
         if limits is not None:
             self.spec = dataclasses.replace(self.spec, range=limits)
-            both = self._scale(both, limits)
-        return both
+            parts = self._scale(parts, limits)
+        return Parts(*parts)
 
     def _choose_limits(self, values: Values) -> Range:
         """The range of the items, after their values were validated.
@@ -252,13 +251,12 @@ class Arrays(Dataset):
         require_valid(self.items, values, self.path)
         return None
 
-    def _scale(self, both: Parts, limits: Limits) -> Parts:
+    def _scale(self, parts: Sequence[InMemory], limits: Limits) -> list[InMemory]:
         """The parts of images with their values scaled to [0, 1]."""
         scaled = [scale_images(items, limits, self.path) for items in self.items]
-        splits = [split for split in both if split is not None]
-        scaled = scaled * len(splits) if len(scaled) == 1 else scaled
-        pairs = zip(splits, scaled, strict=True)
-        return Parts(*(dataclasses.replace(split, items=one, file=None) for split, one in pairs))
+        scaled = scaled * len(parts) if len(scaled) == 1 else scaled
+        pairs = zip(parts, scaled, strict=True)
+        return [dataclasses.replace(part, items=one, file=None) for part, one in pairs]
 
 
 def read_arrays(path: Path) -> Tensor:

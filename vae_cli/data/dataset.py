@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vae_cli.data.columns import ITEM_COLUMNS, Column, free_name
 from vae_cli.data.split import InMemory
+from vae_cli.data.streamed import AnySplit
 from vae_cli.data.value_range import Limits, Range
 from vae_cli.errors import UsageError, mark
 from vae_cli.files import stamp_files
@@ -219,9 +220,12 @@ def describe_items(
 
 
 class Parts(NamedTuple):
-    """The parts of a data set; a validation set only if it has its own."""
+    """The parts of a data set; a validation set only if it has its own.
 
-    train: InMemory
+    The training set may be too large for the memory. What is held out never is.
+    """
+
+    train: AnySplit
     test: InMemory
     validation: InMemory | None = None
 
@@ -277,8 +281,16 @@ class Dataset(ABC):
         return self.read()
 
     def train(self) -> InMemory:
-        """The items to train on."""
-        return self.parts.train
+        """The items to train on, or a random sample if they do not fit into memory.
+
+        A training takes `parts.train`.
+        """
+        return self.in_memory(self.parts.train)
+
+    def in_memory(self, part: AnySplit) -> InMemory:
+        """A part of this data set in memory, or a random sample if it does not fit."""
+        assert isinstance(part, InMemory)
+        return part
 
     def test(self) -> InMemory:
         """The items that are held out for testing."""

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vae_cli.data.dataset import Parts
 from vae_cli.data.split import InMemory
+from vae_cli.data.streamed import SplitT
 from vae_cli.errors import UsageError
 
 HASH_BYTES = 6  # which float64 holds
@@ -89,8 +90,8 @@ def warn_of_copies(parts: Parts) -> None:
 
 
 def divide_for_validation(
-    train: InMemory, fraction: float, *, copies_together: bool
-) -> tuple[InMemory, InMemory]:
+    train: SplitT, fraction: float, *, copies_together: bool
+) -> tuple[SplitT, SplitT]:
     """Divide a training set after a shuffle: the items to train on, and those for validation.
 
     Args:

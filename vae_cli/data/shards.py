@@ -12,6 +12,7 @@ and reads ahead.
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor
 
 PartName = Literal["train", "validation", "test"]
@@ -27,6 +28,10 @@ class Shards(Protocol):
     @property
     def shape(self) -> tuple[int, ...]:
         """`(C, H, W)` of every item."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of every item: uint8, or a float with values in [0, 1]."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -50,7 +55,11 @@ class Shards(Protocol):
 
     @property
     def digest(self) -> str:
-        """A text that changes if the names or sizes of the shards, their keys or labels do."""
+        """A text that changes with the items.
+
+        It is of the names and sizes of the shards, of keys and labels, and of how pictures become
+        items.
+        """
 
     def keys(self, items: Tensor) -> list[str]:
         """The names of some items, by their numbers, int64 `(M,)`."""
@@ -75,7 +84,7 @@ class Shards(Protocol):
                 from the beginning to the end.
 
         Returns:
-            `(n, C, H, W)`: uint8, or floats in [0, 1].
+            `(n, C, H, W)` of the `dtype`.
 
         Raises:
             VAEError: an item cannot be read; one line that names the shard and the item.

@@ -39,6 +39,9 @@ class Split(Protocol):
             batch_size: items of the batches into which the order is divided.
         """
 
+    def sample(self, count: int, seed: int) -> Tensor:
+        """The places of at most so many items at random, int64, which are quick to read."""
+
     def batches(self, order: Tensor, size: int, device: torch.device) -> Iterator[Batch]:
         """The items at some places, batch by batch.
 
@@ -123,6 +126,11 @@ class InMemory:
     def order(self, *, seed: int, epoch: int, batch_size: int) -> Tensor:  # noqa: ARG002
         """A random permutation of all places, drawn on the device of the items."""
         return permutation(len(self), seed=seed, epoch=epoch, device=self.rows.device)
+
+    def sample(self, count: int, seed: int) -> Tensor:
+        """The places of at most so many items, of which all have the same chance."""
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randperm(len(self), generator=generator)[:count]
 
     def gather(self, rows: Tensor) -> Tensor:
         """The items at `rows`, int64 indices into `items`, as they are.
@@ -215,13 +223,3 @@ class InMemory:
 def in_order(split: Split, device: torch.device) -> Iterator[Batch]:
     """Every item of a part once, as many at a time as fit into a few megabytes."""
     return split.batches(torch.arange(len(split)), chunk_length(split.shape), device)
-
-
-def move_splits(train: InMemory, test: InMemory, device: torch.device) -> tuple[InMemory, InMemory]:
-    """Move both parts to a device; items that the two parts share are moved once."""
-    moved = train.move_to(device)
-    if test.items is not train.items:
-        return moved, test.move_to(device)
-    condition = None if test.condition is None else test.condition.to(device)
-    rows, labels, hashes = test.rows.to(device), test.labels, test.hashes
-    return moved, replace(moved, rows=rows, labels=labels, condition=condition, hashes=hashes)

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vae_cli.data.batches import chunk_length
+from vae_cli.data.batches import CPU, chunk_length
 from vae_cli.data.dataset import Spec
 from vae_cli.data.split import InMemory
+from vae_cli.data.streamed import AnySplit, Streamed
 from vae_cli.errors import UsageError
 
 CHUNK_ROWS = 65_536
@@ -145,9 +146,11 @@ def find_outlier(
     return Outlier(name, columns[column], distance, count - 1)
 
 
-def usual_border(train: InMemory) -> int | None:
+def usual_border(train: AnySplit) -> int | None:
     """The brightness, 0 to 255, of the edge of nearly all images; None if there is none."""
-    images = train.network_input(train.rows[:MAX_IMAGES]).mean(1)
+    first = torch.arange(len(train))[:MAX_IMAGES]
+    batches = train.batches(first, chunk_length(train.shape), CPU)
+    images = torch.cat([batch.x.mean(1) for batch in batches])
     edges = [images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]]
     borders = WHITE * torch.cat(edges, 1).median(1).values
     usual = borders.median()
@@ -163,10 +166,18 @@ def expected_border(spec: Spec) -> int | None:
     return None if spec.cropped else spec.background
 
 
-def digest_splits(train: InMemory, test: InMemory) -> str:
-    """The SHA-256 of the items and labels of both parts, in their order, as hexadecimal."""
+def digest_splits(train: AnySplit, test: InMemory) -> str:
+    """The SHA-256 of the items and labels of both parts, in their order, as hexadecimal.
+
+    Items in shards are not read for it: their names and sizes, and which of them it is, stand for
+    them.
+    """
     digest = hashlib.sha256()
     for split in (train, test):
+        if isinstance(split, Streamed):
+            digest.update(f"{len(split)} {split.shards.digest}".encode())
+            digest.update(split.rows.numpy().tobytes())
+            continue
         digest.update(f"{len(split)} {split.items.dtype} {tuple(split.items.shape[1:])}".encode())
         for rows in split.rows.split(chunk_length(split.items.shape[1:])):
             digest.update(split.gather(rows).contiguous().numpy().tobytes())

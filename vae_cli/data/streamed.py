@@ -11,7 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import final
+from typing import TypeVar, final
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from torch import Tensor
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import to_unit_interval
 from vae_cli.data.shards import Shards
+from vae_cli.data.split import InMemory
 from vae_cli.data.streaming_order import MAX_LANES, streaming_order
 from vae_cli.errors import VAEError
 
@@ -44,7 +45,7 @@ class Streamed:
             if there is nothing.
         encode: makes items `(B, C, H, W)` what a network takes.
         draw: as that of `InMemory`.
-        readers: the threads that read; 0 means as many as torch computes with.
+        readers: as those of `read_ahead`.
     """
 
     shards: Shards
@@ -64,6 +65,11 @@ class Streamed:
         """`(C, H, W)` of an image."""
         return self.shards.shape
 
+    @property
+    def hashes(self) -> None:
+        """Not known: which items are equal is seen only by reading all of them."""
+        return
+
     @classmethod
     def whole(cls, shards: Shards, window: int) -> "Streamed":
         """All items of the shards."""
@@ -72,7 +78,7 @@ class Streamed:
 
     def head(self, count: int | None) -> "Streamed":
         """The first `count` items, which are in the first shards; None means all."""
-        return self.take(torch.arange(len(self))[:count])
+        return self if count is None else self.take(torch.arange(len(self))[:count])
 
     def take(self, places: Tensor) -> "Streamed":
         """The items at these places of the part, int64 `(M,)`, in the order of the shards."""
@@ -90,6 +96,14 @@ class Streamed:
         size = min(batch_size, len(self))
         return streaming_order(starts, size, window=self.window, seed=seed, epoch=epoch)
 
+    def sample(self, count: int, seed: int) -> Tensor:
+        """The places of at most so many items, from a few shards that are drawn at random."""
+        return self.order(seed=seed, epoch=0, batch_size=max(1, count))[:count]
+
+    def ready(self) -> "Streamed":
+        """The same: what is drawn or encoded is so in every epoch, because it has no place."""
+        return self
+
     def batches(self, order: Tensor, size: int, device: torch.device) -> Iterator[Batch]:
         """The items at some places, batch by batch, read ahead in threads.
 
@@ -98,8 +112,7 @@ class Streamed:
         """
         order = order.cpu()
         rows = self.rows[order]
-        readers = self.readers or min(MAX_READERS, torch.get_num_threads())
-        with closing(read_ahead(self.shards, rows, size, readers)) as batches:
+        with closing(read_ahead(self.shards, rows, size, self.readers)) as batches:
             for index, items in enumerate(batches):
                 own = slice(index * size, (index + 1) * size)
                 x = self.encode(items.to(device))
@@ -107,8 +120,27 @@ class Streamed:
                 yield Batch(x if self.draw is None else self.draw(x, rows[own]), y)
 
 
+AnySplit = InMemory | Streamed
+SplitT = TypeVar("SplitT", InMemory, Streamed, InMemory | Streamed)
+
+
+def move_splits(train: AnySplit, test: InMemory, device: torch.device) -> tuple[AnySplit, InMemory]:
+    """Move both parts to a device; items that the two parts share are moved once.
+
+    Those of a streamed part are moved batch by batch.
+    """
+    if isinstance(train, Streamed):
+        return train, test.move_to(device)
+    moved = train.move_to(device)
+    if test.items is not train.items:
+        return moved, test.move_to(device)
+    condition = None if test.condition is None else test.condition.to(device)
+    rows, labels, hashes = test.rows.to(device), test.labels, test.hashes
+    return moved, replace(moved, rows=rows, labels=labels, condition=condition, hashes=hashes)
+
+
 def read_ahead(
-    shards: Shards, rows: Tensor, size: int, readers: int
+    shards: Shards, rows: Tensor, size: int, readers: int = 0
 ) -> Generator[Tensor, None, None]:
     """Items in batches, as they are in the shards, read in threads some batches ahead.
 
@@ -118,12 +150,13 @@ def read_ahead(
         shards: where the items are.
         rows: int64 `(M,)`, the numbers of the items.
         size: of each batch; the last one may be smaller.
-        readers: the number of threads that read and decode.
+        readers: the number of threads that read and decode; 0 means as many as torch computes with.
 
     Raises:
         VAEError: a shard cannot be read; the message names it.
     """
     fetcher = ShardFetcher(shards, rows, size)
+    readers = readers or min(MAX_READERS, torch.get_num_threads())
     with closing(run_ahead(fetcher.tasks(), readers)) as results, closing(fetcher):
         for index, items in enumerate(results):
             yield items
@@ -193,14 +226,11 @@ class ShardFetcher:
         Raises:
             VAEError: one of the shards cannot be read.
         """
-        items, owners = None, find_shards(self.shards.starts, rows)
+        items = torch.empty(len(rows), *self.shards.shape, dtype=self.shards.dtype)
+        owners = find_shards(self.shards.starts, rows)
         for shard in owners.unique().tolist():
             is_here = owners == shard
-            found = self.read_shard(shard, rows[is_here] - self.shards.starts[shard])
-            if items is None:
-                items = found.new_empty(len(rows), *self.shards.shape)
-            items[is_here] = found
-        assert items is not None
+            items[is_here] = self.read_shard(shard, rows[is_here] - self.shards.starts[shard])
         return items
 
     def read_shard(self, shard: int, places: Tensor) -> Tensor:

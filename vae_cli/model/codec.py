@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_cli.data.batches import to_unit_interval
-from vae_cli.data.split import InMemory
+from vae_cli.data.streamed import SplitT
 from vae_cli.noise import Noise, uniform_by_row
 
 
@@ -63,7 +63,7 @@ class Codec(nn.Module, ABC):
         """
         return x
 
-    def encode_split(self, split: InMemory, *, fixed: bool = True) -> InMemory:
+    def encode_split(self, split: SplitT, *, fixed: bool = True) -> SplitT:
         """A part of a data set whose items are encoded when they are asked for.
 
         Args:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vae_cli.data.columns import Column, Normalization
 from vae_cli.data.split import InMemory
+from vae_cli.data.streamed import SplitT
 from vae_cli.model.codec import Codec
 from vae_cli.model.normal_scores import KNOTS, NormalScores, fit_knots
 from vae_cli.noise import Noise
@@ -291,7 +292,7 @@ class TableCodec(Codec):
         rows[:, self.layout.measured] = slopes
         return rows
 
-    def encode_split(self, split: InMemory, *, fixed: bool = True) -> InMemory:  # noqa: ARG002
+    def encode_split(self, split: SplitT, *, fixed: bool = True) -> SplitT:  # noqa: ARG002
         """A part of a table whose rows are encoded when they are asked for."""
         return replace(split, encode=self.encode)
 

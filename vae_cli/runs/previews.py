@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.batch import Batch
-from vae_cli.data.split import InMemory, in_order
+from vae_cli.data.split import in_order
 from vae_cli.data.statistics import FAR
+from vae_cli.data.streamed import AnySplit, Streamed
 from vae_cli.latent.decoding import reconstruct, sample
 from vae_cli.model import LatentModel, TableCodec
 from vae_cli.noise import Noise, derive_seed
@@ -53,9 +54,12 @@ def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
 
     Rows that are far from the mean are left out, because one of them would decide the result.
     """
-    mean = torch.cat([batch.x for batch in take_some(resolved.train, TRAIN_ITEMS)]).mean(0)
+    device = model.device
+    mean = torch.cat([batch.x for batch in some_batches(resolved.train, TRAIN_ITEMS, device)]).mean(
+        0
+    )
     codec, found, expected = resolved.codec, list[Tensor](), list[Tensor]()
-    for batch in take_some(resolved.test, HELD_OUT_ITEMS):
+    for batch in some_batches(resolved.test, HELD_OUT_ITEMS, device):
         near = batch[batch.x.abs().flatten(1).amax(1) <= FAR]
         x, reconstructed = near.x, model.infer(near).likelihood.mean[0]
         known = codec.observed(x) if isinstance(codec, TableCodec) else torch.ones_like(x)
@@ -64,10 +68,16 @@ def compare_with_mean(model: LatentModel, resolved: Resolved) -> Errors:
     return Errors(float(torch.cat(found).mean()), float(torch.cat(expected).mean()))
 
 
-def take_some(split: InMemory, count: int) -> Iterator[Batch]:
-    """About `count` items of a set, at equal distances, in batches of a limited size."""
-    places = torch.arange(0, len(split), max(1, len(split) // count))
-    return in_order(split.take(places), split.rows.device)
+def some_batches(split: AnySplit, count: int, device: torch.device) -> Iterator[Batch]:
+    """About `count` items of a set, at equal distances, in batches of a limited size.
+
+    Those of a set in shards are from a few shards, because all of them take long to read.
+    """
+    if isinstance(split, Streamed):
+        places = split.sample(count, 0)
+    else:
+        places = torch.arange(0, len(split), max(1, len(split) // count))
+    return in_order(split.take(places), device)
 
 
 def squared_error(found: Tensor, x: Tensor) -> Tensor:

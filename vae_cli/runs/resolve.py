@@ -18,7 +18,7 @@ from vae_cli.data.columns import Column
 from vae_cli.data.dataset import Dataset, Progress, Spec, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.source import CHANNEL_NAMES, SourceKind, find_source
-from vae_cli.data.split import InMemory, move_splits
+from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import (
     ColumnStatistics,
     column_statistics,
@@ -27,6 +27,7 @@ from vae_cli.data.statistics import (
     require_learnable,
     usual_border,
 )
+from vae_cli.data.streamed import AnySplit, move_splits
 from vae_cli.data.value_range import format_limits
 from vae_cli.errors import UsageError, mark
 from vae_cli.model import Codec, LatentModel, Size, measure_size
@@ -124,7 +125,7 @@ class Resolved:
     config: Plan
     spec: Spec
     blueprint: LatentModel
-    train: InMemory
+    train: AnySplit
     test: InMemory
     held_out_name: HeldOutName
     codec: Codec
@@ -188,7 +189,7 @@ def resolve(
     digest = digest_splits(train, test)
     shown = range(min(kind_of(spec).preview_items, len(test)))
     texts = {} if spec.is_image else dataset.describe(test).texts(shown)
-    if not spec.is_image:
+    if not spec.is_image and isinstance(train, InMemory):
         warn_of_far_row(measure_columns(train, spec), test, dataset)
     codec = plan.likelihood.build_codec(spec, train)
     train, test = move_splits(
@@ -212,7 +213,7 @@ def resolve(
 
 
 def with_device(
-    plan: Plan, spec: Spec, train: InMemory, codec: Codec, device: torch.device
+    plan: Plan, spec: Spec, train: AnySplit, codec: Codec, device: torch.device
 ) -> Plan:
     """The plan with a device, and with the precision that was asked for or else the best there."""
     training = plan.training
@@ -233,7 +234,7 @@ def with_device(
 class TakenParts(NamedTuple):
     """The items that a training uses, and what those that are held out are called."""
 
-    train: InMemory
+    train: AnySplit
     held_out: InMemory
     held_out_name: HeldOutName
 
@@ -245,18 +246,18 @@ def take_parts(dataset: Dataset, config: DataConfig) -> TakenParts:
         UsageError: a part of the training set is asked for, but the data have a validation set.
     """
     limit = config.limit or None
-    train, own = dataset.train().head(limit), dataset.validation()
+    train, own = dataset.parts.train.head(limit), dataset.validation()
     if not config.validation:
         test = dataset.test() if own is None else own
         return TakenParts(train, test.head(limit), "test" if own is None else "validation")
     if own is not None:
         name = dataset.spec.name
         raise UsageError(f"data.validation: {name} has a validation set of its own: leave it out")
-    both = divide_for_validation(train, config.validation, copies_together=config.rules > 1)
-    return TakenParts(*both, "validation")
+    train, kept = divide_for_validation(train, config.validation, copies_together=config.rules > 1)
+    return TakenParts(train, dataset.in_memory(kept), "validation")
 
 
-def with_measurements(plan: Plan, dataset: Dataset, train: InMemory) -> tuple[Spec, Plan]:
+def with_measurements(plan: Plan, dataset: Dataset, train: AnySplit) -> tuple[Spec, Plan]:
     """What the items are, and the plan, with what is known only after they were read."""
     border = usual_border(train) if dataset.spec.is_image else None
     spec = dataclasses.replace(dataset.spec, usual_border=border)

@@ -16,6 +16,7 @@ import torch
 
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.data.split import InMemory
 from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, is_memory_full, mark
 from vae_cli.files import remove_leftovers, require_writable_folder, write_bytes
 from vae_cli.runs.directory import Run, locked, require_written_inside
@@ -347,7 +348,7 @@ class Estimate:
         parameters: number of learned values.
         parameter_bytes: memory of the parameters, their gradients and the moments of Adam.
         batch_bytes: memory between the forward and the backward pass of a batch.
-        data_bytes: memory of both sets on the device.
+        data_bytes: memory of both sets on the device; a streamed one takes none.
         steps: per epoch.
         step_seconds: of one step, without the evaluation on the test set.
     """
@@ -368,12 +369,13 @@ class Estimate:
 def estimate_training(resolved: Resolved) -> Estimate:
     """Measure a training with a new state that is thrown away; nothing is written."""
     config, size = resolved.config, resolved.model_size()
-    parts = {id(part.items): part.items for part in (resolved.train, resolved.test)}
+    parts = (resolved.train, resolved.test)
+    items = {id(part.items): part.items for part in parts if isinstance(part, InMemory)}
     return Estimate(
         parameters=size.parameters,
         parameter_bytes=training_bytes(resolved.blueprint),
         batch_bytes=size.batch_bytes,
-        data_bytes=sum(items.nbytes for items in parts.values()),
+        data_bytes=sum(tensor.nbytes for tensor in items.values()),
         steps=steps_per_epoch(len(resolved.train), config.training.batch_size),
         step_seconds=measure_step(resolved, resolved.precision),
     )

@@ -11,7 +11,7 @@ from vae_cli.settings.variant import Setting, section, variant
 
 if TYPE_CHECKING:
     from vae_cli.data.dataset import Spec
-    from vae_cli.data.split import InMemory
+    from vae_cli.data.streamed import AnySplit
     from vae_cli.model import Codec, likelihoods
 
 
@@ -57,7 +57,7 @@ class Likelihood(LikelihoodFields, ABC):
                 f"{mark(f'likelihood.name={self.name}')} is for {theirs}: leave it out for {mine}"
             )
 
-    def build_codec(self, spec: "Spec", train: "InMemory | None" = None) -> "Codec":  # noqa: ARG002
+    def build_codec(self, spec: "Spec", train: "AnySplit | None" = None) -> "Codec":  # noqa: ARG002
         """The way from items to what the network takes.
 
         Args:
@@ -156,7 +156,7 @@ class Binarized(Likelihood):
         Setting("Draw the black and white images of the training set anew at every step, or once."),
     ] = "dynamic"
 
-    def build_codec(self, spec: "Spec", train: "InMemory | None" = None) -> "Codec":  # noqa: ARG002
+    def build_codec(self, spec: "Spec", train: "AnySplit | None" = None) -> "Codec":  # noqa: ARG002
         """One that draws black and white images."""
         from vae_cli.model import ImageCodec
 
@@ -224,13 +224,15 @@ class Columns(Likelihood):
         ),
     ] = "quantile"
 
-    def build_codec(self, spec: "Spec", train: "InMemory | None" = None) -> "Codec":
+    def build_codec(self, spec: "Spec", train: "AnySplit | None" = None) -> "Codec":
         """One for columns of all kinds."""
+        from vae_cli.data.split import InMemory
         from vae_cli.model.table_codec import RowLayout, fit_codec, unfitted_codec
 
         layout = RowLayout(spec.columns, has_indicators=spec.table.missing == "model")
         if train is None:
             return unfitted_codec(layout, self.normalization)
+        assert isinstance(train, InMemory)  # as every table is
         return fit_codec(layout, train, self.normalization)
 
     def build(self, codec: "Codec") -> "likelihoods.Likelihood":

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import torch
 
     from vae_cli.data.dataset import Spec
-    from vae_cli.data.split import InMemory
+    from vae_cli.data.streamed import AnySplit
     from vae_cli.model import Codec, LatentModel, Objective, TableCodec
     from vae_cli.noise import Noise
     from vae_cli.training import Schedule, TrainState
@@ -89,7 +89,7 @@ class Plan:
         spec: "Spec",
         device: "torch.device",
         codec: "Codec | None" = None,
-        train: "InMemory | None" = None,
+        train: "AnySplit | None" = None,
         weights: "Mapping[str, torch.Tensor] | None" = None,
     ) -> "TrainState":
         """A state before its first step, on the device; the seed decides every number in it.
@@ -136,7 +136,7 @@ class Plan:
 
         return first_state(model, objective, self.optimizer.build, noise, self.optimizer.ema)
 
-    def _initialize(self, model: "LatentModel", train: "InMemory", *, is_image: bool) -> None:
+    def _initialize(self, model: "LatentModel", train: "AnySplit", *, is_image: bool) -> None:
         """Set what starts from the training set: the output bias, and the pseudo-inputs."""
         import torch
 
@@ -152,11 +152,10 @@ class Plan:
         )
         from vae_cli.noise import derive_seed
 
-        generator = torch.Generator().manual_seed(derive_seed(self.training.seed, "start"))
-        order = torch.randperm(len(train), generator=generator).to(train.rows.device)
+        start = derive_seed(self.training.seed, "start")
         with torch.no_grad():
             if self.model.output_bias == "data" or not is_image:
-                mean = _mean_item(train, train.rows[order[:MAX_MEAN_ITEMS]])
+                mean = _mean_item(train, train.sample(MAX_MEAN_ITEMS, start), model.device)
                 assert isinstance(model, VAE | LadderVAE | TwoLevelVAE)
                 assert isinstance(model.decoder, MLPDecoder | ConvDecoder | JointDecoder)
                 model.decoder.set_output_bias(model.likelihood.outputs_for(mean))
@@ -164,7 +163,8 @@ class Plan:
                 ignore_indicators(model, model.codec)
             if isinstance(model.prior, VampPrior):
                 inputs = model.prior.pseudo_inputs
-                inputs.copy_(train.network_input(train.rows[order[: len(inputs)]]))
+                places = train.sample(len(inputs), start)
+                inputs.copy_(next(train.batches(places, len(places), model.device)).x)
 
 
 def ignore_indicators(model: "LatentModel", codec: "TableCodec") -> None:
@@ -182,11 +182,14 @@ def ignore_indicators(model: "LatentModel", codec: "TableCodec") -> None:
             first.weight[:, -count:] = 0
 
 
-def _mean_item(split: "InMemory", rows: "torch.Tensor") -> "torch.Tensor":
+def _mean_item(split: "AnySplit", places: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
     """The mean of some items as a network takes them."""
     import torch
 
-    return torch.stack([x.sum(0) for x in split.chunks(rows, 1)]).sum(0) / len(rows)
+    from vae_cli.data.batches import chunk_length
+
+    batches = split.batches(places, chunk_length(split.shape), device)
+    return torch.stack([batch.x.sum(0) for batch in batches]).sum(0) / len(places)
 
 
 def choose(config: Config, spec: "Spec") -> Plan:

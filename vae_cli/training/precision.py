@@ -16,7 +16,7 @@ from typing import Literal
 
 import torch
 
-from vae_cli.data.split import InMemory
+from vae_cli.data.streamed import AnySplit
 from vae_cli.errors import UsageError, mark
 from vae_cli.training.epochs import Epoch, TracedEpoch
 from vae_cli.training.state import TrainState
@@ -111,7 +111,7 @@ def has_native_bfloat16() -> bool:
 
 
 def bfloat16_is_faster(
-    make_state: Callable[[], TrainState], split: InMemory, batch_size: int
+    make_state: Callable[[], TrainState], split: AnySplit, batch_size: int
 ) -> bool:
     """Whether steps in bfloat16 are clearly faster, measured now, alternating with float32.
 
