@@ -13,7 +13,7 @@ conditions.py chooses rows.
 held_out.py decides which items are for testing, statistics.py measures a training set,
 value_range.py says what is black and white. cache.py keeps decoded pictures, and memory.py has the
 limits of what may be read. A set that does not fit is in shards.py: streamed.py reads it ahead of a
-training, in the order of streaming_order.py.
+training, in the order of streaming_order.py, and sharded.py makes a data set of it.
 
 It may import nothing above it: no model, no settings. This file imports nothing at all, so that
 source.py can be used without waiting for torch.
