@@ -188,7 +188,7 @@ class Arrays(Dataset):
         test_fraction: float,
     ) -> None:
         parts = read_array_file(path)
-        self.items = _require_alike([_channels_first(part.items, path) for part in parts], path)
+        self.items = _require_alike([channels_first(part.items, path) for part in parts], path)
         self.files = [
             part.file if items.data_ptr() == part.items.data_ptr() else None  # or else it is a copy
             for items, part in zip(self.items, parts, strict=True)
@@ -265,7 +265,7 @@ def read_arrays(path: Path) -> Tensor:
     Raises:
         UsageError: the file is missing, damaged, or does not hold images or rows.
     """
-    parts = [_channels_first(part.items, path) for part in read_array_file(path)]
+    parts = [channels_first(part.items, path) for part in read_array_file(path)]
     return parts[0] if len(parts) == 1 else torch.cat(_require_alike(parts, path))
 
 
@@ -346,7 +346,7 @@ def read_keys(items: Tensor, found: list[Values], file: MappedFile | None) -> It
     return (row.tobytes() for some in read_chunks(items, found, file) for row in some)
 
 
-def _channels_first(items: Tensor, path: Path) -> Tensor:
+def channels_first(items: Tensor, path: Path | str) -> Tensor:
     """Images as `(N, C, H, W)`, rows as `(N, D)`, without a copy.
 
     Raises:

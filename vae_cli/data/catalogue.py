@@ -18,7 +18,14 @@ from vae_cli.data.dataset import (
     Spec,
     TableRules,
 )
-from vae_cli.data.source import FOLDER_KEYS, DataSource, SourceKind, find_source, require_kind
+from vae_cli.data.source import (
+    FOLDER_KEYS,
+    SHARD_KEYS,
+    DataSource,
+    SourceKind,
+    find_source,
+    require_kind,
+)
 from vae_cli.errors import UsageError, mark
 from vae_cli.files import exists
 
@@ -83,6 +90,8 @@ def open_dataset(
                 version=version,
                 progress=progress,
             )
+        case SourceKind.SHARDS:
+            raise UsageError(f"{source.name} is in shards, which only a training reads")
         case SourceKind.BUILT_IN:
             return _open_built_in(source.name, test_fraction, progress)
         case _:
@@ -136,15 +145,17 @@ def _refuse_other_settings(source: DataSource, pictures: PictureRules, table: Ta
         )
     if kind is SourceKind.FOLDER:
         return
+    own = SHARD_KEYS if kind is SourceKind.SHARDS else ()
     if kind is SourceKind.BUILT_IN and exists(name):
         taken = f"{name} is the built-in data set"
         warnings.warn(f"{taken}; ./{name} names what is in this folder", stacklevel=3)
     given, default = map(dataclasses.asdict, (pictures, DEFAULT_PICTURES))
-    used = [mark(f"data.{key}") for key in FOLDER_KEYS if given[key] != default[key]]
+    foreign = [key for key in FOLDER_KEYS if key not in own]
+    used = [mark(f"data.{key}") for key in foreign if given[key] != default[key]]
     if used:
         are = "is" if len(used) == 1 else "are"
         raise UsageError(f"{' and '.join(used)} {are} for folders of pictures, not {name}")
-    if pictures.value_range and kind is not SourceKind.ARRAY:
+    if pictures.value_range and kind not in {SourceKind.ARRAY, SourceKind.SHARDS}:
         raise UsageError(f"{mark('data.range')} is for pictures and arrays, not {name}")
 
 

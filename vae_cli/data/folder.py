@@ -30,7 +30,7 @@ from vae_cli.data.folder_files import (
 from vae_cli.data.held_out import are_equal, divide, hash_keys, warn_of_copies
 from vae_cli.data.memory import require_items
 from vae_cli.data.picture import GREY_MODES
-from vae_cli.data.picture_files import read_header
+from vae_cli.data.picture_files import Header, read_header
 from vae_cli.data.split import InMemory
 from vae_cli.data.value_range import (
     UNIT,
@@ -55,14 +55,21 @@ VERSION = 5  # of the decoded pixels and their facts; a change makes every folde
 
 
 def derive_size(paths: Sequence[Path]) -> tuple[int, int]:
-    """A size in pixels and a number of channels that suit some pictures.
+    """A size in pixels and a number of channels that suit the pictures in some files.
 
-    They are chosen from the headers of at most 256 pictures. The size is the largest of 16, 28, 32
-    and 64 that half of them can fill. If all have the same edge, and it is between 16 and 64, that
-    edge is the size. The channels are grey only if all pictures are grey.
+    At most about 500 of them are looked at.
     """
     step = max(1, len(paths) // MAX_HEADERS)
-    headers = [header for path in paths[::step] if (header := read_header(path))]
+    return choose_size([header for path in paths[::step] if (header := read_header(path))])
+
+
+def choose_size(headers: Sequence[Header]) -> tuple[int, int]:
+    """A size in pixels and a number of channels that suit pictures with these headers.
+
+    The size is the largest of 16, 28, 32 and 64 that half of them can fill. If all have the same
+    edge, and it is between 16 and 64, that edge is the size. The channels are grey only if all
+    pictures are grey.
+    """
     if not headers:
         return SIZES[-1], 3
     edges = [min(header.width, header.height) for header in headers]

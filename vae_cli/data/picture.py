@@ -20,6 +20,7 @@ from torch import Tensor
 from vae_cli.data.dataset import Spec
 from vae_cli.data.picture_files import (
     MAX_SIDE,
+    PictureSource,
     decoders_silenced,
     open_page,
     open_picture,
@@ -222,13 +223,13 @@ class Fitting:
         return 2 * width, 2 * height
 
 
-def read_picture(path: Path, fitting: Fitting) -> Picture:
+def read_picture(path: PictureSource, fitting: Fitting) -> Picture:
     """One picture, as `decode_picture` reads it, while Pillow is kept off the terminal."""
     with decoders_silenced():
         return decode_picture(path, fitting)
 
 
-def decode_picture(path: Path, fitting: Fitting) -> Picture:
+def decode_picture(path: PictureSource, fitting: Fitting) -> Picture:
     """The first page of a picture, for threads inside one `decoders_silenced()`.
 
     Raises:
@@ -256,7 +257,7 @@ def decode_pages(path: Path, fitting: Fitting) -> Iterator[Picture]:
             yield picture
 
 
-def _fit(opened: Image.Image, path: Path, fitting: Fitting) -> Picture:
+def _fit(opened: Image.Image, path: PictureSource, fitting: Fitting) -> Picture:
     (channels, height, width), background = fitting.shape, fitting.background
     values, scaled = _scale(opened, fitting.limits, path)
     image = _upright(scaled, orientation_of(opened), background, fitting.invert)
@@ -316,7 +317,7 @@ def _own_limits(mode: str) -> Limits:
 
 
 def _scale(
-    image: Image.Image, limits: Limits | None, path: Path
+    image: Image.Image, limits: Limits | None, path: PictureSource
 ) -> tuple[Values | None, Image.Image]:
     """The values of a picture, and the picture with 8 bits a channel, in which they are scaled."""
     values, own = _values_of(image, path), _own_limits(image.mode)
@@ -335,7 +336,7 @@ def _scale(
     return values, colour
 
 
-def _values_of(image: Image.Image, path: Path) -> Values | None:
+def _values_of(image: Image.Image, path: PictureSource) -> Values | None:
     """The smallest and the largest value in a picture; None if it is partly transparent.
 
     Raises:

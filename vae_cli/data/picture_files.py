@@ -14,8 +14,9 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple, final
 
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError, features
 from PIL.TiffImagePlugin import (
@@ -64,6 +65,26 @@ class UnreadPictureError(UsageError):
     """The system could not deliver a picture now, which says nothing about its contents."""
 
 
+@final
+@dataclass(frozen=True)
+class PackedPicture:
+    """A picture file that is a part of another file, such as a member of a tar.
+
+    Attributes:
+        name: for messages.
+        content: its bytes.
+    """
+
+    name: str
+    content: bytes
+
+    def __str__(self) -> str:
+        return self.name
+
+
+PictureSource = Path | PackedPicture  # a picture file that lies in a folder, or in another file
+
+
 @functools.cache
 def known_formats() -> tuple[str, ...]:
     """The formats that are opened; HEIF is one of them if pillow-heif is installed."""
@@ -89,13 +110,13 @@ def missing_decoders() -> dict[str, str]:
 
 
 @contextmanager
-def open_picture(path: Path, sufficient: tuple[int, int]) -> Iterator[Image.Image]:
+def open_picture(picture: PictureSource, sufficient: tuple[int, int]) -> Iterator[Image.Image]:
     """Decode the first frame of a picture; errors inside the context are explained as well.
 
     Large pictures are decoded one at a time over all threads, because each may need a gigabyte.
 
     Args:
-        path: the file.
+        picture: the file.
         sufficient: width and height. A JPEG may be decoded at a half, a quarter or an eighth of its
             size if that is not smaller.
 
@@ -105,14 +126,14 @@ def open_picture(path: Path, sufficient: tuple[int, int]) -> Iterator[Image.Imag
     """
     with ExitStack() as stack:
         try:
-            if _size(path) > LARGE_BYTES:
+            if _size(picture) > LARGE_BYTES:
                 stack.enter_context(_large_picture)
-            content = read_file(path, MAX_BYTES)
+            content = _read(picture)
         except FileNotFoundError as error:
-            raise UnreadPictureError(f"{path} does not exist") from error
+            raise UnreadPictureError(f"{picture} does not exist") from error
         except OSError as error:
-            raise UnreadPictureError(f"cannot read {path}: {error.strerror or error}") from error
-        with _explained(path), Image.open(io.BytesIO(content), formats=known_formats()) as image:
+            raise UnreadPictureError(f"cannot read {picture}: {error.strerror or error}") from error
+        with _explained(picture), Image.open(io.BytesIO(content), formats=known_formats()) as image:
             _require_size(image)
             image.draft(None, sufficient)
             if image.width * image.height > LARGE_PIXELS:
@@ -180,13 +201,18 @@ class Header(NamedTuple):
     is_transparent: bool
 
 
-def read_header(path: Path) -> Header | None:
+def read_header(picture: PictureSource) -> Header | None:
+    """What `parse_header` finds, while Pillow is kept off the terminal."""
+    with decoders_silenced():
+        return parse_header(picture)
+
+
+def parse_header(picture: PictureSource) -> Header | None:
     """What a picture file says about itself; None if it has no readable header."""
     try:
         with (
-            decoders_silenced(),
-            open_file(path) as file,
-            _explained(path),
+            _open(picture) as file,
+            _explained(picture),
             Image.open(file, formats=known_formats()) as image,
         ):
             rotated = orientation_of(image) in SIDEWAYS and image.format != "TIFF"
@@ -229,6 +255,17 @@ def decoders_silenced() -> Iterator[None]:
             logger.setLevel(level)
 
 
+def silence_pillow() -> None:
+    """The same for the rest of the process, for threads that decode as long as a training lasts.
+
+    Descriptor 2 stays open, because the training prints: the few lines that libtiff writes about
+    damaged files are seen.
+    """
+    logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
+    PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, MAX_TEXT)
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+
+
 @contextmanager
 def _stderr_discarded() -> Iterator[None]:
     try:
@@ -246,7 +283,7 @@ def _stderr_discarded() -> Iterator[None]:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _explained(path: PictureSource) -> Iterator[None]:
     """Turn whatever Pillow raises into one line about the file."""
     try:
         yield
@@ -283,27 +320,52 @@ def _require_size(image: Image.Image) -> None:
         raise Image.DecompressionBombError
 
 
-def _size(path: Path) -> int:
-    """The size in bytes of a file that may be read.
+def _open(picture: PictureSource) -> BinaryIO:
+    """The bytes of a picture.
+
+    Raises:
+        OSError: the file cannot be opened.
+        UsageError: it is a pipe, a socket or a device.
+    """
+    return io.BytesIO(picture.content) if isinstance(picture, PackedPicture) else open_file(picture)
+
+
+def _read(picture: PictureSource) -> bytes:
+    """All bytes of a picture, whose size is known to be within the limit.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if isinstance(picture, PackedPicture):
+        return picture.content
+    return read_file(picture, MAX_BYTES)
+
+
+def _size(picture: PictureSource) -> int:
+    """The size in bytes of a picture that may be read.
 
     Raises:
         OSError: there is no such file.
         UsageError: it is not a regular file, empty or too large.
     """
-    facts = path.stat()
-    if not stat.S_ISREG(facts.st_mode):
-        raise UsageError(f"{path} is not a file")
-    if facts.st_size == 0:
-        raise UsageError(f"{path} is empty")
-    if facts.st_size > MAX_BYTES:
-        raise UsageError(f"{path} is larger than {MAX_BYTES >> 20} MiB: make it smaller first")
-    return facts.st_size
+    if isinstance(picture, PackedPicture):
+        size = len(picture.content)
+    else:
+        facts = picture.stat()
+        size = facts.st_size
+        if not stat.S_ISREG(facts.st_mode):
+            raise UsageError(f"{picture} is not a file")
+    if size == 0:
+        raise UsageError(f"{picture} is empty")
+    if size > MAX_BYTES:
+        raise UsageError(f"{picture} is larger than {MAX_BYTES >> 20} MiB: make it smaller first")
+    return size
 
 
-def describe_tiff(path: Path) -> str:
+def describe_tiff(picture: PictureSource) -> str:
     """For example `a TIFF of 3 channels of 32-bit floats`; empty if the file is no such TIFF."""
     try:
-        with open_file(path) as file:
+        with _open(picture) as file:
             header = file.read(HEADER_BYTES)
             if not header.startswith(tuple(PREFIXES)):
                 return ""

@@ -6,12 +6,25 @@ is a path. `./shapes` is a path, because no built-in name has a slash.
 
 import difflib
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
+from vae_cli.data.shard_names import (
+    PACKED_SUFFIXES,
+    LocalFiles,
+    absolute_pattern,
+    expand_braces,
+    find_shards,
+    is_pattern,
+    is_remote,
+    is_shard,
+    require_installed,
+    require_one_kind,
+)
 from vae_cli.errors import UsageError, mark
 from vae_cli.files import exists, expand_home, is_folder, require_file_or_folder
 
@@ -32,7 +45,8 @@ PICTURE_SUFFIXES = (
     *(".gif", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm", ".jfif"),
     *(".avif", ".jp2", ".j2k", ".heic", ".heif"),
 )
-FOLDER_KEYS = ("image_size", "channels", "background", "frames")  # settings of folders alone
+FOLDER_KEYS = ("image_size", "channels", "background", "frames")  # settings of folders
+SHARD_KEYS = ("image_size", "channels", "background")  # those that shards of pictures have, too
 TABLE_KEYS = ("label", "drop", "id", "columns", "missing")  # settings of tables alone
 CHANNELS = {"auto": 0, "grey": 1, "rgb": 3}
 BACKGROUNDS = {"white": 255, "black": 0, "grey": 128}
@@ -46,6 +60,7 @@ class SourceKind(Enum):
     FOLDER = auto()
     ARRAY = auto()
     TABLE = auto()
+    SHARDS = auto()
 
 
 @final
@@ -64,14 +79,19 @@ class DataSource:
     @property
     def absolute_name(self) -> str:
         """A name that means the same in every folder."""
-        return self.name if self.kind is SourceKind.BUILT_IN else str(Path(self.name).resolve())
+        if self.kind is SourceKind.BUILT_IN or is_remote(self.name):
+            return self.name
+        is_open = is_pattern(self.name) and not exists(self.name)
+        return absolute_pattern(self.name) if is_open else str(Path(self.name).resolve())
 
 
 def find_source(name: str, key: str = "") -> DataSource:
-    """Decide what a name means, without reading any data.
+    """Decide what a name means, without reading any data but the schema of a Parquet file.
+
+    Nothing is asked of a network: whether there are shards at a URL is found when they are opened.
 
     Args:
-        name: a built-in name, or the path of a folder or file.
+        name: a built-in name, the path of a folder or file, or shards as in `shard_names.py`.
         key: the setting or the parameter that has this name, for the error message.
 
     Raises:
@@ -83,22 +103,96 @@ def find_source(name: str, key: str = "") -> DataSource:
         raise UsageError(f'{missing} "": name a folder, file or data set')
     if name in BUILT_IN_NAMES:
         return DataSource(name, SourceKind.BUILT_IN)
+    if is_remote(name):
+        return _remote_source(name)
     name = expand_home(name)
     require_file_or_folder(name)
-    suffix = suffix_of(name)
-    if is_folder(name):
-        return DataSource(name, SourceKind.FOLDER)
     label = f"{mark(key)} {name}" if key else name
-    if not exists(name):
-        raise UsageError(f"{label}: no such folder, file or data set; {_suggest(name)}")
-    if suffix in TABLE_SUFFIXES:
-        return DataSource(name, SourceKind.TABLE)
-    if suffix in ARRAY_SUFFIXES:
-        return DataSource(name, SourceKind.ARRAY)
+    return DataSource(name, _kind_of_path(name, label) if exists(name) else _pattern(name, label))
+
+
+def _kind_of_path(name: str, label: str) -> SourceKind:
+    """What is at a path.
+
+    Raises:
+        UsageError: it is no file that can be read; the message begins with `label`.
+    """
+    if is_folder(name):
+        return SourceKind.SHARDS if _is_folder_of_shards(name) else SourceKind.FOLDER
+    suffix = suffix_of(name)
     if suffix in PICTURE_SUFFIXES:
         raise UsageError(f"{label} is one picture: name the folder in which it lies")
-    kinds = ", ".join((*ARRAY_SUFFIXES, *TABLE_SUFFIXES))
+    if name.lower().endswith((".tar", *PACKED_SUFFIXES)):
+        require_one_kind([name], name)
+        return SourceKind.SHARDS
+    if suffix in TABLE_SUFFIXES:
+        has_pictures = suffix in PARQUET_SUFFIXES and _has_pictures(name)
+        return SourceKind.SHARDS if has_pictures else SourceKind.TABLE
+    if suffix in ARRAY_SUFFIXES:
+        return SourceKind.ARRAY
+    kinds = ", ".join((*ARRAY_SUFFIXES, *TABLE_SUFFIXES, ".tar"))
     raise UsageError(f"{label} is no folder, and no file that can be read: {kinds}")
+
+
+def _pattern(name: str, label: str) -> SourceKind:
+    """Shards that a pattern means.
+
+    Raises:
+        UsageError: it is none, or means no shards, or not all of them are there.
+    """
+    if not is_pattern(name):
+        raise UsageError(f"{label}: no such folder, file or data set; {_suggest(name)}")
+    find_shards(name, LocalFiles())
+    return SourceKind.SHARDS
+
+
+def _remote_source(name: str) -> DataSource:
+    """Shards at a URL.
+
+    Raises:
+        UsageError: its ending is that of no shard, or what reads it is not installed.
+    """
+    ending = suffix_of(name)
+    if not is_shard(name) and ending in {*TABLE_SUFFIXES, *ARRAY_SUFFIXES, *PICTURE_SUFFIXES}:
+        raise UsageError(f"{name}: only shards (.tar, .parquet, .npy) are read from a URL: copy it")
+    if name.lower().endswith(PACKED_SUFFIXES):
+        require_one_kind([name], name)
+    expand_braces(name)  # which says what is wrong with them
+    require_installed(name)
+    return DataSource(name, SourceKind.SHARDS)
+
+
+def _is_folder_of_shards(folder: str) -> bool:
+    """Whether a folder, or its sub-folders, have shards, and no pictures beside them.
+
+    Hidden files do not count. The search ends at the first picture.
+    """
+    has_shards = False
+    for top in (folder, *_folders(folder)):
+        for name in _names(top):
+            if name.lower().endswith(PICTURE_SUFFIXES):
+                return False
+            has_shards = has_shards or is_shard(name)
+    return has_shards
+
+
+def _folders(folder: str) -> Iterator[str]:
+    """The folders in a folder; none if it cannot be read, which opening it says."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from (e.path for e in entries if e.is_dir() and not e.name.startswith("."))
+
+
+def _names(folder: str) -> Iterator[str]:
+    """The names of what is in a folder, without what is hidden."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from (entry.name for entry in entries if not entry.name.startswith("."))
+
+
+def _has_pictures(path: str) -> bool:
+    """Whether a Parquet file has a column of pictures; one that cannot be read is a table."""
+    from vae_cli.data.parquet_columns import find_picture_column
+
+    return find_picture_column(path) is not None
 
 
 def suffix_of(path: Path | str) -> str:
@@ -109,8 +203,15 @@ def suffix_of(path: Path | str) -> str:
 
 
 def is_data(name: str) -> bool:
-    """Whether a name is that of a built-in data set, or of a file or a folder."""
-    return name in BUILT_IN_NAMES or exists(name)
+    """Whether a name is that of a built-in data set, of a file or a folder, or of shards.
+
+    A URL is taken for data that are there: only opening it tells.
+    """
+    if name in BUILT_IN_NAMES or is_remote(name) or exists(name):
+        return True
+    with suppress(UsageError):
+        return is_pattern(name) and bool(find_shards(name, LocalFiles()))
+    return False
 
 
 def is_picture(name: str) -> bool:
@@ -126,7 +227,7 @@ def require_present(name: str, label: str) -> None:
         UsageError: they are not; the message begins with `label`, and names the parameter that
             takes their new place.
     """
-    if name not in BUILT_IN_NAMES and not exists(name):
+    if not is_data(name):
         raise UsageError(
             f"{label} ({name}) are not here: if they have moved, name their place "
             f"with {mark('data')}"
@@ -141,7 +242,8 @@ def require_kind(source: DataSource, spec: "Spec") -> None:
     """
     if source.kind is SourceKind.TABLE and spec.is_image:
         raise UsageError(f"{source.name} is a table, but {spec.name} is of images")
-    if source.kind in {SourceKind.FOLDER, SourceKind.BUILT_IN} and not spec.is_image:
+    of_images = {SourceKind.FOLDER, SourceKind.BUILT_IN, SourceKind.SHARDS}
+    if source.kind in of_images and not spec.is_image:
         what = "a folder" if source.kind is SourceKind.FOLDER else "of images"
         raise UsageError(f"{source.name} is {what}, but {spec.name} is of vectors")
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from vae_cli.data.dataset import Spec
 from vae_cli.data.source import (
     FOLDER_KEYS,
+    SHARD_KEYS,
     TABLE_KEYS,
     SourceKind,
     find_source,
@@ -45,7 +46,8 @@ RESUME_MAY_CHANGE = {
 }
 KEYS_OF_KINDS = (  # settings of data that are for some kinds of sources alone
     ({SourceKind.FOLDER}, FOLDER_KEYS),
-    ({SourceKind.FOLDER, SourceKind.ARRAY}, ("range",)),
+    ({SourceKind.SHARDS}, SHARD_KEYS),
+    ({SourceKind.FOLDER, SourceKind.ARRAY, SourceKind.SHARDS}, ("range",)),
     ({SourceKind.TABLE}, TABLE_KEYS),
 )
 MAX_COLUMNS = 10  # in an error message
