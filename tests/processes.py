@@ -1,66 +1,238 @@
-"""A training that several processes can do together: `python processes.py RANK SIZE FOLDER`."""
+"""Trainings that several processes can do together: `python processes.py RANK SIZE FOLDER NAMES`.
 
+A case is a training with an objective, a prior, a network and a likelihood. `FEW` are those whose
+objective or likelihood compares the items of a batch; `COVER` has every possible pair of an
+objective, a prior and a network.
+"""
+
+import math
 import os
 import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import timedelta
+from itertools import combinations, cycle, product
 from pathlib import Path
+from typing import Any
 
 import torch
-from models import make_state, mlp_vae
+from models import make_state, mlp_vae, spec_of
 from torch import Generator, Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
-from vae_cli.training import ALONE, EpochReport, Processes, TrainState, World, constant, fit
+from vae_cli.errors import NonFiniteLossError, UsageError
+from vae_cli.model import Context, Inference, Loss, NegativeELBO, Objective
+from vae_cli.settings import Plan, choose, merge
+from vae_cli.training import (
+    ALONE,
+    EpochReport,
+    Processes,
+    TracedEpoch,
+    TrainState,
+    World,
+    constant,
+    evaluate,
+    fit,
+)
 
-SHAPE = (1, 6, 5)
-ITEMS, BATCH, EPOCHS = 61, 15, 3  # parts of 7 and 8 items; the last batch is one item
+IMAGE, ROW = (1, 16, 16), (4,)
+ITEMS, BATCH, TESTED, EPOCHS = 19, 9, 7, 2  # no batch divides, and the last one is a single item
+CPU = torch.device("cpu")
+
+OBJECTIVES: dict[str, dict[str, Any]] = {
+    "elbo": {},
+    "beta": {"beta": 4.0, "warmup_epochs": 2},
+    "free bits": {"free_bits": 0.05},
+    "free bits by level": {"free_bits": 0.3, "free_bits_by": "level"},
+    "capacity": {"name": "capacity", "capacity": 2.0},
+    "iwae": {"name": "iwae", "samples": 3},
+    "miwae": {"name": "miwae", "samples": 2, "groups": 2},
+    "dreg": {"name": "dreg", "samples": 3},
+    "tc": {"name": "tc", "beta": 3.0},
+    "mmd": {"name": "mmd", "alpha": 0.5, "mmd_weight": 20.0},
+}
+PRIORS: dict[str, dict[str, Any]] = {
+    "normal": {},
+    "mog": {"name": "mog", "components": 3},
+    "vamp": {"name": "vamp", "components": 3},
+    "realnvp": {"name": "realnvp"},
+}
+HIDDEN = {"hidden": [16], "latent_dim": 3}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "mlp": {"network": "mlp", **HIDDEN},
+    "conv": {"network": "conv", "preset": "small", "latent_dim": 3},
+    "two-level": {"network": "two-level", **HIDDEN},
+    "hierarchical": {"network": "hierarchical", "preset": "small", "latent_dim": 3, "levels": 2},
+    "table": {"network": "mlp", **HIDDEN},
+}
+LIKELIHOODS: dict[str, dict[str, Any]] = {
+    "mse": {},
+    "optimal": {"name": "gaussian", "scale": "optimal"},
+    "binarized": {"name": "binarized"},
+    "bernoulli": {"name": "bernoulli"},
+    "learned": {"name": "gaussian"},
+    "logistic": {"name": "logistic"},
+    "laplace": {"name": "laplace"},
+}
+Case = tuple[str, str, str, str]  # an objective, a prior, a network and a likelihood
+FEW: list[Case] = [
+    ("tc", "mog", "mlp", "mse"),
+    ("mmd", "vamp", "mlp", "binarized"),
+    ("capacity", "normal", "conv", "optimal"),
+    ("free bits", "normal", "two-level", "mse"),
+]
+DIVIDED: Case = ("miwae", "realnvp", "mlp", "binarized")  # it compares nothing
 
 
-def images(count: int, seed: int) -> InMemory:
-    generator = Generator().manual_seed(seed)
-    return InMemory.whole(torch.rand(count, *SHAPE, generator=generator))
+def plan_of(case: Case) -> Plan:
+    objective, prior, network, likelihood = case
+    settings = {
+        "objective": OBJECTIVES[objective],
+        "prior": PRIORS[prior],
+        "model": NETWORKS[network],
+        "likelihood": {} if network == "table" else LIKELIHOODS[likelihood],
+    }
+    return choose(merge(("", settings)), spec_of(shape_of(case)))
 
 
-def train(world: World = ALONE, rate: float = 1e-2) -> tuple[TrainState, list[EpochReport]]:
+def shape_of(case: Case) -> tuple[int, ...]:
+    return ROW if case[2] == "table" else IMAGE
+
+
+def cover() -> Iterator[Case]:
+    """Cases with every possible pair, those first that have most of them."""
+    possible = []
+    likelihoods = cycle(LIKELIHOODS)
+    for three in product(OBJECTIVES, PRIORS, NETWORKS):
+        case = (*three, next(likelihoods))
+        try:
+            plan_of(case).check(spec_of(shape_of(case)))
+        except UsageError:
+            continue
+        possible.append(case)
+    missing = {pair for case in possible for pair in combinations(case[:3], 2)}
+    missing |= {(likelihood,) for likelihood in LIKELIHOODS}
+
+    def gain(case: Case) -> int:
+        return len(missing & {*combinations(case[:3], 2), (case[3],)})
+
+    while missing:
+        best = max(possible, key=gain)
+        missing -= {*combinations(best[:3], 2), (best[3],)}
+        yield best
+
+
+def items(count: int, shape: Sequence[int], seed: int) -> InMemory:
+    return InMemory.whole(torch.rand(count, *shape, generator=Generator().manual_seed(seed)))
+
+
+def train(
+    case: Case, world: World = ALONE, accumulate: int = 1
+) -> tuple[TrainState, list[EpochReport]]:
     """Train a small model, and return its state and the metrics of each epoch."""
-    state, reports = make_state(mlp_vae(SHAPE)), list[EpochReport]()
+    plan, shape, reports = plan_of(case), shape_of(case), list[EpochReport]()
+    spec, train = spec_of(shape), items(ITEMS, shape, 0)
+    codec = plan.likelihood.build_codec(spec, train)
+    train = codec.encode_split(train, fixed=False)  # drawn anew at every step, if they are drawn
+    test = codec.encode_split(items(TESTED, shape, 1))
+    state = plan.build_state(spec, CPU, codec, train)
     fit(
         state,
-        images(ITEMS, 0),
-        images(23, 1),
+        train,
+        test,
         epochs=EPOCHS,
         batch_size=BATCH,
         seed=0,
-        learning_rate=constant(rate, 1),
+        learning_rate=constant(1e-3, 1),
+        warmup=plan.objective.build_warmup(3),
         report=reports.append,
         world=world,
+        accumulate=accumulate,
     )
     return state, reports
 
 
-def summarize(state: TrainState, reports: list[EpochReport]) -> dict[str, Tensor]:
-    """All tensors of the state, and all metrics."""
-    metrics = {
-        f"{report.epoch} {part}": torch.tensor([found.loss, *found.terms.values()])
-        for report in reports
-        for part, found in (("train", report.train), ("test", report.test))
-    }
-    return {**state.tensors(), **metrics}
+def losses_of(reports: list[EpochReport]) -> Tensor:
+    """All metrics that are averages over items, in float64."""
+    return torch.tensor(
+        [
+            number
+            for report in reports
+            for found in (report.train, report.test)
+            for number in (
+                found.loss,
+                *found.terms.values(),
+                *([] if found.kl_by_dim is None else found.kl_by_dim.tolist()),
+            )
+        ],
+        dtype=torch.float64,
+    )
 
 
-def main(rank: int, size: int, folder: Path) -> None:
-    """Train as one of several processes on this machine, and leave a summary in a folder."""
+def summarize(case: Case, world: World = ALONE, accumulate: int = 1) -> dict[str, Tensor]:
+    """All tensors of the state after a training, and its metrics."""
+    state, reports = train(case, world, accumulate)
+    return {**state.tensors(), "losses": losses_of(reports)}
+
+
+def meet_a_loss_that_is_not_finite(world: World = ALONE) -> dict[str, Tensor]:
+    """The state after a step whose loss is not a number because of the last item of the batch."""
+    split, state = items(ITEMS, IMAGE, 0), make_state(mlp_vae(IMAGE))
+    split.items[2 * BATCH - 1] = math.nan
+    epoch = TracedEpoch(state, split, BATCH, world)
+    epoch.interval = 1
+    with suppress(NonFiniteLossError):
+        epoch.run(torch.arange(ITEMS), torch.full((3,), 0.1), torch.ones(3))
+        raise AssertionError("nobody has noticed the loss that is not finite")
+    kept = {name: one for name, one in state.tensors().items() if not name.startswith("totals.")}
+    return {**kept, "step": torch.tensor(state.step)}
+
+
+class FullInOne(Objective):
+    """−ELBO that needs too much memory in the last process, when it is first called."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__()
+        self.elbo, self.is_full = NegativeELBO(free_bits=0.05), world.rank == world.size - 1
+
+    def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+        if self.is_full:
+            self.is_full = False
+            raise MemoryError
+        loss: Loss = self.elbo(batch, inference, context)
+        return loss
+
+
+def evaluate_with_little_memory(world: World = ALONE) -> dict[str, Tensor]:
+    """The averages over the items, which were evaluated in two batches after one has failed."""
+    model, split = mlp_vae(IMAGE), items(ITEMS, IMAGE, 0)
+    objective = FullInOne(world)
+    found = evaluate(model, objective, split, data_size=ITEMS, seed=0, world=world)
+    return {"losses": torch.tensor([found.loss, *found.terms.values(), found.elbo])}
+
+
+def main(rank: int, size: int, folder: Path, names: str) -> None:
+    """Train as one of several processes on this machine, and leave what was found in a folder."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     torch.distributed.init_process_group(
         "gloo",
         init_method=f"file://{folder / 'store'}",
         rank=rank,
         world_size=size,
-        timeout=timedelta(seconds=60),
+        timeout=timedelta(seconds=120),
     )
-    torch.save(summarize(*train(Processes())), folder / f"{rank}.pt")
+    world = Processes()
+    found: dict[object, dict[str, Tensor]] = {
+        case: summarize(case, world) for case in (FEW if names == "few" else cover())
+    }
+    found["again"] = summarize(FEW[0], world)
+    found["in pieces"] = summarize(DIVIDED, world, accumulate=3)
+    found["not finite"] = meet_a_loss_that_is_not_finite(world)
+    found["little memory"] = evaluate_with_little_memory(world)
+    torch.save(found, folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4])

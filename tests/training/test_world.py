@@ -7,28 +7,83 @@ from pathlib import Path
 
 import pytest
 import torch
-from processes import summarize, train
+from processes import (
+    DIVIDED,
+    FEW,
+    Case,
+    cover,
+    evaluate_with_little_memory,
+    meet_a_loss_that_is_not_finite,
+    summarize,
+)
+from torch import Tensor
 
 from vae_cli.data.split import InMemory
-from vae_cli.training import ALONE
 from vae_cli.training.world import Alone, share_of, shared_batches
 
 SCRIPT = Path(__file__).parents[1] / "processes.py"
+BOUND = 1e-5  # of the difference of a metric, relative and in nats: docs/distributed.md says why
+Found = dict[object, dict[str, Tensor]]
+
+
+def run_processes(size: int, folder: Path, names: str) -> list[Found]:
+    """What each of several processes has found in `main` of processes.py."""
+    words = [[sys.executable, SCRIPT, str(rank), str(size), folder, names] for rank in range(size)]
+    path = {"PYTHONPATH": str(SCRIPT.parent)}  # a command in this process may have set a safe path
+    processes = [subprocess.Popen(some, env=os.environ | path) for some in words]
+    try:
+        assert [process.wait(270) for process in processes] == [0] * size
+    finally:
+        for process in processes:
+            process.kill()
+    return [torch.load(folder / f"{rank}.pt") for rank in range(size)]
+
+
+def require_one_training(found: list[Found], cases: list[Case]) -> None:
+    """Check several processes against one, which does the same here."""
+    first, *others = found
+    for key, tensors in first.items():
+        for other in others:
+            for name, tensor in tensors.items():
+                assert other[key][name].equal(tensor), (key, name)
+    expected: Found = {case: summarize(case) for case in cases}
+    expected["in pieces"] = summarize(DIVIDED)
+    expected["little memory"] = evaluate_with_little_memory()
+    for key, tensors in expected.items():
+        assert_close(first[key]["losses"], tensors["losses"], key)
+        if key != "little memory":
+            assert first[key]["generator"].equal(tensors["generator"]), "the noise is the same"
+    for name, tensor in first["again"].items():
+        assert tensor.equal(first[FEW[0]][name]), name
+
+
+def assert_close(losses: Tensor, expected: Tensor, key: object) -> None:
+    torch.testing.assert_close(
+        losses, expected, rtol=BOUND, atol=BOUND, msg=lambda text: f"{key}: {text}"
+    )
+
+
+def require_a_stop_together(found: list[Found]) -> None:
+    """Check that nobody has used a gradient that was not finite in one process."""
+    expected = meet_a_loss_that_is_not_finite()
+    for one in found:
+        assert one["not finite"]["step"] == expected["step"] == 2
+        for name, tensor in expected.items():
+            if name.startswith(("model.", "players.")):
+                torch.testing.assert_close(one["not finite"][name], tensor, rtol=1e-4, atol=1e-6)
 
 
 def test_two_processes_train_as_one(tmp_path: Path) -> None:
     """Over loopback, with batches that do not divide and a last one that is for one process."""
-    words = [[sys.executable, SCRIPT, str(rank), "2", tmp_path] for rank in range(2)]
-    path = {"PYTHONPATH": str(SCRIPT.parent)}  # a command in this process may have set a safe path
-    processes = [subprocess.Popen(some, env=os.environ | path) for some in words]
-    expected = summarize(*train(ALONE))
-    assert [process.wait(120) for process in processes] == [0, 0]
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in range(2))
-    assert first.keys() == second.keys() == expected.keys()
-    for name, tensor in expected.items():
-        assert first[name].equal(second[name]), name
-        torch.testing.assert_close(first[name], tensor, rtol=1e-4, atol=1e-6)
-    assert first["generator"].equal(expected["generator"]), "the noise is exactly the same"
+    found = run_processes(2, tmp_path, "few")
+    require_one_training(found, FEW)
+    require_a_stop_together(found)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [2, 4])
+def test_several_processes_train_every_model_as_one(size: int, tmp_path: Path) -> None:
+    require_one_training(run_processes(size, tmp_path, "all"), list(cover()))
 
 
 class Fixed(Alone):  # type: ignore[misc]

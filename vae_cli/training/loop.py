@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import final
 
 import torch
@@ -74,13 +75,50 @@ def sum_losses(
     sums = Sums(model, objective)
     for batch, share in batches:
         noise = context.noise.for_part(share.part)
-        own = replace(context, noise=noise, whole=share.whole)
+        own = replace(context, noise=noise, whole=partial(gather, share))
         inference = model.infer(batch, objective.samples, noise)
         loss = objective(batch, inference, own)
-        kl_by_dim = inference.levels[0].kl_by_dim(share.whole)
+        kl_by_dim = inference.levels[0].kl_by_dim(own.whole)
         if share.weight:
             sums.add(inference, loss, kl_by_dim)
     return sums
+
+
+@final
+class MemoryFullElsewhereError(MemoryError):
+    """The memory of another process is full."""
+
+
+def gather(share: Share, values: Tensor) -> Tensor:
+    """`Share.whole` in an evaluation, of which another process may have stopped.
+
+    Raises:
+        MemoryFullElsewhereError: it has.
+    """
+    if share.world.any(False):
+        raise MemoryFullElsewhereError
+    return share.whole(values)
+
+
+@contextmanager
+def full_memory_together(world: World) -> Iterator[None]:
+    """A context that ends with a full memory in all processes, if it does in one of them.
+
+    The one says so when the others next exchange something: in `gather`, or at the end.
+
+    Raises:
+        MemoryFullElsewhereError: in the others.
+    """
+    try:
+        yield
+    except MemoryFullElsewhereError:
+        raise
+    except (MemoryError, RuntimeError) as error:
+        if is_memory_full(error):
+            world.any(True)
+        raise
+    if world.any(False):
+        raise MemoryFullElsewhereError
 
 
 @torch.no_grad()
@@ -114,17 +152,15 @@ def evaluate(
     size = max(1, chunk_length(split.shape) // limit) * limit
     with evaluation_mode(model), evaluation_mode(objective):
         while True:
-            sums = None
             try:
                 context = Context(1.0, data_size, Noise(derive_seed(seed, "evaluation"), device))
                 batches = shared_batches(split, torch.arange(len(split)), size, device, world=world)
-                sums = sum_losses(model, objective, batches, context)
+                with full_memory_together(world):
+                    sums = sum_losses(model, objective, batches, context)
+                return sums.mean(len(split), world)
             except (MemoryError, RuntimeError) as error:
                 if size == 1 or not is_memory_full(error):
                     raise
-            if not world.any(sums is None):
-                assert sums is not None
-                return sums.mean(len(split), world)
             size //= 2
 
 
