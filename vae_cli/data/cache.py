@@ -68,8 +68,8 @@ def locked(path: Path, wait: Callable[[], None]) -> Iterator[None]:
         unlock(path, handle)
 
 
-def try_lock(path: Path) -> int | None:
-    """The descriptor of a lock; None where there are no locks.
+def try_lock(path: Path, access: int = os.O_RDONLY) -> int | None:
+    """The descriptor of a lock, for reading or as `access` says; None where there are no locks.
 
     A lock is released by removing its file. A process that has opened the file before that gets a
     lock on a file without a name, which holds nobody off, and opens it again.
@@ -79,7 +79,7 @@ def try_lock(path: Path) -> int | None:
         OSError: it cannot be opened.
     """
     while True:
-        handle = lock(path, os.O_CREAT)
+        handle = lock(path, os.O_CREAT | access)
         if handle is None:
             return None
         with suppress(FileNotFoundError):

@@ -73,6 +73,10 @@ class MappedFile:
         self.facts = facts_of(self.handle)
         weakref.finalize(self, os.close, self.handle)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process on this machine opens the file by itself (`sharing.py`)."""
+        return _open_again, (self.name, self.facts)
+
     def require_unchanged(self) -> None:
         """Check that nobody has written to the file.
 
@@ -83,6 +87,19 @@ class MappedFile:
             raise ChangedDataError(
                 f"{self.name} was changed while it was in use: start again when it is complete"
             )
+
+
+def _open_again(name: str, facts: tuple[int, int]) -> MappedFile:
+    """A file that another process has memory-mapped.
+
+    Raises:
+        ChangedDataError: somebody has changed it since then.
+    """
+    with open_file(name) as file:
+        watched = MappedFile(file)
+    watched.facts = facts
+    watched.require_unchanged()
+    return watched
 
 
 def fits_memory(size: int) -> bool:

@@ -17,6 +17,7 @@ from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.columns import Column
 from vae_cli.data.dataset import Dataset, Progress, Spec, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
+from vae_cli.data.sharing import share_work
 from vae_cli.data.source import CHANNEL_NAMES, SourceKind, find_source
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import (
@@ -180,9 +181,77 @@ def resolve(
         VAEError: a download fails, or the cache cannot be written.
     """
     require_supported(config.training.precision, device)
+    ready = share_work(
+        f"training data of {config} {like}",
+        lambda moved: prepare(config, moved, dataset, like),
+        progress,
+    )
+    plan, spec, codec = ready.plan, ready.spec, ready.codec
+    weights = None if like else start_weights(plan, ready.blueprint, spec)
+    train, test = move_splits(ready.train, ready.test, device)
+    return Resolved(
+        config=with_device(plan, spec, train, codec, device),
+        spec=spec,
+        blueprint=ready.blueprint,
+        train=train,
+        test=test,
+        held_out_name=ready.held_out_name,
+        codec=codec,
+        data_digest=ready.digest,
+        data_stamp=ready.stamp,
+        weights=weights,
+        texts=ready.texts,
+    )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """What is the same for all processes of a training, whatever their devices are.
+
+    Attributes:
+        plan: the settings, with all choices that the data decide.
+        blueprint: their model without memory for its weights.
+        train: the training set, encoded.
+        test: the items that are held out, encoded.
+        spec: what the items are.
+        held_out_name: what the items that are held out are called.
+        codec: the way from the items to what the model takes.
+        digest: SHA-256 of the items and labels of both sets.
+        stamp: of the files of the data, when they were opened.
+        texts: of a table, the columns that say which rows the first held-out ones are.
+    """
+
+    plan: Plan
+    blueprint: LatentModel
+    spec: Spec
+    train: AnySplit
+    test: InMemory
+    held_out_name: HeldOutName
+    codec: Codec
+    digest: str
+    stamp: str
+    texts: Mapping[str, Sequence[str]]
+
+
+def prepare(
+    config: Config, progress: Progress, dataset: Dataset | None, like: Spec | None
+) -> Prepared:
+    """Read the data, measure what the model needs to know of them, and encode them.
+
+    Args:
+        config: the settings as they were given.
+        progress: called with what was read so far and the total.
+        dataset: the data of the settings, if they are open already.
+        like: what the items of the run are that goes on; None for a new run.
+
+    Raises:
+        UsageError: the data or the weights to start from cannot be used, or the settings do not fit
+            the data.
+        VAEError: a download fails, or the cache cannot be written.
+    """
     dataset = dataset or config.data.open(progress, like)
     (plan, blueprint), stamp = make_plan(config, dataset.spec), dataset.stamp
-    weights = None if like else start_weights(plan, blueprint, dataset.spec)
     train, test, held_out_name = take_parts(dataset, plan.data)
     spec, plan = with_measurements(plan, dataset, train)
     plan.prior.check_items(len(train))
@@ -192,22 +261,16 @@ def resolve(
     if not spec.is_image and isinstance(train, InMemory):
         warn_of_far_row(measure_columns(train, spec), test, dataset)
     codec = plan.likelihood.build_codec(spec, train)
-    train, test = move_splits(
-        codec.encode_split(train, fixed=not plan.likelihood.draws_every_step).ready(),
-        codec.encode_split(test).ready(),
-        device,
-    )
-    return Resolved(
-        config=with_device(plan, spec, train, codec, device),
-        spec=spec,
+    return Prepared(
+        plan=plan,
         blueprint=blueprint,
-        train=train,
-        test=test,
+        spec=spec,
+        train=codec.encode_split(train, fixed=not plan.likelihood.draws_every_step).ready(),
+        test=codec.encode_split(test).ready(),
         held_out_name=held_out_name,
         codec=codec,
-        data_digest=digest,
-        data_stamp=stamp,
-        weights=weights,
+        digest=digest,
+        stamp=stamp,
         texts=texts,
     )
 
