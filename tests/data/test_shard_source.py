@@ -1,11 +1,9 @@
 """Pictures and arrays in shards: the same items as elsewhere, whatever is in the files."""
 
 import io
-import json
 import pickle
 import tarfile
 import warnings
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,50 +11,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
-from PIL import Image
 from pyarrow import parquet
-from torch import Tensor
+from shard_files import opened, picture, read_all, write_parquet, write_tar
 
 from vae_cli.data import parquet_shards, shard_source
 from vae_cli.data.arrays import Arrays
 from vae_cli.data.dataset import PictureRules, ignore_progress
 from vae_cli.data.folder import PictureFolder
-from vae_cli.data.shard_source import OpenedShards, open_shards, sort_classes
-from vae_cli.data.shards import Shards
+from vae_cli.data.shard_source import sort_classes
 from vae_cli.errors import UsageError, VAEError
-
-Members = Mapping[str, bytes]
-
-
-def write_tar(path: Path, members: Members) -> Path:
-    with tarfile.open(path, "w") as tar:
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return path
-
-
-def write_parquet(path: Path, pictures: Members, group: int = 3, **columns: Any) -> Path:
-    rows = [{"bytes": content, "path": name} for name, content in pictures.items()]
-    table = pa.table({"image": rows, **columns})
-    names = {"names": ["cat", "dog"], "_type": "ClassLabel"}
-    metadata = {"huggingface": json.dumps({"info": {"features": {"label": names}}})}
-    parquet.write_table(table.replace_schema_metadata(metadata), path, row_group_size=group)
-    return path
-
-
-def picture(suffix: str, mode: str, size: tuple[int, int] = (40, 30), seed: int = 0) -> bytes:
-    channels = {"L": 1, "RGB": 3, "RGBA": 4, "I;16": 1}[mode]
-    shape = (size[1], size[0], channels) if channels > 1 else (size[1], size[0])
-    generator = np.random.default_rng(seed)
-    white, kind = (65535, np.uint16) if mode == "I;16" else (255, np.uint8)
-    image = Image.fromarray(generator.integers(0, white, shape).astype(kind))
-    exif = Image.Exif()
-    exif[0x0112] = 6  # on its side
-    file = io.BytesIO()
-    image.save(file, suffix, exif=exif)
-    return file.getvalue()
 
 
 @pytest.fixture
@@ -68,24 +31,6 @@ def pictures() -> dict[str, bytes]:
         f"{number:03}.{ending}": picture(suffix, mode, (30 + number, 45), number)
         for number, (ending, suffix, mode) in enumerate(kinds * 2)
     }
-
-
-def opened(name: object, **rules: Any) -> OpenedShards:
-    return open_shards(str(name), rules=PictureRules(**rules), progress=ignore_progress)
-
-
-def read_all(shards: Shards) -> Tensor:
-    items = []
-    for shard, (start, end) in enumerate(shards.starts.unfold(0, 2, 1).tolist()):
-        shards.prepare(shard)
-        shards.prepare(shard)  # nothing happens
-        order = torch.randperm(end - start)
-        try:
-            items.append(shards.read(shard, order)[order.argsort()])
-        finally:
-            shards.release(shard)
-            shards.release(shard)
-    return torch.cat(items)
 
 
 def test_a_picture_has_the_same_pixels_in_a_folder_and_in_shards(

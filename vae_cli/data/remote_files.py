@@ -33,8 +33,9 @@ CONNECT_SECONDS, SILENT_SECONDS = 30, 60  # after which a server counts as lost
 MAX_KEPT = 16 * 2**30  # bytes of shards in the cache; those that are in use may be more
 ASKING = 16  # threads that ask which shards there are
 SUFFIX = ".shard"  # of a shard in the cache
-FINAL_ERRORS = (FileNotFoundError, PermissionError, IsADirectoryError, NotImplementedError)
-FINAL_NAMES = {"NoCredentialsError", "GatedRepoError", "RepositoryNotFoundError"}
+FINAL_ERRORS = (IsADirectoryError, NotImplementedError)  # which trying again does not mend
+FORBIDDEN_NAMES = {"NoCredentialsError", "GatedRepoError"}
+FORBIDDEN, GONE = {401, 403}, {404, 410}  # as HTTP says it
 MAX_REASON = 200  # characters of what a library says
 
 
@@ -60,6 +61,9 @@ class RemoteFiles:
             )
             options = {"client_kwargs": {"timeout": timeout}}
         return importlib.import_module("fsspec").filesystem(self.protocol, **options)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"protocol": self.protocol, "known": self.known}
 
     def exists(self, path: str) -> bool:
         """Whether there is a file or a folder.
@@ -87,7 +91,10 @@ class RemoteFiles:
         Raises:
             VAEError: nobody answers.
         """
-        found = ask(lambda: self.system.glob(pattern, detail=True), pattern)
+        try:
+            found = ask(lambda: self.system.glob(pattern, detail=True), pattern)
+        except FileNotFoundError:  # the bucket, or the repository
+            return []
         urls = {self.system.unstrip_protocol(path): facts for path, facts in found.items()}
         self.known |= urls
         return sorted(urls)
@@ -114,10 +121,11 @@ def ask(question: Callable[[], Any], name: str) -> Any:
     for attempt in range(TRIES):
         try:
             return question()
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # whatever a library raises about its network
-            is_final = isinstance(error, FINAL_ERRORS) or type(error).__name__ in FINAL_NAMES
+        except Exception as raised:  # whatever a library raises about its network
+            error = _find_reason(raised)
+            if isinstance(error, FileNotFoundError):
+                raise
+            is_final = isinstance(error, FINAL_ERRORS) or _is_forbidden(error)
             if is_final or attempt == TRIES - 1:
                 tried = "" if is_final else f" (tried {TRIES} times)"
                 raise VAEError(f"{name}: {_explain(error)}{tried}") from error
@@ -125,9 +133,25 @@ def ask(question: Callable[[], Any], name: str) -> Any:
     raise AssertionError(name)
 
 
-def _explain(error: Exception) -> str:
+def _find_reason(error: Exception) -> BaseException:
+    """The error of the network, for which fsspec says that there is no such file."""
+    cause = error.__cause__
+    if not isinstance(error, FileNotFoundError) or cause is None:
+        return error
+    if not type(cause).__module__.startswith("aiohttp"):
+        return error
+    return error if getattr(cause, "status", None) in GONE else cause
+
+
+def _is_forbidden(error: BaseException) -> bool:
+    """Whether nobody may read the file without other credentials."""
+    is_named = isinstance(error, PermissionError) or type(error).__name__ in FORBIDDEN_NAMES
+    return is_named or getattr(error, "status", None) in FORBIDDEN
+
+
+def _explain(error: BaseException) -> str:
     """One line about what a library says."""
-    if isinstance(error, PermissionError) or type(error).__name__ == "NoCredentialsError":
+    if _is_forbidden(error):
         return "it may not be read: check the credentials, or FSSPEC_S3_ANON=true for a public one"
     lines = str(error).strip().splitlines()
     return shorten(lines[0] if lines else type(error).__name__, MAX_REASON)

@@ -23,7 +23,7 @@ from vae_cli.data.cache import cache_folder
 from vae_cli.data.dataset import Progress
 from vae_cli.data.held_out import hash_keys
 from vae_cli.data.picture_files import Header, decoders_silenced
-from vae_cli.data.shard_files import ShardFile
+from vae_cli.data.shard_files import LocalShard, ShardFile
 from vae_cli.errors import UsageError
 from vae_cli.files import read_file, write_bytes
 
@@ -109,7 +109,8 @@ def index_shards(
     Raises:
         VAEError: a shard cannot be read.
     """
-    threads = max(os.cpu_count() or 1, BRINGING)
+    are_here = all(isinstance(file, LocalShard) for file in files)
+    threads = (os.cpu_count() if are_here else None) or BRINGING
     with decoders_silenced(), ThreadPoolExecutor(threads) as pool:
         found = []
         try:
