@@ -178,14 +178,23 @@ def create_run(settings: Plan, name: str | None, root: Path = ROOT) -> Run:
     Raises:
         UsageError: the name is not a plain folder name, or is taken.
     """
+    run = new_run(settings, name, root)
+    make_directory(run, settings)
+    return run
+
+
+def new_run(settings: Plan, name: str | None, root: Path = ROOT) -> Run:
+    """A run whose directory is not there yet, with this name or one that no other run has.
+
+    Raises:
+        UsageError: the name is not a plain folder name, or is taken.
+    """
     if name is None:
         data = re.sub(r"[^\w.-]", "-", Path(settings.data.name).stem)[:40].lstrip(".-") or "data"
         candidate = f"{data}-{settings.model.network}-{datetime.now():%Y%m%d-%H%M%S}"
         name = free_name(candidate, root)
     require_free_name(name, root)
-    run = Run(root / name)
-    make_directory(run, settings)
-    return run
+    return Run(root / name)
 
 
 def make_directory(run: Run, settings: Plan) -> None:

@@ -95,6 +95,12 @@ class Facts:
 
 
 _FACTS = TypeAdapter(Facts)
+_SPEC = TypeAdapter(Spec)
+
+
+def parse_spec(values: dict[str, Any]) -> Spec:
+    """What the items are, from JSON values that this program has written."""
+    return _SPEC.validate_json(json.dumps(values), strict=True)
 
 
 def facts_to_json(facts: Facts) -> dict[str, Any]:

@@ -5,6 +5,7 @@ network that would need too much memory is refused here, before there is a direc
 """
 
 import dataclasses
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ from vae_cli.runs.facts import require_storable
 from vae_cli.runs.start import start_weights
 from vae_cli.settings import Config, DataConfig, DeviceName, Plan, choose
 from vae_cli.settings.networks import MLP, TwoLevel, input_shape
-from vae_cli.training import TrainState
+from vae_cli.training import ALONE, TrainState, World
 from vae_cli.training.precision import (
     MIN_MEASURED_STEPS,
     Precision,
@@ -164,6 +165,7 @@ def resolve(
     dataset: Dataset | None = None,
     *,
     like: Spec | None = None,
+    world: World = ALONE,
 ) -> Resolved:
     """Open the data, and make every choice that the settings leave open.
 
@@ -174,6 +176,8 @@ def resolve(
         dataset: the data of the settings, if they are open already.
         like: what the items of the run are that goes on; None for a new run. A run that goes on
             starts from its own state, and reads the columns of a table as it did before.
+        world: the processes that train together. Each opens the data; process 0 alone reads the
+            weights to start from, and measures the precision for all.
 
     Raises:
         UsageError: the data or the weights to start from cannot be used, or the settings do not fit
@@ -187,10 +191,10 @@ def resolve(
         progress,
     )
     plan, spec, codec = ready.plan, ready.spec, ready.codec
-    weights = None if like else start_weights(plan, ready.blueprint, spec)
+    weights = None if like or world.rank else start_weights(plan, ready.blueprint, spec)
     train, test = move_splits(ready.train, ready.test, device)
     return Resolved(
-        config=with_device(plan, spec, train, codec, device),
+        config=with_device(plan, spec, train, codec, device, world),
         spec=spec,
         blueprint=ready.blueprint,
         train=train,
@@ -276,22 +280,31 @@ def prepare(
 
 
 def with_device(
-    plan: Plan, spec: Spec, train: AnySplit, codec: Codec, device: torch.device
+    plan: Plan, spec: Spec, train: AnySplit, codec: Codec, device: torch.device, world: World
 ) -> Plan:
-    """The plan with a device, and with the precision that was asked for or else the best there."""
+    """The plan with a device, the number of processes, and the precision for all of them.
+
+    It is the one that was asked for, or else the best where process 0 is.
+    """
     training = plan.training
+    own = math.ceil(training.batch_size / (world.size * training.accumulate))
 
     def measure_bfloat16() -> bool:
         steps = steps_per_epoch(len(train), training.batch_size) * training.epochs
         return steps >= MIN_MEASURED_STEPS and bfloat16_is_faster(
-            lambda: plan.build_state(spec, device, codec), train, training.batch_size
+            lambda: plan.build_state(spec, device, codec), train, own
         )
 
-    precision = choose_precision(training.precision, device, measure_bfloat16)
-    name = cast("DeviceName", device.type)
-    return dataclasses.replace(
-        plan, training=dataclasses.replace(training, device=name, precision=precision)
+    precision = training.precision
+    if world.rank == 0:
+        precision = choose_precision(precision, device, measure_bfloat16)
+    chosen = dataclasses.replace(
+        training,
+        device=cast("DeviceName", device.type),
+        precision=cast("Precision", world.share(precision)),
+        processes=world.size,
     )
+    return dataclasses.replace(plan, training=chosen)
 
 
 class TakenParts(NamedTuple):

@@ -4,7 +4,6 @@
 few of its real steps.
 """
 
-import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -27,7 +26,8 @@ from vae_cli.runs.previews import Errors, compare_with_mean, write_previews
 from vae_cli.runs.recorder import RunRecorder
 from vae_cli.runs.resolve import Resolved, training_bytes
 from vae_cli.runs.start import SavedState, require_unchanged
-from vae_cli.settings import Plan
+from vae_cli.runs.together import agree, leaving_together, require_no_signal, share_start
+from vae_cli.settings import Plan, differences
 from vae_cli.training import (
     ALONE,
     Epoch,
@@ -42,12 +42,12 @@ from vae_cli.training.precision import Precision, apply_precision, time_steps
 
 
 @contextmanager
-def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[None]:
-    """Keep the best weights if a training fails, whatever the reason, and say what to do about it.
+def explained_failures(recorder: RunRecorder) -> Iterator[None]:
+    """Keep the best weights if a training fails, whatever the reason.
 
     Raises:
         NonFiniteLossError: the loss was not finite.
-        VAEError: the memory is full, or the data were changed.
+        VAEError: the data were changed, or a file cannot be written.
     """
     try:
         yield
@@ -58,8 +58,21 @@ def explained_failures(recorder: RunRecorder, resolved: Resolved) -> Iterator[No
         raise NonFiniteLossError(
             f"{error.message}: try a lower {mark('optimizer.learning_rate')}{kept}"
         ) from error
-    except Exception as error:
+    except Exception:
         recorder.save_best()
+        raise
+
+
+@contextmanager
+def explained_memory(resolved: Resolved) -> Iterator[None]:
+    """Say what to do if the memory is full.
+
+    Raises:
+        VAEError: it is.
+    """
+    try:
+        yield
+    except Exception as error:
         if not (isinstance(error, torch.OutOfMemoryError) or is_memory_full(error)):
             raise
         raise VAEError(explain_full_memory(resolved.config, resolved.device)) from error
@@ -140,12 +153,8 @@ def train_run(
         adopt_data(resolved.config.data.name)
         recorder = make_recorder(run, resolved, resolved.initial_state(), locks)
         apply_precision(resolved.precision, recorder.state)
-        if signal := stopped():
-            if saved is None:
-                run.discard()
-            raise InterruptedRunError(
-                "stopped before the first step: nothing was learned yet", signal
-            )
+        with discarded_unless_begun(run, saved):
+            require_no_signal(stopped, world)
         if saved:
             go_on(recorder, saved)
         share_start(recorder.state, world)
@@ -156,6 +165,17 @@ def train_run(
         if signal := stopped():
             raise InterruptedRunError(f"stopped, but run {recorder.run.name} is finished", signal)
         return FinishedRun(recorder.run, recorder.history.rows, errors)
+
+
+@contextmanager
+def discarded_unless_begun(run: Run, saved: SavedState | None) -> Iterator[None]:
+    """Remove the directory of a new run if a signal stops it before its first step."""
+    try:
+        yield
+    except InterruptedRunError:
+        if saved is None:
+            run.discard()
+        raise
 
 
 def take_directory(run: Run, saved: SavedState | None, locks: ExitStack) -> None:
@@ -181,11 +201,24 @@ def go_on(recorder: RunRecorder, saved: SavedState) -> None:
         VAEError: the state does not fit, or a file cannot be written.
     """
     recorder.restore(saved)
+    warn_of_other_division(saved.facts.config, recorder.facts.config)
     recorder.run.reopen()
     recorder.run.write_config(recorder.facts.config)
     if saved.facts.config.data.name != recorder.facts.config.data.name:
         recorder.follow_data()
     recorder.hold_best()
+
+
+def warn_of_other_division(before: Plan, now: Plan) -> None:
+    """Say that a run goes on with other sums, if its batches are divided in another way."""
+    keys = ("training.processes", "training.accumulate")
+    if changes := [change for change in differences(before, now) if change.key in keys]:
+        listed = " and ".join(f"{mark(c.key)} was {c.before} and is now {c.after}" for c in changes)
+        warnings.warn(
+            f"{listed}: sums over a batch are rounded in another order from here on, so the run "
+            "does not go on bit for bit",
+            stacklevel=2,
+        )
 
 
 def fit_recorded(
@@ -215,7 +248,7 @@ def fit_recorded(
         recorder.record_epoch(epoch)
         report(epoch)
 
-    with explained_failures(recorder, resolved):
+    with leaving_together(world), explained_failures(recorder), explained_memory(resolved):
         fit_resolved(
             state,
             resolved,
@@ -226,36 +259,28 @@ def fit_recorded(
         )
 
 
-def share_start(state: TrainState, world: World) -> None:
-    """Let all processes start from the state of the first one."""
-    tensors = state.tensors()
-    world.copy(list(tensors.values()))
-    position: dict[str, int] = json.loads(world.share(json.dumps(state.position())))
-    state.restore(tensors, position)
-
-
-def agree(signal: int | None, world: World) -> int | None:
-    """The signal that one of the processes got, so that all of them stop between the same steps."""
-    return world.largest(signal or 0) or None
-
-
-def follow_run(resolved: Resolved, world: World, *, stopped: Callable[[], int | None]) -> None:
+def follow_run(
+    resolved: Resolved, world: World, *, stopped: Callable[[], int | None] = never_stopped
+) -> None:
     """Train together with the process that has the run, which alone writes and reports.
 
     Raises:
         InterruptedRunError: one of the processes got a signal.
         NonFiniteLossError: the training loss is not finite.
         LostProcessError: another process has ended.
+        VAEError: memory is full.
     """
     state = resolved.initial_state()
     apply_precision(resolved.precision, state)
+    require_no_signal(stopped, world)
     share_start(state, world)
 
     def stop(*_done: int) -> None:
         if signal := agree(stopped(), world):
             raise InterruptedRunError("stopped with the other processes", signal)
 
-    fit_resolved(state, resolved, ignore_report, stop, world=world)
+    with leaving_together(world), explained_memory(resolved):
+        fit_resolved(state, resolved, ignore_report, stop, world=world)
 
 
 def make_recorder(run: Run, resolved: Resolved, state: TrainState, locks: ExitStack) -> RunRecorder:
