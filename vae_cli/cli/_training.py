@@ -221,18 +221,23 @@ def show_estimate(settings: Config, terminal: Terminal) -> None:
         UsageError: the data cannot be used, or the settings do not fit the data or the device.
     """
     from vae_cli.device import resolve_device
+    from vae_cli.processes import Place
     from vae_cli.runs.resolve import resolve
     from vae_cli.runs.train import estimate_training
 
-    device = resolve_device(settings.training.device)
+    count = settings.training.processes
+    place = Place(rank=0, size=count, local_rank=0, local_size=count) if count > 1 else None
+    device = resolve_device(settings.training.device, place)
     with terminal.bar("reading") as bar:
-        resolved = resolve(settings, device, bar)
+        resolved = resolve(settings, device, bar).with_processes(count)
     with terminal.spinner("measuring"):
         estimate = estimate_training(resolved)
     if terminal.wants_json:
         terminal.json(estimate_record(resolved, estimate))
     else:
         terminal.facts(describe_estimate(resolved, estimate))
+        if count > 1:
+            terminal.note(f"these are of one of {count} processes, without their exchange")
         terminal.note("this was a dry run: no run was made")
 
 

@@ -153,9 +153,15 @@ class Resolved:
         return self.config.build_state(self.spec, self.device, self.codec, self.train, self.weights)
 
     def model_size(self) -> Size:
-        """The size of the network."""
-        shape = input_shape(self.spec, self.codec)
-        return measure_size(self.blueprint, shape, self.config.training.batch_size)
+        """The size of the network, and of the items that a process computes at a time."""
+        training = self.config.training
+        items = math.ceil(training.batch_size / (training.processes * training.accumulate))
+        return measure_size(self.blueprint, input_shape(self.spec, self.codec), items)
+
+    def with_processes(self, count: int) -> "Resolved":
+        """The same for so many processes, to estimate their training in one."""
+        training = dataclasses.replace(self.config.training, processes=count)
+        return dataclasses.replace(self, config=dataclasses.replace(self.config, training=training))
 
 
 def resolve(

@@ -79,16 +79,18 @@ def explained_memory(resolved: Resolved) -> Iterator[None]:
 
 
 def explain_full_memory(plan: Plan, device: torch.device) -> str:
-    """What to try if memory is full."""
-    batch_size = plan.training.batch_size
+    """What to try if memory is full: first what computes the same batch in smaller pieces."""
+    training = plan.training
+    batch_size, pieces = training.batch_size, training.accumulate
     if batch_size == 1:
         return (
             f"out of memory on {device.type} with one image a step: try a smaller "
             f"{mark(plan.model.size_key)}"
         )
+    same = f"{mark(f'training.accumulate={2 * pieces}')}, or " if pieces < batch_size else ""
     return (
         f"out of memory on {device.type} at {mark(f'training.batch_size={batch_size}')}: "
-        f"try {mark(f'training.batch_size={batch_size // 2}')}"
+        f"try {same}{mark(f'training.batch_size={batch_size // 2}')}"
     )
 
 
@@ -324,6 +326,7 @@ def fit_resolved(
         seed=training.seed,
         learning_rate=config.build_schedule(steps * training.epochs),
         warmup=config.objective.build_warmup(steps),
+        accumulate=training.accumulate,
         stop_early=stop_early,
         report=report,
         progress=progress,
@@ -392,8 +395,11 @@ class Estimate:
 
 
 def estimate_training(resolved: Resolved) -> Estimate:
-    """Measure a training with a new state that is thrown away; nothing is written."""
-    config, size = resolved.config, resolved.model_size()
+    """Measure a training with a new state that is thrown away; nothing is written.
+
+    Of several processes, one is measured, with its part of a batch, and exchanges nothing.
+    """
+    training, size = resolved.config.training, resolved.model_size()
     parts = (resolved.train, resolved.test)
     items = {id(part.items): part.items for part in parts if isinstance(part, InMemory)}
     return Estimate(
@@ -401,18 +407,19 @@ def estimate_training(resolved: Resolved) -> Estimate:
         parameter_bytes=training_bytes(resolved.blueprint),
         batch_bytes=size.batch_bytes,
         data_bytes=sum(tensor.nbytes for tensor in items.values()),
-        steps=steps_per_epoch(len(resolved.train), config.training.batch_size),
+        steps=steps_per_epoch(len(resolved.train), training.batch_size),
         step_seconds=measure_step(resolved, resolved.precision),
     )
 
 
 def measure_step(resolved: Resolved, precision: Precision) -> float:
     """The seconds of one training step in a precision, after the first steps have been compiled."""
-    state, batch_size = resolved.initial_state(), resolved.config.training.batch_size
+    state, training = resolved.initial_state(), resolved.config.training
+    batch_size = math.ceil(training.batch_size / training.processes)
     apply_precision(precision, state)
 
     def prepare(steps: int) -> list[Epoch]:
         some = resolved.train.head(steps * batch_size)
-        return [prepare_epoch(state, some, batch_size)]
+        return [prepare_epoch(state, some, batch_size, accumulate=training.accumulate)]
 
     return min(seconds for (seconds,) in time_steps(prepare))
