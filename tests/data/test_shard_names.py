@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 from pyarrow import parquet
 
-from vae_cli.data.shard_names import LocalFiles, expand_braces, find_shards
-from vae_cli.data.shard_source import name_parts, short_name
+from vae_cli.data.shard_names import LocalFiles, expand_braces, find_shards, short_name
+from vae_cli.data.shard_source import name_parts
 from vae_cli.data.source import SourceKind, find_source, is_data
 from vae_cli.errors import UsageError
 

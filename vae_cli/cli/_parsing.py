@@ -21,8 +21,9 @@ from typing import TYPE_CHECKING, Any, final, get_args
 
 from typer.core import TyperCommand, TyperOption
 
+from vae_cli.data.shard_names import is_shard
 from vae_cli.data.table_names import split_names
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, shorten
 from vae_cli.files import exists, expand_home
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.settings import entries
@@ -97,7 +98,14 @@ class Command(TyperCommand):
         flags = {spelled for option in self._options() for spelled in option.opts}
         if "--run" in flags:
             require_no_run(rest[0])
+        if is_shard(rest[0]):
+            return explain_shards(taken)
         return f"vae {self.name} does not take {taken}: vae {self.name} --help shows what it takes"
+
+
+def explain_shards(taken: str) -> str:
+    """What to do about the shards that a shell has made of a pattern."""
+    return f"{shorten(taken)}: put a pattern in quotation marks, as in 'photos-*.tar'"
 
 
 def require_no_run(word: Path | str) -> None:

@@ -212,6 +212,35 @@ def kind_of_shard(path: str) -> str | None:
     return suffix if suffix in SHARD_SUFFIXES else None
 
 
+def short_name(name: str) -> str:
+    """What to call shards: what their names have in common, or that of their folder.
+
+    Example:
+        >>> short_name("s3://bucket/photos-{000..127}.tar"), short_name("photos/*.tar")
+        ('photos', 'photos')
+    """
+    for part in reversed(name.rstrip("/").split("/")):
+        stem = part.rpartition(".")[0] if is_shard(part) else part
+        if common := re.split(r"[{}*?\[\]]", stem)[0].rstrip("-_. "):
+            return common
+    return name
+
+
+def local_paths(name: str) -> list[str]:
+    """The paths on this machine that a name of data stands for: of a pattern, those of its shards.
+
+    They need not exist, and a URL has none.
+    """
+    if is_remote(name):
+        return []
+    if not is_pattern(name) or exists(name):
+        return [name]
+    try:
+        return find_shards(name, LocalFiles())
+    except UsageError:
+        return []
+
+
 def require_installed(name: str) -> None:
     """Check that the part of fsspec that reads a URL is installed.
 

@@ -26,7 +26,7 @@ from vae_cli.data.picture import Fitting
 from vae_cli.data.picture_shards import PictureShards
 from vae_cli.data.shard_files import LocalShard, ShardFile
 from vae_cli.data.shard_index import ShardIndex, index_shards
-from vae_cli.data.shard_names import LocalFiles, find_shards, is_remote, is_shard, kind_of_shard
+from vae_cli.data.shard_names import LocalFiles, find_shards, is_remote, kind_of_shard, short_name
 from vae_cli.data.shards import PartName, Shards
 from vae_cli.data.source import SHARD_KEYS
 from vae_cli.data.tar_shards import OpenTar, index_tar
@@ -192,20 +192,6 @@ def _part_of(path: str) -> PartName | None:
             if word in PART_NAMES:
                 return PART_NAMES[word]
     return None
-
-
-def short_name(name: str) -> str:
-    """What to call shards: what their names have in common, or that of their folder.
-
-    Example:
-        >>> short_name("s3://bucket/photos-{000..127}.tar"), short_name("photos/*.tar")
-        ('photos', 'photos')
-    """
-    for part in reversed(name.rstrip("/").split("/")):
-        stem = part.rpartition(".")[0] if is_shard(part) else part
-        if common := re.split(r"[{}*?\[\]]", stem)[0].rstrip("-_. "):
-            return common
-    return name
 
 
 def join_labels(indexes: Sequence[ShardIndex]) -> tuple[Tensor, tuple[str, ...]]:

@@ -23,6 +23,7 @@ from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from vae_cli.data.shard_names import is_pattern, is_remote, short_name
 from vae_cli.errors import UsageError, VAEError, list_some, mark, shorten
 from vae_cli.files import (
     TEMPORARY_FILE_SUFFIX,
@@ -190,7 +191,9 @@ def new_run(settings: Plan, name: str | None, root: Path = ROOT) -> Run:
         UsageError: the name is not a plain folder name, or is taken.
     """
     if name is None:
-        data = re.sub(r"[^\w.-]", "-", Path(settings.data.name).stem)[:40].lstrip(".-") or "data"
+        source = settings.data.name
+        source = short_name(source) if is_pattern(source) or is_remote(source) else source
+        data = re.sub(r"[^\w.-]", "-", Path(source).stem)[:40].lstrip(".-") or "data"
         candidate = f"{data}-{settings.model.network}-{datetime.now():%Y%m%d-%H%M%S}"
         name = free_name(candidate, root)
     require_free_name(name, root)

@@ -15,6 +15,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO, final
 
+from vae_cli.data.shard_names import local_paths
 from vae_cli.data.source import BUILT_IN_NAMES, PICTURE_SUFFIXES
 from vae_cli.errors import UsageError
 from vae_cli.files import (
@@ -168,7 +169,7 @@ def adopt_data(name: str) -> None:
         name: of the data: a path, or a built-in name.
     """
     if name not in BUILT_IN_NAMES:
-        forget_outputs(_real_paths(name))
+        forget_outputs(path for one in local_paths(name) for path in _real_paths(one))
 
 
 def _real_paths(name: str) -> Iterator[str]:
@@ -189,9 +190,10 @@ def explain_refusal(path: Path, sources: Mapping[str, str]) -> str:
     """
     target = Path(os.path.realpath(path))
     run = next((run for run in map(Run, target.parents) if is_marked(run)), None)
-    for source, what in sources.items():
-        if reason := _explain_source(target, source, what, run):
-            return reason
+    for name, what in sources.items():
+        for source in local_paths(name):
+            if reason := _explain_source(target, source, what, run):
+                return reason
     is_taken = any(fnmatchcase(target.name, own) for own in FILES)
     if run and (is_taken or (exists(target) and not is_output(target))):
         return f"would overwrite what is in the folder of run {run.name}"
