@@ -40,8 +40,9 @@ class DataConfig:
     name: Annotated[
         str,
         Setting(
-            "Data to train on: the name of a data set, a folder of pictures, "
-            "or a .npy, .npz, .safetensors, .csv, .tsv, .parquet or .xlsx file.",
+            "Data to train on: the name of a data set, a folder of pictures, a .npy, .npz, "
+            ".safetensors, .csv, .tsv, .parquet or .xlsx file, or shards of pictures, such as "
+            "'photos-{000..127}.tar', also at a URL.",
             "data",
         ),
     ] = "fashion-mnist"
@@ -57,7 +58,7 @@ class DataConfig:
         int,
         Interval(ge=0, le=1024),
         Setting(
-            "Height and width in pixels of a folder's pictures; 0 derives them.",
+            "Height and width in pixels of pictures in a folder or in shards; 0 derives them.",
             "image-size",
             spell=spell_square,
         ),
@@ -65,7 +66,7 @@ class DataConfig:
     channels: Annotated[
         Literal["auto", "grey", "rgb"],
         Setting(
-            "Channels of a folder's pictures; auto is grey if all of them are.",
+            "Channels of such pictures; auto is grey if all of them are.",
             "channels",
             spellings={"gray": "grey"},
         ),
@@ -73,7 +74,7 @@ class DataConfig:
     background: Annotated[
         Literal["white", "black", "grey"],
         Setting(
-            "Colour behind transparent pixels of a folder's pictures.",
+            "Colour behind transparent pixels of such pictures.",
             "background",
             spellings={"gray": "grey"},
         ),
