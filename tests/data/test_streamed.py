@@ -79,7 +79,7 @@ def test_several_processes_together_have_the_batches_of_one_and_read_each_shard_
             streamed = Streamed.whole(shards, 300)
             order = streamed.order(seed=0, epoch=0, batch_size=48)
             batches = shared_batches(
-                streamed, order, 48, CPU, SimpleNamespace(rank=rank, size=count)
+                streamed, order, 48, CPU, world=SimpleNamespace(rank=rank, size=count)
             )
             parts.append([numbers_of(batch.x) for batch, _ in batches])
             reads.append({shard for shard, _ in shards.reads})
