@@ -8,6 +8,7 @@ from shards import NumberedShards, images_of, numbers_of
 from vae_cli.data import sharded
 from vae_cli.data.dataset import Spec, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
+from vae_cli.data.shard_source import OpenedShards
 from vae_cli.data.sharded import ShardedPictures
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import digest_splits, usual_border
@@ -22,9 +23,8 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_numbers(shards: NumberedShards, test_fraction: float = 0.2) -> ShardedPictures:
-    return ShardedPictures(
-        shards, SPEC, test_fraction=test_fraction, window=100, progress=ignore_progress
-    )
+    opened = OpenedShards(shards, SPEC, (), ())
+    return ShardedPictures(opened, test_fraction, 100, ignore_progress)
 
 
 def items_in(part: InMemory) -> torch.Tensor:

@@ -21,6 +21,7 @@ from vae_cli.data.dataset import (
 from vae_cli.data.source import (
     FOLDER_KEYS,
     SHARD_KEYS,
+    SHUFFLE_WINDOW,
     DataSource,
     SourceKind,
     find_source,
@@ -38,6 +39,7 @@ def open_dataset(
     table: TableRules = DEFAULT_TABLE,
     version: int = 3,
     like: Spec | None = None,
+    window: int = SHUFFLE_WINDOW,
     progress: Progress,
 ) -> Dataset:
     """Open a data source.
@@ -53,13 +55,14 @@ def open_dataset(
             versions, the names of pictures decide about their part. With 3, the columns of a table
             have kinds; before, all of them are numbers.
         like: what a model learned; pictures and columns are fitted to it, and its range is used.
+        window: of the shuffle of data in shards, in items.
         progress: called with what was read so far and the total, in pictures or in mebibytes.
 
     Raises:
         UsageError: the data cannot be used.
         VAEError: the cache cannot be written, or a download fails.
     """
-    _refuse_other_settings(source, pictures, table)
+    _refuse_other_settings(source, pictures, table, window)
     path = Path(source.name)
     match source.kind:
         case SourceKind.FOLDER:
@@ -91,7 +94,11 @@ def open_dataset(
                 progress=progress,
             )
         case SourceKind.SHARDS:
-            raise UsageError(f"{source.name} is in shards, which only a training reads")
+            from vae_cli.data.shard_source import open_shards
+            from vae_cli.data.sharded import ShardedPictures
+
+            opened = open_shards(source.name, rules=pictures, like=like, progress=progress)
+            return ShardedPictures(opened, test_fraction, window, progress)
         case SourceKind.BUILT_IN:
             return _open_built_in(source.name, test_fraction, progress)
         case _:
@@ -129,7 +136,9 @@ def open_dataset_for(
     return dataset
 
 
-def _refuse_other_settings(source: DataSource, pictures: PictureRules, table: TableRules) -> None:
+def _refuse_other_settings(
+    source: DataSource, pictures: PictureRules, table: TableRules, window: int
+) -> None:
     """Refuse settings that a source has no use for.
 
     Raises:
@@ -143,6 +152,8 @@ def _refuse_other_settings(source: DataSource, pictures: PictureRules, table: Ta
             f"{mark('data.label')}, {mark('data.drop')}, {mark('data.id')}, "
             f"{mark('data.columns')} and {mark('data.missing')} are for tables, not {name}"
         )
+    if window != SHUFFLE_WINDOW and kind is not SourceKind.SHARDS:
+        raise UsageError(f"{mark('data.shuffle_window')} is for data in shards, not {name}")
     if kind is SourceKind.FOLDER:
         return
     own = SHARD_KEYS if kind is SourceKind.SHARDS else ()

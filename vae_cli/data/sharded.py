@@ -3,7 +3,6 @@
 import hashlib
 import math
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import final
 
@@ -13,9 +12,10 @@ from torch import Tensor
 
 from vae_cli.data.batches import chunk_length, wrap_array
 from vae_cli.data.cache import cached_tensor
-from vae_cli.data.dataset import Dataset, Parts, Progress, Spec
+from vae_cli.data.dataset import Dataset, Parts, Progress
 from vae_cli.data.held_out import divide
-from vae_cli.data.shards import PartName, Shards
+from vae_cli.data.shard_source import OpenedShards
+from vae_cli.data.shards import PartName
 from vae_cli.data.split import InMemory
 from vae_cli.data.streamed import AnySplit, Streamed, read_ahead
 from vae_cli.errors import VAEWarning
@@ -34,11 +34,9 @@ class ShardedPictures(Dataset):
     it is too much, a random sample of it is used.
 
     Args:
-        shards: where the items are.
-        spec: what they are.
+        opened: where the items are, and what they are.
         test_fraction: the expected share of the items that is held out; 0 holds out none.
         window: of the shuffle of an epoch, in items.
-        files: in which they are, as far as they are on this machine.
         progress: called with the number of pictures decoded so far and the total.
     """
 
@@ -46,16 +44,13 @@ class ShardedPictures(Dataset):
 
     def __init__(
         self,
-        shards: Shards,
-        spec: Spec,
-        *,
+        opened: OpenedShards,
         test_fraction: float,
         window: int,
-        files: Sequence[Path] = (),
         progress: Progress,
     ) -> None:
-        self.shards, self.spec, self.test_fraction = shards, spec, test_fraction
-        self.window, self.files, self.progress = window, list(files), progress
+        self.shards, self.spec, self.files, self.notes = opened
+        self.test_fraction, self.window, self.progress = test_fraction, window, progress
         self.decoded: dict[str, tuple[InMemory, Tensor]] = {}  # parts, and the numbers of the items
 
     def read(self) -> Parts:
@@ -65,6 +60,8 @@ class ShardedPictures(Dataset):
             UsageError: one of the parts would be empty.
             VAEError: a shard cannot be read, or the cache cannot be written.
         """
+        for note in self.notes:
+            warnings.warn(VAEWarning(note), stacklevel=2)
         whole = Streamed.whole(self.shards, self.window)
         rows = self._own_rows() or self._divided_rows()
         parts = {name: whole.take(some) for name, some in rows.items()}
@@ -88,7 +85,7 @@ class ShardedPictures(Dataset):
 
     def source_files(self) -> list[Path]:
         """The files of the shards that are on this machine."""
-        return self.files
+        return list(self.files)
 
     def in_memory(self, part: AnySplit) -> InMemory:
         """A part, or a random sample of it, decoded into the cache, in a random order.

@@ -47,6 +47,7 @@ PICTURE_SUFFIXES = (
 )
 FOLDER_KEYS = ("image_size", "channels", "background", "frames")  # settings of folders
 SHARD_KEYS = ("image_size", "channels", "background")  # those that shards of pictures have, too
+SHUFFLE_WINDOW = 16_384  # items among which those in shards are shuffled
 TABLE_KEYS = ("label", "drop", "id", "columns", "missing")  # settings of tables alone
 CHANNELS = {"auto": 0, "grey": 1, "rgb": 3}
 BACKGROUNDS = {"white": 255, "black": 0, "grey": 128}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, final
 
 from annotated_types import Interval, Predicate
 
+from vae_cli.data.source import SHUFFLE_WINDOW
 from vae_cli.data.value_range import is_range
 from vae_cli.errors import UsageError
 from vae_cli.settings.variant import Setting, section
@@ -144,6 +145,11 @@ class DataConfig:
             "missing",
         ),
     ] = "model"
+    shuffle_window: Annotated[
+        int,
+        Interval(ge=1, le=100_000_000),
+        Setting("Of data in shards, shuffle each item among about as many neighbours."),
+    ] = SHUFFLE_WINDOW
     validation: Annotated[
         float,
         Interval(ge=0, le=0.9),
@@ -191,6 +197,7 @@ class DataConfig:
             table=self.table_rules(),
             version=self.rules,
             like=like if source.kind is SourceKind.TABLE else None,
+            window=self.shuffle_window,
             progress=progress,
         )
 
