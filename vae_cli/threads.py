@@ -17,7 +17,8 @@ import functools
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
@@ -104,6 +105,29 @@ def count_cores() -> int:
     """The cores that this process may use."""
     is_known = hasattr(os, "sched_getaffinity")
     return len(os.sched_getaffinity(0)) if is_known else os.cpu_count() or 1
+
+
+@contextmanager
+def all_cores(processes: int) -> Iterator[None]:
+    """Compute with the threads of several processes, while the others wait for this one.
+
+    Args:
+        processes: on this machine, each of which has as many threads as this one.
+    """
+    import torch  # it is imported already
+
+    own, said = torch.get_num_threads(), os.environ.get(LIMITS[0])
+    count = max(own, min(own * processes, count_cores()))
+    torch.set_num_threads(count)
+    os.environ[LIMITS[0]] = str(count)  # pyarrow reads it when it is imported
+    try:
+        yield
+    finally:
+        torch.set_num_threads(own)
+        if said is None:
+            del os.environ[LIMITS[0]]
+        else:
+            os.environ[LIMITS[0]] = said
 
 
 @final

@@ -31,6 +31,7 @@ from vae_cli.data.shared_memory import HAS_MEMORY_FILES, open_memory, read_memor
 from vae_cli.errors import VAEError
 from vae_cli.files import read_file
 from vae_cli.processes import read_place
+from vae_cli.threads import all_cores
 
 T = TypeVar("T")
 Work = Callable[[Progress], T]
@@ -118,6 +119,8 @@ def _take(note: Note) -> tuple[Any, Sequence[Warning | str]] | None:
 
 def _do(path: Path, handle: int, work: Work[T], progress: Progress) -> T:
     """Do the work for all, and hold the lock as long as what it returns is in use."""
+    place = read_place()
+    count = place.local_size if place else 1
 
     def note_progress(done: int, total: int) -> None:
         _write_note(handle, {"done": done, "total": total})
@@ -126,7 +129,7 @@ def _do(path: Path, handle: int, work: Work[T], progress: Progress) -> T:
     try:
         os.ftruncate(handle, 0)  # what a killed process has noted
         _remove_leftovers(path.parent)
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings(record=True) as caught, all_cores(count):
             found = work(note_progress)
         texts = [warning.message for warning in caught]
         try:

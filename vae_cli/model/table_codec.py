@@ -6,7 +6,7 @@ its value is missing (Nazabal et al., 2020, https://arxiv.org/abs/1807.03653). `
 where they are, `TableCodec` is the map, and `fit_codec` measures it on a training set.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate
@@ -336,8 +336,8 @@ def fit_codec(layout: RowLayout, train: InMemory, default: Normalization) -> Tab
     """
     normalizations = normalizations_of(layout, default)
     moments, knots, steps = [], [], []
-    for place, normalization in zip(layout.measured, normalizations, strict=True):
-        values = train.items[train.rows, place].double()
+    columns = gather_columns(train, layout.measured)
+    for place, normalization, values in zip(layout.measured, normalizations, columns, strict=True):
         observed = values[~values.isnan()]
         match normalization:
             case "standard":
@@ -352,6 +352,27 @@ def fit_codec(layout: RowLayout, train: InMemory, default: Normalization) -> Tab
     )
     scores = NormalScores(knots, steps) if knots else None
     return TableCodec(layout, Standardizer(mean, std), scores, normalizations)
+
+
+MAX_GATHERED = 2**23  # values of some columns that are gathered together, 64 MiB
+GATHERED_ROWS = 4096  # at a time, which the cache of a core holds
+
+
+def gather_columns(train: InMemory, places: Sequence[int]) -> Iterator[Tensor]:
+    """The values of some columns in all rows of a part, float64 `(N,)`, one column after the other.
+
+    The rows of a part are in random order. Memory gives a whole line of a row at a time, so that
+    several columns together cost little more than one.
+    """
+    together = max(1, MAX_GATHERED // len(train))
+    for start in range(0, len(places), together):
+        some = places[start : start + together]
+        values = torch.empty(len(some), len(train), dtype=torch.float64)
+        for rows, part in zip(
+            train.rows.split(GATHERED_ROWS), values.split(GATHERED_ROWS, 1), strict=True
+        ):
+            part.copy_(train.items.index_select(0, rows)[:, some].T)
+        yield from values
 
 
 def measure_moments(observed: Tensor) -> tuple[float, float]:
