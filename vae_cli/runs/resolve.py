@@ -5,6 +5,7 @@ network that would need too much memory is refused here, before there is a direc
 """
 
 import dataclasses
+import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -36,7 +37,7 @@ from vae_cli.model import Codec, LatentModel, Size, measure_size
 from vae_cli.rendering import kind_of
 from vae_cli.runs.facts import require_storable
 from vae_cli.runs.start import start_weights
-from vae_cli.settings import Config, DataConfig, DeviceName, Plan, choose
+from vae_cli.settings import Config, DataConfig, DeviceName, Plan, choose, to_dict
 from vae_cli.settings.networks import MLP, TwoLevel, input_shape
 from vae_cli.training import ALONE, TrainState, World
 from vae_cli.training.precision import (
@@ -182,8 +183,8 @@ def resolve(
         dataset: the data of the settings, if they are open already.
         like: what the items of the run are that goes on; None for a new run. A run that goes on
             starts from its own state, and reads the columns of a table as it did before.
-        world: the processes that train together. Each opens the data; process 0 alone reads the
-            weights to start from, and measures the precision for all.
+        world: the processes that train together. One on each machine reads the data; process 0
+            alone reads the weights to start from, and measures the precision for all.
 
     Raises:
         UsageError: the data or the weights to start from cannot be used, or the settings do not fit
@@ -191,9 +192,10 @@ def resolve(
         VAEError: a download fails, or the cache cannot be written.
     """
     require_supported(config.training.precision, device)
+    known = None if like is None else dataclasses.asdict(like)
     ready = share_work(
-        f"training data of {config} {like}",
-        lambda moved: prepare(config, moved, dataset, like),
+        f"training data {json.dumps([to_dict(config), known])}",
+        lambda watched: prepare(config, watched, dataset, like=like, world=world),
         progress,
     )
     plan, spec, codec = ready.plan, ready.spec, ready.codec
@@ -245,15 +247,23 @@ class Prepared:
 
 
 def prepare(
-    config: Config, progress: Progress, dataset: Dataset | None, like: Spec | None
+    config: Config,
+    progress: Progress,
+    dataset: Dataset | None,
+    *,
+    like: Spec | None,
+    world: World,
 ) -> Prepared:
     """Read the data, measure what the model needs to know of them, and encode them.
+
+    One process does it for all on its machine, so nothing is exchanged here.
 
     Args:
         config: the settings as they were given.
         progress: called with what was read so far and the total.
         dataset: the data of the settings, if they are open already.
         like: what the items of the run are that goes on; None for a new run.
+        world: the processes that train together.
 
     Raises:
         UsageError: the data or the weights to start from cannot be used, or the settings do not fit
@@ -262,6 +272,8 @@ def prepare(
     """
     dataset = dataset or config.data.open(progress, like)
     (plan, blueprint), stamp = make_plan(config, dataset.spec), dataset.stamp
+    if not (like or world.rank):
+        start_weights(plan, blueprint, dataset.spec)  # if they do not fit, before items are decoded
     train, test, held_out_name = take_parts(dataset, plan.data)
     spec, plan = with_measurements(plan, dataset, train)
     plan.prior.check_items(len(train))
