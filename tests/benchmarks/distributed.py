@@ -2,7 +2,7 @@
 
     python tests/benchmarks/distributed.py overhead                 2 and 4 processes, every model
     python tests/benchmarks/distributed.py overhead --model "mlp 4096" --processes 2
-    python tests/benchmarks/distributed.py links                    two machines, and the model of the time
+    python tests/benchmarks/distributed.py links                    two machines, and a model
     python tests/benchmarks/distributed.py predict                  8 GPUs, 64 machines
 
 `overhead` compares a step with what it cannot do without: the computation of a part of the batch,
@@ -26,7 +26,7 @@ import os
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, final
@@ -35,56 +35,66 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
-from distributed_steps import MODELS
-from machines import Machine, two_machines
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+import distributed_steps
+import machines
 
 WORKER = str(Path(__file__).with_name("distributed_steps.py"))
 STEPS = {"mlp": 100, "mlp 4096": 8, "conv small": 8, "conv base": 2}  # about a second
-MEASURED = ("mlp 4096", "conv small", "conv base")
 BATCH = 128
 SIZES = [4, 2**12, 2**16, 2**20, 2**22, 26_000_000]  # bytes of the sums that the model is fitted to
-OWN_NETWORK = ["unshare", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
-ADDRESS = ["--master-addr", "127.0.0.1", "--master-port", "29500"]
 LINKS = ((1e10, 0.0), (1e9, 0.0), (1e9, 0.5e-3), (1e8, 0.0), (1e8, 2e-3))  # bits/s, seconds
 
 
 def launch(processes: int, *words: str) -> dict[str, Any]:
     """What process 0 found, of several on this machine that divide its cores."""
-    own = OWN_NETWORK if os.geteuid() == 0 else []
-    place = ["--nnodes", "1", "--node-rank", "0", *ADDRESS] if own else ["--standalone"]
-    torchrun = [*python(), *place, "--nproc-per-node", str(processes), WORKER, *words]
-    return read(subprocess.Popen([*own, *torchrun], stdout=subprocess.PIPE, env=threads(processes)))
+    if os.geteuid():
+        return start([[]] * processes, "127.0.0.1", ["lo"] * processes, *words)
+    with machines.two_machines() as (machine, _):  # nobody else sends in its network
+        return start([machine.command()] * processes, "127.0.0.1", ["lo"] * processes, *words)
 
 
-def launch_on(machines: tuple[Machine, Machine], *words: str) -> dict[str, Any]:
+def launch_on(two: tuple[machines.Machine, machines.Machine], *words: str) -> dict[str, Any]:
     """What process 0 found, of one on each of two machines."""
-    started = []
-    for rank, machine in enumerate(machines):
-        place = ["--nnodes", "2", "--node-rank", str(rank), "--nproc-per-node", "1"]
-        place += ["--master-addr", machines[0].address, "--master-port", "29500"]
-        command = machine.command(*python(), *place, WORKER, *words)
-        own = threads(2) | {"GLOO_SOCKET_IFNAME": machine.name}
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, env=own))
-    found, _ = read(started[0]), started[1].wait()
-    return found
+    return start(
+        [machine.command() for machine in two],
+        two[0].address,
+        [machine.name for machine in two],
+        *words,
+    )
 
 
-def python() -> list[str]:
-    """The launcher of torch."""
-    return [sys.executable, "-m", "torch.distributed.run"]
+def start(
+    places: list[list[str]], address: str, interfaces: list[str], *words: str
+) -> dict[str, Any]:
+    """What process 0 prints.
 
-
-def threads(processes: int) -> dict[str, str]:
-    """The environment of processes that divide the cores."""
-    share = str(max(1, (os.cpu_count() or 1) // processes))
-    return os.environ | {"OMP_NUM_THREADS": share, "TORCH_CPP_LOG_LEVEL": "ERROR"}
-
-
-def read(process: subprocess.Popen[bytes]) -> dict[str, Any]:
-    """What a process prints as JSON."""
-    printed, _ = process.communicate()
-    if process.returncode:
+    Args:
+        places: for each process, what its command line begins with.
+        address: of process 0.
+        interfaces: by which each process reaches the others.
+        words: that tell each of them what to measure.
+    """
+    size = len(places)
+    common = {
+        "WORLD_SIZE": str(size),
+        "LOCAL_WORLD_SIZE": str(interfaces.count(interfaces[0])),
+        "MASTER_ADDR": address,
+        "MASTER_PORT": "29500",
+        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // size)),
+        "TORCH_CPP_LOG_LEVEL": "ERROR",  # which warns of addresses without names
+    }
+    processes = []
+    for rank, (place, interface) in enumerate(zip(places, interfaces, strict=True)):
+        own = common | {"RANK": str(rank), "GLOO_SOCKET_IFNAME": interface}
+        own["LOCAL_RANK"] = str(rank % int(common["LOCAL_WORLD_SIZE"]))
+        command = [*place, sys.executable, WORKER, *words]
+        out = subprocess.DEVNULL if rank else subprocess.PIPE
+        processes.append(subprocess.Popen(command, stdout=out, env=os.environ | own))
+    printed, _ = processes[0].communicate()
+    codes = [process.wait() for process in processes]
+    if any(codes):
         raise SystemExit("the measurement failed")
     found: dict[str, Any] = json.loads(printed)
     return found
@@ -101,14 +111,19 @@ def overhead(found: dict[str, Any], column: int) -> float:
     return statistics.median(a[column] / (b[column] + c[column]) - 1 for a, b, c in turns)
 
 
+def words(models: Iterable[str], turns: int, share: float) -> list[str]:
+    """What a process is told: to measure each model, in a share of its usual steps."""
+    some = [f"{name}={max(1, round(share * STEPS[name]))}" for name in models]
+    return ["steps", str(BATCH), str(turns), *some]
+
+
 def measure_overheads(options: argparse.Namespace) -> Table:
     """A row for each model and number of processes."""
     titles = ("N", "ms a step", "compute", "exchange", "overhead", "in processor time")
     table = Table(f"batch {BATCH}", *titles, "sent / least", box=None)
-    for name in options.model or MEASURED:
-        for size in options.processes or (2, 4):
-            steps = str(max(1, STEPS[name] * 2 // size))
-            found = launch(size, "steps", name, str(BATCH), steps, str(options.turns))
+    models = options.model or ("mlp 4096", "conv small", "conv base")
+    for size in options.processes or (2, 4):
+        for name, found in launch(size, *words(models, options.turns, 2 / size)).items():
             least = 2 * (size - 1) * found["parameter_bytes"]  # of all processes together
             table.add_row(
                 name,
@@ -140,8 +155,11 @@ class Network:
         return messages * (self.latency + size / processes / self.bandwidth)
 
     def behind(self, rate: float, delay: float) -> "Network":
-        """The same processes with a link between them, of so many bits a second and a delay."""
-        return Network(1 / (1 / self.bandwidth + 8 / rate), self.latency + delay)
+        """The same processes with a link between them, of so many bits a second and a delay.
+
+        gloo sends a message when the other process has asked for it, so it takes the delay twice.
+        """
+        return Network(1 / (1 / self.bandwidth + 8 / rate), self.latency + 2 * delay)
 
 
 def fit(seconds: dict[int, float], processes: int) -> Network:
@@ -156,24 +174,20 @@ def fit(seconds: dict[int, float], processes: int) -> Network:
 
 def measure_links(options: argparse.Namespace) -> Table:
     """A row for each model and link: what a step takes, and what it should."""
-    with two_machines() as machines:
-        sums = launch_on(machines, "sums", *map(str, SIZES))
+    with machines.two_machines() as two:
+        sums = launch_on(two, "sums", *map(str, SIZES))
     here = fit({int(size): found for size, found in sums.items()}, 2)
-    table = Table(
-        f"batch {BATCH}, w = {here.bandwidth / 1e9:.2f} GB/s, a = {1e6 * here.latency:.0f} µs",
-        *("link", "ms a step", "compute", "exchange", "model", "error"),
-        box=None,
-    )
-    for name in options.model or ("mlp", "mlp 4096", "conv small"):
-        for rate, delay in LINKS:
-            with two_machines(rate, delay) as machines:
-                words = (name, str(BATCH), str(max(1, STEPS[name] // 4)), str(options.turns))
-                found = launch_on(machines, "steps", *words)
+    title = f"w = {here.bandwidth / 1e9:.2f} GB/s, a = {1e6 * here.latency:.0f} µs"
+    table = Table(title, "ms a step", "compute", "exchange", "model", "error", box=None)
+    models = options.model or ("mlp", "mlp 4096", "conv small")
+    for rate, delay in LINKS:
+        with machines.two_machines(rate, delay) as two:
+            all_found = launch_on(two, *words(models, options.turns, 0.25))
+        for name, found in all_found.items():
             exchange = here.behind(rate, delay).exchange(found["parameter_bytes"], 2)
             seconds, compute = median(found, "step"), median(found, "compute")
             table.add_row(
-                name,
-                f"{rate / 1e6:,.0f} Mbit/s, {1000 * delay:g} ms",
+                f"{name}, {rate / 1e6:,.0f} Mbit/s, {1000 * delay:g} ms",
                 *(f"{1000 * t:.1f}" for t in (seconds, compute, median(found, "exchange"))),
                 f"{1000 * (compute + exchange):.1f}",
                 f"{100 * ((compute + exchange) / seconds - 1):+.0f} %",
@@ -187,7 +201,9 @@ def main(report: Callable[..., None]) -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("what", choices=["overhead", "links"])
-    parser.add_argument("--model", action="append", choices=MODELS, help="repeat for several")
+    parser.add_argument(
+        "--model", action="append", choices=distributed_steps.MODELS, help="repeat for several"
+    )
     parser.add_argument("--processes", type=int, action="append", help="default 2 and 4")
     parser.add_argument("--turns", type=int, default=7, help="default 7")
     options = parser.parse_args()

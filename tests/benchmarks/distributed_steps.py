@@ -1,9 +1,9 @@
-"""What each of several processes measures for `distributed.py`; a launcher starts it.
+"""What each of several processes measures for `distributed.py`, which starts it.
 
-    torchrun --standalone --nproc-per-node 2 tests/benchmarks/distributed_steps.py steps mlp 128 20 5
-    torchrun --standalone --nproc-per-node 2 tests/benchmarks/distributed_steps.py sums 4096 65536
+    torchrun --nproc-per-node 2 tests/benchmarks/distributed_steps.py steps 128 5 mlp=20
+    torchrun --nproc-per-node 2 tests/benchmarks/distributed_steps.py sums 4096 65536
 
-`steps NAME BATCH STEPS TURNS` takes turns of
+`steps BATCH TURNS NAME=STEPS ...` takes turns of
 
     step       an epoch of `vae`, whose batches the processes share
     compute    an epoch of each for itself, with batches that are as large as its share
@@ -27,7 +27,7 @@ from torch import distributed
 from vae_cli.processes import read_place
 from vae_cli.runs.resolve import resolve
 from vae_cli.settings import merge
-from vae_cli.training import ALONE, World, join, prepare_epoch
+from vae_cli.training import World, join, prepare_epoch
 
 CPU = torch.device("cpu")
 MODELS: dict[str, dict[str, Any]] = {
@@ -39,8 +39,8 @@ MODELS: dict[str, dict[str, Any]] = {
 DEVICES = Path("/proc/net/dev")
 
 
-def measure_steps(name: str, batch: int, steps: int, turns: int, world: World) -> dict[str, Any]:
-    """Take turns; the first one is not counted."""
+def measure_steps(name: str, *, batch: int, steps: int, turns: int, world: World) -> dict[str, Any]:
+    """Take turns with a model; the first one is not counted."""
     tables = {
         "data": {"name": "fashion-mnist"},
         "model": MODELS[name],
@@ -48,8 +48,9 @@ def measure_steps(name: str, batch: int, steps: int, turns: int, world: World) -
     }
     resolved = resolve(merge(("", tables)), CPU)
     own, values = batch // world.size, resolved.model_size().parameters
-    together = prepare_epoch(resolved.initial_state(), resolved.train.head(steps * batch), batch, world)
-    alone = prepare_epoch(resolved.initial_state(), resolved.train.head(steps * own), own, ALONE)
+    many, few = (resolved.train.head(steps * size) for size in (batch, own))
+    together = prepare_epoch(resolved.initial_state(), many, batch, world=world)
+    alone = prepare_epoch(resolved.initial_state(), few, own)
     gradients, rates, warmups = torch.zeros(values), torch.full((steps,), 1e-4), torch.ones(steps)
     kinds = {
         "step": lambda: together.run(torch.randperm(steps * batch), rates, warmups),
@@ -110,13 +111,17 @@ def bytes_sent() -> int:
 
 def main(kind: str, *words: str) -> None:
     """Measure, and print."""
-    with join(read_place(), CPU) as world:
+    with join(read_place()) as world:
         if kind == "sums":
             found: dict[Any, Any] = measure_sums([int(word) for word in words], world)
         else:
-            name, *numbers = words
-            batch, steps, turns = (int(number) for number in numbers)
-            found = measure_steps(name, batch, steps, turns, world)
+            batch, turns, *models = words
+            found = {
+                name: measure_steps(
+                    name, batch=int(batch), steps=int(steps), turns=int(turns), world=world
+                )
+                for name, steps in (model.split("=") for model in models)
+            }
         if world.rank == 0:
             sys.stdout.write(f"{json.dumps(found)}\n")
 
