@@ -43,7 +43,17 @@ import machines
 WORKER = str(Path(__file__).with_name("distributed_steps.py"))
 STEPS = {"mlp": 100, "mlp 4096": 8, "conv small": 8, "conv base": 2}  # about a second
 BATCH = 128
-SIZES = [4, 2**12, 2**16, 2**20, 2**22, 26_000_000]  # bytes of the sums that the model is fitted to
+SIZES = [4, 2**12, 2**16, 2**20, 2**22, 26_000_000]  # bytes of sums that the model is fitted to
+
+# Processes, bytes a second in one direction, seconds of a message. Of a link of GPUs, three quarters
+# are taken: NVLink of an H100 has 900 GB/s in both directions together (its datasheet), and 16 lanes
+# of PCIe 4.0 have 32 GB/s in each.
+GPUS = {
+    "8 GPUs, NVLink": (8, 0.75 * 450e9, 5e-6),
+    "8 GPUs, PCIe 4.0": (8, 0.75 * 32e9, 10e-6),
+}
+CLUSTERS = {"64 machines, 100 Gbit/s": (64, 1e11), "64 machines, 10 Gbit/s": (64, 1e10)}
+DELAY = 20e-6  # seconds between two machines of a cluster
 LINKS = ((1e10, 0.0), (1e9, 0.0), (1e9, 0.5e-3), (1e8, 0.0), (1e8, 2e-3))  # bits/s, seconds
 
 
@@ -82,7 +92,6 @@ def start(
         "LOCAL_WORLD_SIZE": str(interfaces.count(interfaces[0])),
         "MASTER_ADDR": address,
         "MASTER_PORT": "29500",
-        "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // size)),
         "TORCH_CPP_LOG_LEVEL": "ERROR",  # which warns of addresses without names
     }
     processes = []
@@ -102,13 +111,13 @@ def start(
 
 def median(found: dict[str, Any], kind: str, column: int = 0) -> float:
     """Over turns, of the seconds (0), the processor seconds (1) or the bytes (2) of a step."""
-    return statistics.median(turn[column] for turn in found[kind])
+    return statistics.median(float(turn[column]) for turn in found[kind])
 
 
 def overhead(found: dict[str, Any], column: int) -> float:
     """How much longer a step takes than the computation and the exchange, median over turns."""
     turns = zip(found["step"], found["compute"], found["exchange"], strict=True)
-    return statistics.median(a[column] / (b[column] + c[column]) - 1 for a, b, c in turns)
+    return statistics.median(float(a[column] / (b[column] + c[column]) - 1) for a, b, c in turns)
 
 
 def words(models: Iterable[str], turns: int, share: float) -> list[str]:
@@ -154,6 +163,10 @@ class Network:
         messages = 2 * (processes - 1)
         return messages * (self.latency + size / processes / self.bandwidth)
 
+    def best_number(self, size: int, compute: float) -> int:
+        """The processes that do a step soonest, if they share what one computes in `compute`."""
+        return min(range(1, 4097), key=lambda n: compute / n + self.exchange(size, n))
+
     def behind(self, rate: float, delay: float) -> "Network":
         """The same processes with a link between them, of so many bits a second and a delay.
 
@@ -195,12 +208,41 @@ def measure_links(options: argparse.Namespace) -> Table:
     return table
 
 
+def predict(options: argparse.Namespace) -> Table:
+    """A row for each model and network, with the computation of one process of this machine."""
+    with machines.two_machines() as two:
+        sums = launch_on(two, "sums", *map(str, SIZES))
+    here = fit({int(size): seconds for size, seconds in sums.items()}, 2)
+    networks = {name: (n, Network(w, a)) for name, (n, w, a) in GPUS.items()}
+    networks |= {name: (n, here.behind(rate, DELAY)) for name, (n, rate) in CLUSTERS.items()}
+    titles = ("exchange, ms", "computation for 90 %, ms", "here, ms", "efficiency", "best N")
+    table = Table(f"batch {BATCH} for each process", *titles, box=None)
+    models = options.model or distributed_steps.MODELS
+    for name, found in launch(1, *words(models, options.turns, 1)).items():
+        size, compute = found["parameter_bytes"], median(found, "step")
+        for network_name, (processes, network) in networks.items():
+            exchange = network.exchange(size, processes)
+            is_here = network_name in CLUSTERS  # a GPU computes faster
+            table.add_row(
+                f"{name}, {size / 1e6:.1f} MB, {network_name}",
+                f"{1000 * exchange:.2f}",
+                f"{1000 * 9 * exchange:.1f}",
+                f"{1000 * compute:.0f}" if is_here else "",
+                f"{100 * compute / (compute + exchange):.0f} %" if is_here else "",
+                str(network.best_number(size, compute)) if is_here else "",
+            )
+    return table
+
+
+ACTIONS = {"overhead": measure_overheads, "links": measure_links, "predict": predict}
+
+
 def main(report: Callable[..., None]) -> None:
     """Do what a word says, and print the result."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("what", choices=["overhead", "links"])
+    parser.add_argument("what", choices=ACTIONS)
     parser.add_argument(
         "--model", action="append", choices=distributed_steps.MODELS, help="repeat for several"
     )
@@ -208,7 +250,7 @@ def main(report: Callable[..., None]) -> None:
     parser.add_argument("--turns", type=int, default=7, help="default 7")
     options = parser.parse_args()
     report(f"torch {torch.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    report({"overhead": measure_overheads, "links": measure_links}[options.what](options))
+    report(ACTIONS[options.what](options))
     report(f"load at the end {os.getloadavg()[0]:.1f}")
 
 

@@ -15,15 +15,18 @@ seconds of a step, which are those of the slowest process, and the processor sec
 
 import json
 import resource
+import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import distributed
 
+from vae_cli.device import resolve_device
 from vae_cli.processes import read_place
 from vae_cli.runs.resolve import resolve
 from vae_cli.settings import merge
@@ -52,7 +55,7 @@ def measure_steps(name: str, *, batch: int, steps: int, turns: int, world: World
     together = prepare_epoch(resolved.initial_state(), many, batch, world=world)
     alone = prepare_epoch(resolved.initial_state(), few, own)
     gradients, rates, warmups = torch.zeros(values), torch.full((steps,), 1e-4), torch.ones(steps)
-    kinds = {
+    kinds: dict[str, Callable[[], object]] = {
         "step": lambda: together.run(torch.randperm(steps * batch), rates, warmups),
         "compute": lambda: alone.run(torch.randperm(steps * own), rates, warmups),
         "exchange": lambda: add_up(gradients, steps, world),
@@ -70,10 +73,8 @@ def measure_sums(sizes: list[int], world: World) -> dict[int, float]:
     """The median seconds of a sum over all processes, for each number of bytes."""
     found = {}
     for size in sizes:
-        values, times = torch.zeros(size // 4), []
-        for _ in range(30):
-            times.append(measure(lambda values=values: add_up(values, 1, world), world)[0])
-        found[size] = sorted(times)[len(times) // 2]
+        once = partial(add_up, torch.zeros(size // 4), 1, world)
+        found[size] = statistics.median(measure(once, world)[0] for _ in range(30))
     return found
 
 
@@ -111,6 +112,7 @@ def bytes_sent() -> int:
 
 def main(kind: str, *words: str) -> None:
     """Measure, and print."""
+    resolve_device("cpu", read_place())  # divides the cores, as `vae` does
     with join(read_place()) as world:
         if kind == "sums":
             found: dict[Any, Any] = measure_sums([int(word) for word in words], world)
