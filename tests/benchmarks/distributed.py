@@ -1,6 +1,6 @@
 """How long a step of several processes takes, what they send, and what other networks would take.
 
-    python tests/benchmarks/distributed.py overhead                 2 and 4 processes, every model
+    python tests/benchmarks/distributed.py overhead                 1, 2 and 4 processes
     python tests/benchmarks/distributed.py overhead --model "mlp 4096" --processes 2
     python tests/benchmarks/distributed.py links                    two machines, and a model
     python tests/benchmarks/distributed.py predict                  8 GPUs, 64 machines
@@ -23,6 +23,7 @@ c is the computation, a the latency of a message, G the bytes of the gradients, 
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -43,11 +44,12 @@ import machines
 WORKER = str(Path(__file__).with_name("distributed_steps.py"))
 STEPS = {"mlp": 100, "mlp 4096": 8, "conv small": 8, "conv base": 2}  # about a second
 BATCH = 128
+LIMIT = 600  # seconds of a measurement
 SIZES = [4, 2**12, 2**16, 2**20, 2**22, 26_000_000]  # bytes of sums that the model is fitted to
 
-# Processes, bytes a second in one direction, seconds of a message. Of a link of GPUs, three quarters
-# are taken: NVLink of an H100 has 900 GB/s in both directions together (its datasheet), and 16 lanes
-# of PCIe 4.0 have 32 GB/s in each.
+# Processes, bytes a second in one direction, seconds of a message. Of a link of GPUs, three
+# quarters are taken: NVLink of an H100 has 900 GB/s in both directions together (its datasheet),
+# and 16 lanes of PCIe 4.0 have 32 GB/s in each.
 GPUS = {
     "8 GPUs, NVLink": (8, 0.75 * 450e9, 5e-6),
     "8 GPUs, PCIe 4.0": (8, 0.75 * 32e9, 10e-6),
@@ -101,8 +103,12 @@ def start(
         command = [*place, sys.executable, WORKER, *words]
         out = subprocess.DEVNULL if rank else subprocess.PIPE
         processes.append(subprocess.Popen(command, stdout=out, env=os.environ | own))
-    printed, _ = processes[0].communicate()
-    codes = [process.wait() for process in processes]
+    try:
+        printed, _ = processes[0].communicate(timeout=LIMIT)
+        codes = [process.wait(LIMIT) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     if any(codes):
         raise SystemExit("the measurement failed")
     found: dict[str, Any] = json.loads(printed)
@@ -131,7 +137,7 @@ def measure_overheads(options: argparse.Namespace) -> Table:
     titles = ("N", "ms a step", "compute", "exchange", "overhead", "in processor time")
     table = Table(f"batch {BATCH}", *titles, "sent / least", box=None)
     models = options.model or ("mlp 4096", "conv small", "conv base")
-    for size in options.processes or (2, 4):
+    for size in options.processes or (1, 2, 4):
         for name, found in launch(size, *words(models, options.turns, 2 / size)).items():
             least = 2 * (size - 1) * found["parameter_bytes"]  # of all processes together
             table.add_row(
@@ -140,7 +146,7 @@ def measure_overheads(options: argparse.Namespace) -> Table:
                 *(f"{1000 * median(found, kind):.1f}" for kind in ("step", "compute", "exchange")),
                 f"{100 * overhead(found, 0):.1f} %",
                 f"{100 * overhead(found, 1):.1f} %",
-                f"{median(found, 'step', 2) / least:.3f}" if os.geteuid() == 0 else "",
+                f"{median(found, 'step', 2) / least:.3f}" if least and not os.geteuid() else "",
             )
     return table
 
@@ -246,9 +252,10 @@ def main(report: Callable[..., None]) -> None:
     parser.add_argument(
         "--model", action="append", choices=distributed_steps.MODELS, help="repeat for several"
     )
-    parser.add_argument("--processes", type=int, action="append", help="default 2 and 4")
+    parser.add_argument("--processes", type=int, action="append", help="default 1, 2 and 4")
     parser.add_argument("--turns", type=int, default=7, help="default 7")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no namespace stays
     report(f"torch {torch.__version__}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     report(ACTIONS[options.what](options))
     report(f"load at the end {os.getloadavg()[0]:.1f}")
