@@ -246,7 +246,6 @@ def test_shards_that_cannot_be_read_are_refused_in_one_line(tmp_path: Path) -> N
         ("a-*.npy", {}, "holds items of 1x8x9, but a is of 1x8x8"),
         ("b-*.npy", {}, "holds uint16: images are uint8, or floats in [0, 1]; data.range=LOW:HIGH"),
         ("c-*.npy", {}, "shards of vectors are not read"),
-        ("a-0*.npy", {"image_size": 8}, "data.image_size: for pictures"),
         ("e-*.npy", {}, "e-0.npy: it is cut short"),
         ("f-*.parquet", {}, "f-0.parquet has no column of pictures"),
         ("g-*.tar", {"value_range": "data"}, "data.range=data would decode all shards first"),

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from shard_files import write_tar
 
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.data.source import BUILT_IN_NAMES
@@ -22,7 +23,8 @@ from vae_cli.training.precision import MIN_MEASURED_STEPS
 
 CPU = torch.device("cpu")
 FOLDER = "pictures"
-NAMES = ["fashion-mnist", FOLDER, "tables/wine.csv"]
+PICTURES = (FOLDER, "shards/{0..2}.tar")
+NAMES = ["fashion-mnist", *PICTURES, "tables/wine.csv", "arrays/*.npy"]
 ResolveData = Callable[..., Resolved]
 
 
@@ -34,7 +36,12 @@ def resolve_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResolveData
     for number in range(30):
         pixels = draw.integers(0, 256, (40, 48, 3), np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"pictures/{number}.png")
-    (tmp_path / "tables").mkdir()
+    for name in ("shards", "arrays", "tables"):
+        (tmp_path / name).mkdir()
+    for number in range(3):
+        own = [tmp_path / f"pictures/{10 * number + one}.png" for one in range(10)]
+        write_tar(tmp_path / f"shards/{number}.tar", {one.name: one.read_bytes() for one in own})
+        np.save(tmp_path / f"arrays/{number}.npy", draw.integers(0, 256, (10, 16, 16), np.uint8))
     rows = draw.normal(5.0, 2.0, (40, 3))
     np.savetxt(tmp_path / "tables/wine.csv", rows, delimiter=",", header="a,b,c", comments="")
     monkeypatch.chdir(tmp_path)
@@ -55,7 +62,7 @@ def test_no_setting_is_left_on_auto(resolve_data: ResolveData, name: str) -> Non
     }
     left = [key for key, value in settings.items() if value == "auto"]
     left.remove("optimizer.warmup")  # it depends on the number of epochs, which may be raised
-    assert left == ([] if name == FOLDER else ["data.channels"])  # --channels is for folders
+    assert left == ([] if name in PICTURES else ["data.channels"])  # which is for pictures
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -67,12 +74,10 @@ def test_the_data_have_a_name_that_means_the_same_in_every_folder(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_size_of_the_pictures_of_a_folder_is_in_the_config(
-    resolve_data: ResolveData, name: str
-) -> None:
+def test_the_size_of_the_pictures_is_in_the_config(resolve_data: ResolveData, name: str) -> None:
     resolved = resolve_data(name)
     data, expected = resolved.config.data, (0, "auto")
-    if name == FOLDER:
+    if name in PICTURES:
         channels, height, width = resolved.spec.shape
         assert height == width
         expected = (height, {1: "grey", 3: "rgb"}[channels])

@@ -21,6 +21,7 @@ from vae_cli.data.dataset import (
 from vae_cli.data.source import (
     FOLDER_KEYS,
     SHARD_KEYS,
+    SHARD_KINDS,
     SHUFFLE_WINDOW,
     DataSource,
     SourceKind,
@@ -93,7 +94,7 @@ def open_dataset(
                 version=version,
                 progress=progress,
             )
-        case SourceKind.SHARDS:
+        case SourceKind.SHARDS | SourceKind.ARRAY_SHARDS:
             from vae_cli.data.shard_source import open_shards
             from vae_cli.data.sharded import ShardedPictures
 
@@ -152,7 +153,7 @@ def _refuse_other_settings(
             f"{mark('data.label')}, {mark('data.drop')}, {mark('data.id')}, "
             f"{mark('data.columns')} and {mark('data.missing')} are for tables, not {name}"
         )
-    if window != SHUFFLE_WINDOW and kind is not SourceKind.SHARDS:
+    if window != SHUFFLE_WINDOW and kind not in SHARD_KINDS:
         raise UsageError(f"{mark('data.shuffle_window')} is for data in shards, not {name}")
     if kind is SourceKind.FOLDER:
         return
@@ -166,7 +167,7 @@ def _refuse_other_settings(
     if used:
         are = "is" if len(used) == 1 else "are"
         raise UsageError(f"{' and '.join(used)} {are} for folders of pictures, not {name}")
-    if pictures.value_range and kind not in {SourceKind.ARRAY, SourceKind.SHARDS}:
+    if pictures.value_range and kind in {SourceKind.TABLE, SourceKind.BUILT_IN}:
         raise UsageError(f"{mark('data.range')} is for pictures and arrays, not {name}")
 
 

@@ -24,6 +24,7 @@ from vae_cli.errors import UsageError, list_some
 from vae_cli.files import exists, is_folder
 
 SHARD_SUFFIXES = (".tar", ".parquet", ".pq", ".npy")
+ARRAY_SHARD = ".npy"
 PACKED_SUFFIXES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 MAX_SHARDS = 100_000
 MAX_NAMED = 3  # shards in one message

@@ -26,15 +26,22 @@ from vae_cli.data.picture import Fitting
 from vae_cli.data.picture_shards import PictureShards
 from vae_cli.data.shard_files import LocalShard, ShardFile
 from vae_cli.data.shard_index import ShardIndex, index_shards
-from vae_cli.data.shard_names import LocalFiles, find_shards, is_remote, kind_of_shard, short_name
+from vae_cli.data.shard_names import (
+    ARRAY_SHARD,
+    LocalFiles,
+    find_shards,
+    is_remote,
+    is_shard,
+    kind_of_shard,
+    short_name,
+)
 from vae_cli.data.shards import PartName, Shards
-from vae_cli.data.source import SHARD_KEYS
 from vae_cli.data.tar_shards import OpenTar, index_tar
 from vae_cli.errors import UsageError, mark
 from vae_cli.files import expand_home
 
 SHARDS_LOOKED_AT = 16  # at least, to choose size and channels
-INDEXES: dict[str, Any] = {".tar": index_tar, ".parquet": index_parquet, ".npy": index_array}
+INDEXES: dict[str, Any] = {".tar": index_tar, ".parquet": index_parquet, ARRAY_SHARD: index_array}
 DIGITS = re.compile(r"\d{1,9}", re.ASCII)
 
 
@@ -76,6 +83,8 @@ def open_shards(
     files = find_files(name)
     kind = kind_of_shard(files[0].path)
     assert kind is not None  # or else it is no shard
+    if kind == ARRAY_SHARD and is_remote(name) and not is_shard(name):
+        raise UsageError(f"{name} holds arrays: name them as in {name.rstrip('/')}/*{kind}")
     indexes = index_shards(files, kind, INDEXES[kind], progress)
     require_items(sum(map(len, indexes)), name)
     labels, classes = join_labels(indexes)
@@ -113,7 +122,7 @@ def build_shards(kind: str, spec: Spec, known: dict[str, Any], *, is_new: bool) 
     Raises:
         UsageError: arrays do not have the shape of the items.
     """
-    if kind == ".npy":
+    if kind == ARRAY_SHARD:
         for file, index in zip(known["files"], known["indexes"], strict=True):
             spec.require_shape(index.facts["shape"], file.path)
         return ArrayShards(spec.range, **known, shape=spec.shape)
@@ -132,7 +141,7 @@ def choose_spec(kind: str, indexes: Sequence[ShardIndex], rules: PictureRules, n
             f"{name}: {mark('data.range=data')} would decode all shards first: write "
             f"{mark('data.range=LOW:HIGH')}"
         )
-    if kind == ".npy":
+    if kind == ARRAY_SHARD:
         return _choose_array(indexes, rules, name)
     size, channels = rules.image_size, rules.channels
     if not (size and channels):
@@ -153,12 +162,8 @@ def _choose_array(indexes: Sequence[ShardIndex], rules: PictureRules, name: str)
     """What the items of arrays are; the first one decides.
 
     Raises:
-        UsageError: they have several types of number, or pictures are asked for.
+        UsageError: they have several types of number.
     """
-    used = [key for key in SHARD_KEYS if getattr(rules, key) != getattr(DEFAULT_PICTURES, key)]
-    if used:
-        named = " and ".join(mark(f"data.{key}") for key in used)
-        raise UsageError(f"{named}: for pictures, and {name} holds arrays")
     types = {index.facts["dtype"] for index in indexes}
     if len(types) > 1:
         raise UsageError(f"{name} has shards with numbers of {' and of '.join(sorted(types))}")

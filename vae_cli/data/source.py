@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, final
 
 from vae_cli.data.shard_names import (
+    ARRAY_SHARD,
     PACKED_SUFFIXES,
     LocalFiles,
     absolute_pattern,
@@ -22,6 +23,7 @@ from vae_cli.data.shard_names import (
     is_pattern,
     is_remote,
     is_shard,
+    kind_of_shard,
     require_installed,
     require_one_kind,
 )
@@ -55,13 +57,17 @@ CHANNEL_NAMES: dict[int, Literal["grey", "rgb"]] = {1: "grey", 3: "rgb"}
 
 
 class SourceKind(Enum):
-    """The kinds of data sources."""
+    """The kinds of data sources; `SHARDS` are of pictures."""
 
     BUILT_IN = auto()
     FOLDER = auto()
     ARRAY = auto()
     TABLE = auto()
     SHARDS = auto()
+    ARRAY_SHARDS = auto()
+
+
+SHARD_KINDS = frozenset({SourceKind.SHARDS, SourceKind.ARRAY_SHARDS})
 
 
 @final
@@ -119,7 +125,7 @@ def _kind_of_path(name: str, label: str) -> SourceKind:
         UsageError: it is no file that can be read; the message begins with `label`.
     """
     if is_folder(name):
-        return SourceKind.SHARDS if _is_folder_of_shards(name) else SourceKind.FOLDER
+        return _kind_of_shards(name) if _is_folder_of_shards(name) else SourceKind.FOLDER
     suffix = suffix_of(name)
     if suffix in PICTURE_SUFFIXES:
         raise UsageError(f"{label} is one picture: name the folder in which it lies")
@@ -143,8 +149,21 @@ def _pattern(name: str, label: str) -> SourceKind:
     """
     if not is_pattern(name):
         raise UsageError(f"{label}: no such folder, file or data set; {_suggest(name)}")
-    find_shards(name, LocalFiles())
-    return SourceKind.SHARDS
+    return _kind_of_shards(name)
+
+
+def _kind_of_shards(name: str) -> SourceKind:
+    """What shards on this machine hold.
+
+    Raises:
+        UsageError: they are not there, or are of several kinds.
+    """
+    return _kind_of_shard(find_shards(name, LocalFiles())[0])
+
+
+def _kind_of_shard(path: str) -> SourceKind:
+    is_array = kind_of_shard(path) == ARRAY_SHARD
+    return SourceKind.ARRAY_SHARDS if is_array else SourceKind.SHARDS
 
 
 def _remote_source(name: str) -> DataSource:
@@ -160,7 +179,7 @@ def _remote_source(name: str) -> DataSource:
         require_one_kind([name], name)
     expand_braces(name)  # which says what is wrong with them
     require_installed(name)
-    return DataSource(name, SourceKind.SHARDS)
+    return DataSource(name, _kind_of_shard(name))
 
 
 def _is_folder_of_shards(folder: str) -> bool:
@@ -243,8 +262,7 @@ def require_kind(source: DataSource, spec: "Spec") -> None:
     """
     if source.kind is SourceKind.TABLE and spec.is_image:
         raise UsageError(f"{source.name} is a table, but {spec.name} is of images")
-    of_images = {SourceKind.FOLDER, SourceKind.BUILT_IN, SourceKind.SHARDS}
-    if source.kind in of_images and not spec.is_image:
+    if source.kind not in {SourceKind.ARRAY, SourceKind.TABLE} and not spec.is_image:
         what = "a folder" if source.kind is SourceKind.FOLDER else "of images"
         raise UsageError(f"{source.name} is {what}, but {spec.name} is of vectors")
 

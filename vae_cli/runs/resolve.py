@@ -418,7 +418,7 @@ def resolve_data(config: DataConfig, spec: Spec) -> DataConfig:
     source = find_source(config.name)
     range_ = format_limits(spec.range) if spec.range else config.range
     named = dataclasses.replace(config, name=source.absolute_name, range=range_)
-    if source.kind is not SourceKind.FOLDER:
+    if source.kind not in {SourceKind.FOLDER, SourceKind.SHARDS}:
         return named
     channels, size, _ = spec.shape
     return dataclasses.replace(named, image_size=size, channels=CHANNEL_NAMES[channels])

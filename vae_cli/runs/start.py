@@ -17,6 +17,7 @@ from vae_cli.data.dataset import Spec
 from vae_cli.data.source import (
     FOLDER_KEYS,
     SHARD_KEYS,
+    SHARD_KINDS,
     TABLE_KEYS,
     SourceKind,
     find_source,
@@ -47,7 +48,8 @@ RESUME_MAY_CHANGE = {
 KEYS_OF_KINDS = (  # settings of data that are for some kinds of sources alone
     ({SourceKind.FOLDER}, FOLDER_KEYS),
     ({SourceKind.SHARDS}, SHARD_KEYS),
-    ({SourceKind.FOLDER, SourceKind.ARRAY, SourceKind.SHARDS}, ("range",)),
+    (SHARD_KINDS, ("shuffle_window",)),
+    (SHARD_KINDS | {SourceKind.FOLDER, SourceKind.ARRAY}, ("range",)),
     ({SourceKind.TABLE}, TABLE_KEYS),
 )
 MAX_COLUMNS = 10  # in an error message
