@@ -111,18 +111,19 @@ class Workers:
     def __init__(self, agent: LocalElasticAgent) -> None:
         self.agent = agent
 
-    def stop(self, number: int) -> None:  # noqa: ARG002
-        """Ask them to save and stop. They may still be starting, and a SIGTERM is always silent."""
-        self._signal(signal.SIGTERM)
+    def stop(self, number: int) -> None:
+        """Nothing yet: they may still be starting. `Launch` passes it on at its next look."""
 
     def kill(self) -> None:
         """End them at once, without saving."""
-        self._signal(signal.SIGKILL)
+        self.send(signal.SIGKILL)
 
-    def _signal(self, number: int) -> None:
+    def send(self, number: int) -> None:
+        """Send a signal to each that works, and to its children."""
         for worker in self.agent.get_worker_group().workers:
             with suppress(ProcessLookupError):  # it has ended
-                os.killpg(worker.id, number)
+                if worker.id is not None:
+                    os.killpg(worker.id, number)
 
 
 @final
@@ -149,13 +150,16 @@ class Launch:
         )
         self.agent = LocalElasticAgent(spec, DefaultLogsSpecs(self.folder.name))
         self.workers = Workers(self.agent)
+        signals.followers = [self.workers]
 
     def _look(self) -> None:
-        """Pass a signal on, once, now that all processes are started."""
-        if self.signals.received is not None and not self.is_passed_on:
-            self.is_passed_on = self.signals.is_saving = True
-            self.signals.followers = [self.workers]
-            self.workers.stop(self.signals.received)
+        """Pass a signal on, once, when all processes are started.
+
+        They get a SIGTERM, whatever it was, because one that is still starting ends in silence.
+        """
+        if self.signals.stopped() and not self.is_passed_on:
+            self.is_passed_on = True
+            self.workers.send(signal.SIGTERM)
 
     def run(self) -> None:
         """Start the processes, and wait until all of them have ended.
