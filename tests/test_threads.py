@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -21,8 +22,10 @@ from vae_cli.threads import (
     SleepingThreads,
     can_start,
     count_cores,
+    count_usable_cores,
     read_delays,
     require_threads,
+    share_cores,
     spare_threads,
 )
 
@@ -168,7 +171,28 @@ def test_what_needs_threads_is_refused_where_none_can_be_started(
         assert explain(RuntimeError(text))[0].startswith("the system starts no more threads")
 
 
-@pytest.mark.parametrize("variable", ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE"])
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("max 100000", 8), ("350000 100000", 3), ("50000 100000", 1), ("", 8)]
+)
+def test_processes_divide_the_cores_of_a_container(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str, expected: int
+) -> None:
+    monkeypatch.setattr(threads, "count_cores", lambda: 8)
+    (tmp_path / "cpu.max").write_text(limit)
+    assert count_usable_cores(tmp_path / "cpu.max") == expected
+    assert count_usable_cores(tmp_path / "none") == 8
+    chosen: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(threads, "count_usable_cores", lambda: expected)
+    monkeypatch.setenv("OMP_NUM_THREADS", "5")
+    share_cores(2)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    share_cores(2)
+    share_cores(16)
+    assert chosen == [max(1, expected // 2), 1], "whoever has set OMP_NUM_THREADS has decided it"
+
+
+@pytest.mark.parametrize("variable", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"])
 def test_one_of_several_processes_is_refused(
     monkeypatch: pytest.MonkeyPatch, variable: str
 ) -> None:
@@ -177,6 +201,6 @@ def test_one_of_several_processes_is_refused(
         assert resolve_device("cpu") == torch.device("cpu")
     monkeypatch.setenv(variable, "2")
     with pytest.raises(
-        UsageError, match=rf"has started 2 processes \({variable}\).* start it alone"
+        UsageError, match=rf"has started 2 processes \({variable}\).* start this command once"
     ):
         resolve_device("cpu")

@@ -5,11 +5,11 @@ import os
 import torch
 
 from vae_cli.errors import UsageError, mark
-from vae_cli.processes import Place
-from vae_cli.threads import count_cores, require_threads, watch_cores
+from vae_cli.processes import SLURM_SIZE, Place
+from vae_cli.threads import require_threads, share_cores, watch_cores
 
 # The variables in which a launcher of several processes writes their number.
-LAUNCHERS = {"WORLD_SIZE": "torchrun", "OMPI_COMM_WORLD_SIZE": "mpirun"}
+LAUNCHERS = {"WORLD_SIZE": "torchrun", SLURM_SIZE: "srun", "OMPI_COMM_WORLD_SIZE": "mpirun"}
 
 
 def available_devices() -> list[str]:
@@ -39,7 +39,7 @@ def resolve_device(name: str, place: Place | None = None) -> torch.device:
     if place is None:
         require_one_process()
     else:
-        torch.set_num_threads(max(1, count_cores() // place.local_size))
+        share_cores(place.local_size)
     require_threads(torch.get_num_threads())
     torch.set_flush_denormal(True)  # before the worker threads start, because they inherit it
     found = available_devices()
@@ -82,7 +82,8 @@ def require_one_process() -> None:
         if count.isdecimal() and int(count) > 1:
             raise UsageError(
                 f"{launcher} has started {count} processes ({variable}), and each would do the "
-                "same: vae works in one process; start it alone"
+                "same: start this command once; those that take "
+                f"{mark('training.processes')} work with torchrun and srun"
             )
 
 

@@ -30,6 +30,7 @@ GRADIENT_THREADS = 8  # that torch may start for gradients, besides those that c
 GRAIN = 2**16  # values for each thread, so that torch divides an operation among all of them
 
 TASKS = Path("/proc/self/task")  # of Linux: the threads of this process
+CORE_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # of a container: microseconds in a period, or "max"
 INTERVAL = 0.25  # seconds between two looks at the cores
 SHARED, FREE = 0.2, 0.05  # part of the time in which a thread waits for a core
 CALM = 8  # looks at free cores, one after another, before threads spin again
@@ -117,7 +118,7 @@ def all_cores(processes: int) -> Iterator[None]:
     import torch  # it is imported already
 
     own, said = torch.get_num_threads(), os.environ.get(LIMITS[0])
-    count = max(own, min(own * processes, count_cores()))
+    count = max(own, min(own * processes, count_usable_cores()))
     torch.set_num_threads(count)
     os.environ[LIMITS[0]] = str(count)  # pyarrow reads it when it is imported
     try:
@@ -128,6 +129,26 @@ def all_cores(processes: int) -> Iterator[None]:
             del os.environ[LIMITS[0]]
         else:
             os.environ[LIMITS[0]] = said
+
+
+def count_usable_cores(limit: Path = CORE_LIMIT) -> int:
+    """The cores of which this process may use all the time: a container may have a smaller part."""
+    try:
+        quota, period = map(int, limit.read_text().split())
+    except (OSError, ValueError):  # there is no limit
+        return count_cores()
+    return max(1, min(count_cores(), quota // period))
+
+
+def share_cores(parts: int) -> None:
+    """Let this process compute on one of several parts of the cores.
+
+    Whoever has set OMP_NUM_THREADS has decided it. `torchrun` sets it to 1, unless it is set.
+    """
+    import torch  # so that a command that computes nothing does not load it
+
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(max(1, count_usable_cores() // parts))
 
 
 @final

@@ -260,7 +260,8 @@ class End:
         if not isinstance(found, dict):
             return own
         more = found["extraInfo"]
-        return replace(own, line=found["message"], kind=more["kind"], remedy=more["remedy"])
+        own = replace(own, code=found["errorCode"], line=found["message"])  # be it killed since
+        return replace(own, kind=more["kind"], remedy=more["remedy"])
 
     @property
     def is_stopped(self) -> bool:

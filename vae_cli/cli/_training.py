@@ -221,12 +221,12 @@ def show_estimate(settings: Config, terminal: Terminal) -> None:
         UsageError: the data cannot be used, or the settings do not fit the data or the device.
     """
     from vae_cli.device import resolve_device
-    from vae_cli.processes import Place
+    from vae_cli.processes import first_place
     from vae_cli.runs.resolve import resolve
     from vae_cli.runs.train import estimate_training
 
     count = settings.training.processes
-    place = Place(rank=0, size=count, local_rank=0, local_size=count) if count > 1 else None
+    place = first_place(count) if count > 1 else None
     device = resolve_device(settings.training.device, place)
     with terminal.bar("reading") as bar:
         resolved = resolve(settings, device, bar).with_processes(count)

@@ -11,7 +11,10 @@ the latents of a total correlation or of a discrepancy, is gathered from all par
 A process may compute its part in several pieces, one after another, which needs less memory.
 """
 
+import errno
 import os
+import socket
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -210,12 +213,18 @@ def answered() -> Iterator[None]:
 
 
 @contextmanager
-def join(place: Place | None, environment: Mapping[str, str] = os.environ) -> Iterator[World]:
+def join(
+    place: Place | None,
+    environment: Mapping[str, str] = os.environ,
+    seconds: float = START_SECONDS,
+) -> Iterator[World]:
     """The processes that a launcher has started together with this one, as long as they work.
 
     Args:
         place: of this process; None if it was started alone.
-        environment: where the launcher says how to meet.
+        environment: where torch's launcher says whether it keeps the store, and how often it has
+            started the processes.
+        seconds: in which all of them must meet.
 
     Raises:
         LostProcessError: the others are not met in time, or one of them ends before the others.
@@ -225,43 +234,67 @@ def join(place: Place | None, environment: Mapping[str, str] = os.environ) -> It
         yield ALONE
         return
     if place.is_one_machine:
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    timeout = timedelta(seconds=seconds)
     try:
-        store = open_store(environment, is_server=place.rank == 0 and not has_launcher)
+        store = open_store(place, timeout, is_server=place.rank == 0 and not has_launcher)
         attempt = f"attempt {environment.get('TORCHELASTIC_RESTART_COUNT', '0')}"
         start = PrefixStore(attempt, store)
-        meet(place, start)
+        meet(place, start, timeout)
+    except (RuntimeError, ValueError, OSError) as error:
+        raise LostProcessError(explain_lonely_start(place, seconds, error)) from error
+    try:
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
-            timeout=timedelta(seconds=ANSWER_SECONDS),
+            timeout=timeout,
             rank=place.rank,
             world_size=place.size,
             store=start,
         )
     except (RuntimeError, ValueError) as error:
-        raise LostProcessError(explain_lonely_start(place)) from error
+        raise LostProcessError(
+            f"process {place.rank} of {place.size} has met the others, but cannot connect to them: "
+            "check that no firewall is between, and that GLOO_SOCKET_IFNAME names the network that "
+            "they share, such as eth0"
+        ) from error
     try:
+        wait_for_answers(timedelta(seconds=ANSWER_SECONDS))
         yield Processes(store)
     finally:
         distributed.destroy_process_group()
 
 
-def open_store(environment: Mapping[str, str], *, is_server: bool) -> Store:
+def wait_for_answers(timeout: timedelta) -> None:
+    """How long to wait for the others from now on."""
+    change = getattr(distributed, "set_timeout", None)  # since torch 2.13 or so
+    (change or distributed.distributed_c10d._set_pg_timeout)(timeout)
+
+
+def open_store(place: Place, timeout: timedelta, *, is_server: bool) -> Store:
     """The store of keys by which processes meet: of torch's launcher, or else of process 0.
 
     That of the launcher is the same one after it has started all processes again. torch's own way
     to it, `env://`, then finds the addresses of the processes that have ended. So the keys of each
     start need a prefix.
+
+    A store of torch listens to the whole network, unless it is given what to listen to.
     """
+    own = place.is_one_machine and is_server
     return TCPStore(
-        environment["MASTER_ADDR"],
-        int(environment["MASTER_PORT"]),
+        place.address,
+        place.port,
         is_master=is_server,
-        timeout=timedelta(seconds=START_SECONDS),
+        timeout=timeout,
+        master_listen_fd=listen(place) if own else None,
     )
 
 
-def meet(place: Place, store: Store) -> None:
+def listen(place: Place) -> int:
+    """The descriptor of a socket that only this machine reaches."""
+    return socket.create_server((place.address, place.port)).detach()
+
+
+def meet(place: Place, store: Store, timeout: timedelta) -> None:
     """Wait until all processes are there.
 
     Raises:
@@ -269,15 +302,17 @@ def meet(place: Place, store: Store) -> None:
     """
     if store.add("arrived", 1) == place.size:
         store.set("all", "")
-    store.wait(["all"], timedelta(seconds=START_SECONDS))
+    store.wait(["all"], timeout)
 
 
-def explain_lonely_start(place: Place) -> str:
+def explain_lonely_start(place: Place, seconds: float, error: Exception) -> str:
     """What to check if the processes do not meet."""
-    where = ":".join(os.environ.get(name, "?") for name in ("MASTER_ADDR", "MASTER_PORT"))
+    if os.strerror(errno.EADDRINUSE).lower() in str(error).lower():
+        return f"port {place.port}, where the processes meet, is taken: export another MASTER_PORT"
     return (
-        f"process {place.rank} of {place.size} has not met the others at {where} in "
-        f"{START_SECONDS} seconds: check that all were started, and that no firewall is between"
+        f"process {place.rank} of {place.size} has not met the others at {place.address}, port "
+        f"{place.port}, in {seconds:.0f} seconds: check that all {place.size} were started, that "
+        "this is the address of process 0, and that no firewall is between"
     )
 
 
