@@ -1,9 +1,11 @@
-"""Shards for tests: images that know which item they are, made when they are read."""
+"""Shards for tests: images that know which item they are, and files of small photographs."""
 
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from shard_files import picture, write_tar
 from torch import Tensor
 
 from vae_cli.data.held_out import hash_keys
@@ -76,3 +78,17 @@ def numbers_of(images: Tensor) -> Tensor:
     """The numbers of the items that these encoded images show: int64 `(B,)`."""
     digits = (images.flatten(1)[:, :3] * 255).round().long()
     return digits @ torch.tensor([1, 256, 65536])
+
+
+PATTERN = "photos-{000..005}.tar"
+
+
+def write_photos(folder: Path, count: int = 6, items: int = 40) -> None:
+    """Shards of grey pictures of two classes; each is a little smaller than the one before."""
+    for shard in range(count):
+        files = {}
+        for item in range(items - shard):
+            key = f"{shard}-{item:03}"
+            files[f"{key}.png"] = picture("PNG", "L", (16, 16), 100 * shard + item)
+            files[f"{key}.cls"] = b"cat" if item % 3 else b"dog"
+        write_tar(folder / f"photos-{shard:03}.tar", files)

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from shards import PATTERN, write_photos
 from torch import Tensor
 
+from vae_cli.data.streamed import Streamed
 from vae_cli.errors import InterruptedRunError
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run, create_run
@@ -67,6 +69,24 @@ def test_a_run_stopped_after_any_step_is_resumed_bit_for_bit(
     assert load_checkpoint(run.last).facts["progress"]["step"] == step
     train_small(run)
     assert_same_results(run, uninterrupted)
+
+
+def test_a_run_on_shards_is_resumed_bit_for_bit(
+    tmp_path: Path,
+    new_run: NewRun,
+    resolve_small: Callable[..., Resolved],
+    train_small: TrainSmall,
+) -> None:
+    write_photos(tmp_path)
+    data = {"name": str(tmp_path / PATTERN), "limit": 0, "shuffle_window": 50}
+    resolved = resolve_small(data=data, training={"epochs": 2}, model={"network": "mlp"})
+    assert isinstance(resolved.train, Streamed)
+    whole, run = (new_run(name, resolved) for name in ("whole", "run"))
+    train_small(whole, resolved=resolved)
+    with pytest.raises(InterruptedRunError):
+        train_small(run, stop_at=9, resolved=resolved)
+    train_small(run)
+    assert_same_results(run, whole)
 
 
 def test_a_run_stopped_many_times_is_resumed_bit_for_bit(

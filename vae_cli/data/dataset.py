@@ -302,7 +302,12 @@ class Dataset(ABC):
 
     def splits(self) -> dict[str, InMemory]:
         """The parts that have items by their names: `train`, `validation` and `test`."""
-        ordered = {"train": self.train(), "validation": self.validation(), "test": self.test()}
+        return {name: self.in_memory(part) for name, part in self.whole_splits().items()}
+
+    def whole_splits(self) -> dict[str, AnySplit]:
+        """The same with a training set that may be too large for the memory."""
+        train, test, validation = self.parts
+        ordered = {"train": train, "validation": validation, "test": test}
         return {name: part for name, part in ordered.items() if part is not None and len(part)}
 
     def source_files(self) -> list[Path]:

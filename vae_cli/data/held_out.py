@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.dataset import Parts
-from vae_cli.data.split import InMemory
-from vae_cli.data.streamed import SplitT
+from vae_cli.data.streamed import AnySplit, SplitT
 from vae_cli.errors import UsageError
 
 HASH_BYTES = 6  # which float64 holds
@@ -63,7 +62,7 @@ def are_equal(hashes: Tensor) -> bool:
     return len(hashes) > 1 and bool((hashes == hashes[0]).all())
 
 
-def count_copies(splits: Collection[InMemory]) -> int | None:
+def count_copies(splits: Collection[AnySplit]) -> int | None:
     """How many items are equal to another one before them; None if that is not known."""
     hashes = [split.hashes for split in splits if split.hashes is not None]
     if len(hashes) < len(splits):

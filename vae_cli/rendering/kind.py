@@ -13,7 +13,7 @@ from torch import Tensor
 from vae_cli.data.arrays import read_arrays
 from vae_cli.data.dataset import Spec
 from vae_cli.data.source import ARRAY_SUFFIXES
-from vae_cli.data.split import InMemory
+from vae_cli.data.streamed import AnySplit
 from vae_cli.errors import UsageError, mark
 from vae_cli.files import Writable, require_file_or_folder
 from vae_cli.rendering.arrangements import Arrangement, Reconstructions
@@ -106,7 +106,7 @@ class ItemWriter(ABC):
         """Write items in rows and columns: a traversal, an interpolation or a grid."""
 
     @abstractmethod
-    def write_examples(self, splits: Mapping[str, InMemory], output: Writable | None) -> str:
+    def write_examples(self, splits: Mapping[str, AnySplit], output: Writable | None) -> str:
         """Show what is in a data set, and return a last line to print.
 
         Args:
@@ -260,5 +260,5 @@ class ItemKind(ABC):
         """The kind and shape of the items, and how many they are if that is given, for a person."""
 
     @abstractmethod
-    def summarize(self, splits: Mapping[str, InMemory]) -> Summary:
+    def summarize(self, splits: Mapping[str, AnySplit]) -> Summary:
         """The classes of images, or the statistics of columns; `splits` are the parts by name."""

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.arrays import to_unit_images
-from vae_cli.data.batches import to_unit_interval
+from vae_cli.data.batches import CPU, to_unit_interval
 from vae_cli.data.dataset import Spec
 from vae_cli.data.folder_files import explain_left_out, explain_pages, name_pages, scan_pictures
 from vae_cli.data.picture import (
@@ -25,8 +25,8 @@ from vae_cli.data.picture import (
 )
 from vae_cli.data.picture_files import decoders_silenced
 from vae_cli.data.source import TABLE_SUFFIXES, suffix_of
-from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import expected_border
+from vae_cli.data.streamed import AnySplit
 from vae_cli.data.value_range import explain_darkness, explain_outside, join_values
 from vae_cli.errors import UsageError, mark, plural
 from vae_cli.files import Writable, is_folder
@@ -61,17 +61,19 @@ MAX_PICTURES = 1000  # in one grid
 COLOUR_NAMES = {1: " grey", 3: " RGB"}
 
 
-def take_examples(split: InMemory, classes: int, count: int) -> Tensor:
+def take_examples(split: AnySplit, classes: int, count: int) -> Tensor:
     """The first `count` images of each class, `(classes * count, C, H, W)`, or of all images.
 
     If a class has fewer, its row is filled with tiles in the colour of the gaps.
     """
     if not classes:
-        return split.head(ROWS_WITHOUT_CLASSES * count).items_at(slice(None))
-    tiles = torch.full((classes, count, *split.items.shape[1:]), GAP_GREY / 255)
+        places = torch.arange(len(split))[: ROWS_WITHOUT_CLASSES * count]
+        return next(split.batches(places, len(places), CPU)).x
+    tiles = torch.full((classes, count, *split.shape), GAP_GREY / 255)
     for label in range(classes):
         places = (split.labels == label).nonzero()[:count, 0]
-        tiles[label, : len(places)] = split.items_at(places)
+        for batch in split.batches(places, count, CPU):
+            tiles[label, : len(places)] = batch.x
     return tiles.flatten(0, 1)
 
 
@@ -227,7 +229,7 @@ class PictureWriter(ItemWriter):
         columns = math.ceil(math.sqrt(frames.shape[1]))
         write_animation(frames, path, replace(self.layout, columns=columns))
 
-    def write_examples(self, splits: Mapping[str, InMemory], output: Writable | None) -> str:
+    def write_examples(self, splits: Mapping[str, AnySplit], output: Writable | None) -> str:
         """Write training images of each class, and return the path."""
         path = output or Path(f"data{PNG}")
         if is_animation(path):
@@ -287,7 +289,7 @@ class Pictures(ItemKind):
         images = "images" if count is None else plural(count, "image")
         return f"{images} of {height}x{width}{COLOUR_NAMES.get(channels, '')}"
 
-    def summarize(self, splits: Mapping[str, InMemory]) -> Summary:
+    def summarize(self, splits: Mapping[str, AnySplit]) -> Summary:
         """The number of images of each class in each part."""
         classes, parts = self.spec.classes, splits.values()
         counts = [part.labels.bincount(minlength=len(classes)).tolist() for part in parts]

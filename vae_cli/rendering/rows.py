@@ -16,6 +16,7 @@ from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.source import suffix_of
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import column_statistics, require_learnable
+from vae_cli.data.streamed import AnySplit
 from vae_cli.data.table import FilledTable, complete_rows, read_table_like
 from vae_cli.data.table_writing import to_records, write_table
 from vae_cli.errors import UsageError, list_some, mark, plural
@@ -73,7 +74,7 @@ class RowWriter(ItemWriter):
         columns = *number_columns(*(free_name(one, names) for one in numbers)), *self.spec.columns
         write_table(path, columns, table.reshape(-1, table.shape[-1]), rules=self.spec.table)
 
-    def write_examples(self, splits: Mapping[str, InMemory], output: Writable | None) -> str:
+    def write_examples(self, splits: Mapping[str, AnySplit], output: Writable | None) -> str:
         """Return the numbers of rows and the classes; there is no picture."""
         if output is not None:
             raise UsageError(f"{mark('output')} {output}: a table has no picture")
@@ -134,13 +135,14 @@ class Rows(ItemKind):
         rows = "rows" if count is None else plural(count, "row")
         return f"{rows} of {plural(self.spec.shape[0], 'column')}"
 
-    def summarize(self, splits: Mapping[str, InMemory]) -> Summary:
+    def summarize(self, splits: Mapping[str, AnySplit]) -> Summary:
         """Mean and standard deviation of each column over the training set.
 
         Raises:
             UsageError: a column has no deviation that is a finite number.
         """
         train = splits["train"]
+        assert isinstance(train, InMemory)  # as every table is
         statistics = column_statistics(train.items, train.rows)
         require_learnable(statistics, train, self.spec)
         mean, std = (values.tolist() for values in statistics)

@@ -22,7 +22,7 @@ from vae_cli.settings import DataConfig, merge
 if TYPE_CHECKING:
     from vae_cli.data.column_kinds import ColumnReport
     from vae_cli.data.dataset import Dataset
-    from vae_cli.data.split import InMemory
+    from vae_cli.data.streamed import AnySplit
     from vae_cli.rendering.kind import ItemKind
 
 PARTS = {"train": "training row", "validation": "validation row", "test": "test row"}
@@ -73,7 +73,7 @@ def command(
     dataset, splits = read_dataset(settings, terminal)
     from vae_cli.rendering import kind_of
 
-    kind, test = kind_of(dataset.spec), splits["test"]
+    kind, test = kind_of(dataset.spec), dataset.test()
     example.refuse_standard_output(f"example{kind.suffix}")
     if save_example and save_example.suffix.lower() != kind.suffix:
         raise UsageError(
@@ -90,7 +90,7 @@ def command(
 def print_facts(
     terminal: Terminal,
     kind: "ItemKind",
-    splits: "dict[str, InMemory]",
+    splits: "dict[str, AnySplit]",
     result: str,
     example: Path | None,
 ) -> None:
@@ -181,7 +181,7 @@ def shorten_example(text: str) -> str:
         return shorten(text, SHOWN)
 
 
-def read_dataset(settings: DataConfig, terminal: Terminal) -> "tuple[Dataset, dict[str, InMemory]]":
+def read_dataset(settings: DataConfig, terminal: Terminal) -> "tuple[Dataset, dict[str, AnySplit]]":
     """Open the data, and read their parts.
 
     Raises:
@@ -191,4 +191,4 @@ def read_dataset(settings: DataConfig, terminal: Terminal) -> "tuple[Dataset, di
     with terminal.bar("reading") as progress:
         dataset = settings.open(progress)
         limit = settings.limit or None
-        return dataset, {name: part.head(limit) for name, part in dataset.splits().items()}
+        return dataset, {name: part.head(limit) for name, part in dataset.whole_splits().items()}
