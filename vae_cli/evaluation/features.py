@@ -31,10 +31,19 @@ from torch import Generator, Tensor, nn
 
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError, VAEError, mark
-from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, share
+from vae_cli.evaluation.figures import (
+    Absent,
+    Figure,
+    Figures,
+    all_absent,
+    figures_of_first,
+    share,
+)
 from vae_cli.evaluation.fitted_models import digest_split, keep, recall
+from vae_cli.evaluation.sharing import share_rows
 from vae_cli.evaluation.subject import Subject
 from vae_cli.files import open_file
+from vae_cli.training.world import ALONE, World
 
 CHUNK_ITEMS = 32  # times 60,000 points: 8 MB, which fit into a cache
 BLOCK = 128  # points whose smallest distance is found first
@@ -116,18 +125,27 @@ class Classifier(nn.Module):
 
 
 def fitted_classifier(
-    train: InMemory, classes: int, device: torch.device, folder: Path
+    train: InMemory, classes: int, device: torch.device, folder: Path, world: World = ALONE
 ) -> Classifier:
-    """The classifier of a run's data, trained and kept in its folder if it is not there yet."""
-    path, digest = folder / "classifier.safetensors", digest_split(train)
+    """The classifier of a run's data, trained and kept in its folder if it is not there yet.
+
+    Process 0 does it, and all have the same weights then.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(SEED)
-        classifier = Classifier(train.network_input(train.rows[:1]).shape[1:], classes)
-    found = recall(path, classifier, digest)
-    if found is None:
-        found = train_classifier(classifier.to(device), train)
-        keep(path, found.state_dict(), digest)
-    return found.to(device).eval()
+        classifier = Classifier(train.network_input(train.rows[:1]).shape[1:], classes).to(device)
+    if world.rank == 0:
+        recall_or_train(classifier, train, folder / "classifier.safetensors")
+    world.copy(list(classifier.state_dict().values()))
+    return classifier.eval()
+
+
+def recall_or_train(classifier: Classifier, train: InMemory, path: Path) -> None:
+    """Give a new classifier the weights that were kept, or train it and keep it."""
+    digest = digest_split(train)
+    if recall(path, classifier, digest) is None:
+        train_classifier(classifier, train)
+        keep(path, classifier.state_dict(), digest)
 
 
 def train_classifier(classifier: Classifier, train: InMemory) -> Classifier:
@@ -189,10 +207,11 @@ class Comparison:
 BY_CLASSIFIER = Comparison()
 
 
-def classifier_extractor(subject: Subject) -> Extractor:
+def classifier_extractor(subject: Subject, world: World = ALONE) -> Extractor:
     """The features of a classifier of the training set, which is kept in the folder of the run."""
-    classes = int(subject.train.labels.max()) + 1
-    classifier = fitted_classifier(subject.train, classes, subject.model.device, subject.folder)
+    train, classes = subject.train, int(subject.train.labels.max()) + 1
+    device, folder = subject.model.device, subject.folder
+    classifier = fitted_classifier(train, classes, device, folder, world)
     return Extractor("classifier", CLASSIFIER_LABEL, classifier.features)
 
 
@@ -206,30 +225,50 @@ MAX_LOGITS = 50_000_000  # items times classes of the probe, which is computed s
 FEATURE_NAMES = ("knn_accuracy", "probe_accuracy")
 
 
-def feature_figures(train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor) -> Figures:
+def feature_figures(
+    train: Tensor,
+    labels: Tensor,
+    test: Tensor,
+    test_labels: Tensor,
+    world: World = ALONE,
+) -> Figures:
     """The accuracy of both classifiers.
+
+    The processes share the items whose neighbours are looked for; the first fits the probe.
 
     Args:
         train: means `(N, D)`.
         labels: int64 `(N,)`; empty if unknown.
         test: means `(M, D)`.
         test_labels: int64 `(M,)`.
+        world: the processes, of which each has all of these.
     """
     if not (len(labels) and len(test_labels)):
         return all_absent(FEATURE_NAMES, "the items have no labels")
     if len(labels.unique()) == 1:
         return all_absent(FEATURE_NAMES, "all items have the same label")
-    neighbours = classify_by_neighbours(train, labels, test)
-    knn = share(
-        neighbours == test_labels, f"accuracy of {NEIGHBOURS} nearest neighbours of the means"
+    neighbours = share_rows(
+        lambda some: classify_by_neighbours(train, labels, some), test, world, CHUNK_ITEMS
     )
+    text = f"accuracy of {NEIGHBOURS} nearest neighbours of the means"
+    return figures_of_first(
+        lambda: {
+            "knn_accuracy": share(neighbours == test_labels, text),
+            "probe_accuracy": probe_accuracy(train, labels, test, test_labels),
+        },
+        world,
+    )
+
+
+def probe_accuracy(
+    train: Tensor, labels: Tensor, test: Tensor, test_labels: Tensor
+) -> Figure | Absent:
+    """The accuracy of a linear classifier; the arguments are those of `feature_figures`."""
     classes = int(labels.max()) + 1
     if classes > MAX_LOGITS // classes:  # less than one item of each would be left
-        probe: Figure | Absent = Absent(f"{classes:,} classes are too many for a linear probe")
-    else:
-        predicted = classify_linearly(train, labels, test)
-        probe = share(predicted == test_labels, "accuracy of a linear classifier of the means")
-    return {"knn_accuracy": knn, "probe_accuracy": probe}
+        return Absent(f"{classes:,} classes are too many for a linear probe")
+    predicted = classify_linearly(train, labels, test)
+    return share(predicted == test_labels, "accuracy of a linear classifier of the means")
 
 
 def classify_by_neighbours(train: Tensor, labels: Tensor, test: Tensor) -> Tensor:

@@ -2,12 +2,14 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 from torch import Tensor
 
+from vae_cli.evaluation.sharing import compute_once, share_rows
 from vae_cli.noise import Noise
+from vae_cli.training.world import ALONE, World
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,7 @@ class Absent:
 
 
 Figures = dict[str, Figure | Absent]
+HALVES = 20  # of which the standard error of a figure of all items is made
 
 
 def make_figure(value: float, error: float | None, definition: str) -> Figure | Absent:
@@ -67,7 +70,11 @@ def share(successes: Tensor, definition: str) -> Figure | Absent:
 
 
 def jackknife_error(
-    figure: Callable[..., float], sets: Sequence[Tensor], seed: int, halves: int = 20
+    figure: Callable[..., float],
+    sets: Sequence[Tensor],
+    seed: int,
+    halves: int = HALVES,
+    world: World = ALONE,
 ) -> float:
     """The standard error of a figure of independent sets of rows: the delete-half jackknife.
 
@@ -81,6 +88,7 @@ def jackknife_error(
         sets: `(N, ...)` each, of which the figure is.
         seed: of the halves.
         halves: the number of them.
+        world: the processes that share them.
 
     Example:
         >>> values = torch.arange(100.0)
@@ -88,14 +96,33 @@ def jackknife_error(
         >>> round(error, 1), round(standard_error(values), 1)
         (2.9, 2.9)
     """
-    generator, found = Noise(seed).generator, []
-    for _ in range(halves):
-        orders = [torch.randperm(len(rows), generator=generator) for rows in sets]
-        parts = [rows[order[: len(rows) // 2]] for rows, order in zip(sets, orders, strict=True)]
-        found.append(figure(*parts))
-    return torch.tensor(found, dtype=torch.float64).std().item()
+    chosen = choose_halves([len(rows) for rows in sets], seed, halves)
+
+    def compute(own: Tensor) -> Tensor:
+        found = [
+            figure(*(rows[half] for rows, half in zip(sets, chosen[number], strict=True)))
+            for number in own.tolist()
+        ]
+        return torch.tensor(found, dtype=torch.float64)
+
+    return share_rows(compute, torch.arange(halves), world).std().item()
+
+
+def choose_halves(sizes: Sequence[int], seed: int, halves: int = HALVES) -> list[list[Tensor]]:
+    """The places of random halves of sets with these sizes: of each set, for each half."""
+    generator = Noise(seed).generator
+    return [
+        [torch.randperm(size, generator=generator)[: size // 2] for size in sizes]
+        for _ in range(halves)
+    ]
 
 
 def all_absent(names: tuple[str, ...], reason: str) -> Figures:
     """The same reason for several figures."""
     return {name: Absent(reason) for name in names}
+
+
+def figures_of_first(compute: Callable[[], Figures], world: World) -> Figures:
+    """Figures that process 0 computes, while the others wait for them."""
+    found = compute_once(lambda: {name: asdict(one) for name, one in compute().items()}, world)
+    return {name: Figure(**one) if "value" in one else Absent(**one) for name, one in found.items()}

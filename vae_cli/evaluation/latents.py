@@ -12,9 +12,18 @@ import math
 import torch
 from torch import Tensor
 
-from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
+from vae_cli.evaluation.figures import (
+    Absent,
+    Figure,
+    Figures,
+    average,
+    figures_of_first,
+    make_figure,
+)
+from vae_cli.evaluation.sharing import share_rows
 from vae_cli.model import DiagonalNormal, LatentModel, kl_by_dim, log_sum_exp
 from vae_cli.noise import Noise, derive_seed
+from vae_cli.training.world import ALONE, World
 
 ACTIVE_VARIANCE = 0.01  # of the posterior means, of a unit that is in use
 MAX_ITEMS = 10_000  # whose posteriors make up q(z); the cost grows with the square of it
@@ -22,16 +31,21 @@ CHUNK_ITEMS = 25  # times 10,000 posteriors in float64: 2 MB, which fit into a c
 NEAR_LIMIT = 1.0  # nats below log N, where the estimate of the information is too low
 
 
-def latent_figures(model: LatentModel, posterior: DiagonalNormal, seed: int) -> Figures:
-    """The figures of the posteriors `(N, D)` of all items."""
-    information, divergence = aggregate_terms(model, posterior, seed)
-    return {
-        "active_units": active_units(posterior.mean),
-        "mutual_information": describe_information(information),
-        "aggregate_kl": average(
-            divergence, "KL(q(z) || p(z)) of the aggregated posterior from the prior, nats"
-        ),
-    }
+def latent_figures(
+    model: LatentModel, posterior: DiagonalNormal, seed: int, world: World = ALONE
+) -> Figures:
+    """The figures of the posteriors `(N, D)` of all items, which all processes have."""
+    information, divergence = aggregate_terms(model, posterior, seed, world)
+    text = "KL(q(z) || p(z)) of the aggregated posterior from the prior, nats"
+
+    def describe() -> Figures:
+        return {
+            "active_units": active_units(posterior.mean),
+            "mutual_information": describe_information(information),
+            "aggregate_kl": average(divergence, text),
+        }
+
+    return figures_of_first(describe, world)
 
 
 def active_units(means: Tensor) -> Figure | Absent:
@@ -57,12 +71,13 @@ def mean_kl_by_dim(model: LatentModel, posterior: DiagonalNormal) -> list[float]
 
 @torch.no_grad()
 def aggregate_terms(
-    model: LatentModel, posterior: DiagonalNormal, seed: int
+    model: LatentModel, posterior: DiagonalNormal, seed: int, world: World = ALONE
 ) -> tuple[Tensor, Tensor]:
     """Estimates of I(x; z) and of KL(q(z) ‖ p(z)) with one sample per item, in nats: `(N,)` each.
 
     With more than `MAX_ITEMS` items, a random part of them stands for the whole set. All of its
-    posteriors make up q(z), so there is no bias from small batches.
+    posteriors make up q(z), so there is no bias from small batches. The processes share the
+    samples, and each has all posteriors.
     """
     noise, prior = Noise(derive_seed(seed, "latents")), model.prior()
     order = torch.randperm(len(posterior.mean), generator=noise.generator)
@@ -70,9 +85,13 @@ def aggregate_terms(
     mean, log_variance = posterior.mean[chosen].double(), posterior.log_variance[chosen].double()
     each = DiagonalNormal(mean, log_variance)
     z = each.rsample(1, noise)[0]
-    aggregate = aggregate_log_prob(each, z)
-    parts = [some.to(model.device, posterior.mean.dtype) for some in z.split(CHUNK_ITEMS)]
-    expected = torch.cat([prior.log_prob(some).cpu().double() for some in parts])
+
+    def measure(own: Tensor) -> Tensor:
+        parts = [some.to(model.device, posterior.mean.dtype) for some in own.split(CHUNK_ITEMS)]
+        expected = torch.cat([prior.log_prob(some).cpu().double() for some in parts])
+        return torch.stack([aggregate_log_prob(each, own), expected], 1)
+
+    aggregate, expected = share_rows(measure, z, world, CHUNK_ITEMS).T.contiguous()
     return each.log_prob(z) - aggregate, aggregate - expected
 
 

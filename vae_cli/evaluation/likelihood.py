@@ -10,10 +10,12 @@ A row of a table has its likelihood in the units of the table: log |det| of its 
 The noise of an item depends on the seed and on the row of the item in its data, and each item is
 encoded by itself. So an item has the same score in any order, batch or subset of the items.
 
-`encode` makes the posteriors of a whole set, which most other figures are made from.
+`encode` makes the posteriors of a whole set, which most other figures are made from. Several
+processes share the items of both; see sharing.py.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import final
@@ -23,9 +25,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae_cli.data.batch import Batch
+from vae_cli.data.batches import chunk_length
 from vae_cli.data.dataset import Progress, ignore_progress
-from vae_cli.data.split import InMemory, in_order
+from vae_cli.data.split import InMemory
 from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
+from vae_cli.evaluation.sharing import shared_chunks
 from vae_cli.model import (
     VAE,
     BernoulliPixels,
@@ -37,18 +41,22 @@ from vae_cli.model import (
     require_normal,
 )
 from vae_cli.noise import Noise, derive_seed
+from vae_cli.training.world import ALONE, World
 
 
 @torch.no_grad()
 def encode(
-    model: LatentModel, split: InMemory, progress: Progress = ignore_progress
+    model: LatentModel,
+    split: InMemory,
+    progress: Progress = ignore_progress,
+    world: World = ALONE,
 ) -> DiagonalNormal:
-    """The posterior of each item in its order: float32 parameters `(N, D)` on the CPU."""
+    """The posterior of each item in its order: float32 parameters `(N, D)` on the CPU of each."""
     parts, done = [], 0
-    for batch in in_order(split, model.device):
-        posterior = require_normal(model.posterior(batch))
-        parts.append((posterior.mean.cpu(), posterior.log_variance.cpu()))
-        done += len(batch)
+    for batch, share in shared_chunks(split, model.device, world):
+        own = require_normal(model.posterior(batch))
+        parts.append([share.whole(values.cpu()) for values in (own.mean, own.log_variance)])
+        done += share.items
         progress(done, len(split))
     mean, log_variance = (torch.cat(values) for values in zip(*parts, strict=True))
     return DiagonalNormal(mean, log_variance)
@@ -77,6 +85,7 @@ def distortion_of_samples(likelihood: Distribution, x: Tensor) -> Tensor:
             return distortion
 
 
+ROUND_SAMPLES = 20_000  # of the items of one process, after which the progress is told
 BLOCK_VALUES = 400_000  # outputs decoded at a time: 1.6 MB of float32, which fit into a cache
 EARLY = 10  # the bound with K samples is compared with the one of K/10
 
@@ -131,8 +140,11 @@ def estimate_likelihoods(
     samples: int,
     seed: int,
     progress: Progress = ignore_progress,
+    world: World = ALONE,
 ) -> ItemLikelihoods:
     """Score every item of a split with K samples of its latents.
+
+    Process 0 has all items then, and the others have none.
 
     Args:
         model: a trained model in evaluation mode.
@@ -140,17 +152,16 @@ def estimate_likelihoods(
         samples: K.
         seed: of the noise.
         progress: called with the number of items that are done, and the number of all.
+        world: the processes that share the items.
     """
-    scores, rows, done = [], split.rows.tolist(), 0
-    for batch in in_order(split, model.device):
-        units = model.codec.log_abs_det(batch.x)
-        for place in range(len(batch)):
-            noise = noise_of_item(seed, rows[done], model.device)
-            item = batch[place : place + 1]
-            scores.append(summarize(weigh(model, item, samples, noise), units[place]))
-            done += 1
-            progress(done, len(rows))
-    distortion, kl, bound, early, effective = torch.stack(scores).unbind(1)
+    size = max(1, min(chunk_length(split.shape), ROUND_SAMPLES // samples))
+    scores, done = [], 0
+    for batch, share in shared_chunks(split, model.device, world, size):
+        rows = share.take(split.rows[done : done + share.items])
+        scores.append(share.collect(summarize_items(model, batch, rows.tolist(), samples, seed)))
+        done += share.items
+        progress(done, len(split))
+    distortion, kl, bound, early, effective = torch.cat(scores).unbind(1)
     return ItemLikelihoods(
         samples=samples,
         values=split.items[0].numel(),
@@ -160,6 +171,19 @@ def estimate_likelihoods(
         early=early,
         effective=effective,
     )
+
+
+def summarize_items(
+    model: LatentModel, batch: Batch, rows: Sequence[int], samples: int, seed: int
+) -> Tensor:
+    """What `summarize` tells about each item, float64 `(B, 5)`; `rows` are theirs in their data."""
+    units = model.codec.log_abs_det(batch.x)
+    found = []
+    for place, row in enumerate(rows):
+        noise = noise_of_item(seed, row, model.device)
+        weights = weigh(model, batch[place : place + 1], samples, noise)
+        found.append(summarize(weights, units[place]))
+    return torch.stack(found)
 
 
 def noise_of_item(seed: int, row: int, device: torch.device) -> Noise:

@@ -9,7 +9,7 @@ from vae_cli.data.dataset import Stage, ignore_stage
 from vae_cli.device import describe_device
 from vae_cli.evaluation.disentanglement import factor_figures
 from vae_cli.evaluation.features import BY_CLASSIFIER, Comparison, FeatureName, feature_figures
-from vae_cli.evaluation.figures import Absent, Figure, Figures
+from vae_cli.evaluation.figures import Absent, Figure, Figures, figures_of_first
 from vae_cli.evaluation.latents import latent_figures, mean_kl_by_dim
 from vae_cli.evaluation.likelihood import encode, estimate_likelihoods, likelihood_figures
 from vae_cli.evaluation.reconstruction import reconstruction_figures
@@ -17,6 +17,7 @@ from vae_cli.evaluation.samples import sample_figures
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.tables import FROM_THE_PRIOR, Synthesis, table_figures
 from vae_cli.files import to_json, write_bytes
+from vae_cli.training.world import ALONE, World
 
 
 @final
@@ -78,8 +79,13 @@ def evaluate(
     stage: Stage = ignore_stage,
     comparison: Comparison = BY_CLASSIFIER,
     synthesis: Synthesis = FROM_THE_PRIOR,
+    world: World = ALONE,
 ) -> Evaluation:
     """Compute every figure that a model can have.
+
+    Several processes do it together, and each has all figures then. They are the same as those of
+    one process, up to the rounding of features of samples and reconstructions, whose chunks are
+    divided; see sharing.py.
 
     Args:
         subject: the model and the data.
@@ -89,27 +95,29 @@ def evaluate(
         stage: shows the progress of a part of the work with a name.
         comparison: how samples are compared with items.
         synthesis: which rows of a table are synthetic, and what they are to be useful for.
+        world: the processes that evaluate together.
     """
     is_table = bool(subject.test.spec.columns)
     start, model, test = time.perf_counter(), subject.model, subject.test.split
     with stage("likelihood") as progress:
-        items = estimate_likelihoods(model, test, samples, seed, progress)
-        figures = likelihood_figures(items, model)
+        items = estimate_likelihoods(model, test, samples, seed, progress, world)
+        figures = figures_of_first(lambda: likelihood_figures(items, model), world)
     with stage("encoding") as progress:
-        posterior = encode(model, test, progress)
-        train = encode(model, subject.train, progress)
+        posterior = encode(model, test, progress, world)
+        train = encode(model, subject.train, progress, world)
     with stage("latents"):
-        figures |= latent_figures(model, posterior, seed)
+        figures |= latent_figures(model, posterior, seed, world)
         dims = mean_kl_by_dim(model, posterior)
     with stage("reconstruction"):
-        figures |= reconstruction_figures(model, test)
+        figures |= reconstruction_figures(model, test, world)
     with stage("features"):
         means = train.mean, posterior.mean
-        figures |= feature_figures(means[0], subject.train.labels, means[1], test.labels)
-        figures |= factor_figures(posterior, subject.test.factors, seed)
+        figures |= feature_figures(means[0], subject.train.labels, means[1], test.labels, world)
+        factors = subject.test.factors
+        figures |= figures_of_first(lambda: factor_figures(posterior, factors, seed), world)
     with stage("samples"):
-        figures |= sample_figures(subject, seed, comparison, train)
-        figures |= table_figures(subject, seed, synthesis) if is_table else {}
+        figures |= sample_figures(subject, seed, comparison, train, world)
+        figures |= table_figures(subject, seed, synthesis, world) if is_table else {}
     return Evaluation(
         figures=figures,
         kl_by_dim=dims,

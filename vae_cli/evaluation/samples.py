@@ -14,17 +14,20 @@ a point x of the first set moves the distance by
 
 divided by the number of points. T^-1 takes the place of T for a point of the second set.
 
-The features are those of a classifier of the data, or of Inception (features.py).
+The features are those of a classifier of the data, or of Inception (features.py). Several processes
+share the items and the samples of each chunk, and the first compares their features.
 """
 
 import math
 import time
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
-from vae_cli.data.split import in_order
+from vae_cli.data.split import InMemory
 from vae_cli.evaluation.features import (
     BY_CLASSIFIER,
     Comparison,
@@ -33,12 +36,21 @@ from vae_cli.evaluation.features import (
     classifier_extractor,
     find_nearest,
 )
-from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, make_figure, share
+from vae_cli.evaluation.figures import (
+    Absent,
+    Figure,
+    Figures,
+    all_absent,
+    figures_of_first,
+    make_figure,
+    share,
+)
 from vae_cli.evaluation.fitted_models import find_flow, fitted_mixture
 from vae_cli.evaluation.subject import Subject
-from vae_cli.latent.decoding import sample
-from vae_cli.model import DiagonalNormal, LatentSampler
+from vae_cli.latent.decoding import decode_samples, sample_latents, split_latents
+from vae_cli.model import DiagonalNormal, LatentModel, LatentSampler
 from vae_cli.noise import Noise, derive_seed
+from vae_cli.training.world import ALONE, Share, World, share_of, shared_batches
 
 NEIGHBOUR = 3
 CHUNK_ITEMS = 500
@@ -141,6 +153,7 @@ def sample_figures(
     seed: int,
     comparison: Comparison = BY_CLASSIFIER,
     posterior: DiagonalNormal | None = None,
+    world: World = ALONE,
 ) -> Figures:
     """All figures of samples; the classifier and the mixture are kept in the folder of the run.
 
@@ -149,32 +162,45 @@ def sample_figures(
         seed: of the samples, and of which items they are compared with.
         comparison: by which features, and of how many items.
         posterior: of all training items, if it is known already.
+        world: the processes that share the items and the samples.
     """
     names, needs_labels = NAMES[comparison.features], comparison.extractor is None
     reason = sample_absence(subject, needs_labels=needs_labels)
     if reason is not None:
         return all_absent(names, reason)
-    extractor = comparison.extractor or classifier_extractor(subject)
-    model, count = subject.model, min(comparison.images, len(subject.test))
-    items, recon = item_features(subject, extractor, count, seed)
-    sources = {
+    extractor = comparison.extractor or classifier_extractor(subject, world)
+    count = min(comparison.images, len(subject.test))
+    items, recon = item_features(subject, extractor, count, seed, world)
+    others: dict[str, Tensor] = {}
+    for name, source in find_sources(subject, posterior, world).items():
+        if world.any(source is not None):  # which process 0 knows
+            others[name] = sampled_features(subject, extractor, source, count, seed, world)
+    train = train_features(subject, extractor, count, seed, world)
+    others |= {"reconstructions": recon, "train": train}
+
+    def compare() -> Figures:
+        found = [
+            distance(items, others[name], what, extractor.label) if name in others else NO_FLOW
+            for name, what in DISTANCES.items()
+        ]
+        found += neighbour_figures(items, others["samples"], extractor.label)
+        return dict(zip(names, found, strict=True))
+
+    return figures_of_first(compare, world)
+
+
+def find_sources(
+    subject: Subject, posterior: DiagonalNormal | None, world: World
+) -> dict[str, LatentSampler | None]:
+    """The sources of samples by name; None is one that there is not, or that process 0 has."""
+    model, folder = subject.model, subject.folder
+    if world.rank > 0:
+        return {"samples": model.prior(), "gmm": None, "flow": None}
+    return {
         "samples": model.prior(),
-        "gmm": fitted_mixture(model, lambda: subject.train, subject.folder, posterior),
-        "flow": find_flow(model, subject.folder),
+        "gmm": fitted_mixture(model, lambda: subject.train, folder, posterior),
+        "flow": find_flow(model, folder),
     }
-    others = {
-        name: sampled_features(subject, extractor, source, count, seed)
-        for name, source in sources.items()
-        if source is not None
-    }
-    others |= {"reconstructions": recon, "train": train_features(subject, extractor, count, seed)}
-    label = extractor.label
-    found = [
-        distance(items, others[name], what, label) if name in others else NO_FLOW
-        for name, what in DISTANCES.items()
-    ]
-    found += neighbour_figures(items, others["samples"], label)
-    return dict(zip(names, found, strict=True))
 
 
 @torch.no_grad()
@@ -226,18 +252,36 @@ def neighbour_figures(
 
 
 def item_features(
-    subject: Subject, extractor: Extractor, count: int, seed: int
+    subject: Subject, extractor: Extractor, count: int, seed: int, world: World
 ) -> tuple[Tensor, Tensor]:
     """The features of test items and of their reconstructions, on the CPU: `(count, D)` each."""
     model, noise = subject.model, Noise(derive_seed(seed, "reconstructions"), subject.model.device)
     order = choose_items(len(subject.test), count, derive_seed(seed, "test items"))
-    split, features, reconstructed = subject.test.split.take(order), [], []
-    for batch in in_order(split, model.device):
-        features.append(extractor.extract(batch.x).cpu())
-        likelihood = model.infer(batch).likelihood
-        found = likelihood.sample(noise) if subject.samples_noise else likelihood.mean
-        reconstructed.append(extractor.extract(found[0]).cpu())
+    features, reconstructed = [], []
+    for batch, part in shared_items(subject.test.split.take(order), model.device, world):
+        features.append(part.collect(extractor.extract(batch.x).cpu()))
+        spread = noise.for_part(part.part) if subject.samples_noise else None
+        found = extractor.extract(reconstruct(model, batch, spread))
+        reconstructed.append(part.collect(found.cpu()))
     return torch.cat(features), torch.cat(reconstructed)
+
+
+def shared_items(
+    split: InMemory, device: torch.device, world: World
+) -> Iterator[tuple[Batch, Share]]:
+    """Every item of a part once: this process's share of each chunk."""
+    order, size = torch.arange(len(split)), chunk_length(split.shape)
+    return shared_batches(split, order, size, device, world=world)
+
+
+def reconstruct(model: LatentModel, batch: Batch, noise: Noise | None) -> Tensor:
+    """Items from the modes of their posteriors: the means of p(x|z), or with noise its samples."""
+    inference = model.infer(batch)
+    if noise is None:
+        return inference.likelihood.mean[0]
+    # The noise of a part is drawn along the first axis, so that there is none of samples before it.
+    latents = [level.z[0] for level in inference.levels]
+    return model.decode_levels(latents, batch.y).sample(noise)
 
 
 def choose_items(total: int, count: int, seed: int) -> Tensor:
@@ -245,26 +289,37 @@ def choose_items(total: int, count: int, seed: int) -> Tensor:
     return torch.randperm(total, generator=Noise(seed).generator)[:count]
 
 
-def train_features(subject: Subject, extractor: Extractor, count: int, seed: int) -> Tensor:
+def train_features(
+    subject: Subject, extractor: Extractor, count: int, seed: int, world: World
+) -> Tensor:
     """The features of training items, on the CPU: at most `(count, D)`."""
     order = choose_items(len(subject.train), count, derive_seed(seed, "training items"))
-    batches = in_order(subject.train.take(order), subject.model.device)
-    return torch.cat([extractor.extract(batch.x).cpu() for batch in batches])
+    shares = shared_items(subject.train.take(order), subject.model.device, world)
+    return torch.cat([part.collect(extractor.extract(batch.x).cpu()) for batch, part in shares])
 
 
 def sampled_features(
-    subject: Subject, extractor: Extractor, source: LatentSampler, count: int, seed: int
+    subject: Subject,
+    extractor: Extractor,
+    source: LatentSampler | None,
+    count: int,
+    seed: int,
+    world: World,
 ) -> Tensor:
-    """The features of `count` samples whose latents come from a source: `(count, D)`."""
-    noise = Noise(derive_seed(seed, "samples"), subject.model.device)
+    """The features of `count` samples whose latents come from a source of process 0: `(count, D)`.
+
+    The processes share the samples, and each has all latents.
+    """
+    model, noise = subject.model, Noise(derive_seed(seed, "samples"), subject.model.device)
     size, found = chunk_length(subject.test.spec.shape), []
     for start in range(0, count, size):
-        some = sample(
-            subject.model,
-            min(size, count - start),
-            noise,
-            with_spread=subject.samples_noise,
-            source=source,
-        )
-        found.append(extractor.extract(some).cpu())
+        latents = sample_latents(model, min(size, count - start), noise, source=source)
+        state = noise.state()
+        world.copy([latents, state])  # of the others, only the sizes are right
+        noise.restore(state)
+        for some in split_latents(model, latents):
+            part = share_of(len(some), world)
+            own, drawn = part.take(some, 0), noise.for_part(part.part)
+            items = decode_samples(model, own, drawn, with_spread=subject.samples_noise)
+            found.append(part.collect(extractor.extract(items).cpu()))
     return torch.cat(found)

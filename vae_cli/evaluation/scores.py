@@ -24,25 +24,24 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.batches import CPU
 from vae_cli.data.dataset import Progress, ignore_progress
-from vae_cli.data.split import InMemory, in_order
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError, mark, require_known
-from vae_cli.evaluation.likelihood import encode, estimate_likelihoods
-from vae_cli.model import LatentModel
+from vae_cli.evaluation.likelihood import estimate_likelihoods
+from vae_cli.evaluation.sharing import collect_rows
+from vae_cli.model import LatentModel, require_normal
 from vae_cli.rendering.grid import to_picture, to_pixels
+from vae_cli.training.world import ALONE, World
 
 BITS = 8  # of a byte
 
 
-def code_lengths(split: InMemory) -> Tensor | None:
-    """The length of each image as a PNG, in nats: float64 `(N,)`; None for rows of a table."""
-    if split.items.ndim == 2:  # noqa: PLR2004
-        return None
+def code_lengths(x: Tensor) -> Tensor:
+    """The length of each image `(B, C, H, W)` as a PNG, in nats: float64 `(B,)`."""
     lengths = [
-        png_bytes(to_picture(pixels)) - overhead(to_picture(pixels).mode)
-        for batch in in_order(split, CPU)
-        for pixels in to_pixels(batch.x)
+        png_bytes(to_picture(pixels)) - overhead(to_picture(pixels).mode) for pixels in to_pixels(x)
     ]
     return torch.tensor(lengths, dtype=torch.float64) * BITS * math.log(2)
 
@@ -73,6 +72,8 @@ PERCENT = 100
 class Measures:
     """What is known about each item: float64 `(N,)` in nats, except for `distance`.
 
+    Of several processes, the first has all items, and the others have none.
+
     Values so far from the training set that a network overflows are infinitely unlikely and far.
 
     Attributes:
@@ -95,6 +96,7 @@ class Measures:
         return -(self.distortion + self.kl)
 
 
+@torch.no_grad()
 def measure(
     model: LatentModel,
     split: InMemory,
@@ -102,6 +104,7 @@ def measure(
     samples: int,
     seed: int,
     progress: Progress = ignore_progress,
+    world: World = ALONE,
 ) -> Measures:
     """Measure every item of a split.
 
@@ -112,17 +115,23 @@ def measure(
         samples: K, of the importance-weighted bound.
         seed: of the noise; an item has the same noise in any subset of its data.
         progress: called with the number of items that are done, and the number of all.
+        world: the processes that share the items.
     """
-    found = estimate_likelihoods(model, split, samples, seed, progress)
-    distance = neighbour_distances(encode(model, split).mean, train)
-    code = code_lengths(split)
-    missing = torch.empty(0, dtype=torch.float64)
+
+    def measure_distances(batch: Batch) -> Tensor:
+        return neighbour_distances(require_normal(model.posterior(batch)).mean.cpu(), train)
+
+    found = estimate_likelihoods(model, split, samples, seed, progress, world)
+    distance = collect_rows(split, measure_distances, model.device, world)
+    code = torch.empty(0, dtype=torch.float64)
+    if len(split.shape) > 1:
+        code = collect_rows(split, lambda batch: code_lengths(batch.x), CPU, world)
     return Measures(
         bound=or_limit(found.bound, -torch.inf),
         distortion=or_limit(found.distortion, torch.inf),
         kl=or_limit(found.kl, torch.inf),
         distance=or_limit(distance, torch.inf),
-        code=missing if code is None else code,
+        code=code,
     )
 
 

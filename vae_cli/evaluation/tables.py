@@ -7,10 +7,15 @@
 
 The ceiling is the same figure of real rows in place of synthetic ones: of held-out rows, which a
 perfect model could have made, and for the usefulness, which is scored on these, of training rows.
+
+Process 0 draws the synthetic rows. Then all processes have the same rows, and share the trees, the
+halves of the jackknife and the rows whose neighbours are looked for.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from typing import NamedTuple, assert_never, final
 
 import torch
@@ -20,23 +25,26 @@ from vae_cli.data.columns import Column
 from vae_cli.data.spelling import TIME_SIGNS
 from vae_cli.data.split import InMemory
 from vae_cli.errors import shorten
-from vae_cli.evaluation.copies import find_copies
+from vae_cli.evaluation.copies import CHUNK_ROWS, find_copies
 from vae_cli.evaluation.figures import (
     Absent,
     Figure,
     Figures,
     all_absent,
     average,
+    choose_halves,
     jackknife_error,
     make_figure,
 )
 from vae_cli.evaluation.samples import choose_items, sample_absence
+from vae_cli.evaluation.sharing import compute_once, share_rows
 from vae_cli.evaluation.similarity import Similarity, compare_shapes, compare_trends, vary
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.usefulness import MAX_CHOSEN_CLASSES, choose_targets, predict_column
 from vae_cli.latent.decoding import sample_parts
-from vae_cli.model import LatentSampler
+from vae_cli.model import LatentModel, LatentSampler
 from vae_cli.noise import Noise, derive_seed
+from vae_cli.training.world import ALONE, World
 
 MAX_COMPARED = 20_000  # rows of each table whose shapes and trends are compared
 MAX_LEARNED = 10_000  # rows that trees learn from; with more, scikit-learn sets some aside
@@ -130,29 +138,32 @@ MEASURES = {
 
 
 @torch.no_grad()
-def table_figures(subject: Subject, seed: int, synthesis: Synthesis = FROM_THE_PRIOR) -> Figures:
+def table_figures(
+    subject: Subject, seed: int, synthesis: Synthesis = FROM_THE_PRIOR, world: World = ALONE
+) -> Figures:
     """All figures of the synthetic rows of a model of a table.
 
     Args:
         subject: the model and the data.
         seed: of the synthetic rows, and of which rows they are compared with.
         synthesis: which rows are synthetic, and which column is to be predicted.
+        world: the processes that compute them together; the first knows the source of the rows.
     """
     reason = sample_absence(subject, needs_labels=False)
     if reason is not None:
         return all_absent(TABLE_NAMES, reason)
-    tables = draw_tables(subject, seed, synthesis)
+    tables = draw_tables(subject, seed, synthesis, world)
     if tables.synthetic.isinf().any():
         return all_absent(TABLE_NAMES, "some synthetic values are infinite")
     return {
-        **similarity_figures(tables, seed),
-        **usefulness_figures(tables, seed, synthesis.target),
-        **copy_figures(tables),
+        **similarity_figures(tables, seed, world),
+        **usefulness_figures(tables, seed, synthesis.target, world),
+        **copy_figures(tables, world),
     }
 
 
-def draw_tables(subject: Subject, seed: int, synthesis: Synthesis) -> Tables:
-    """Random real rows of both parts of the data, and synthetic ones."""
+def draw_tables(subject: Subject, seed: int, synthesis: Synthesis, world: World) -> Tables:
+    """Random real rows of both parts, and synthetic ones, which all processes have."""
     train, test = (
         choose_rows(split, derive_seed(seed, name))
         for split, name in (
@@ -160,14 +171,20 @@ def draw_tables(subject: Subject, seed: int, synthesis: Synthesis) -> Tables:
             (subject.test.split, "test rows"),
         )
     )
-    count = max(len(test), min(len(train), MAX_LEARNED))
-    noise = Noise(derive_seed(seed, "synthetic rows"), subject.model.device)
-    model, source = subject.model, synthesis.source
-    parts = sample_parts(model, count, noise, with_spread=True, source=source)
-    synthetic = torch.cat([model.codec.decode(part) for part in parts])
-    columns = subject.test.spec.columns
+    columns, count = subject.test.spec.columns, max(len(test), min(len(train), MAX_LEARNED))
+    synthetic = torch.empty(count, len(columns), dtype=torch.float64)
+    if world.rank == 0:
+        noise = Noise(derive_seed(seed, "synthetic rows"), subject.model.device)
+        synthetic = draw_rows(subject.model, count, noise, synthesis.source)
+    world.copy([synthetic])
     written = round_as_written(synthetic, columns)
     return Tables(columns=columns, train=train, test=test, synthetic=written)
+
+
+def draw_rows(model: LatentModel, count: int, noise: Noise, source: LatentSampler | None) -> Tensor:
+    """Synthetic rows in the units of the data: float64 `(count, D)`."""
+    parts = sample_parts(model, count, noise, with_spread=True, source=source)
+    return torch.cat([model.codec.decode(part) for part in parts])
 
 
 def round_as_written(rows: Tensor, columns: Sequence[Column]) -> Tensor:
@@ -206,7 +223,7 @@ def choose_rows(split: InMemory, seed: int) -> Tensor:
     return split.items_at(choose_items(len(split), MAX_COMPARED, seed)).double()
 
 
-def similarity_figures(tables: Tables, seed: int) -> Figures:
+def similarity_figures(tables: Tables, seed: int, world: World = ALONE) -> Figures:
     """The shapes of columns and the trends of pairs, compared with those of the training rows."""
     figures: Figures = {}
     compared = {
@@ -215,14 +232,16 @@ def similarity_figures(tables: Tables, seed: int) -> Figures:
     }
     for name, measure in MEASURES.items():
         for end, rows in compared.items():
-            figures[name + end] = compare_tables(measure, tables, rows, seed)
+            figures[name + end] = compare_tables(measure, tables, rows, seed, world)
     return figures
 
 
-def compare_tables(measure: Measure, tables: Tables, rows: Rows, seed: int) -> Figure | Absent:
+def compare_tables(
+    measure: Measure, tables: Tables, rows: Rows, seed: int, world: World
+) -> Figure | Absent:
     """How alike some rows are to the training rows."""
     sets, columns = (tables.train, rows.values), tables.columns
-    found = measure.compare(*sets, columns)
+    found = Similarity(*compute_once(lambda: measure.compare(*sets, columns), world))
     if not found.scored:
         return Absent(measure.absence)
 
@@ -231,14 +250,14 @@ def compare_tables(measure: Measure, tables: Tables, rows: Rows, seed: int) -> F
 
     return make_figure(
         found.value,
-        jackknife_error(recompute, sets, derive_seed(seed, "jackknife")),
+        jackknife_error(recompute, sets, derive_seed(seed, "jackknife"), world=world),
         f"mean of {measure.scores} (SDMetrics) over {found.scored:,} of {found.total:,} "
         f"{measure.noun}; {len(rows.values):,} {rows.name} rows, {len(tables.train):,} of the "
         f"training; lowest is {found.lowest}",
     )
 
 
-def usefulness_figures(tables: Tables, seed: int, target: str) -> Figures:
+def usefulness_figures(tables: Tables, seed: int, target: str, world: World = ALONE) -> Figures:
     """How well trees that learned from synthetic rows, or from training rows, predict test rows."""
     names = ("usefulness", "usefulness_real")
     targets = choose_targets(tables.columns, target, derive_seed(seed, "targets"))
@@ -246,12 +265,36 @@ def usefulness_figures(tables: Tables, seed: int, target: str) -> Figures:
     if reason is not None:
         return all_absent(names, reason)
     count = min(len(tables.train), MAX_LEARNED)
+    scores = share_predictions(tables, targets, seed, world)
     return {
-        name: score_prediction(tables, rows[:count], targets, f"{count:,} {kind} rows", seed)
-        for name, rows, kind in zip(
-            names, (tables.synthetic, tables.train), ("synthetic", "training"), strict=True
-        )
+        name: describe_prediction(one, tables, targets, f"{count:,} {kind} rows")
+        for name, one, kind in zip(names, scores, ("synthetic", "training"), strict=True)
     }
+
+
+def share_predictions(tables: Tables, targets: Sequence[int], seed: int, world: World) -> Tensor:
+    """The scores of trees that learned from synthetic rows, and from training rows.
+
+    Returns:
+        For both, for all test rows and then for random halves of them, the score of each target:
+        `(2, 1 + HALVES, targets)`; NaN if it has none.
+    """
+    test, count = tables.test[:MAX_LEARNED], min(len(tables.train), MAX_LEARNED)
+    tasks = list(product((tables.synthetic, tables.train), targets))
+    halves = choose_halves([len(test)], derive_seed(seed, "jackknife"))
+    chosen = [torch.arange(len(test)), *(places for (places,) in halves)]
+
+    def score(own: Tensor) -> Tensor:
+        found = [
+            predict_column(tasks[number][0][:count], test, tables.columns, tasks[number][1])
+            for number in own.tolist()
+        ]
+        return torch.tensor(
+            [[one.score(places) if one else torch.nan for places in chosen] for one in found]
+        )
+
+    scores = share_rows(score, torch.arange(len(tasks)), world).view(2, len(targets), -1)
+    return scores.mT.contiguous()
 
 
 def usefulness_absence(columns: Sequence[Column], targets: Sequence[int]) -> str | None:
@@ -267,29 +310,29 @@ def usefulness_absence(columns: Sequence[Column], targets: Sequence[int]) -> str
     return None
 
 
-def score_prediction(
-    tables: Tables, fit: Tensor, targets: Sequence[int], what: str, seed: int
+def describe_prediction(
+    scores: Tensor, tables: Tables, targets: Sequence[int], what: str
 ) -> Figure | Absent:
-    """The score of trees that learned from some rows, the mean over columns; see usefulness.py."""
-    test = tables.test[:MAX_LEARNED]
-    found = [predict_column(fit, test, tables.columns, place) for place in targets]
-    known = [one for one in found if one is not None]
+    """The score of trees that learned from some rows, the mean over columns; see usefulness.py.
 
-    def mean_score(places: Tensor) -> float:
-        return torch.tensor([one.score(places) for one in known]).nanmean().item()
-
-    places = torch.arange(len(test))
+    Args:
+        scores: of all test rows, and of halves of them: `(1 + HALVES, targets)`.
+        tables: of which the test rows are.
+        targets: the columns.
+        what: the trees learned from.
+    """
+    value, *halves = [row.nanmean().item() for row in scores]
     name = tables.columns[targets[0]].name
     about = shorten(name) if len(targets) == 1 else f"{len(targets)} columns, the mean"
     return make_figure(
-        mean_score(places),
-        jackknife_error(mean_score, (places,), derive_seed(seed, "jackknife")),
+        value,
+        torch.tensor(halves, dtype=torch.float64).std().item(),
         f"R², or area under the ROC curve of classes, of trees that learned from {what}: {about}; "
-        f"{len(test):,} test rows",
+        f"{min(len(tables.test), MAX_LEARNED):,} test rows",
     )
 
 
-def copy_figures(tables: Tables) -> Figures:
+def copy_figures(tables: Tables, world: World = ALONE) -> Figures:
     """The share of synthetic rows, and of test rows, that are like copies.
 
     Each half of the test rows is compared with other training rows and with the other half.
@@ -301,11 +344,18 @@ def copy_figures(tables: Tables) -> Figures:
         ("copies", "synthetic", [(test[:count], tables.synthetic[:count])]),
         ("copies_real", "held-out", [(first, second), (second, first)]),
     )
-    return {name: copy_figure(train, pairs, tables.columns, kind) for name, kind, pairs in compared}
+    return {
+        name: copy_figure(train, pairs, tables.columns, kind, world)
+        for name, kind, pairs in compared
+    }
 
 
 def copy_figure(
-    train: Tensor, pairs: Sequence[tuple[Tensor, Tensor]], columns: Sequence[Column], kind: str
+    train: Tensor,
+    pairs: Sequence[tuple[Tensor, Tensor]],
+    columns: Sequence[Column],
+    kind: str,
+    world: World,
 ) -> Figure | Absent:
     """The share of rows that are nearer to a training row than to one of as many held-out rows.
 
@@ -314,12 +364,14 @@ def copy_figure(
         pairs: of held-out rows, and of the rows that the figure is about.
         columns: D of them.
         kind: what these rows are.
+        world: the processes that share them.
     """
     found = []
     for number, (held_out, rows) in enumerate(pairs):
         size = min(len(held_out), len(train))
         some = train.roll(-number * size, 0)[:size]
-        found.append(find_copies(some, held_out[:size], rows, columns))
+        find = partial(find_copies, some, held_out[:size], columns=columns)
+        found.append(share_rows(find, rows, world, CHUNK_ROWS))
     return average(
         torch.cat(found),
         f"share of {sum(map(len, found)):,} {kind} rows that are nearer to one of {size:,} "

@@ -119,10 +119,29 @@ def sample_parts(
         source: of the latents; None is the prior.
     """
     latents = sample_latents(model, count, noise, temperature=temperature, source=source)
+    for part in split_latents(model, latents):
+        yield decode_samples(model, part, noise, temperature=temperature, with_spread=with_spread)
+
+
+def split_latents(model: LatentModel, latents: Tensor) -> tuple[Tensor, ...]:
+    """Latents `(N, *event)` in parts whose outputs are of a limited size."""
     shape = model.decode(latents[:1]).mean.shape[1:]
-    for part in latents.split(chunk_length(shape)):
-        likelihood = model.generate(part, noise, temperature)
-        yield likelihood.sample(noise) if with_spread else likelihood.mean
+    parts: tuple[Tensor, ...] = latents.split(chunk_length(shape))
+    return parts
+
+
+@torch.no_grad()
+def decode_samples(
+    model: LatentModel,
+    latents: Tensor,
+    noise: Noise,
+    *,
+    temperature: float = 1.0,
+    with_spread: bool = False,
+) -> Tensor:
+    """The items `(B, ...)` of latents `(B, *event)`; the arguments are those of `sample_parts`."""
+    likelihood = model.generate(latents, noise, temperature)
+    return likelihood.sample(noise) if with_spread else likelihood.mean
 
 
 @final

@@ -348,6 +348,11 @@ class Share:
         gathered: Tensor = Gathered.apply(values, self)
         return gathered
 
+    def collect(self, values: Tensor) -> Tensor:
+        """The same at process 0; the others keep no values, so that only one needs the memory."""
+        found = self.whole(values)
+        return found if self.world.rank == 0 else found[:0].clone()
+
     def divide(self) -> list["Share"]:
         """The shares of the pieces; only this one if there is one piece."""
         part = self.part or Part(0, self.items, self.items)
@@ -408,11 +413,19 @@ def refuse_to_gather(values: Tensor) -> Tensor:  # noqa: ARG001
     )
 
 
-def share_of(items: int, world: World = ALONE, pieces: int = 1) -> Share:
-    """The share of this process in a batch: consecutive items, about as many for each process."""
+def share_of(items: int, world: World = ALONE, pieces: int = 1, unit: int = 1) -> Share:
+    """The share of this process in a batch: consecutive items, about as many for each process.
+
+    Args:
+        items: of the batch.
+        world: the processes.
+        pieces: in which each process computes its part.
+        unit: how many items are computed together, and so not divided.
+    """
     if world.size == 1:
         return Share(world=world, items=items, part=None, weight=1.0, pieces=pieces)
-    start, end = (items * rank // world.size for rank in (world.rank, world.rank + 1))
+    units, ranks = -(-items // unit), (world.rank, world.rank + 1)
+    start, end = (min(items, unit * (units * rank // world.size)) for rank in ranks)
     part = Part(start, end - start, items) if start < end else Part(0, 1, items)
     return Share(world=world, items=items, part=part, weight=(end - start) / items, pieces=pieces)
 
@@ -425,6 +438,7 @@ def shared_batches(
     *,
     world: World = ALONE,
     pieces: int = 1,
+    unit: int = 1,
 ) -> Iterator[tuple[Batch, Share]]:
     """The batches of an order, of which this process gets its part; the last may be smaller.
 
@@ -435,12 +449,13 @@ def shared_batches(
         device: where the batches are needed.
         world: the processes that share them.
         pieces: in which each process computes its part.
+        unit: how many items are computed together, and so not divided.
     """
     count = len(order) // size
     full, rest = order[: count * size].view(count, size), order[None, count * size :]
     for batches in (full, rest):
         if batches.numel():
-            share = share_of(batches.shape[1], world, pieces)
+            share = share_of(batches.shape[1], world, pieces, unit)
             own = share.take(batches)
             for batch in split.batches(own.flatten(), own.shape[1], device):
                 yield batch, share

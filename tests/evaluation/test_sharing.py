@@ -1,0 +1,118 @@
+"""What several processes evaluate together is what one of them finds alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from table_frames import to_frame
+from tables import mixed_rows
+from worlds import run_together
+
+from vae_cli import train
+from vae_cli.api.evaluation import open_subject
+from vae_cli.data.split import InMemory
+from vae_cli.errors import LostProcessError
+from vae_cli.evaluation.figures import Figure
+from vae_cli.evaluation.report import Evaluation, evaluate
+from vae_cli.evaluation.sharing import collect_rows, compute_once, share_rows
+from vae_cli.evaluation.subject import Subject
+from vae_cli.training import World
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
+    """Images of two classes, which are dark or light."""
+    random, labels = np.random.default_rng(0), np.arange(900) % 2
+    pixels = random.integers(0, 120, (900, 12, 12), np.uint8) + 130 * labels[:, None, None]
+    np.savez(tmp_path / "images.npz", images=pixels.astype(np.uint8), labels=labels)
+    return trained(tmp_path, "images.npz", monkeypatch)
+
+
+@pytest.fixture
+def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
+    """Rows with numbers, dates and categories."""
+    frame = to_frame(mixed_rows(900, seed=0)).iloc[:, 1:5]
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    return trained(tmp_path, "rows.csv", monkeypatch)
+
+
+def trained(folder: Path, data: str, monkeypatch: pytest.MonkeyPatch) -> Subject:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr("vae_cli.evaluation.sharing.chunk_length", lambda *_: 16)
+    training = {"epochs": 1, "device": "cpu"}
+    settings = {"data": {"name": data, "test_fraction": 0.2}, "training": training}
+    return open_subject(
+        train({**settings, "model": {"network": "mlp", "latent_dim": 2}}, name="run")
+    )
+
+
+def count_rows(world: World) -> list[int]:
+    split = InMemory.whole(torch.arange(2500.0)[:, None])
+    return collect_rows(split, lambda batch: batch.x, CPU, world)[:, 0].int().tolist()
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_each_row_arrives_once_and_in_order(size: int) -> None:
+    first, *others = run_together(size, count_rows)
+    assert first == list(range(2500))
+    assert not any(others), "only one of them needs the memory"
+
+
+def evaluate_together(subject: Subject, size: int) -> list[Evaluation]:
+    return run_together(size, lambda world: evaluate(subject, 2, 0, "", world=world))
+
+
+def require_same(found: Evaluation, expected: Evaluation) -> None:
+    """Check all figures; features of samples may be rounded in another way."""
+    assert found.figures.keys() == expected.figures.keys()
+    assert found.kl_by_dim == expected.kl_by_dim
+    for name, figure in expected.figures.items():
+        other = found.figures[name]
+        if name.startswith("frechet") and isinstance(figure, Figure):
+            assert isinstance(other, Figure)
+            assert other.value == pytest.approx(figure.value, rel=1e-4)
+            assert other.error == pytest.approx(figure.error, rel=1e-3)
+        else:
+            assert other == figure, name
+
+
+@pytest.mark.parametrize("kind", ["images", "rows"])
+def test_all_figures_are_those_of_one_process(kind: str, request: pytest.FixtureRequest) -> None:
+    subject: Subject = request.getfixturevalue(kind)
+    together = evaluate_together(subject, 3)  # which also fit what is kept
+    expected = evaluate_together(subject, 1)[0]
+    figures = {name for name, one in expected.figures.items() if isinstance(one, Figure)}
+    own = {"frechet_gmm", "recall", "ssim"} if kind == "images" else {"usefulness", "copies"}
+    assert figures > {"elbo", "log_likelihood", "mutual_information", "mse", *own}
+    for found in together:
+        require_same(found, expected)
+
+
+def test_an_error_of_one_process_ends_all() -> None:
+    def fail(world: World) -> list[int]:
+        if world.rank == 1:
+            raise LostProcessError("stopped")
+        found: list[int] = compute_once(lambda: [1, 2], world)
+        return found
+
+    with pytest.raises(LostProcessError, match="stopped"):
+        run_together(2, fail)
+
+
+def test_what_one_process_computes_is_computed_once() -> None:
+    calls = list[int]()
+
+    def note(rank: int) -> list[float]:
+        calls.append(rank)
+        return [1.5, torch.nan]
+
+    def compute(world: World) -> list[float]:
+        own = share_rows(lambda rows: 2 * rows, torch.arange(5.0), world).tolist()
+        return [*own, *compute_once(lambda: note(world.rank), world)]
+
+    for found in run_together(3, compute):
+        assert found[:6] == [0, 2, 4, 6, 8, 1.5]
+    assert calls == [0]
