@@ -26,13 +26,13 @@ BOUND = 1e-5  # of the difference of a metric, relative and in nats: docs/distri
 Found = dict[object, dict[str, Tensor]]
 
 
-def run_processes(size: int, folder: Path, names: str) -> list[Found]:
+def run_processes(size: int, folder: Path, names: str, seconds: int = 240) -> list[Found]:
     """What each of several processes has found in `main` of processes.py."""
     words = [[sys.executable, SCRIPT, str(rank), str(size), folder, names] for rank in range(size)]
     path = {"PYTHONPATH": str(SCRIPT.parent)}  # a command in this process may have set a safe path
     processes = [subprocess.Popen(some, env=os.environ | path) for some in words]
     try:
-        assert [process.wait(270) for process in processes] == [0] * size
+        assert [process.wait(seconds) for process in processes] == [0] * size
     finally:
         for process in processes:
             process.kill()
@@ -81,9 +81,10 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("size", [2, 4])
 def test_several_processes_train_every_model_as_one(size: int, tmp_path: Path) -> None:
-    require_one_training(run_processes(size, tmp_path, "all"), list(cover()))
+    require_one_training(run_processes(size, tmp_path, "all", seconds=1200), list(cover()))
 
 
 class Fixed(Alone):  # type: ignore[misc]

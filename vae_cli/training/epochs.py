@@ -30,7 +30,13 @@ from vae_cli.data.split import InMemory, Split
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.training.metrics import Metrics
 from vae_cli.training.state import TrainState
-from vae_cli.training.step import loss_and_gradients, trace, train_step
+from vae_cli.training.step import (
+    Exchange,
+    LossAndGradients,
+    loss_and_gradients,
+    trace,
+    train_step,
+)
 from vae_cli.training.world import ALONE, Share, World, share_of, shared_batches
 
 Progress = Callable[[int], None]
@@ -60,6 +66,26 @@ class Epoch(ABC):
         self.batch_size = min(batch_size, len(split))
         self.steps = steps_per_epoch(len(split), self.batch_size)
         self.plain = partial(loss_and_gradients, state, len(split))
+        self.exchange = Exchange(state.players, world) if world.size > 1 else None
+
+    def train(
+        self,
+        step: LossAndGradients,
+        batch: Batch,
+        share: Share,
+        rate: float | Tensor,
+        warmup: Tensor,
+    ) -> None:
+        """Train on this process's share of a batch."""
+        train_step(
+            self.state,
+            step,
+            batch,
+            learning_rate=rate,
+            warmup=warmup,
+            share=share,
+            exchange=self.exchange,
+        )
 
     def run(
         self, order: Tensor, rates: Tensor, warmups: Tensor, progress: Progress = ignore_progress
@@ -137,7 +163,7 @@ class TracedEpoch(Epoch):
             is_full = share.items == self.batch_size
             step = self.traced if is_full else partial(self.plain, share=share)
             rate, warmup = next(schedule)
-            train_step(state, step, batch, learning_rate=rate, warmup=warmup, share=share)
+            self.train(step, batch, share, rate, warmup)
             state.count_step(share.items)
             if state.done % self.interval == 0 or state.done == self.steps:
                 self.require_finite_loss()
@@ -181,13 +207,9 @@ class CapturedEpoch(Epoch):
         condition = None if self.condition is None else self.pick(self.in_batches(self.condition))
         rows = self.pick(self.in_batches(self.rows))
         batch = Batch(self.split.network_input(rows), condition)
-        self.train(batch, self.share, self.pick(self.rates), self.pick(self.warmups))
+        step = partial(self.plain, share=self.share)
+        self.train(step, batch, self.share, self.pick(self.rates), self.pick(self.warmups))
         self.batch += 1
-
-    def train(self, batch: Batch, share: Share, rate: Tensor, warmup: Tensor) -> None:
-        """Train on this process's share of a batch."""
-        step = partial(self.plain, share=share)
-        train_step(self.state, step, batch, learning_rate=rate, warmup=warmup, share=share)
 
     def in_batches(self, values: Tensor) -> Tensor:
         """What belongs to this process's items of the full batches, `(full_batches, part, ...)`."""
@@ -261,7 +283,8 @@ class CapturedEpoch(Epoch):
         if self.condition is not None:
             condition = share.take(self.condition[start:], 0)
         batch = Batch(self.split.network_input(rows), condition)
-        self.train(batch, share, self.rates[-1], self.warmups[-1])
+        step = partial(self.plain, share=share)
+        self.train(step, batch, share, self.rates[-1], self.warmups[-1])
         self.state.count_step(share.items)
 
 

@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial, reduce
 from itertools import chain, islice
+from typing import final
 
 import torch
 from torch import Tensor
@@ -149,6 +150,7 @@ def train_step(
     learning_rate: float | Tensor,
     warmup: Tensor,
     share: Share | None = None,
+    exchange: "Exchange | None" = None,
 ) -> None:
     """Train on one batch: all players step from the same point, or none does.
 
@@ -160,11 +162,12 @@ def train_step(
         learning_rate: a number, or a scalar tensor on the device.
         warmup: a scalar tensor on the device.
         share: what the items are of a batch; None if they are the whole batch.
+        exchange: with the other processes; None if there are none.
     """
     loss, gradients = loss_and_gradients(batch, warmup)
     total = reduce(torch.add, loss.losses.values())  # not finite if one of them is not
-    if share is not None and share.world.size > 1:
-        gradients, total = exchange(state.players, gradients, total, share.world)
+    if exchange is not None:
+        gradients, total = exchange.sum(gradients, total)
     for name, player in state.players.items():
         player.optimizer.step(gradients[name], learning_rate, total)
     if state.average is not None:
@@ -173,28 +176,42 @@ def train_step(
         state.totals.add(loss)
 
 
-@torch.no_grad()
-def exchange(
-    players: Mapping[str, Player], gradients: Gradients, total: Tensor, world: World
-) -> tuple[Gradients, Tensor]:
-    """The gradients of the whole batch, and a total that is finite if it is in all processes.
+@final
+class Exchange:
+    """The memory in which several processes add up their gradients, kept from step to step.
 
-    They are exchanged as one tensor, because each costs time. In it, a gradient has the layout in
-    memory of its parameter, which the optimizers need, and which is the same in all processes.
+    It is one tensor, because each exchange costs time. In it, a gradient has the layout in memory
+    of its parameter, which the optimizers need, and which is the same in all processes: autograd
+    may choose another one, for example for a batch of a single image.
+
+    Args:
+        players: whose gradients they are.
+        world: the processes.
     """
-    own = [total, *chain(*gradients.values())]
-    like = [total, *chain(*(player.parameters.values() for player in players.values()))]
-    together = total.new_empty(sum(tensor.numel() for tensor in like))
-    parts = together.split([tensor.numel() for tensor in like])
-    views = [
-        part.as_strided(tensor.shape, tensor.stride(), part.storage_offset())
-        for part, tensor in zip(parts, like, strict=True)
-    ]
-    torch._foreach_copy_(views, own)
-    world.sum_in_place(together)
-    values = iter(views)
-    total = next(values)
-    return {name: list(islice(values, len(some))) for name, some in gradients.items()}, total
+
+    def __init__(self, players: Mapping[str, Player], world: World) -> None:
+        self.world = world
+        self.lengths = {name: len(player.parameters) for name, player in players.items()}
+        like = list(chain(*(player.parameters.values() for player in players.values())))
+        sizes = [tensor.numel() for tensor in like]
+        self.memory = like[0].detach().new_empty(1 + sum(sizes))
+        total, *parts = self.memory.split([1, *sizes])
+        self.views = [total.squeeze(0)] + [
+            part.as_strided(tensor.shape, tensor.stride(), part.storage_offset())
+            for part, tensor in zip(parts, like, strict=True)
+        ]
+
+    @torch.no_grad()
+    def sum(self, gradients: Gradients, total: Tensor) -> tuple[Gradients, Tensor]:
+        """The gradients of the whole batch, and a total that is finite if it is in all processes.
+
+        They are valid until the next call.
+        """
+        torch._foreach_copy_(self.views, [total, *chain(*gradients.values())])
+        self.world.sum_in_place(self.memory)
+        values = iter(self.views[1:])
+        sums = {name: list(islice(values, length)) for name, length in self.lengths.items()}
+        return sums, self.views[0]
 
 
 def trace(
