@@ -33,7 +33,7 @@ from torch.distributed.elastic.rendezvous.api import (
     RendezvousStoreInfo,
 )
 
-from vae_cli.cli._processes import ROLE
+from vae_cli.cli._processes import LAUNCHER, ROLE
 from vae_cli.cli._signals import StopSignals
 from vae_cli.errors import InterruptedRunError, LostProcessError, NonFiniteLossError, VAEError
 
@@ -197,6 +197,7 @@ def environment_of_workers(own: Mapping[str, str]) -> dict[str, str]:
     by an installation, as in `python -m vae_cli` next to the source code.
     """
     return {
+        LAUNCHER: str(os.getpid()),
         "PYTHONPATH": os.pathsep.join(sys.path),
         "TORCH_CPP_LOG_LEVEL": own.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
         "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT",  # `StopSignals` has the others

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 ROLE = "vae"  # by which torch's agent names the processes that `vae` itself has started
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # in which a process leaves its error for torch's agent
 AGREED = (InterruptedRunError, NonFiniteLossError, LostProcessError, KeyboardInterrupt)  # as all
+LAUNCHER = "VAE_LAUNCHER"  # the id of the process that has started this one, if that was `vae`
 LOOK_SECONDS = 0.5  # between two looks whether the launcher is still there
 
 
@@ -121,7 +122,7 @@ def silent(place: Place | None, *, debug: bool) -> Iterator[None]:
 
 def follow_launcher() -> None:
     """Get a SIGTERM if the launcher ends, so that no process goes on as an orphan."""
-    launcher = os.getppid()
+    launcher = int(os.environ.get(LAUNCHER, os.getppid()))  # which may have ended already
 
     def watch() -> None:
         while os.getppid() == launcher:

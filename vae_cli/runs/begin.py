@@ -79,7 +79,7 @@ def begin(wanted: Wanted, world: World) -> Begun:
         return begin_again(Run(Path(known)), wanted)
     if wanted.resume:
         run = find_stopped(wanted.name)
-        world.remember(str(run.path.absolute()))
+        world.remember(str(run.path))
         saved, config = load_for_resume(run, wanted.layers)
         return Begun(run=run, saved=saved, config=config)
     if wanted.name is not None:
@@ -135,7 +135,7 @@ def make_run(begun: Begun, plan: Plan, name: str | None, world: World) -> Run:
     if begun.saved is not None and begun.run is not None:
         return begun.run
     run = begun.run or new_run(plan, name)
-    world.remember(str(run.path.absolute()))
+    world.remember(str(run.path))
     if run.exists:
         run.write_config(plan)  # nothing was learned, and the file may be of other choices
     else:

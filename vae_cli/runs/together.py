@@ -106,6 +106,7 @@ def share_start(state: TrainState, world: World) -> None:
     world.copy(list(tensors.values()))
     position: dict[str, int] = json.loads(world.share(json.dumps(state.position())))
     state.restore(tensors, position)
+    state.totals.leave_to_first(world)
 
 
 def agree(signal: int | None, world: World) -> int | None:

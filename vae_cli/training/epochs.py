@@ -105,8 +105,7 @@ class Epoch(ABC):
             NonFiniteLossError: a loss was infinite or not a number; the weights are still finite.
         """
         self.train_on(order, rates, warmups.to(self.state.model.device), progress)
-        self.state.totals.combine(self.world)
-        metrics = self.state.totals.mean()  # waits for the device
+        metrics = self.state.totals.gather(self.world).mean()  # waits for the device
         self.state.end_epoch()
         return metrics
 
@@ -120,7 +119,7 @@ class Epoch(ABC):
         Raises:
             NonFiniteLossError: there was one in the current epoch.
         """
-        if self.world.any(not self.state.totals.are_finite()):  # waits for the device
+        if not self.state.totals.gather(self.world).are_finite():  # waits for the device
             raise NonFiniteLossError(
                 f"the loss or its gradient is not finite in epoch {self.state.epoch + 1}"
             )
@@ -262,6 +261,7 @@ class CapturedEpoch(Epoch):
             self.graph.replay() if self.graph else self.step()
             state.count_step(self.batch_size)
             if state.done % PROGRESS_INTERVAL == 0:
+                state.totals.gather(self.world)
                 progress(state.totals.count)
         if state.done < self.steps:
             self.train_on_rest()

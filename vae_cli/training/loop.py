@@ -59,10 +59,10 @@ class Sums:
     def mean(self, count: int, world: World) -> Metrics:
         """The averages over the items of all processes."""
         self.totals.count = count
-        self.totals.combine(world)
+        totals = self.totals.gather(world)
         elbo, kl_by_dim = world.sum([self.elbo, self.kl_by_dim])
         by_dim = kl_by_dim.cpu() / count if self.has_kl_by_dim else None
-        return replace(self.totals.mean(), elbo=(elbo / count).item(), kl_by_dim=by_dim)
+        return replace(totals.mean(), elbo=(elbo / count).item(), kl_by_dim=by_dim)
 
 
 def sum_losses(

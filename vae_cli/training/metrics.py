@@ -75,10 +75,28 @@ class Totals:
             else:
                 self.sums[name].add_(term, alpha=loss.items)
 
-    def combine(self, world: World) -> None:
-        """Add up what all processes have, in the same memory."""
-        for total, whole in zip(self.sums.values(), world.sum([*self.sums.values()]), strict=True):
-            total.copy_(whole)
+    def gather(self, world: World) -> "Totals":
+        """The sums of all processes, which from now on are those of process 0.
+
+        The others go on from 0, so that each item counts once, and so that what process 0 saves is
+        the whole. All of them must call this at the same steps: a run that stops there and goes on
+        adds the same numbers in the same order as one that never stopped.
+        """
+        if world.size == 1:
+            return self
+        whole = Totals(list(self.sums), next(iter(self.sums.values())).device)
+        whole.count = self.count
+        whole.sums = dict(zip(self.sums, world.sum(list(self.sums.values())), strict=True))
+        for name, own in self.sums.items():
+            own.copy_(whole.sums[name])
+        self.leave_to_first(world)
+        return whole
+
+    def leave_to_first(self, world: World) -> None:
+        """Let the sums be those of process 0 alone."""
+        if world.rank > 0:
+            for own in self.sums.values():
+                own.zero_()
 
     def are_finite(self) -> bool:
         """Whether every loss was a finite number. Waits for the device."""
