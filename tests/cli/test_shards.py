@@ -1,11 +1,14 @@
 """A data set in shards, in the real app: a training streams it, and every command works on it."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from shards import PATTERN, write_photos
 from support import Refused, Use, call
+
+from vae_cli.data import sharded
 
 SMALL = ("--model", "mlp", "--hidden", "8", "--latent-dim", 2, "--batch-size", 32, "--seed", 3)
 
@@ -33,6 +36,21 @@ def test_a_training_streams_shards_and_other_commands_have_what_is_held_out(
 def test_settings_of_shards_are_refused_for_other_data(refused: Refused) -> None:
     line = refused("train", "--set", "data.shuffle_window=100")
     assert "data.shuffle_window is for data in shards, not fashion-mnist" in line
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
+def test_of_many_items_a_sample_is_held_out_and_the_run_knows_its_data(
+    here: Path, use: Use, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sharded, "MAX_DECODED", 12)
+    write_photos(here)
+    words = ("--set", "data.validation=0.2", "--epochs", 1, "--name", "one")
+    trained = use("train", "--data", PATTERN, *words, *SMALL)
+    assert re.search(r"of \d\d items that .* sample of 12 is used", trained.err)
+    evaluated = use("evaluate", "--run", "one", "--json")
+    assert "have changed" not in evaluated.err
+    assert json.loads(evaluated.out)["items"] == 12
 
 
 @pytest.mark.slow

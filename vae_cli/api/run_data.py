@@ -85,7 +85,7 @@ class RunData(Dataset):
         """Whether parts are those that the run used; their contents are read only if need be."""
         known = self.facts
         count = sum(known.counts) if self.config.validation else known.counts[0]
-        if len(parts.train) != count:
+        if isinstance(parts.train, InMemory) and len(parts.train) != count:
             return False
         if self.is_named and self.config.name in BUILT_IN_NAMES:
             return True
