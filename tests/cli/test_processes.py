@@ -1,0 +1,292 @@
+"""Commands that several processes do together, as a person starts, stops and breaks them."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import pytest
+from support import VAE, Vae
+
+from vae_cli.runs.checkpoint import load_checkpoint
+from vae_cli.settings import read_config
+
+PACKAGE = Path(__file__).parents[2]
+SMALL = ("--limit", "256", "--device", "cpu")
+LONG = (*SMALL, "--epochs", "100000", "--name", "long")
+SECONDS = 60  # in which everything here has ended, or a test fails
+
+Ended = tuple[int, list[str]]  # the exit code, and what was said after the run and its data
+
+
+@final
+class Training:
+    """A long training by several processes in a folder, which has trained for an epoch or two.
+
+    Attributes:
+        launcher: the process that a person has started.
+        processes: the ids of those that train, by rank.
+    """
+
+    def __init__(self, folder: Path, count: int = 2) -> None:
+        self.folder = folder
+        words = [VAE, "train", "--processes", str(count), *LONG]
+        with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+            environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+            self.launcher = subprocess.Popen(
+                words, cwd=folder, stdout=out, stderr=err, env=environment
+            )
+        wait_until(lambda: self.rows > 0 or self.launcher.poll() is not None)
+        assert self.rows, (folder / "err").read_text()
+        self.processes = children_of(self.launcher.pid)
+        assert len(self.processes) == count
+
+    @property
+    def rows(self) -> int:
+        """The epochs that are printed."""
+        lines = (self.folder / "out").read_text().splitlines()
+        return sum(line.split()[0].isdecimal() for line in lines if line.split())
+
+    def send(self, number: signal.Signals, *ids: int) -> None:
+        """Send a signal to some processes, the first ones first."""
+        for one in ids:
+            os.kill(one, number)
+
+    def end(self) -> Ended:
+        """Wait until all processes have ended; none may be left."""
+        code = self.launcher.wait(SECONDS)
+        wait_until(lambda: not any(map(is_alive, self.processes)))
+        _run, _data, *said = (self.folder / "err").read_text().splitlines()
+        return code, said
+
+    def kill(self) -> None:
+        """End everything, whatever it does."""
+        self.launcher.kill()
+        for one in filter(is_alive, self.processes):
+            os.kill(one, signal.SIGKILL)
+        self.launcher.wait(SECONDS)
+
+
+@contextmanager
+def training(folder: Path, count: int = 2) -> Iterator[Training]:
+    """A training of which nothing is left at the end."""
+    found = Training(folder, count)
+    try:
+        yield found
+    finally:
+        found.kill()
+
+
+def wait_until(is_true: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def children_of(process: int) -> list[int]:
+    found = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return sorted(map(int, found))
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def listening(processes: Sequence[int]) -> list[str]:
+    """The addresses at which processes listen, as Linux writes them."""
+    sockets = set()
+    for process in processes:
+        for path in Path(f"/proc/{process}/fd").iterdir():
+            sockets |= set(re.findall(r"socket:\[(\d+)\]", str(path.readlink())))
+    found = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == "0A" and fields[9] in sockets:
+                found.append(fields[1].partition(":")[0])
+    return found
+
+
+def saved_epoch(folder: Path) -> int:
+    return int(load_checkpoint(folder / "runs" / "long" / "last.safetensors").facts["epoch"])
+
+
+def test_two_processes_train_a_run_of_which_one_prints(vae: Vae, tmp_path: Path) -> None:
+    name = "costs $$5.npy"  # torch's agent would take it for a template
+    np.save(tmp_path / name, np.random.default_rng(0).integers(0, 256, (64, 8, 8), np.uint8))
+    words = ("--data", name, "--epochs", 2, "--name", "run", "--device", "cpu")
+    done = vae("train", "--processes", 2, *words)
+    assert done.returncode == 0, done.stderr
+    head, *rows, _reconstructions, _samples = done.stdout.splitlines()
+    assert head.split()[0] == "epoch"
+    assert [row.split()[0] for row in rows] == ["1", "2"]
+    assert done.stderr.count("costs $$5: ") == 1
+    assert not re.search(r"OMP|Warning|\[[WE]\d|Traceback", done.stderr), done.stderr
+    config = read_config(tmp_path / "runs" / "run" / "config.toml")
+    assert config["training"]["processes"] == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--data", "nothing"),
+        ("--learning-rate", "fast"),
+        ("--processes", "0"),
+        ("--resume",),
+        ("--start-from", "nothing"),
+    ],
+)
+def test_a_typo_is_answered_before_anything_is_started(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, words: Sequence[str]
+) -> None:
+    def start(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("vae_cli.cli._launcher.launch", start)
+    assert refused("train", "--processes", 2, *words)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGXCPU])
+@pytest.mark.parametrize("who", ["launcher", 0, 1, "all"])
+def test_a_signal_to_any_of_them_saves_once_with_one_line(
+    tmp_path: Path, number: signal.Signals, who: int | str
+) -> None:
+    with training(tmp_path) as found:
+        assert set(listening([found.launcher.pid, *found.processes])) == {"0100007F"}, "loopback"
+        some = [found.launcher.pid, *found.processes]
+        found.send(number, *(some if who == "all" else [some[who + 1 if who != "launcher" else 0]]))
+        code, said = found.end()
+    assert code == 128 + number
+    epoch = saved_epoch(tmp_path) + 1
+    assert said == [f"stopped in epoch {epoch}; go on with: vae train --resume long"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1, 2])
+def test_a_process_that_is_killed_is_named_and_no_other_is_left(tmp_path: Path, rank: int) -> None:
+    with training(tmp_path, 3) as found:
+        start = time.monotonic()
+        found.send(signal.SIGKILL, found.processes[rank])
+        code, said = found.end()
+        assert time.monotonic() - start < 20
+    assert code == 1
+    (line,) = said
+    assert line.startswith(f"error: process {rank} was killed (SIGKILL), perhaps because the memor")
+    if rank > 0:
+        load_checkpoint(tmp_path / "runs" / "long" / "best.safetensors")
+
+
+@pytest.mark.slow
+def test_if_the_launcher_is_killed_the_processes_save_and_end(tmp_path: Path) -> None:
+    with training(tmp_path) as found:
+        found.send(signal.SIGKILL, found.launcher.pid)
+        code, said = found.end()
+    assert code == -signal.SIGKILL
+    epoch = saved_epoch(tmp_path) + 1
+    assert said == [f"stopped in epoch {epoch}; go on with: vae train --resume long"]
+
+
+@pytest.mark.slow
+def test_a_third_signal_ends_all_at_once(tmp_path: Path) -> None:
+    with training(tmp_path) as found:
+        for process in found.processes:
+            os.kill(process, signal.SIGSTOP)  # as if the save took long
+        for said in range(1, 4):
+            found.send(signal.SIGINT, found.launcher.pid)
+            wait_until(
+                lambda said=said: len((tmp_path / "err").read_text().splitlines()) >= 1 + said
+            )
+            time.sleep(0.5)
+        code, lines = found.end()
+    assert code == 130
+    assert lines == [
+        "saving what was learned; once more stops at once, without saving",
+        "stopped at once: what was learned since the last save is lost",
+    ]
+
+
+@pytest.mark.slow
+def test_an_error_on_which_all_agree_is_one_line(vae: Vae) -> None:
+    done = vae("train", "--processes", 2, *SMALL, "--learning-rate", 1, "--name", "far")
+    assert done.returncode == 3, done.stderr
+    _run, _data, line = done.stderr.splitlines()
+    assert re.fullmatch(
+        r"error: the loss or its gradient is not finite in epoch \d+: try a lower --learning-rate"
+        r"(; the weights of epoch \d+ are kept)?",
+        line,
+    )
+
+
+@pytest.mark.slow
+def test_processes_run_what_the_person_ran(tmp_path: Path) -> None:
+    """Here a changed copy of the package, which is found by a relative path."""
+    shutil.copytree(PACKAGE / "vae_cli", tmp_path / "code" / "vae_cli")
+    changed = tmp_path / "code" / "vae_cli" / "runs" / "directory.py"
+    changed.write_text(changed.read_text().replace('ROOT = Path("runs")', 'ROOT = Path("mine")'))
+    words = ["-m", "vae_cli", "train", "--processes", "2", *SMALL, "--epochs", "1", "--debug"]
+    environment = {**os.environ, "PYTHONPATH": "code"}
+    done = subprocess.run(
+        [sys.executable, *words],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["code", "mine"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_torchrun_may_start_the_processes(tmp_path: Path, nodes: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    meeting = ["--master-addr", "127.0.0.1", "--master-port", str(port)]
+    run = [sys.executable, "-m", "torch.distributed.run", "--nnodes", str(nodes)]
+    work = ["-m", "vae_cli", "train", *SMALL, "--epochs", "1", "--name", "run"]
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE)}
+    agents = [
+        subprocess.Popen(
+            [*run, "--nproc-per-node", str(2 // nodes), "--node-rank", str(node), *meeting, *work],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for node in range(nodes)
+    ]
+    try:
+        outputs = [agent.communicate(timeout=SECONDS) for agent in agents]
+    finally:
+        for agent in agents:
+            agent.kill()
+    assert [agent.returncode for agent in agents] == [0] * nodes, outputs
+    assert "".join(out for out, _ in outputs).count("epoch  ") == 1
+    assert read_config(tmp_path / "runs" / "run" / "config.toml")["training"]["processes"] == 2
+
+
+@pytest.mark.slow
+def test_a_command_that_shares_no_work_is_refused_under_srun(vae: Vae, tmp_path: Path) -> None:
+    place = {"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_JOB_ID": "7"}
+    steps = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_STEP_TASKS_PER_NODE": "2"}
+    assert vae("train", *SMALL, "--epochs", 1, "--name", "run").returncode == 0
+    done = vae("sample", cwd=tmp_path, **place, **steps, SLURM_STEP_NODELIST="here")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: srun has started 2 processes (SLURM_STEP_NUM_TASKS)")
