@@ -183,10 +183,18 @@ class OpenParquet:
             values = self.groups.get(self, number)
             if values is None:
                 self._warn_of_reading(number)
-                table = self.file.read_row_group(number, [self.column], use_threads=False)
-                values = _flatten(table.column(0).combine_chunks())
+                values = self._read_group(number)
                 self.groups.put(self, number, values)
         return values
+
+    def _read_group(self, number: int) -> Any:
+        try:
+            table = self.file.read_row_group(number, [self.column], use_threads=False)
+        except pa.ArrowException as error:
+            raise OSError("it is damaged") from error
+        if len(table) != self.starts[number + 1] - self.starts[number]:
+            raise OSError("it is damaged")
+        return _flatten(table.column(0).combine_chunks())
 
     def _warn_of_reading(self, number: int) -> None:
         if number in self.seen and not self.groups.again:

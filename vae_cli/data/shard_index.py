@@ -24,7 +24,7 @@ from vae_cli.data.dataset import Progress
 from vae_cli.data.held_out import hash_keys
 from vae_cli.data.picture_files import Header, decoders_silenced
 from vae_cli.data.shard_files import LocalShard, ShardFile
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, VAEError, is_memory_full
 from vae_cli.files import read_file, write_bytes
 
 VERSION = 1  # of the contents of an index; a change makes every shard be looked at again
@@ -130,7 +130,13 @@ def _index_of(file: ShardFile, kind: str, make: Make) -> ShardIndex:
     with suppress(OSError, UsageError, ValueError, LookupError, pa.ArrowException):
         return _load(read_file(target, MAX_INDEX))
     with file.open() as opened:
-        index = make(opened, file)
+        try:
+            index = make(opened, file)
+        except VAEError:
+            raise
+        except Exception as error:  # whatever a library raises is about the file
+            reason = "the memory is full" if is_memory_full(error) else "it is damaged"
+            raise UsageError(f"cannot read {file.path}: {reason}") from error
     write_bytes(target, _dump(index))
     return index
 

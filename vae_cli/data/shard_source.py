@@ -237,8 +237,9 @@ def sort_classes(known: Collection[str], count: int) -> list[str]:
 
 
 def explain_left_out(indexes: Sequence[ShardIndex], name: str) -> tuple[str, ...]:
-    """One sentence for each reason why pictures are no items."""
+    """One sentence about pictures that are no items, with the reasons; none if there are none."""
     found: Counter[str] = Counter()
     for index in indexes:
         found.update(index.facts["left_out"])
-    return tuple(f"{name}: {count:,} {reason} left out" for reason, count in found.items())
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in found.items())
+    return (f"{name}: not read are {reasons}",) if found else ()

@@ -158,7 +158,7 @@ def _add_picture(member: tarfile.TarInfo, group: Group, found: Contents, *, is_p
         found.left_out["empty or too large pictures"] += 1
         return
     if group.picture is not None:
-        found.left_out["further pictures of a key that has one"] += 1
+        found.left_out["second pictures of a key"] += 1
         known = NAME.fullmatch(group.picture.name)
         if not is_plain or known is None or "." not in known["ending"]:
             return
