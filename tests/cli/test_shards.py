@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from shards import PATTERN, write_photos
 from support import Refused, Use, call
@@ -31,6 +32,24 @@ def test_a_training_streams_shards_and_other_commands_have_what_is_held_out(
     assert "photos-" in scored.out
     use("reconstruct", "--run", "one")
     assert json.loads(use("embed", "--run", "one", "--json").out)["items"] == 225
+
+
+def test_shards_that_a_shell_has_made_of_a_pattern_are_explained(
+    here: Path, refused: Refused
+) -> None:
+    write_photos(here)
+    names = [f"photos-{number:03}.tar" for number in range(3)]
+    line = refused("train", "--data", *names)
+    assert f"{names[2]}: put a pattern in quotation marks, as in 'photos-*.tar'" in line
+    line = refused("reconstruct", "photos-*.tar", "--run", "small")
+    assert "photos-*.tar is in shards: name it with --data" in line
+
+
+def test_no_output_replaces_a_shard(here: Path, refused: Refused) -> None:
+    for number in range(2):
+        np.save(here / f"x-{number}.npy", np.zeros((8, 28, 28), np.uint8))
+    line = refused("embed", "x-*.npy", "--run", "small", "-o", "x-1.npy", "--force")
+    assert "x-1.npy would overwrite what is read" in line
 
 
 def test_settings_of_shards_are_refused_for_other_data(refused: Refused) -> None:

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 from PIL import Image
 from support import Refused, Use, call
 
 from vae_cli import load
+from vae_cli.cli._app import main
 from vae_cli.errors import UsageError
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from vae_cli.runs.directory import Run
@@ -97,6 +99,21 @@ def test_a_command_that_needs_the_data_does_not_touch_them_and_says_how_to_confi
     assert touched == []
     assert path.exists()
     assert touched, "the watch works"
+
+
+def test_no_server_is_asked_for_the_data_of_a_run_from_elsewhere(
+    copied: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(fsspec, "filesystem", lambda *words, **_: asked.append(words))
+    url = "https://127.0.0.1:9/secret-{0..3}.npy"
+    change_data(Run(copied / "runs" / "x"), url)
+    for words in [*COMMANDS, ("embed", "--run", "x")]:
+        flag = "vae embed" if words[0] == "embed" else "--data"
+        assert refused(*words) == f"{CONFIRM} {flag} '{url}'"
+    assert asked == []
+    assert main(["embed", url, "--run", "x"])
+    assert asked, "the watch works"
 
 
 def test_what_needs_no_data_works_without_them(copied: Path, use: Use) -> None:

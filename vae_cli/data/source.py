@@ -234,6 +234,13 @@ def is_data(name: str) -> bool:
     return False
 
 
+def is_sharded(name: str) -> bool:
+    """Whether a name is that of shards."""
+    with suppress(UsageError):
+        return find_source(name).kind in SHARD_KINDS
+    return False
+
+
 def is_picture(name: str) -> bool:
     """Whether a name is that of one file with the extension of a picture."""
     is_named = Path(name).suffix.lower() in PICTURE_SUFFIXES

@@ -24,7 +24,7 @@ from vae_cli.data.picture import (
     decode_picture,
 )
 from vae_cli.data.picture_files import decoders_silenced
-from vae_cli.data.source import TABLE_SUFFIXES, suffix_of
+from vae_cli.data.source import TABLE_SUFFIXES, is_sharded, suffix_of
 from vae_cli.data.statistics import expected_border
 from vae_cli.data.streamed import AnySplit
 from vae_cli.data.value_range import explain_darkness, explain_outside, join_values
@@ -252,6 +252,8 @@ class Pictures(ItemKind):
 
     def read(self, path: Path, adjustment: Adjustment = AS_THEY_ARE) -> NamedItems:
         """Read a picture, or all pictures of a folder; in a folder, some may be unreadable."""
+        if is_sharded(str(path)):
+            raise UsageError(f"{path} is in shards: name it with {mark('data')}")
         if suffix_of(path) in TABLE_SUFFIXES:
             raise UsageError(f"{path}: {self.spec.name} is of images; give pictures")
         fitting = Fitting.of(
