@@ -16,7 +16,14 @@ import torch
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.split import InMemory
-from vae_cli.errors import InterruptedRunError, NonFiniteLossError, VAEError, is_memory_full, mark
+from vae_cli.errors import (
+    InterruptedRunError,
+    NonFiniteLossError,
+    VAEError,
+    VAEWarning,
+    is_memory_full,
+    mark,
+)
 from vae_cli.files import remove_leftovers, require_writable_folder, write_bytes
 from vae_cli.runs.directory import Run, locked, require_written_inside
 from vae_cli.runs.facts import Facts, Row
@@ -216,11 +223,10 @@ def warn_of_other_division(before: Plan, now: Plan) -> None:
     keys = ("training.processes", "training.accumulate")
     if changes := [change for change in differences(before, now) if change.key in keys]:
         listed = " and ".join(f"{mark(c.key)} was {c.before} and is now {c.after}" for c in changes)
-        warnings.warn(
-            f"{listed}: sums over a batch are rounded in another order from here on, so the run "
-            "does not go on bit for bit",
-            stacklevel=2,
+        text = (
+            f"{listed}: sums are rounded in another order from here on, not bit for bit as before"
         )
+        warnings.warn(VAEWarning(text), stacklevel=2)
 
 
 def fit_recorded(
