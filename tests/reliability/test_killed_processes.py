@@ -1,4 +1,4 @@
-"""A run by several processes of which one is killed goes on, and ends as if nothing had happened."""
+"""A run of which one process is killed goes on, and ends as if nothing had happened."""
 
 import json
 import os

@@ -42,6 +42,7 @@ ROLE = "vae"  # by which torch's agent names the processes that `vae` itself has
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # in which a process leaves its error for torch's agent
 AGREED = (InterruptedRunError, NonFiniteLossError, LostProcessError, KeyboardInterrupt)  # as all
 LAUNCHER = "VAE_LAUNCHER"  # the id of the process that has started this one, if that was `vae`
+GRACE_SECONDS = 30  # from a SIGTERM to a SIGKILL, as torch's agent has it
 LOOK_SECONDS = 0.5  # between two looks whether the launcher is still there
 
 
@@ -121,7 +122,11 @@ def silent(place: Place | None, *, debug: bool) -> Iterator[None]:
 
 
 def follow_launcher() -> None:
-    """Get a SIGTERM if the launcher ends, so that no process goes on as an orphan."""
+    """Get a SIGTERM if the launcher ends, so that no process goes on as an orphan.
+
+    As the launcher does, this kills the process if it takes no notice in half a minute: one that
+    still looks for the others would do so for two.
+    """
     launcher = int(os.environ.get(LAUNCHER, os.getppid()))  # which may have ended already
 
     def watch() -> None:
@@ -129,6 +134,8 @@ def follow_launcher() -> None:
             time.sleep(LOOK_SECONDS)
         os.environ.pop("ROLE_NAME", None)  # it will tell nothing
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
 
