@@ -269,11 +269,15 @@ def _fit(opened: Image.Image, path: PictureSource, fitting: Fitting) -> Picture:
         image = fit(image, (width, height), Image.Resampling.LANCZOS)
     canvas = Image.new(image.mode, (width, height), (background,) * channels)
     canvas.paste(image, ((width - image.width) // 2, (height - image.height) // 2))
-    pixels = torch.from_numpy(np.array(canvas)).view(height, width, channels)
+    pixels = np.array(canvas).reshape(height, width, channels).transpose(2, 0, 1)
     border = _border_brightness(np.array(ImageOps.grayscale(image)))
     white = _own_limits(opened.mode)[1]
     return Picture(
-        pixels=pixels.permute(2, 0, 1).contiguous(), border=border, white=white, values=values
+        # torch would start threads of its own for a large picture in every thread that decodes
+        pixels=torch.from_numpy(pixels.copy()),
+        border=border,
+        white=white,
+        values=values,
     )
 
 

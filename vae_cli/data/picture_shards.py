@@ -74,7 +74,8 @@ class PictureShards(IndexedShards[OpenPictures]):
         items = torch.empty(len(places), *self.shape, dtype=torch.uint8)
         numbers = places.tolist()
         for row, content in enumerate(self._contents(shard, numbers)):
-            items[row] = self._decode(shard, numbers[row], content)
+            pixels = self._decode(shard, numbers[row], content)
+            items.numpy()[row] = pixels.numpy()  # torch would start threads of its own
         return items
 
     def _contents(self, shard: int, places: Sequence[int]) -> list[bytes]:
