@@ -128,6 +128,20 @@ REFUSED: list[tuple[Tables, tuple[int, ...], str]] = [
     (LADDER, (1, 8, 8), "16x16 to 64x64, not images of 8x8: try mlp"),
     (LADDER, (1, 65, 64), "not images of 65x64: try conv, or data.image_size=64 for a folder"),
     ({"optimizer": {"weight_decay": 0.1}}, IMAGE, "is for optimizer.name adamw, not adam"),
+    *(
+        (
+            {**tables, "training": {"accumulate": 8}},
+            IMAGE,
+            f"training.accumulate=8 computes a batch in parts, but {found} compares its items",
+        )
+        for found, tables in (
+            ("objective.name=tc", {"objective": {"name": "tc"}}),
+            ("objective.name=mmd", {"objective": {"name": "mmd"}}),
+            ("objective.name=capacity", {"objective": {"name": "capacity"}}),
+            ("objective.free_bits=0.5", {"objective": {"free_bits": 0.5}}),
+            ("likelihood.scale=optimal", {"likelihood": {"name": "gaussian", "scale": "optimal"}}),
+        )
+    ),
 ]
 
 

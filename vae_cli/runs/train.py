@@ -94,7 +94,8 @@ def explain_full_memory(plan: Plan, device: torch.device) -> str:
             f"out of memory on {device.type} with one image a step: try a smaller "
             f"{mark(plan.model.size_key)}"
         )
-    same = f"{mark(f'training.accumulate={2 * pieces}')}, or " if pieces < batch_size else ""
+    can_divide = pieces < batch_size and not plan.comparison
+    same = f"{mark(f'training.accumulate={2 * pieces}')}, or " if can_divide else ""
     return (
         f"out of memory on {device.type} at {mark(f'training.batch_size={batch_size}')}: "
         f"try {same}{mark(f'training.batch_size={batch_size // 2}')}"

@@ -74,6 +74,11 @@ class Likelihood(LikelihoodFields, ABC):
         """Whether a step of the training draws what it is given from the items."""
         return False
 
+    @property
+    def comparison(self) -> str | None:
+        """What compares the items of a batch, as in `Objective.comparison`."""
+        return None
+
     @abstractmethod
     def build(self, codec: "Codec") -> "likelihoods.Likelihood":
         """The likelihood of items that a codec encodes."""
@@ -105,6 +110,11 @@ class Gaussian(Likelihood):
     sigma: Annotated[
         float, Interval(ge=0.0025, le=100), Setting("The standard deviation if it is fixed.")
     ] = 1.0
+
+    @property
+    def comparison(self) -> str | None:
+        """The optimal standard deviation is that of the batch."""
+        return mark("likelihood.scale=optimal") if self.scale == "optimal" else None
 
     def check(self, spec: "Spec") -> None:
         """Check the items, and that a standard deviation is only given if it is fixed.

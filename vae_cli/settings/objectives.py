@@ -47,6 +47,14 @@ class Objective(ABC):
         """After how many epochs the warm-up has ended, with all its cycles."""
         return (2 * self.warmup_cycles - 1) * self.warmup_epochs
 
+    @property
+    def comparison(self) -> str | None:
+        """What compares the items of a batch with each other, for a message; None if nothing does.
+
+        The loss of an item is then another one in another batch.
+        """
+        return None
+
     def fill_in(self, spec: "Spec") -> Self:  # noqa: ARG002  some depend on the items
         """The same settings without `auto` for such items."""
         return self
@@ -107,6 +115,11 @@ class ELBO(Objective):
         Literal["dimension", "level"], Setting("What free bits are counted for.")
     ] = "dimension"
 
+    @property
+    def comparison(self) -> str | None:
+        """Free bits are counted for the mean over the batch."""
+        return mark(f"objective.free_bits={self.free_bits}") if self.free_bits else None
+
     def fill_in(self, spec: "Spec") -> Self:
         """With a number as the weight.
 
@@ -150,6 +163,11 @@ class Capacity(Objective):
         Interval(ge=0, le=1e6),
         Setting("Weight of the distance between KL and capacity."),
     ] = 10.0
+
+    @property
+    def comparison(self) -> str | None:
+        """The mean KL of the batch is held."""
+        return mark(f"objective.name={self.name}")
 
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """The distortion and the distance."""
@@ -221,6 +239,11 @@ class TotalCorrelation(Objective):
         Setting("Weight of the total correlation; auto is 1.", "beta"),
     ] = "auto"
 
+    @property
+    def comparison(self) -> str | None:
+        """The aggregated posterior is that of the batch."""
+        return mark(f"objective.name={self.name}")
+
     def fill_in(self, spec: "Spec") -> Self:  # noqa: ARG002
         """With a number as the weight."""
         return self if self.beta != "auto" else dataclasses.replace(self, beta=1.0)
@@ -248,6 +271,11 @@ class MMD(Objective):
         Interval(ge=0, le=1e9),
         Setting("The weight lambda of InfoVAE: the discrepancy is weighted by alpha + lambda - 1."),
     ] = 1000.0
+
+    @property
+    def comparison(self) -> str | None:
+        """The discrepancy is that of the batch."""
+        return mark(f"objective.name={self.name}")
 
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """The distortion, the KL and the discrepancy."""

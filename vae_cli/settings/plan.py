@@ -15,6 +15,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, final
 
+from vae_cli.errors import UsageError, mark
 from vae_cli.settings.data import DataConfig
 from vae_cli.settings.entries import keep_fields, sections
 from vae_cli.settings.likelihoods import AutoLikelihood, ChosenLikelihood
@@ -61,6 +62,17 @@ class Plan:
         self.likelihood.check(spec)
         self.objective.check(self.model, self.prior)
         self.prior.check(self.model.latent_dim)
+        if self.training.accumulate > 1 and self.comparison:
+            raise UsageError(
+                f"{mark(f'training.accumulate={self.training.accumulate}')} computes a batch in "
+                f"parts, but {self.comparison} compares its items: leave one of them out, or share "
+                f"the batch by {mark('training.processes')}"
+            )
+
+    @property
+    def comparison(self) -> str | None:
+        """What compares the items of a batch, for a message; None if they are independent."""
+        return self.objective.comparison or self.likelihood.comparison
 
     def build_model(self, spec: "Spec", codec: "Codec | None" = None) -> "LatentModel":
         """An untrained model, with weights from torch's global random numbers.

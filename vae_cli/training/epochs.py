@@ -3,8 +3,8 @@
 A step of a small network consists of about fifty operations of a few microseconds each, and Python
 takes longer to ask for them than they take. The three kinds of one step differ only in who asks:
 
-plain      autograd, as `loss_and_gradients` is written: for a last batch that is smaller, and for a
-           model that cannot be traced
+plain      autograd, as `loss_and_gradients` is written: for a last batch that is smaller, for
+           batches in several pieces, and for a model that cannot be traced
 traced     the same operations as a flat list without autograd's bookkeeping: for processors, where
            a step of the default network takes a quarter less time
 captured   the plain step recorded once as a CUDA graph and replayed for every full batch, without

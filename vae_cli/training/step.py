@@ -221,10 +221,13 @@ def trace(
 
     Returns:
         A function of a batch and its warm-up. It uses the parameters and the noise that the state
-        has when it is called. If the model cannot be traced, it is the plain function, and a
-        warning says so.
+        has when it is called. For a batch in several pieces it is the plain function, because a
+        trace keeps the memory of all pieces while it is made. If the model cannot be traced, it is
+        the plain function too, and a warning says so.
     """
     plain = partial(loss_and_gradients, state, data_size, share=share)
+    if share is not None and len(share.divide()) > 1:
+        return plain
     losses, terms = list(state.players), list[str]()
     is_shared = share is not None and share.world.size > 1
 
