@@ -12,7 +12,11 @@ cell_arrays.py. What columns mean is in columns.py; spelling.py and table_writin
 conditions.py chooses rows.
 held_out.py decides which items are for testing, statistics.py measures a training set,
 value_range.py says what is black and white. cache.py keeps decoded pictures, and memory.py has the
-limits of what may be read. A set that does not fit is in shards.py: streamed.py reads it ahead of a
+limits of what may be read. A set that does not fit is in shards.py: shard_names.py says which files
+a name means, and shard_source.py opens them. indexed_shards.py is what picture_shards.py and
+array_shards.py share; shard_index.py keeps what tar_shards.py and parquet_shards.py (with
+parquet_columns.py) find in files, which are here or elsewhere (shard_files.py, remote_files.py).
+streamed.py reads it ahead of a
 training, in the order of streaming_order.py, and sharded.py makes a data set of it.
 
 It may import nothing above it: no model, no settings. This file imports nothing at all, so that

@@ -14,7 +14,6 @@ from torch import Tensor
 from vae_cli.data.shard_files import ShardFile
 from vae_cli.data.shard_index import ShardIndex
 from vae_cli.data.shards import PartName
-from vae_cli.errors import UsageError
 
 
 class OpenShard(Protocol):
@@ -53,10 +52,11 @@ class IndexedShards(ABC, Generic[Opened]):
         dtype: torch.dtype,
         reading: object,
     ) -> None:
-        self.files, self.indexes, self.parts = tuple(files), tuple(indexes), tuple(parts)
+        self.files, self.parts = tuple(files), tuple(parts)
         self.labels, self.shape, self.dtype, self.reading = labels, shape, dtype, repr(reading)
         self.starts = torch.tensor([0, *np.cumsum([len(index) for index in indexes]).tolist()])
         self.hashes = torch.from_numpy(np.concatenate([one.numbers("hash") for one in indexes]))
+        self.indexes = tuple(index.without("hash", "label") for index in indexes)
         self._close_all()
 
     @property
@@ -119,15 +119,3 @@ class IndexedShards(ABC, Generic[Opened]):
 
 
 UNPICKLED = {"_open", "_lock", "_locks"}
-
-
-def same_classes(indexes: Sequence[ShardIndex], source: object) -> tuple[str, ...]:
-    """The classes that the shards name, in their order; none if they do not.
-
-    Raises:
-        UsageError: they name different ones.
-    """
-    named = {tuple(index.facts["classes"]) for index in indexes}
-    if len(named) > 1:
-        raise UsageError(f"{source}: its shards name different classes")
-    return named.pop()

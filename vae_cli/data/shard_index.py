@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BufferedReader
 from typing import Any, final
 
@@ -51,6 +51,10 @@ class ShardIndex:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    def without(self, *columns: str) -> "ShardIndex":
+        """The same without some columns, which take memory."""
+        return replace(self, table=self.table.drop_columns(list(columns)))
 
     def key(self, place: int) -> str:
         """The name of an item, which follows that of the shard."""
