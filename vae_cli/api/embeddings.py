@@ -6,12 +6,13 @@ columns `name`, the ids of a table, `part` and `label` if they are known, `mean_
 """
 
 import importlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, final
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from vae_cli.api.arrays import Array
@@ -23,6 +24,8 @@ from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError, mark
 from vae_cli.files import Output, Writable, escape_formula, open_output, to_utf8, write_csv
 from vae_cli.runs.outputs import OutputFile, data_of, explain_refusal
+from vae_cli.training import ALONE, World
+from vae_cli.training.world import Share, share_of
 
 SUFFIXES = (".npz", ".csv", ".parquet")
 
@@ -90,7 +93,12 @@ class Embedding:
         return np.concatenate([part.reshape(len(part), -1) for part in parts], 1)
 
 
-def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_progress) -> Embedding:
+def embed(
+    model: TrainedModel,
+    dataset: Dataset,
+    progress: Progress = ignore_progress,
+    world: World = ALONE,
+) -> Embedding:
     """Encode every item of a data set, the training set before the test set.
 
     Items are read when they are needed, so the data set may be larger than memory.
@@ -99,6 +107,8 @@ def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_pro
         model: the model.
         dataset: items in the model's shape, as `open_dataset_for` or `TrainedModel.data` opens.
         progress: called with the number of items encoded so far and the total.
+        world: the processes that share the items, of which the first has all posteriors then, and
+            the others have none.
 
     Example:
         >>> from vae_cli import load
@@ -108,15 +118,9 @@ def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_pro
         True
     """
     splits = dataset.splits()
-    total, done = sum(map(len, splits.values())), 0
-    features: dict[str, Array] = {}
-    for items in (chunk for split in splits.values() for chunk in _chunks(split)):
-        for name, values in model.features(items).items():
-            shape = total, *values.shape[1:]
-            whole = features.setdefault(name, np.empty(shape, values.dtype))
-            whole[done : done + len(items)] = values
-        done += len(items)
-        progress(done, total)
+    features = encode_splits(model, list(splits.values()), progress, world)
+    if world.rank > 0:
+        return Embedding(names=[], features=features)
     labels = np.concatenate([split.labels.numpy() for split in splits.values()])
     parts = [name for name, split in splits.items() for _ in range(len(split))]
     ids = [one for split in splits.values() for one in dataset.ids(split)]
@@ -124,11 +128,36 @@ def embed(model: TrainedModel, dataset: Dataset, progress: Progress = ignore_pro
         names=[name for split in splits.values() for name in dataset.names(split)],
         ids={free_name(dataset.spec.table.id, ITEM_COLUMNS): ids} if ids else {},
         features=features,
-        labels=labels if dataset.spec.classes and len(labels) == total else None,
+        labels=labels if dataset.spec.classes and len(labels) == len(parts) else None,
         classes=dataset.spec.classes,
         parts=parts if len(splits) > 1 else None,
         sources=_describe_sources(model, dataset),
     )
+
+
+def encode_splits(
+    model: TrainedModel, splits: Sequence[InMemory], progress: Progress, world: World
+) -> dict[str, Array]:
+    """What the posteriors of all items are made of, `(N, ...)` each; no items but at process 0."""
+    total, done = sum(map(len, splits)), 0
+    kept, features = total if world.rank == 0 else 0, dict[str, Array]()
+    for items, share in _shared_items(splits, world):
+        for name, values in model.features(items).items():
+            rows = share.collect(torch.from_numpy(values)).numpy()
+            whole = features.setdefault(name, np.empty((kept, *rows.shape[1:]), rows.dtype))
+            whole[done : done + len(rows)] = rows
+        done += share.items
+        progress(done, total)
+    return features
+
+
+def _shared_items(splits: Sequence[InMemory], world: World) -> Iterator[tuple[Tensor, Share]]:
+    """This process's chunk of the items of each round, as they are."""
+    for split in splits:
+        size = chunk_length(split.shape)
+        for rows in split.rows.split(size * world.size):
+            share = share_of(len(rows), world, unit=size)
+            yield split.gather(share.take(rows)), share
 
 
 def _describe_sources(model: TrainedModel, dataset: Dataset) -> dict[str, str]:
@@ -204,8 +233,3 @@ def _csv_rows(embedding: Embedding) -> Iterator[list[str]]:
 
 def _to_texts(values: list[str] | tuple[str, ...]) -> Column:
     return np.array([to_utf8(value) for value in values], str)
-
-
-def _chunks(split: InMemory) -> Iterator[Tensor]:
-    for rows in split.rows.split(chunk_length(split.items.shape[1:])):
-        yield split.gather(rows)

@@ -27,6 +27,7 @@ from vae_cli.evaluation.figures import Absent
 from vae_cli.evaluation.fitted_models import fitted_flow, fitted_mixture, keep_if_possible
 from vae_cli.evaluation.likelihood import choose_samples, measure_sample
 from vae_cli.evaluation.report import Evaluation, evaluate, write_evaluation
+from vae_cli.evaluation.sharing import compute_once, first_in_turn
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.tables import Synthesis
 from vae_cli.evaluation.usefulness import require_target
@@ -34,6 +35,7 @@ from vae_cli.files import exists
 from vae_cli.runs.checkpoint import read_weights_digest
 from vae_cli.runs.directory import Run
 from vae_cli.runs.summary import Figure, is_evaluated, read_evaluation, read_json
+from vae_cli.training import ALONE, World
 
 Sampler = Literal["auto", "prior", "gmm", "flow"]
 
@@ -71,10 +73,14 @@ def training_part(model: TrainedModel, dataset: RunData) -> InMemory:
     return dataset.in_memory(train)
 
 
-def affordable_samples(subject: Subject) -> tuple[int, float]:
-    """The number of importance samples that fits into the time, and the seconds for one sample."""
-    seconds = measure_sample(subject.model, subject.test.split)
-    return choose_samples(seconds, len(subject.test)), seconds * len(subject.test)
+def affordable_samples(subject: Subject, world: World = ALONE) -> tuple[int, float]:
+    """The number of importance samples that fits into the time, and the seconds for one sample.
+
+    Several processes can afford more of them. Process 0 alone measures the time.
+    """
+    model, test = subject.model, subject.test.split
+    seconds = compute_once(lambda: measure_sample(model, test), world) / world.size
+    return choose_samples(seconds, len(test)), seconds * len(test)
 
 
 def open_comparison(
@@ -82,6 +88,7 @@ def open_comparison(
     features: FeatureName = "classifier",
     inception_weights: Path | None = None,
     images: int = MAX_IMAGES,
+    world: World = ALONE,
 ) -> Comparison:
     """How samples of a model are compared with items.
 
@@ -90,6 +97,7 @@ def open_comparison(
         features: of a small classifier that is trained on the data, or of Inception.
         inception_weights: the file of its weights; None downloads them, if need be.
         images: the number of items, and of samples, whose features are compared.
+        world: the processes that need the weights; the first downloads them.
 
     Raises:
         UsageError: the items have no such features, the extra `inception` is not installed, or the
@@ -100,7 +108,9 @@ def open_comparison(
     if features == "classifier":
         return Comparison(images=images)
     require_colors(subject.test.spec.shape)
-    return Comparison(inception_extractor(inception_weights, subject.model.device), images)
+    device = subject.model.device
+    extractor = first_in_turn(lambda: inception_extractor(inception_weights, device), world)
+    return Comparison(extractor, images)
 
 
 def open_synthesis(
@@ -110,8 +120,11 @@ def open_synthesis(
     sampler: Sampler = "auto",
     target: str = "",
     stage: Stage = ignore_stage,
+    world: World = ALONE,
 ) -> Synthesis:
     """Which rows of a table are synthetic, and what they are to be useful for.
+
+    Process 0 alone fits a sampler, and has the source of the rows.
 
     Args:
         model: of the table.
@@ -120,6 +133,7 @@ def open_synthesis(
         sampler: as in `with_sampler`.
         target: the name of the column that is to be predicted; empty for the mean over columns.
         stage: shows the progress of a part of the work with a name.
+        world: the processes that will evaluate the model.
 
     Raises:
         UsageError: the model has no such column, or one that cannot be predicted, or as in
@@ -129,9 +143,9 @@ def open_synthesis(
         require_target(model.spec.columns, target, model.spec.table.label)
     if sampler == "auto" and not subject.is_own:
         return Synthesis(target=target)
-    source = with_sampler(model, sampler, stage).source
+    source = with_sampler(model, sampler, stage).source if world.rank == 0 else None
     fitted = default_sampler(model) if sampler == "auto" else sampler
-    name = "prior" if source is None else fitted
+    name = world.share("prior" if source is None else fitted)
     return Synthesis(sampler=name, source=source, target=target)
 
 
@@ -146,8 +160,11 @@ def evaluate_model(
     sampler: Sampler = "auto",
     target: str = "",
     stage: Stage = ignore_stage,
+    world: World = ALONE,
 ) -> Evaluation:
     """All figures of a model on the data that are held out.
+
+    Of several processes, each gets the same figures.
 
     Args:
         model: what to evaluate; `load` decides on which data.
@@ -159,16 +176,19 @@ def evaluate_model(
         sampler: of the synthetic rows of a table, as in `open_synthesis`.
         target: the column of a table that they are to predict.
         stage: shows the progress of a part of the work with a name.
+        world: the processes that evaluate the model together.
 
     Raises:
         UsageError: as in `open_subject`, `open_comparison` and `open_synthesis`.
         VAEError: as in `open_comparison`.
     """
     subject = open_subject(model)
-    comparison = open_comparison(subject, features, inception_weights, images)
-    synthesis = open_synthesis(model, subject, sampler=sampler, target=target, stage=stage)
-    count = samples or affordable_samples(subject)[0]
-    return evaluate(subject, count, seed, __version__, stage, comparison, synthesis)
+    comparison = open_comparison(subject, features, inception_weights, images, world)
+    synthesis = open_synthesis(
+        model, subject, sampler=sampler, target=target, stage=stage, world=world
+    )
+    count = samples or affordable_samples(subject, world)[0]
+    return evaluate(subject, count, seed, __version__, stage, comparison, synthesis, world)
 
 
 def evaluate_run(

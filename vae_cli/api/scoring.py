@@ -31,6 +31,7 @@ from vae_cli.evaluation.scores import (
 )
 from vae_cli.files import escape_formula, to_utf8
 from vae_cli.rendering.kind import Adjustment
+from vae_cli.training import ALONE, World
 
 MAX_HELD_OUT = 2000  # items that others are compared with
 
@@ -39,6 +40,8 @@ MAX_HELD_OUT = 2000  # items that others are compared with
 @dataclass(frozen=True, kw_only=True)
 class Scores:
     """The scores of N items.
+
+    Of several processes, the first has the scores of all items, and the others have none.
 
     Attributes:
         by: the score that orders them.
@@ -76,7 +79,8 @@ class Scores:
     def text_columns(self) -> dict[str, list[str]]:
         """The columns of text that are known: name and label."""
         parts = [part.texts(range(len(part))) for part in self.parts]
-        return {column: [text for part in parts for text in part[column]] for column in parts[0]}
+        columns = parts[0] if parts else ()
+        return {column: [text for part in parts for text in part[column]] for column in columns}
 
     def title(self, place: int) -> str:
         """The name of an item with its class, if it is known, for a person."""
@@ -167,6 +171,7 @@ def score_items(
     invert: bool = False,
     find_object: bool = False,
     stage: Stage = ignore_stage,
+    world: World = ALONE,
 ) -> Scores:
     """Score every item of some data, or of the test set of the run.
 
@@ -181,6 +186,7 @@ def score_items(
         invert: whether dark and light are exchanged in one picture.
         find_object: whether only what differs from the border of one picture is read.
         stage: shows the progress of a part of the work with a name.
+        world: the processes that share the items, of which the first has all scores then.
 
     Raises:
         UsageError: the data are missing or do not fit the model, or no item is held out.
@@ -198,16 +204,16 @@ def score_items(
         adjustment = Adjustment(invert=invert, find_object=find_object)
         parts = [subject.test] if data is None else read_data(model, data, adjustment, progress)
     with stage("encoding") as progress:
-        train = encode(model.model, subject.train, progress).mean
+        train = encode(model.model, subject.train, progress, world).mean
     found = []
     for part in parts:
         with stage("scoring") as progress:
-            found.append(measure(model.model, part.split, train, samples, seed, progress))
+            found.append(measure(model.model, part.split, train, samples, seed, progress, world))
     items = held_out = join(found)
     if data is not None:
         with stage("held-out items") as progress:
             reference = choose_held_out(subject.test.split)
-            held_out = measure(model.model, reference, train, samples, seed, progress)
+            held_out = measure(model.model, reference, train, samples, seed, progress, world)
     score = compute_score(chosen, items, held_out)
     usual = compute_score(chosen, held_out, held_out)
     return Scores(
@@ -216,7 +222,7 @@ def score_items(
         percentile=percentiles(score, usual),
         measures=items,
         held_out=len(usual),
-        parts=parts,
+        parts=parts if world.rank == 0 else [],
         is_coded=model.model.likelihood.is_discrete,
         threshold=threshold,
     )

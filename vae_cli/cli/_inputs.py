@@ -3,7 +3,8 @@
 import difflib
 import math
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, final
@@ -15,16 +16,20 @@ from vae_cli.cli._errors import show_options
 from vae_cli.cli._options import Device, OptionGroup, refuse_unused
 from vae_cli.cli._output import Request
 from vae_cli.cli._parsing import require_no_run
+from vae_cli.cli._processes import together, want_processes
 from vae_cli.cli._training import COLLAPSE_PAGE, describe_active
 from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError, list_some, plural
 from vae_cli.files import exists
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
     from vae_cli.api.model import TrainedModel
     from vae_cli.data.dataset import Spec
+    from vae_cli.runs.directory import Run
+    from vae_cli.training import World
 
 MAX_NAMED_CLASSES = 20  # in an error message
 
@@ -82,18 +87,47 @@ class RunChoice:
                 replace the data of the run or a file of a run.
             VAEError: the weights of the run are missing or damaged.
         """
-        if data is not None:
-            find_source(data, "data")
-        from vae_cli.runs.lookup import find_run, finished_runs
-
-        run = find_run(self.run)  # before torch is imported, so that a typo is answered at once
-        for output in outputs:
-            output.check_run(run)
+        run = self.find(data, outputs)
         with terminal.spinner("loading"):
-            from vae_cli.api.model import load_trained
-            from vae_cli.device import describe_device, resolve_device
+            from vae_cli.device import resolve_device
 
             device = resolve_device(self.device)
+        return self.load(run, device, terminal, data)
+
+    def find(self, data: str | None = None, outputs: Iterable[Request] = ()) -> "Run":
+        """The run, before torch is imported, so that a typo is answered at once.
+
+        Args:
+            data: as in `open`.
+            outputs: as in `open`.
+
+        Raises:
+            UsageError: there is no such run, there are no such data, or an output would replace the
+                data of the run or a file of a run.
+        """
+        if data is not None:
+            find_source(data, "data")
+        from vae_cli.runs.lookup import find_run
+
+        run = find_run(self.run)
+        for output in outputs:
+            output.check_run(run)
+        return run
+
+    def load(
+        self, run: "Run", device: "torch.device", terminal: Terminal, data: str | None = None
+    ) -> "TrainedModel":
+        """Load the model of a run that was found, and say which run and device were chosen.
+
+        Raises:
+            VAEError: the weights of the run are missing or damaged.
+        """
+        from vae_cli.runs.lookup import finished_runs
+
+        with terminal.spinner("loading"):
+            from vae_cli.api.model import load_trained
+            from vae_cli.device import describe_device
+
             model = load_trained(run, device, data)
         choice = f"newest of {len(finished_runs())}; " if self.run is None else ""
         terminal.remark(f"run {run.path}: {choice}{describe_run(model)}; {describe_device(device)}")
@@ -103,6 +137,44 @@ class RunChoice:
 
 
 RunGroup = Annotated[RunChoice, OptionGroup(RunChoice)]
+
+
+@contextmanager
+def opened_together(
+    choices: Sequence[RunChoice],
+    processes: int,
+    terminal: Terminal,
+    data: str | None = None,
+    *,
+    outputs: Sequence[Request] = (),
+) -> "Iterator[tuple[list[TrainedModel], World]]":
+    """The models of some runs in all processes that work together, as long as the body runs.
+
+    Process 0 says which run is the newest.
+
+    Args:
+        choices: of runs, on one device.
+        processes: that are asked for.
+        terminal: prints the remarks.
+        data: as in `RunChoice.open`.
+        outputs: as in `RunChoice.open`.
+
+    Raises:
+        UsageError: as in `RunChoice.open`.
+        VAEError: the weights of a run are missing or damaged.
+        LostProcessError: one of the processes has ended.
+    """
+    found = [choice.find(data, outputs) for choice in choices]
+    want_processes(processes)
+    with ExitStack() as stack:
+        with terminal.spinner("loading"):
+            from vae_cli.evaluation.sharing import compute_once
+            from vae_cli.runs.directory import Run
+
+            device, world = stack.enter_context(together(choices[0].device))
+            paths = compute_once(lambda: [str(run.path) for run in found], world)
+        runs = [Run(Path(path)) for path in paths]
+        yield [choices[0].load(run, device, terminal, data) for run in runs], world
 
 
 def find_troubles(model: "TrainedModel") -> list[str]:

@@ -21,7 +21,7 @@ threads as one process had.
 
 import json
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -31,6 +31,8 @@ from vae_cli.data.batches import chunk_length
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.split import InMemory
 from vae_cli.training.world import ALONE, Share, World, share_of, shared_batches
+
+T = TypeVar("T")
 
 
 def shared_chunks(
@@ -90,3 +92,13 @@ def share_rows(
 def compute_once(compute: Callable[[], Any], world: World) -> Any:
     """What process 0 computes, as JSON returns it, while the others wait; all of them have it."""
     return json.loads(world.share(json.dumps(compute() if world.rank == 0 else None)))
+
+
+def first_in_turn(make: Callable[[], T], world: World) -> T:
+    """What each process makes, the others after process 0: what it has downloaded is there then."""
+    if world.rank > 0:
+        world.any(False)  # waits for process 0
+        return make()
+    made = make()
+    world.any(False)
+    return made

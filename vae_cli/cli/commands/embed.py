@@ -1,6 +1,6 @@
 """`vae embed`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import RunGroup
+from vae_cli.cli._inputs import RunGroup, opened_together
 from vae_cli.cli._options import (
     Force,
+    Processes,
     ResultTerminal,
     output_option,
     refuse_unused,
@@ -18,12 +19,13 @@ from vae_cli.cli._options import (
 from vae_cli.cli._output import STANDARD_OUTPUT, Request, require_suffix
 from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError, mark, plural
-from vae_cli.files import write_bytes
+from vae_cli.files import Output, write_bytes
 from vae_cli.rendering.suffixes import PLOT_SUFFIXES
 
 if TYPE_CHECKING:
     from vae_cli.api.embeddings import Embedding
     from vae_cli.api.model import TrainedModel
+    from vae_cli.training import World
 
 Method = Literal["pca", "umap", "tsne"]
 
@@ -55,6 +57,7 @@ def command(
         ),
     ] = None,
     run: RunGroup,
+    processes: Processes = 1,
     output: Annotated[
         Path | None,
         output_option(
@@ -76,16 +79,26 @@ def command(
     map_file = Request(plot, terminal, flag="--plot", inputs=[data], force=force)
     require_outputs(output, plot, method or "pca")
     map_file.refuse_standard_output("map.png")
+    outputs = [table, map_file]
+    with opened_together([run], processes, terminal, outputs=outputs) as ((model,), world):
+        paths = [table.open_table(Path("embed.npz"))]
+        if plot:
+            paths.append(map_file.open_file(plot))
+        embedding = embed_data(model, data, terminal, world)
+        if world.rank > 0:
+            return
+        picture = render(embedding, model.name, method, plot, terminal) if plot else b""
+        write(embedding, picture, paths, terminal)
+
+
+def write(
+    embedding: "Embedding", picture: bytes, paths: Sequence[Output], terminal: Terminal
+) -> None:
+    """Write the embedding, and its map if there is one, and say where."""
     from vae_cli.api.embeddings import write_embedding
 
-    model = run.open(terminal, outputs=[table, map_file])
-    paths = [table.open_table(Path("embed.npz"))]
-    if plot:
-        paths.append(map_file.open_file(plot))
-    embedding = embed_data(model, data, terminal)
-    picture = render(embedding, model.name, method, plot, terminal) if plot else b""
     write_embedding(embedding, paths[0])
-    if plot:
+    if picture:
         write_bytes(paths[1], picture)
     if terminal.wants_json:
         facts = {
@@ -93,13 +106,15 @@ def command(
             "items": len(embedding),
             "dimensions": embedding.mean.shape[1],
         }
-        terminal.json(facts | ({"plot": str(paths[1])} if plot else {}))
+        terminal.json(facts | ({"plot": str(paths[1])} if picture else {}))
         return
     for path in paths:
         terminal.result(path)
 
 
-def embed_data(model: "TrainedModel", data: str | None, terminal: Terminal) -> "Embedding":
+def embed_data(
+    model: "TrainedModel", data: str | None, terminal: Terminal, world: "World"
+) -> "Embedding":
     """Read the data, and encode them.
 
     Raises:
@@ -112,7 +127,7 @@ def embed_data(model: "TrainedModel", data: str | None, terminal: Terminal) -> "
         dataset = model.data(bar) if data is None else open_dataset_for(model.spec, data, bar)
         dataset.train()
     with terminal.bar("encoding") as bar:
-        return embed(model, dataset, bar)
+        return embed(model, dataset, bar, world)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,9 +11,16 @@ import typer
 from vae_cli import __version__
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._figures import print_evaluations
-from vae_cli.cli._inputs import RunChoice
-from vae_cli.cli._options import Data, Device, FixedSeed, ResultTerminal, refuse_unused
-from vae_cli.cli._signals import StopSignals
+from vae_cli.cli._inputs import RunChoice, opened_together
+from vae_cli.cli._options import (
+    Data,
+    Device,
+    FixedSeed,
+    Processes,
+    ResultTerminal,
+    refuse_unused,
+)
+from vae_cli.cli._processes import stop_signals
 from vae_cli.errors import plural
 from vae_cli.runs.lookup import has_wildcards, select_runs
 
@@ -20,8 +28,10 @@ if TYPE_CHECKING:
     from vae_cli.api.evaluation import Sampler
     from vae_cli.api.model import TrainedModel
     from vae_cli.evaluation.features import Comparison
+    from vae_cli.evaluation.report import Evaluation
     from vae_cli.evaluation.subject import Subject
     from vae_cli.evaluation.tables import Synthesis
+    from vae_cli.training import World
 
 MINUTE = 60  # seconds
 
@@ -83,6 +93,7 @@ def command(
         ),
     ] = "",
     device: Device = "auto",
+    processes: Processes = 1,
     data: Data = None,
     terminal: ResultTerminal,
 ) -> None:
@@ -96,32 +107,57 @@ def command(
         refuse_unused(
             "--inception-weights", inception_weights is not None, "add --features inception"
         )
-    models = [RunChoice(one, device).open(terminal, data) for one in find_runs(run or [])]
-    from vae_cli.api.evaluation import keep_evaluation, open_comparison, open_subject
+    choices = [RunChoice(one, device) for one in find_runs(run or [])]
+    with opened_together(choices, processes, terminal, data) as (models, world):
+        from vae_cli.api.evaluation import open_comparison
+        from vae_cli.evaluation.report import evaluate
+
+        subjects = open_subjects(models, terminal, world)
+        comparisons = [
+            open_comparison(one, features, inception_weights, images, world) for one in subjects
+        ]
+        syntheses = open_syntheses(models, subjects, sampler, target, terminal, world)
+        count = samples or fit_samples(subjects, terminal, world)
+        if features == "inception":
+            note_time(subjects, comparisons, terminal, world)
+        evaluations = {}
+        parts = zip(models, subjects, comparisons, syntheses, strict=True)
+        for model, subject, pictures, rows in parts:
+            evaluation = evaluate(
+                subject, count, seed, __version__, terminal.bar, pictures, rows, world
+            )
+            if world.rank == 0:
+                keep(evaluation, model, subject, terminal)
+            is_unique = [other.name for other in models].count(model.name) == 1
+            evaluations[model.name if is_unique else str(model.run.path)] = evaluation
+        label_data(models, subjects, terminal)
+        print_evaluations(terminal, evaluations)
+
+
+def keep(
+    evaluation: "Evaluation", model: "TrainedModel", subject: "Subject", terminal: Terminal
+) -> None:
+    """Keep an evaluation in the folder of its run, and say where."""
+    from vae_cli.api.evaluation import keep_evaluation
+
+    if path := keep_evaluation(evaluation, subject):
+        terminal.remark(f"{model.name}: {path}")
+
+
+def open_subjects(
+    models: "Sequence[TrainedModel]", terminal: Terminal, world: "World"
+) -> "list[Subject]":
+    """The models with their data; a warning says so at once if a folder cannot be written."""
+    from vae_cli.api.evaluation import open_subject
     from vae_cli.evaluation.fitted_models import check_folder
-    from vae_cli.evaluation.report import evaluate
 
     subjects = []
     for model in models:
         with terminal.bar("reading") as bar:
             subjects.append(open_subject(model, bar))
-        check_folder(model.run.path)
-    comparisons = [open_comparison(one, features, inception_weights, images) for one in subjects]
-    syntheses = open_syntheses(models, subjects, sampler, target, terminal)
-    count = samples or fit_samples(subjects, terminal)
-    if features == "inception":
-        note_time(subjects, comparisons, terminal)
-    evaluations = {}
-    pairs = zip(comparisons, syntheses, strict=True)
-    for model, subject, (pictures, rows) in zip(models, subjects, pairs, strict=True):
-        evaluation = evaluate(subject, count, seed, __version__, terminal.bar, pictures, rows)
-        path = keep_evaluation(evaluation, subject)
-        is_unique = [other.name for other in models].count(model.name) == 1
-        evaluations[model.name if is_unique else str(model.run.path)] = evaluation
-        if path:
-            terminal.remark(f"{model.name}: {path}")
-    label_data(models, subjects, terminal)
-    print_evaluations(terminal, evaluations)
+        if world.rank == 0:
+            check_folder(model.run.path)
+    return subjects
 
 
 def find_runs(selectors: Sequence[str]) -> list[str | None]:
@@ -143,6 +179,7 @@ def open_syntheses(
     sampler: "Sampler",
     target: str,
     terminal: Terminal,
+    world: "World",
 ) -> "list[Synthesis]":
     """Which rows are judged, of each run.
 
@@ -154,19 +191,18 @@ def open_syntheses(
     is_of_table = any(model.spec.columns for model in models)
     is_unused = sampler not in {"auto", "prior"} and not is_of_table
     refuse_unused("--sampler", is_unused, "name the run of a table")
-    with StopSignals() as signals:
+    with stop_signals() as signals:
+        how = partial(open_synthesis, sampler=sampler, target=target, world=world)
         stage = signals.raise_in(terminal.bar)
-        return [
-            open_synthesis(model, subject, sampler=sampler, target=target, stage=stage)
-            for model, subject in zip(models, subjects, strict=True)
-        ]
+        pairs = zip(models, subjects, strict=True)
+        return [how(model, subject, stage=stage) for model, subject in pairs]
 
 
-def fit_samples(subjects: "Sequence[Subject]", terminal: Terminal) -> int:
+def fit_samples(subjects: "Sequence[Subject]", terminal: Terminal, world: "World") -> int:
     """The number of samples for all runs, and a note about the time that they will take."""
     from vae_cli.api.evaluation import affordable_samples
 
-    found = [affordable_samples(subject) for subject in subjects]
+    found = [affordable_samples(subject, world) for subject in subjects]
     count = min(samples for samples, _ in found)
     minutes = count * sum(seconds for _, seconds in found) / MINUTE
     if minutes > 1:
@@ -178,13 +214,19 @@ def fit_samples(subjects: "Sequence[Subject]", terminal: Terminal) -> int:
 
 
 def note_time(
-    subjects: "Sequence[Subject]", comparisons: "Sequence[Comparison]", terminal: Terminal
+    subjects: "Sequence[Subject]",
+    comparisons: "Sequence[Comparison]",
+    terminal: Terminal,
+    world: "World",
 ) -> None:
     """A note about the time that the features will take, which can be hours without a GPU."""
+    if world.rank > 0:
+        return
     from vae_cli.evaluation.samples import measure_features
 
     pairs = zip(subjects, comparisons, strict=True)
-    minutes = sum(measure_features(subject, one) for subject, one in pairs) / MINUTE
+    seconds = sum(measure_features(subject, one) for subject, one in pairs) / world.size
+    minutes = seconds / MINUTE
     if minutes > 1:
         terminal.note(
             f"the features of Inception will take about {math.ceil(minutes)} minutes "

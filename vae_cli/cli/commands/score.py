@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import FittingGroup, RunGroup
+from vae_cli.cli._inputs import FittingGroup, RunGroup, opened_together
 from vae_cli.cli._options import (
     Data,
     FixedSeed,
     Force,
     Gap,
+    Processes,
     ResultTerminal,
     Scale,
     output_option,
@@ -84,6 +85,7 @@ def command(
     ] = None,
     fitting: FittingGroup,
     run: RunGroup,
+    processes: Processes = 1,
     held_out: Data = None,
     output: Annotated[
         Path | None,
@@ -118,33 +120,36 @@ def command(
     refuse_unused("--gap", gap is not None and plot is None, "add --plot strange.png")
     is_one = data is not None and require_data(data)
     fitting.require_use(has_file=is_one, remedy="name one picture")
-    model = run.open(terminal, held_out, outputs=[table, picture])
-    require_kind(plot, explain, label, is_image=model.spec.is_image)
-    outputs = [table.open_table(Path("score.csv"))]
-    if plot:
-        outputs.append(picture.open_file(plot))
-    from vae_cli.api.scoring import score_items
+    outputs = [table, picture]
+    with opened_together([run], processes, terminal, held_out, outputs=outputs) as (models, world):
+        (model,) = models
+        require_kind(plot, explain, label, is_image=model.spec.is_image)
+        paths = [table.open_table(Path("score.csv")), *([picture.open_file(plot)] if plot else [])]
+        from vae_cli.api.scoring import score_items
 
-    scores = score_items(
-        model,
-        data,
-        by=by,
-        samples=samples,
-        seed=seed,
-        threshold=threshold,
-        invert=fitting.invert,
-        find_object=fitting.find_object,
-        stage=terminal.bar,
-    )
-    places = scores.order()[:top]
-    if not model.spec.is_image:
-        scores = explain_some(model, scores, explain or "shown", places, seed, terminal)
-    comparison = compare(model, scores, data or model.data_name or "", label) if label else None
-    write_csv(outputs[0], scores.titles(), scores.rows())
-    if plot:
-        with terminal.spinner("decoding"):
-            write_strange(model, scores, places, outputs[1], terminal, scale=scale, gap=gap)
-    print_scores(terminal, scores, places, outputs, comparison)
+        scores = score_items(
+            model,
+            data,
+            by=by,
+            samples=samples,
+            seed=seed,
+            threshold=threshold,
+            invert=fitting.invert,
+            find_object=fitting.find_object,
+            stage=terminal.bar,
+            world=world,
+        )
+        if world.rank > 0:
+            return
+        places = scores.order()[:top]
+        if not model.spec.is_image:
+            scores = explain_some(model, scores, explain or "shown", places, seed, terminal)
+        comparison = compare(model, scores, data or model.data_name or "", label) if label else None
+        write_csv(paths[0], scores.titles(), scores.rows())
+        if plot:
+            with terminal.spinner("decoding"):
+                write_strange(model, scores, places, paths[1], terminal, scale=scale, gap=gap)
+        print_scores(terminal, scores, places, paths, comparison)
 
 
 def require_kind(
