@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from pyarrow import parquet
+from worlds import run_together
 
 from vae_cli.api import embeddings
 from vae_cli.api.embeddings import SUFFIXES, Embedding, embed, write_embedding
@@ -19,6 +20,7 @@ from vae_cli.data.batches import CHUNK_ITEMS
 from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.errors import UsageError
+from vae_cli.training import World
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -44,6 +46,28 @@ def difficult() -> Embedding:
         classes=CLASSES,
         parts=["train"] * 4 + ["test"] * 2,
     )
+
+
+def test_several_processes_embed_as_one_and_the_first_has_all_rows(
+    wine: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embeddings, "chunk_length", lambda _shape: 40)
+    reports: list[tuple[int, int]] = []
+
+    def work(world: World) -> Embedding:
+        return embed(wine, wine.data(), lambda *counts: reports.append(counts), world)
+
+    expected = embed(wine, wine.data())
+    first, *others = run_together(3, work)
+    assert dataclasses.replace(first, features={}, labels=None) == dataclasses.replace(
+        expected, features={}, labels=None
+    )
+    for name, values in expected.features.items():
+        assert np.array_equal(first.features[name], values)
+    assert {total for _, total in reports} == {len(expected)}
+    assert max(done for done, _ in reports) == len(expected), "it is of all processes together"
+    for other in others:
+        assert len(other) == len(other.mean) == 0
 
 
 def test_every_item_of_both_parts_is_encoded_and_progress_is_reported(
