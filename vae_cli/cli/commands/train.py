@@ -21,7 +21,10 @@ from vae_cli.runs.summary import read_settings
 from vae_cli.settings import Layer, merge
 
 if TYPE_CHECKING:
+    from vae_cli.runs.resolve import Resolved
     from vae_cli.runs.start import Layers
+    from vae_cli.runs.together import Shared
+    from vae_cli.training import World
 
 
 @with_settings()
@@ -100,36 +103,29 @@ def train(
     layers: "Layers", *, resume: bool, name: str | None, terminal: Terminal, signals: StopSignals
 ) -> None:
     """Train a new run, or resume one, and show the progress; `name` is what was typed for it."""
-    from vae_cli.device import resolve_device
     from vae_cli.runs.begin import Wanted, begin, make_run
-    from vae_cli.runs.resolve import resolve
-    from vae_cli.runs.together import require_equal_data, require_no_signal, share_settings
+    from vae_cli.runs.together import share_settings
     from vae_cli.runs.train import follow_run, train_run
     from vae_cli.training import join
 
     signals.raise_if_stopped()  # the imports may swallow a KeyboardInterrupt
-    place = read_place()
-    with join(place) as world:
+    with join(read_place()) as world:
         wanted = Wanted(layers=layers, resume=resume, name=name)
         begun = begin(wanted, world) if world.rank == 0 else None
-        if begun and begun.run and begun.is_finished:
-            nothing = "" if name else "no run was stopped; "
-            terminal.result(f"{nothing}run {begun.run.name} is finished: raise --epochs to go on")
         shared = share_settings(begun, world)
         if shared is None:
+            if begun and begun.run:
+                nothing = "" if name else "no run was stopped; "
+                finished = f"{nothing}run {begun.run.name} is finished"
+                terminal.result(f"{finished}: raise --epochs to go on")
             return
-        device = resolve_device(shared.config.training.device, place)
-        with terminal.bar("reading") as bar:
-            watched = signals.raise_during(bar)
-            resolved = resolve(shared.config, device, watched, like=shared.like, world=world)
-        require_no_signal(signals.stopped, world)
-        require_equal_data(resolved, world)
+        resolved = resolve_together(shared, world, terminal, signals)
         if begun is None:
             follow_run(resolved, world, stopped=signals.stopped)
             return
         run = make_run(begun, resolved.config, name, world)
         with TrainingView(terminal, run, resolved) as view:
-            finished = train_run(
+            trained = train_run(
                 run,
                 resolved,
                 saved=begun.saved,
@@ -138,6 +134,29 @@ def train(
                 stopped=signals.stopped,
                 world=world,
             )
-    view.summarize(*finished)
+    view.summarize(*trained)
     if terminal.wants_json:
-        terminal.json({"run": str(finished.run.path), "epochs": finished.rows})
+        terminal.json({"run": str(trained.run.path), "epochs": trained.rows})
+
+
+def resolve_together(
+    shared: "Shared", world: "World", terminal: Terminal, signals: StopSignals
+) -> "Resolved":
+    """Open the data in every process, each by itself, and check that they are the same.
+
+    Raises:
+        UsageError: they are not, or the settings do not fit them or the device.
+        InterruptedRunError: one of the processes got a signal.
+        VAEError: a download fails, or the cache cannot be written.
+    """
+    from vae_cli.device import resolve_device
+    from vae_cli.runs.resolve import resolve
+    from vae_cli.runs.together import require_equal_data, require_no_signal
+
+    device = resolve_device(shared.config.training.device, read_place())
+    with terminal.bar("reading") as bar:
+        watched = signals.raise_during(bar)
+        resolved = resolve(shared.config, device, watched, like=shared.like, world=world)
+    require_no_signal(signals.stopped, world)
+    require_equal_data(resolved, world)
+    return resolved
