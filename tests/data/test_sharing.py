@@ -24,7 +24,10 @@ from vae_cli.errors import UsageError
 pytestmark = pytest.mark.skipif(
     not shared_memory.HAS_MEMORY_FILES, reason="only Linux has files in memory"
 )
-PLACE = {"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "3"}
+PLACE = {
+    **{"RANK": "0", "WORLD_SIZE": "3", "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "3"},
+    **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"},
+}
 
 
 @pytest.fixture(autouse=True)

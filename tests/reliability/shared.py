@@ -2,6 +2,7 @@
 
 python shared.py locks FOLDER SEED KILLS
 python shared.py caches FOLDER SEED KILLS
+python shared.py works FOLDER SEED KILLS
 """
 
 import json
@@ -14,8 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from vae_cli.data.cache import Unfinished, cached_tensor
+from vae_cli.data.dataset import Progress
+from vae_cli.data.sharing import share_work
 from vae_cli.locks import lock
 
 WORKERS, SHAPE = 4, (60, 20)
@@ -120,7 +124,49 @@ def try_caches(folder: Path, draw: random.Random, kills: int) -> dict[str, int]:
     return found
 
 
+def take_part(seed: int, name: str) -> None:
+    """Do the work of a training slowly, or take what another process has, and use it."""
+    draw = random.Random(seed)
+
+    def work(progress: Progress) -> torch.Tensor:
+        rows = torch.empty(SHAPE)
+        for row in range(len(rows)):
+            time.sleep(draw.uniform(0, 0.001))
+            progress(row, len(rows))
+            rows[row] = row
+        return rows
+
+    found = share_work(name, work)
+    expected = torch.arange(SHAPE[0])[:, None]
+    assert (found == expected).all(), "a row is wrong"
+    time.sleep(draw.uniform(0, 0.05))
+    assert (found == expected).all(), "a row has changed after its process was killed"
+    del found
+
+
+def try_works(folder: Path, draw: random.Random, kills: int) -> dict[str, int]:
+    """Kill some of the processes of a training, whichever of them does the work of all."""
+    os.environ |= {"VAE_DATA": str(folder), "RANK": "0", "LOCAL_RANK": "0"}
+    os.environ |= dict.fromkeys(("WORLD_SIZE", "LOCAL_WORLD_SIZE"), str(WORKERS))
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+    found = {"kills": 0, "failed": 0, "leftovers": 0, "rounds": 0}
+    while found["kills"] < kills:
+        found["rounds"] += 1
+        name = str(found["rounds"])
+        workers = [fork(take_part, draw.randrange(2**32), name) for _ in range(WORKERS)]
+        for pid in workers[1:]:
+            if draw.random() < 0.5:
+                time.sleep(draw.uniform(0, 0.05))
+                os.kill(pid, signal.SIGKILL)
+        codes = [os.waitpid(pid, 0)[1] for pid in workers]
+        found["kills"] += sum(map(os.WIFSIGNALED, codes))
+        found["failed"] += sum(os.WIFEXITED(code) and code != 0 for code in codes)
+    take_part(0, "last")  # removes what is left behind
+    found["leftovers"] = len(list(folder.iterdir()))
+    return found
+
+
 if __name__ == "__main__":
-    attempt = {"locks": try_locks, "caches": try_caches}[sys.argv[1]]
+    attempt = {"locks": try_locks, "caches": try_caches, "works": try_works}[sys.argv[1]]
     found = attempt(Path(sys.argv[2]), random.Random(int(sys.argv[3])), int(sys.argv[4]))
     sys.stdout.write(json.dumps(found))

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from vae_cli.data.shared_memory import HAS_MEMORY_FILES
+
 SHARED = Path(__file__).parent / "shared.py"
 Times = Callable[[int, int], int]
 
@@ -33,4 +35,13 @@ def test_a_cache_entry_is_right_whoever_is_killed_while_it_is_filled(
     tmp_path: Path, times: Times
 ) -> None:
     found = run("caches", tmp_path, times(20, 500))
+    assert (found["failed"], found["leftovers"]) == (0, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_MEMORY_FILES, reason="only Linux has files in memory")
+def test_the_data_of_a_training_are_right_whoever_is_killed_while_they_are_read(
+    tmp_path: Path, times: Times
+) -> None:
+    found = run("works", tmp_path, times(20, 500))
     assert (found["failed"], found["leftovers"]) == (0, 0)

@@ -87,7 +87,8 @@ def resolve_in(count: int, names: Sequence[str]) -> list[dict[str, dict[str, obj
     try:
         for rank in range(count):
             place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count}
-            place |= {"LOCAL_WORLD_SIZE": count, "MASTER_PORT": os.getpid()}
+            place |= {"LOCAL_WORLD_SIZE": count, "MASTER_ADDR": "127.0.0.1"}
+            place |= {"MASTER_PORT": os.getpid()}
             known = {name: str(value) for name, value in place.items()} if count > 1 else {}
             processes.append(
                 subprocess.Popen(

@@ -30,14 +30,14 @@ from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.shared_memory import HAS_MEMORY_FILES, open_memory, read_memory, write_memory
 from vae_cli.errors import VAEError
 from vae_cli.files import read_file
-from vae_cli.processes import read_place
+from vae_cli.processes import Place, read_place
 from vae_cli.threads import all_cores
 
 T = TypeVar("T")
 Work = Callable[[Progress], T]
 Note = Mapping[str, Any]  # "done" and "total"; or "process", "handle" and "inode"; or "alone"
 
-LAUNCH = ("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")
+LAUNCH = ("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT")  # of torchrun
 NAMESPACE = Path("/proc/self/ns/pid")  # in which the numbers of processes mean the same
 PREFIX = "shared-"  # of the names of locks
 MAX_NOTE = 4096  # bytes
@@ -63,7 +63,7 @@ def share_work(name: str, work: Work[T], progress: Progress = ignore_progress) -
     if place is None or place.local_size == 1 or not HAS_MEMORY_FILES:
         return work(progress)
     try:
-        path = cache_folder() / f"{PREFIX}{_key_of(name)}.lock"
+        path = cache_folder() / f"{PREFIX}{_key_of(name, place)}.lock"
     except VAEError:  # nothing can be written there
         return work(progress)
     if place.local_rank > 0:
@@ -71,9 +71,9 @@ def share_work(name: str, work: Work[T], progress: Progress = ignore_progress) -
     return _take_or_do(path, work, progress)
 
 
-def _key_of(name: str) -> str:
+def _key_of(name: str, place: Place) -> str:
     """A name for the work of these processes that is different on every machine."""
-    launch = [os.environ.get(variable, "") for variable in LAUNCH]
+    launch = [place.address, place.port, *map(os.environ.get, LAUNCH)]
     facts = [platform.node(), NAMESPACE.stat().st_ino, os.geteuid(), launch, name]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:32]
 
