@@ -95,7 +95,7 @@ def test_shards_elsewhere_have_the_items_of_those_here(folder: Path, memory: Any
         assert source.kind is SourceKind.SHARDS
         assert source.absolute_name == name
         assert is_data(name)
-        shards, spec, files, _ = opened(name)
+        shards, spec, files, *_ = opened(name)
         assert not files
         assert spec.shape == (3, 30, 30)
         count = int(shards.starts[-1])

@@ -16,9 +16,11 @@ from shard_files import opened, picture, read_all, write_parquet, write_tar
 
 from vae_cli.data import parquet_shards, shard_source
 from vae_cli.data.arrays import Arrays
+from vae_cli.data.catalogue import open_dataset
 from vae_cli.data.dataset import PictureRules, ignore_progress
 from vae_cli.data.folder import PictureFolder
 from vae_cli.data.shard_source import sort_classes
+from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError, VAEError
 
 
@@ -54,7 +56,7 @@ def test_a_picture_has_the_same_pixels_in_a_folder_and_in_shards(
         with warnings.catch_warnings(action="ignore"):  # values beyond the range
             expected = folder.read().train
         for ending in ("tar", "parquet"):
-            shards, spec, files, notes = opened(tmp_path / f"photos-{{0..1}}.{ending}", **rules)
+            shards, spec, files, notes, _ = opened(tmp_path / f"photos-{{0..1}}.{ending}", **rules)
             assert spec.shape == folder.spec.shape
             assert not notes
             assert len(files) == 2
@@ -114,7 +116,7 @@ def test_members_of_a_strange_tar_are_only_read(tmp_path: Path) -> None:
         member.size = len(content)
         tar.addfile(member, io.BytesIO(content))
     before = sorted(tmp_path.rglob("*"))
-    shards, _, _, notes = opened(folder)
+    shards, _, _, notes, _ = opened(folder)
     names = ["/etc/a.png", "../b.png", "c/d.e/f.png", "g.PNG"]
     assert shards.keys(torch.arange(4)) == [f"x.tar/{name}" for name in names]
     assert len(read_all(shards)) == len(names)
@@ -188,6 +190,23 @@ def test_an_index_is_made_again_only_if_its_shard_changes(
         first.prepare(0)
     assert opened(path).shards.digest != first.digest
     assert len(made) == 3
+
+
+def test_new_values_in_an_old_file_are_seen(tmp_path: Path) -> None:
+    path, draw = tmp_path / "x-0.npy", np.random.default_rng(0)
+    digests, found = set(), []
+    for _ in range(2):
+        np.save(path, draw.integers(0, 256, (40, 8, 8), np.uint8))  # of the same size
+        dataset = open_dataset(
+            find_source(f"{tmp_path}/x-*.npy"), test_fraction=0.2, progress=ignore_progress
+        )
+        test = dataset.test()
+        found.append(test.gather(test.rows))
+        digests.add(opened(tmp_path / "x-*.npy").shards.digest)
+        rows = torch.tensor([int(name.rpartition("[")[2][:-1]) for name in dataset.names(test)])
+        assert found[-1].equal(torch.from_numpy(np.load(path))[rows][:, None])
+    assert not found[0].equal(found[1])
+    assert len(digests) == 2
 
 
 @pytest.mark.slow

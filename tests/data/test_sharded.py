@@ -23,7 +23,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def open_numbers(shards: NumberedShards, test_fraction: float = 0.2) -> ShardedPictures:
-    opened = OpenedShards(shards, SPEC, (), ())
+    opened = OpenedShards(shards, SPEC, (), (), "")
     return ShardedPictures(opened, test_fraction, 100, ignore_progress)
 
 

@@ -66,9 +66,12 @@ class IndexedShards(ABC, Generic[Opened]):
 
     @property
     def digest(self) -> str:
-        """Of the names and sizes of the shards, what their indexes have, and how they are read."""
+        """Of the names, sizes and some bytes of the shards, the items, and how they are read."""
         pairs = zip(self.files, self.indexes, strict=True)
-        known = [[file.name, file.size, index.facts["digest"]] for file, index in pairs]
+        known = [
+            [file.name, file.size, index.facts["digest"], index.facts["sample"]]
+            for file, index in pairs
+        ]
         return hashlib.sha256(json.dumps([known, self.reading]).encode()).hexdigest()
 
     def keys(self, items: Tensor) -> list[str]:

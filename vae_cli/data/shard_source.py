@@ -1,6 +1,8 @@
 """From the name of shards to what a training reads: `open_shards`."""
 
 import dataclasses
+import hashlib
+import json
 import re
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -53,12 +55,14 @@ class OpenedShards(NamedTuple):
         spec: of the items.
         files: those on this machine.
         notes: what is left out, for the user.
+        stamp: a text that changes if a file does, here or elsewhere.
     """
 
     shards: Shards
     spec: Spec
     files: tuple[Path, ...]
     notes: tuple[str, ...]
+    stamp: str
 
 
 def open_shards(
@@ -98,7 +102,9 @@ def open_shards(
     spec = dataclasses.replace(spec, name=short_name(name), classes=classes)
     shards = build_shards(kind, spec, known, is_new=like is None)
     own = tuple(Path(file.path) for file in files if isinstance(file, LocalShard))
-    return OpenedShards(shards, spec, own, explain_left_out(indexes, name))
+    stamps = json.dumps([[file.name, file.stamp] for file in files])
+    stamp = hashlib.sha256(stamps.encode()).hexdigest()
+    return OpenedShards(shards, spec, own, explain_left_out(indexes, name), stamp)
 
 
 def find_files(name: str) -> list[ShardFile]:

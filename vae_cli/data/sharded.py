@@ -1,5 +1,6 @@
 """A data set in shards: its training set is streamed, and what is held out is in memory."""
 
+import functools
 import hashlib
 import math
 import warnings
@@ -49,7 +50,7 @@ class ShardedPictures(Dataset):
         window: int,
         progress: Progress,
     ) -> None:
-        self.shards, self.spec, self.files, self.notes = opened
+        self.shards, self.spec, self.files, self.notes, self.own_stamp = opened
         self.test_fraction, self.window, self.progress = test_fraction, window, progress
         self.decoded: dict[str, tuple[InMemory, Tensor]] = {}  # parts, and the numbers of the items
 
@@ -87,6 +88,11 @@ class ShardedPictures(Dataset):
         """The files of the shards that are on this machine."""
         return list(self.files)
 
+    @functools.cached_property
+    def stamp(self) -> str:
+        """Of all shards, also those at a URL."""
+        return self.own_stamp
+
     def in_memory(self, part: AnySplit) -> InMemory:
         """A part, or a random sample of it, decoded into the cache, in a random order.
 
@@ -96,7 +102,7 @@ class ShardedPictures(Dataset):
         if isinstance(part, InMemory):
             return part
         part = self._limited(part)
-        key = f"shards-{digest_of(part)}"
+        key = f"shards-{digest_of(part, self.stamp)}"
         if key not in self.decoded:
             order = self.shards.hashes[part.rows].argsort(stable=True)
             whole = InMemory.whole(self._decode(part, key), part.labels)
@@ -142,8 +148,13 @@ class ShardedPictures(Dataset):
         return self.shards.keys(numbers[split.rows])
 
 
-def digest_of(part: Streamed) -> str:
-    """A name for decoded items that changes with anything that decides about them."""
-    digest = hashlib.sha256(f"{VERSION} {part.shape} {part.shards.digest}".encode())
+def digest_of(part: Streamed, stamp: str) -> str:
+    """A name for decoded items that changes with anything that decides about them.
+
+    Args:
+        part: the items.
+        stamp: of the files that they are in.
+    """
+    digest = hashlib.sha256(f"{VERSION} {part.shape} {part.shards.digest} {stamp}".encode())
     digest.update(part.rows.numpy().tobytes())
     return digest.hexdigest()[:32]

@@ -57,8 +57,8 @@ class Shards(Protocol):
     def digest(self) -> str:
         """A text that changes with the items.
 
-        It is of the names and sizes of the shards, of keys and labels, and of how pictures become
-        items.
+        It is of the names, sizes and some bytes of the shards, of keys and labels, and of how
+        pictures become items.
         """
 
     def keys(self, items: Tensor) -> list[str]:
