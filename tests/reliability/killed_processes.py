@@ -15,6 +15,7 @@ import json
 import mmap
 import os
 import random
+import shutil
 import signal
 import sys
 import threading
@@ -249,7 +250,7 @@ def go_on(folder: Path) -> int:
     """Resume a run until it is finished, or train it if nothing was saved."""
     run = Run(folder / "runs" / "run")
     if run.path.exists() and not run.last.exists():
-        run.discard()
+        shutil.rmtree(run.path)  # as `vae runs remove` does
     return end_of(start(folder, is_slow=False)) or 0
 
 
