@@ -290,3 +290,45 @@ def test_a_command_that_shares_no_work_is_refused_under_srun(vae: Vae, tmp_path:
     done = vae("sample", cwd=tmp_path, **place, **steps, SLURM_STEP_NODELIST="here")
     assert done.returncode == 2
     assert done.stderr.startswith("error: srun has started 2 processes (SLURM_STEP_NUM_TASKS)")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_sweep_by_several_processes_is_stopped_as_a_whole_and_goes_on(
+    tmp_path: Path, vae: Vae, number: signal.Signals
+) -> None:
+    """Two jobs of two processes each."""
+    words = ["sweep", "beta=0.5,1", "--processes", "2", "--jobs", "2", *SMALL, "--epochs", "60"]
+    stopped = subprocess.Popen(
+        [VAE, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    first = tmp_path / "runs" / "sweep-beta-0.5" / "metrics.csv"
+    try:
+        wait_until(first.is_file)
+        stopped.send_signal(number)
+        out, err = stopped.communicate(timeout=SECONDS)
+    finally:
+        stopped.kill()
+    assert not out
+    wait_until(lambda: not runs_with(tmp_path))
+    if number == signal.SIGINT:
+        assert stopped.returncode == 130
+        assert err.splitlines()[-1].startswith("stopped in run 1/2, sweep-beta-0.5; the")
+        assert load_checkpoint(first.with_name("last.safetensors")).facts["epoch"] > 0
+    done = vae(*words)
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines()[:1]] == ["sweep-beta-0.5"]
+    assert read_config(first.with_name("config.toml"))["training"]["processes"] == 2
+
+
+def runs_with(folder: Path) -> list[int]:
+    """The processes of `vae` that work in a folder."""
+    found = []
+    for path in Path("/proc").iterdir():
+        if path.name.isdecimal():
+            try:
+                inside = (path / "cwd").readlink() == folder
+                found += [int(path.name)] * (inside and b"vae" in (path / "cmdline").read_bytes())
+            except OSError:  # it has ended
+                continue
+    return found

@@ -31,6 +31,7 @@ from vae_cli.cli._processes import (
     silent,
 )
 from vae_cli.cli._settings import accepted_words
+from vae_cli.cli._signals import StopSignals
 from vae_cli.cli.commands import (
     check,
     config,
@@ -165,7 +166,8 @@ def run(words: Sequence[str], *, debug: bool) -> int:
         count = wanted.count
     from vae_cli.cli._launcher import launch  # imports torch
 
-    launch([*words, *["--debug"][:debug]], count)
+    with StopSignals() as signals:
+        launch([*words, *["--debug"][:debug]], count, signals)
     return 0
 
 

@@ -7,11 +7,13 @@ alone.
 
 import os
 import signal
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, final
 
 from vae_cli.cli._console import Terminal
@@ -20,12 +22,18 @@ from vae_cli.cli._signals import StopSignals, held_back, let_through
 from vae_cli.cli._tables import format_cell
 from vae_cli.errors import InterruptedRunError, VAEError, plural
 from vae_cli.runs.directory import ROOT, Run
-from vae_cli.runs.summary import RunSummary, held_out_part, summarize_run
-from vae_cli.settings import Variant
+from vae_cli.runs.lookup import find_run
+from vae_cli.runs.summary import RunSummary, held_out_part, read_state, summarize_run
+from vae_cli.settings import Variant, to_toml
+from vae_cli.threads import share_cores
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
+
+    import torch
+
+    from vae_cli.runs.sweep import Outcome, SharedData
 
 
 @contextmanager
@@ -40,9 +48,8 @@ def more_jobs(
     if count == 0:
         yield
         return
-    threads = max(1, (os.cpu_count() or 1) // (count + 1))
-    use_threads(threads)
-    jobs = start_jobs(count, (variants, threads, quiet))
+    share_cores(count + 1)
+    jobs = start_jobs(count, (variants, count + 1, quiet))
     signals.followers = jobs
     try:
         yield
@@ -100,7 +107,7 @@ def ask_first_process(receiver: "Connection") -> int | None:
 
 
 def train_quietly(
-    variants: Sequence[Variant], threads: int, quiet: bool, receiver: "Connection"
+    variants: Sequence[Variant], parts: int, quiet: bool, receiver: "Connection"
 ) -> None:
     """Train the runs that no other process is training; what fails is tried by the first one."""
     warnings.showwarning = warnings_shown_once()
@@ -109,19 +116,12 @@ def train_quietly(
     with StopSignals(partial(ask_first_process, receiver)) as signals:
         let_through()
         try:
-            use_threads(threads)
+            share_cores(parts)
             train_all(variants, Terminal(quiet=True, lasting=True), signals)
         except VAEError:
             return
         except Exception as error:
             Terminal(lasting=True).advice(f"one of the jobs has ended: {explain(error)[0]}")
-
-
-def use_threads(count: int) -> None:
-    """Limit the threads of this process."""
-    import torch
-
-    torch.set_num_threads(count)
 
 
 ENDINGS = {"finished": "finished before", "running": "left to another process"}
@@ -137,7 +137,7 @@ def train_all(
         UsageError: a run is not possible; nothing was trained.
     """
     from vae_cli.device import describe_device
-    from vae_cli.runs.sweep import SharedData, require_variants, train_variant
+    from vae_cli.runs.sweep import SharedData, require_variants
 
     signals.raise_if_stopped()
     data = SharedData()
@@ -153,11 +153,14 @@ def train_all(
         place = f"{number:{len(str(len(variants)))}}/{len(variants)}"
         start = time.monotonic()
         try:
-            with terminal.bar(f"{place} {variant.name}") as progress:
-                dataset = data.open(variant.config.data)
-                outcome = train_variant(
-                    variant, dataset, device, progress=progress, stopped=signals.stopped
-                )
+            outcome = train_one(
+                variant,
+                device=device,
+                title=f"{place} {variant.name}",
+                data=data,
+                terminal=terminal,
+                signals=signals,
+            )
         except InterruptedRunError as error:
             said = f"stopped in run {place.strip()}, {variant.name}; the same command goes on"
             raise InterruptedRunError(said, error.exit_code - 128) from error
@@ -171,6 +174,82 @@ def train_all(
             f"{place} {variant.name.ljust(width)}  {describe_figures(summary)}  {ending}"
         )
     return failures
+
+
+def train_one(
+    variant: Variant,
+    *,
+    device: "torch.device",
+    title: str,
+    data: "SharedData",
+    terminal: Terminal,
+    signals: StopSignals,
+) -> "Outcome":
+    """Train one run of a sweep, here or in several processes.
+
+    Raises:
+        InterruptedRunError: there was a signal; the state was saved first.
+        VAEError: the training failed.
+    """
+    from vae_cli.runs.sweep import train_variant
+
+    if variant.config.training.processes > 1:
+        with terminal.spinner(title):
+            return train_in_processes(variant, signals)
+    with terminal.bar(title) as progress:
+        dataset = data.open(variant.config.data)
+        return train_variant(variant, dataset, device, progress=progress, stopped=signals.stopped)
+
+
+def train_in_processes(variant: Variant, signals: StopSignals) -> "Outcome":
+    """Train one run of a sweep with the command `vae train` in several processes.
+
+    They divide the cores that this process has, which may be one of several jobs.
+
+    Raises:
+        InterruptedRunError: there was a signal; the state was saved first.
+        VAEError: the training failed.
+    """
+    from vae_cli.cli._launcher import launch
+    from vae_cli.runs.sweep import await_other_process, require_finished
+
+    run, count = Run(ROOT / variant.name), variant.config.training.processes
+    state = read_state(run)
+    if state != "stopped":
+        return state
+    if run.exists and not run.last.is_file():
+        run.discard()  # nothing was learned
+    if variant.config.training.start and not run.exists:
+        require_finished(find_run(variant.config.training.start))
+    with tempfile.TemporaryDirectory(prefix="vae-sweep-") as folder, divided_cores(count):
+        config = Path(folder) / "config.toml"
+        config.write_text(to_toml(variant.config))
+        new = ["--config", str(config), "--name", variant.name]
+        old = ["--resume", variant.name, "--processes", str(count)]
+        try:
+            launch(["train", "--quiet", *(old if run.exists else new)], count, signals)
+        except InterruptedRunError:
+            raise
+        except VAEError:
+            if (state := await_other_process(run)) == "stopped":
+                raise
+            return state
+    return "trained"
+
+
+@contextmanager
+def divided_cores(parts: int) -> Iterator[None]:
+    """A context in which processes that are started have a part of this one's threads each."""
+    import torch
+
+    if "OMP_NUM_THREADS" in os.environ:  # the user has decided it
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = str(max(1, torch.get_num_threads() // parts))
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
 
 
 def describe_figures(run: RunSummary) -> str:

@@ -150,7 +150,6 @@ class Launch:
         )
         self.agent = LocalElasticAgent(spec, DefaultLogsSpecs(self.folder.name))
         self.workers = Workers(self.agent)
-        signals.followers = [self.workers]
 
     def _look(self) -> None:
         """Pass a signal on, once, when all processes are started.
@@ -168,16 +167,20 @@ class Launch:
             InterruptedRunError: there was a signal, to this process or to one of them.
             FailedProcessError: one of them has failed.
         """
-        with self.folder:
-            try:
-                failures = self.agent.run().failures
-            except SignalException as error:  # of SIGQUIT, which nothing else here handles
-                raise InterruptedRunError("stopped at once", error.sigval) from None
+        others = self.signals.followers
+        self.signals.followers = [*others, self.workers]
+        try:
+            failures = self.agent.run().failures
+        except SignalException as error:  # of SIGQUIT, which nothing else here handles
+            raise InterruptedRunError("stopped at once", error.sigval) from None
+        finally:
+            self.signals.followers = others
+            self.folder.cleanup()
         if failures:
             raise explain_failures(failures, self.signals.received)
 
 
-def launch(words: Sequence[str], count: int) -> None:
+def launch(words: Sequence[str], count: int, signals: StopSignals) -> None:
     """Do the command of these words in several processes on this machine.
 
     Raises:
@@ -186,8 +189,7 @@ def launch(words: Sequence[str], count: int) -> None:
     """
     logging.disable()  # torch's agent would tell in many lines what is told here in one
     os.environ |= environment_of_workers(os.environ)
-    with StopSignals() as signals:
-        Launch(words, count, signals).run()
+    Launch(words, count, signals).run()
 
 
 def environment_of_workers(own: Mapping[str, str]) -> dict[str, str]:
