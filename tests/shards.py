@@ -1,6 +1,7 @@
 """Shards for tests: images that know which item they are, and files of small photographs."""
 
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,6 +20,7 @@ class NumberedShards:
         reads: the shard and the places of each call of `read`.
         ready: the shards that are prepared now.
         most_ready: how many have been so at a time.
+        delay: seconds that it takes to prepare a shard.
         failing: shards that cannot be read, and the error.
     """
 
@@ -30,7 +32,7 @@ class NumberedShards:
         self.labels = torch.arange(sum(sizes)) % 3
         self.reads: list[tuple[int, list[int]]] = []
         self.ready: set[int] = set()
-        self.most_ready = 0
+        self.most_ready, self.delay = 0, 0.0
         self.failing: dict[int, Exception] = {}
         self.digest = f"{sizes}"
         self._lock = threading.Lock()
@@ -43,6 +45,7 @@ class NumberedShards:
         return [f"item {item}" for item in items.tolist()]
 
     def prepare(self, shard: int) -> None:
+        time.sleep(self.delay)
         with self._lock:
             self.ready.add(shard)
             self.most_ready = max(self.most_ready, len(self.ready))

@@ -1,4 +1,5 @@
 import gc
+import os
 import pickle
 import subprocess
 import sys
@@ -121,6 +122,16 @@ def test_threads_end_if_the_iterator_is_given_up_or_its_user_fails() -> None:
         assert not shards.ready
 
 
+def test_a_shard_that_becomes_ready_when_nobody_wants_it_any_more_is_let_go() -> None:
+    shards = NumberedShards([64] * 40)
+    shards.delay = 0.05
+    streamed = Streamed.whole(shards, 100)
+    batches = streamed.batches(streamed.order(seed=0, epoch=0, batch_size=32), 32, CPU)
+    next(batches)
+    batches.close()
+    assert not shards.ready
+
+
 def fail_in_an_epoch(streamed: Streamed, error: type[BaseException]) -> None:
     for _ in streamed.batches(torch.arange(4000), 10, CPU):
         raise error
@@ -164,12 +175,43 @@ MEASURE = """
 import resource, torch
 from shards import NumberedShards
 from vae_cli.data.streamed import Streamed
-streamed = Streamed.whole(NumberedShards([1000] * 64, (3, 64, 64)), 4096)
+streamed = Streamed.whole(NumberedShards([1000] * 128, (3, 64, 64)), 4096)
 order, peaks = streamed.order(seed=0, epoch=0, batch_size=64), []
 for batch in streamed.batches(order, 64, torch.device("cpu")):
     peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 print((peaks[-1] - peaks[9]) / 1024, len(peaks))
 """
+
+
+COUNT_THREADS = """
+import os, torch
+from pathlib import Path
+from shard_files import opened, picture, write_tar
+from vae_cli.data.streamed import FETCHERS, Streamed
+photos = {f"{item}.png": picture("PNG", "RGB", (260, 260), item) for item in range(40)}
+shards = opened(write_tar(Path("FOLDER") / "photos.tar", photos), image_size=256).shards
+streamed = Streamed.whole(shards, 20)
+torch.rand(1000, 1000).add_(1)  # starts the threads of the thread that computes
+before = len(os.listdir("/proc/self/task"))
+batches = streamed.batches(torch.arange(40), 8, torch.device("cpu"))
+next(batches)
+print(len(os.listdir("/proc/self/task")) - before <= torch.get_num_threads() + FETCHERS)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="only Linux shows its threads")
+def test_threads_that_read_start_no_threads_of_torch(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", COUNT_THREADS.replace("FOLDER", str(tmp_path))],
+        cwd=Path(__file__).parents[1],
+        env=os.environ | {"OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "True\n"
 
 
 @pytest.mark.slow
@@ -184,5 +226,5 @@ def test_memory_is_that_of_a_few_batches_however_many_items_there_are() -> None:
         check=True,
     )
     grown, batches = done.stdout.split()
-    assert int(batches) == 1000
-    assert float(grown) < 750 / 20  # MiB; all items take 750
+    assert int(batches) == 2000
+    assert float(grown) < 1500 / 20  # MiB; all items take 1500

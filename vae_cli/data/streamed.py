@@ -256,9 +256,13 @@ class ShardFetcher:
     def close(self) -> None:
         """Let go all shards, and end the threads."""
         self.pool.shutdown(wait=False, cancel_futures=True)
+        self._release_all()  # what is under way gives up
+        self.pool.shutdown()
+        self._release_all()  # what has become ready all the same
+
+    def _release_all(self) -> None:
         for shard in self.prepared:
             self.shards.release(shard)
-        self.pool.shutdown()
 
 
 def find_shards(starts: Tensor, rows: Tensor) -> Tensor:
