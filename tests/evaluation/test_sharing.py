@@ -1,6 +1,7 @@
 """What several processes evaluate together is what one of them finds alone."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,18 @@ from worlds import run_together
 
 from vae_cli import train
 from vae_cli.api.evaluation import open_subject
+from vae_cli.data.dataset import ignore_stage
 from vae_cli.data.split import InMemory
 from vae_cli.errors import LostProcessError
 from vae_cli.evaluation.figures import Figure
 from vae_cli.evaluation.report import Evaluation, evaluate
-from vae_cli.evaluation.sharing import collect_rows, compute_once, share_rows
+from vae_cli.evaluation.sharing import (
+    collect_rows,
+    compute_once,
+    share_rows,
+    tell_progress,
+    wait_for_first,
+)
 from vae_cli.evaluation.subject import Subject
 from vae_cli.training import World
 
@@ -116,3 +124,15 @@ def test_what_one_process_computes_is_computed_once() -> None:
     for found in run_together(3, compute):
         assert found[:6] == [0, 2, 4, 6, 8, 1.5]
     assert calls == [0]
+
+
+def test_who_waits_for_the_first_process_hears_that_it_works() -> None:
+    def work(world: Any) -> int:
+        if world.rank == 0:
+            with tell_progress(ignore_stage, world)("fitting") as progress:
+                for done in range(5):
+                    progress(done, 5)
+        wait_for_first(world)
+        return world.count
+
+    assert run_together(3, work) == [6, 6, 6], "five times that it goes on, and once the end"

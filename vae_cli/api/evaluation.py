@@ -27,7 +27,12 @@ from vae_cli.evaluation.figures import Absent
 from vae_cli.evaluation.fitted_models import fitted_flow, fitted_mixture, keep_if_possible
 from vae_cli.evaluation.likelihood import choose_samples, measure_sample
 from vae_cli.evaluation.report import Evaluation, evaluate, write_evaluation
-from vae_cli.evaluation.sharing import compute_once, first_in_turn
+from vae_cli.evaluation.sharing import (
+    compute_once,
+    first_in_turn,
+    tell_progress,
+    wait_for_first,
+)
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.tables import Synthesis
 from vae_cli.evaluation.usefulness import require_target
@@ -143,7 +148,10 @@ def open_synthesis(
         require_target(model.spec.columns, target, model.spec.table.label)
     if sampler == "auto" and not subject.is_own:
         return Synthesis(target=target)
-    source = with_sampler(model, sampler, stage).source if world.rank == 0 else None
+    source = None
+    if world.rank == 0:  # a fit of a flow takes minutes
+        source = with_sampler(model, sampler, tell_progress(stage, world)).source
+    wait_for_first(world)
     fitted = default_sampler(model) if sampler == "auto" else sampler
     name = world.share("prior" if source is None else fitted)
     return Synthesis(sampler=name, source=source, target=target)

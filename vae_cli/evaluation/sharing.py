@@ -21,6 +21,7 @@ threads as one process had.
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -28,7 +29,7 @@ from torch import Tensor
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
-from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.data.dataset import Progress, Stage, ignore_progress
 from vae_cli.data.split import InMemory
 from vae_cli.training.world import ALONE, Share, World, share_of, shared_batches
 
@@ -94,11 +95,33 @@ def compute_once(compute: Callable[[], Any], world: World) -> Any:
     return json.loads(world.share(json.dumps(compute() if world.rank == 0 else None)))
 
 
+def tell_progress(stage: Stage, world: World) -> Stage:
+    """The same stages of process 0, whose progress tells the others that it still works.
+
+    A process that hears nothing for some minutes gives up; `wait_for_first` hears this.
+    """
+
+    @contextmanager
+    def telling(name: str) -> Iterator[Progress]:
+        with stage(name) as progress:
+
+            def tell(done: int, total: int) -> None:
+                progress(done, total)
+                world.any(True)
+
+            yield tell
+
+    return telling
+
+
+def wait_for_first(world: World) -> None:
+    """Wait in all processes until process 0 has come here, too."""
+    while world.any(False):
+        pass
+
+
 def first_in_turn(make: Callable[[], T], world: World) -> T:
     """What each process makes, the others after process 0: what it has downloaded is there then."""
-    if world.rank > 0:
-        world.any(False)  # waits for process 0
-        return make()
-    made = make()
-    world.any(False)
-    return made
+    made = make() if world.rank == 0 else None
+    wait_for_first(world)
+    return make() if made is None else made
