@@ -6,14 +6,15 @@ from dataclasses import replace
 
 import pytest
 import torch
-from models import compute, lose, make_state, mlp_vae
+from models import compute, conditional_vae, lose, make_state, mlp_vae
 from torch import Tensor
+from worlds import run_together
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Context, Inference, Loss, NegativeELBO, Objective
-from vae_cli.training import CapturedEpoch, TracedEpoch, TrainState, evaluate
+from vae_cli.training import ALONE, CapturedEpoch, TracedEpoch, TrainState, World, evaluate
 
 MakeImages = Callable[..., Tensor]
 MakeState = Callable[..., TrainState]
@@ -50,6 +51,27 @@ def test_a_captured_epoch_trains_as_a_traced_epoch(
     for name, tensor in traced.tensors().items():
         torch.testing.assert_close(captured.tensors()[name], tensor)
     assert epoch.run(order, RATES, WARMUPS).loss < metrics.loss
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_captured_epoch_of_several_processes_trains_as_one(accumulate: int) -> None:
+    """Each takes its items and their conditions by index; the last batch is of a single item."""
+    generator = torch.Generator().manual_seed(0)
+    split = replace(
+        InMemory.whole(torch.rand(17, 1, 6, 5, generator=generator)),
+        condition=torch.randint(0, 4, (17,), generator=generator),
+    )
+
+    def train(world: World = ALONE) -> dict[str, Tensor]:
+        state = make_state(conditional_vae())
+        epoch = CapturedEpoch(state, split, 8, world, accumulate)
+        metrics = epoch.run(torch.arange(17).flip(0), RATES[:3], WARMUPS[:3])
+        return {**state.tensors(), "loss": torch.tensor(metrics.loss)}
+
+    expected = train()
+    for found in run_together(3, train):
+        for name, tensor in expected.items():
+            torch.testing.assert_close(found[name], tensor, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
