@@ -1,8 +1,11 @@
 """Several processes that train one model."""
 
 import os
+import socket
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,9 @@ from processes import (
 from torch import Tensor
 
 from vae_cli.data.split import InMemory
-from vae_cli.training.world import Alone, share_of, shared_batches
+from vae_cli.errors import LostProcessError
+from vae_cli.processes import first_place
+from vae_cli.training.world import Alone, join, share_of, shared_batches
 
 SCRIPT = Path(__file__).parents[1] / "processes.py"
 BOUND = 1e-4  # of the difference of a metric, relative and in nats: docs/distributed.md says why
@@ -109,3 +114,32 @@ def test_each_item_counts_once_in_the_processes_together(size: int, items: int, 
         assert sum(share.weight for _, share in together) == pytest.approx(1)
         seen += [x for part, share in together if share.weight for x in part.x[:, 0].tolist()]
     assert seen == order.tolist()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_start_that_cannot_meet_its_peers_ends_in_time_and_says_what_to_check(
+    monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    place = replace(first_place(2), rank=rank, port=port)
+    message = (
+        f"process {rank} of 2 has not met the others at 127.0.0.1, port {port}, in 1 seconds: "
+        "check that all 2 were started"
+    )
+    start = time.monotonic()
+    with pytest.raises(LostProcessError, match=message), join(place, {}, seconds=1):
+        pytest.fail("there is no other process")
+    assert time.monotonic() - start < 10
+
+
+def test_a_port_that_is_taken_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = replace(first_place(2), port=taken.getsockname()[1])
+        with (
+            pytest.raises(LostProcessError, match=f"port {place.port}, .* is taken"),
+            join(place, {}, seconds=1),
+        ):
+            pytest.fail("another process listens there")

@@ -18,6 +18,7 @@ from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.split import InMemory
 from vae_cli.errors import (
     InterruptedRunError,
+    LostProcessError,
     NonFiniteLossError,
     VAEError,
     VAEWarning,
@@ -54,6 +55,7 @@ def explained_failures(recorder: RunRecorder) -> Iterator[None]:
 
     Raises:
         NonFiniteLossError: the loss was not finite.
+        LostProcessError: another process has ended.
         VAEError: the data were changed, or a file cannot be written.
     """
     try:
@@ -65,6 +67,11 @@ def explained_failures(recorder: RunRecorder) -> Iterator[None]:
         raise NonFiniteLossError(
             f"{error.message}: try a lower {mark('optimizer.learning_rate')}{kept}"
         ) from error
+    except LostProcessError as error:
+        recorder.save_best()
+        run = recorder.run
+        remedy = f"go on with: vae train --resume {run.name}" if run.last.is_file() else ""
+        raise LostProcessError(error.message, remedy) from error
     except Exception:
         recorder.save_best()
         raise

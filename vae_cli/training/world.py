@@ -208,7 +208,7 @@ def answered() -> Iterator[None]:
         if is_memory_full(error):
             raise
         raise LostProcessError(
-            f"another process has ended, or has not answered for {ANSWER_SECONDS // 60} minutes"
+            f"another process has ended, or has not answered for {ANSWER_SECONDS} seconds"
         ) from error
 
 
