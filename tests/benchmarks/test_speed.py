@@ -37,3 +37,21 @@ def test_trainings_beside_each_other_are_compared_with_one_alone() -> None:
     assert second.startswith("spin alone: ")
     assert [line.split()[:2] for line in lines] == [["vae", "alone"], ["one", "alone"]]
     assert all("2 at once" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_steps_of_processes_are_compared_with_what_they_cannot_do_without() -> None:
+    options = ("overhead", "--model", "mlp", "--processes", "2", "--turns", "1")
+    printed = run_benchmark(*options, name="distributed.py")
+    for text in ("compute", "exchange", "overhead", "mlp"):
+        assert text in printed
+
+
+@pytest.mark.slow
+def test_larger_batches_are_compared_for_each_rule() -> None:
+    options = ("mlp", "--items", "256", "--epochs", "1", "--seed", "0", "--batch-size", "256")
+    lines = run_benchmark(*options, name="batches.py").splitlines()
+    rules = ("unscaled rate 0.005", "sqrt rate 0.007071", "linear rate 0.01")
+    assert [line.split(":")[0] for line in lines] == [
+        f"mlp, batch 256, 1 epochs, {rule}" for rule in rules
+    ]
