@@ -250,7 +250,7 @@ def go_on(folder: Path) -> int:
     """Resume a run until it is finished, or train it if nothing was saved."""
     run = Run(folder / "runs" / "run")
     if run.path.exists() and not run.last.exists():
-        shutil.rmtree(run.path)  # as `vae runs remove` does
+        shutil.rmtree(run.path)  # as `vae runs rm` does
     return end_of(start(folder, is_slow=False)) or 0
 
 
