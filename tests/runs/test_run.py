@@ -127,7 +127,7 @@ def test_a_signal_before_the_first_step_leaves_no_run(
     new_run: NewRun, train_small: TrainSmall
 ) -> None:
     run = new_run()
-    with pytest.raises(InterruptedRunError, match="nothing was learned") as stop:
+    with pytest.raises(InterruptedRunError, match="before the first step") as stop:
         train_small(run, stop_at=0)
     assert stop.value.exit_code == 128 + signal.SIGTERM
     assert not run.path.exists()

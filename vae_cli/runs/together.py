@@ -27,7 +27,7 @@ from vae_cli.settings import Config, merge, to_dict
 from vae_cli.training import TrainState, World
 from vae_cli.training.world import gather_texts
 
-NOT_BEGUN = "stopped before the first step: nothing was learned yet"
+NOT_BEGUN = "stopped before the first step"
 
 
 class Shared(NamedTuple):
