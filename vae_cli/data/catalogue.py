@@ -7,7 +7,7 @@ for folders, torchvision for downloads.
 import dataclasses
 import warnings
 from pathlib import Path
-from typing import assert_never
+from typing import TypedDict, assert_never
 
 from vae_cli.data.dataset import (
     DEFAULT_PICTURES,
@@ -30,6 +30,12 @@ from vae_cli.data.source import (
 )
 from vae_cli.errors import UsageError, mark
 from vae_cli.files import exists
+
+
+class _Rules(TypedDict):
+    version: int
+    like: Spec | None
+    test_fraction: float
 
 
 def open_dataset(
@@ -65,35 +71,20 @@ def open_dataset(
     """
     _refuse_other_settings(source, pictures, table, window)
     path = Path(source.name)
+    rules: _Rules = {"version": version, "like": like, "test_fraction": test_fraction}
     match source.kind:
         case SourceKind.FOLDER:
             from vae_cli.data.folder import PictureFolder
 
-            return PictureFolder(
-                path,
-                rules=pictures,
-                version=version,
-                like=like,
-                test_fraction=test_fraction,
-                progress=progress,
-            )
+            return PictureFolder(path, rules=pictures, progress=progress, **rules)
         case SourceKind.ARRAY:
             from vae_cli.data.arrays import Arrays
 
-            return Arrays(
-                path, rules=pictures, version=version, like=like, test_fraction=test_fraction
-            )
+            return Arrays(path, rules=pictures, **rules)
         case SourceKind.TABLE:
             from vae_cli.data.table import Table
 
-            return Table(
-                path,
-                rules=table,
-                like=like,
-                test_fraction=test_fraction,
-                version=version,
-                progress=progress,
-            )
+            return Table(path, rules=table, progress=progress, **rules)
         case SourceKind.SHARDS | SourceKind.ARRAY_SHARDS:
             from vae_cli.data.shard_source import open_shards
             from vae_cli.data.sharded import ShardedPictures

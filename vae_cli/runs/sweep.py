@@ -100,7 +100,7 @@ def require_variants(
         require_supported(variant.config.training.precision, devices[name])
         run, dataset = Run(root / variant.name), data.open(variant.config.data, progress)
         if run.exists:
-            dataset.train()  # after which a range that is measured is known
+            dataset.test()  # after which a range that is measured is known
         require_same_run(run, make_plan(variant.config, dataset.spec)[0], data)
     return [devices[name] for name in names]
 
