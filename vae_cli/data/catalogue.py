@@ -86,11 +86,14 @@ def open_dataset(
 
             return Table(path, rules=table, progress=progress, **rules)
         case SourceKind.SHARDS | SourceKind.ARRAY_SHARDS:
-            from vae_cli.data.shard_source import open_shards
-            from vae_cli.data.sharded import ShardedPictures
-
-            opened = open_shards(source.name, rules=pictures, like=like, progress=progress)
-            return ShardedPictures(opened, test_fraction, window, progress)
+            return _open_shards(
+                source.name,
+                rules=pictures,
+                like=like,
+                test_fraction=test_fraction,
+                window=window,
+                progress=progress,
+            )
         case SourceKind.BUILT_IN:
             return _open_built_in(source.name, test_fraction, progress)
         case _:
@@ -160,6 +163,22 @@ def _refuse_other_settings(
         raise UsageError(f"{' and '.join(used)} {are} for folders of pictures, not {name}")
     if pictures.value_range and kind in {SourceKind.TABLE, SourceKind.BUILT_IN}:
         raise UsageError(f"{mark('data.range')} is for pictures and arrays, not {name}")
+
+
+def _open_shards(
+    name: str,
+    *,
+    rules: PictureRules,
+    like: Spec | None,
+    test_fraction: float,
+    window: int,
+    progress: Progress,
+) -> Dataset:
+    from vae_cli.data.shard_source import open_shards
+    from vae_cli.data.sharded import ShardedPictures
+
+    opened = open_shards(name, rules=rules, like=like, progress=progress)
+    return ShardedPictures(opened, test_fraction, window, progress)
 
 
 def _open_built_in(name: str, test_fraction: float, progress: Progress) -> Dataset:
