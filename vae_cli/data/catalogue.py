@@ -87,12 +87,7 @@ def open_dataset(
             return Table(path, rules=table, progress=progress, **rules)
         case SourceKind.SHARDS | SourceKind.ARRAY_SHARDS:
             return _open_shards(
-                source.name,
-                rules=pictures,
-                like=like,
-                test_fraction=test_fraction,
-                window=window,
-                progress=progress,
+                source.name, pictures, like, progress, test_fraction=test_fraction, window=window
             )
         case SourceKind.BUILT_IN:
             return _open_built_in(source.name, test_fraction, progress)
@@ -167,12 +162,12 @@ def _refuse_other_settings(
 
 def _open_shards(
     name: str,
-    *,
     rules: PictureRules,
     like: Spec | None,
+    progress: Progress,
+    *,
     test_fraction: float,
     window: int,
-    progress: Progress,
 ) -> Dataset:
     from vae_cli.data.shard_source import open_shards
     from vae_cli.data.sharded import ShardedPictures
