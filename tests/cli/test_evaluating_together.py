@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from support import call
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 FIGURES = ("evaluate", "--samples", 3, "--json")
 
 
 def run(folder: Path, *words: object, processes: int = 1) -> tuple[str, str]:
-    """What a command prints; the words `run` and `runs` begin the remarks about the run."""
+    """What a command prints to both streams."""
     done = call(*words, "--processes", processes, cwd=folder)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
@@ -45,8 +45,7 @@ def test_the_files_and_figures_of_several_processes_are_those_of_one(
     assert same_remarks == remarks, "each line is there once"
     first, second = (json.loads(text) for text in (alone, together))
     for document in (first, second):
-        for one in document.values():
-            del one["seconds"]
+        del document["seconds"]
     assert list(numbers(second)) == pytest.approx(list(numbers(first)), rel=1e-4)
 
 
