@@ -57,10 +57,12 @@ def load(
     """
     from vae_cli.api.model import load_trained  # imports torch, which takes a second
     from vae_cli.device import resolve_device
+    from vae_cli.processes import read_place
     from vae_cli.runs.lookup import find_run
 
     found = find_run(None if run is None else str(run))
-    return load_trained(found, resolve_device(device), None if data is None else str(data))
+    own = resolve_device(device, read_place())  # several processes may use the model together
+    return load_trained(found, own, None if data is None else str(data))
 
 
 def train(settings: Mapping[str, Any] | None = None, *, name: str | None = None) -> "TrainedModel":
