@@ -8,12 +8,14 @@ objective, a prior and a network.
 import math
 import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from itertools import combinations, cycle, product
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from models import make_state, mlp_vae, spec_of
@@ -21,7 +23,7 @@ from torch import Generator, Tensor
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
-from vae_cli.errors import NonFiniteLossError, UsageError
+from vae_cli.errors import LostProcessError, NonFiniteLossError, UsageError
 from vae_cli.model import Context, Inference, Loss, NegativeELBO, Objective
 from vae_cli.settings import Plan, choose, merge
 from vae_cli.training import (
@@ -34,11 +36,15 @@ from vae_cli.training import (
     constant,
     evaluate,
     fit,
+    optimizers,
 )
 
 IMAGE, ROW = (1, 16, 16), (4,)
 ITEMS, BATCH, TESTED, EPOCHS = 19, 9, 7, 2  # no batch divides, and the last one is a single item
 CPU = torch.device("cpu")
+# Of Adam, which with its own 1e-8 makes a whole step of a gradient that is 0 up to rounding: in one
+# or the other direction, whatever the sign of the rounding is.
+EPSILON = 1e-3
 
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "elbo": {},
@@ -123,6 +129,14 @@ def cover() -> Iterator[Case]:
         yield best
 
 
+def cases_of(names: str) -> list[Case]:
+    """The cases with these names: `few`, one of each `objective`, or `all`."""
+    if names == "few":
+        return FEW
+    every = list(cover())
+    return every if names == "all" else list({case[0]: case for case in every}.values())
+
+
 def items(count: int, shape: Sequence[int], seed: int) -> InMemory:
     return InMemory.whole(torch.rand(count, *shape, generator=Generator().manual_seed(seed)))
 
@@ -137,19 +151,20 @@ def train(
     train = codec.encode_split(train, fixed=False)  # drawn anew at every step, if they are drawn
     test = codec.encode_split(items(TESTED, shape, 1))
     state = plan.build_state(spec, CPU, codec, train)
-    fit(
-        state,
-        train,
-        test,
-        epochs=EPOCHS,
-        batch_size=BATCH,
-        seed=0,
-        learning_rate=constant(1e-3, 1),
-        warmup=plan.objective.build_warmup(3),
-        report=reports.append,
-        world=world,
-        accumulate=accumulate,
-    )
+    with patch.object(optimizers, "EPSILON", EPSILON):
+        fit(
+            state,
+            train,
+            test,
+            epochs=EPOCHS,
+            batch_size=BATCH,
+            seed=0,
+            learning_rate=constant(1e-3, 1),
+            warmup=plan.objective.build_warmup(3),
+            report=reports.append,
+            world=world,
+            accumulate=accumulate,
+        )
     return state, reports
 
 
@@ -212,6 +227,23 @@ def evaluate_with_little_memory(world: World = ALONE) -> dict[str, Tensor]:
     return {"losses": torch.tensor([found.loss, *found.terms.values(), found.elbo])}
 
 
+def meet_a_late_process(world: World) -> dict[str, Tensor]:
+    """Whether the others are waited for when that was asked for, and are missed otherwise.
+
+    Afterwards the processes have lost each other.
+    """
+    is_late = world.rank == world.size - 1
+    with patch("vae_cli.training.world.ANSWER_SECONDS", 0.5):
+        world.wait(60)
+        time.sleep(is_late)
+        world.wait(60)
+        time.sleep(2 * is_late)
+        with suppress(LostProcessError):
+            world.any(False)
+            return {"missed": torch.tensor(False)}
+    return {"missed": torch.tensor(True)}
+
+
 def main(rank: int, size: int, folder: Path, names: str) -> None:
     """Train as one of several processes on this machine, and leave what was found in a folder."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
@@ -223,13 +255,14 @@ def main(rank: int, size: int, folder: Path, names: str) -> None:
         timeout=timedelta(seconds=120),
     )
     world = Processes()
-    found: dict[object, dict[str, Tensor]] = {
-        case: summarize(case, world) for case in (FEW if names == "few" else cover())
-    }
-    found["again"] = summarize(FEW[0], world)
+    cases = cases_of(names)
+    found: dict[object, dict[str, Tensor]] = {case: summarize(case, world) for case in cases}
+    found["again"] = summarize(cases[0], world)
     found["in pieces"] = summarize(DIVIDED, world, accumulate=3)
     found["not finite"] = meet_a_loss_that_is_not_finite(world)
     found["little memory"] = evaluate_with_little_memory(world)
+    if names == "objective":
+        found["late"] = meet_a_late_process(world)
     torch.save(found, folder / f"{rank}.pt")
     torch.distributed.destroy_process_group()
 

@@ -1,10 +1,13 @@
 """The device to compute on: which one is chosen, and how it is described."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from vae_cli.device import available_devices, describe_device, resolve_device
+from vae_cli.device import available_devices, describe_device, resolve_device, take_own_gpu
 from vae_cli.errors import UsageError
+from vae_cli.processes import first_place
 
 
 @pytest.fixture
@@ -63,3 +66,16 @@ def test_a_gpu_is_described_with_its_name(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA Test")
     assert describe_device(torch.device("cuda")) == "cuda (NVIDIA Test)"
     assert describe_device(torch.device("mps")) == "mps"
+
+
+def test_each_process_has_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    take_own_gpu(replace(first_place(2), local_rank=1))
+    assert taken == [1]
+    with pytest.raises(UsageError, match=r"3 processes .* found 2: use training.processes=2"):
+        take_own_gpu(first_place(3))
+    monkeypatch.setenv("SLURM_GPUS_PER_TASK", "1")  # this one is the only one that it sees
+    take_own_gpu(replace(first_place(3), local_rank=2))
+    assert taken == [1]

@@ -42,6 +42,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainedModel, Pat
         return train(SETTINGS, name="mine"), path
 
 
+def test_a_program_is_told_how_several_processes_are_started(folder: Path) -> None:
+    with pytest.raises(UsageError, match=r"in one process; .* vae train --processes 2"):
+        train(SETTINGS | {"training": {"processes": 2}})
+    assert not list(folder.iterdir())
+
+
 def test_training_returns_a_model_whose_run_is_complete(
     trained: tuple[TrainedModel, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

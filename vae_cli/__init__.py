@@ -92,6 +92,7 @@ def train(settings: Mapping[str, Any] | None = None, *, name: str | None = None)
     """
     from vae_cli.api.model import load_trained
     from vae_cli.device import resolve_device
+    from vae_cli.errors import UsageError, mark
     from vae_cli.runs.directory import create_run, require_free_name
     from vae_cli.runs.resolve import resolve
     from vae_cli.runs.start import start_layers
@@ -104,6 +105,11 @@ def train(settings: Mapping[str, Any] | None = None, *, name: str | None = None)
     config = merge(layer)
     if config.training.start:
         config = merge(*start_layers(config.training.start, [layer]))
+    if (count := config.training.processes) > 1:
+        raise UsageError(
+            f"{mark(f'training.processes={count}')}: Python trains in one process; several are "
+            f"started by vae train --processes {count}"
+        )
     resolved = resolve(config, resolve_device(config.training.device))
     finished = train_run(create_run(resolved.config, name), resolved)
     return load_trained(finished.run, resolved.device)

@@ -8,6 +8,7 @@ from vae_cli.errors import UsageError, mark
 from vae_cli.processes import SLURM_SIZE, Place
 from vae_cli.threads import require_threads, share_cores, watch_cores
 
+GPU_OF_TASK = "SLURM_GPUS_PER_TASK"  # which srun sets if each process sees its own GPU alone
 # The variables in which a launcher of several processes writes their number.
 LAUNCHERS = {"WORLD_SIZE": "torchrun", SLURM_SIZE: "srun", "OMPI_COMM_WORLD_SIZE": "mpirun"}
 
@@ -62,6 +63,8 @@ def take_own_gpu(place: Place) -> None:
     Raises:
         UsageError: there are fewer GPUs than processes.
     """
+    if GPU_OF_TASK in os.environ:
+        return
     count = torch.cuda.device_count()
     if place.local_size > count:
         raise UsageError(

@@ -34,7 +34,8 @@ from vae_cli.noise import Part
 from vae_cli.processes import Place
 
 START_SECONDS = 120  # that a process waits at the start for the others
-ANSWER_SECONDS = 600  # that it waits for them later: one may be saving, or still read its data
+ANSWER_SECONDS = 600  # that it waits for them later: one may be saving
+DATA_SECONDS = 7200  # that it waits until all have read their data, which may not be cached yet
 
 
 class World(Protocol):
@@ -65,6 +66,9 @@ class World(Protocol):
 
     def copy(self, tensors: Sequence[Tensor]) -> None:
         """Put what process 0 has into the tensors of all, in place."""
+
+    def wait(self, seconds: float) -> None:
+        """Wait until all processes are here, however long one of them has something else to do."""
 
     def remember(self, text: str) -> None:
         """Let the launcher keep a text until it ends, also if it starts all processes again."""
@@ -100,6 +104,9 @@ class Alone:
         return text
 
     def copy(self, tensors: Sequence[Tensor]) -> None:
+        """Nothing is to be done."""
+
+    def wait(self, seconds: float) -> None:
         """Nothing is to be done."""
 
     def remember(self, text: str) -> None:
@@ -173,6 +180,13 @@ class Processes:
                 distributed.broadcast(own, 0)
                 tensor.copy_(own)
 
+    def wait(self, seconds: float) -> None:
+        """Wait until all processes are here, however long one of them has something else to do."""
+        wait_for_answers(timedelta(seconds=seconds))
+        with answered(seconds):
+            distributed.all_reduce(torch.zeros(()))
+        wait_for_answers(timedelta(seconds=ANSWER_SECONDS))
+
     def remember(self, text: str) -> None:
         """Let the launcher keep a text until it ends, also if it starts all processes again."""
         if self.store is not None:
@@ -196,8 +210,11 @@ def gather_texts(text: str, world: World) -> list[str]:
 
 
 @contextmanager
-def answered() -> Iterator[None]:
+def answered(seconds: float | None = None) -> Iterator[None]:
     """A context that exchanges something with the other processes.
+
+    Args:
+        seconds: how long this waits for them; None is `ANSWER_SECONDS`.
 
     Raises:
         LostProcessError: one of them has ended, or does not answer in time.
@@ -208,7 +225,8 @@ def answered() -> Iterator[None]:
         if is_memory_full(error):
             raise
         raise LostProcessError(
-            f"another process has ended, or has not answered for {ANSWER_SECONDS} seconds"
+            "another process has ended, or has not answered for "
+            f"{seconds or ANSWER_SECONDS:,.0f} seconds"
         ) from error
 
 
