@@ -9,8 +9,10 @@ import math
 import os
 import sys
 import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 from itertools import combinations, cycle, product
 from pathlib import Path
@@ -19,12 +21,14 @@ from unittest.mock import patch
 
 import torch
 from models import make_state, mlp_vae, spec_of
-from torch import Generator, Tensor
+from torch import Generator, Tensor, distributed
+from torch.distributed import FileStore
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
 from vae_cli.errors import LostProcessError, NonFiniteLossError, UsageError
 from vae_cli.model import Context, Inference, Loss, NegativeELBO, Objective
+from vae_cli.processes import first_place
 from vae_cli.settings import Plan, choose, merge
 from vae_cli.training import (
     ALONE,
@@ -38,6 +42,7 @@ from vae_cli.training import (
     fit,
     optimizers,
 )
+from vae_cli.training.world import connect
 
 IMAGE, ROW = (1, 16, 16), (4,)
 ITEMS, BATCH, TESTED, EPOCHS = 19, 9, 7, 2  # no batch divides, and the last one is a single item
@@ -247,14 +252,10 @@ def meet_a_late_process(world: World) -> dict[str, Tensor]:
 def main(rank: int, size: int, folder: Path, names: str) -> None:
     """Train as one of several processes on this machine, and leave what was found in a folder."""
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    torch.distributed.init_process_group(
-        "gloo",
-        init_method=f"file://{folder / 'store'}",
-        rank=rank,
-        world_size=size,
-        timeout=timedelta(seconds=120),
-    )
-    world = Processes()
+    place = replace(first_place(size), rank=rank, local_rank=rank)
+    store = FileStore(str(folder / "store"), size)
+    connect(place, store, timedelta(seconds=120))
+    group, world = weakref.ref(distributed.group.WORLD), Processes()
     cases = cases_of(names)
     found: dict[object, dict[str, Tensor]] = {case: summarize(case, world) for case in cases}
     found["again"] = summarize(cases[0], world)
@@ -264,7 +265,8 @@ def main(rank: int, size: int, folder: Path, names: str) -> None:
     if names == "objective":
         found["late"] = meet_a_late_process(world)
     torch.save(found, folder / f"{rank}.pt")
-    torch.distributed.destroy_process_group()
+    distributed.destroy_process_group()
+    assert group() is None, "its threads run on, and may abort the process at its end"
 
 
 if __name__ == "__main__":

@@ -261,13 +261,40 @@ def join(
         meet(place, start, timeout)
     except (RuntimeError, ValueError, OSError) as error:
         raise LostProcessError(explain_lonely_start(place, seconds, error)) from error
+    connect(place, start, timeout)
+    try:
+        wait_for_answers(timedelta(seconds=ANSWER_SECONDS))
+        yield Processes(store)
+    finally:
+        distributed.destroy_process_group()
+
+
+def connect(place: Place, store: Store, timeout: timedelta) -> None:
+    """Make the default group of processes that have met, so that nothing keeps it for ever.
+
+    The threads of a group end when nothing has it any more after it is destroyed. Until then one of
+    gloo's may free a tensor that it has exchanged, and for this it needs Python: while Python ends,
+    that aborts the process ("terminate called without an active exception"). A module of torch has
+    the group that there is when it is imported as a default of its parameters. `make_fx` imports
+    it, and so it is imported here, while there is no group.
+
+    Args:
+        place: of this process.
+        store: in which the processes find the addresses of each other.
+        timeout: of this, and of all that they exchange.
+
+    Raises:
+        LostProcessError: they cannot connect to each other.
+    """
+    from torch.distributed.nn import functional  # noqa: F401  before the group
+
     try:
         distributed.init_process_group(
             "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo",
             timeout=timeout,
             rank=place.rank,
             world_size=place.size,
-            store=start,
+            store=store,
         )
     except (RuntimeError, ValueError) as error:
         raise LostProcessError(
@@ -275,11 +302,6 @@ def join(
             "check that no firewall is between, and that GLOO_SOCKET_IFNAME names the network that "
             "they share, such as eth0"
         ) from error
-    try:
-        wait_for_answers(timedelta(seconds=ANSWER_SECONDS))
-        yield Processes(store)
-    finally:
-        distributed.destroy_process_group()
 
 
 def wait_for_answers(timeout: timedelta) -> None:
