@@ -1,6 +1,7 @@
 """How long a step takes is measured with few steps if they are slow."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -43,8 +44,8 @@ def test_three_steps_of_a_slow_network_are_enough_in_each_precision(
 def test_a_dry_run_of_a_slow_network_takes_three_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     epochs: list[Epoch] = []
 
-    def prepare(state: TrainState, *others: object) -> Epoch:
-        epochs.append(prepare_epoch(state, *others))  # type: ignore[arg-type]
+    def prepare(state: TrainState, *others: Any, **more: Any) -> Epoch:
+        epochs.append(prepare_epoch(state, *others, **more))
         return epochs[-1]
 
     monkeypatch.setattr(precision, "SLOW_SECONDS", 0.0)

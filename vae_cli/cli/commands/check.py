@@ -22,6 +22,7 @@ EXTRAS = {
     "inception": (("torch_fidelity",), "vae evaluate --features inception"),
     "notebook": (("anywidget",), "the widget for notebooks"),
     "plot": (("sklearn", "umap"), "vae embed --method tsne or umap"),
+    "remote": (("aiohttp", "fsspec", "huggingface_hub", "s3fs"), "data at URLs"),
 }
 PACKAGES = ("torch", "torchvision", "numpy", "pillow", "pyarrow", "safetensors", "matplotlib")
 
