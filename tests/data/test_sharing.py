@@ -154,7 +154,7 @@ def test_if_the_process_that_does_the_work_is_killed_one_that_waits_takes_over(c
         workers[0].stdout.readline()
         workers += [start(1, 3), start(2, 3)]
         (lock,) = cache.glob("shared-*.lock")
-        while json.loads(lock.read_text())["done"] < 30:
+        while json.loads(lock.read_text() or '{"done": 0}')["done"] < 30:
             time.sleep(0.1)
         workers[0].send_signal(signal.SIGKILL)
         outputs = []

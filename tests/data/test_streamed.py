@@ -20,6 +20,8 @@ from vae_cli.errors import VAEError
 from vae_cli.noise import uniform_by_row
 from vae_cli.training.world import shared_batches
 
+HELPERS = str(Path(__file__).parents[1])  # a command in this process may have set a safe path
+
 CPU = torch.device("cpu")
 SIZES = [30, 7, 0, 41, 12, 25, 3, 38, 19, 22, 40]
 
@@ -204,8 +206,7 @@ print(len(os.listdir("/proc/self/task")) - before <= torch.get_num_threads() + F
 def test_threads_that_read_start_no_threads_of_torch(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", COUNT_THREADS.replace("FOLDER", str(tmp_path))],
-        cwd=Path(__file__).parents[1],
-        env=os.environ | {"OMP_NUM_THREADS": "2"},
+        env=os.environ | {"OMP_NUM_THREADS": "2", "PYTHONPATH": HELPERS},
         capture_output=True,
         text=True,
         timeout=120,
@@ -216,10 +217,9 @@ def test_threads_that_read_start_no_threads_of_torch(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_memory_is_that_of_a_few_batches_however_many_items_there_are() -> None:
-    folder = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", MEASURE],
-        cwd=folder,
+        env=os.environ | {"PYTHONPATH": HELPERS},
         capture_output=True,
         text=True,
         timeout=120,

@@ -132,7 +132,6 @@ def follow_launcher() -> None:
     def watch() -> None:
         while os.getppid() == launcher:
             time.sleep(LOOK_SECONDS)
-        os.environ.pop("ROLE_NAME", None)  # it will tell nothing
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -177,7 +176,7 @@ def must_tell(error: BaseException, place: Place | None) -> bool:
     if place is None:
         return True
     if os.environ.get("ROLE_NAME") == ROLE:
-        return False
+        return os.getppid() != int(os.environ[LAUNCHER]) and place.rank == 0  # it has ended
     if os.environ.get(ERROR_FILE):  # torchrun shows it, unless it was stopped itself
         return place.rank == 0 and isinstance(error, InterruptedRunError | KeyboardInterrupt)
     return place.rank == 0 or not isinstance(error, AGREED)
