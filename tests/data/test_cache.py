@@ -21,6 +21,7 @@ from vae_cli import locks
 from vae_cli.data import cache as cache_module
 from vae_cli.data.cache import Unfinished, cache_folder, cached_tensor
 from vae_cli.errors import VAEError
+from vae_cli.files import _name_temporary
 
 
 def test_the_environment_variable_names_the_folder_and_it_is_created(cache: Path) -> None:
@@ -349,7 +350,8 @@ def test_only_the_missing_rows_of_an_unfinished_tensor_are_filled_later(cache: P
 def test_what_a_killed_process_left_is_removed_when_something_is_filled(cache: Path) -> None:
     cached_tensor("key", (3, 2), fill=fill_first_row, refill=refill_next_row)
     (cache / "key.partial.npy").unlink()
-    for name in (".key.json.a_b9xyz0.vae-tmp", "key.0123456789abcdef.tmp", "key.lock"):
+    written = [_name_temporary(cache / name).name for name in ("key.json", "key.partial.json")]
+    for name in (*written, "key.0123456789abcdef.tmp", "key.lock"):
         (cache / name).write_text("{}")
     (cache / ".key.log.a_b9xyz0.vae-tmp").write_text("it may still be written")
     cached_tensor("other", (2, 3), fill=fill_with_sevens)

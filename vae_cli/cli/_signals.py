@@ -63,8 +63,10 @@ class StopSignals:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        is_stopped = self.received is not None or error is not None
         for number, handler in self.before.items():
-            signal.signal(number, handler)
+            says_why = self.ask_leader is not None and is_stopped  # and must not be ended before
+            signal.signal(number, signal.SIG_IGN if says_why else handler)
 
     def _store(self, number: int, _frame: FrameType | None) -> None:
         if self.received is None:

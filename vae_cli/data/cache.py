@@ -41,7 +41,7 @@ PARTIAL_FACTS = ".partial.json"
 MAX_FACTS = 2**30  # bytes of the facts of a tensor; one of 100 million rows has none so large
 LEFTOVERS = re.compile(  # the names of temporary files, of tensors and of facts
     rf"(?P<tensor>[^.]+)\.[0-9a-f]{{16}}{re.escape(TEMPORARY_SUFFIX)}"
-    rf"|\.(?P<facts>[^.]+)(\.partial)?\.json\.\w{{8}}{re.escape(TEMPORARY_FILE_SUFFIX)}"
+    rf"|\.(?P<facts>[^.]+)(\.partial)?\.json\.[0-9a-f]{{16}}{re.escape(TEMPORARY_FILE_SUFFIX)}"
 )
 Refill = Callable[[np.ndarray, Any], Any]
 
