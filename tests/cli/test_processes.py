@@ -40,8 +40,10 @@ class Training:
     def __init__(self, folder: Path, count: int = 2) -> None:
         self.folder = folder
         words = [VAE, "train", "--processes", str(count), *LONG]
+        self.temporary = folder / "temporary"
+        self.temporary.mkdir()
         with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
-            environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+            environment = {**os.environ, "PYTHONUNBUFFERED": "1", "TMPDIR": str(self.temporary)}
             self.launcher = subprocess.Popen(
                 words, cwd=folder, stdout=out, stderr=err, env=environment
             )
@@ -62,9 +64,10 @@ class Training:
             os.kill(one, number)
 
     def end(self) -> Ended:
-        """Wait until all processes have ended; none may be left."""
+        """Wait until all processes have ended; none may be left, and no folder of the launcher."""
         code = self.launcher.wait(SECONDS)
         wait_until(lambda: not any(map(is_alive, self.processes)))
+        assert not list(self.temporary.glob("vae-*"))
         _run, _data, *said = (self.folder / "err").read_text().splitlines()
         return code, said
 
@@ -103,6 +106,13 @@ def is_alive(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def is_pending(number: signal.Signals, process: int) -> bool:
+    """Whether a process that is halted has got a signal."""
+    status = Path(f"/proc/{process}/status").read_text()
+    (pending,) = re.findall(r"^ShdPnd:\s*(\w+)$", status, re.MULTILINE)
+    return bool(int(pending, 16) >> (number - 1) & 1)
 
 
 def listening(processes: Sequence[int]) -> list[str]:
@@ -203,14 +213,12 @@ def test_if_the_launcher_is_killed_the_processes_save_and_end(tmp_path: Path) ->
 @pytest.mark.slow
 def test_a_third_signal_ends_all_at_once(tmp_path: Path) -> None:
     with training(tmp_path) as found:
-        for process in found.processes:
-            os.kill(process, signal.SIGSTOP)  # as if the save took long
-        for said in range(1, 4):
-            found.send(signal.SIGINT, found.launcher.pid)
-            wait_until(
-                lambda said=said: len((tmp_path / "err").read_text().splitlines()) >= 1 + said
-            )
-            time.sleep(0.5)
+        found.send(signal.SIGSTOP, *found.processes)  # as if the save took long
+        found.send(signal.SIGINT, found.launcher.pid)
+        wait_until(lambda: all(is_pending(signal.SIGTERM, one) for one in found.processes))
+        found.send(signal.SIGINT, found.launcher.pid)
+        wait_until(lambda: "saving what was learned" in (tmp_path / "err").read_text())
+        found.send(signal.SIGINT, found.launcher.pid)
         code, lines = found.end()
     assert code == 130
     assert lines == [

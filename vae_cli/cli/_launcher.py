@@ -12,6 +12,7 @@ passes it on: all of them save once, together. If one fails, the agent asks the 
 
 import logging
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -33,11 +34,11 @@ from torch.distributed.elastic.rendezvous.api import (
     RendezvousStoreInfo,
 )
 
-from vae_cli.cli._processes import LAUNCHER, ROLE
+from vae_cli.cli._processes import FOLDER, LAUNCHER, ROLE
 from vae_cli.cli._signals import StopSignals
 from vae_cli.errors import InterruptedRunError, LostProcessError, NonFiniteLossError, VAEError
+from vae_cli.processes import LOOPBACK
 
-LOOPBACK = "127.0.0.1"
 LOOK_SECONDS = 0.1  # between two looks whether the processes work
 SIGNAL_CODES = 128  # to which a stopped process adds the number of the signal for its exit code
 AGREED = {NonFiniteLossError.__name__}  # the errors that all processes have together
@@ -106,17 +107,23 @@ class Loopback(RendezvousHandler):
 
 @final
 class Workers:
-    """The processes of an agent, as those who follow the signals that this process gets."""
+    """The processes of an agent, as those who follow the signals that this process gets.
 
-    def __init__(self, agent: LocalElasticAgent) -> None:
-        self.agent = agent
+    Args:
+        agent: that has started them.
+        folder: in which they leave their errors.
+    """
+
+    def __init__(self, agent: LocalElasticAgent, folder: str) -> None:
+        self.agent, self.folder = agent, folder
 
     def stop(self, number: int) -> None:
         """Nothing yet: they may still be starting. `Launch` passes it on at its next look."""
 
     def kill(self) -> None:
-        """End them at once, without saving."""
+        """End them at once, without saving; this process ends then as well."""
         self.send(signal.SIGKILL)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def send(self, number: int) -> None:
         """Send a signal to each that works, and to its children."""
@@ -134,11 +141,11 @@ class Launch:
         words: of its command line.
         count: the number of processes.
         signals: of this process.
+        folder: in which the processes leave their errors.
     """
 
-    def __init__(self, words: Sequence[str], count: int, signals: StopSignals) -> None:
+    def __init__(self, words: Sequence[str], count: int, signals: StopSignals, folder: str) -> None:
         self.signals, self.is_passed_on = signals, False
-        self.folder = tempfile.TemporaryDirectory(prefix="vae-processes-")
         spec = WorkerSpec(
             role=ROLE,
             local_world_size=count,
@@ -148,8 +155,8 @@ class Launch:
             max_restarts=0,
             monitor_interval=LOOK_SECONDS,
         )
-        self.agent = LocalElasticAgent(spec, DefaultLogsSpecs(self.folder.name))
-        self.workers = Workers(self.agent)
+        self.agent = LocalElasticAgent(spec, DefaultLogsSpecs(folder))
+        self.workers = Workers(self.agent, folder)
 
     def _look(self) -> None:
         """Pass a signal on, once, when all processes are started.
@@ -175,7 +182,6 @@ class Launch:
             raise InterruptedRunError("stopped at once", error.sigval) from None
         finally:
             self.signals.followers = others
-            self.folder.cleanup()
         if failures:
             raise explain_failures(failures, self.signals.received)
 
@@ -188,11 +194,12 @@ def launch(words: Sequence[str], count: int, signals: StopSignals) -> None:
         FailedProcessError: one of them has failed.
     """
     logging.disable()  # torch's agent would tell in many lines what is told here in one
-    os.environ |= environment_of_workers(os.environ)
-    Launch(words, count, signals).run()
+    with tempfile.TemporaryDirectory(prefix="vae-processes-") as folder:
+        os.environ |= environment_of_workers(os.environ, folder)
+        Launch(words, count, signals, folder).run()
 
 
-def environment_of_workers(own: Mapping[str, str]) -> dict[str, str]:
+def environment_of_workers(own: Mapping[str, str], folder: str) -> dict[str, str]:
     """What the processes need so that they run the same code, and only their own output is seen.
 
     They import from where this process does, also if this is a folder that was found otherwise than
@@ -200,6 +207,7 @@ def environment_of_workers(own: Mapping[str, str]) -> dict[str, str]:
     """
     return {
         LAUNCHER: str(os.getpid()),
+        FOLDER: folder,
         "PYTHONPATH": os.pathsep.join(sys.path),
         "TORCH_CPP_LOG_LEVEL": own.get("TORCH_CPP_LOG_LEVEL", "ERROR"),
         "TORCHELASTIC_SIGNALS_TO_HANDLE": "SIGQUIT",  # `StopSignals` has the others

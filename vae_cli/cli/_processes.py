@@ -14,6 +14,7 @@ the same, so it has said it already. An error that ends one of them is told by t
 
 import json
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -42,6 +43,7 @@ ROLE = "vae"  # by which torch's agent names the processes that `vae` itself has
 ERROR_FILE = "TORCHELASTIC_ERROR_FILE"  # in which a process leaves its error for torch's agent
 AGREED = (InterruptedRunError, NonFiniteLossError, LostProcessError, KeyboardInterrupt)  # as all
 LAUNCHER = "VAE_LAUNCHER"  # the id of the process that has started this one, if that was `vae`
+FOLDER = "VAE_LAUNCHER_FOLDER"  # in which it keeps the files of the errors
 GRACE_SECONDS = 30  # from a SIGTERM to a SIGKILL, as torch's agent has it
 LOOK_SECONDS = 0.5  # between two looks whether the launcher is still there
 
@@ -125,13 +127,15 @@ def follow_launcher() -> None:
     """Get a SIGTERM if the launcher ends, so that no process goes on as an orphan.
 
     As the launcher does, this kills the process if it takes no notice in half a minute: one that
-    still looks for the others would do so for two.
+    still looks for the others would do so for two. It also removes the folder of the launcher.
     """
     launcher = int(os.environ.get(LAUNCHER, os.getppid()))  # which may have ended already
 
     def watch() -> None:
         while os.getppid() == launcher:
             time.sleep(LOOK_SECONDS)
+        if folder := os.environ.get(FOLDER):
+            shutil.rmtree(folder, ignore_errors=True)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE_SECONDS)
         os.kill(os.getpid(), signal.SIGKILL)
@@ -168,7 +172,8 @@ def write_error(error: BaseException) -> None:
         "remedy": error.remedy if isinstance(error, LostProcessError) else "",
     }
     text = json.dumps({"message": {"message": line, "errorCode": code, "extraInfo": more}})
-    Path(os.environ[ERROR_FILE]).write_text(text)
+    with suppress(FileNotFoundError):  # the launcher has ended, and its folder was removed
+        Path(os.environ[ERROR_FILE]).write_text(text)
 
 
 def must_tell(error: BaseException, place: Place | None) -> bool:
