@@ -264,6 +264,7 @@ def test_help_is_there_when_python_removes_docstrings() -> None:
             ("sample", "--hidden", "4"),
             "vae train takes it, and a run keeps what it was trained with",
         ),
+        (("sample", "--processes", "2"), "it is for vae train, embed, evaluate, score, sweep"),
     ],
 )
 def test_an_option_of_another_command_leads_to_it(

@@ -9,12 +9,21 @@ from collections.abc import Callable, Collection, Mapping
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.errors import ImportantWarning, VAEError, VAEWarning, is_memory_full, replace_marks
+from vae_cli.errors import (
+    ImportantWarning,
+    VAEError,
+    VAEWarning,
+    is_memory_full,
+    list_some,
+    replace_marks,
+)
 from vae_cli.settings import entries, simplify
 
 NO_THREADS = ("can't start new thread", "Resource temporarily unavailable")  # Python, torch
 INTERRUPTED = 130  # the exit code after Ctrl-C
 MAX_WORD = 400  # characters of a name in a message: the longest name of a file has 255
+COMPUTING = ("training.device", "training.processes")  # settings that a run does not decide
+MAX_COMMANDS = 5  # that are named in a message
 ENDS = (150, 50)  # characters that are shown of the beginning and the end of a longer one
 PACKAGES = {  # by their modules
     "PIL": "pillow",
@@ -102,10 +111,15 @@ def explain_option(message: str, read_options: Callable[[], Options]) -> str:
     found = re.match(r"No such option: (--[\w-]+)", message)
     if not found:
         return ""
-    if found[1] in flags().values():
+    computing = [flags()[key] for key in COMPUTING]
+    if found[1] in flags().values() and found[1] not in computing:
         return "; vae train takes it, and a run keeps what it was trained with"
     commands = [name for name, options in read_options().items() if found[1] in options]
-    return f"; vae {commands[0]} takes it" if len(commands) == 1 else ""
+    if len(commands) == 1:
+        return f"; vae {commands[0]} takes it"
+    if found[1] in computing and commands:
+        return f"; it is for vae {list_some(commands, MAX_COMMANDS)}"
+    return ""
 
 
 def explain_computer(error: BaseException) -> str:

@@ -136,17 +136,11 @@ def train_all(
         InterruptedRunError: there was a signal; the state of the run was saved first.
         UsageError: a run is not possible; nothing was trained.
     """
-    from vae_cli.device import describe_device
-    from vae_cli.runs.sweep import SharedData, require_variants
+    from vae_cli.runs.sweep import SharedData
 
     signals.raise_if_stopped()
     data = SharedData()
-    with terminal.bar("reading") as bar:
-        devices = require_variants(variants, data, signals.raise_during(bar))
-    count = plural(len(variants), "run")
-    terminal.print_remarks()
-    described = dict.fromkeys(map(describe_device, devices))
-    terminal.note(f"{count} in {ROOT}/, {', '.join(described)}")
+    devices = announce(variants, data, terminal, signals)
     width = max(len(variant.name) for variant in variants)
     failures: dict[str, VAEError] = {}
     for number, (variant, device) in enumerate(zip(variants, devices, strict=True), 1):
@@ -174,6 +168,26 @@ def train_all(
             f"{place} {variant.name.ljust(width)}  {describe_figures(summary)}  {ending}"
         )
     return failures
+
+
+def announce(
+    variants: Sequence[Variant], data: "SharedData", terminal: Terminal, signals: StopSignals
+) -> "list[torch.device]":
+    """Check that all runs are possible, and say how many they are; returns their devices.
+
+    Raises:
+        InterruptedRunError: there was a signal.
+        UsageError: a run is not possible.
+    """
+    from vae_cli.device import describe_device
+    from vae_cli.runs.sweep import require_variants
+
+    with terminal.bar("reading") as bar:
+        devices = require_variants(variants, data, signals.raise_during(bar))
+    terminal.print_remarks()
+    described = dict.fromkeys(map(describe_device, devices))
+    terminal.note(f"{plural(len(variants), 'run')} in {ROOT}/, {', '.join(described)}")
+    return devices
 
 
 def train_one(
