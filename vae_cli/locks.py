@@ -6,6 +6,7 @@ its own for it, and looking at a run in a folder that is read-only would fail; a
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 try:
@@ -41,3 +42,30 @@ def lock(path: Path, flags: int = os.O_RDONLY) -> int | None:
         os.close(handle)
         return None
     return handle
+
+
+def try_lock(path: Path, access: int = os.O_RDONLY) -> int | None:
+    """The descriptor of a lock, for reading or as `access` says; None where there are no locks.
+
+    A lock is released by removing its file. A process that has opened the file before that gets a
+    lock on a file without a name, which holds nobody off, and opens it again.
+
+    Raises:
+        BlockingIOError: another process holds the lock.
+        OSError: it cannot be opened.
+    """
+    while True:
+        handle = lock(path, os.O_CREAT | access)
+        if handle is None:
+            return None
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), path.stat()):
+                return handle
+        os.close(handle)
+
+
+def unlock(path: Path, handle: int | None) -> None:
+    """Release a lock by removing its file."""
+    path.unlink(missing_ok=True)
+    if handle is not None:
+        os.close(handle)

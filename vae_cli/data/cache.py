@@ -32,7 +32,7 @@ from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.memory import map_array
 from vae_cli.errors import UsageError, VAEError
 from vae_cli.files import TEMPORARY_FILE_SUFFIX, read_file, write_bytes
-from vae_cli.locks import lock
+from vae_cli.locks import try_lock, unlock
 
 POLL_SECONDS = 0.1  # between two attempts to get a lock
 TEMPORARY_SUFFIX = ".tmp"
@@ -66,33 +66,6 @@ def locked(path: Path, wait: Callable[[], None]) -> Iterator[None]:
         yield
     finally:
         unlock(path, handle)
-
-
-def try_lock(path: Path, access: int = os.O_RDONLY) -> int | None:
-    """The descriptor of a lock, for reading or as `access` says; None where there are no locks.
-
-    A lock is released by removing its file. A process that has opened the file before that gets a
-    lock on a file without a name, which holds nobody off, and opens it again.
-
-    Raises:
-        BlockingIOError: another process holds the lock.
-        OSError: it cannot be opened.
-    """
-    while True:
-        handle = lock(path, os.O_CREAT | access)
-        if handle is None:
-            return None
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(handle), path.stat()):
-                return handle
-        os.close(handle)
-
-
-def unlock(path: Path, handle: int | None) -> None:
-    """Release a lock by removing its file."""
-    path.unlink(missing_ok=True)
-    if handle is not None:
-        os.close(handle)
 
 
 @final

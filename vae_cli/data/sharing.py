@@ -25,11 +25,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from vae_cli.data.cache import POLL_SECONDS, cache_folder, try_lock, unlock
+from vae_cli.data.cache import POLL_SECONDS, cache_folder
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.shared_memory import HAS_MEMORY_FILES, open_memory, read_memory, write_memory
 from vae_cli.errors import VAEError
 from vae_cli.files import read_file
+from vae_cli.locks import try_lock, unlock
 from vae_cli.processes import Place, read_place
 from vae_cli.threads import all_cores
 
