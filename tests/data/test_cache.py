@@ -18,7 +18,6 @@ import pytest
 from support import SPECIAL_FILES
 
 from vae_cli import locks
-from vae_cli.data import cache as cache_module
 from vae_cli.data.cache import Unfinished, cache_folder, cached_tensor
 from vae_cli.errors import VAEError
 from vae_cli.files import _name_temporary
@@ -387,7 +386,7 @@ def test_an_unfinished_tensor_is_used_as_it_is_if_it_cannot_be_written(
     def refuse(*_arguments: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(cache_module, "lock", refuse)
+    monkeypatch.setattr(locks, "lock", refuse)
     found = cached_tensor("key", (3, 2), fill=pytest.fail, refill=refill_next_row)
     assert found[1] == {"missing": [1, 2]}
 
@@ -412,7 +411,7 @@ def test_a_finished_tensor_is_read_from_a_folder_that_cannot_be_written(
     def refuse(*_arguments: object) -> None:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
-    monkeypatch.setattr(cache_module, "lock", refuse)
+    monkeypatch.setattr(locks, "lock", refuse)
     assert cached_tensor("key", (2, 3), fill=pytest.fail)[0].tolist() == [[7] * 3] * 2
     with pytest.raises(VAEError, match=r"cannot write .*other\.npy: Read-only file system"):
         cached_tensor("other", (2, 3), fill=pytest.fail)
@@ -423,13 +422,14 @@ def test_a_lock_on_a_file_that_was_removed_meanwhile_is_taken_again(
 ) -> None:
     cache.mkdir()
     handles: list[int | None] = []
+    lock = locks.lock
 
     def lock_and_lose(path: Path, flags: int) -> int | None:
-        handles.append(locks.lock(path, flags))
+        handles.append(lock(path, flags))
         if len(handles) == 1:
             path.unlink()  # by the process that held the lock until now
         return handles[-1]
 
-    monkeypatch.setattr(cache_module, "lock", lock_and_lose)
+    monkeypatch.setattr(locks, "lock", lock_and_lose)
     cached_tensor("key", (2, 3), fill=fill_with_sevens)
     assert len(handles) == 2
