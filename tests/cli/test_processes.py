@@ -17,8 +17,11 @@ import numpy as np
 import pytest
 from support import VAE, Vae
 
+from vae_cli.cli import _jobs
+from vae_cli.cli._console import Terminal
+from vae_cli.cli._signals import StopSignals
 from vae_cli.runs.checkpoint import load_checkpoint
-from vae_cli.settings import read_config
+from vae_cli.settings import expand_sweep, parse_axis, read_config
 
 PACKAGE = Path(__file__).parents[2]
 SMALL = ("--limit", "256", "--device", "cpu")
@@ -327,6 +330,28 @@ def test_a_sweep_by_several_processes_is_stopped_as_a_whole_and_goes_on(
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
     assert [line.split()[1] for line in done.stdout.splitlines()[:1]] == ["sweep-beta-0.5"]
     assert read_config(first.with_name("config.toml"))["training"]["processes"] == 2
+
+
+def test_a_job_leaves_a_run_whose_processes_another_job_is_starting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    started: list[Sequence[str]] = []
+    layers = [("typed", {"training": {"processes": 2}})]
+    (variant,) = expand_sweep("sweep", layers, [parse_axis("beta=2")])
+
+    def launch(words: Sequence[str], *_: Any) -> None:
+        started.append(words)
+        with StopSignals() as signals:
+            failed = _jobs.train_all([variant], Terminal(), signals)
+        assert not failed
+
+    monkeypatch.setattr("vae_cli.cli._launcher.launch", launch)
+    for _ in range(2):
+        assert _jobs.train_in_processes(variant, StopSignals()) == "trained"
+    assert [words[-1] for words in started] == [variant.name] * 2
+    assert not list((tmp_path / "runs").iterdir())
+    assert capsys.readouterr().out.count("left to another process") == 2
 
 
 def runs_with(folder: Path) -> list[int]:

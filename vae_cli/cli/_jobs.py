@@ -21,6 +21,7 @@ from vae_cli.cli._errors import explain, show_important_warnings, warnings_shown
 from vae_cli.cli._signals import StopSignals, held_back, let_through
 from vae_cli.cli._tables import format_cell
 from vae_cli.errors import InterruptedRunError, VAEError, plural
+from vae_cli.locks import try_lock, unlock
 from vae_cli.runs.directory import ROOT, Run
 from vae_cli.runs.lookup import find_run
 from vae_cli.runs.summary import RunSummary, held_out_part, read_state, summarize_run
@@ -224,13 +225,44 @@ def train_in_processes(variant: Variant, signals: StopSignals) -> "Outcome":
         InterruptedRunError: there was a signal; the state was saved first.
         VAEError: the training failed.
     """
+    run = Run(ROOT / variant.name)
+    with claimed(run) as is_ours:
+        if not is_ours:
+            return "running"
+        state = read_state(run)
+        return launch_training(run, variant, signals) if state == "stopped" else state
+
+
+@contextmanager
+def claimed(run: Run) -> Iterator[bool]:
+    """A context in which no other job starts processes for a run, unless one did before.
+
+    The processes themselves lock the run, but only some seconds after their start.
+    """
+    path = run.path.with_name(f".{run.name}.lock")
+    try:
+        path.parent.mkdir(exist_ok=True)
+        handle = try_lock(path)
+    except OSError as error:  # if it cannot be written there, the training says so
+        yield not isinstance(error, BlockingIOError)
+        return
+    try:
+        yield True
+    finally:
+        unlock(path, handle)
+
+
+def launch_training(run: Run, variant: Variant, signals: StopSignals) -> "Outcome":
+    """Train a run of a sweep in several processes, from its last save if there is one.
+
+    Raises:
+        InterruptedRunError: there was a signal; the state was saved first.
+        VAEError: the training failed.
+    """
     from vae_cli.cli._launcher import launch
     from vae_cli.runs.sweep import await_other_process, require_finished
 
-    run, count = Run(ROOT / variant.name), variant.config.training.processes
-    state = read_state(run)
-    if state != "stopped":
-        return state
+    count = variant.config.training.processes
     if run.exists and not run.last.is_file():
         run.discard()  # nothing was learned
     if variant.config.training.start and not run.exists:
