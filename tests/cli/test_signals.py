@@ -12,7 +12,7 @@ import pytest
 from support import VAE
 
 from vae_cli.cli._app import main
-from vae_cli.cli._signals import StopSignals
+from vae_cli.cli._signals import CAUGHT, StopSignals
 from vae_cli.data.dataset import Progress
 from vae_cli.errors import InterruptedRunError
 from vae_cli.runs.checkpoint import load_checkpoint
@@ -47,6 +47,32 @@ def test_the_handlers_are_restored_even_after_an_error() -> None:
         assert [signal.getsignal(number) for number, _ in SIGNALS] != before
         raise ValueError
     assert [signal.getsignal(number) for number, _ in SIGNALS] == before
+
+
+@pytest.mark.parametrize("reason", ["signal", "leader", "error"])
+def test_a_follower_that_is_stopped_is_ended_by_no_further_signal_while_it_says_why(
+    reason: str,
+) -> None:
+    before = {number: signal.getsignal(number) for number in CAUGHT}
+    asked = signal.SIGTERM if reason == "leader" else None
+    try:
+        with contextlib.suppress(ValueError), StopSignals(lambda: asked) as signals:
+            if reason == "error":
+                raise ValueError
+            if reason == "signal":
+                signal.raise_signal(signal.SIGTERM)
+            assert signals.stopped() == signal.SIGTERM
+        assert {signal.getsignal(number) for number in CAUGHT} == {signal.SIG_IGN}
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_a_follower_that_was_not_stopped_restores_the_handlers() -> None:
+    before = [signal.getsignal(number) for number in CAUGHT]
+    with StopSignals(lambda: None):
+        pass
+    assert [signal.getsignal(number) for number in CAUGHT] == before
 
 
 def test_a_second_signal_during_the_save_is_answered_and_a_third_one_ends_the_process(
