@@ -50,6 +50,9 @@ def test_srun_tells_the_place_but_for_the_port_which_all_find_alike() -> None:
     alone = read_place(one_node)
     assert alone
     assert (alone.is_one_machine, alone.address) == (True, LOOPBACK)
+    nodes = {"SLURM_STEP_NUM_TASKS": "11", "SLURM_STEP_TASKS_PER_NODE": "4(x2),3"}
+    sizes = [read_place({**SRUN, **nodes, "SLURM_NODEID": str(node)}) for node in range(3)]
+    assert [one and one.local_size for one in sizes] == [4, 4, 3]
 
 
 def test_a_script_of_sbatch_without_srun_is_alone() -> None:

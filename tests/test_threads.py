@@ -20,6 +20,7 @@ from vae_cli.threads import (
     CALM,
     CoreWatch,
     SleepingThreads,
+    all_cores,
     can_start,
     count_cores,
     count_usable_cores,
@@ -190,6 +191,22 @@ def test_processes_divide_the_cores_of_a_container(
     share_cores(2)
     share_cores(16)
     assert chosen == [max(1, expected // 2), 1], "whoever has set OMP_NUM_THREADS has decided it"
+
+
+@pytest.mark.parametrize("said", [None, "2"])
+@pytest.mark.parametrize(("own", "processes", "count"), [(2, 3, 6), (2, 100, 8), (10, 2, 10)])
+def test_one_process_computes_with_the_threads_of_all_while_they_wait(
+    monkeypatch: pytest.MonkeyPatch, said: str | None, own: int, processes: int, count: int
+) -> None:
+    chosen: list[int] = []
+    monkeypatch.setattr(threads, "count_usable_cores", lambda: 8)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: own)
+    monkeypatch.setattr(torch, "set_num_threads", chosen.append)
+    monkeypatch.setattr(os, "environ", {} if said is None else {"OMP_NUM_THREADS": said})
+    with all_cores(processes):
+        assert os.environ == {"OMP_NUM_THREADS": str(count)}
+    assert chosen == [count, own]
+    assert os.environ.get("OMP_NUM_THREADS") == said
 
 
 @pytest.mark.parametrize("variable", ["WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"])

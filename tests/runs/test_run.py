@@ -112,6 +112,16 @@ def test_if_memory_is_full_with_one_image_per_step_the_error_names_a_smaller_net
     assert message.endswith(f"try a smaller {mark(key)}")
 
 
+@pytest.mark.parametrize(
+    "tables", [{"objective": {"name": "tc"}}, {"training": {"accumulate": 128}}]
+)
+def test_if_memory_is_full_no_more_pieces_are_advised_than_there_can_be(
+    tables: dict[str, dict[str, Any]],
+) -> None:
+    plan = choose(merge(("", {"training": {"batch_size": 128}}), ("", tables)), spec_of((1, 8, 8)))
+    assert "accumulate" not in explain_full_memory(plan, torch.device("cpu"))
+
+
 def test_another_error_of_torch_is_not_taken_for_full_memory(
     monkeypatch: pytest.MonkeyPatch, new_run: NewRun, train_small: TrainSmall
 ) -> None:

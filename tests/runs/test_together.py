@@ -3,13 +3,14 @@
 import dataclasses
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from results import assert_same_results, results
-from worlds import run_together
+from worlds import Threads, run_together
 
 from vae_cli.data import batches
 from vae_cli.data.columns import Column
@@ -23,11 +24,12 @@ from vae_cli.errors import (
 from vae_cli.runs import train
 from vae_cli.runs.begin import Begun, Wanted, begin, make_run
 from vae_cli.runs.checkpoint import load_checkpoint
-from vae_cli.runs.directory import Run
+from vae_cli.runs.directory import Run, create_run
 from vae_cli.runs.resolve import Resolved, resolve
 from vae_cli.runs.start import load_for_resume
 from vae_cli.runs.together import (
     Shared,
+    leaving_together,
     require_equal_data,
     share_settings,
     shared_from_json,
@@ -243,7 +245,8 @@ def test_a_launch_that_is_started_again_goes_on_with_its_own_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     plan, world = resolve_small().config, Remembering()
-    wanted = Wanted(layers=[("typed", {"training": {"epochs": 3}})], resume=False, name="mine")
+    layers = [("typed", {"training": {"epochs": 3}, "optimizer": {"learning_rate": 0.5}})]
+    wanted = Wanted(layers=layers, resume=False, name="mine")
     run = make_run(begin(wanted, world), plan, "mine", world)
     with pytest.warns(UserWarning, match="run mine starts again, because nothing was saved yet"):
         begun = begin(wanted, world)
@@ -257,3 +260,47 @@ def test_a_launch_that_is_started_again_goes_on_with_its_own_run(
     assert begun.saved is not None
     with pytest.raises(UsageError, match="mine exists already"):  # for another launch
         begin(wanted, Remembering())
+
+
+def test_a_resume_that_is_started_again_goes_on_with_the_same_run_and_what_was_typed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    resolve_small: ResolveSmall,
+    train_small: Callable[..., Any],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run, world = create_run(resolve_small().config, "mine"), Remembering()
+    with pytest.raises(InterruptedRunError):
+        train_small(run, stop_at=4)
+    wanted = Wanted(layers=[("typed", {"training": {"epochs": 7}})], resume=True, name=None)
+    assert begin(wanted, world).run == run
+    with pytest.warns(UserWarning, match="run mine goes on from its last save, in epoch 1"):
+        begun = begin(wanted, world)
+    assert (begun.run, begun.config.training.epochs) == (run, 7)
+
+
+def test_the_others_leave_when_process_0_has_saved() -> None:
+    """If they ended before, their launcher would end process 0 too."""
+    left: list[int] = []
+
+    def work(world: World) -> None:
+        assert isinstance(world, Threads)
+        with suppress(InterruptedRunError), leaving_together(world):
+            if world.rank == 0:  # it saves, while the others may run
+                assert not world.meeting.turn.wait_for(lambda: bool(left), 0.3)
+            raise InterruptedRunError("stopped", signal.SIGTERM)
+        left.append(world.rank)
+
+    run_together(3, work)
+    assert sorted(left) == [0, 1, 2]
+
+
+def test_process_0_alone_reads_the_weights_to_start_from(
+    new_run: NewRun, train_small: Callable[..., Any], resolve_small: ResolveSmall
+) -> None:
+    """The others need no disk in common with it."""
+    run = new_run()
+    train_small(run)
+    config = resolve_small(training={"start": str(run.path)}).config
+    found = run_together(2, lambda world: resolve(config, CPU, world=world).weights is not None)
+    assert found == [True, False]
