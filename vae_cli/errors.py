@@ -66,6 +66,9 @@ class UsageError(VAEError):
     exit_code = 2
 
 
+NOT_BEGUN = "stopped before the first step"
+
+
 class InterruptedRunError(VAEError):
     """A signal asked the training to stop; the state was saved first."""
 

@@ -15,6 +15,7 @@ from typing import Any, final
 
 import numpy as np
 import pytest
+import torch
 from support import VAE, Vae
 
 from vae_cli.cli import _jobs
@@ -245,15 +246,15 @@ def test_an_error_on_which_all_agree_is_one_line(vae: Vae) -> None:
 
 @pytest.mark.slow
 def test_processes_run_what_the_person_ran(tmp_path: Path) -> None:
-    """Here a changed copy of the package, which is found by a relative path."""
+    """Here a changed copy of the package, which is found in the current folder."""
     shutil.copytree(PACKAGE / "vae_cli", tmp_path / "code" / "vae_cli")
     changed = tmp_path / "code" / "vae_cli" / "runs" / "directory.py"
     changed.write_text(changed.read_text().replace('ROOT = Path("runs")', 'ROOT = Path("mine")'))
     words = ["-m", "vae_cli", "train", "--processes", "2", *SMALL, "--epochs", "1", "--debug"]
-    environment = {**os.environ, "PYTHONPATH": "code"}
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith("PYTHON")}
     done = subprocess.run(
         [sys.executable, *words],
-        cwd=tmp_path,
+        cwd=tmp_path / "code",
         env=environment,
         capture_output=True,
         text=True,
@@ -261,7 +262,7 @@ def test_processes_run_what_the_person_ran(tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["code", "mine"]
+    assert sorted(path.name for path in (tmp_path / "code").iterdir()) == ["mine", "vae_cli"]
 
 
 @pytest.mark.slow
@@ -353,6 +354,15 @@ def test_a_job_leaves_a_run_whose_processes_another_job_is_starting(
     assert [words[-1] for words in started] == [variant.name] * 2
     assert not list((tmp_path / "runs").iterdir())
     assert capsys.readouterr().out.count("left to another process") == 2
+
+
+def test_the_processes_of_a_job_divide_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    for said, parts, expected in ((None, 2, "2"), (None, 8, "1"), ("3", 2, "3")):
+        monkeypatch.setattr(os, "environ", {} if said is None else {"OMP_NUM_THREADS": said})
+        with _jobs.divided_cores(parts):
+            assert os.environ["OMP_NUM_THREADS"] == expected
+        assert os.environ.get("OMP_NUM_THREADS") == said
 
 
 def runs_with(folder: Path) -> list[int]:

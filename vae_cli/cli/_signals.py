@@ -15,12 +15,11 @@ from contextlib import AbstractContextManager, contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Protocol, Self
 
-from vae_cli.errors import InterruptedRunError
+from vae_cli.errors import NOT_BEGUN, InterruptedRunError
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGXCPU")  # Windows has only the first two
 CAUGHT = [signal.Signals[name] for name in NAMES if name in signal.Signals.__members__]
 
-NOT_BEGUN = "stopped before the first step"
 GOES_ON = "stopped while a sampler is fitted; the same command goes on"
 
 

@@ -19,15 +19,13 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from vae_cli.data.dataset import Spec
-from vae_cli.errors import InterruptedRunError, NonFiniteLossError, UsageError
+from vae_cli.errors import NOT_BEGUN, InterruptedRunError, NonFiniteLossError, UsageError
 from vae_cli.runs.begin import Begun
 from vae_cli.runs.facts import parse_spec
 from vae_cli.runs.resolve import Resolved
 from vae_cli.settings import Config, merge, to_dict
 from vae_cli.training import TrainState, World
 from vae_cli.training.world import gather_texts
-
-NOT_BEGUN = "stopped before the first step"
 
 
 class Shared(NamedTuple):
