@@ -11,17 +11,28 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, final
 
 import numpy as np
 import pytest
 import torch
 from support import VAE, Vae
+from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
 from vae_cli.cli import _jobs
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._processes import GRACE_SECONDS
+from vae_cli.cli._errors import explain
+from vae_cli.cli._launcher import explain_failures
+from vae_cli.cli._processes import ERROR_FILE, GRACE_SECONDS, write_error
 from vae_cli.cli._signals import StopSignals
+from vae_cli.errors import (
+    InterruptedRunError,
+    LostProcessError,
+    NonFiniteLossError,
+    UsageError,
+    VAEError,
+)
 from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.settings import expand_sweep, parse_axis, read_config
 
@@ -242,6 +253,47 @@ def test_an_error_on_which_all_agree_is_one_line(vae: Vae) -> None:
         r"(; the weights of epoch \d+ are kept)?",
         line,
     )
+
+
+LOST = LostProcessError("another process has ended", "go on with: this")
+KILLED = "process 1 was killed (SIGKILL), perhaps because the memory is full; go on with: this"
+
+
+@pytest.mark.parametrize(
+    ("ends", "line", "code"),
+    [
+        ({0: (1, LOST), 1: (-9, None)}, KILLED, 1),
+        ({0: (-15, None), 1: (-11, None)}, "process 1 has crashed (SIGSEGV)", 1),
+        ({0: (1, LOST), 1: (2, UsageError("no such data"))}, "no such data", 2),
+        ({0: (-9, UsageError("no such data")), 1: (-15, None)}, "no such data", 2),
+        ({1: (3, NonFiniteLossError("one")), 0: (3, NonFiniteLossError("kept"))}, "kept", 3),
+        ({0: (1, LOST), 1: (143, InterruptedRunError("saved", signal.SIGTERM))}, "saved", 143),
+        ({1: (1, VAEError("first")), 0: (2, UsageError("later"))}, "first", 1),
+        ({0: (143, None), 1: (-15, None)}, "stopped", 143),
+        ({0: (130, KeyboardInterrupt()), 1: (-15, None)}, "stopped", 130),
+        ({0: (-15, None), 1: (7, None)}, "process 1 has ended with exit code 7", 7),
+    ],
+)
+def test_the_error_of_several_processes_is_the_cause_and_not_what_it_led_to(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ends: dict[int, tuple[int, BaseException | None]],
+    line: str,
+    code: int,
+) -> None:
+    failures, clock = {}, SimpleNamespace(time=iter(range(9)).__next__)
+    monkeypatch.setattr("vae_cli.cli._processes.time", clock)
+    for rank, (exit_code, error) in ends.items():
+        file = tmp_path / f"{rank}.json"
+        if error is not None:
+            monkeypatch.setenv(ERROR_FILE, str(file))
+            write_error(error)
+        failures[rank] = ProcessFailure(rank, 1, exit_code, str(file))
+    found = explain_failures(failures, None)
+    assert isinstance(found, VAEError)
+    assert (found.message, found.exit_code) == (line, code)
+    if isinstance(found, InterruptedRunError):  # a Ctrl-C was passed on as a SIGTERM
+        assert explain(explain_failures(failures, signal.SIGINT))[1] == 130
 
 
 @pytest.mark.slow

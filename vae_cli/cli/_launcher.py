@@ -277,8 +277,7 @@ class End:
     @property
     def is_stopped(self) -> bool:
         """Whether a signal has stopped it."""
-        is_signal = self.code > SIGNAL_CODES or self.code == -signal.SIGTERM
-        return self.kind == InterruptedRunError.__name__ or (is_signal and not self.line)
+        return self.code > SIGNAL_CODES or self.code == -signal.SIGTERM
 
     @property
     def signal(self) -> int:
