@@ -46,9 +46,11 @@ class Threads:
 
     def __init__(self, meeting: Meeting, rank: int) -> None:
         self.meeting, self.rank, self.size, self.count = meeting, rank, meeting.size, 0
+        self.calls: list[str] = []  # what each exchange was
 
-    def all_of(self, value: Any) -> list[Any]:
+    def all_of(self, value: Any, call: str = "exchange") -> list[Any]:
         """The values of all threads, by rank."""
+        self.calls.append(call)
         self.count += 1
         return self.meeting.exchange(self.count - 1, self.rank, value)
 
@@ -79,7 +81,7 @@ class Threads:
             tensor.copy_(other)
 
     def wait(self, seconds: float) -> None:
-        self.all_of(None)
+        self.all_of(None, "wait")
 
     def remember(self, text: str) -> None:
         pass

@@ -1,5 +1,8 @@
 """What several processes evaluate together is what one of them finds alone."""
 
+import importlib
+from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,6 @@ from worlds import run_together
 
 from vae_cli import train
 from vae_cli.api.evaluation import open_subject
-from vae_cli.data.dataset import ignore_stage
 from vae_cli.data.split import InMemory
 from vae_cli.errors import LostProcessError
 from vae_cli.evaluation.figures import Figure
@@ -20,9 +22,8 @@ from vae_cli.evaluation.report import Evaluation, evaluate
 from vae_cli.evaluation.sharing import (
     collect_rows,
     compute_once,
+    first_in_turn,
     share_rows,
-    tell_progress,
-    wait_for_first,
 )
 from vae_cli.evaluation.subject import Subject
 from vae_cli.training import World
@@ -126,13 +127,37 @@ def test_what_one_process_computes_is_computed_once() -> None:
     assert calls == [0]
 
 
-def test_who_waits_for_the_first_process_hears_that_it_works() -> None:
-    def work(world: Any) -> int:
-        if world.rank == 0:
-            with tell_progress(ignore_stage, world)("fitting") as progress:
-                for done in range(5):
-                    progress(done, 5)
-        wait_for_first(world)
-        return world.count
+LONE_WORK = {
+    "images": ["features.recall_or_train", "samples.fitted_mixture", "samples.frechet_distance"],
+    "rows": ["report.likelihood_figures", "tables.draw_rows"],
+}
 
-    assert run_together(3, work) == [6, 6, 6], "five times that it goes on, and once the end"
+
+@pytest.mark.parametrize("kind", LONE_WORK)
+def test_the_others_wait_for_hours_while_the_first_process_works_alone(
+    kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject: Subject = request.getfixturevalue(kind)
+    calls: list[str] = []  # of process 0
+
+    def noting(work: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*words: Any, **more: Any) -> Any:
+            calls.append("alone")
+            return work(*words, **more)
+
+        return noted
+
+    for name in LONE_WORK[kind]:
+        module, function = name.split(".")
+        place = importlib.import_module(f"vae_cli.evaluation.{module}")
+        monkeypatch.setattr(place, function, noting(getattr(place, function)))
+
+    def work(world: Any) -> None:
+        if world.rank == 0:
+            world.calls = calls
+        evaluate(subject, 2, 0, "", world=world)
+        first_in_turn(lambda: calls.append("alone") if world.rank == 0 else None, world)
+
+    run_together(2, work)
+    ends = [after for before, after in pairwise(calls) if before == "alone" != after]
+    assert ends == ["wait"] * (len(LONE_WORK[kind]) + 1), "other exchanges wait for minutes"

@@ -27,12 +27,7 @@ from vae_cli.evaluation.figures import Absent
 from vae_cli.evaluation.fitted_models import fitted_flow, fitted_mixture, keep_if_possible
 from vae_cli.evaluation.likelihood import choose_samples, measure_sample
 from vae_cli.evaluation.report import Evaluation, evaluate, write_evaluation
-from vae_cli.evaluation.sharing import (
-    compute_once,
-    first_in_turn,
-    tell_progress,
-    wait_for_first,
-)
+from vae_cli.evaluation.sharing import compute_once, first_in_turn, wait_for_first
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.tables import Synthesis
 from vae_cli.evaluation.usefulness import require_target
@@ -150,7 +145,7 @@ def open_synthesis(
         return Synthesis(target=target)
     source = None
     if world.rank == 0:  # a fit of a flow takes minutes
-        source = with_sampler(model, sampler, tell_progress(stage, world)).source
+        source = with_sampler(model, sampler, stage).source
     wait_for_first(world)
     fitted = default_sampler(model) if sampler == "auto" else sampler
     name = world.share("prior" if source is None else fitted)

@@ -40,7 +40,7 @@ from vae_cli.evaluation.figures import (
     share,
 )
 from vae_cli.evaluation.fitted_models import digest_split, keep, recall
-from vae_cli.evaluation.sharing import share_rows
+from vae_cli.evaluation.sharing import share_rows, wait_for_first
 from vae_cli.evaluation.subject import Subject
 from vae_cli.files import open_file
 from vae_cli.training.world import ALONE, World
@@ -136,6 +136,7 @@ def fitted_classifier(
         classifier = Classifier(train.network_input(train.rows[:1]).shape[1:], classes).to(device)
     if world.rank == 0:
         recall_or_train(classifier, train, folder / "classifier.safetensors")
+    wait_for_first(world)
     world.copy(list(classifier.state_dict().values()))
     return classifier.eval()
 

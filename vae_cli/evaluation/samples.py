@@ -46,6 +46,7 @@ from vae_cli.evaluation.figures import (
     share,
 )
 from vae_cli.evaluation.fitted_models import find_flow, fitted_mixture
+from vae_cli.evaluation.sharing import wait_for_first
 from vae_cli.evaluation.subject import Subject
 from vae_cli.latent.decoding import decode_samples, sample_latents, split_latents
 from vae_cli.model import DiagonalNormal, LatentModel, LatentSampler
@@ -172,7 +173,9 @@ def sample_figures(
     count = min(comparison.images, len(subject.test))
     items, recon = item_features(subject, extractor, count, seed, world)
     others: dict[str, Tensor] = {}
-    for name, source in find_sources(subject, posterior, world).items():
+    sources = find_sources(subject, posterior, world)
+    wait_for_first(world)
+    for name, source in sources.items():
         if world.any(source is not None):  # which process 0 knows
             others[name] = sampled_features(subject, extractor, source, count, seed, world)
     train = train_features(subject, extractor, count, seed, world)

@@ -21,7 +21,6 @@ threads as one process had.
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
@@ -29,9 +28,9 @@ from torch import Tensor
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
-from vae_cli.data.dataset import Progress, Stage, ignore_progress
+from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.split import InMemory
-from vae_cli.training.world import ALONE, Share, World, share_of, shared_batches
+from vae_cli.training.world import ALONE, LONE_SECONDS, Share, World, share_of, shared_batches
 
 T = TypeVar("T")
 
@@ -92,32 +91,14 @@ def share_rows(
 
 def compute_once(compute: Callable[[], Any], world: World) -> Any:
     """What process 0 computes, as JSON returns it, while the others wait; all of them have it."""
-    return json.loads(world.share(json.dumps(compute() if world.rank == 0 else None)))
-
-
-def tell_progress(stage: Stage, world: World) -> Stage:
-    """The same stages of process 0, whose progress tells the others that it still works.
-
-    A process that hears nothing for some minutes gives up; `wait_for_first` hears this.
-    """
-
-    @contextmanager
-    def telling(name: str) -> Iterator[Progress]:
-        with stage(name) as progress:
-
-            def tell(done: int, total: int) -> None:
-                progress(done, total)
-                world.any(True)
-
-            yield tell
-
-    return telling
+    found = json.dumps(compute() if world.rank == 0 else None)
+    wait_for_first(world)
+    return json.loads(world.share(found))
 
 
 def wait_for_first(world: World) -> None:
-    """Wait in all processes until process 0 has come here, too."""
-    while world.any(False):
-        pass
+    """Wait until all processes are here; process 0 may have worked alone for hours."""
+    world.wait(LONE_SECONDS)
 
 
 def first_in_turn(make: Callable[[], T], world: World) -> T:

@@ -37,7 +37,7 @@ from vae_cli.evaluation.figures import (
     make_figure,
 )
 from vae_cli.evaluation.samples import choose_items, sample_absence
-from vae_cli.evaluation.sharing import compute_once, share_rows
+from vae_cli.evaluation.sharing import compute_once, share_rows, wait_for_first
 from vae_cli.evaluation.similarity import Similarity, compare_shapes, compare_trends, vary
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.usefulness import MAX_CHOSEN_CLASSES, choose_targets, predict_column
@@ -176,6 +176,7 @@ def draw_tables(subject: Subject, seed: int, synthesis: Synthesis, world: World)
     if world.rank == 0:
         noise = Noise(derive_seed(seed, "synthetic rows"), subject.model.device)
         synthetic = draw_rows(subject.model, count, noise, synthesis.source)
+    wait_for_first(world)
     world.copy([synthetic])
     written = round_as_written(synthetic, columns)
     return Tables(columns=columns, train=train, test=test, synthetic=written)

@@ -35,7 +35,7 @@ from vae_cli.processes import Place
 
 START_SECONDS = 120  # that a process waits at the start for the others
 ANSWER_SECONDS = 600  # that it waits for them later: one may be saving
-DATA_SECONDS = 7200  # that it waits until all have read their data, which may not be cached yet
+LONE_SECONDS = 7200  # that it waits while one of them reads data or fits something by itself
 
 
 class World(Protocol):

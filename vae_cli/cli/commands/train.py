@@ -152,13 +152,13 @@ def resolve_together(
     from vae_cli.device import resolve_device
     from vae_cli.runs.resolve import resolve
     from vae_cli.runs.together import require_equal_data, require_no_signal
-    from vae_cli.training.world import DATA_SECONDS
+    from vae_cli.training.world import LONE_SECONDS
 
     device = resolve_device(shared.config.training.device, read_place())
     with terminal.bar("reading") as bar:
         watched = signals.raise_during(bar)
         resolved = resolve(shared.config, device, watched, like=shared.like, world=world)
-        world.wait(DATA_SECONDS)
+        world.wait(LONE_SECONDS)
     require_no_signal(signals.stopped, world)
     require_equal_data(resolved, world)
     return resolved
