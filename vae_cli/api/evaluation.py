@@ -10,7 +10,7 @@ import torch
 
 from vae_cli import __version__
 from vae_cli.api.model import TrainedModel, load_trained
-from vae_cli.api.run_data import RunData
+from vae_cli.api.run_data import RunData, read_together
 from vae_cli.data.dataset import Progress, Stage, ignore_progress, ignore_stage
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.source import find_source
@@ -40,13 +40,20 @@ from vae_cli.training import ALONE, World
 Sampler = Literal["auto", "prior", "gmm", "flow"]
 
 
-def open_subject(model: TrainedModel, progress: Progress = ignore_progress) -> Subject:
+def open_subject(
+    model: TrainedModel, progress: Progress = ignore_progress, world: World = ALONE
+) -> Subject:
     """The model with the data of its run, or with those that `load` was given.
+
+    Args:
+        model: the model.
+        progress: called with what was read so far and the total.
+        world: the processes that evaluate it; one on each machine reads the data.
 
     Raises:
         UsageError: the data are missing or do not fit the model, or none of them are held out.
     """
-    dataset = model.data(progress)
+    dataset = read_together(f"of run {model.run.path}", model.data, progress, world)
     test = dataset.test()
     if not len(test):
         raise UsageError(f"{dataset.spec.name} has no items that are held out: nothing to evaluate")
@@ -185,7 +192,7 @@ def evaluate_model(
         UsageError: as in `open_subject`, `open_comparison` and `open_synthesis`.
         VAEError: as in `open_comparison`.
     """
-    subject = open_subject(model)
+    subject = open_subject(model, world=world)
     comparison = open_comparison(subject, features, inception_weights, images, world)
     synthesis = open_synthesis(
         model, subject, sampler=sampler, target=target, stage=stage, world=world

@@ -1,10 +1,12 @@
 """The data of a trained model: as its run used them, and whether they are still the same."""
 
 import warnings
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import final
+from typing import TypeVar, final
 
-from vae_cli.data.dataset import Dataset, Factors, Parts
+from vae_cli.data.dataset import Dataset, Factors, Parts, Progress
+from vae_cli.data.sharing import share_work
 from vae_cli.data.source import BUILT_IN_NAMES
 from vae_cli.data.split import InMemory
 from vae_cli.data.statistics import digest_splits
@@ -13,6 +15,9 @@ from vae_cli.errors import ImportantWarning
 from vae_cli.evaluation.subject import Relation
 from vae_cli.runs.facts import Facts
 from vae_cli.runs.resolve import take_parts
+from vae_cli.training.world import LONE_SECONDS, World
+
+DatasetT = TypeVar("DatasetT", bound=Dataset)
 
 
 @final
@@ -103,3 +108,25 @@ def explain_change(run: str, data: str) -> str:
         f"the data of run {run} ({data}) have changed since its training: items that it was "
         "trained on may count as held out, and figures are of the new contents"
     )
+
+
+def read_together(
+    name: str, open_data: Callable[[Progress], DatasetT], progress: Progress, world: World
+) -> DatasetT:
+    """A data set with its parts, which one process on each machine reads for all on it.
+
+    Args:
+        name: of the data set, among all that these processes open.
+        open_data: opens it, with the progress of what is read.
+        progress: called with what was read so far and the total.
+        world: the processes, which go on when all have the data set.
+    """
+
+    def read(watched: Progress) -> DatasetT:
+        dataset = open_data(watched)
+        dataset.test()  # reads all parts
+        return dataset
+
+    found = share_work(f"data {name}", read, progress)
+    world.wait(LONE_SECONDS)
+    return found

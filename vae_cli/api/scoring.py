@@ -13,6 +13,7 @@ from torch import Tensor
 from vae_cli.api.evaluation import open_subject
 from vae_cli.api.model import TrainedModel
 from vae_cli.api.reasons import Reason, Reasons, explain_rows
+from vae_cli.api.run_data import read_together
 from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.dataset import NamedSplit, Progress, Stage, ignore_progress, ignore_stage
 from vae_cli.data.source import is_picture
@@ -199,10 +200,12 @@ def score_items(
         True
     """
     chosen = choose_score(by, is_image=model.spec.is_image)
+    adjustment = Adjustment(invert=invert, find_object=find_object)
     with stage("reading") as progress:
-        subject = open_subject(model, progress)
-        adjustment = Adjustment(invert=invert, find_object=find_object)
-        parts = [subject.test] if data is None else read_data(model, data, adjustment, progress)
+        subject = open_subject(model, progress, world)
+        parts = [subject.test]
+        if data is not None:
+            parts = read_data(model, data, adjustment, progress, world)
     with stage("encoding") as progress:
         train = encode(model.model, subject.train, progress, world).mean
     found = []
@@ -263,7 +266,11 @@ def choose_held_out(test: InMemory) -> InMemory:
 
 
 def read_data(
-    model: TrainedModel, data: str, adjustment: Adjustment, progress: Progress
+    model: TrainedModel,
+    data: str,
+    adjustment: Adjustment,
+    progress: Progress = ignore_progress,
+    world: World = ALONE,
 ) -> list[NamedSplit]:
     """The items of one picture, or of other data.
 
@@ -272,7 +279,7 @@ def read_data(
     """
     if is_picture(data):
         return [read_picture(model, Path(data), adjustment)]
-    return read_parts(model, data, progress)
+    return read_parts(model, data, progress, world)
 
 
 def read_picture(model: TrainedModel, path: Path, adjustment: Adjustment) -> NamedSplit:
@@ -289,13 +296,18 @@ def read_picture(model: TrainedModel, path: Path, adjustment: Adjustment) -> Nam
 
 
 def read_parts(
-    model: TrainedModel, data: str, progress: Progress = ignore_progress
+    model: TrainedModel, data: str, progress: Progress, world: World
 ) -> list[NamedSplit]:
-    """All items of other data.
+    """All items of other data, which one process on each machine reads.
 
     Raises:
         UsageError: they cannot be read, or do not fit the model.
     """
-    dataset = open_dataset_for(model.spec, data, progress)
+    dataset = read_together(
+        f"{data} for run {model.run.path}",
+        lambda watched: open_dataset_for(model.spec, data, watched),
+        progress,
+        world,
+    )
     found = map(dataset.describe, dataset.splits().values())
     return [dataclasses.replace(part, split=model.prepare(part.split)) for part in found]

@@ -25,6 +25,7 @@ from vae_cli.rendering.suffixes import PLOT_SUFFIXES
 if TYPE_CHECKING:
     from vae_cli.api.embeddings import Embedding
     from vae_cli.api.model import TrainedModel
+    from vae_cli.data.dataset import Dataset, Progress
     from vae_cli.training import World
 
 Method = Literal["pca", "umap", "tsne"]
@@ -121,10 +122,16 @@ def embed_data(
         UsageError: there are no such data, or they do not fit the model.
     """
     from vae_cli.api.embeddings import embed
+    from vae_cli.api.run_data import read_together
     from vae_cli.data.catalogue import open_dataset_for
 
+    def open_data(progress: "Progress") -> "Dataset":
+        return (
+            model.data(progress) if data is None else open_dataset_for(model.spec, data, progress)
+        )
+
     with terminal.bar("reading") as bar, naming_argument():
-        dataset = model.data(bar) if data is None else open_dataset_for(model.spec, data, bar)
+        dataset = read_together(f"{data} for run {model.run.path}", open_data, bar, world)
         dataset.train()
     with terminal.bar("encoding") as bar:
         return embed(model, dataset, bar, world)

@@ -154,7 +154,7 @@ def open_subjects(
     subjects = []
     for model in models:
         with terminal.bar("reading") as bar:
-            subjects.append(open_subject(model, bar))
+            subjects.append(open_subject(model, bar, world))
         if world.rank == 0:
             check_folder(model.run.path)
     return subjects

@@ -142,7 +142,7 @@ def train(
 def resolve_together(
     shared: "Shared", world: "World", terminal: Terminal, signals: StopSignals
 ) -> "Resolved":
-    """Open the data in every process, each by itself, and check that they are the same.
+    """Open the data, which one process on each machine reads, and check that all have the same.
 
     Raises:
         UsageError: they are not, or the settings do not fit them or the device.
