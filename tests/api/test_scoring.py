@@ -35,6 +35,7 @@ def test_several_processes_score_as_one_and_the_first_has_all_rows(wine: Trained
         assert len(other) == 0
         assert list(other.rows()) == []
         assert not other.parts
+        assert not any(map(len, other.columns().values())), "only one of them needs the memory"
 
 
 @pytest.mark.skipif(not HAS_MEMORY_FILES, reason="only Linux has files in memory")

@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from tables import mixed_rows
 from worlds import run_together
 
 from vae_cli import train
-from vae_cli.api.evaluation import open_subject
+from vae_cli.api.evaluation import affordable_samples, open_subject
 from vae_cli.data.split import InMemory
 from vae_cli.errors import LostProcessError
 from vae_cli.evaluation.figures import Figure
@@ -38,6 +39,12 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
     pixels = random.integers(0, 120, (900, 12, 12), np.uint8) + 130 * labels[:, None, None]
     np.savez(tmp_path / "images.npz", images=pixels.astype(np.uint8), labels=labels)
     return trained(tmp_path, "images.npz", monkeypatch)
+
+
+@pytest.fixture
+def noisy(images: Subject) -> Subject:
+    """The same images; samples and reconstructions have the spread of p(x|z)."""
+    return replace(images, samples_noise=True)
 
 
 @pytest.fixture
@@ -88,16 +95,26 @@ def require_same(found: Evaluation, expected: Evaluation) -> None:
             assert other == figure, name
 
 
-@pytest.mark.parametrize("kind", ["images", "rows"])
+@pytest.mark.parametrize("kind", ["images", "noisy", "rows"])
 def test_all_figures_are_those_of_one_process(kind: str, request: pytest.FixtureRequest) -> None:
     subject: Subject = request.getfixturevalue(kind)
     together = evaluate_together(subject, 3)  # which also fit what is kept
     expected = evaluate_together(subject, 1)[0]
     figures = {name for name, one in expected.figures.items() if isinstance(one, Figure)}
-    own = {"frechet_gmm", "recall", "ssim"} if kind == "images" else {"usefulness", "copies"}
+    own = {"frechet_gmm", "recall", "ssim"} if kind != "rows" else {"usefulness", "copies"}
     assert figures > {"elbo", "log_likelihood", "mutual_information", "mse", *own}
     for found in together:
         require_same(found, expected)
+
+
+def test_several_processes_afford_as_many_times_the_samples(
+    rows: Subject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vae_cli.api.evaluation.measure_sample", lambda *_: 0.5)
+    seconds = [
+        run_together(size, lambda world: affordable_samples(rows, world)[1]) for size in (1, 2)
+    ]
+    assert seconds == [[0.5 * len(rows.test)], [0.25 * len(rows.test)] * 2]
 
 
 def test_an_error_of_one_process_ends_all() -> None:
