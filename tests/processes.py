@@ -60,6 +60,8 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "iwae": {"name": "iwae", "samples": 3},
     "miwae": {"name": "miwae", "samples": 2, "groups": 2},
     "dreg": {"name": "dreg", "samples": 3},
+    "ciwae": {"name": "ciwae", "samples": 3},
+    "piwae": {"name": "piwae", "samples": 2, "groups": 2},
     "tc": {"name": "tc", "beta": 3.0},
     "mmd": {"name": "mmd", "alpha": 0.5, "mmd_weight": 20.0},
 }

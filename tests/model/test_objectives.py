@@ -17,9 +17,12 @@ from vae_cli.model import (
     Inference,
     InfoVAE,
     Level,
+    MixtureOfNormals,
+    NegativeCIWAE,
     NegativeDReG,
     NegativeELBO,
     NegativeIWAE,
+    NegativePIWAE,
     Objective,
     TotalCorrelation,
     require_normal,
@@ -35,6 +38,8 @@ OBJECTIVES: dict[str, Objective] = {
     "iwae": NegativeIWAE(5),
     "miwae": NegativeIWAE(3, groups=2),
     "dreg": NegativeDReG(5),
+    "ciwae": NegativeCIWAE(4, 0.3),
+    "piwae": NegativePIWAE(3, groups=2),
     "tc": TotalCorrelation(6.0),
     "mmd": InfoVAE(0.5, 10.0),
 }
@@ -95,6 +100,14 @@ def test_a_warm_up_that_begins_leaves_out_the_latents(objective: Objective) -> N
         case InfoVAE():
             weight = objective.alpha + objective.scale - 1
             expected = expected + weight * loss.terms["mmd"]
+        case NegativeCIWAE():
+            likelihoods = -(distortion + inference.likelihood.constant)
+            tight = likelihoods.logsumexp(0) - math.log(objective.samples)
+            share = objective.elbo_share
+            expected = -(share * likelihoods.mean() + (1 - share) * tight.mean())
+        case NegativePIWAE():
+            likelihoods = -(distortion + inference.likelihood.constant)
+            expected = -(likelihoods.logsumexp(0) - math.log(objective.samples)).mean()
         case NegativeIWAE() | NegativeDReG():
             groups = -(distortion + inference.likelihood.constant)
             groups = groups.unflatten(0, (getattr(objective, "groups", 1), -1))
@@ -227,6 +240,42 @@ def test_miwae_lies_between_the_elbo_and_iwae() -> None:
         for samples, groups in ((1, 12), (4, 3), (12, 1))
     )
     assert elbo < miwae < iwae
+
+
+def test_ciwae_lies_between_the_elbo_and_iwae_of_the_same_samples() -> None:
+    x = images(9)
+    with torch.no_grad():
+        inference = mlp_vae()(Batch(x), 6, Noise(0))
+    elbo, *between, iwae = (
+        float(-loss_of(NegativeCIWAE(6, share), x, inference)) for share in (1.0, 0.7, 0.2, 0.0)
+    )
+    assert elbo < between[0] < between[1] < iwae
+    assert between[0] == pytest.approx(0.7 * elbo + 0.3 * iwae, rel=1e-5)
+    assert elbo == pytest.approx(float(inference.log_weights(x).mean()), rel=1e-5)
+    assert iwae == pytest.approx(float(-loss_of(NegativeIWAE(6), x, inference)), rel=1e-5)
+
+
+@pytest.mark.parametrize("spread", [1.0, 30.0])
+@pytest.mark.parametrize("warmup", [1.0, 0.5])
+def test_piwae_has_the_gradients_of_two_objectives(spread: float, warmup: float) -> None:
+    """Of IWAE for the decoder and the prior, of MIWAE for the encoder; also with weights of 0."""
+    model, x = mlp_vae(), images(9)
+    model.prior = MixtureOfNormals(3, 2)
+    with torch.no_grad():
+        model.decoder.project.weight.mul_(spread)
+
+    def gradients(objective: Objective) -> dict[str, Tensor]:
+        model.zero_grad()
+        inference = model(Batch(x), objective.samples, Noise(0))
+        loss_of(objective, x, inference, warmup=warmup).backward()
+        return {name: one.grad.clone() for name, one in model.named_parameters()}
+
+    found = gradients(NegativePIWAE(4, groups=3))
+    decoder, encoder = gradients(NegativeIWAE(12)), gradients(NegativeIWAE(4, groups=3))
+    for name, gradient in found.items():
+        expected = (encoder if name.startswith("encoder.") else decoder)[name]
+        tolerance = 2e-5 * float(expected.abs().max())
+        torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=tolerance)
 
 
 def test_iwae_with_one_sample_is_the_elbo() -> None:

@@ -173,7 +173,9 @@ def test_a_checkpoint_with_one_forged_fact_is_used_or_refused_in_one_line(
     assert refused > 1000 / every
 
 
-@pytest.mark.parametrize("name", ["elbo", "capacity", "iwae", "miwae", "dreg", "tc", "mmd"])
+@pytest.mark.parametrize(
+    "name", ["elbo", "capacity", "iwae", "miwae", "ciwae", "dreg", "piwae", "tc", "mmd"]
+)
 def test_objectives_and_likelihoods_declare_the_terms_that_a_checkpoint_has_totals_of(
     name: str,
 ) -> None:

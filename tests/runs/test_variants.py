@@ -34,6 +34,8 @@ OBJECTIVES: dict[str, Tables] = {
     "iwae": {"objective": {"name": "iwae", "samples": 3}},
     "dreg": {"objective": {"name": "dreg", "samples": 3}},
     "miwae": {"objective": {"name": "miwae", "samples": 2, "groups": 2}},
+    "ciwae": {"objective": {"name": "ciwae", "samples": 3, "elbo_share": 0.2}},
+    "piwae": {"objective": {"name": "piwae", "samples": 2, "groups": 2}},
     "tc": {"objective": {"name": "tc", "beta": 4.0}},
     "mmd": {"objective": {"name": "mmd", "alpha": 0.5, "mmd_weight": 10.0}},
 }
@@ -86,6 +88,8 @@ COVER: dict[str, tuple[Tables, list[tuple[str, ...]]]] = {
             ("miwae", "laplace", "mog", "gated"),
             ("tc", "logistic", "realnvp", "output-bias"),
             ("mmd", "mse", "normal", "static"),
+            ("ciwae", "bernoulli", "normal", "tanh"),
+            ("piwae", "binarized", "mog", "ema"),
         ],
     ),
     "table": (

@@ -83,7 +83,11 @@ REFUSED: list[tuple[Tables, tuple[int, ...], str]] = [
         (3, 64, 64),
         "model.gated is for model.network mlp or two-level, not conv",
     ),
-    ({"objective": {"samples": 9}}, IMAGE, "objective.samples is for objective.name iwae, dreg or"),
+    (
+        {"objective": {"samples": 9}},
+        IMAGE,
+        "objective.samples is for objective.name iwae, dreg, miwae, ciwae or",
+    ),
     (
         {"objective": {"name": "iwae", "beta": 2.0}},
         IMAGE,
@@ -116,7 +120,7 @@ REFUSED: list[tuple[Tables, tuple[int, ...], str]] = [
     (
         LADDER | {"objective": {"name": "tc"}},
         IMAGE,
-        "one level of latents: model.network=hierarchical takes elbo, capacity, iwae or miwae",
+        "for one level of latents: model.network=hierarchical takes elbo, capacity, iwae, miwae or",
     ),
     (LADDER | {"objective": {"name": "mmd"}}, IMAGE, "objective.name=mmd is for one level"),
     (LADDER | {"prior": {"name": "vamp"}}, IMAGE, "prior.name=vamp is for one level of latents"),
@@ -154,7 +158,7 @@ def test_settings_that_make_no_sense_together_are_refused_in_one_line() -> None:
 
 
 def test_the_hierarchical_network_takes_the_other_objectives_and_priors() -> None:
-    for objective in ("elbo", "capacity", "iwae", "miwae"):
+    for objective in ("elbo", "capacity", "iwae", "miwae", "ciwae"):
         for prior in ("normal", "mog", "realnvp"):
             tables = LADDER | {"objective": {"name": objective}, "prior": {"name": prior}}
             assert checked(tables, (3, 64, 17)).model.network == "hierarchical"

@@ -185,6 +185,15 @@ class SampleFields:
     ] = 5
 
 
+@section
+class GroupFields(SampleFields):
+    """What the objectives with several groups of importance samples share."""
+
+    groups: Annotated[
+        int, Interval(ge=1, le=1000), Setting("Groups of K samples whose bounds are averaged.")
+    ] = 4
+
+
 @final
 @variant("iwae")
 class IWAE(SampleFields, Objective):
@@ -213,18 +222,44 @@ class DReG(SampleFields, Objective):
 
 @final
 @variant("miwae")
-class MIWAE(SampleFields, Objective):
+class MIWAE(GroupFields, Objective):
     """The mean of several importance-weighted bounds (Rainforth et al., 2018)."""
-
-    groups: Annotated[
-        int, Interval(ge=1, le=1000), Setting("Groups of K samples whose bounds are averaged.")
-    ] = 4
 
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """Its negative."""
         from vae_cli.model import objectives
 
         return objectives.NegativeIWAE(self.samples, self.groups)
+
+
+@final
+@variant("ciwae")
+class CIWAE(SampleFields, Objective):
+    """A mean of the ELBO and the importance-weighted bound (Rainforth et al., 2018)."""
+
+    elbo_share: Annotated[
+        float, Interval(ge=0, le=1), Setting("Weight of the ELBO; the bound of iwae has the rest.")
+    ] = 0.5
+
+    def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
+        """Its negative."""
+        from vae_cli.model import objectives
+
+        return objectives.NegativeCIWAE(self.samples, self.elbo_share)
+
+
+@final
+@variant("piwae")
+class PIWAE(GroupFields, Objective):
+    """The decoder learns by iwae, and the encoder by miwae (Rainforth et al., 2018)."""
+
+    takes_levels: ClassVar[bool] = False
+
+    def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
+        """One loss with both gradients."""
+        from vae_cli.model import objectives
+
+        return objectives.NegativePIWAE(self.samples, self.groups)
 
 
 @final
@@ -284,4 +319,4 @@ class MMD(Objective):
         return objectives.InfoVAE(self.alpha, self.mmd_weight)
 
 
-ObjectiveConfig = ELBO | Capacity | IWAE | DReG | MIWAE | TotalCorrelation | MMD
+ObjectiveConfig = ELBO | Capacity | IWAE | DReG | MIWAE | CIWAE | PIWAE | TotalCorrelation | MMD

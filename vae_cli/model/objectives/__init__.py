@@ -2,7 +2,12 @@
 
 from vae_cli.model.objectives.aggregated import InfoVAE, TotalCorrelation
 from vae_cli.model.objectives.elbo import Capacity, NegativeELBO
-from vae_cli.model.objectives.importance import NegativeDReG, NegativeIWAE
+from vae_cli.model.objectives.importance import (
+    NegativeCIWAE,
+    NegativeDReG,
+    NegativeIWAE,
+    NegativePIWAE,
+)
 from vae_cli.model.objectives.objective import Context, Loss, Objective
 
 __all__ = [
@@ -10,9 +15,11 @@ __all__ = [
     "Context",
     "InfoVAE",
     "Loss",
+    "NegativeCIWAE",
     "NegativeDReG",
     "NegativeELBO",
     "NegativeIWAE",
+    "NegativePIWAE",
     "Objective",
     "TotalCorrelation",
 ]
