@@ -60,7 +60,7 @@ def test_the_differences_of_two_configs_are_in_the_order_of_the_schema() -> None
     assert found == [
         ("model.latent_dim", 20, 2),
         ("model.hidden", [400], [7, 8]),
-        ("prior.name", "normal", "vamp"),  # and the prior had no components before
+        ("prior.name", "auto", "vamp"),  # and the prior had no components before
         ("training.device", "auto", "cpu"),
     ]
     assert differences(after, after) == []

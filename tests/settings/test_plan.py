@@ -102,7 +102,7 @@ REFUSED: list[tuple[Tables, tuple[int, ...], str]] = [
     ),
     ({"likelihood": {"name": "bernoulli"}}, ROW, "likelihood.name=bernoulli is for images"),
     ({"likelihood": {"name": "columns"}}, IMAGE, "likelihood.name=columns is for tables"),
-    ({"prior": {"components": 9}}, IMAGE, "is for prior.name vamp or mog, not normal"),
+    ({"prior": {"components": 9}}, IMAGE, "is for prior.name vamp or mog, not auto"),
     (
         {"prior": {"name": "mog"}, "objective": {"free_bits": 0.5}},
         IMAGE,

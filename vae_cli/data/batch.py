@@ -17,7 +17,7 @@ class Batch:
 
     Attributes:
         x: float32 `(B, C, H, W)` of images in [0, 1], or `(B, D)` of standardized rows.
-        y: int64 `(B,)` of classes, or float32 `(B, C)`; None if there is no condition.
+        y: float32 `(B, W)`, as `Condition` encodes it; None if there is no condition.
     """
 
     x: Tensor

@@ -101,6 +101,8 @@ class Spec:
         name: the name of the data set.
         shape: `(C, H, W)` of an image, or `(D,)` of a row of a table.
         classes: the names of the classes, in the order of the labels; empty if unknown.
+        condition: what a model of the items is conditioned on, a column for each fact, such as one
+            of the classes; empty if it is not.
         background: the pixel value, 0 to 255, around an object and behind transparent pixels.
         cropped: whether pictures are cropped at the centre to fill the shape; if not, the whole
             picture is fitted into it.
@@ -116,6 +118,7 @@ class Spec:
     shape: tuple[int, ...]
     _: KW_ONLY
     classes: tuple[str, ...] = ()
+    condition: tuple[Column, ...] = ()
     background: int = 0
     cropped: bool = False
     columns: tuple[Column, ...] = ()

@@ -70,8 +70,9 @@ class InMemory:
         items: uint8 `(M, C, H, W)`, floats `(M, C, H, W)` in [0, 1], or floats `(M, D)`.
         rows: int64 `(N,)`, the indices of the items that belong to this part, in its order.
         labels: int64 `(N,)`, indices into the data set's classes; `(0,)` if unknown.
-        condition: what a model of the items is conditioned on, one value or vector for each; None
-            if there is nothing.
+        condition: what a model of the items is conditioned on: one row of facts for each, float64
+            `(N, C)`, or what the networks are told of it, float32 `(N, W)`; None if there is
+            nothing.
         encode: makes items `(B, ...)` what a network takes: `encode` of the run's codec, or else
             that of images.
         draw: draws from encoded items `(B, ...)`, for their `rows`, what a network takes instead of

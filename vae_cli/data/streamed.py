@@ -41,8 +41,8 @@ class Streamed:
         rows: int64 `(N,)`, the numbers of the items that belong to this part, ascending.
         window: of the shuffle of an epoch, in items.
         labels: int64 `(N,)`, indices into the data set's classes; `(0,)` if unknown.
-        condition: what a model of the items is conditioned on, one value or vector for each; None
-            if there is nothing.
+        condition: what a model of the items is conditioned on, as in `InMemory`; None if there is
+            nothing.
         encode: makes items `(B, C, H, W)` what a network takes.
         draw: as that of `InMemory`.
         readers: as those of `read_ahead`.

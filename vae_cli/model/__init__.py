@@ -11,6 +11,8 @@ arguments, and can be used in a notebook.
 """
 
 from vae_cli.model.codec import Codec, ImageCodec
+from vae_cli.model.condition import Condition
+from vae_cli.model.heads import Head, NormalHead
 from vae_cli.model.inference import Inference, Level, draw
 from vae_cli.model.ladder import LadderVAE, Rung
 from vae_cli.model.likelihoods import (
@@ -59,7 +61,14 @@ from vae_cli.model.posterior import (
     kl_by_group,
     require_normal,
 )
-from vae_cli.model.priors import MixtureOfNormals, Prior, RealNVP, StandardNormal, VampPrior
+from vae_cli.model.priors import (
+    ConditionalNormal,
+    MixtureOfNormals,
+    Prior,
+    RealNVP,
+    StandardNormal,
+    VampPrior,
+)
 from vae_cli.model.reductions import log_sum_exp
 from vae_cli.model.size import Size, measure_size
 from vae_cli.model.table_codec import TableCodec
@@ -72,6 +81,8 @@ __all__ = [
     "BernoulliPixels",
     "Capacity",
     "Codec",
+    "Condition",
+    "ConditionalNormal",
     "Context",
     "ConvDecoder",
     "ConvEncoder",
@@ -79,6 +90,7 @@ __all__ = [
     "DiscretizedLogistic",
     "Distribution",
     "HalfVarianceNormal",
+    "Head",
     "ImageCodec",
     "Inference",
     "InfoVAE",
@@ -100,6 +112,7 @@ __all__ = [
     "NegativeELBO",
     "NegativeIWAE",
     "NegativePIWAE",
+    "NormalHead",
     "Objective",
     "Posterior",
     "Prior",

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from vae_cli.data.batch import Batch
 from vae_cli.model.codec import Codec, ImageCodec
+from vae_cli.model.condition import Condition
 from vae_cli.model.inference import Inference, Level, draw
 from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.networks.dense import JointDecoder, JointEncoder, MLPEncoder
@@ -38,11 +39,18 @@ class LatentModel(nn.Module, ABC):
         likelihood: what the outputs of the decoder mean.
         prior: p(z) of the latents that `posterior` returns.
         codec: the way from the items of the data to what the model takes, and back.
+        condition: what y means in a model of p(x|y); None if it is one of p(x), or y is what the
+            networks take as it is.
     """
 
     likelihood: Likelihood
     prior: Prior
     codec: Codec
+    condition: Condition | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.condition = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -63,6 +71,13 @@ class LatentModel(nn.Module, ABC):
     def device(self) -> torch.device:
         """The device of the parameters."""
         return next(self.parameters()).device
+
+    def condition_of(self, y: Tensor | None, count: int) -> Tensor | None:
+        """What the networks are told of the conditions of so many items.
+
+        If a conditional model is given none, it is told that they are not known.
+        """
+        return y if self.condition is None else self.condition(y, count)
 
     @abstractmethod
     def posterior(self, batch: Batch) -> Posterior:
@@ -153,6 +168,7 @@ class VAE(LatentModel):
         likelihood: what the raw outputs mean.
         prior: p(z).
         codec: the way from items to what the encoder takes; None is that of images.
+        condition: what y means; None if there is none, or the networks take it as it is.
     """
 
     def __init__(
@@ -162,9 +178,12 @@ class VAE(LatentModel):
         likelihood: Likelihood,
         prior: Prior,
         codec: Codec | None = None,
+        *,
+        condition: Condition | None = None,
     ) -> None:
         super().__init__()
         self.codec = codec or ImageCodec()
+        self.condition = condition
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
@@ -172,13 +191,15 @@ class VAE(LatentModel):
 
     def posterior(self, batch: Batch) -> Posterior:
         """q(z|x, y) for B items: parameters `(B, *event)`."""
-        posterior: Posterior = call(self.encoder, batch.x, batch.y)
+        y = self.condition_of(batch.y, len(batch))
+        posterior: Posterior = call(self.encoder, batch.x, y)
         return posterior
 
     def decode_levels(self, latents: Sequence[Tensor], y: Tensor | None = None) -> Distribution:
         """p(x|z, y) for the latents `(..., *event)` of the only level."""
         (z,) = latents
         shape = z.shape[: z.ndim - len(self.event_shape)]
+        y = self.condition_of(y, shape[-1])
         if y is not None:  # every sample of an item has its condition
             y = y.expand(*shape, *y.shape[1:]).flatten(0, len(shape) - 1)
         outputs = call(self.decoder, z.flatten(0, len(shape) - 1), y)
@@ -187,7 +208,8 @@ class VAE(LatentModel):
 
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
         """Encode B items, take K samples of the latents of each, and decode them."""
-        posterior, prior = self.posterior(batch), self.prior(batch.y)
+        posterior = self.posterior(batch)
+        prior = self.prior(self.condition_of(batch.y, len(batch)))
         z = draw(posterior, samples, noise)
         return Inference((Level(posterior, prior, z),), self.decode(z, batch.y))
 

@@ -30,10 +30,10 @@ from vae_cli.data.statistics import (
     require_learnable,
     usual_border,
 )
-from vae_cli.data.streamed import AnySplit, move_splits
+from vae_cli.data.streamed import AnySplit, SplitT, move_splits
 from vae_cli.data.value_range import format_limits
 from vae_cli.errors import UsageError, mark
-from vae_cli.model import Codec, LatentModel, Size, measure_size
+from vae_cli.model import Codec, Condition, LatentModel, Size, measure_size
 from vae_cli.rendering import kind_of
 from vae_cli.runs.facts import require_storable
 from vae_cli.runs.start import start_weights
@@ -118,6 +118,7 @@ class Resolved:
         test: the items that are held out, on the device: the test set, or the validation set if
             there is one.
         codec: the way from the items to what the model takes, for the model and both parts.
+        condition: what the model is conditioned on; None if it is not.
         held_out_name: what the items that are held out are called in tables and files.
         data_digest: SHA-256 of the items and labels of both sets.
         data_stamp: of the files of the data, when they were opened.
@@ -132,6 +133,7 @@ class Resolved:
     test: InMemory
     held_out_name: HeldOutName
     codec: Codec
+    condition: Condition | None
     data_digest: str
     data_stamp: str
     weights: Mapping[str, Tensor] | None
@@ -151,7 +153,14 @@ class Resolved:
 
     def initial_state(self) -> TrainState:
         """The state before the first step."""
-        return self.config.build_state(self.spec, self.device, self.codec, self.train, self.weights)
+        return self.config.build_state(
+            self.spec,
+            self.device,
+            codec=self.codec,
+            train=self.train,
+            condition=self.condition,
+            weights=self.weights,
+        )
 
     def model_size(self) -> Size:
         """The size of the network, and of the items that a process computes at a time."""
@@ -198,17 +207,18 @@ def resolve(
         lambda watched: prepare(config, watched, dataset, like=like, world=world),
         progress,
     )
-    plan, spec, codec = ready.plan, ready.spec, ready.codec
+    plan, spec = ready.plan, ready.spec
     weights = None if like or world.rank else start_weights(plan, ready.blueprint, spec)
     train, test = move_splits(ready.train, ready.test, device)
     return Resolved(
-        config=with_device(plan, spec, train, codec, device, world),
+        config=with_device(ready, train, device, world),
         spec=spec,
         blueprint=ready.blueprint,
         train=train,
         test=test,
         held_out_name=ready.held_out_name,
-        codec=codec,
+        codec=ready.codec,
+        condition=ready.condition,
         data_digest=ready.digest,
         data_stamp=ready.stamp,
         weights=weights,
@@ -229,6 +239,7 @@ class Prepared:
         spec: what the items are.
         held_out_name: what the items that are held out are called.
         codec: the way from the items to what the model takes.
+        condition: what the model is conditioned on; None if it is not.
         digest: SHA-256 of the items and labels of both sets.
         stamp: of the files of the data, when they were opened.
         texts: of a table, the columns that say which rows the first held-out ones are.
@@ -241,6 +252,7 @@ class Prepared:
     test: InMemory
     held_out_name: HeldOutName
     codec: Codec
+    condition: Condition | None
     digest: str
     stamp: str
     texts: Mapping[str, Sequence[str]]
@@ -283,6 +295,11 @@ def prepare(
     if not spec.is_image and isinstance(train, InMemory):
         warn_of_far_row(measure_columns(train, spec), test, dataset)
     codec = plan.likelihood.build_codec(spec, train)
+    condition = None
+    if spec.condition:
+        assert train.condition is not None  # `condition_on` has given one to every part
+        condition = plan.build_condition(spec, InMemory.whole(train.condition))
+        train, test = encode_condition(train, condition), encode_condition(test, condition)
     return Prepared(
         plan=plan,
         blueprint=blueprint,
@@ -291,26 +308,36 @@ def prepare(
         test=codec.encode_split(test).ready(),
         held_out_name=held_out_name,
         codec=codec,
+        condition=condition,
         digest=digest,
         stamp=stamp,
         texts=texts,
     )
 
 
-def with_device(
-    plan: Plan, spec: Spec, train: AnySplit, codec: Codec, device: torch.device, world: World
-) -> Plan:
+def encode_condition(part: SplitT, condition: Condition | None) -> SplitT:
+    """A part whose conditions are what networks take; the same part if there are none."""
+    if condition is None or part.condition is None:
+        return part
+    return dataclasses.replace(part, condition=condition.encode(part.condition))
+
+
+def with_device(ready: Prepared, train: AnySplit, device: torch.device, world: World) -> Plan:
     """The plan with a device, the number of processes, and the precision for all of them.
 
     It is the one that was asked for, or else the best where process 0 is.
     """
-    training = plan.training
+    plan, training = ready.plan, ready.plan.training
     own = math.ceil(training.batch_size / (world.size * training.accumulate))
 
     def measure_bfloat16() -> bool:
         steps = steps_per_epoch(len(train), training.batch_size) * training.epochs
         return steps >= MIN_MEASURED_STEPS and bfloat16_is_faster(
-            lambda: plan.build_state(spec, device, codec), train, own
+            lambda: plan.build_state(
+                ready.spec, device, codec=ready.codec, condition=ready.condition
+            ),
+            train,
+            own,
         )
 
     precision = training.precision

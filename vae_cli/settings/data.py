@@ -113,6 +113,15 @@ class DataConfig:
             metavar="COLUMN",
         ),
     ] = ""
+    condition: Annotated[
+        tuple[str, ...],
+        Setting(
+            "What the model is told about an item, so that it learns p(x|y): label is its class; "
+            "of a table, names of columns, such as sex,age.",
+            "condition",
+            metavar="NAMES",
+        ),
+    ] = ()
     drop: Annotated[
         tuple[str, ...],
         Setting(
@@ -179,12 +188,13 @@ class DataConfig:
             VAEError: a download fails, or the cache cannot be written.
         """
         from vae_cli.data.catalogue import open_dataset
+        from vae_cli.data.conditioning import condition_on
         from vae_cli.data.dataset import PictureRules
         from vae_cli.data.source import BACKGROUNDS, CHANNELS, SourceKind, find_source
         from vae_cli.data.value_range import parse_range
 
         source = find_source(self.name, "data.name")
-        return open_dataset(
+        dataset = open_dataset(
             source,
             test_fraction=self.test_fraction,
             pictures=PictureRules(
@@ -200,6 +210,7 @@ class DataConfig:
             window=self.shuffle_window,
             progress=progress,
         )
+        return condition_on(dataset, self.condition)
 
     def table_rules(self) -> "TableRules":
         """What is done with the columns of a table."""

@@ -23,6 +23,7 @@ from vae_cli.settings.likelihoods import AutoLikelihood
 from vae_cli.settings.networks import AutoNetwork
 from vae_cli.settings.objectives import ELBO, TotalCorrelation
 from vae_cli.settings.plan import Plan, make_plan
+from vae_cli.settings.priors import AutoPrior
 from vae_cli.settings.published import TABLE, split_published
 from vae_cli.settings.schema import Config
 from vae_cli.settings.values import parse_value, shorten, validate_value
@@ -136,11 +137,16 @@ def read_plan(tables: Mapping[str, Any]) -> Plan:
         UsageError: a setting is wrong, or a choice was not made.
     """
     config = merge(("", tables))
-    if isinstance(config.model, AutoNetwork) or isinstance(config.likelihood, AutoLikelihood):
-        raise UsageError("the network or the likelihood is not chosen")
+    network, likelihood, prior = config.model, config.likelihood, config.prior
+    if (
+        isinstance(network, AutoNetwork)
+        or isinstance(likelihood, AutoLikelihood)
+        or isinstance(prior, AutoPrior)
+    ):
+        raise UsageError("the network, the likelihood or the prior is not chosen")
     if isinstance(config.objective, ELBO | TotalCorrelation) and config.objective.beta == "auto":
         raise UsageError("the weight of the KL divergence is not chosen")
-    return make_plan(config, config.model, config.likelihood)
+    return make_plan(config, network, likelihood, prior)
 
 
 def validate(source: str, tables: Mapping[str, Any]) -> Tables:

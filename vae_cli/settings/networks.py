@@ -1,20 +1,22 @@
 """The networks, with the latents between them: the table `[model]`."""
 
 from abc import ABC, abstractmethod
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, final
 
 from annotated_types import Interval, Len
 
 from vae_cli.errors import UsageError, mark
-from vae_cli.settings.priors import Prior, Vamp
+from vae_cli.settings.posteriors import Posterior
+from vae_cli.settings.priors import Prior
 from vae_cli.settings.variant import Setting, section, variant
 
 if TYPE_CHECKING:
     from torch import nn
 
     from vae_cli.data.dataset import Spec
-    from vae_cli.model import Codec, LatentModel, Likelihood
+    from vae_cli.model import Codec, Condition, Head, LatentModel, Likelihood
+    from vae_cli.model.heads import Limits
 
 MLP_IMAGE_SHAPE = (1, 28, 28)  # the images for which the default mlp was designed
 LADDER_SIDES = range(16, 65)  # pixels; the heights and widths that the hierarchical network takes
@@ -43,6 +45,14 @@ class NetworkFields:
     bounded: Annotated[
         bool, Setting("Hold the log-variance of the posterior between -6 and 2.")
     ] = False
+    condition_dropout: Annotated[
+        float,
+        Interval(ge=0, le=1),
+        Setting(
+            "Share of the items whose condition is hidden in a training step, so that the model "
+            "can do without."
+        ),
+    ] = 0.1
     output_bias: Annotated[
         Literal["random", "data"],
         Setting(
@@ -105,38 +115,70 @@ class Network(NetworkFields, ABC):
     has_levels: ClassVar[bool] = False  # several levels of latents
     min_warmup: ClassVar[int] = 0  # steps in which the learning rate rises, if that is automatic
 
-    def limits(self, spec: "Spec") -> tuple[float, float] | None:
+    def limits(self, spec: "Spec") -> "Limits | None":
         """Where the log-variance of the posterior is held; that of a row always is somewhere."""
-        from vae_cli.model.networks.dense import NARROW, WIDE
+        from vae_cli.model.heads import NARROW, WIDE
 
         if self.bounded:
             return NARROW
         return None if spec.is_image else WIDE
 
-    @abstractmethod
-    def check(self, spec: "Spec", prior: Prior) -> None:
-        """Check that the network takes such items, and a prior for its latents.
+    def check(self, spec: "Spec", posterior: Posterior, prior: Prior) -> None:  # noqa: ARG002
+        """Check that the network takes such items, and such latents.
 
         Raises:
             UsageError: it does not.
         """
+        if not self.has_levels:
+            return
+        own = mark(f"model.network={self.network}")
+        if spec.condition:
+            raise UsageError(
+                f"{own} takes no condition: leave out {mark('data.condition')}, or try mlp or conv"
+            )
+        if posterior.kind != "normal":
+            raise UsageError(
+                f"{own} has several levels of latents, which are normal: leave out "
+                f"{mark(f'posterior.name={posterior.name}')}, or try mlp or conv"
+            )
+
+    def build_head(self, spec: "Spec", posterior: Posterior) -> "Head":
+        """The end of the encoder."""
+        return posterior.build((self.latent_dim,), self.limits(spec))
 
     @abstractmethod
-    def build(
-        self,
-        spec: "Spec",
-        likelihood: "Likelihood",
-        prior: Prior,
-        codec: "Codec",
-    ) -> "LatentModel":
+    def build(self, spec: "Spec", parts: "Parts") -> "LatentModel":
         """The untrained model, with weights from torch's global random numbers.
 
         Args:
             spec: what the items are.
-            likelihood: what the decoder's outputs mean.
-            prior: of the latents; its settings, because one may need the encoder.
-            codec: the way from items to the network, which the model owns.
+            parts: what the network connects.
         """
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a network connects.
+
+    Attributes:
+        likelihood: what the decoder's outputs mean.
+        posterior: of the latents; its settings, because the network says how many there are.
+        prior: of the latents; its settings, because one may need the encoder.
+        codec: the way from items to the network, which the model owns.
+        condition: what the model is conditioned on; None if it is not.
+    """
+
+    likelihood: "Likelihood"
+    posterior: Posterior
+    prior: Prior
+    codec: "Codec"
+    condition: "Condition | None" = None
+
+    @property
+    def width(self) -> int:
+        """The number of values of a condition; 0 if there is none."""
+        return 0 if self.condition is None else self.condition.width
 
 
 @final
@@ -144,25 +186,25 @@ class Network(NetworkFields, ABC):
 class MLP(LayerFields, Network):
     """Fully connected layers."""
 
-    def check(self, spec: "Spec", prior: Prior) -> None:
-        """It takes everything."""
-
-    def build(
-        self,
-        spec: "Spec",
-        likelihood: "Likelihood",
-        prior: Prior,
-        codec: "Codec",
-    ) -> "LatentModel":
+    def build(self, spec: "Spec", parts: "Parts") -> "LatentModel":
         """An encoder, and a decoder with the same layers in reverse."""
         from vae_cli.model import VAE, MLPDecoder, MLPEncoder
 
-        shape = input_shape(spec, codec)
-        sizes = (self.hidden, self.latent_dim, _activation(self.activation))
-        encoder = MLPEncoder(shape, *sizes, gated=self.gated, limits=self.limits(spec))
-        decoder = MLPDecoder(likelihood.output_shape(shape), *sizes, gated=self.gated)
-        latents = prior.build(shape, self.latent_dim, encoder.forward)
-        return VAE(encoder, decoder, likelihood, latents, codec)
+        shape, activation = input_shape(spec, parts.codec), _activation(self.activation)
+        head, likelihood = self.build_head(spec, parts.posterior), parts.likelihood
+        encoder = MLPEncoder(
+            shape, self.hidden, head, activation, gated=self.gated, condition=parts.width
+        )
+        decoder = MLPDecoder(
+            likelihood.output_shape(shape),
+            self.hidden,
+            head.latent_dim,
+            activation,
+            gated=self.gated,
+            condition=parts.width,
+        )
+        prior = parts.prior.build(shape, head, encoder.forward, parts.width)
+        return VAE(encoder, decoder, likelihood, prior, parts.codec, condition=parts.condition)
 
 
 @final
@@ -172,12 +214,13 @@ class Conv(PresetFields, Network):
 
     min_warmup: ClassVar[int] = CONVOLUTIONAL_WARMUP
 
-    def check(self, spec: "Spec", prior: Prior) -> None:  # noqa: ARG002
+    def check(self, spec: "Spec", posterior: Posterior, prior: Prior) -> None:
         """Check that the items are images of a size that it takes.
 
         Raises:
             UsageError: they are not.
         """
+        super().check(spec, posterior, prior)
         shape, sides = spec.shape, _conv_sides()
         if len(shape) > 1 and all(side in sides for side in shape[1:]):
             return
@@ -192,22 +235,18 @@ class Conv(PresetFields, Network):
             f"not {_describe(shape)}: {remedy}"
         )
 
-    def build(
-        self,
-        spec: "Spec",
-        likelihood: "Likelihood",
-        prior: Prior,
-        codec: "Codec",
-    ) -> "LatentModel":
+    def build(self, spec: "Spec", parts: "Parts") -> "LatentModel":
         """An encoder, and a decoder that mirrors it."""
         from vae_cli.model import PRESETS, VAE, ConvDecoder, ConvEncoder, choose_conv_sizes
 
-        shape = spec.shape
+        shape, likelihood = spec.shape, parts.likelihood
         sizes = choose_conv_sizes(shape, PRESETS[self.preset], _activation(self.activation))
-        encoder = ConvEncoder(sizes, self.latent_dim, limits=self.limits(spec))
-        decoder = ConvDecoder(sizes, self.latent_dim, likelihood.outputs_per_value)
-        latents = prior.build(shape, self.latent_dim, encoder.forward)
-        return VAE(encoder, decoder, likelihood, latents, codec)
+        head, width = self.build_head(spec, parts.posterior), parts.width
+        encoder = ConvEncoder(sizes, head, condition=width)
+        outputs = likelihood.outputs_per_value
+        decoder = ConvDecoder(sizes, head.latent_dim, outputs, condition=width)
+        prior = parts.prior.build(shape, head, encoder.forward, width)
+        return VAE(encoder, decoder, likelihood, prior, parts.codec, condition=parts.condition)
 
 
 @final
@@ -217,36 +256,26 @@ class TwoLevel(LayerFields, Network):
 
     has_levels: ClassVar[bool] = True
 
-    def check(self, spec: "Spec", prior: Prior) -> None:
-        """It takes everything."""
-
-    def build(
-        self,
-        spec: "Spec",
-        likelihood: "Likelihood",
-        prior: Prior,
-        codec: "Codec",
-    ) -> "LatentModel":
+    def build(self, spec: "Spec", parts: "Parts") -> "LatentModel":
         """An encoder for each level, a prior of the lower one, and a decoder of both."""
-        from vae_cli.model import JointDecoder, JointEncoder, MLPEncoder, TwoLevelVAE
+        from vae_cli.model import JointDecoder, JointEncoder, MLPEncoder, NormalHead, TwoLevelVAE
 
-        shape, activation = input_shape(spec, codec), _activation(self.activation)
-        sizes = (self.hidden, self.latent_dim, activation)
-        top_down = (self.hidden[::-1], self.latent_dim, activation)
-        gated, limits = self.gated, self.limits(spec)
-        encoder = MLPEncoder(shape, *sizes, gated=gated, limits=limits)
-        lower_encoder = JointEncoder(shape, *sizes, gated=gated, limits=limits)
-        lower_prior = MLPEncoder([self.latent_dim], *top_down, gated=gated, limits=limits)
-        decoder = JointDecoder(likelihood.output_shape(shape), *sizes, gated=gated)
-        latents = prior.build(shape, self.latent_dim, encoder.forward)
+        shape, activation = input_shape(spec, parts.codec), _activation(self.activation)
+        dims, gated, likelihood = self.latent_dim, self.gated, parts.likelihood
+        heads = [NormalHead(dims, limits=self.limits(spec)) for _ in range(3)]
+        encoder = MLPEncoder(shape, self.hidden, heads[0], activation, gated=gated)
+        lower_encoder = JointEncoder(shape, self.hidden, heads[1], activation, gated=gated)
+        lower_prior = MLPEncoder([dims], self.hidden[::-1], heads[2], activation, gated=gated)
+        outputs = likelihood.output_shape(shape)
+        decoder = JointDecoder(outputs, self.hidden, dims, activation, gated=gated)
         return TwoLevelVAE(
             encoder=encoder,
             lower_encoder=lower_encoder,
             lower_prior=lower_prior,
             decoder=decoder,
             likelihood=likelihood,
-            prior=latents,
-            codec=codec,
+            prior=parts.prior.build(shape, heads[0], encoder.forward, 0),
+            codec=parts.codec,
         )
 
 
@@ -269,12 +298,13 @@ class Hierarchical(PresetFields, Network):
         Setting("Channels of the latents of each level below the top."),
     ] = 4
 
-    def check(self, spec: "Spec", prior: Prior) -> None:
+    def check(self, spec: "Spec", posterior: Posterior, prior: Prior) -> None:
         """Check that the items are images of a size that it takes, and the prior of one level.
 
         Raises:
             UsageError: one of them does not hold.
         """
+        super().check(spec, posterior, prior)
         shape, is_row = spec.shape, not spec.is_image
         if is_row or not all(side in LADDER_SIDES for side in shape[1:]):
             is_small = is_row or min(shape[1:]) < LADDER_SIDES.start
@@ -283,19 +313,13 @@ class Hierarchical(PresetFields, Network):
                 f"{mark('model.network=hierarchical')} takes images from 16x16 to 64x64, "
                 f"not {_describe(shape)}: {'try mlp' if is_small else large}"
             )
-        if isinstance(prior, Vamp):
+        if prior.name == "vamp":
             raise UsageError(
                 f"{mark('prior.name=vamp')} is for one level of latents: "
                 f"{mark('model.network=hierarchical')} takes normal, mog or realnvp"
             )
 
-    def build(
-        self,
-        spec: "Spec",
-        likelihood: "Likelihood",
-        prior: Prior,
-        codec: "Codec",
-    ) -> "LatentModel":
+    def build(self, spec: "Spec", parts: "Parts") -> "LatentModel":
         """An encoder, a decoder, and a rung of the ladder for each level below the top."""
         from vae_cli.model import (
             PRESETS,
@@ -306,14 +330,15 @@ class Hierarchical(PresetFields, Network):
             choose_conv_sizes,
         )
 
-        shape = spec.shape
+        shape, likelihood = spec.shape, parts.likelihood
         sizes = choose_conv_sizes(shape, PRESETS[self.preset], _activation(self.activation))
-        encoder = ConvEncoder(sizes, self.latent_dim, limits=self.limits(spec))
+        head = self.build_head(spec, parts.posterior)
+        encoder = ConvEncoder(sizes, head)
         decoder = ConvDecoder(sizes, self.latent_dim, likelihood.outputs_per_value)
         stages = divide_levels(self.levels - 1, len(sizes.widths))
         rungs = [Rung(sizes, stage, self.level_channels) for stage in stages]
-        latents = prior.build(shape, self.latent_dim, encoder.forward)
-        return LadderVAE(encoder, decoder, rungs, likelihood=likelihood, prior=latents, codec=codec)
+        prior, codec = parts.prior.build(shape, head, encoder.forward, 0), parts.codec
+        return LadderVAE(encoder, decoder, rungs, likelihood=likelihood, prior=prior, codec=codec)
 
 
 NetworkConfig = AutoNetwork | MLP | Conv | TwoLevel | Hierarchical

@@ -9,6 +9,7 @@ from annotated_types import Interval
 
 from vae_cli.errors import UsageError, join_or, mark
 from vae_cli.settings.networks import Network
+from vae_cli.settings.posteriors import Posterior, PosteriorKind
 from vae_cli.settings.priors import Normal, Prior
 from vae_cli.settings.variant import Setting, section, variant
 
@@ -27,6 +28,7 @@ class Objective(ABC):
     """Settings of an objective."""
 
     takes_levels: ClassVar[bool] = True  # whether it is defined for several levels of latents
+    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal",)  # those it is defined for
 
     name: Annotated[str, Setting("What is minimized; elbo is distortion plus KL.", "objective")] = (
         field(init=False)
@@ -59,12 +61,20 @@ class Objective(ABC):
         """The same settings without `auto` for such items."""
         return self
 
-    def check(self, network: Network, prior: Prior) -> None:  # noqa: ARG002  some need the prior
-        """Check that the objective is defined for a network and a prior.
+    def check(self, network: Network, posterior: Posterior, prior: Prior) -> None:  # noqa: ARG002
+        """Check that the objective is defined for a network, a posterior and a prior.
 
         Raises:
             UsageError: it is not.
         """
+        if posterior.kind not in self.posteriors:
+            others = [
+                one.name for one in get_args(ObjectiveConfig) if posterior.kind in one.posteriors
+            ]
+            raise UsageError(
+                f"{mark(f'objective.name={self.name}')} is not defined for "
+                f"{mark(f'posterior.name={posterior.name}')}, which takes {join_or(others)}"
+            )
         if network.has_levels and not self.takes_levels:
             others = [one.name for one in get_args(ObjectiveConfig) if one.takes_levels]
             raise UsageError(
@@ -98,6 +108,8 @@ class Objective(ABC):
 class ELBO(Objective):
     """Distortion plus β times the KL divergence (Kingma & Welling, 2014; Higgins et al., 2017)."""
 
+    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density", "codes")
+
     beta: Annotated[
         Annotated[float, Interval(ge=0, le=1_000_000)] | Literal["auto"],
         Setting(
@@ -130,13 +142,13 @@ class ELBO(Objective):
             return self
         return dataclasses.replace(self, beta=1.0 if spec.is_image else TABLE_BETA)
 
-    def check(self, network: Network, prior: Prior) -> None:
+    def check(self, network: Network, posterior: Posterior, prior: Prior) -> None:
         """Check that there is a KL for what the free bits are counted for.
 
         Raises:
             UsageError: there is none.
         """
-        super().check(network, prior)
+        super().check(network, posterior, prior)
         if self.free_bits and self.free_bits_by == "dimension" and not isinstance(prior, Normal):
             raise UsageError(
                 f"{mark(f'prior.name={prior.name}')} has no KL by dimension: "
@@ -156,6 +168,8 @@ class ELBO(Objective):
 @variant("capacity")
 class Capacity(Objective):
     """A KL divergence that is held at a capacity (Burgess et al., 2018)."""
+
+    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
 
     capacity: Annotated[float, Interval(ge=0, le=1e6), Setting("KL in nats that is held.")] = 25.0
     gamma: Annotated[
@@ -199,6 +213,8 @@ class GroupFields(SampleFields):
 class IWAE(SampleFields, Objective):
     """The importance-weighted bound (Burda et al., 2016)."""
 
+    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """Its negative."""
         from vae_cli.model import objectives
@@ -225,6 +241,8 @@ class DReG(SampleFields, Objective):
 class MIWAE(GroupFields, Objective):
     """The mean of several importance-weighted bounds (Rainforth et al., 2018)."""
 
+    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """Its negative."""
         from vae_cli.model import objectives
@@ -236,6 +254,8 @@ class MIWAE(GroupFields, Objective):
 @variant("ciwae")
 class CIWAE(SampleFields, Objective):
     """A mean of the ELBO and the importance-weighted bound (Rainforth et al., 2018)."""
+
+    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
 
     elbo_share: Annotated[
         float, Interval(ge=0, le=1), Setting("Weight of the ELBO; the bound of iwae has the rest.")
@@ -297,6 +317,7 @@ class MMD(Objective):
     """InfoVAE, with the maximum mean discrepancy (Zhao et al., 2019)."""
 
     takes_levels: ClassVar[bool] = False
+    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
 
     alpha: Annotated[float, Interval(ge=-1e6, le=1), Setting("One minus the weight of the KL.")] = (
         1.0

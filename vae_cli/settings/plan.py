@@ -19,10 +19,11 @@ from vae_cli.errors import UsageError, mark
 from vae_cli.settings.data import DataConfig
 from vae_cli.settings.entries import keep_fields, sections
 from vae_cli.settings.likelihoods import AutoLikelihood, ChosenLikelihood
-from vae_cli.settings.networks import AutoNetwork, ChosenNetwork
+from vae_cli.settings.networks import AutoNetwork, ChosenNetwork, Parts
 from vae_cli.settings.objectives import ObjectiveConfig
 from vae_cli.settings.optimizers import OptimizerConfig
-from vae_cli.settings.priors import PriorConfig
+from vae_cli.settings.posteriors import PosteriorConfig
+from vae_cli.settings.priors import AutoPrior, ChosenPrior
 from vae_cli.settings.schema import Config
 from vae_cli.settings.training import TrainingConfig
 from vae_cli.settings.variant import section
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     import torch
 
     from vae_cli.data.dataset import Spec
+    from vae_cli.data.split import InMemory
     from vae_cli.data.streamed import AnySplit
-    from vae_cli.model import Codec, LatentModel, Objective, TableCodec
+    from vae_cli.model import Codec, Condition, LatentModel, Objective, TableCodec
     from vae_cli.noise import Noise
     from vae_cli.training import Schedule, TrainState
 
@@ -48,7 +50,8 @@ class Plan:
     model: ChosenNetwork
     objective: ObjectiveConfig
     likelihood: ChosenLikelihood
-    prior: PriorConfig
+    posterior: PosteriorConfig
+    prior: ChosenPrior
     optimizer: OptimizerConfig
     training: TrainingConfig
 
@@ -58,10 +61,11 @@ class Plan:
         Raises:
             UsageError: they do not; the message is one line.
         """
-        self.model.check(spec, self.prior)
+        self.model.check(spec, self.posterior, self.prior)
         self.likelihood.check(spec)
-        self.objective.check(self.model, self.prior)
-        self.prior.check(self.model.latent_dim)
+        self.posterior.check(self.model.latent_dim)
+        self.prior.check(self.posterior, self.model.latent_dim, spec)
+        self.objective.check(self.model, self.posterior, self.prior)
         if self.training.accumulate > 1 and self.comparison:
             raise UsageError(
                 f"{mark(f'training.accumulate={self.training.accumulate}')} computes a batch in "
@@ -74,16 +78,49 @@ class Plan:
         """What compares the items of a batch, for a message; None if they are independent."""
         return self.objective.comparison or self.likelihood.comparison
 
-    def build_model(self, spec: "Spec", codec: "Codec | None" = None) -> "LatentModel":
+    def build_model(
+        self,
+        spec: "Spec",
+        codec: "Codec | None" = None,
+        condition: "Condition | None" = None,
+    ) -> "LatentModel":
         """An untrained model, with weights from torch's global random numbers.
 
         Args:
             spec: what the items are.
             codec: of the items; None is one whose numbers are loaded afterwards.
+            condition: of a conditional model; the same.
         """
         codec = codec or self.likelihood.build_codec(spec)
-        likelihood = self.likelihood.build(codec)
-        return self.model.build(spec, likelihood, self.prior, codec)
+        parts = Parts(
+            likelihood=self.likelihood.build(codec),
+            posterior=self.posterior,
+            prior=self.prior,
+            codec=codec,
+            condition=condition or self.build_condition(spec),
+        )
+        return self.model.build(spec, parts)
+
+    def build_condition(self, spec: "Spec", train: "InMemory | None" = None) -> "Condition | None":
+        """What the model is conditioned on; None if it is not.
+
+        Args:
+            spec: what the items are.
+            train: the conditions of the training set, one row for each item; None is for one whose
+                numbers are loaded afterwards.
+        """
+        from vae_cli.model import Condition
+        from vae_cli.model.table_codec import RowLayout, fit_codec, unfitted_codec
+
+        if not spec.condition:
+            return None
+        layout = RowLayout(spec.condition, has_indicators=True)
+        codec = (
+            unfitted_codec(layout, "quantile")
+            if train is None
+            else fit_codec(layout, train, "quantile")
+        )
+        return Condition(codec, self.model.condition_dropout)
 
     def build_on_meta(self, spec: "Spec") -> "LatentModel":
         """The same model without memory for its weights, to check or measure its shapes."""
@@ -102,6 +139,7 @@ class Plan:
         device: "torch.device",
         codec: "Codec | None" = None,
         train: "AnySplit | None" = None,
+        condition: "Condition | None" = None,
         weights: "Mapping[str, torch.Tensor] | None" = None,
     ) -> "TrainState":
         """A state before its first step, on the device; the seed decides every number in it.
@@ -111,6 +149,7 @@ class Plan:
             device: where to train.
             codec: of the items; the model has the same one.
             train: the training set on the device, for what starts from the data.
+            condition: what the model is conditioned on; the model has the same one.
             weights: of another run, to start from instead.
         """
         import torch
@@ -120,7 +159,7 @@ class Plan:
         seed = self.training.seed
         with torch.random.fork_rng(devices=[]):  # the weights are the same on every device
             torch.default_generator.manual_seed(derive_seed(seed, "weights"))
-            model = self.build_model(spec, codec)
+            model = self.build_model(spec, codec, condition)
             torch.default_generator.manual_seed(derive_seed(seed, "objective"))
             objective = self.objective.build(model).to(device)
         model.to(device).to(memory_format=torch.channels_last)  # convolutions are 1.5 times as fast
@@ -216,18 +255,24 @@ def choose(config: Config, spec: "Spec") -> Plan:
         network = chosen(**_keep("model", chosen, given))
     if isinstance(likelihood, AutoLikelihood):
         likelihood = likelihood.choose(spec)()
+    prior = config.prior
+    if isinstance(prior, AutoPrior):
+        prior = prior.choose(config.posterior)()
     objective = config.objective.fill_in(spec)
-    return make_plan(dataclasses.replace(config, objective=objective), network, likelihood)
+    return make_plan(dataclasses.replace(config, objective=objective), network, likelihood, prior)
 
 
-def make_plan(config: Config, network: ChosenNetwork, likelihood: ChosenLikelihood) -> Plan:
-    """The plan of some settings with the network and the likelihood that were chosen."""
+def make_plan(
+    config: Config, network: ChosenNetwork, likelihood: ChosenLikelihood, prior: ChosenPrior
+) -> Plan:
+    """The plan of some settings with the components that were chosen."""
     return Plan(
         data=config.data,
         model=network,
         objective=config.objective,
         likelihood=likelihood,
-        prior=config.prior,
+        posterior=config.posterior,
+        prior=prior,
         optimizer=config.optimizer,
         training=config.training,
     )

@@ -7,34 +7,61 @@ from typing import TYPE_CHECKING, Annotated, final
 
 from annotated_types import Interval
 
-from vae_cli.errors import UsageError, mark
+from vae_cli.errors import UsageError, join_or, mark
+from vae_cli.settings.posteriors import Posterior
 from vae_cli.settings.variant import Setting, section, variant
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vae_cli.model import DiagonalNormal, priors
+    from vae_cli.data.dataset import Spec
+    from vae_cli.model import Head, priors
+    from vae_cli.model import Posterior as EncodedPosterior
 
-    Encode = Callable[[Tensor], DiagonalNormal]
+    Encode = Callable[[Tensor], EncodedPosterior]
 
 
 @section
-class Prior(ABC):
-    """Settings of a prior."""
+class PriorFields:
+    """What the settings of all priors have."""
 
     name: Annotated[
         str,
-        Setting("Distribution of the latents that the posteriors are compared with.", "prior"),
+        Setting(
+            "Distribution of the latents that the posteriors are compared with; auto is normal, "
+            "and uniform where latents have limits.",
+            "prior",
+        ),
     ] = field(init=False)
 
-    def check(self, latent_dim: int) -> None:  # noqa: B027  most are defined for all
-        """Check that the prior is defined for latents of a dimension.
+
+@final
+@variant("auto")
+class AutoPrior(PriorFields):
+    """The prior that suits the posterior."""
+
+    def choose(self, posterior: Posterior) -> "type[Normal | Uniform]":
+        """A standard normal distribution if it can be compared with that."""
+        return Normal if Normal.name in posterior.priors else Uniform
+
+
+@section
+class Prior(PriorFields, ABC):
+    """Settings of a prior."""
+
+    def check(self, posterior: Posterior, latent_dim: int, spec: "Spec") -> None:  # noqa: ARG002
+        """Check that the prior is defined for a posterior of latents, and for the items.
 
         Raises:
             UsageError: it is not.
         """
+        if self.name not in posterior.priors:
+            raise UsageError(
+                f"{mark(f'prior.name={self.name}')} cannot be compared with "
+                f"{mark(f'posterior.name={posterior.name}')}: it takes {join_or(posterior.priors)}"
+            )
 
-    def check_items(self, count: int) -> None:  # noqa: B027  most need none
+    def check_items(self, count: int) -> None:
         """Check that the training set has enough items.
 
         Raises:
@@ -42,8 +69,17 @@ class Prior(ABC):
         """
 
     @abstractmethod
-    def build(self, shape: Sequence[int], latent_dim: int, encode: "Encode") -> "priors.Prior":
-        """The prior of the latents that an encoder makes of items of a shape."""
+    def build(
+        self, shape: Sequence[int], head: "Head", encode: "Encode", condition: int
+    ) -> "priors.Prior":
+        """The prior of the latents that an encoder makes of items of a shape.
+
+        Args:
+            shape: of the items as the encoder takes them.
+            head: of the encoder, which says what the latents are.
+            encode: the encoder.
+            condition: the number of values of a condition; 0 if there is none.
+        """
 
 
 @final
@@ -51,11 +87,17 @@ class Prior(ABC):
 class Normal(Prior):
     """A standard normal distribution."""
 
-    def build(self, shape: Sequence[int], latent_dim: int, encode: "Encode") -> "priors.Prior":  # noqa: ARG002
+    def build(
+        self,
+        shape: Sequence[int],  # noqa: ARG002
+        head: "Head",
+        encode: "Encode",  # noqa: ARG002
+        condition: int,  # noqa: ARG002
+    ) -> "priors.Prior":
         """The same for every encoder."""
         from vae_cli.model import priors
 
-        return priors.StandardNormal(latent_dim)
+        return priors.StandardNormal(*head.event_shape)
 
 
 @final
@@ -64,6 +106,19 @@ class Vamp(Prior):
     """A mixture of the posteriors of learned pseudo-inputs (Tomczak & Welling, 2018)."""
 
     components: Annotated[int, Interval(ge=1, le=100_000), Setting("Pseudo-inputs.")] = 500
+
+    def check(self, posterior: Posterior, latent_dim: int, spec: "Spec") -> None:
+        """Check that the pseudo-inputs need no condition.
+
+        Raises:
+            UsageError: they do.
+        """
+        super().check(posterior, latent_dim, spec)
+        if spec.condition:
+            raise UsageError(
+                f"{mark('prior.name=vamp')} has pseudo-inputs without a condition: leave out "
+                f"{mark('data.condition')}, or take {mark('prior.name=conditional')}"
+            )
 
     def check_items(self, count: int) -> None:
         """Check that there is a training item for each pseudo-input to start as.
@@ -78,14 +133,20 @@ class Vamp(Prior):
                 f"items, of which there are {count}: {mark(f'prior.components={count}')} or fewer"
             )
 
-    def build(self, shape: Sequence[int], latent_dim: int, encode: "Encode") -> "priors.Prior":
+    def build(
+        self,
+        shape: Sequence[int],
+        head: "Head",
+        encode: "Encode",
+        condition: int,  # noqa: ARG002
+    ) -> "priors.Prior":
         """Pseudo-inputs that are random, until those of a training start as items."""
         import torch
 
         from vae_cli.model import priors
 
         start, is_image = torch.rand(self.components, *shape), len(shape) > 1
-        return priors.VampPrior(encode, start, latent_dim, is_image=is_image)
+        return priors.VampPrior(encode, start, head.latent_dim, is_image=is_image)
 
 
 @final
@@ -97,11 +158,17 @@ class Mixture(Prior):
         int, Interval(ge=1, le=100_000), Setting("Components of the mixture.")
     ] = 500
 
-    def build(self, shape: Sequence[int], latent_dim: int, encode: "Encode") -> "priors.Prior":  # noqa: ARG002
+    def build(
+        self,
+        shape: Sequence[int],  # noqa: ARG002
+        head: "Head",
+        encode: "Encode",  # noqa: ARG002
+        condition: int,  # noqa: ARG002
+    ) -> "priors.Prior":
         """The same for every encoder."""
         from vae_cli.model import priors
 
-        return priors.MixtureOfNormals(latent_dim, self.components)
+        return priors.MixtureOfNormals(head.latent_dim, self.components)
 
 
 @final
@@ -114,23 +181,81 @@ class RealNVP(Prior):
         int, Interval(ge=1, le=65536), Setting("Width of the hidden layers in the couplings.")
     ] = 128
 
-    def check(self, latent_dim: int) -> None:
+    def check(self, posterior: Posterior, latent_dim: int, spec: "Spec") -> None:
         """Check that there are two dimensions to couple.
 
         Raises:
             UsageError: there are not.
         """
+        super().check(posterior, latent_dim, spec)
         if latent_dim == 1:
             raise UsageError(
                 f"{mark('prior.name=realnvp')} couples dimensions: "
                 f"{mark('model.latent_dim')} must be 2 or more"
             )
 
-    def build(self, shape: Sequence[int], latent_dim: int, encode: "Encode") -> "priors.Prior":  # noqa: ARG002
+    def build(
+        self,
+        shape: Sequence[int],  # noqa: ARG002
+        head: "Head",
+        encode: "Encode",  # noqa: ARG002
+        condition: int,  # noqa: ARG002
+    ) -> "priors.Prior":
         """The same for every encoder."""
         from vae_cli.model import priors
 
-        return priors.RealNVP(latent_dim, self.layers, self.hidden)
+        return priors.RealNVP(head.latent_dim, self.layers, self.hidden)
 
 
-PriorConfig = Normal | Vamp | Mixture | RealNVP
+@final
+@variant("conditional")
+class Conditional(Prior):
+    """A normal distribution that depends on the condition (Sohn et al., 2015)."""
+
+    hidden: Annotated[
+        int,
+        Interval(ge=1, le=65536),
+        Setting("Width of the layer that takes the condition."),
+    ] = 128
+
+    def check(self, posterior: Posterior, latent_dim: int, spec: "Spec") -> None:
+        """Check that there is a condition.
+
+        Raises:
+            UsageError: there is none.
+        """
+        super().check(posterior, latent_dim, spec)
+        if not spec.condition:
+            raise UsageError(f"{mark('prior.name=conditional')} needs {mark('data.condition')}")
+
+    def build(
+        self,
+        shape: Sequence[int],  # noqa: ARG002
+        head: "Head",
+        encode: "Encode",  # noqa: ARG002
+        condition: int,
+    ) -> "priors.Prior":
+        """The same for every encoder."""
+        from vae_cli.model import priors
+
+        return priors.ConditionalNormal(head.latent_dim, condition, self.hidden)
+
+
+@final
+@variant("uniform")
+class Uniform(Prior):
+    """The same density, or probability, for all that the latents may be."""
+
+    def build(
+        self,
+        shape: Sequence[int],  # noqa: ARG002
+        head: "Head",
+        encode: "Encode",  # noqa: ARG002
+        condition: int,  # noqa: ARG002
+    ) -> "priors.Prior":
+        """That of the posterior."""
+        return head.uniform()
+
+
+ChosenPrior = Normal | Vamp | Mixture | RealNVP | Conditional | Uniform
+PriorConfig = AutoPrior | ChosenPrior

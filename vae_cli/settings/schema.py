@@ -16,7 +16,8 @@ from vae_cli.settings.likelihoods import AutoLikelihood, LikelihoodConfig
 from vae_cli.settings.networks import AutoNetwork, NetworkConfig
 from vae_cli.settings.objectives import ELBO, ObjectiveConfig
 from vae_cli.settings.optimizers import Adam, OptimizerConfig
-from vae_cli.settings.priors import Normal, PriorConfig
+from vae_cli.settings.posteriors import Normal, PosteriorConfig
+from vae_cli.settings.priors import AutoPrior, PriorConfig
 from vae_cli.settings.training import TrainingConfig
 from vae_cli.settings.variant import section
 
@@ -30,6 +31,7 @@ class Config:
     model: NetworkConfig = field(default_factory=AutoNetwork)
     objective: ObjectiveConfig = field(default_factory=ELBO)
     likelihood: LikelihoodConfig = field(default_factory=AutoLikelihood)
-    prior: PriorConfig = field(default_factory=Normal)
+    posterior: PosteriorConfig = field(default_factory=Normal)
+    prior: PriorConfig = field(default_factory=AutoPrior)
     optimizer: OptimizerConfig = field(default_factory=Adam)
     training: TrainingConfig = field(default_factory=TrainingConfig)

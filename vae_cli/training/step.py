@@ -20,7 +20,7 @@ from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from vae_cli.data.batch import Batch
-from vae_cli.model import Context, Loss
+from vae_cli.model import Context, Inference, Loss
 from vae_cli.training.state import Player, TrainState
 from vae_cli.training.world import Share, World, answered, refuse_to_gather, share_of
 
@@ -59,6 +59,8 @@ def loss_and_gradients(
     share = share or share_of(len(batch))
     noise = state.noise.for_part(share.part)
     batch = replace(batch, x=state.model.codec.draw(batch.x, noise))
+    if (condition := state.model.condition) is not None and batch.y is not None:
+        batch = replace(batch, y=condition.drop(batch.y, noise))
     context = Context(warmup, data_size, noise, share.whole)
     if len(pieces := share.divide()) > 1:
         return accumulate(state, batch, context, pieces)
@@ -69,12 +71,15 @@ def differentiate(
     state: TrainState, batch: Batch, context: Context, share: Share
 ) -> tuple[Loss, Gradients]:
     """The same for items that were drawn, and are computed together."""
-    samples, dtype = state.objective.samples, state.dtype
-    with torch.autocast(batch.x.device.type, dtype, enabled=dtype != torch.float32):
-        inference = state.model.infer(batch, samples, context.noise)
-    if share.part is not None:
-        inference = inference.of_part(context.whole)
-    loss: Loss = state.objective(batch, inference, context)
+
+    def infer(batch: Batch, samples: int) -> Inference:
+        dtype = state.dtype
+        with torch.autocast(batch.x.device.type, dtype, enabled=dtype != torch.float32):
+            inference = state.model.infer(batch, samples, context.noise)
+        return inference if share.part is None else inference.of_part(context.whole)
+
+    inference = infer(batch, state.objective.samples)
+    loss: Loss = state.objective(batch, inference, replace(context, infer=infer))
     require_a_loss_for_each(state.players, loss)
     losses, gradients, last = {}, {}, next(reversed(state.players))
     for name, player in state.players.items():

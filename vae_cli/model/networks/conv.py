@@ -17,8 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_cli.model.networks.dense import Limits, to_normal
-from vae_cli.model.posterior import DiagonalNormal
+from vae_cli.model.heads import Head
+from vae_cli.model.networks.dense import beside, to_head
+from vae_cli.model.posterior import Posterior
 
 MIN_SIDE = 8  # pixels; sides of this length or less are not halved
 GROUP_CHANNELS = 8  # channels that are normalized together
@@ -103,29 +104,32 @@ class Block(nn.Module):
 
 @final
 class ConvEncoder(nn.Module):
-    """Convolutions that halve the image, a dense layer, and a projection to mean and log-variance.
+    """Convolutions that halve the image, a dense layer, and a projection to what the head takes.
+
+    A condition comes in at the dense layer: the convolutions find what is in the image, and the
+    layers after them decide what of it the latents have to tell beside the condition.
 
     Args:
         sizes: of the levels and of the layers.
-        latent_dim: D.
-        limits: between which the log-variance is held; None if there are none.
+        latents: makes the posterior; a number of dimensions is that of normal ones.
+        condition: values of the condition of an item; 0 if there is none.
     """
 
-    def __init__(self, sizes: ConvSizes, latent_dim: int, *, limits: Limits | None = None) -> None:
+    def __init__(self, sizes: ConvSizes, latents: int | Head, *, condition: int = 0) -> None:
         super().__init__()
-        self.limits = limits
+        self.head, self.condition = to_head(latents), condition
         layers: list[nn.Module] = []
         for width_in, width in zip((sizes.shape[0], *sizes.widths), sizes.widths, strict=False):
             layers += [conv(width_in, width, stride=2), *blocks(width, sizes)]
         self.layers, self.activation = nn.Sequential(*layers), sizes.activation()
         self.depth = sizes.depth
         self.norm = norm(sizes.widths[-1])
-        self.dense = nn.Linear(prod(sizes.coarsest), sizes.dense)
-        self.project = nn.Linear(sizes.dense, 2 * latent_dim)
+        self.dense = nn.Linear(prod(sizes.coarsest) + condition, sizes.dense)
+        self.project = nn.Linear(sizes.dense, self.head.outputs)
 
-    def forward(self, x: Tensor) -> DiagonalNormal:
-        """The posterior of images `(B, C, H, W)`: parameters `(B, D)`."""
-        return self.posterior_from(self.layers(x))
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Posterior:
+        """The posterior of images `(B, C, H, W)`, with conditions `(B, condition)` if any."""
+        return self.posterior_from(self.layers(x), y)
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The output of every level for images `(B, C, H, W)`, the coarsest last."""
@@ -135,11 +139,11 @@ class ConvEncoder(nn.Module):
             outputs.append(x)
         return outputs[self.depth :: 1 + self.depth]
 
-    def posterior_from(self, features: Tensor) -> DiagonalNormal:
-        """The posterior for the output of the coarsest level: parameters `(B, D)`."""
-        flat = self.activation(self.norm(features)).flatten(1)
-        parameters = self.project(self.activation(self.dense(flat)))
-        return to_normal(parameters, self.limits)
+    def posterior_from(self, features: Tensor, y: Tensor | None = None) -> Posterior:
+        """The posterior for the output of the coarsest level, and conditions if there are any."""
+        flat = beside(self.activation(self.norm(features)).flatten(1), y, self.condition)
+        posterior: Posterior = self.head(self.project(self.activation(self.dense(flat))))
+        return posterior
 
 
 @final
@@ -150,12 +154,21 @@ class ConvDecoder(nn.Module):
         sizes: those of the encoder.
         latent_dim: D.
         outputs_per_value: of the likelihood.
+        condition: values of the condition of an item; 0 if there is none.
     """
 
-    def __init__(self, sizes: ConvSizes, latent_dim: int, outputs_per_value: int = 1) -> None:
+    def __init__(
+        self,
+        sizes: ConvSizes,
+        latent_dim: int,
+        outputs_per_value: int = 1,
+        *,
+        condition: int = 0,
+    ) -> None:
         super().__init__()
         self.coarsest, self.activation = sizes.coarsest, sizes.activation()
-        self.dense = nn.Linear(latent_dim, sizes.dense)
+        self.condition = condition
+        self.dense = nn.Linear(latent_dim + condition, sizes.dense)
         self.project = nn.Linear(sizes.dense, prod(sizes.coarsest))
         self.sides = sizes.sides[-2::-1]
         widths = sizes.widths[::-1]
@@ -165,16 +178,16 @@ class ConvDecoder(nn.Module):
         )
         self.out = conv(sizes.widths[0], sizes.shape[0] * outputs_per_value)
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The raw outputs for latents `(B, D)`: `(B, C × outputs_per_value, H, W)`."""
-        x = self.start(z)
+        x = self.start(beside(z, y, self.condition))
         for number in range(len(self.levels)):
             x = self.enlarge(x, number)
         outputs: Tensor = self.out(x)
         return outputs
 
     def start(self, z: Tensor) -> Tensor:
-        """The input of the coarsest level for latents `(B, D)`."""
+        """The input of the coarsest level for latents `(B, D)`, and conditions beside them."""
         x: Tensor = self.project(self.activation(self.dense(z)))
         return x.view(-1, *self.coarsest)
 

@@ -2,6 +2,8 @@
 
 MLPEncoder, MLPDecoder       between items and one level of latents
 JointEncoder, JointDecoder   with two inputs, for models with two levels
+
+The first two take the condition of the items, `(B, W)`, beside the items or the latents.
 """
 
 from collections.abc import Sequence
@@ -12,7 +14,8 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from vae_cli.model.posterior import DiagonalNormal
+from vae_cli.model.heads import Head, NormalHead
+from vae_cli.model.posterior import DiagonalNormal, Posterior
 
 
 @final
@@ -33,21 +36,21 @@ class Gated(nn.Module):
         return gated
 
 
-Limits = tuple[float, float]  # the least and the largest log-variance of a posterior
-NARROW: Limits = (-6.0, 2.0)  # as in the code of Norouzi et al. (2020)
-WIDE: Limits = (-14.0, 8.0)  # no posterior that has learned something comes there
+def to_head(latents: int | Head) -> Head:
+    """A head of its own for an encoder: that of normal latents if their number is given."""
+    return NormalHead(latents) if isinstance(latents, int) else latents
 
 
-def to_normal(parameters: Tensor, limits: Limits | None = None) -> DiagonalNormal:
-    """The distribution for means and log-variances side by side, `(..., 2 D)`, in float32.
+def beside(values: Tensor, y: Tensor | None, width: int) -> Tensor:
+    """Values `(B, D)` with conditions `(B, width)` beside them, if the width is not 0.
 
-    Without limits, one item that is far from all others can have a variance that is infinite, and
-    its loss ends the training.
+    Raises:
+        TypeError: the conditions have another width.
     """
-    mean, log_variance = parameters.float().chunk(2, dim=-1)
-    if limits is not None:
-        log_variance = log_variance.clamp(*limits)
-    return DiagonalNormal(mean, log_variance)
+    given = 0 if y is None else y.shape[-1]
+    if given != width:
+        raise TypeError(f"conditions of {given} values for a network that takes {width}")
+    return values if y is None else torch.cat([values, y.to(values.dtype)], 1)
 
 
 def dense_layers(
@@ -66,37 +69,41 @@ def dense_layers(
 
 @final
 class MLPEncoder(nn.Module):
-    """Fully connected layers, then one projection to mean and log-variance.
+    """Fully connected layers, then one projection to all that the head takes.
 
-    A single projection of width 2D is faster than two of width D: one matrix product, not two.
+    For mean and log-variance, a single projection of width 2D is faster than two of width D: one
+    matrix product, not two.
 
     Args:
         shape: `(C, H, W)` of an image, or `(D,)` of a row.
         hidden: widths of the hidden layers, from the item to the latents.
-        latent_dim: number of latent dimensions.
+        latents: makes the posterior; a number of dimensions is that of normal ones.
         activation: of the hidden layers.
         gated: whether the hidden layers are gated instead.
-        limits: between which the log-variance is held; None if there are none.
+        condition: values of the condition of an item; 0 if there is none.
     """
 
     def __init__(
         self,
         shape: Sequence[int],
         hidden: Sequence[int],
-        latent_dim: int,
+        latents: int | Head,
         activation: type[nn.Module] = nn.ReLU,
         *,
         gated: bool = False,
-        limits: Limits | None = None,
+        condition: int = 0,
     ) -> None:
         super().__init__()
-        self.limits = limits
-        self.layers = dense_layers([prod(shape), *hidden], activation, gated=gated)
-        self.project = nn.Linear(hidden[-1], 2 * latent_dim)
+        self.head, self.condition = to_head(latents), condition
+        self.layers = dense_layers([prod(shape) + condition, *hidden], activation, gated=gated)
+        self.project = nn.Linear(hidden[-1], self.head.outputs)
 
-    def forward(self, x: Tensor) -> DiagonalNormal:
-        """The posterior of items `(B, *shape)`: parameters `(B, latent_dim)`."""
-        return to_normal(self.project(self.layers(x.flatten(1))), self.limits)
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Posterior:
+        """The posterior of items `(B, *shape)`, with conditions `(B, condition)` if it has them."""
+        posterior: Posterior = self.head(
+            self.project(self.layers(beside(x.flatten(1), y, self.condition)))
+        )
+        return posterior
 
 
 @final
@@ -110,6 +117,7 @@ class MLPDecoder(nn.Module):
         latent_dim: number of latent dimensions.
         activation: of the hidden layers.
         gated: whether the hidden layers are gated instead.
+        condition: values of the condition of an item; 0 if there is none.
     """
 
     def __init__(
@@ -120,15 +128,17 @@ class MLPDecoder(nn.Module):
         activation: type[nn.Module] = nn.ReLU,
         *,
         gated: bool = False,
+        condition: int = 0,
     ) -> None:
         super().__init__()
-        self.shape = tuple(shape)
-        self.layers = dense_layers([latent_dim, *reversed(hidden)], activation, gated=gated)
+        self.shape, self.condition = tuple(shape), condition
+        widths = [latent_dim + condition, *reversed(hidden)]
+        self.layers = dense_layers(widths, activation, gated=gated)
         self.project = nn.Linear(hidden[0], prod(shape))
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """The raw outputs for latents `(B, latent_dim)`: `(B, *shape)`."""
-        outputs: Tensor = self.project(self.layers(z))
+        outputs: Tensor = self.project(self.layers(beside(z, y, self.condition)))
         return outputs.view(-1, *self.shape)
 
     @torch.no_grad()
@@ -183,28 +193,28 @@ class JointEncoder(Joint):
     Args:
         shape: `(C, H, W)` of an image, or `(D,)` of a row.
         hidden: widths of the hidden layers.
-        latent_dim: number of latent dimensions of both levels.
+        head: makes the posterior of latents with as many dimensions as those of the other level.
         activation: of the hidden layers.
         gated: whether the hidden layers are gated instead.
-        limits: between which the log-variance is held; None if there are none.
     """
 
     def __init__(
         self,
         shape: Sequence[int],
         hidden: Sequence[int],
-        latent_dim: int,
+        head: NormalHead,
         activation: type[nn.Module] = nn.ReLU,
         *,
         gated: bool = False,
-        limits: Limits | None = None,
     ) -> None:
-        super().__init__((prod(shape), latent_dim), hidden, 2 * latent_dim, activation, gated=gated)
-        self.limits = limits
+        widths = prod(shape), head.latent_dim
+        super().__init__(widths, hidden, head.outputs, activation, gated=gated)
+        self.head = head
 
     def forward(self, x: Tensor, z: Tensor) -> DiagonalNormal:
         """The parameters `(K, B, D)` for items `(B, *shape)` and latents `(K, B, D)`."""
-        return to_normal(self.combine(x.flatten(1), z), self.limits)
+        posterior: DiagonalNormal = self.head(self.combine(x.flatten(1), z))
+        return posterior
 
 
 @final

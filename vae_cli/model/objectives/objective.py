@@ -16,6 +16,7 @@ batch. What compares items with each other takes them from the whole batch: `Con
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -36,6 +37,9 @@ class Context:
             step it is a tensor on the device.
         data_size: the number of items in the training set, also in an evaluation.
         noise: the source of random numbers.
+        infer: the model's pass of other items of this step, with as many samples as are given, as
+            the inference that the objective is given was made. It is for what compares several
+            conditions of an item, or several items in the place of one; None outside of a training.
         whole: makes of values `(B_r, ...)` of the items of this part those `(B, ...)` of all items
             of the batch, in their order. Gradients flow back to the process of each item. All
             processes must call it equally often, with the same shape apart from `B_r`. The same
@@ -53,6 +57,7 @@ class Context:
     data_size: int
     noise: Noise
     whole: Whole = undivided
+    infer: Callable[[Batch, int], Inference] | None = None
 
     def own(self, values: Tensor) -> Tensor:
         """Those `(B_r, ...)` of the items of this part, of the values `(B, ...)` of all items."""

@@ -15,7 +15,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from vae_cli.model.posterior import DiagonalNormal
+from vae_cli.model.posterior import DiagonalNormal, Posterior, require_normal
 from vae_cli.model.priors.prior import Prior
 from vae_cli.model.reductions import log_sum_exp
 from vae_cli.noise import Noise
@@ -84,7 +84,7 @@ class VampPrior(Prior):
 
     def __init__(
         self,
-        encode: Callable[[Tensor], DiagonalNormal],
+        encode: Callable[[Tensor], Posterior],
         pseudo_inputs: Tensor,
         latent_dim: int,
         *,
@@ -100,4 +100,4 @@ class VampPrior(Prior):
 
     def forward(self, y: Tensor | None = None) -> NormalMixture:  # noqa: ARG002
         """The mixture; the pseudo-inputs are encoded now."""
-        return NormalMixture(self.encode(self.items()))
+        return NormalMixture(require_normal(self.encode(self.items())))

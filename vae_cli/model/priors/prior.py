@@ -1,4 +1,4 @@
-"""What a prior p(z) is, and the standard normal one."""
+"""What a prior p(z) is, and the normal ones."""
 
 from abc import ABC, abstractmethod
 from math import prod
@@ -7,7 +7,7 @@ from typing import final
 import torch
 from torch import Tensor, nn
 
-from vae_cli.model.posterior import LatentPrior, UnitNormal
+from vae_cli.model.posterior import DiagonalNormal, LatentPrior, UnitNormal
 
 
 class Prior(nn.Module, ABC):
@@ -42,7 +42,9 @@ class Prior(nn.Module, ABC):
         """P(z), or p(z|y).
 
         Args:
-            y: what the model is conditioned on, `(B,)` or `(B, C)`; None if it is not.
+            y: the conditions of B items as the networks take them, `(B, W)`; None if there are
+                none. A prior that depends on them is a distribution for each item, whose parameters
+                have the axes `(B, *event)`, and of which `sample(1, ...)` is one for each item.
         """
 
 
@@ -64,3 +66,36 @@ class StandardNormal(Prior):
     def forward(self, y: Tensor | None = None) -> UnitNormal:  # noqa: ARG002
         """N(0, I)."""
         return UnitNormal(self.mean)
+
+
+@final
+class ConditionalNormal(Prior):
+    """p(z|y) = N(μ(y), diag σ²(y)), a normal distribution for each condition (Sohn et al., 2015).
+
+    With it, the latents may tell the condition too, and a sample of a class is one of its latents.
+    It starts as N(0, I) for every condition.
+
+    Args:
+        latent_dim: D.
+        condition: W, the values of a condition.
+        hidden: width of the hidden layer.
+    """
+
+    def __init__(self, latent_dim: int, condition: int, hidden: int) -> None:
+        super().__init__()
+        self.event_shape = (latent_dim,)
+        self.layers = nn.Sequential(nn.Linear(condition, hidden), nn.ReLU())
+        self.project = nn.Linear(hidden, 2 * latent_dim)
+        nn.init.zeros_(self.project.weight)
+        nn.init.zeros_(self.project.bias)
+
+    def forward(self, y: Tensor | None = None) -> DiagonalNormal:
+        """One distribution for each condition `(B, W)`: parameters `(B, D)`.
+
+        Raises:
+            ValueError: there is no condition.
+        """
+        if y is None:
+            raise ValueError("this prior depends on a condition, and was given none")
+        mean, log_variance = self.project(self.layers(y)).float().chunk(2, -1)
+        return DiagonalNormal(mean, log_variance)

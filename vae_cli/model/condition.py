@@ -1,0 +1,83 @@
+"""What a model is conditioned on.
+
+A conditional model is one of p(x|y): its encoder, its decoder and, where chosen, its prior are told
+the condition y of an item, such as its class (Sohn, Lee & Yan, 2015,
+https://papers.nips.cc/paper/5775).
+
+    log p(x|y) ≥ E_q(z|x,y) [log p(x|z, y)] − KL(q(z|x, y) ‖ p(z|y))
+
+The latents then need not tell what y tells already. A condition is a row of a table, with a column
+for each fact, and is encoded like one. A missing value is a value too, so a model can learn from
+items whose condition is not known, and can be sampled without one: in each step of a training, the
+condition of some items is hidden from it (Ho & Salimans, 2022, https://arxiv.org/abs/2207.12598).
+"""
+
+from typing import final
+
+import torch
+from torch import Tensor, nn
+
+from vae_cli.model.table_codec import TableCodec
+from vae_cli.noise import Noise
+
+
+@final
+class Condition(nn.Module):
+    """The conditions of items as networks take them.
+
+    Args:
+        codec: of the columns of a condition, with indicators of missing values.
+        dropout: the share of items whose condition is hidden in a training step.
+
+    Attributes:
+        none: the encoding of a condition that is not known, float32 `(W,)`.
+
+    Example:
+        >>> import torch
+        >>> from vae_cli.data.columns import Column
+        >>> from vae_cli.data.split import InMemory
+        >>> from vae_cli.model.table_codec import RowLayout, fit_codec
+        >>> label = Column(name="label", kind="category", categories=("Bag", "Coat"))
+        >>> known = torch.tensor([[0.0], [1.0]]).double()
+        >>> layout = RowLayout((label,), has_indicators=True)
+        >>> condition = Condition(fit_codec(layout, InMemory.whole(known), "quantile"))
+        >>> condition.encode(known)
+        tensor([[1., 0., 0.],
+                [0., 1., 0.]])
+        >>> condition(None, 1)
+        tensor([[0., 0., 1.]])
+    """
+
+    none: Tensor
+
+    def __init__(self, codec: TableCodec, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.codec, self.dropout = codec, dropout
+        values, categories, indicators = codec.layout.parts
+        known, missing = torch.zeros(values + categories), torch.ones(indicators)
+        self.register_buffer("none", torch.cat([known, missing]))
+
+    @property
+    def width(self) -> int:
+        """W, the number of values of an encoded condition."""
+        return self.codec.layout.width
+
+    def encode(self, rows: Tensor) -> Tensor:
+        """Conditions `(B, C)`, float64 with NaN for what is not known, as float32 `(B, W)`."""
+        return self.codec.encode(rows)
+
+    def forward(self, y: Tensor | None, count: int) -> Tensor:
+        """The conditions of so many items as networks take them.
+
+        Args:
+            y: encoded, `(count, W)`; None if they are not known.
+            count: the number of items.
+        """
+        return self.none.expand(count, -1) if y is None else y
+
+    def drop(self, y: Tensor, noise: Noise) -> Tensor:
+        """Encoded conditions `(B, W)`, of which some are hidden at random."""
+        if not self.dropout:
+            return y
+        hidden = noise.bernoulli(torch.full_like(y[:, :1], self.dropout))
+        return torch.where(hidden > 0, self.none, y)
