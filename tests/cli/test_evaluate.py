@@ -28,15 +28,17 @@ WORDS = ("evaluate", "--samples", 20)
 
 @pytest.fixture(scope="module")
 def stripes_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Runs `a` and `b` on 12x12 images of stripes whose class is their direction."""
+    """Runs `a` and `b` on 12x12 images of stripes whose class is their direction, a factor too."""
     folder = tmp_path_factory.mktemp("stripes")
     for name, seed in (("stripes", 0), ("others", 1)):
         random = np.random.default_rng(seed)
         labels = random.integers(0, 2, 1500)
-        images = random.integers(0, 80, (1500, 12, 12), np.uint8)
-        for image, label, place in zip(images, labels, random.integers(0, 12, 1500), strict=True):
+        images, places = random.integers(0, 80, (1500, 12, 12), np.uint8), labels.copy()
+        for index, (image, label) in enumerate(zip(images, labels, strict=True)):
+            places[index] = place = random.integers(0, 12)
             image[(slice(None), place) if label else place] = 255
-        np.savez(folder / f"{name}.npz", images=images, labels=labels)
+        factors = {"factors": np.stack([labels, places], 1), "factor_names": ["way", "place"]}
+        np.savez(folder / f"{name}.npz", images=images, labels=labels, **factors)
     words = ["train", "--data", "stripes.npz", "--epochs", "3", "--hidden", "32", "-q"]
     with chdir(folder):
         assert main([*words, "--latent-dim", "3", "--name", "a"]) == 0
@@ -71,6 +73,7 @@ def test_the_table_and_the_file_agree(use: Use) -> None:
     assert document["samples"] == 20
     assert {"seed", "version", "device", "seconds", "items", "data"} <= set(document)
     assert len(document["kl_by_dim"]) == 3
+    assert {"mig_chen", "sap", "dci_completeness"} <= figures.keys(), "of the factors in the file"
     assert document["features"] == "classifier"
     assert f"{figures['elbo']['value']:.1f}"[:-1] in output.out
     assert figures["elbo"]["value"] < figures["log_likelihood"]["value"]
@@ -92,6 +95,13 @@ def test_the_same_seed_gives_the_same_figures_and_another_seed_gives_others(use:
 
 
 @pytest.mark.slow
+def test_the_factors_of_a_file_are_listed(use: Use, here: Path) -> None:
+    words = ("data", "--data", "others.npz")
+    said = use(*words).out
+    assert "\nfactors, and how many values each has: way 2, place 12\n" in said
+    assert json.loads(use(*words, "--json").out)["factors"]["way"] == ["0", "1"]
+
+
 def test_several_runs_stand_side_by_side(use: Use) -> None:
     output = use(*WORDS, "--run", "a", "--run", "b")
     assert output.out.splitlines()[0].split() == ["K", "=", "20", "a", "b"]

@@ -23,13 +23,13 @@ from vae_cli.evaluation.figures import Absent, Figure
 from vae_cli.model import DiagonalNormal
 
 GRID = torch.cartesian_prod(torch.arange(2), torch.arange(4)).repeat(50, 1)  # a bit and two bits
-NAMES = ("bit", "pair")
+KNOWN = Factors(("bit", "pair"), GRID, (("0", "1"), ("0", "1", "2", "3")))
 SHARP = math.log(1e-6)  # log-variance of a posterior that is nearly a point
 
 
 def figures_of(codes: Tensor) -> dict[str, float]:
     posterior = DiagonalNormal(codes, torch.full_like(codes, SHARP))
-    found = factor_figures(posterior, Factors(NAMES, GRID), seed=0)
+    found = factor_figures(posterior, KNOWN, seed=0)
     return {name: one.value for name, one in found.items() if isinstance(one, Figure)}
 
 
@@ -72,7 +72,7 @@ def test_a_rotation_of_the_latents_destroys_the_gap_but_not_the_information() ->
 def test_wide_posteriors_lower_only_the_gap_of_samples() -> None:
     codes = torch.cat([GRID.float(), torch.zeros(len(GRID), 1)], 1)
     wide = DiagonalNormal(codes, torch.zeros_like(codes))
-    found = factor_figures(wide, Factors(NAMES, GRID), seed=0)
+    found = factor_figures(wide, KNOWN, seed=0)
     chen, locatello = found["mig_chen"], found["mig_locatello"]
     assert isinstance(chen, Figure)
     assert isinstance(locatello, Figure)

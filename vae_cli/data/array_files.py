@@ -21,7 +21,13 @@ from safetensors.torch import load
 from torch import Tensor
 
 from vae_cli.data.batches import wrap_array
-from vae_cli.data.memory import MappedFile, fits_memory, read_array, require_memory
+from vae_cli.data.memory import (
+    MappedFile,
+    fits_budget,
+    fits_memory,
+    read_array,
+    require_memory,
+)
 from vae_cli.data.value_range import (
     UNIT,
     Limits,
@@ -36,8 +42,10 @@ from vae_cli.data.value_range import (
 from vae_cli.errors import UsageError, VAEWarning, list_some
 from vae_cli.files import open_file
 
-ITEM_NAMES = ("images", "x", "data", "arr_0")  # which array to take if a file has several
+ITEM_NAMES = ("images", "imgs", "x", "data", "arr_0")  # which array to take if a file has several
 LABEL_NAMES = ("labels", "y", "targets")
+FACTOR_ARRAYS = ("factors", "latents_values", "latents_classes")  # the last two of dSprites
+FACTOR_NAMES = "factor_names"  # an array of texts, or in the metadata of a .safetensors file
 PARTS = (("train",), ("test",), ("val", "valid", "validation"))  # x_train, or train_images
 MAX_NAMED = 10  # arrays in one message
 PICKLED = "it holds Python objects, which are never read: save numbers, or texts with .astype(str)"
@@ -69,16 +77,23 @@ class ArrayPart(NamedTuple):
         items: of any shape and any type of number.
         labels: what the file has under a name for labels; None if it has nothing.
         file: that the items are memory-mapped from; None if they are in memory.
+        factors: what the file has under a name for factors; None if it has nothing.
+        factors_from: this name; empty if it has none.
+        factor_names: what the file calls them; empty if it does not say.
     """
 
     items: Tensor
     labels: np.ndarray | None
     file: MappedFile | None = None
+    factors: np.ndarray | None = None
+    factors_from: str = ""
+    factor_names: tuple[str, ...] = ()
 
 
 class _Names(NamedTuple):
     items: str
     labels: str | None
+    factors: str | None
 
 
 def read_array_file(path: Path) -> list[ArrayPart]:
@@ -126,9 +141,16 @@ def _read(path: Path) -> list[ArrayPart]:
                 members = file.zip.infolist()
                 sizes = [m.file_size for m in members if m.filename.removesuffix(".npy") in names]
                 require_memory(sum(sizes), path)
+                titles = file[FACTOR_NAMES].ravel() if FACTOR_NAMES in file.files else ()
                 return [
-                    ArrayPart(to_native(file[items], path), file[labels] if labels else None)
-                    for items, labels in chosen
+                    ArrayPart(
+                        to_native(file[items], path),
+                        file[labels] if labels else None,
+                        factors=file[factors] if factors else None,
+                        factors_from=factors or "",
+                        factor_names=tuple(map(str, titles)),
+                    )
+                    for items, labels, factors in chosen
                 ]
         case ".safetensors":
             return _read_safetensors(path)
@@ -148,9 +170,23 @@ def _read_safetensors(path: Path) -> list[ArrayPart]:
             file = stack.enter_context(safe_open(path, "pt"))
             names, get = file.keys(), file.get_tensor
         return [
-            ArrayPart(get(items), _to_numpy(get(labels)) if labels else None, watched)
-            for items, labels in _choose(names, path)
+            ArrayPart(
+                get(items),
+                _to_numpy(get(labels)) if labels else None,
+                watched,
+                _to_numpy(get(factors)) if factors else None,
+                factors or "",
+                _factor_names(path) if factors or labels else (),
+            )
+            for items, labels, factors in _choose(names, path)
         ]
+
+
+def _factor_names(path: Path) -> tuple[str, ...]:
+    """The names of the factors, between commas in the metadata of the file; empty without them."""
+    with safe_open(path, "pt") as file:
+        text = (file.metadata() or {}).get(FACTOR_NAMES, "")
+    return tuple(name.strip() for name in text.split(",")) if text else ()
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:
@@ -175,7 +211,10 @@ def _choose(names: Collection[str], path: Path) -> list[_Names]:
 
     def take(*forms: str) -> list[_Names]:
         found = [(form, name) for form in forms if (name := find(ITEM_NAMES, form))]
-        return [_Names(name, find(LABEL_NAMES, form)) for form, name in found[:1]]
+        return [
+            _Names(name, find(LABEL_NAMES, form), find(FACTOR_ARRAYS, form))
+            for form, name in found[:1]
+        ]
 
     parts = take("{}")
     for words in () if parts else PARTS:
@@ -187,7 +226,7 @@ def _choose(names: Collection[str], path: Path) -> list[_Names]:
         raise UsageError(
             f"{path} holds {held}: name one array {ITEM_NAMES[0]}, or two x_train and x_test"
         )
-    return [_Names(next(iter(names)), None)]
+    return [_Names(next(iter(names)), None, None)]
 
 
 def read_chunks(
@@ -250,23 +289,35 @@ def choose_limits(parts: Sequence[Tensor], values: Values, source: object) -> Li
     return None
 
 
-def scale_images(items: Tensor, limits: Limits, source: object) -> Tensor:
+def scale_images(
+    items: Tensor, limits: Limits, source: object, *, may_be_bytes: bool = False
+) -> Tensor:
     """Images of any type of number as float32 in [0, 1], with the limits as black and white.
 
     A warning counts the items with values beyond the limits, which become black or white.
 
+    Args:
+        items: images `(N, C, H, W)`.
+        limits: the values of black and of white.
+        source: where they come from, for messages.
+        may_be_bytes: whether images of whole numbers that are black and white may be uint8, of 0
+            and 255, where float32 would take too much memory: those of dSprites take 3 GiB then.
+
     Raises:
         UsageError: a value is no finite number, or the result would be too large.
     """
-    require_memory(4 * items.numel(), source)
     limits = UNIT if items.dtype == torch.bool else limits  # a bit is black or white in every range
-    scaled, outside, start = torch.empty(items.shape), 0, 0
+    is_mask = limits == UNIT and items.dtype not in FLOAT_TYPES
+    as_bytes = may_be_bytes and is_mask and not fits_budget(4 * items.numel())
+    dtype, white = (torch.uint8, WHITE) if as_bytes else (torch.float32, 1)
+    require_memory(dtype.itemsize * items.numel(), source)
+    scaled, outside, start = torch.empty(items.shape, dtype=dtype), 0, 0
     for array in read_chunks(items, []):
         if array.dtype.kind == "f":
             require_valid_values(torch.from_numpy(array), source, start, limits=None)
         wrong = ((array < limits[0]) | (array > limits[1])).any((1, 2, 3))
         outside += int(wrong.sum())
-        scaled[start : start + len(array)] = torch.from_numpy(scale_to_unit(array, limits))
+        scaled[start : start + len(array)] = torch.from_numpy(white * scale_to_unit(array, limits))
         start += len(array)
     if outside:
         warnings.warn(explain_outside(outside, len(items), limits, source), stacklevel=2)

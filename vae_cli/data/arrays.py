@@ -1,6 +1,7 @@
 """Arrays as data sets: `(N, H, W)`, `(N, H, W, C)` and `(N, C, H, W)` are images, `(N, D)` rows.
 
-The labels beside the items are numbers, texts, a column of them, or one-hot rows.
+The labels beside the items are numbers, texts, a column of them, or one-hot rows. Several columns
+are factors (factors.py).
 """
 
 import dataclasses
@@ -29,7 +30,8 @@ from vae_cli.data.array_files import (
 from vae_cli.data.batches import to_unit_interval
 from vae_cli.data.cells import NO_CLASS, default_columns
 from vae_cli.data.columns import number_columns
-from vae_cli.data.dataset import DEFAULT_PICTURES, Dataset, Parts, PictureRules, Spec
+from vae_cli.data.dataset import DEFAULT_PICTURES, Dataset, Factors, Parts, PictureRules, Spec
+from vae_cli.data.factors import labels_of, read_factors
 from vae_cli.data.held_out import divide, hash_keys, warn_of_copies
 from vae_cli.data.memory import MAX_CLASSES, MappedFile, require_items
 from vae_cli.data.split import InMemory
@@ -194,7 +196,8 @@ class Arrays(Dataset):
             for items, part in zip(self.items, parts, strict=True)
         ]
         counts = [len(items) for items in self.items]
-        labels, classes = read_labels([part.labels for part in parts], counts, path)
+        labels, classes = read_labels([labels_of(part) for part in parts], counts, path)
+        self.known_factors, self.counts = read_factors(parts, path), counts
         self.labels = labels.split(counts) if len(labels) else (labels,) * len(parts)
         shape = tuple(self.items[0].shape[1:])
         columns = number_columns(*default_columns(shape[0])) if len(shape) == 1 else ()
@@ -235,6 +238,15 @@ class Arrays(Dataset):
             parts = self._scale(parts, limits)
         return Parts(*parts)
 
+    def factors(self, split: InMemory) -> Factors | None:
+        """What the file says about the factors of the items of a part, by their rows in it."""
+        if self.known_factors is None:
+            return None
+        parts = [part for part in self.parts if isinstance(part, InMemory)]
+        index = next(i for i, part in enumerate(parts) if part.items is split.items)
+        start = sum(self.counts[:index])
+        return self.known_factors.take(start + split.rows.cpu())
+
     def _choose_limits(self, values: Values) -> Range:
         """The range of the items, after their values were validated.
 
@@ -253,7 +265,7 @@ class Arrays(Dataset):
 
     def _scale(self, parts: Sequence[InMemory], limits: Limits) -> list[InMemory]:
         """The parts of images with their values scaled to [0, 1]."""
-        scaled = [scale_images(items, limits, self.path) for items in self.items]
+        scaled = [scale_images(items, limits, self.path, may_be_bytes=True) for items in self.items]
         scaled = scaled * len(parts) if len(scaled) == 1 else scaled
         pairs = zip(parts, scaled, strict=True)
         return [dataclasses.replace(part, items=one, file=None) for part, one in pairs]

@@ -4,7 +4,7 @@ import functools
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, final
 
@@ -156,10 +156,25 @@ class Factors:
     Attributes:
         names: of the factors.
         values: int64 `(N, F)`, the value of each factor as an index.
+        levels: of each factor, the text of each value, in the order of the indices.
     """
 
     names: tuple[str, ...]
     values: Tensor
+    levels: tuple[tuple[str, ...], ...]
+
+    def take(self, rows: Tensor) -> "Factors":
+        """Those of the items at some rows, int64 `(M,)`."""
+        return replace(self, values=self.values[rows.cpu()])
+
+    def levels_by_name(self) -> dict[str, tuple[str, ...]]:
+        """The texts of the values of each factor."""
+        return dict(zip(self.names, self.levels, strict=True))
+
+    def describe(self) -> str:
+        """The factors in one line, with the number of values of each."""
+        known = self.levels_by_name()
+        return ", ".join(f"{name} {len(texts):,}" for name, texts in known.items())
 
 
 @final

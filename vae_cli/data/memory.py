@@ -31,6 +31,11 @@ HEADERS = {  # by the version of the format; only types with named fields need a
 }
 
 
+def fits_budget(size: int) -> bool:
+    """Whether the values of a data set, of a size in bytes, may be in memory."""
+    return size <= MAX_MEMORY
+
+
 def require_memory(size: int, source: object) -> None:
     """Check that the values of a data set fit into memory.
 
@@ -41,7 +46,7 @@ def require_memory(size: int, source: object) -> None:
     Raises:
         UsageError: they are larger than the budget.
     """
-    if size > MAX_MEMORY:
+    if not fits_budget(size):
         raise UsageError(
             f"{source} would take {size / 2**30:,.1f} GiB of memory, more than "
             f"{MAX_MEMORY >> 30} GiB: save uint8 or float32 as .npy, which is read from the disk"

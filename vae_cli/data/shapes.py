@@ -26,7 +26,14 @@ EDGE = 64  # pixels, height and width of an image as it is rendered
 EDGES = {"shapes": EDGE, "shapes-32": 32}
 HALF_TILE = 16  # pixels from the centre of a sprite to the edge of its tile
 SUBSAMPLES = 8  # per pixel and direction, for smooth edges
-FACTORS = {"shape": 3, "scale": 4, "rotation": 10, "x": 16, "y": 16}
+LEVELS = {
+    "shape": ("square", "ellipse", "heart"),
+    "scale": ("0.5", "0.67", "0.83", "1"),
+    "rotation": tuple(str(36 * turn) for turn in range(10)),
+    "x": tuple(str(17 + 2 * place) for place in range(16)),
+    "y": tuple(str(17 + 2 * place) for place in range(16)),
+}
+FACTORS = {name: len(texts) for name, texts in LEVELS.items()}
 
 
 @final
@@ -40,9 +47,7 @@ class Shapes(Dataset):
 
     def __init__(self, *, test_fraction: float, name: str = "shapes") -> None:
         self.test_fraction = test_fraction
-        self.spec = Spec(
-            name, (1, EDGES[name], EDGES[name]), classes=("square", "ellipse", "heart")
-        )
+        self.spec = Spec(name, (1, EDGES[name], EDGES[name]), classes=LEVELS["shape"])
 
     def read(self) -> Parts:
         """Render all images, and divide them by a hash of their factors.
@@ -60,7 +65,7 @@ class Shapes(Dataset):
 
     def factors(self, split: InMemory) -> Factors:
         """The five factors of the items of a part."""
-        return Factors(tuple(FACTORS), factors()[split.rows.cpu()])
+        return Factors(tuple(FACTORS), factors(), tuple(LEVELS.values())).take(split.rows)
 
 
 def factors() -> Tensor:

@@ -21,7 +21,7 @@ from vae_cli.settings import DataConfig, merge
 
 if TYPE_CHECKING:
     from vae_cli.data.column_kinds import ColumnReport
-    from vae_cli.data.dataset import Dataset
+    from vae_cli.data.dataset import Dataset, Factors
     from vae_cli.data.streamed import AnySplit
     from vae_cli.rendering.kind import ItemKind
 
@@ -84,7 +84,7 @@ def command(
     result = kind.writer(output.lay_out(examples)).write_examples(splits, picture)
     if save_example:
         kind.write_item(test.items[test.rows[0]], example.open_file(save_example))
-    print_facts(terminal, kind, splits, result, save_example)
+    print_facts(terminal, kind, splits, result, save_example, dataset.factors(test))
 
 
 def print_facts(
@@ -93,6 +93,7 @@ def print_facts(
     splits: "dict[str, AnySplit]",
     result: str,
     example: Path | None,
+    factors: "Factors | None",
 ) -> None:
     """Print what is in the data, and the paths of the files."""
     from vae_cli.data.held_out import count_copies
@@ -102,11 +103,16 @@ def print_facts(
     if terminal.wants_json:
         counts = {**{name: len(part) for name, part in splits.items()}, "copies": copies}
         facts = {"name": kind.spec.name, "shape": kind.spec.shape}
+        known = (
+            {"factors": dict(zip(factors.names, factors.levels, strict=True))} if factors else {}
+        )
         written = {"example": str(example)} if example else {}
-        terminal.json({**facts, **counts, key: records, **written})
+        terminal.json({**facts, **counts, key: records, **known, **written})
         return
     terminal.table(header, rows)
     terminal.result(f"{kind.spec.name}: {kind.describe()}")
+    if factors:
+        terminal.result(f"factors, and how many values each has: {factors.describe()}")
     print_copies(terminal, copies, sum(map(len, splits.values())), "items")
     for line in (result, example):
         if line:
