@@ -1,0 +1,133 @@
+"""Fitting a prior to the codes of a trained model (latent/code_prior.py).
+
+The loss is the code length, −log p(c|y), of random items. Part of the items is held out: now and
+then their code length is measured, the weights with the shortest are what is found, and the fit
+ends when it has not become shorter for some time. So a prior never has longer codes for them than
+the uniform one, from which it starts.
+"""
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import final
+
+import torch
+from torch import Tensor
+
+from vae_cli.data.dataset import Progress, ignore_progress
+from vae_cli.latent.code_prior import CodePrior
+from vae_cli.noise import Noise, derive_seed
+from vae_cli.training.optimizers import Adam, clip_norm
+from vae_cli.training.schedules import cosine
+
+PASSES, BATCH_SIZE = 20, 32
+MIN_STEPS, MAX_STEPS = 1000, 6000
+LEARNING_RATE, WARMUP, MAX_NORM = 2e-3, 0.05, 1.0
+HELD_OUT, MAX_HELD_OUT = 0.05, 1000  # share of the items, and their largest number
+CHECK, PATIENCE = 200, 5  # steps between two looks at them, and looks without a shorter code
+
+
+@final
+class CodeFit:
+    """A prior over codes that is being fitted, with everything that changes meanwhile.
+
+    A fit that goes on from its tensors ends bit for bit as one that never stopped, on the same
+    device.
+
+    Args:
+        prior: what is fitted, without a step.
+        items: the number of items whose codes it is fitted to.
+        seed: from which those of the held-out part and of the batches are derived.
+
+    Attributes:
+        prior: what is fitted.
+        step: the number of steps so far.
+        steps: the largest number of them.
+        best: the weights with the shortest held-out code so far, by name.
+        shortest: the code length of these, in nats per item.
+        checks: how many looks in a row have found no shorter one.
+    """
+
+    def __init__(self, prior: CodePrior, items: int, seed: int) -> None:
+        self.prior = prior
+        self.noise = Noise(derive_seed(seed, "noise"))
+        self.held_out, self.fitted = divide(items, derive_seed(seed, "held out"))
+        transform = partial(clip_norm, max_norm=MAX_NORM)
+        self.optimizer = Adam(dict(prior.named_parameters()), transform=transform)
+        self.best = {name: tensor.clone() for name, tensor in prior.state_dict().items()}
+        uniform = prior.positions * math.log(prior.codebook_size)
+        self.shortest = torch.tensor(uniform, dtype=torch.float64)
+        self.checks = self.step = 0
+        self.steps = max(MIN_STEPS, min(MAX_STEPS, PASSES * items // BATCH_SIZE))
+
+    def run(
+        self, codes: Tensor, y: Tensor | None = None, progress: Progress = ignore_progress
+    ) -> CodePrior:
+        """Do the steps that are left; the prior has the best weights then.
+
+        Args:
+            codes: of all items, int64 `(N, *codes_shape)`.
+            y: their conditions, `(N, W)`, if the prior has any.
+            progress: called first, and after each step, with the steps so far, and all of them. The
+                fit is then between two steps, and stays so if `progress` raises an exception.
+        """
+        rate = cosine(LEARNING_RATE, self.steps, WARMUP)
+        progress(self.step, self.steps)
+        while self.step < self.steps and self.checks < PATIENCE:
+            rows = self.fitted[self.noise.integers(len(self.fitted), BATCH_SIZE)]
+            self._step(*self.prior.own(*choose(rows, codes, y)), rate(self.step))
+            self.step += 1
+            if self.step % CHECK == 0 or self.step == self.steps:
+                self._look(*choose(self.held_out, codes, y))
+            progress(self.step, self.steps)
+        self.prior.load_state_dict(self.best)
+        return self.prior.requires_grad_(requires_grad=False)
+
+    def _step(self, codes: Tensor, y: Tensor | None, learning_rate: float) -> None:
+        with torch.enable_grad():
+            loss = -self.prior.log_prob(codes, y).mean() / self.prior.positions
+            gradients = torch.autograd.grad(loss, list(self.optimizer.parameters.values()))
+        self.optimizer.step(gradients, learning_rate, loss.detach())
+
+    def _look(self, codes: Tensor, y: Tensor | None) -> None:
+        """Measure the code length of the held-out items, and keep the weights if it is shorter."""
+        length = self.prior.code_lengths(codes, y).double().mean()
+        self.checks += 1
+        if length < self.shortest:
+            self.shortest, self.checks = length, 0
+            self.best = {name: t.clone() for name, t in self.prior.state_dict().items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that the fit goes on from, by name."""
+        parts = {
+            "prior": self.prior.state_dict(),
+            "best": self.best,
+            "optimizer": self.optimizer.tensors(),
+        }
+        named = {f"{part}.{name}": t for part, some in parts.items() for name, t in some.items()}
+        counts = {"step": torch.tensor(self.step), "checks": torch.tensor(self.checks)}
+        return named | counts | {"generator": self.noise.state(), "shortest": self.shortest}
+
+    @torch.no_grad()
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Copy what `tensors()` returned into the existing memory.
+
+        Raises:
+            RuntimeError: the bytes are not the state of a generator; nothing was changed.
+        """
+        self.noise.restore(tensors["generator"])
+        for name, tensor in self.tensors().items():
+            tensor.copy_(tensors[name])
+        self.step, self.checks = int(tensors["step"]), int(tensors["checks"])
+
+
+def divide(items: int, seed: int) -> tuple[Tensor, Tensor]:
+    """The places of the items that are held out, and of the others; a single one is both."""
+    order = torch.randperm(items, generator=Noise(seed).generator)
+    count = min(MAX_HELD_OUT, max(1, round(HELD_OUT * items)))
+    return order[:count], order[count:] if items > count else order
+
+
+def choose(rows: Tensor, codes: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The codes of some items, and their conditions if there are any."""
+    return codes[rows], None if y is None else y[rows]
