@@ -8,7 +8,7 @@ import torch
 from torch import Generator, Tensor
 
 from vae_cli.data.batch import Batch
-from vae_cli.model import DiagonalNormal, Inference, Level, StandardNormal, draw
+from vae_cli.model import DiagonalNormal, Inference, Level, StandardNormal
 from vae_cli.model.likelihoods import HalfVarianceNormal
 from vae_cli.noise import Noise
 
@@ -53,10 +53,10 @@ class LinearGaussian:
 
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
         posterior = self.posterior(batch)
-        z = draw(posterior, samples, noise)
-        mean = (z @ self.weight.T + self.offset)[..., None, None, :]
         prior = StandardNormal(self.weight.shape[1]).double()()
-        return Inference((Level(posterior, prior, z),), HalfVarianceNormal(mean))
+        level = Level.draw(posterior, prior, samples, noise)
+        mean = (level.z @ self.weight.T + self.offset)[..., None, None, :]
+        return Inference((level,), HalfVarianceNormal(mean))
 
     def log_likelihood(self, x: Tensor) -> Tensor:
         """The exact log p(x) of each item, `(B,)`."""

@@ -19,7 +19,6 @@ from vae_cli.model import (
     Loss,
     NegativeELBO,
     Objective,
-    draw,
     require_normal,
 )
 from vae_cli.noise import Noise
@@ -35,7 +34,7 @@ class MistakenVAE(WrappedVAE):
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
         posterior = require_normal(self.vae.posterior(Batch(2 * batch.x - 1)))
         with_log_scale = DiagonalNormal(posterior.mean, 2 * posterior.log_variance)
-        z = draw(with_log_scale, samples, noise)
+        z, _ = with_log_scale.draw(samples, noise)
         return Inference((Level(posterior, self.prior(), z),), self.decode(z))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
 from vae_cli.errors import UsageError
-from vae_cli.model import DiagonalNormal, LatentModel, LatentSampler, kl, require_normal
+from vae_cli.model import DiagonalNormal, LatentModel, LatentSampler, Level, require_normal
 from vae_cli.model.reductions import sum_levels
 from vae_cli.noise import Noise
 
@@ -57,7 +57,7 @@ def reconstruct(
     inference = model.infer(batch, 1, noise)
     top, *below = inference.levels
     fixed = Noise(0, batch.x.device)  # an estimate must not differ from call to call
-    kls = [kl(top.posterior, top.prior, top.posterior.rsample(KL_SAMPLES, fixed))]
+    kls = [Level.draw(top.posterior, top.prior, KL_SAMPLES, fixed).kl()]
     kls += [level.kl() for level in below]
     likelihood = inference.likelihood
     items = likelihood.mean if spread is None else likelihood.sample(spread)

@@ -13,7 +13,7 @@ arguments, and can be used in a notebook.
 from vae_cli.model.codec import Codec, ImageCodec
 from vae_cli.model.condition import Condition
 from vae_cli.model.heads import Head, NormalHead
-from vae_cli.model.inference import Inference, Level, draw
+from vae_cli.model.inference import Inference, Level
 from vae_cli.model.ladder import LadderVAE, Rung
 from vae_cli.model.likelihoods import (
     Bernoulli,
@@ -129,7 +129,6 @@ __all__ = [
     "UnitNormal",
     "VampPrior",
     "choose_conv_sizes",
-    "draw",
     "kl",
     "kl_by_dim",
     "kl_by_group",

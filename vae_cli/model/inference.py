@@ -1,7 +1,7 @@
 """One pass from items through their latents back to items."""
 
 from dataclasses import dataclass, replace
-from typing import final
+from typing import Self, final
 
 from torch import Tensor
 
@@ -12,7 +12,6 @@ from vae_cli.model.posterior import (
     kl,
     kl_by_dim,
     kl_by_group,
-    repeat_samples,
 )
 from vae_cli.model.reductions import Whole, sum_levels, undivided
 from vae_cli.noise import Noise
@@ -27,19 +26,32 @@ class Level:
         posterior: q(z|x), given the samples of the levels above.
         prior: p(z), given the samples of the levels above.
         z: samples from the posterior, `(K, B, *event)`.
+        log_q: log q(z|x) of them, `(K, B)`, if it came with the samples.
     """
 
     posterior: Posterior
     prior: LatentPrior
     z: Tensor
+    log_q: Tensor | None = None
+
+    @classmethod
+    def draw(
+        cls, posterior: Posterior, prior: LatentPrior, samples: int, noise: Noise | None
+    ) -> Self:
+        """A level with K samples, or K times the mode of the posterior if there is no noise."""
+        return cls(posterior, prior, *posterior.draw(samples, noise))
+
+    def log_prob(self) -> Tensor:
+        """Log q(z|x) of the samples, in nats: `(K, B)`."""
+        return self.posterior.log_prob(self.z) if self.log_q is None else self.log_q
 
     def kl(self) -> Tensor:
         """KL(q(z|x) ‖ p(z)) in nats, averaged over the K samples: `(B,)`; see `kl`."""
-        return kl(self.posterior, self.prior, self.z)
+        return kl(self.posterior, self.prior, self.z, self.log_q)
 
     def kl_by_group(self) -> Tensor:
         """The same for each dimension `(B, D)`, or `(B, 1)`; see `kl_by_group`."""
-        return kl_by_group(self.posterior, self.prior, self.z)
+        return kl_by_group(self.posterior, self.prior, self.z, self.log_q)
 
     def kl_by_dim(self, whole: Whole = undivided) -> Tensor | None:
         """What each dimension tells about an item, in nats: `(B, D)`; see `kl_by_dim`."""
@@ -47,7 +59,7 @@ class Level:
 
     def log_ratio(self) -> Tensor:
         """Log p(z) − log q(z|x) in nats, for every sample: `(K, B)`."""
-        return self.prior.log_prob(self.z) - self.posterior.log_prob(self.z)
+        return self.prior.log_prob(self.z) - self.log_prob()
 
 
 @final
@@ -92,10 +104,3 @@ class Inference:
         (2016, eq. 8).
         """
         return self.likelihood.log_prob(x) + self.log_ratio()
-
-
-def draw(posterior: Posterior, samples: int, noise: Noise | None) -> Tensor:
-    """K samples of a posterior, or K times its mode if there is no noise: `(K, B, *event)`."""
-    if noise is not None:
-        return posterior.rsample(samples, noise)
-    return repeat_samples(posterior.mode(), samples, len(posterior.event_shape))

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from vae_cli.data.batch import Batch
 from vae_cli.model.codec import Codec, ImageCodec
-from vae_cli.model.inference import Inference, Level, draw
+from vae_cli.model.inference import Inference, Level
 from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.networks.conv import Block, ConvDecoder, ConvEncoder, ConvSizes, conv, norm
 from vae_cli.model.posterior import DiagonalNormal
@@ -193,16 +193,15 @@ class LadderVAE(LatentModel):
         refuse_condition(batch.y)
         features, count = self.encoder.features(batch.x), (samples, len(batch))
         top = self.encoder.posterior_from(features[-1])
-        z = draw(top, samples, noise)
-        levels = [Level(top, self.prior(batch.y), z)]
+        levels = [Level.draw(top, self.prior(batch.y), samples, noise)]
 
         def choose(_: int, rung: Rung, h: Tensor) -> Tensor:
             prior, change = (unflatten(one, count) for one in rung.look_down(h))
             posterior = combine(prior, change, rung.look_up(features[-1 - rung.stage]))
-            levels.append(Level(posterior, prior, draw(posterior, samples, noise)))
+            levels.append(Level.draw(posterior, prior, samples, noise))
             return levels[-1].z.flatten(0, 1)
 
-        likelihood = self._descend(z, choose)
+        likelihood = self._descend(levels[0].z, choose)
         return Inference(tuple(levels), likelihood)
 
     def _descend(self, z: Tensor, choose: Choose) -> Distribution:

@@ -8,17 +8,22 @@ pass. The functions `kl` and `kl_by_dim` compare the two, so that neither has to
 in closed form where there is one, else by the Monte Carlo estimate with the samples of the pass.
 """
 
+import copy
+import dataclasses
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, Self, final
+from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast, final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vae_cli.errors import UsageError
 from vae_cli.model.reductions import Whole, average_samples, sum_last, undivided
 from vae_cli.noise import Noise
+
+T = TypeVar("T")
 
 
 class LatentSampler(Protocol):
@@ -42,6 +47,19 @@ class LatentPrior(LatentSampler, Protocol):
         """The log-density of `z` `(..., *event)`, in nats: `(...)`."""
 
 
+class Drawn(NamedTuple):
+    """Samples of a posterior.
+
+    Attributes:
+        z: `(K, B, *event)`.
+        log_prob: log q(z|x) in nats, `(K, B)`, if it came with them; None if `Posterior.log_prob`
+            is to be asked, which nobody does who needs a KL with a closed form alone.
+    """
+
+    z: Tensor
+    log_prob: Tensor | None = None
+
+
 class Posterior(ABC):
     """The distribution q(z|x) of the latents of each of B items.
 
@@ -53,6 +71,9 @@ class Posterior(ABC):
     2017, https://arxiv.org/abs/1711.00937) has one possible event for each item, so `log_prob` of
     it is 0; `rsample` copies the gradient past the quantization, and `penalty` holds the terms of
     the codebook and of the commitment.
+
+    A posterior is a dataclass, whose fields are tensors with an axis of the items, the modules that
+    it computes with, and numbers.
     """
 
     @property
@@ -83,6 +104,48 @@ class Posterior(ABC):
     def penalty(self) -> Tensor | None:
         """What an objective adds besides the KL, in nats: `(B,)`; None is nothing."""
         return None
+
+    def draw(self, samples: int, noise: Noise | None) -> Drawn:
+        """K samples, or K times the mode if there is no noise.
+
+        A flow knows the density of what it has made of noise, and could find that of other latents
+        only by an inversion. It returns it here.
+        """
+        if noise is not None:
+            return Drawn(self.rsample(samples, noise))
+        return Drawn(repeat_samples(self.mode(), samples, len(self.event_shape)))
+
+    def closed_form_kl(self, prior: LatentPrior) -> Tensor | None:  # noqa: ARG002
+        """KL(q ‖ p) in nats, divided as far as it can be: `(B, G)`; None if it has to be estimated.
+
+        Its parts are D dimensions, or a single one if the dimensions cannot be told apart.
+        """
+        return None
+
+    def marginals(self) -> "DiagonalNormal | None":
+        """The distribution of each dimension by itself if it is normal; None if it is not."""
+        return None
+
+    def apply(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """The same distribution of changed tensors: those of some items, or without gradients."""
+        changed = {name: change(one) for name, one in self._fields(Tensor)}
+        return cast("Self", dataclasses.replace(cast("Any", self), **changed))
+
+    def __getitem__(self, items: int | slice | Tensor) -> Self:
+        """The distribution of some items only."""
+        return self.apply(lambda tensor: tensor[items])
+
+    def to(self, device: torch.device) -> Self:
+        """The same distribution on a device, with a copy of what it computes with."""
+        copies = {name: copy.deepcopy(one).to(device) for name, one in self._fields(nn.Module)}
+        moved = self.apply(lambda tensor: tensor.to(device))
+        return cast("Self", dataclasses.replace(cast("Any", moved), **copies))
+
+    def _fields(self, kind: type[T]) -> list[tuple[str, T]]:
+        values = [
+            (one.name, getattr(self, one.name)) for one in dataclasses.fields(cast("Any", self))
+        ]
+        return [(name, value) for name, value in values if isinstance(value, kind)]
 
 
 @final
@@ -119,10 +182,6 @@ class DiagonalNormal(Posterior):
     def scale(self) -> Tensor:
         """The standard deviation, `(..., *event)`."""
         return (0.5 * self.log_variance).exp()
-
-    def __getitem__(self, items: int | slice | Tensor) -> "DiagonalNormal":
-        """The distribution of some items only."""
-        return DiagonalNormal(self.mean[items], self.log_variance[items], self.event_ndim)
 
     def rsample(self, samples: int, noise: Noise) -> Tensor:
         """K samples μ + σ ε (Kingma & Welling, 2014, sec. 2.4): `(K, B, *event)`."""
@@ -167,9 +226,20 @@ class DiagonalNormal(Posterior):
         """Both parameters."""
         return {"mean": self.mean, "log_variance": self.log_variance}
 
-    def detach(self) -> Self:
-        """The same distribution, whose parameters receive no gradient."""
-        return type(self)(self.mean.detach(), self.log_variance.detach(), self.event_ndim)
+    def closed_form_kl(self, prior: LatentPrior) -> Tensor | None:
+        """The KL of each dimension to a normal prior, averaged over K samples of levels above."""
+        if isinstance(prior, UnitNormal):
+            by_dim = self.kl_to_standard()
+        elif isinstance(prior, DiagonalNormal):
+            by_dim = prior.kl_from(self)
+        else:
+            return None
+        is_conditional = by_dim.ndim > 1 + self.event_ndim
+        return (average_samples(by_dim) if is_conditional else by_dim).flatten(1)
+
+    def marginals(self) -> "DiagonalNormal":
+        """The dimensions are independent."""
+        return self
 
 
 @final
@@ -193,13 +263,14 @@ class UnitNormal:
         return sum_last(-0.5 * (z**2 + math.log(2 * math.pi)), self.zeros.ndim)
 
 
-def kl(q: Posterior, p: LatentPrior, z: Tensor) -> Tensor:
+def kl(q: Posterior, p: LatentPrior, z: Tensor, log_q: Tensor | None = None) -> Tensor:
     """KL(q ‖ p) in nats: `(B,)`.
 
     Args:
         q: the posteriors of B items.
         p: the prior of their latents.
         z: samples of the posteriors, `(K, B, *event)`, for a KL without a closed form.
+        log_q: log q(z|x) of these samples, `(K, B)`, if it is known already.
 
     Example:
         >>> import torch
@@ -208,63 +279,50 @@ def kl(q: Posterior, p: LatentPrior, z: Tensor) -> Tensor:
         >>> kl(q, UnitNormal(torch.zeros(2)), q.rsample(1, Noise(0))).tolist()
         [1.0, 1.0, 1.0, 1.0]
     """
-    return kl_by_group(q, p, z).sum(-1)
+    return kl_by_group(q, p, z, log_q).sum(-1)
 
 
-def kl_by_group(q: Posterior, p: LatentPrior, z: Tensor) -> Tensor:
+def kl_by_group(q: Posterior, p: LatentPrior, z: Tensor, log_q: Tensor | None = None) -> Tensor:
     """KL(q ‖ p) in nats, divided as far as it can be, for objectives that limit its parts.
 
     Args:
         q: the posteriors of B items.
         p: the prior of their latents.
         z: samples of the posteriors, `(K, B, *event)`.
+        log_q: log q(z|x) of these samples, `(K, B)`, if it is known already.
 
     Returns:
-        `(B, D)`, one value for each dimension, if there is a closed form; otherwise `(B, 1)`, the
-        Monte Carlo estimate for all of them together.
+        `(B, D)`, one value for each dimension, if there is a closed form with these parts;
+        otherwise `(B, 1)`: that of all of them together, or its Monte Carlo estimate.
     """
-    by_dim = closed_form_kl(q, p)
-    return by_dim if by_dim is not None else (q.log_prob(z) - p.log_prob(z)).mean(0)[:, None]
+    parts = q.closed_form_kl(p)
+    if parts is not None:
+        return parts
+    log_q = q.log_prob(z) if log_q is None else log_q
+    return (log_q - p.log_prob(z)).mean(0)[:, None]
 
 
 def kl_by_dim(q: Posterior, p: LatentPrior, whole: Whole = undivided) -> Tensor | None:
     """What each dimension tells about an item, in nats: `(B, D)`; None if that is not known.
 
-    It is a diagnostic: the KL where it has a closed form. Otherwise, for a normal posterior, it is
-    the KL to the normal distribution with the moments of the batch's posteriors. The average of
-    that over the batch is an upper bound of the mutual information between the items and this
-    dimension.
+    It is a diagnostic: the KL of the distribution of each dimension where it has a closed form.
+    Otherwise, if that distribution is normal, it is the KL to the normal distribution with the
+    moments of the batch's posteriors. The average of that over the batch is an upper bound of the
+    mutual information between the items and this dimension.
 
     Args:
         q: the posteriors of B items.
         p: the prior of their latents.
         whole: makes of values of these items those of all items, if they are a part of a batch.
     """
-    by_dim = closed_form_kl(q, p)
-    if by_dim is not None or not isinstance(q, DiagonalNormal):
+    each = q.marginals()
+    by_dim = None if each is None else each.closed_form_kl(p)
+    if each is None or by_dim is not None:
         return by_dim
-    mean, log_variance = whole(q.mean), whole(q.log_variance)
+    mean, log_variance = whole(each.mean), whole(each.log_variance)
     variance = log_variance.exp().mean(0) + mean.var(0, correction=0)
-    matched = DiagonalNormal(mean.mean(0), variance.log(), q.event_ndim)
-    return matched.kl_from(q).flatten(1)
-
-
-def closed_form_kl(q: Posterior, p: LatentPrior) -> Tensor | None:
-    """KL(q ‖ p) of each dimension, averaged over K samples of the levels above, if there are any.
-
-    Returns:
-        `(B, D)`; None if there is no closed form.
-    """
-    if not isinstance(q, DiagonalNormal):
-        return None
-    if isinstance(p, UnitNormal):
-        by_dim = q.kl_to_standard()
-    elif isinstance(p, DiagonalNormal):
-        by_dim = p.kl_from(q)
-    else:
-        return None
-    is_conditional = by_dim.ndim > 1 + q.event_ndim
-    return (average_samples(by_dim) if is_conditional else by_dim).flatten(1)
+    matched = DiagonalNormal(mean.mean(0), variance.log(), each.event_ndim)
+    return matched.kl_from(each).flatten(1)
 
 
 def repeat_samples(values: Tensor, samples: int, event_ndim: int) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from vae_cli.data.batch import Batch
 from vae_cli.model.codec import Codec, ImageCodec
 from vae_cli.model.condition import Condition
-from vae_cli.model.inference import Inference, Level, draw
+from vae_cli.model.inference import Inference, Level
 from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.networks.dense import JointDecoder, JointEncoder, MLPEncoder
 from vae_cli.model.posterior import DiagonalNormal, Posterior
@@ -210,8 +210,8 @@ class VAE(LatentModel):
         """Encode B items, take K samples of the latents of each, and decode them."""
         posterior = self.posterior(batch)
         prior = self.prior(self.condition_of(batch.y, len(batch)))
-        z = draw(posterior, samples, noise)
-        return Inference((Level(posterior, prior, z),), self.decode(z, batch.y))
+        level = Level.draw(posterior, prior, samples, noise)
+        return Inference((level,), self.decode(level.z, batch.y))
 
     def generate(
         self,
@@ -292,11 +292,10 @@ class TwoLevelVAE(LatentModel):
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
         """Encode B items, take K samples of the latents of both levels, and decode them."""
         top, top_prior = self.posterior(batch), self.prior(batch.y)
-        z_0 = draw(top, samples, noise)
-        lower: DiagonalNormal = self.lower_encoder(batch.x, z_0)
-        z_1 = draw(lower, samples, noise)
-        levels = (Level(top, top_prior, z_0), Level(lower, self._lower_prior(z_0), z_1))
-        return Inference(levels, self._decode(z_0, z_1))
+        above = Level.draw(top, top_prior, samples, noise)
+        lower: DiagonalNormal = self.lower_encoder(batch.x, above.z)
+        below = Level.draw(lower, self._lower_prior(above.z), samples, noise)
+        return Inference((above, below), self._decode(above.z, below.z))
 
     def _lower_prior(self, z: Tensor) -> DiagonalNormal:
         """p(z_1 | z_0) for samples `(..., D)` of the top level: parameters `(..., D)`."""

@@ -112,7 +112,7 @@ class NegativePIWAE(Objective):
         # All terms have the weights of the decoder. On its way through the samples, a gradient gets
         # those of the encoder, and so does what the density q(z|x) has of its own parameters.
         scale_gradient(level.z, encoder / decoder)
-        log_q = context.warmup * level.posterior.log_prob(level.z.detach())
+        log_q = context.warmup * replace(level, z=level.z.detach()).log_prob()
         surrogate = (decoder * log_weights + (decoder - encoder) * log_q).sum(0).mean()
         bound = log_weights.detach().logsumexp(0).mean() - math.log(self.samples)
         loss = inference.add_penalty(-(bound + surrogate - surrogate.detach()))
@@ -150,7 +150,7 @@ class NegativeDReG(Objective):
     def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
         """The loss of a batch."""
         (level,) = inference.levels
-        posterior = require_normal(level.posterior).detach()
+        posterior = require_normal(level.posterior).apply(Tensor.detach)
         fixed = replace(inference, levels=(replace(level, posterior=posterior),))
         log_weights, terms = weigh(batch.x, fixed, context)
         normalized = log_weights.detach().softmax(0)
