@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from vae_cli.data.batch import Batch
 from vae_cli.data.columns import Column
 from vae_cli.data.dataset import Spec, TableRules
-from vae_cli.errors import UsageError
+from vae_cli.errors import UsageError, without_marks
 from vae_cli.noise import Noise
 from vae_cli.runs.start import MEANINGS, other_meaning
 from vae_cli.settings import Plan, choose, entries, merge, to_dict
@@ -115,3 +115,17 @@ def test_columns_that_mean_something_else_are_named() -> None:
     strict = replace(known, table=TableRules(missing="error"))
     assert other_meaning(known, strict) == "data.missing is model, not error"
     assert other_meaning(known, known) == other_meaning(strict, strict) == ""
+
+
+def test_a_condition_means_the_same_in_both_runs() -> None:
+    label = Column(name="label", kind="category", categories=("bag", "coat"))
+    known = Spec("t", (1, 8, 8), classes=label.categories, condition=(label,))
+    added = replace(label, categories=("bag", "coat", "hat"))
+    for other, reason in {
+        (): r"data.condition is label, not none",
+        (replace(label, name="kind"),): r"data.condition is label, not kind",
+        (added,): r"the categories of column label are not the same: it has hat",
+        (label,): r"^$",
+    }.items():
+        found = without_marks(other_meaning(known, replace(known, condition=other)))
+        assert re.search(reason, found)

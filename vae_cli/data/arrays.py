@@ -198,6 +198,7 @@ class Arrays(Dataset):
         counts = [len(items) for items in self.items]
         labels, classes = read_labels([labels_of(part) for part in parts], counts, path)
         self.known_factors, self.counts = read_factors(parts, path), counts
+        self.has_factors = self.known_factors is not None
         self.labels = labels.split(counts) if len(labels) else (labels,) * len(parts)
         shape = tuple(self.items[0].shape[1:])
         columns = number_columns(*default_columns(shape[0])) if len(shape) == 1 else ()

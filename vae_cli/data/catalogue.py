@@ -9,6 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TypedDict, assert_never
 
+from vae_cli.data.conditioning import condition_like, reading_spec
 from vae_cli.data.dataset import (
     DEFAULT_PICTURES,
     DEFAULT_TABLE,
@@ -117,13 +118,13 @@ def open_dataset_for(
         UsageError: there is no such source, or its items do not fit the model.
         VAEError: the cache cannot be written, or a download fails.
     """
-    source = find_source(name)
+    source, like = find_source(name), reading_spec(spec)
     require_kind(source, spec)
     dataset = open_dataset(
-        source, test_fraction=test_fraction, version=version, like=spec, progress=progress
+        source, test_fraction=test_fraction, version=version, like=like, progress=progress
     )
-    spec.require_shape(dataset.spec.shape, name)
-    return dataset
+    like.require_shape(dataset.spec.shape, name)
+    return condition_like(dataset, spec)
 
 
 def _refuse_other_settings(

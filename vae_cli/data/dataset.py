@@ -277,11 +277,13 @@ class Dataset(ABC):
     Attributes:
         spec: what the items are; their range is known when the parts have been read.
         has_files: whether each item is a file, whose path is its name.
+        has_factors: whether `factors` may know any; the items are read to find out.
         path: the file or folder that they come from; None if they are built in.
     """
 
     spec: Spec
     has_files: bool = False
+    has_factors: bool = False
     path: Path | None = None
 
     @abstractmethod

@@ -45,6 +45,8 @@ class Shapes(Dataset):
         name: one of `EDGES`, which gives the height and width of an image.
     """
 
+    has_factors = True
+
     def __init__(self, *, test_fraction: float, name: str = "shapes") -> None:
         self.test_fraction = test_fraction
         self.spec = Spec(name, (1, EDGES[name], EDGES[name]), classes=LEVELS["shape"])

@@ -167,13 +167,15 @@ def expected_border(spec: Spec) -> int | None:
 
 
 def digest_splits(train: AnySplit, test: InMemory) -> str:
-    """The SHA-256 of the items and labels of both parts, in their order, as hexadecimal.
+    """The SHA-256 of the items, labels and conditions of both parts, in order, as hexadecimal.
 
     Items in shards are not read for it: their names and sizes, and which of them it is, stand for
     them.
     """
     digest = hashlib.sha256()
     for split in (train, test):
+        if split.condition is not None:
+            digest.update(split.condition.numpy().tobytes())
         if isinstance(split, Streamed):
             digest.update(f"{len(split)} {split.shards.digest}".encode())
             digest.update(split.rows.numpy().tobytes())

@@ -12,13 +12,50 @@ items whose condition is not known, and can be sampled without one: in each step
 condition of some items is hidden from it (Ho & Salimans, 2022, https://arxiv.org/abs/2207.12598).
 """
 
-from typing import final
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Self, final
 
 import torch
 from torch import Tensor, nn
 
+from vae_cli.data.streamed import SplitT
 from vae_cli.model.table_codec import TableCodec
 from vae_cli.noise import Noise
+
+KEPT = 4096  # conditions of training items that a model keeps
+
+
+@final
+class KnownConditions(nn.Module):
+    """Conditions of some items of the training set, to draw one that goes with no other item.
+
+    They are in float64, so they stay on the processor as those of `TableCodec` do.
+
+    Args:
+        rows: float64 `(KEPT, C)`.
+    """
+
+    rows: Tensor
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("rows", rows)
+
+    def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> Self:  # noqa: ARG002
+        return self  # called by .to(), .cuda(), .half() and the like
+
+
+def keep_some(rows: Tensor) -> Tensor:
+    """Conditions `(KEPT, C)` of random items among all N, each as often as another if N is small.
+
+    Args:
+        rows: of the training set, float64 `(N, C)`.
+    """
+    generator = torch.Generator().manual_seed(0)
+    rounds = -(-KEPT // len(rows))
+    places = [torch.randperm(len(rows), generator=generator) for _ in range(rounds)]
+    return rows[torch.cat(places)[:KEPT]]
 
 
 @final
@@ -28,9 +65,12 @@ class Condition(nn.Module):
     Args:
         codec: of the columns of a condition, with indicators of missing values.
         dropout: the share of items whose condition is hidden in a training step.
+        known: conditions of the training set `(N, C)`, of which some are kept; None if they are
+            loaded afterwards.
 
     Attributes:
         none: the encoding of a condition that is not known, float32 `(W,)`.
+        known: conditions of some training items, as they are.
 
     Example:
         >>> import torch
@@ -50,12 +90,17 @@ class Condition(nn.Module):
 
     none: Tensor
 
-    def __init__(self, codec: TableCodec, dropout: float = 0.0) -> None:
+    def __init__(
+        self, codec: TableCodec, dropout: float = 0.0, known: Tensor | None = None
+    ) -> None:
         super().__init__()
         self.codec, self.dropout = codec, dropout
+        count = len(codec.layout.columns)
+        unknown = torch.full((KEPT, count), torch.nan, dtype=torch.float64)
+        self.known = KnownConditions(unknown if known is None else keep_some(known))
         values, categories, indicators = codec.layout.parts
-        known, missing = torch.zeros(values + categories), torch.ones(indicators)
-        self.register_buffer("none", torch.cat([known, missing]))
+        nothing, missing = torch.zeros(values + categories), torch.ones(indicators)
+        self.register_buffer("none", torch.cat([nothing, missing]))
 
     @property
     def width(self) -> int:
@@ -65,6 +110,12 @@ class Condition(nn.Module):
     def encode(self, rows: Tensor) -> Tensor:
         """Conditions `(B, C)`, float64 with NaN for what is not known, as float32 `(B, W)`."""
         return self.codec.encode(rows)
+
+    def encode_split(self, split: SplitT) -> SplitT:
+        """A part of a data set whose conditions are encoded, if it has any."""
+        if split.condition is None:
+            return split
+        return replace(split, condition=self.encode(split.condition))
 
     def forward(self, y: Tensor | None, count: int) -> Tensor:
         """The conditions of so many items as networks take them.

@@ -11,6 +11,7 @@ from pydantic import PlainValidator, TypeAdapter, ValidationError
 
 from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.columns import Column
+from vae_cli.data.conditioning import reading_spec
 from vae_cli.data.dataset import Spec
 from vae_cli.data.fashion_mnist import FashionMNIST
 from vae_cli.data.memory import MAX_COLUMNS
@@ -134,6 +135,8 @@ def find_problem(facts: Facts) -> str | None:
         return f"data.shape is of no image and no row with sides from 1 to {MAX_SIDE:,}"
     if not has_valid_columns(facts.data):
         return "data.columns do not fit data.shape and data.table"
+    if not has_valid_condition(facts.data):
+        return "data.condition does not fit data.columns and data.table"
     return None if facts.progress is None else find_problem_of_progress(facts, facts.progress)
 
 
@@ -162,9 +165,16 @@ def has_valid_columns(spec: Spec) -> bool:
     names, rules = spec.column_names, spec.table
     is_named = len(names) == len(set(names)) == count
     is_apart = set(names).isdisjoint({rules.label, *rules.dropped})
-    needed = count if rules.missing == "mean" else 0
+    needed = len(reading_spec(spec).columns) if rules.missing == "mean" else 0
     has_means = len(rules.means) == needed and all(map(math.isfinite, rules.means))
     return is_named and is_apart and has_means and all(map(is_valid_column, spec.columns))
+
+
+def has_valid_condition(spec: Spec) -> bool:
+    """Whether the facts that a model is told have names of their own, and are possible columns."""
+    names = [column.name for column in spec.condition]
+    is_apart = set(names).isdisjoint({*spec.column_names, *spec.table.dropped})
+    return len(set(names)) == len(names) and is_apart and all(map(is_valid_column, spec.condition))
 
 
 def is_valid_column(column: Column) -> bool:
@@ -211,7 +221,8 @@ def require_storable(config: Plan, spec: Spec) -> None:
         *spec.classes,
         *spec.column_names,
         *spec.table.dropped,
-        *(text for column in spec.columns for text in column.categories),
+        *(column.name for column in spec.condition),
+        *(text for one in (*spec.columns, *spec.condition) for text in one.categories),
     )
     for name in names:
         try:

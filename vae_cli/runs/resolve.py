@@ -30,7 +30,7 @@ from vae_cli.data.statistics import (
     require_learnable,
     usual_border,
 )
-from vae_cli.data.streamed import AnySplit, SplitT, move_splits
+from vae_cli.data.streamed import AnySplit, move_splits
 from vae_cli.data.value_range import format_limits
 from vae_cli.errors import UsageError, mark
 from vae_cli.model import Codec, Condition, LatentModel, Size, measure_size
@@ -299,7 +299,8 @@ def prepare(
     if spec.condition:
         assert train.condition is not None  # `condition_on` has given one to every part
         condition = plan.build_condition(spec, InMemory.whole(train.condition))
-        train, test = encode_condition(train, condition), encode_condition(test, condition)
+        assert condition is not None  # as the data have one
+        train, test = condition.encode_split(train), condition.encode_split(test)
     return Prepared(
         plan=plan,
         blueprint=blueprint,
@@ -313,13 +314,6 @@ def prepare(
         stamp=stamp,
         texts=texts,
     )
-
-
-def encode_condition(part: SplitT, condition: Condition | None) -> SplitT:
-    """A part whose conditions are what networks take; the same part if there are none."""
-    if condition is None or part.condition is None:
-        return part
-    return dataclasses.replace(part, condition=condition.encode(part.condition))
 
 
 def with_device(ready: Prepared, train: AnySplit, device: torch.device, world: World) -> Plan:

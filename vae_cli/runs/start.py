@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from vae_cli.data.columns import Column
 from vae_cli.data.dataset import Spec
 from vae_cli.data.source import (
     FOLDER_KEYS,
@@ -40,7 +41,10 @@ MEANINGS = {  # with other values, the same weights compute otherwise
     "model.bounded",
     "likelihood.normalization",
 }
-MEASURED = ("codec.", "likelihood.edges", "likelihood.half_widths")  # tensors of the data
+MEASURED = (  # tensors of the data
+    *("codec.", "likelihood.edges", "likelihood.half_widths"),
+    *("condition.codec.", "condition.known."),
+)
 RESUME_MAY_CHANGE = {
     *("training.epochs", "training.device", "training.save_every"),
     *("training.processes", "training.accumulate"),
@@ -156,7 +160,10 @@ def is_reordered(columns: Sequence[str], others: Sequence[str]) -> bool:
 
 def other_meaning(known: Spec, spec: Spec) -> str:
     """What the first column that means something else is in a table; empty if there is none."""
-    for before, now in zip(known.columns, spec.columns, strict=known.shape == spec.shape):
+    if (names := names_of(known.condition)) != names_of(spec.condition):
+        return f"{mark('data.condition')} is {names}, not {names_of(spec.condition)}"
+    learned = zip(known.columns, spec.columns, strict=known.shape == spec.shape)
+    for before, now in (*learned, *zip(known.condition, spec.condition, strict=True)):
         is_same = before.kind == now.kind or (before.is_measured and now.is_measured)
         if not is_same:
             return f"the kind of column {now.name} is {now.kind}, and was {before.kind}"
@@ -170,6 +177,11 @@ def other_meaning(known: Spec, spec: Spec) -> str:
     }:
         return f"data.missing is {known.table.missing}, not {spec.table.missing}"
     return ""
+
+
+def names_of(columns: Sequence[Column]) -> str:
+    """The names of some columns, for a message."""
+    return ",".join(column.name for column in columns) or "none"
 
 
 def sides(shape: Sequence[int]) -> str:

@@ -188,7 +188,7 @@ class DataConfig:
             VAEError: a download fails, or the cache cannot be written.
         """
         from vae_cli.data.catalogue import open_dataset
-        from vae_cli.data.conditioning import condition_on
+        from vae_cli.data.conditioning import condition_like, condition_on, reading_spec
         from vae_cli.data.dataset import PictureRules
         from vae_cli.data.source import BACKGROUNDS, CHANNELS, SourceKind, find_source
         from vae_cli.data.value_range import parse_range
@@ -206,11 +206,11 @@ class DataConfig:
             ),
             table=self.table_rules(),
             version=self.rules,
-            like=like if source.kind is SourceKind.TABLE else None,
+            like=reading_spec(like) if like and source.kind is SourceKind.TABLE else None,
             window=self.shuffle_window,
             progress=progress,
         )
-        return condition_on(dataset, self.condition)
+        return condition_like(dataset, like) if like else condition_on(dataset, self.condition)
 
     def table_rules(self) -> "TableRules":
         """What is done with the columns of a table."""

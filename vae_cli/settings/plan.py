@@ -120,7 +120,8 @@ class Plan:
             if train is None
             else fit_codec(layout, train, "quantile")
         )
-        return Condition(codec, self.model.condition_dropout)
+        known = None if train is None else train.items_at(slice(None))
+        return Condition(codec, self.model.condition_dropout, known)
 
     def build_on_meta(self, spec: "Spec") -> "LatentModel":
         """The same model without memory for its weights, to check or measure its shapes."""

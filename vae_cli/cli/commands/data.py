@@ -132,6 +132,7 @@ def show_table(settings: DataConfig, terminal: Terminal) -> None:
     Raises:
         UsageError: the table cannot be read.
     """
+    from vae_cli.data.conditioning import ConditionedDataset
     from vae_cli.data.held_out import count_copies
     from vae_cli.data.table import Table
 
@@ -139,9 +140,10 @@ def show_table(settings: DataConfig, terminal: Terminal) -> None:
     with terminal.bar("reading") as progress:
         try:
             dataset = settings.open(progress)
-            assert isinstance(dataset, Table)
+            table = dataset.dataset if isinstance(dataset, ConditionedDataset) else dataset
+            assert isinstance(table, Table)
             parts = dataset.splits()
-            reports = dataset.contents.reports
+            reports = table.contents.reports
         except UsageError as error:
             problem, parts = show_options(error.message), {}
             reports = settings.survey(progress)
@@ -157,8 +159,10 @@ def show_table(settings: DataConfig, terminal: Terminal) -> None:
         terminal.result(f"it cannot be learned yet: {problem}")
         return
     sizes = ", ".join(f"{plural(count, PARTS[name])}" for name, count in counts.items())
-    learned = sum(report.column is not None for report in reports)
-    terminal.result(f"{sizes}; {plural(learned, 'column')} can be learned")
+    assert dataset is not None  # or there is a problem
+    told = [column.name for column in dataset.spec.condition]
+    beside = f"; {', '.join(told)} {'is' if len(told) == 1 else 'are'} told" * bool(told)
+    terminal.result(f"{sizes}; {plural(dataset.spec.shape[0], 'column')} can be learned{beside}")
     print_copies(terminal, count_copies(parts.values()), sum(counts.values()), "rows")
 
 
