@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,6 +14,7 @@ from vae_cli.evaluation.disentanglement import (
     dci,
     entropy,
     factor_figures,
+    factor_vae_score,
     gap,
     information_matrix,
     mutual_information,
@@ -107,6 +109,47 @@ def test_the_parts_are_right_in_small_cases() -> None:
     assert dci(torch.eye(3).double()) == pytest.approx((1, 1))
     assert dci(torch.zeros(3, 3).double()) == (0, 0)
     assert information_matrix(first[:, None].double(), second[:, None]).item() == 0
+
+
+def test_the_votes_of_a_perfect_code_are_right_and_those_of_a_random_one_are_by_chance() -> None:
+    """The latents of a perfect code may be permuted, scaled and doubled, and unused ones added."""
+    generator = torch.Generator().manual_seed(0)
+    factors = torch.stack(
+        [torch.randint(count, (3000,), generator=generator) for count in (2, 3, 4, 5)], 1
+    )
+    noise = torch.randn(3000, 4, generator=generator, dtype=torch.float64)
+    perfect = torch.tensor([3.0, -0.5, 20.0, 1.0]) * factors[:, [2, 0, 3, 1]].double()
+    unused = 1e-3 * noise[:, :1]
+    for code in (perfect, torch.cat([unused, perfect, perfect], 1)):
+        assert factor_vae_score(code, factors, seed=0) == 1
+    assert factor_vae_score(noise, factors, seed=0) == pytest.approx(1 / 4, abs=0.05)
+    assert factor_vae_score(torch.zeros(3000, 4).double(), factors, seed=0) == 1 / 4
+    # two factors in each of two latents: the first one of each pair of factors has its votes
+    pairs = torch.stack([factors[:, 0] + factors[:, 1], factors[:, 2] + factors[:, 3]], 1).double()
+    assert factor_vae_score(pairs, factors, seed=0) == pytest.approx(1 / 2, abs=0.05)
+
+
+def test_the_score_of_a_middling_code_is_that_of_the_paper_word_by_word() -> None:
+    """Kim & Mnih (2018), sec. 4, one vote after another, with numpy's own random numbers."""
+    random = np.random.default_rng(0)
+    factors = np.stack([random.integers(0, count, 3000) for count in (2, 4, 6)], 1)
+    mixing = np.array([[1.0, 0.5, 0.2, 0.0], [0.1, 0.6, 0.5, 0.3], [0.5, 0.4, 0.3, 0.5]])
+    means = factors @ mixing + 0.5 * random.normal(size=(3000, 4))
+
+    def vote() -> tuple[int, int]:
+        factor = random.integers(3)
+        value = factors[random.integers(3000), factor]
+        chosen = random.choice(np.flatnonzero(factors[:, factor] == value), 64)
+        return int((means[chosen] / means.std(0)).var(0).argmin()), int(factor)
+
+    counts = np.zeros((2, 4, 3), int)
+    for half in counts:
+        for _ in range(2000):
+            half[vote()] += 1
+    expected = counts[1][np.arange(4), counts[0].argmax(1)].sum() / 2000
+    assert 0.4 < expected < 0.9
+    found = factor_vae_score(torch.from_numpy(means), torch.from_numpy(factors), seed=0)
+    assert found == pytest.approx(expected, abs=0.03)
 
 
 def test_data_without_factors_have_a_reason_instead() -> None:

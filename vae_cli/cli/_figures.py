@@ -37,6 +37,7 @@ LABELS = {
     "dci_disentanglement": "DCI disentanglement",
     "dci_completeness": "DCI completeness",
     "dci_informativeness": "DCI informativeness",
+    "factor_vae_score": "FactorVAE score",
     "frechet_samples": "Frechet distance, samples",
     "frechet_gmm": "Frechet distance, --sampler gmm",
     "frechet_flow": "Frechet distance, --sampler flow",

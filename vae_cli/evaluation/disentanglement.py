@@ -1,15 +1,19 @@
-"""Whether each known factor is in one latent of its own: MIG, SAP and DCI.
+"""Whether each known factor is in one latent of its own: MIG, SAP, DCI and the FactorVAE score.
 
     MIG  1/F Σ_k (I_1 − I_2) / H(v_k)       the two latents with most information about factor k
     SAP  1/F Σ_k (S_1 − S_2)                the two latents that predict factor k best
     DCI  R_jk = I(z_j; v_k);   disentanglement Σ_j ρ_j (1 − H_F(R_j· / Σ_k R_jk)),
          completeness 1/F Σ_k (1 − H_D(R_·k / Σ_j R_jk)),   ρ_j = Σ_k R_jk / Σ_jk R_jk
+    FactorVAE score   accuracy of j ↦ k from votes j = argmin_j Var[z_j | v_k] / Var[z_j]
 
 Two definitions of the MIG are in use. Chen et al. (2018) take the information between a factor and
 a sample of q(z|x). Locatello et al. (2019) take the one between a factor and the mean, counted in
 20 bins. SAP (Kumar, Sattigeri & Balakrishnan, 2018) and DCI (Eastwood & Williams, 2018) are
 computed from the same bins, so that no version of another library can change them: their numbers
-differ from those with support vector machines or boosted trees.
+differ from those with support vector machines or boosted trees. For a vote of the FactorVAE score
+(Kim & Mnih, 2018, sec. 4), some items have one factor in common, and the latent that varies least
+among them names it; half of the votes say which factor each latent stands for, and the others are
+judged by it.
 """
 
 import torch
@@ -19,6 +23,7 @@ from torch import Tensor
 from vae_cli.data.dataset import Factors
 from vae_cli.evaluation.features import classify_by_neighbours
 from vae_cli.evaluation.figures import Figures, all_absent, make_figure
+from vae_cli.evaluation.latents import ACTIVE_VARIANCE
 from vae_cli.model import DiagonalNormal
 from vae_cli.noise import Noise, derive_seed
 
@@ -27,7 +32,11 @@ MAX_ITEMS = 4000  # whose posteriors the information of samples is computed from
 FACTOR_NAMES = (
     *("mig_chen", "mig_locatello", "sap"),
     *("dci_disentanglement", "dci_completeness", "dci_informativeness"),
+    "factor_vae_score",
 )
+VOTES = 2000  # of each half
+ITEMS_OF_VOTE = 64
+VOTES_OF_CHUNK = 100  # whose items are gathered together: 0.5 MB for ten latents
 
 
 def factor_figures(posterior: DiagonalNormal, factors: Factors | None, seed: int) -> Figures:
@@ -55,6 +64,11 @@ def factor_figures(posterior: DiagonalNormal, factors: Factors | None, seed: int
         "dci_informativeness": (
             informativeness(means, values),
             "accuracy of factors from the nearest neighbours of the means, mean of factors",
+        ),
+        "factor_vae_score": (
+            factor_vae_score(means, values, seed),
+            f"accuracy of a majority vote (Kim & Mnih, 2018), {VOTES:,} votes of "
+            f"{ITEMS_OF_VOTE} items; by chance {1 / values.shape[1]:.2f}",
         ),
     }
     return {name: make_figure(value, None, text) for name, (value, text) in found.items()}
@@ -181,3 +195,46 @@ def informativeness(means: Tensor, values: Tensor) -> float:
         for v in values.T
     ]
     return torch.stack(found).mean().item()
+
+
+def factor_vae_score(means: Tensor, values: Tensor, seed: int) -> float:
+    """How often the latent that varies least tells which factor is fixed (Kim & Mnih, 2018).
+
+    Args:
+        means: of the posteriors, `(N, D)`.
+        values: of the factors, `(N, F)`.
+        seed: of the votes.
+    """
+    noise = Noise(derive_seed(seed, "votes"))
+    variance = means.var(0)
+    in_use = variance > ACTIVE_VARIANCE
+    if not in_use.any():
+        return 1 / values.shape[1]
+    scaled = means[:, in_use] / variance[in_use].sqrt()
+    learned, judged = (count_votes(scaled, values, noise) for _ in range(2))
+    right = judged.gather(1, learned.argmax(1, keepdim=True))
+    return (right.sum() / judged.sum()).item()
+
+
+def count_votes(scaled: Tensor, values: Tensor, noise: Noise) -> Tensor:
+    """How often a latent `(N, D)` varies least while a factor `(N, F)` is fixed: int64 `(D, F)`."""
+    dims, factors = scaled.shape[1], values.shape[1]
+    votes = [
+        torch.bincount(vote(scaled, column, VOTES // factors, noise), minlength=dims)
+        for column in values.T
+    ]
+    return torch.stack(votes, 1)
+
+
+def vote(scaled: Tensor, column: Tensor, count: int, noise: Noise) -> Tensor:
+    """The latents that vary least among items with the same value of one factor: `(count,)`.
+
+    The value is that of a random item, so that frequent values have more votes.
+    """
+    order, counts = column.argsort(), torch.bincount(column)
+    value = column[noise.integers(len(column), count)]
+    first, size = (counts.cumsum(0) - counts)[value], counts[value]
+    places = noise.uniform_like(torch.empty(count, ITEMS_OF_VOTE, dtype=torch.float64))
+    chosen = order[first[:, None] + (places * size[:, None]).long()]
+    parts = [scaled[some].var(1).argmin(1) for some in chosen.split(VOTES_OF_CHUNK)]
+    return torch.cat(parts)
