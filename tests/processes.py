@@ -64,6 +64,9 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "piwae": {"name": "piwae", "samples": 2, "groups": 2},
     "tc": {"name": "tc", "beta": 3.0},
     "mmd": {"name": "mmd", "alpha": 0.5, "mmd_weight": 20.0},
+    "dip": {"name": "dip"},
+    "factor": {"name": "factor", "critic_hidden": [8]},
+    "adversarial": {"name": "adversarial", "critic_hidden": [8], "kl_weight": 0.5},
 }
 PRIORS: dict[str, dict[str, Any]] = {
     "normal": {},
@@ -93,6 +96,7 @@ FEW: list[Case] = [
     ("tc", "mog", "mlp", "mse"),
     ("mmd", "vamp", "mlp", "binarized"),
     ("capacity", "normal", "conv", "optimal"),
+    ("factor", "normal", "mlp", "laplace"),
     ("free bits", "normal", "two-level", "mse"),
 ]
 DIVIDED: Case = ("miwae", "realnvp", "mlp", "binarized")  # it compares nothing

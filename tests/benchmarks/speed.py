@@ -103,7 +103,7 @@ def convolutions(turns: int) -> Table:
 def objectives(turns: int) -> Table:
     """Seconds per epoch of every objective, ours and in a plain training loop."""
     table = Table("float32, batch 128", "s per epoch", "a plain loop over vae", box=None)
-    for name in ("elbo", "capacity", "iwae", "dreg", "miwae", "ciwae", "piwae", "tc", "mmd"):
+    for name in ("elbo", "capacity", "iwae", "dreg", "miwae", "ciwae", "piwae", "tc", "mmd", "dip"):
         racers = {
             "vae": contestants.ours(objective=name),
             "plain": contestants.by_hand(objective=name),

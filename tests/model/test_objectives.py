@@ -1,22 +1,31 @@
 """The objectives against an exactly solvable model, each other, and their definitions."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from linear_gaussian import LinearGaussian
 from models import lose, mlp_vae
 from torch import Generator, Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from vae_cli.data.batch import Batch
 from vae_cli.model import (
+    DIPVAE,
+    Adversarial,
     Capacity,
+    Context,
+    Critic,
     DiagonalNormal,
+    FactorVAE,
     Inference,
     InfoVAE,
     Level,
+    Loss,
     MixtureOfNormals,
     NegativeCIWAE,
     NegativeDReG,
@@ -28,7 +37,9 @@ from vae_cli.model import (
     require_normal,
 )
 from vae_cli.model.objectives.aggregated import aggregated_log_prob, squared_mmd, stratified_weights
-from vae_cli.noise import Noise
+from vae_cli.model.objectives.critics import shuffle_dimensions, tell_apart
+from vae_cli.noise import Noise, Part
+from vae_cli.training import Adam
 
 OBJECTIVES: dict[str, Objective] = {
     "elbo": NegativeELBO(),
@@ -42,6 +53,10 @@ OBJECTIVES: dict[str, Objective] = {
     "piwae": NegativePIWAE(3, groups=2),
     "tc": TotalCorrelation(6.0),
     "mmd": InfoVAE(0.5, 10.0),
+    "dip-means": DIPVAE(of_samples=False, off_diagonal=2.0, diagonal=20.0),
+    "dip-samples": DIPVAE(of_samples=True, off_diagonal=3.0, diagonal=3.0),
+    "factor": FactorVAE(Critic(3, (8,)), gamma=6.0, rate=1e-3),
+    "adversarial": Adversarial(Critic(3, (8,)), weight=10.0, kl_weight=0.5, rate=1e-3),
 }
 each_objective = pytest.mark.parametrize("objective", OBJECTIVES.values(), ids=OBJECTIVES)
 
@@ -72,7 +87,7 @@ def test_every_objective_reports_the_kl_and_the_distortion_of_each_item(
     assert loss.losses["model"].shape == ()
     assert {"kl", "mse"} <= set(loss.terms)
     for name, term in loss.terms.items():
-        assert term.shape == (() if name == "mmd" else (7,)), name
+        assert term.shape == (() if name in {"mmd", "dip"} else (7,)), name
         assert not term.requires_grad, name
 
 
@@ -88,7 +103,7 @@ def test_every_parameter_gets_a_gradient(objective: Objective) -> None:
 
 @each_objective
 def test_a_warm_up_that_begins_leaves_out_the_latents(objective: Objective) -> None:
-    """At 0 only the distortion counts; a capacity is 0, and MMD keeps its distance."""
+    """At 0 only the distortion counts; a capacity is 0, MMD and a critic keep their distance."""
     x = images(6)
     inference = infer(objective, x)
     loss = lose(objective, x, inference, warmup=0.0)
@@ -100,6 +115,8 @@ def test_a_warm_up_that_begins_leaves_out_the_latents(objective: Objective) -> N
         case InfoVAE():
             weight = objective.alpha + objective.scale - 1
             expected = expected + weight * loss.terms["mmd"]
+        case Adversarial():
+            expected = expected + objective.weight * loss.terms["adversarial"].mean()
         case NegativeCIWAE():
             likelihoods = -(distortion + inference.likelihood.constant)
             tight = likelihoods.logsumexp(0) - math.log(objective.samples)
@@ -370,6 +387,153 @@ def test_infovae_contains_the_elbo_and_the_wasserstein_autoencoder(
     parts = {name: term.mean() for name, term in loss.terms.items()}
     expected = parts["mse"] + kl_weight * parts["kl"] + mmd_weight * parts["mmd"]
     torch.testing.assert_close(loss.losses["model"], expected)
+
+
+# ------------------------------------------------------------------------- DIP-VAE
+
+
+@pytest.mark.parametrize("of_samples", [False, True])
+def test_dip_of_a_linear_encoder_is_worked_out_from_the_covariance_of_the_items(
+    of_samples: bool,
+) -> None:
+    """μ = A x + b and a constant σ²: C = A Cov[x] Aᵀ, and of the samples σ² more on the diagonal.
+
+    The items are the 2 P points ± √P s_i e_i, whose covariance is diag s² exactly.
+    """
+    generator = Generator().manual_seed(0)
+    scale = torch.tensor([0.5, 1.0, 2.0, 3.0]).double()
+    points = 2 * torch.diag(scale)
+    x = torch.cat([points, -points])
+    weight = torch.randn(3, 4, generator=generator, dtype=torch.float64)
+    variance = torch.tensor([0.2, 1.0, 0.7]).double()
+    posterior = DiagonalNormal(x @ weight.T + 5.0, variance.log().expand(8, 3))
+    expected = np.einsum("ip,p,jp->ij", weight, scale**2, weight)
+    if of_samples:
+        expected += np.diag(variance)
+    objective = DIPVAE(of_samples=of_samples, off_diagonal=2.0, diagonal=7.0)
+    found = objective.penalize(posterior, Context(1.0, 8, Noise(0)))
+    off_diagonal = sum(expected[i, j] ** 2 for i in range(3) for j in range(3) if i != j)
+    diagonal = sum((expected[i, i] - 1) ** 2 for i in range(3))
+    assert float(found) == pytest.approx(2 * off_diagonal + 7 * diagonal, rel=1e-12)
+
+
+def test_dip_costs_nothing_if_the_latents_have_the_covariance_of_the_prior() -> None:
+    """Means ± √D e_i have the covariance I; with half of it, σ² = ½ is what is missing."""
+    means = math.sqrt(3) * torch.cat([torch.eye(3), -torch.eye(3)]).double()
+    half = torch.full_like(means, 0.5)
+    context = Context(1.0, 6, Noise(0))
+    objectives = {
+        of_samples: DIPVAE(of_samples=of_samples, off_diagonal=2.0, diagonal=7.0)
+        for of_samples in (False, True)
+    }
+    first = objectives[False].penalize(DiagonalNormal(means, half), context)
+    second = objectives[True].penalize(DiagonalNormal(half.sqrt() * means, half.log()), context)
+    assert float(first) == pytest.approx(0, abs=1e-12)
+    assert float(second) == pytest.approx(0, abs=1e-12)
+
+
+# ------------------------------------------------------------------------- critics
+
+
+def train_critic(objective: Objective, infer: Callable[[int], Inference], steps: int) -> Loss:
+    """Let only the critic of an objective learn; the losses of the last batch."""
+    optimizer = Adam(dict(objective.critic.named_parameters()))
+    for step in range(steps):
+        inference = infer(step)
+        x = torch.zeros(inference.levels[0].z.shape[1], 1, 6, 5)
+        loss = objective(Batch(x), inference, Context(1.0, len(x), Noise(1000 + step)))
+        gradients = torch.autograd.grad(loss.losses["critic"], list(objective.critic.parameters()))
+        optimizer.step(gradients, 3e-3, torch.tensor(0.0))
+    return loss
+
+
+def aggregate(z: Tensor) -> Inference:
+    """An inference whose latents are these samples of q(z)."""
+    model = mlp_vae(latent_dim=z.shape[1])
+    posterior = DiagonalNormal(z, torch.full_like(z, -20.0))
+    return Inference((Level(posterior, model.prior(), z[None]),), model.decode(z[None]))
+
+
+def test_the_critic_finds_the_total_correlation_of_normal_latents() -> None:
+    """In closed form it is −½ log(1 − ρ²); the best logit is log q(z) − Σ log q(z_j)."""
+    covariance = torch.tensor([[1.0, 0.7], [0.7, 1.0]])
+    normal = torch.distributions.MultivariateNormal(torch.zeros(2), covariance)
+    torch.manual_seed(0)
+    objective = FactorVAE(Critic(2, (32, 32)), gamma=1.0, rate=1.0)
+
+    def infer(step: int) -> Inference:
+        noise = torch.randn(2000, 2, generator=Generator().manual_seed(step))
+        return aggregate(noise @ torch.linalg.cholesky(covariance).T)
+
+    loss = train_critic(objective, infer, 200)
+    assert float(loss.terms["tc"].mean()) == pytest.approx(-0.5 * math.log(1 - 0.49), abs=0.06)
+    z, independent = infer(0).levels[0].z[0], torch.randn(2000, 2)
+    marginal = torch.distributions.Normal(0.0, 1.0)
+    ratios = [normal.log_prob(one) - marginal.log_prob(one).sum(1) for one in (z, independent)]
+    best = float(tell_apart(*ratios))
+    assert float(loss.losses["critic"].detach()) == pytest.approx(best, abs=0.02)
+
+
+def test_the_critic_finds_how_far_normal_latents_are_from_the_prior() -> None:
+    """Its least loss for N(m, I) and N(0, I) is log 2 less their Jensen-Shannon divergence."""
+    torch.manual_seed(0)
+    objective = Adversarial(Critic(2, (32,)), weight=1.0, kl_weight=0.0, rate=1.0)
+    shift = torch.tensor([1.5, 0.0])
+
+    def infer(step: int) -> Inference:
+        return aggregate(shift + torch.randn(2000, 2, generator=Generator().manual_seed(step)))
+
+    losses = train_critic(objective, infer, 200)
+    grid = torch.linspace(-12, 12, 100_001, dtype=torch.float64)
+    p, q = (torch.distributions.Normal(m, 1.0).log_prob(grid).exp() for m in (0.0, 1.5))
+    best = -0.5 * (p * (p / (p + q)).log() + q * (q / (p + q)).log()).sum() * (grid[1] - grid[0])
+    assert float(losses.losses["critic"].detach()) == pytest.approx(float(best), abs=0.03)
+    assert float(tell_apart(torch.zeros(9), torch.zeros(9))) == pytest.approx(math.log(2))
+
+
+def test_the_losses_of_a_critic_are_the_cross_entropies_of_torch() -> None:
+    x, objective = images(20), OBJECTIVES["adversarial"]
+    inference = mlp_vae()(Batch(x), 1, Noise(0))
+    loss = lose(objective, x, inference)
+    logits = objective.critic(inference.levels[0].z[0])
+    samples = objective.critic(Noise(1).normal((20, 3)))
+    answers, ones = torch.cat([samples, logits]), torch.ones(20)
+    told = binary_cross_entropy_with_logits(answers, torch.cat([ones, 0 * ones]))
+    torch.testing.assert_close(loss.losses["critic"], told)
+    fooled = binary_cross_entropy_with_logits(logits, ones)
+    parts = {name: term.mean() for name, term in loss.terms.items()}
+    torch.testing.assert_close(parts["adversarial"], fooled.detach())
+    expected = parts["mse"] + 0.5 * parts["kl"] + 10 * fooled
+    torch.testing.assert_close(loss.losses["model"], expected)
+
+
+def test_gamma_weights_what_the_critic_says_besides_the_elbo() -> None:
+    x = images(20)
+    inference = mlp_vae()(Batch(x), 1, Noise(0))
+    loss = lose(OBJECTIVES["factor"], x, inference)
+    elbo = loss_of(NegativeELBO(), x, inference)
+    expected = elbo + 6 * loss.terms["tc"].mean()
+    torch.testing.assert_close(loss.losses["model"], expected)
+
+
+def test_each_dimension_is_shuffled_by_itself_and_parts_have_the_order_of_the_whole() -> None:
+    z = torch.arange(60.0).view(20, 3)
+    shuffled = shuffle_dimensions(z, Context(1.0, 20, Noise(0)))
+    assert shuffled.sort(0).values.equal(z)
+    rows = (shuffled // 3).long()
+    assert all((rows[:, i] != rows[:, j]).any() for i, j in ((0, 1), (1, 2), (0, 2)))
+    parts, gathered = [Part(0, 7, 20), Part(7, 13, 20)], list[Tensor]()
+    keys = Noise(0).uniform_like(z)
+
+    def whole(own: Tensor) -> Tensor:
+        gathered.append(own)
+        return torch.stack([z, keys], 1)
+
+    for part in parts:
+        own = z.narrow(0, *part.range)
+        context = Context(1.0, 20, Noise(0).for_part(part), whole)
+        assert shuffle_dimensions(own, context).equal(shuffled.narrow(0, *part.range))
+    assert torch.cat(gathered).equal(torch.stack([z, keys], 1))
 
 
 def test_an_inference_with_two_levels_sums_them() -> None:

@@ -14,7 +14,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -27,6 +27,7 @@ from vae_cli.runs.checkpoint import SCHEMA, Checkpoint, load_checkpoint, save_ch
 from vae_cli.runs.recorder import RunRecorder, write_rows
 from vae_cli.runs.start import load_for_resume
 from vae_cli.settings import SaveInterval, choose, merge
+from vae_cli.settings.objectives import ObjectiveConfig
 
 CPU = torch.device("cpu")
 IMAGES = torch.rand(2, 1, 4, 4)
@@ -173,9 +174,7 @@ def test_a_checkpoint_with_one_forged_fact_is_used_or_refused_in_one_line(
     assert refused > 1000 / every
 
 
-@pytest.mark.parametrize(
-    "name", ["elbo", "capacity", "iwae", "miwae", "ciwae", "dreg", "piwae", "tc", "mmd"]
-)
+@pytest.mark.parametrize("name", [one.name for one in get_args(ObjectiveConfig)])
 def test_objectives_and_likelihoods_declare_the_terms_that_a_checkpoint_has_totals_of(
     name: str,
 ) -> None:

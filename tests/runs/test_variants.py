@@ -38,6 +38,9 @@ OBJECTIVES: dict[str, Tables] = {
     "piwae": {"objective": {"name": "piwae", "samples": 2, "groups": 2}},
     "tc": {"objective": {"name": "tc", "beta": 4.0}},
     "mmd": {"objective": {"name": "mmd", "alpha": 0.5, "mmd_weight": 10.0}},
+    "dip": {"objective": {"name": "dip", "covariance": "means"}},
+    "factor": {"objective": {"name": "factor", "critic_hidden": [8, 8]}},
+    "adversarial": {"objective": {"name": "adversarial", "critic_hidden": [8], "kl_weight": 0.5}},
 }
 LIKELIHOODS: dict[str, Tables] = {
     "mse": {},
@@ -90,6 +93,9 @@ COVER: dict[str, tuple[Tables, list[tuple[str, ...]]]] = {
             ("mmd", "mse", "normal", "static"),
             ("ciwae", "bernoulli", "normal", "tanh"),
             ("piwae", "binarized", "mog", "ema"),
+            ("dip", "laplace", "realnvp", "adamax"),
+            ("factor", "gaussian", "mog", "adamw"),
+            ("adversarial", "bernoulli", "vamp", "ema"),
         ],
     ),
     "table": (
@@ -111,6 +117,7 @@ COVER: dict[str, tuple[Tables, list[tuple[str, ...]]]] = {
             ("tc", "mse", "realnvp"),
             ("dreg", "logistic", "vamp", "ema"),
             ("elbo", "binarized", "normal", "output-bias"),
+            ("factor", "mse", "normal"),
         ],
     ),
     "ladder": (

@@ -93,6 +93,21 @@ REFUSED: list[tuple[Tables, tuple[int, ...], str]] = [
         IMAGE,
         "objective.beta is for objective.name elbo or tc",
     ),
+    (
+        {"objective": {"critic_hidden": [9]}},
+        IMAGE,
+        "objective.critic_hidden is for objective.name factor or adversarial, not elbo: leave it",
+    ),
+    (
+        {"objective": {"name": "adversarial"}, "prior": {"name": "mog"}},
+        IMAGE,
+        "prior.name=mog is learned by the KL, which has no weight here: set objective.kl_weight",
+    ),
+    (
+        LADDER | {"objective": {"name": "adversarial"}},
+        IMAGE,
+        "objective.name=adversarial is for one level",
+    ),
     ({"objective": {"warmup_cycles": 4}}, IMAGE, "needs objective.warmup_epochs"),
     ({"likelihood": {"scale": "optimal"}}, IMAGE, "is for likelihood.name gaussian, not auto"),
     (
@@ -141,6 +156,8 @@ REFUSED: list[tuple[Tables, tuple[int, ...], str]] = [
         for found, tables in (
             ("objective.name=tc", {"objective": {"name": "tc"}}),
             ("objective.name=mmd", {"objective": {"name": "mmd"}}),
+            ("objective.name=dip", {"objective": {"name": "dip"}}),
+            ("objective.name=factor", {"objective": {"name": "factor"}}),
             ("objective.name=capacity", {"objective": {"name": "capacity"}}),
             ("objective.free_bits=0.5", {"objective": {"free_bits": 0.5}}),
             ("likelihood.scale=optimal", {"likelihood": {"name": "gaussian", "scale": "optimal"}}),

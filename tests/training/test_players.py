@@ -1,61 +1,50 @@
 """An objective that owns a network, on items with labels: the FactorVAE of Kim & Mnih (2018)."""
 
 import math
+from copy import deepcopy
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from models import conditional_vae, make_state, mlp_vae
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
 from vae_cli.errors import NonFiniteLossError
-from vae_cli.model import Context, Inference, Loss, NegativeELBO, Objective
+from vae_cli.model import (
+    Context,
+    Critic,
+    FactorVAE,
+    Inference,
+    Learning,
+    Loss,
+    NegativeELBO,
+    Objective,
+)
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from vae_cli.training import CapturedEpoch, Epoch, TracedEpoch, TrainState
+from vae_cli.training import (
+    CapturedEpoch,
+    Epoch,
+    TracedEpoch,
+    TrainState,
+    loss_and_gradients,
+    train_step,
+)
 
 SHAPE, LATENT_DIM, CLASSES, ITEMS, BATCH = (1, 6, 5), 3, 4, 70, 16
+RATE = 3e-3  # of the critic
 RATES, WARMUPS = torch.full((5,), 1e-2), torch.linspace(0.2, 1, 5)
 
 
-class FactorVAE(Objective):
-    """−ELBO + γ E log D(z) / (1 − D(z)), where the critic D tells latents from shuffled ones."""
-
-    terms = ("kl", "tc")
-
-    def __init__(self, gamma: float = 6.0) -> None:
-        super().__init__()
-        self.gamma, self.elbo = gamma, NegativeELBO()
-        self.critic = nn.Sequential(nn.Linear(LATENT_DIM, 16), nn.ReLU(), nn.Linear(16, 2))
-
-    def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
-        loss, z = self.elbo(batch, inference, context), inference.levels[0].z[0]
-        distortion = inference.likelihood.distortion_name
-        logits = self.critic(z)
-        tc = logits[:, 0] - logits[:, 1]
-        fixed = z.detach()
-        shuffled = fixed.gather(0, context.noise.uniform_like(fixed).argsort(0))
-        told = self.critic(torch.cat([fixed, shuffled]))
-        kinds = torch.arange(2, device=z.device).repeat_interleave(len(z))
-        return Loss(
-            losses={
-                "model": loss.losses["model"] + self.gamma * tc.mean(),
-                "critic": F.cross_entropy(told, kinds),
-            },
-            terms={
-                "kl": loss.terms["kl"],
-                "tc": tc.detach(),
-                distortion: loss.terms[distortion],
-            },
-            items=len(batch),
-        )
+def factor_vae() -> FactorVAE:
+    return FactorVAE(Critic(LATENT_DIM, (16,)), gamma=6.0, rate=RATE)
 
 
 def new_state(seed: int = 0) -> TrainState:
     model = conditional_vae(SHAPE, (8,), LATENT_DIM, classes=CLASSES, seed=seed)
-    return make_state(model, FactorVAE(), seed=seed)
+    return make_state(model, factor_vae(), seed=seed)
 
 
 def labelled() -> InMemory:
@@ -94,7 +83,11 @@ def test_the_traced_step_of_two_players_is_the_plain_one_and_both_learn(dtype: t
     for epoch in (traced, plain):
         run(epoch)
     assert_same(*states)
-    names = {"model.decoder.shift.weight", "objective.critic.0.weight", "players.critic.0.weight.m"}
+    names = {
+        "model.decoder.shift.weight",
+        "objective.critic.layers.0.weight",
+        "players.critic.layers.0.weight.m",
+    }
     assert names <= before.keys()
     for name, tensor in states[0].tensors().items():
         if not name.startswith(("totals.", "model.prior.")):
@@ -149,7 +142,7 @@ def test_a_training_with_a_critic_is_resumed_bit_for_bit(tmp_path: Path) -> None
 @pytest.mark.parametrize("player", ["model", "critic"])
 def test_nobody_steps_if_the_loss_of_one_player_is_not_finite(player: str) -> None:
     state, split = new_state(), labelled()
-    network = state.model.decoder.shift if player == "model" else state.objective.critic[2]
+    network = state.model.decoder.shift if player == "model" else state.objective.critic.layers[2]
     with torch.no_grad():
         network.weight[0, 0] = math.nan
     before = copy_of(state)
@@ -160,20 +153,52 @@ def test_nobody_steps_if_the_loss_of_one_player_is_not_finite(player: str) -> No
             assert torch.equal(tensor.nan_to_num(7.0), before[name].nan_to_num(7.0)), name
 
 
-def test_losses_and_players_that_do_not_fit_are_refused() -> None:
-    class Forgetful(FactorVAE):
-        def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
-            return self.elbo(batch, inference, context)
+def test_the_critic_has_the_optimizer_that_the_objective_asks_for() -> None:
+    """Its steps are those of torch.optim.Adam(0.003, (0.5, 0.9)), whatever the model's rate is."""
+    state, split = new_state(), labelled()
+    step = partial(loss_and_gradients, state, ITEMS)
+    copy = deepcopy(state.objective.critic)
+    reference = torch.optim.Adam(copy.parameters(), RATE, betas=(0.5, 0.9))
+    batch = next(split.batches(torch.arange(ITEMS), ITEMS, torch.device("cpu")))
+    for rate in (0.1, 0.01, 0.0):
+        before = state.noise.state()
+        _, gradients = step(batch, torch.ones(()))
+        state.noise.restore(before)
+        train_step(state, step, batch, learning_rate=rate, warmup=torch.ones(()))
+        for parameter, gradient in zip(copy.parameters(), gradients["critic"], strict=True):
+            parameter.grad = gradient
+        reference.step()
+        for own, expected in zip(
+            state.objective.critic.parameters(), copy.parameters(), strict=True
+        ):
+            torch.testing.assert_close(own, expected)
 
-    class Bare(FactorVAE):
+
+def test_losses_and_players_that_do_not_fit_are_refused() -> None:
+    class Owner(Objective):
+        def __init__(self) -> None:
+            super().__init__()
+            self.elbo, self.critic = NegativeELBO(), nn.Linear(3, 1)
+
+        def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+            loss: Loss = self.elbo(batch, inference, context)
+            return loss
+
+    class Bare(Owner):
         def __init__(self) -> None:
             super().__init__()
             self.temperature = nn.Parameter(torch.ones(()))
 
-    state = make_state(conditional_vae(SHAPE), Forgetful())
+    class Mistaken(Owner):
+        def learning(self) -> dict[str, Learning]:
+            return {"critics": Learning(0.1)}
+
+    state = make_state(conditional_vae(SHAPE), Owner())
     with pytest.warns(UserWarning, match="could not be traced"):
         epoch = TracedEpoch(state, labelled(), BATCH)
     with pytest.raises(ValueError, match=r"losses for \['model'\], but the players are"):
         run(epoch)
     with pytest.raises(ValueError, match="'temperature'"):
         make_state(mlp_vae(SHAPE), Bare())
+    with pytest.raises(ValueError, match=r"\['critics'\] are not networks of the objective"):
+        make_state(mlp_vae(SHAPE), Mistaken())

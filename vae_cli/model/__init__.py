@@ -38,9 +38,14 @@ from vae_cli.model.networks import (
     choose_conv_sizes,
 )
 from vae_cli.model.objectives import (
+    DIPVAE,
+    Adversarial,
     Capacity,
     Context,
+    Critic,
+    FactorVAE,
     InfoVAE,
+    Learning,
     Loss,
     NegativeCIWAE,
     NegativeDReG,
@@ -75,8 +80,10 @@ from vae_cli.model.table_codec import TableCodec
 from vae_cli.model.vae import VAE, LatentModel, TwoLevelVAE
 
 __all__ = [
+    "DIPVAE",
     "PRESETS",
     "VAE",
+    "Adversarial",
     "Bernoulli",
     "BernoulliPixels",
     "Capacity",
@@ -86,9 +93,11 @@ __all__ = [
     "Context",
     "ConvDecoder",
     "ConvEncoder",
+    "Critic",
     "DiagonalNormal",
     "DiscretizedLogistic",
     "Distribution",
+    "FactorVAE",
     "HalfVarianceNormal",
     "Head",
     "ImageCodec",
@@ -101,6 +110,7 @@ __all__ = [
     "LatentModel",
     "LatentPrior",
     "LatentSampler",
+    "Learning",
     "Level",
     "Likelihood",
     "Loss",

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from vae_cli.model.likelihoods.likelihood import Distribution
 from vae_cli.model.posterior import (
+    DiagonalNormal,
     LatentPrior,
     Posterior,
     kl,
@@ -60,6 +61,12 @@ class Level:
     def log_ratio(self) -> Tensor:
         """Log p(z) − log q(z|x) in nats, for every sample: `(K, B)`."""
         return self.prior.log_prob(self.z) - self.log_prob()
+
+    def sample_prior(self, noise: Noise) -> Tensor:
+        """One sample of the prior for each item, of its own if it has one: `(B, *event)`."""
+        if isinstance(self.prior, DiagonalNormal):
+            return self.prior.sample(1, noise)[0]
+        return self.prior.sample(self.z.shape[1], noise)
 
 
 @final

@@ -5,12 +5,12 @@ from abc import ABC, abstractmethod
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, final, get_args
 
-from annotated_types import Interval
+from annotated_types import Interval, Len
 
 from vae_cli.errors import UsageError, join_or, mark
 from vae_cli.settings.networks import Network
 from vae_cli.settings.posteriors import Posterior, PosteriorKind
-from vae_cli.settings.priors import Normal, Prior
+from vae_cli.settings.priors import Normal, Prior, Uniform
 from vae_cli.settings.variant import Setting, section, variant
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 TABLE_BETA = (
     0.5  # tests/benchmarks/tables.py: with 1, a fifth of the latents is used, and rows blur
 )
+CRITIC_RATE = 1e-3  # in 10,000 steps; with the 1e-4 of Kim & Mnih (2018), for 300,000, it lags
 
 
 @section
@@ -340,4 +341,150 @@ class MMD(Objective):
         return objectives.InfoVAE(self.alpha, self.mmd_weight)
 
 
-ObjectiveConfig = ELBO | Capacity | IWAE | DReG | MIWAE | CIWAE | PIWAE | TotalCorrelation | MMD
+@final
+@variant("dip")
+class DIP(Objective):
+    """The covariance of the latents is held at the identity (Kumar et al., 2018)."""
+
+    takes_levels: ClassVar[bool] = False
+
+    covariance: Annotated[
+        Literal["means", "samples"],
+        Setting(
+            "What has this covariance: the means of the posteriors (DIP-VAE-I), or their samples "
+            "(DIP-VAE-II)."
+        ),
+    ] = "samples"
+    lambda_od: Annotated[
+        float, Interval(ge=0, le=1e9), Setting("Weight of the covariances off the diagonal.")
+    ] = 10.0
+    lambda_d: Annotated[
+        Annotated[float, Interval(ge=0, le=1e9)] | Literal["auto"],
+        Setting(
+            "Weight of the variances' distance from 1; auto is that off the diagonal, and ten "
+            "times as much for means."
+        ),
+    ] = "auto"
+
+    @property
+    def comparison(self) -> str | None:
+        """The covariance is that of the batch."""
+        return mark(f"objective.name={self.name}")
+
+    def fill_in(self, spec: "Spec") -> Self:  # noqa: ARG002
+        """With a number as the weight of the variances: those of Kumar et al. (2018), sec. 4."""
+        if self.lambda_d != "auto":
+            return self
+        ratio = 10 if self.covariance == "means" else 1
+        return dataclasses.replace(self, lambda_d=ratio * self.lambda_od)
+
+    def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
+        """The distortion, the KL and the distance."""
+        from vae_cli.model import objectives
+
+        assert self.lambda_d != "auto"  # `fill_in` has replaced it
+        return objectives.DIPVAE(
+            of_samples=self.covariance == "samples",
+            off_diagonal=self.lambda_od,
+            diagonal=self.lambda_d,
+        )
+
+
+@section
+class CriticFields:
+    """What the objectives share whose critic compares latents."""
+
+    critic_hidden: Annotated[
+        tuple[Annotated[int, Interval(ge=1, le=65536)], ...],
+        Len(1, 16),
+        Setting("Width of a hidden layer of the critic; 400,200 makes two layers."),
+    ] = (256, 256)
+    critic_learning_rate: Annotated[
+        float, Interval(gt=0, le=1), Setting("Step size of the critic, in all steps.")
+    ] = CRITIC_RATE
+
+    def build_critic(self, model: "LatentModel") -> "objectives.Critic":
+        """A critic of the latents of a model."""
+        from vae_cli.model import objectives
+
+        return objectives.Critic(model.latent_dim, self.critic_hidden)
+
+
+@final
+@variant("factor")
+class Factor(CriticFields, Objective):
+    """A critic estimates the total correlation of the latents (Kim & Mnih, 2018)."""
+
+    takes_levels: ClassVar[bool] = False
+    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+
+    gamma: Annotated[
+        float, Interval(ge=0, le=1e6), Setting("Weight of the total correlation besides the KL's.")
+    ] = 10.0
+
+    @property
+    def comparison(self) -> str | None:
+        """The latents of the batch are shuffled."""
+        return mark(f"objective.name={self.name}")
+
+    def build(self, model: "LatentModel") -> "objectives.Objective":
+        """With a new critic."""
+        from vae_cli.model import objectives
+
+        return objectives.FactorVAE(self.build_critic(model), self.gamma, self.critic_learning_rate)
+
+
+@final
+@variant("adversarial")
+class Adversarial(CriticFields, Objective):
+    """A critic tells latents from samples of the prior (Makhzani et al., 2016)."""
+
+    takes_levels: ClassVar[bool] = False
+    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+
+    critic_weight: Annotated[
+        float, Interval(ge=0, le=1e9), Setting("Weight of what the critic finds.")
+    ] = 10.0
+    kl_weight: Annotated[
+        float, Interval(ge=0, le=1e6), Setting("Weight of the KL divergence of each item.")
+    ] = 0.0
+
+    def check(self, network: Network, posterior: Posterior, prior: Prior) -> None:
+        """Check that something moves a prior that is learned.
+
+        Raises:
+            UsageError: nothing does.
+        """
+        super().check(network, posterior, prior)
+        if not self.kl_weight and not isinstance(prior, Normal | Uniform):
+            raise UsageError(
+                f"{mark(f'prior.name={prior.name}')} is learned by the KL, which has no weight "
+                f"here: set {mark('objective.kl_weight')} above 0"
+            )
+
+    def build(self, model: "LatentModel") -> "objectives.Objective":
+        """With a new critic."""
+        from vae_cli.model import objectives
+
+        return objectives.Adversarial(
+            self.build_critic(model),
+            self.critic_weight,
+            self.kl_weight,
+            self.critic_learning_rate,
+        )
+
+
+ObjectiveConfig = (
+    ELBO
+    | Capacity
+    | IWAE
+    | DReG
+    | MIWAE
+    | CIWAE
+    | PIWAE
+    | TotalCorrelation
+    | MMD
+    | DIP
+    | Factor
+    | Adversarial
+)

@@ -84,6 +84,7 @@ class Adam(Optimizer):
         parameters: what is learned, by name.
         weight_decay: λ.
         transform: changes the gradients before the step.
+        betas: β₁ and β₂.
     """
 
     def __init__(
@@ -91,9 +92,10 @@ class Adam(Optimizer):
         parameters: Mapping[str, Tensor],
         weight_decay: float = 0.0,
         transform: Transform = unchanged,
+        betas: tuple[float, float] = (BETA1, BETA2),
     ) -> None:
         super().__init__(parameters)
-        self.weight_decay, self.transform = weight_decay, transform
+        self.weight_decay, self.transform, self.betas = weight_decay, transform, betas
 
     @torch.no_grad()
     def step(
@@ -110,8 +112,8 @@ class Adam(Optimizer):
             fused=True,
             found_inf=loss.isfinite().logical_not().float(),
             amsgrad=False,
-            beta1=BETA1,
-            beta2=BETA2,
+            beta1=self.betas[0],
+            beta2=self.betas[1],
             lr=learning_rate,
             weight_decay=self.weight_decay,
             eps=EPSILON,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vae_cli.model import LatentModel, Objective
 from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.metrics import Totals, names_of_totals
-from vae_cli.training.optimizers import Optimizer
+from vae_cli.training.optimizers import Adam, Optimizer
 
 
 @final
@@ -20,9 +20,11 @@ class Player:
 
     Attributes:
         optimizer: changes its parameters; it has the moments of their gradients.
+        rate: its learning rate in every step; None is that of the schedule.
     """
 
     optimizer: Optimizer
+    rate: float | None = None
 
     @property
     def parameters(self) -> dict[str, Tensor]:
@@ -174,18 +176,40 @@ def first_state(
     Args:
         model: the network with its initial parameters.
         objective: what is minimized, on the same device.
-        make_optimizer: of the parameters of a network; called once for each player.
+        make_optimizer: of the parameters of a network; called for the model, and for each network
+            of the objective that learns as the model does.
         noise: the source of random numbers, on the same device.
         decay: of the average of the weights; 0 means that there is none.
 
     Raises:
-        ValueError: the objective has parameters that are in no network, so that no player has them.
+        ValueError: the objective has parameters that are in no network, so that no player has them,
+            or says how a network learns that it does not have.
     """
     if alone := [name for name, _ in objective.named_parameters(recurse=False)]:
         raise ValueError(f"{alone} of the objective would not be learned: put them into a module")
-    networks = {"model": model, **objective.networks()}
-    players = {name: Player(make_optimizer(network)) for name, network in networks.items()}
+    players = {"model": Player(make_optimizer(model)), **make_players(objective, make_optimizer)}
     average = WeightAverage(players["model"].parameters, decay) if decay else None
     return TrainState(
         model=model, objective=objective, players=players, noise=noise, average=average
     )
+
+
+def make_players(
+    objective: Objective, make_optimizer: Callable[[nn.Module], Optimizer]
+) -> dict[str, Player]:
+    """The networks of an objective with their optimizers, by name.
+
+    Raises:
+        ValueError: the objective says how a network learns that it does not have.
+    """
+    networks, own = objective.networks(), objective.learning()
+    if unknown := own.keys() - networks.keys():
+        raise ValueError(f"{sorted(unknown)} are not networks of the objective: {list(networks)}")
+    players = {}
+    for name, network in networks.items():
+        if name in own:
+            adam = Adam(dict(network.named_parameters()), betas=own[name].betas)
+            players[name] = Player(adam, own[name].rate)
+        else:
+            players[name] = Player(make_optimizer(network))
+    return players

@@ -164,7 +164,8 @@ def train_step(
         loss_and_gradients: of a batch: traced, or the function of this name with its first two
             arguments and the share bound.
         batch: the items.
-        learning_rate: a number, or a scalar tensor on the device.
+        learning_rate: of the players without one of their own: a number, or a scalar tensor on the
+            device.
         warmup: a scalar tensor on the device.
         share: what the items are of a batch; None if they are the whole batch.
         exchange: with the other processes; None if there are none.
@@ -174,7 +175,8 @@ def train_step(
     if exchange is not None:
         gradients, total = exchange.sum(gradients, total)
     for name, player in state.players.items():
-        player.optimizer.step(gradients[name], learning_rate, total)
+        rate = learning_rate if player.rate is None else player.rate
+        player.optimizer.step(gradients[name], rate, total)
     if state.average is not None:
         state.average.update()
     if share is None or share.weight:

@@ -1,6 +1,7 @@
 """Objectives: what a training minimizes."""
 
-from vae_cli.model.objectives.aggregated import InfoVAE, TotalCorrelation
+from vae_cli.model.objectives.aggregated import DIPVAE, InfoVAE, TotalCorrelation
+from vae_cli.model.objectives.critics import Adversarial, Critic, FactorVAE
 from vae_cli.model.objectives.elbo import Capacity, NegativeELBO
 from vae_cli.model.objectives.importance import (
     NegativeCIWAE,
@@ -8,12 +9,17 @@ from vae_cli.model.objectives.importance import (
     NegativeIWAE,
     NegativePIWAE,
 )
-from vae_cli.model.objectives.objective import Context, Loss, Objective
+from vae_cli.model.objectives.objective import Context, Learning, Loss, Objective
 
 __all__ = [
+    "DIPVAE",
+    "Adversarial",
     "Capacity",
     "Context",
+    "Critic",
+    "FactorVAE",
     "InfoVAE",
+    "Learning",
     "Loss",
     "NegativeCIWAE",
     "NegativeDReG",

@@ -1,4 +1,4 @@
-"""Objectives with the aggregated posterior q(z) = 1/N Σ_n q(z|x_n): β-TC-VAE and InfoVAE.
+"""Objectives with the aggregated posterior q(z) = 1/N Σ_n q(z|x_n): β-TC-VAE, InfoVAE, DIP-VAE.
 
 The β-TC-VAE divides the KL into three terms (Chen, Li, Grosse & Duvenaud, 2018, eq. 2,
 https://arxiv.org/abs/1802.04942) and weights only the total correlation by β:
@@ -17,6 +17,14 @@ InfoVAE gives the KL another weight, and adds a distance between q(z) and the pr
 Zhao, Song & Ermon (2019, https://arxiv.org/abs/1706.02262), eq. 8, with the maximum mean
 discrepancy (their eq. 10) and their Gaussian kernel. With α = 1 the KL is gone, which is the
 Wasserstein autoencoder of Tolstikhin et al. (2018) with MMD.
+
+DIP-VAE holds the covariance C of the latents at that of N(0, I) (Kumar, Sattigeri & Balakrishnan,
+2018, eq. 6 and 7, https://arxiv.org/abs/1711.00848):
+
+    loss = −ELBO + λ_od Σ_{i≠j} C_ij² + λ_d Σ_i (C_ii − 1)²
+
+    DIP-VAE-I    C = Cov[μ(x)]                      the covariance of the posterior means
+    DIP-VAE-II   C = Cov[μ(x)] + E diag σ²(x)       that of the samples, Cov_q(z)[z]
 """
 
 from typing import final
@@ -124,7 +132,7 @@ class InfoVAE(Objective):
         """The loss of a batch."""
         (level,) = inference.levels
         z = level.z[0]
-        samples = level.prior.sample(len(z), context.noise)
+        samples = level.sample_prior(context.noise)
         discrepancy = squared_mmd(context.whole(z), context.whole(samples))
         distortion, kl = inference.likelihood.distortion(batch.x)[0], inference.kl()
         weight = self.alpha + self.scale - 1
@@ -154,3 +162,56 @@ def _mean_kernel(first: Tensor, second: Tensor) -> Tensor:
     products = first @ second.T
     squares = (first**2).sum(1)[:, None] + (second**2).sum(1)[None] - 2 * products
     return torch.exp(-squares / first.shape[1]).mean()
+
+
+@final
+class DIPVAE(Objective):
+    """The negative ELBO, and how far the covariance of the latents is from the identity.
+
+    For one level with normal posteriors.
+
+    Args:
+        of_samples: whether the covariance is that of the samples (DIP-VAE-II); otherwise it is that
+            of the means (DIP-VAE-I).
+        off_diagonal: λ_od.
+        diagonal: λ_d.
+    """
+
+    terms = ("kl", "dip")
+
+    def __init__(self, *, of_samples: bool, off_diagonal: float, diagonal: float) -> None:
+        super().__init__()
+        self.of_samples, self.off_diagonal, self.diagonal = of_samples, off_diagonal, diagonal
+
+    def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
+        """The loss of a batch."""
+        (level,) = inference.levels
+        penalty = self.penalize(require_normal(level.posterior), context)
+        distortion, kl = inference.likelihood.distortion(batch.x)[0], inference.kl()
+        return Loss(
+            losses={"model": distortion.mean() + context.warmup * (kl.mean() + penalty)},
+            terms={
+                "kl": kl.detach(),
+                "dip": penalty.detach(),
+                inference.likelihood.distortion_name: distortion.detach(),
+            },
+            items=len(batch),
+        )
+
+    def penalize(self, posterior: DiagonalNormal, context: Context) -> Tensor:
+        """The weighted distance of the covariance of a batch from the identity: a scalar."""
+        covariance = covariance_of(context.whole(posterior.mean))
+        if self.of_samples:
+            variance = context.whole(posterior.log_variance).exp().mean(0)
+            covariance = covariance + variance.diag_embed()
+        variances = covariance.diagonal()
+        off_diagonal = (covariance**2).sum() - (variances**2).sum()
+        distance: Tensor = ((variances - 1) ** 2).sum()
+        return self.off_diagonal * off_diagonal + self.diagonal * distance
+
+
+def covariance_of(values: Tensor) -> Tensor:
+    """The covariance of values `(B, D)` of which each has the probability 1/B: `(D, D)`."""
+    centred = values - values.mean(0)
+    covariance: Tensor = centred.T @ centred / len(values)
+    return covariance

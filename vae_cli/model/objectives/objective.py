@@ -8,7 +8,9 @@ An objective may own networks that learn by a loss of their own, such as the cri
 correlation or of a picture. Each of them is a player of the training beside the model: it has its
 own optimizer, and a step moves all players from the same point,
 
-    θ_i ← θ_i − α ∂ L_i / ∂ θ_i        L_i(θ_1, …, θ_n), one loss for each player i
+    θ_i ← θ_i − α_i ∂ L_i / ∂ θ_i        L_i(θ_1, …, θ_n), one loss for each player i
+
+It learns as the model does, by the settings of the optimizer, or as the objective says: `Learning`.
 
 An objective may be given a part of a batch, if several processes share it. Its loss is the mean
 over its own items; the losses of all parts, weighted by their numbers of items, are that of the
@@ -18,7 +20,7 @@ batch. What compares items with each other takes them from the whole batch: `Con
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, final
 
 from torch import Tensor, nn
 
@@ -83,6 +85,23 @@ class Loss:
     items: int
 
 
+@final
+@dataclass(frozen=True)
+class Learning:
+    """How a network that an objective owns learns: by Adam with a constant learning rate.
+
+    A critic often needs another rate than the model, and less memory of its gradients: what it
+    tells apart moves while it learns.
+
+    Attributes:
+        rate: α.
+        betas: β₁ and β₂, the decay of the two moments of the gradients.
+    """
+
+    rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+
+
 class Objective(nn.Module, ABC):
     """Computes the losses of a batch from its items and their inference.
 
@@ -109,3 +128,7 @@ class Objective(nn.Module, ABC):
             for name, module in self.named_children()
             if any(parameter.requires_grad for parameter in module.parameters())
         }
+
+    def learning(self) -> dict[str, Learning]:
+        """How those of its networks learn that do not learn as the model does, by name."""
+        return {}
