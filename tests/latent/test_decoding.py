@@ -5,7 +5,16 @@ from models import spec_of
 from torch import Generator, Tensor
 
 from vae_cli.data.batch import Batch
-from vae_cli.latent.decoding import LevelOfItem, reconstruct, sample, sample_latents, traverse
+from vae_cli.data.columns import Column
+from vae_cli.data.dataset import Spec
+from vae_cli.latent.decoding import (
+    LevelOfItem,
+    infer_level,
+    reconstruct,
+    sample,
+    sample_latents,
+    traverse,
+)
 from vae_cli.latent.flow_matching import FittedFlow
 from vae_cli.latent.mixture import fit_mixture
 from vae_cli.model import VAE, DiagonalNormal, LatentSampler
@@ -79,7 +88,7 @@ def test_a_reconstruction_with_noise_is_decoded_from_samples(model: VAE, images:
 def test_the_temperature_scales_the_latents(model: VAE) -> None:
     cold = sample(model, 3, Noise(0), temperature=0.0)
     torch.testing.assert_close(cold, model.decode(torch.zeros(3, model.latent_dim)).mean)
-    z = model.prior().sample(3, Noise(5))
+    z = model.prior.sample(3, Noise(5))
     warm = sample(model, 3, Noise(5), temperature=2.0)
     torch.testing.assert_close(warm, model.decode(2 * z).mean)
 
@@ -109,3 +118,31 @@ def test_without_temperature_a_fitted_sampler_gives_its_centres() -> None:
         assert len(cold.unique(dim=0)) <= 10 < len(warm.unique(dim=0))
         assert (cold.mean(0) - 3).abs().max() < 0.5, "not at the origin"
         assert cold.requires_grad is warm.requires_grad is False
+
+
+def test_what_is_decoded_has_its_condition_under_every_prior_and_sampler() -> None:
+    label = Column(name="label", kind="category", categories=("Bag", "Coat", "Shirt"))
+    spec = Spec("clothes", (1, 8, 8), classes=label.categories, condition=(label,))
+    for prior in ("normal", "conditional"):
+        torch.manual_seed(0)
+        settings = {"model": {"network": "mlp", "hidden": [4], "latent_dim": 2}}
+        plan = choose(merge(("", settings | {"prior": {"name": prior}})), spec)
+        model = plan.build_model(spec).eval().requires_grad_(False)
+        assert model.condition is not None
+        for parameter in model.prior.parameters():
+            torch.nn.init.normal_(parameter, std=0.4)
+        coat, each = (
+            model.condition.encode(torch.tensor(rows).double()[:, None]) for rows in ([1], [0, 1])
+        )
+        coats = sample(model, 2, Noise(0), y=coat)
+        both = sample(model, 2, Noise(0), y=each)
+        assert both[1].equal(coats[1]), "one condition is that of all"
+        assert not both[0].equal(coats[0])
+        unknown = sample(model, 2, Noise(0), y=model.condition.none[None])
+        assert sample(model, 2, Noise(0)).equal(unknown)
+        z = model.prior_of(each, 2).sample(2, Noise(0))
+        assert z.equal(sample_latents(model, 2, Noise(0), y=each))
+        assert both.equal(model.decode(z, each).mean)
+        item = Batch(torch.rand(1, 1, 8, 8), coat)
+        (row,) = traverse(model, infer_level(model, item, 0), torch.zeros(2), [1])
+        assert row[1:].equal(reconstruct(model, item).items)

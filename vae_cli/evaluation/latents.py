@@ -64,7 +64,7 @@ def active_units(means: Tensor) -> Figure | Absent:
 @torch.no_grad()
 def mean_kl_by_dim(model: LatentModel, posterior: DiagonalNormal) -> list[float]:
     """The KL of each dimension in nats, the mean over items; see `kl_by_dim`."""
-    by_dim = kl_by_dim(_to(posterior, model), model.prior())
+    by_dim = kl_by_dim(_to(posterior, model), model.prior_of(None, len(posterior.mean)))
     found: list[float] = [] if by_dim is None else by_dim.cpu().double().mean(0).tolist()
     return found
 
@@ -79,7 +79,7 @@ def aggregate_terms(
     posteriors make up q(z), so there is no bias from small batches. The processes share the
     samples, and each has all posteriors.
     """
-    noise, prior = Noise(derive_seed(seed, "latents")), model.prior()
+    noise = Noise(derive_seed(seed, "latents"))
     order = torch.randperm(len(posterior.mean), generator=noise.generator)
     chosen = order[:MAX_ITEMS].sort().values
     mean, log_variance = posterior.mean[chosen].double(), posterior.log_variance[chosen].double()
@@ -88,7 +88,9 @@ def aggregate_terms(
 
     def measure(own: Tensor) -> Tensor:
         parts = [some.to(model.device, posterior.mean.dtype) for some in own.split(CHUNK_ITEMS)]
-        expected = torch.cat([prior.log_prob(some).cpu().double() for some in parts])
+        expected = torch.cat(
+            [model.prior_of(None, len(some)).log_prob(some).cpu().double() for some in parts]
+        )
         return torch.stack([aggregate_log_prob(each, own), expected], 1)
 
     aggregate, expected = share_rows(measure, z, world, CHUNK_ITEMS).T.contiguous()

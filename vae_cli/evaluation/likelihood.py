@@ -210,7 +210,7 @@ def weigh(model: LatentModel, item: Batch, samples: int, noise: Noise) -> Weight
 def _weigh_one_level(model: VAE, item: Batch, samples: int, block: int, noise: Noise) -> Weights:
     """As `weigh`; the item is encoded once, and its noise is the same for blocks of any size."""
     posterior = model.posterior(item)
-    level = Level.draw(posterior, model.prior(item.y), samples, noise)
+    level = Level.draw(posterior, model.prior_of(item.y, 1), samples, noise)
     parts = level.z.split(block)
     distortions = [distortion_of_samples(model.decode(part, item.y), item.x) for part in parts]
     constant = model.decode(level.z[:1], item.y).constant

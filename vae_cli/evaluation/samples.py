@@ -198,9 +198,9 @@ def find_sources(
     """The sources of samples by name; None is one that there is not, or that process 0 has."""
     model, folder = subject.model, subject.folder
     if world.rank > 0:
-        return {"samples": model.prior(), "gmm": None, "flow": None}
+        return {"samples": model.prior, "gmm": None, "flow": None}
     return {
-        "samples": model.prior(),
+        "samples": model.prior,
         "gmm": fitted_mixture(model, lambda: subject.train, folder, posterior),
         "flow": find_flow(model, folder),
     }
@@ -320,7 +320,7 @@ def sampled_features(
         state = noise.state()
         world.copy([latents, state])  # of the others, only the sizes are right
         noise.restore(state)
-        for some in split_latents(model, latents):
+        for some, _ in split_latents(model, latents):
             part = share_of(len(some), world)
             own, drawn = part.take(some, 0), noise.for_part(part.part)
             items = decode_samples(model, own, drawn, with_spread=subject.samples_noise)

@@ -3,6 +3,9 @@
 reconstruction   z from q(z|x) of an item x        then the mean of p(x|z), or a sample from it
 sample           z from p(z), or from a sampler that was fitted to latents
 traversal        z = μ(x) + offset · e_j           along each dimension j from one item
+
+Of a model of p(x|y), each is given the conditions y of its items as the networks take them,
+`(count, W)`, or `(1, W)` if all have the same one; without them, they are not known.
 """
 
 from collections.abc import Iterator, Sequence
@@ -72,10 +75,11 @@ def sample_latents(
     *,
     temperature: float = 1.0,
     source: LatentSampler | None = None,
+    y: Tensor | None = None,
 ) -> Tensor:
     """Latents `(count, *event)` from the prior or another source; see `LatentSampler.sample`."""
-    sampler: LatentSampler = source or model.prior()
-    return sampler.sample(count, noise, temperature)
+    sampler: LatentSampler = source or model.prior
+    return sampler.sample(count, noise, temperature, model.condition_of(y, count))
 
 
 def sample(
@@ -86,10 +90,11 @@ def sample(
     temperature: float = 1.0,
     with_spread: bool = False,
     source: LatentSampler | None = None,
+    y: Tensor | None = None,
 ) -> Tensor:
     """Decode `count` latents as `sample_parts` does: `(count, ...)`."""
     parts = sample_parts(
-        model, count, noise, temperature=temperature, with_spread=with_spread, source=source
+        model, count, noise, temperature=temperature, with_spread=with_spread, source=source, y=y
     )
     return torch.cat(list(parts))
 
@@ -103,6 +108,7 @@ def sample_parts(
     temperature: float = 1.0,
     with_spread: bool = False,
     source: LatentSampler | None = None,
+    y: Tensor | None = None,
 ) -> Iterator[Tensor]:
     """Decode `count` latents from the prior, or from `source`: parts `(B, ...)` of a limited size.
 
@@ -117,17 +123,24 @@ def sample_parts(
         with_spread: whether each item is a sample from p(x|z), as rows of a table should be, and
             not its mean.
         source: of the latents; None is the prior.
+        y: the conditions of the items.
     """
-    latents = sample_latents(model, count, noise, temperature=temperature, source=source)
-    for part in split_latents(model, latents):
-        yield decode_samples(model, part, noise, temperature=temperature, with_spread=with_spread)
+    latents = sample_latents(model, count, noise, temperature=temperature, source=source, y=y)
+    for z, own in split_latents(model, latents, y):
+        yield decode_samples(
+            model, z, noise, temperature=temperature, with_spread=with_spread, y=own
+        )
 
 
-def split_latents(model: LatentModel, latents: Tensor) -> tuple[Tensor, ...]:
-    """Latents `(N, *event)` in parts whose outputs are of a limited size."""
-    shape = model.decode(latents[:1]).mean.shape[1:]
-    parts: tuple[Tensor, ...] = latents.split(chunk_length(shape))
-    return parts
+def split_latents(
+    model: LatentModel, latents: Tensor, y: Tensor | None = None
+) -> Iterator[tuple[Tensor, Tensor | None]]:
+    """Latents `(N, *event)` and their conditions, in parts whose outputs are of a limited size."""
+    y = model.condition_of(y, len(latents))
+    size = chunk_length(model.decode(latents[:1]).mean.shape[1:])
+    for start in range(0, len(latents), size):
+        part = slice(start, start + size)
+        yield latents[part], None if y is None else y[part]
 
 
 @torch.no_grad()
@@ -138,9 +151,10 @@ def decode_samples(
     *,
     temperature: float = 1.0,
     with_spread: bool = False,
+    y: Tensor | None = None,
 ) -> Tensor:
     """The items `(B, ...)` of latents `(B, *event)`; the arguments are those of `sample_parts`."""
-    likelihood = model.generate(latents, noise, temperature)
+    likelihood = model.generate(latents, noise, temperature, y)
     return likelihood.sample(noise) if with_spread else likelihood.mean
 
 
@@ -156,12 +170,14 @@ class LevelOfItem:
         above: the latents of the levels above, `(1, D)` each.
         below: the latents of the levels below; levels that are not given follow from those above,
             at the means of their priors.
+        y: the condition of the item, `(1, W)`; None if there is none.
     """
 
     posterior: DiagonalNormal
     kl_by_dim: Tensor | None = None
     above: Sequence[Tensor] = ()
     below: Sequence[Tensor] = ()
+    y: Tensor | None = None
 
 
 @torch.no_grad()
@@ -174,7 +190,7 @@ def infer_level(model: LatentModel, item: Batch, number: int) -> LevelOfItem:
 
     Args:
         model: a trained model.
-        item: one item.
+        item: one item, with its condition.
         number: of the level; 0 is the top.
 
     Raises:
@@ -187,9 +203,9 @@ def infer_level(model: LatentModel, item: Batch, number: int) -> LevelOfItem:
     by_dim, normal = levels[number].kl_by_dim(), require_normal(levels[number].posterior)
     of_item = None if by_dim is None else by_dim[0]
     if number == 0:
-        return LevelOfItem(normal, of_item)
+        return LevelOfItem(normal, of_item, y=item.y)
     above, below = ([one.z[0] for one in part] for part in (levels[:number], levels[number + 1 :]))
-    return LevelOfItem(normal[0], of_item, above, below)
+    return LevelOfItem(normal[0], of_item, above, below, item.y)
 
 
 @torch.no_grad()
@@ -226,5 +242,5 @@ def traverse(
     above, below = (
         [latent.expand(len(z), -1) for latent in part] for part in (level.above, level.below)
     )
-    tiles = model.decode_levels([*above, z, *below]).mean
+    tiles = model.decode_levels([*above, z, *below], model.condition_of(level.y, len(z))).mean
     return tiles.view(*shifts.shape[:2], *tiles.shape[1:])

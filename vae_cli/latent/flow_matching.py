@@ -128,7 +128,13 @@ class FittedFlow(nn.Module):
         velocity = self.velocity(cos * epsilon + sin * z, angle)
         return F.mse_loss(velocity, cos * z - sin * epsilon)
 
-    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
+    def sample(
+        self,
+        count: int,
+        noise: Noise,
+        temperature: float = 1.0,
+        y: Tensor | None = None,  # noqa: ARG002  the latents are those of all items
+    ) -> Tensor:
         """`count` independent samples, `(count, D)`."""
         epsilon = temperature * noise.normal((count, len(self.mean)))
         return torch.cat([self.from_noise(part) for part in epsilon.split(CHUNK_SAMPLES)])

@@ -175,7 +175,8 @@ def complete(
         (torch.Size([5, 2, 2]), False)
     """
     count = -(-samples // proposals)
-    z = model.prior().sample((proposals - 1) * len(rows), noise)
+    guessed = (proposals - 1) * len(rows)
+    z = model.prior_of(None, guessed).sample(guessed, noise)
     first = require_table(model).decode(model.generate(z, noise).sample(noise))
     guesses = fill(rows, first.unflatten(0, (proposals - 1, len(rows))))
     found = weigh(model, rows, guesses, count, noise)
@@ -246,7 +247,7 @@ def propose(
         return [regroup(level.z) for level in inference.levels], regroup(sum_levels(ratios))
     posterior = model.posterior(batch)
     z = regroup(posterior.rsample(samples, noise))
-    return [z], model.prior().log_prob(z) - mixture_log_prob(posterior, z, count)
+    return [z], model.prior_of(None, z.shape[1]).log_prob(z) - mixture_log_prob(posterior, z, count)
 
 
 def mixture_log_prob(posterior: Posterior, z: Tensor, count: int) -> Tensor:

@@ -46,7 +46,13 @@ class FittedMixture(nn.Module):
         self.register_buffer("means", torch.zeros(components, latent_dim))
         self.register_buffer("scale_tril", torch.eye(latent_dim).repeat(components, 1, 1))
 
-    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
+    def sample(
+        self,
+        count: int,
+        noise: Noise,
+        temperature: float = 1.0,
+        y: Tensor | None = None,  # noqa: ARG002  the latents are those of all items
+    ) -> Tensor:
         """`count` independent samples, `(count, D)`."""
         chosen = noise.choice(self.weights, count)
         epsilon = temperature * noise.normal((count, self.latent_dim), dtype=self.means.dtype)

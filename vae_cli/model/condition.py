@@ -121,10 +121,10 @@ class Condition(nn.Module):
         """The conditions of so many items as networks take them.
 
         Args:
-            y: encoded, `(count, W)`; None if they are not known.
+            y: encoded, `(count, W)`, or `(1, W)` for all; None if they are not known.
             count: the number of items.
         """
-        return self.none.expand(count, -1) if y is None else y
+        return (self.none if y is None else y).expand(count, -1)
 
     def drop(self, y: Tensor, noise: Noise) -> Tensor:
         """Encoded conditions `(B, W)`, of which some are hidden at random."""

@@ -184,7 +184,7 @@ class LadderVAE(LatentModel):
         refuse_condition(y)
 
         def choose(_: int, rung: Rung, h: Tensor) -> Tensor:
-            return rung.look_down(h)[0].sample(1, noise, temperature)[0]
+            return rung.look_down(h)[0].sample(len(h), noise, temperature)
 
         return self._descend(z, choose)
 

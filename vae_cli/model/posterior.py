@@ -29,7 +29,9 @@ T = TypeVar("T")
 class LatentSampler(Protocol):
     """Something that latents are drawn from: a prior, or what was fitted to latents later."""
 
-    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
+    def sample(
+        self, count: int, noise: Noise, temperature: float = 1.0, y: Tensor | None = None
+    ) -> Tensor:
         """`count` independent samples, `(count, *event)`.
 
         Args:
@@ -37,11 +39,20 @@ class LatentSampler(Protocol):
             noise: the source of the random numbers, on the device of the sampler.
             temperature: factor for the standard deviation of the normal noise that the samples are
                 made of; below 1 they are closer to the centre, or to those of the components.
+            y: the condition of each as the networks take it, `(count, W)`; None if there is none.
+                A source whose latents do not depend on it ignores it.
         """
 
 
-class LatentPrior(LatentSampler, Protocol):
-    """A distribution p(z) over the latents of an item, for one pass through a model."""
+class LatentPrior(Protocol):
+    """A distribution p(z), or p(z|y), over the latents of an item, for one pass through a model."""
+
+    def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
+        """`count` independent samples, `(count, *event)`; as those of a `LatentSampler`.
+
+        A distribution with parameters of its own for each of B items has one sample for each of
+        them: `count` is B.
+        """
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., *event)`, in nats: `(...)`."""
@@ -197,11 +208,16 @@ class DiagonalNormal(Posterior):
         return self.mean
 
     def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
-        """`count` samples of each item with another standard deviation: `(count, ...)`.
+        """A sample of each of `count` items with another standard deviation: `(count, *event)`.
 
-        This makes the distribution a prior too, given the levels above.
+        This makes the distribution a prior too, given the levels above, or a condition.
+
+        Raises:
+            ValueError: it is one of another number of items.
         """
-        return self.mean.lerp(self.rsample(count, noise), temperature)
+        if len(self.mean) != count:
+            raise ValueError(f"{count} samples of a distribution for {len(self.mean)} items")
+        return self.mean.lerp(self.rsample(1, noise)[0], temperature)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., *event)`, in nats, summed over dimensions: `(...)`."""

@@ -23,7 +23,7 @@ from vae_cli.model.condition import Condition
 from vae_cli.model.inference import Inference, Level
 from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.networks.dense import JointDecoder, JointEncoder, MLPEncoder
-from vae_cli.model.posterior import DiagonalNormal, Posterior
+from vae_cli.model.posterior import DiagonalNormal, LatentPrior, Posterior
 from vae_cli.model.priors import Prior
 from vae_cli.noise import Noise
 
@@ -78,6 +78,11 @@ class LatentModel(nn.Module, ABC):
         If a conditional model is given none, it is told that they are not known.
         """
         return y if self.condition is None else self.condition(y, count)
+
+    def prior_of(self, y: Tensor | None, count: int) -> LatentPrior:
+        """p(z|y) of so many items with these conditions; see `condition_of`."""
+        distribution: LatentPrior = self.prior(self.condition_of(y, count))
+        return distribution
 
     @abstractmethod
     def posterior(self, batch: Batch) -> Posterior:
@@ -209,8 +214,7 @@ class VAE(LatentModel):
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
         """Encode B items, take K samples of the latents of each, and decode them."""
         posterior = self.posterior(batch)
-        prior = self.prior(self.condition_of(batch.y, len(batch)))
-        level = Level.draw(posterior, prior, samples, noise)
+        level = Level.draw(posterior, self.prior_of(batch.y, len(batch)), samples, noise)
         return Inference((level,), self.decode(level.z, batch.y))
 
     def generate(
@@ -286,7 +290,8 @@ class TwoLevelVAE(LatentModel):
     ) -> Distribution:
         """p(x|z) for latents `(..., D)` of the top level, with the lower level sampled."""
         refuse_condition(y)
-        (below,) = self._lower_prior(z.flatten(0, -2)).sample(1, noise, temperature)
+        flat = z.flatten(0, -2)
+        below = self._lower_prior(flat).sample(len(flat), noise, temperature)
         return self._decode(z, below.view(z.shape))
 
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:

@@ -35,7 +35,7 @@ class NormalMixture:
     def sample(self, count: int, noise: Noise, temperature: float = 1.0) -> Tensor:
         """`count` independent samples, `(count, D)`."""
         chosen = self.components[noise.integers(len(self.components.mean), count)]
-        return chosen.sample(1, noise, temperature)[0]
+        return chosen.sample(count, noise, temperature)
 
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., D)`, in nats: `(...)`.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_cli.model.posterior import DiagonalNormal, LatentPrior, UnitNormal
+from vae_cli.noise import Noise
 
 
 class Prior(nn.Module, ABC):
@@ -44,8 +45,15 @@ class Prior(nn.Module, ABC):
         Args:
             y: the conditions of B items as the networks take them, `(B, W)`; None if there are
                 none. A prior that depends on them is a distribution for each item, whose parameters
-                have the axes `(B, *event)`, and of which `sample(1, ...)` is one for each item.
+                have the axes `(B, *event)`.
         """
+
+    def sample(
+        self, count: int, noise: Noise, temperature: float = 1.0, y: Tensor | None = None
+    ) -> Tensor:
+        """Samples of p(z), or one of p(z|y) for each condition: a prior is a `LatentSampler`."""
+        distribution: LatentPrior = self(y)
+        return distribution.sample(count, noise, temperature)
 
 
 @final
