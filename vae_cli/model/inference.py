@@ -7,7 +7,6 @@ from torch import Tensor
 
 from vae_cli.model.likelihoods.likelihood import Distribution
 from vae_cli.model.posterior import (
-    DiagonalNormal,
     LatentPrior,
     Posterior,
     kl,
@@ -64,8 +63,6 @@ class Level:
 
     def sample_prior(self, noise: Noise) -> Tensor:
         """One sample of the prior for each item, of its own if it has one: `(B, *event)`."""
-        if isinstance(self.prior, DiagonalNormal):
-            return self.prior.sample(1, noise)[0]
         return self.prior.sample(self.z.shape[1], noise)
 
 
