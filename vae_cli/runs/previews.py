@@ -1,17 +1,22 @@
 """What is drawn when a run is finished: reconstructions of held-out items, and samples.
 
 Reconstructions are also compared with one item for all, the mean: a model that is worse than that
-has learned nothing.
+has learned nothing. The samples of a conditional model are of each class, in a row, or else of
+conditions that occur in the training set.
 """
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, final
 
 import torch
 from torch import Tensor
 
 from vae_cli.data.batch import Batch
+from vae_cli.data.conditioning import class_place
+from vae_cli.data.dataset import Spec
+from vae_cli.data.spelling import spell
 from vae_cli.data.split import in_order
 from vae_cli.data.statistics import FAR
 from vae_cli.data.streamed import AnySplit, Streamed
@@ -20,6 +25,7 @@ from vae_cli.model import LatentModel, TableCodec
 from vae_cli.noise import Noise, derive_seed
 from vae_cli.rendering import kind_of
 from vae_cli.rendering.arrangements import Reconstructions
+from vae_cli.rendering.captions import NO_CAPTIONS, Captions
 from vae_cli.rendering.grid import Layout
 from vae_cli.runs.directory import Run
 from vae_cli.runs.resolve import Resolved
@@ -86,6 +92,56 @@ def squared_error(found: Tensor, x: Tensor) -> Tensor:
 
 
 COLUMNS = 8  # tiles per row
+MAX_CLASSES = 16  # rows of samples, one for each class
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What samples are asked of a model.
+
+    Attributes:
+        count: how many.
+        rows: their conditions, float64 `(count, C)`; None if the model has none.
+        captions: of their tiles in a picture.
+        texts: the conditions as columns of a table.
+    """
+
+    count: int
+    rows: Tensor | None = None
+    captions: Captions = NO_CAPTIONS
+    texts: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+def choose_samples(model: LatentModel, spec: Spec) -> Asked:
+    """Images of each class, or as many samples as a preview has.
+
+    Example:
+        >>> from vae_cli.data.columns import Column
+        >>> from vae_cli.settings import choose, merge
+        >>> label = Column(name="label", kind="category", categories=("Bag", "Coat"))
+        >>> spec = Spec("clothes", (1, 8, 8), classes=label.categories, condition=(label,))
+        >>> model = choose(merge(), spec).build_model(spec)
+        >>> asked = choose_samples(model, spec)
+        >>> asked.rows.flatten().tolist() == 8 * [0.0] + 8 * [1.0], asked.captions.left
+        (True, ('Bag', 'Coat'))
+    """
+    count, place = kind_of(spec).preview_samples, class_place(spec)
+    if model.condition is None:
+        return Asked(count=count)
+    known = model.condition.known.rows
+    if place is None or not spec.is_image:
+        rows = known[known.isnan().all(1).argsort(stable=True)[:count]]  # what is known goes first
+        texts = {
+            column.name: spell(column, values.tolist(), spec.table.decimal)
+            for column, values in zip(spec.condition, rows.T, strict=True)
+        }
+        return Asked(count=count, rows=rows, texts=texts)
+    shown = spec.condition[place].categories[:MAX_CLASSES]
+    rows = torch.full((len(shown) * COLUMNS, len(spec.condition)), torch.nan, dtype=torch.float64)
+    rows[:, place] = torch.arange(len(shown)).repeat_interleave(COLUMNS).double()
+    captions = Captions(left=shown)
+    return Asked(count=len(rows), rows=rows, captions=captions)
 
 
 def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
@@ -106,5 +162,9 @@ def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
     writer.write_reconstructions(pairs, reconstructions)
     seed = derive_seed(resolved.config.training.seed, "previews")
     noise = Noise(seed, resolved.device)
-    drawn = sample(model, kind.preview_samples, noise, with_spread=kind.samples_noise)
-    writer.write(model.codec.decode(drawn).cpu(), samples)
+    asked, y = choose_samples(model, resolved.spec), None
+    if model.condition is not None and asked.rows is not None:
+        y = model.condition.encode(asked.rows).to(resolved.device)
+    drawn = sample(model, asked.count, noise, with_spread=kind.samples_noise, y=y)
+    writer = kind.writer(Layout(columns=COLUMNS, captions=asked.captions))
+    writer.write(model.codec.decode(drawn).cpu(), samples, asked.texts)
