@@ -137,6 +137,29 @@ def _read_value(column: Column, value: Value) -> Interval:
             assert_never(column.kind)
 
 
+def read_exact(column: Column, value: Value, key: str) -> float:
+    """The one number that a value of a column stands for.
+
+    Args:
+        column: what its numbers mean.
+        value: as in a condition.
+        key: what asks for it, for messages.
+
+    Raises:
+        UsageError: it is no value of the column.
+
+    Example:
+        >>> read_exact(Column(name="sex", kind="category", categories=("F", "M")), "m", "y")
+        1.0
+    """
+    try:
+        if column.kind in {"number", "integer"}:
+            return _read_number(column, value)
+        return float(_read_value(column, value).low)
+    except UsageError as error:
+        raise UsageError(error.message.replace(mark("where"), mark(key), 1)) from error
+
+
 def _find_category(column: Column, text: str) -> int:
     """The code of a category, by its text; capitals are ignored if only one text is meant.
 
