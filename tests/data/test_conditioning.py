@@ -10,7 +10,7 @@ import torch
 
 from vae_cli.data.arrays import Arrays
 from vae_cli.data.catalogue import open_dataset_for
-from vae_cli.data.conditioning import condition_on, join_condition, reading_spec
+from vae_cli.data.conditioning import condition_on
 from vae_cli.data.dataset import Dataset, TableRules, ignore_progress
 from vae_cli.data.shapes import Shapes, factors
 from vae_cli.data.statistics import digest_splits
@@ -77,8 +77,7 @@ def test_the_same_facts_are_found_in_another_table(tmp_path: Path) -> None:
     expected = {0.0: [50, 1, 1], 1.0: [-1, -1, -1], 2.0: [20, -1, 0], 3.0: [1, 0, 1]}
     assert rows_by_x(found) == expected
     assert dataclasses.replace(found.spec, name="t", classes=spec.classes) == spec
-    read = read_table_like(path, reading_spec(spec))
-    whole = join_condition(read.rows, read.labels, spec).nan_to_num(-1).tolist()
+    whole = read_table_like(path, spec).rows.nan_to_num(-1).tolist()
     assert whole == [[x, 1.0, *facts] for x, facts in expected.items()]
     for lacking, name in (("sex", "sex"), ("kind", "kind")):
         other = written(tmp_path / "o.csv", lines[0].replace(lacking, "note"), *lines[1:2])

@@ -141,8 +141,8 @@ def encode_splits(
     """What the posteriors of all items are made of, `(N, ...)` each; no items but at process 0."""
     total, done = sum(map(len, splits)), 0
     kept, features = total if world.rank == 0 else 0, dict[str, Array]()
-    for items, share in _shared_items(splits, world):
-        for name, values in model.features(items).items():
+    for items, y, share in _shared_items(splits, world):
+        for name, values in model.features(items, y).items():
             rows = share.collect(torch.from_numpy(values)).numpy()
             whole = features.setdefault(name, np.empty((kept, *rows.shape[1:]), rows.dtype))
             whole[done : done + len(rows)] = rows
@@ -151,13 +151,16 @@ def encode_splits(
     return features
 
 
-def _shared_items(splits: Sequence[InMemory], world: World) -> Iterator[tuple[Tensor, Share]]:
-    """This process's chunk of the items of each round, as they are."""
+def _shared_items(
+    splits: Sequence[InMemory], world: World
+) -> Iterator[tuple[Tensor, Tensor | None, Share]]:
+    """This process's chunk of the items of each round, as they are, and their conditions."""
     for split in splits:
         size = chunk_length(split.shape)
-        for rows in split.rows.split(size * world.size):
-            share = share_of(len(rows), world, unit=size)
-            yield split.gather(share.take(rows)), share
+        for places in torch.arange(len(split)).split(size * world.size):
+            share = share_of(len(places), world, unit=size)
+            own, told = share.take(places), split.condition
+            yield split.gather(split.rows[own]), None if told is None else told[own], share
 
 
 def _describe_sources(model: TrainedModel, dataset: Dataset) -> dict[str, str]:

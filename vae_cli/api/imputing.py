@@ -190,6 +190,12 @@ def impute_table(
     with stage("imputing") as progress:
         noise = Noise(seed, model.model.device)
         found = impute(
-            model.model, cells.rows, noise, draws=draws, samples=samples, progress=progress
+            model.model,
+            cells.rows,
+            noise,
+            draws=draws,
+            samples=samples,
+            progress=progress,
+            y=model.converter.encode_condition(cells.condition),
         )
     return ImputedTable(cells=cells, found=found)

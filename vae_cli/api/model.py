@@ -19,6 +19,9 @@ from vae_cli.api.run_data import RunData
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
 from vae_cli.data.catalogue import open_dataset_for
+from vae_cli.data.columns import Column
+from vae_cli.data.condition_values import condition_rows
+from vae_cli.data.conditioning import is_whole, whole_columns
 from vae_cli.data.conditions import Where, make_conditions
 from vae_cli.data.dataset import NamedSplit, Progress, Spec, ignore_progress
 from vae_cli.data.source import find_source, require_present
@@ -63,6 +66,10 @@ class TrainedModel:
     give everything here: `encode` returns q(z|x), `decode` the mean of p(x|z), `reconstruct` goes
     through both, `sample` decodes latents of p(z), and `traverse` and `interpolate` decode latents
     near to those of given items (Kingma & Welling, 2014, https://arxiv.org/abs/1312.6114).
+
+    A model that was trained with `data.condition` is one of p(x|y). Its methods take the conditions
+    of items as `y`: "Bag" for all, ["Bag", "Coat"] for each, {"sex": "F"}, or a frame of columns;
+    see `data.condition_values`. Without them, they are not known.
 
     Arrays are those that `arrays.Converter` describes. If a `seed` is given, the posterior is
     sampled; otherwise its mean is used. Missing values are treated as in the training.
@@ -134,7 +141,8 @@ class TrainedModel:
     @cached_property
     def converter(self) -> Converter:
         """The way between arrays and the tensors of the network."""
-        return Converter(self.spec, self.model.codec, self.model.device)
+        model = self.model
+        return Converter(self.spec, model.codec, model.device, model.condition)
 
     @property
     def distortion_name(self) -> str:
@@ -152,7 +160,8 @@ class TrainedModel:
     def test_set(self) -> NamedSplit:
         """The test set as in `held_out`, and what is known about its items.
 
-        Other data than those of the run may have other classes than the model.
+        Their conditions are rows of numbers, which every `y` takes. Other data than those of the
+        run may have other classes than the model.
 
         Raises:
             UsageError: as in `data`.
@@ -163,7 +172,9 @@ class TrainedModel:
 
     def prepare(self, split: InMemory) -> InMemory:
         """Items as the model takes them: encoded, and drawn once if they are drawn at random."""
-        return self.model.codec.encode_split(split).drawn()
+        encoded = self.model.codec.encode_split(split).drawn()
+        condition = self.model.condition
+        return encoded if condition is None else condition.encode_split(encoded)
 
     def data(self, progress: Progress = ignore_progress) -> RunData:
         """The data of its run, or those that `load` was given.
@@ -188,35 +199,50 @@ class TrainedModel:
             )
         return RunData(dataset, self.name, self.facts, is_named=is_named)
 
-    def encode(self, items: ArrayLike) -> Posterior:
+    def encode(self, items: ArrayLike, y: Any = None) -> Posterior:
         """The posterior of each item: mean and log-variance, `(N, D)` each.
 
         Raises:
             UsageError: the posterior of the model is not normal.
         """
-        found = self.features(items)
+        found = self.features(items, y)
         if found.keys() != set(Posterior._fields):
             raise UsageError(f"this model has {', '.join(found)}: use `features`")
         return Posterior(**found)
 
-    def features(self, items: ArrayLike) -> dict[str, Array]:
+    def features(self, items: ArrayLike, y: Any = None) -> dict[str, Array]:
         """What the posterior of each item is made of, by name: `(N, ...)` each."""
+        batches = self.converter.encode(items, y)
         with torch.no_grad():
-            found = [
-                self.model.posterior(batch).features() for batch in self.converter.encode(items)
-            ]
+            found = [self.model.posterior(batch).features() for batch in batches]
         return {name: to_array(*(one[name] for one in found)) for name in found[0]}
 
-    def decode(self, z: ArrayLike) -> Array:
-        """The mean of p(x|z) for latents `(N, D)`, or for one `(D,)`: `(N, ...)`."""
+    def decode(self, z: ArrayLike, y: Any = None) -> Array:
+        """The mean of p(x|z) for latents `(N, D)`, or for one `(D,)`: `(N, ...)`.
+
+        Of rows, only the columns that are learned.
+        """
         latents = to_latents(z, self.model.latent_dim).to(self.model.device)
+        told, size = self.condition(y, len(latents)), chunk_length(self.spec.shape)
+        parts = [slice(start, start + size) for start in range(0, len(latents), size)]
         with torch.no_grad():
-            parts = latents.split(chunk_length(self.spec.shape))
-            return self.converter.decode(self.model.decode(part).mean for part in parts)
+            return self.converter.decode(
+                self.model.decode(latents[part], None if told is None else told[part]).mean
+                for part in parts
+            )
+
+    def condition(self, y: Any, count: int) -> Tensor | None:
+        """The conditions of so many items as the network takes them, `(count, W)`; None for none.
+
+        Raises:
+            UsageError: y is not what the model is told; see `data.condition_values`.
+        """
+        return self.converter.encode_condition(self.converter.read_condition(y, count))
 
     def reconstruct(
         self,
         items: ArrayLike,
+        y: Any = None,
         *,
         seed: int | None = None,
         sample: bool | None = None,
@@ -231,25 +257,28 @@ class TrainedModel:
         source = self._noise(seed)
         is_sampled = seed is not None if sample is None else sample
         drawn, spread = source if is_sampled else None, source if noise else None
-        parts = [
-            reconstruct(self.model, batch, drawn, spread=spread)
-            for batch in self.converter.encode(items)
-        ]
+        read = self.converter.read(items, y)
+        batches = self.converter.batches(read)
+        parts = [reconstruct(self.model, batch, drawn, spread=spread) for batch in batches]
         outputs, *figures = zip(*parts, strict=True)
-        decoded = like_frame(items, self.converter.decode(outputs), self.spec)
+        rows = self.converter.join(self.converter.decode(outputs), read.condition)
+        decoded = like_frame(items, rows, self.spec)
         return Reconstruction(decoded, *(to_array(*figure) for figure in figures))
 
     def sample_latents(
-        self, count: int, *, temperature: float = 1.0, seed: int | None = None
+        self, count: int, y: Any = None, *, temperature: float = 1.0, seed: int | None = None
     ) -> Array:
         """The latents `(count, D)` that `sample` decodes."""
-        drawn, source = self._noise(seed), self.source
-        z = sample_latents(self.model, count, drawn, temperature=temperature, source=source)
+        drawn, told = self._noise(seed), self.condition(y, count)
+        z = sample_latents(
+            self.model, count, drawn, temperature=temperature, source=self.source, y=told
+        )
         return to_array(z)
 
     def sample(
         self,
         count: int,
+        y: Any = None,
         *,
         where: Where | None = None,
         temperature: float = 1.0,
@@ -260,13 +289,20 @@ class TrainedModel:
 
         `temperature` is a factor for the standard deviation of the noise that latents are made of.
         Images are the mean of p(x|z), or samples from it with `noise`; rows are always samples:
-        `(count, ...)`. Without a seed, every call gives other items. Rows may have conditions, such
-        as `where={"sex": "F", "age": (30, 40)}`; see `sample_where`.
+        `(count, ...)`. Without a seed, every call gives other items.
+
+        `y` are the conditions of a model of p(x|y). Without them, those of images are not known
+        (but if the model has learned no such ones, they are those of random training images), and
+        rows are whole ones with the conditions of random rows of the training set. Rows may be
+        asked for by any of their columns, as in `where={"sex": "F", "age": (30, 40)}`; see
+        `sample_where`.
         """
         if where:
-            found = self.sample_where(count, where, temperature=temperature, seed=seed)
+            found = self.sample_where(count, where, temperature=temperature, seed=seed, y=y)
             return to_array(found.items)
-        return self._draw(count, self._noise(seed), temperature=temperature, with_spread=noise)
+        source = self._noise(seed)
+        told = self._told(y, {}, count, source)
+        return self._draw(told, count, source, temperature=temperature, with_spread=noise)
 
     def sample_where(
         self,
@@ -275,15 +311,21 @@ class TrainedModel:
         *,
         temperature: float = 1.0,
         seed: int | None = None,
+        y: Any = None,
         progress: Progress = ignore_progress,
     ) -> Accepted:
-        """Generate `count` rows that meet conditions, by rejection of all others.
+        """Generate `count` rows that meet conditions on their columns.
+
+        Of the columns that a model of p(x|y) is told, those of training rows that meet the
+        conditions are told, so no draw is lost. Others are learned, and rows that do not meet their
+        conditions are rejected.
 
         Args:
             count: the number of rows.
             where: what some columns have to be; see `data.conditions`.
             temperature: as in `sample`.
             seed: as in `sample`.
+            y: as in `sample`, in place of conditions on these columns.
             progress: called with the number of rows so far and `count`.
 
         Returns:
@@ -293,10 +335,19 @@ class TrainedModel:
             UsageError: a condition names no column or no value of it, or too few of very many
                 draws meet all conditions.
         """
-        conditions = make_conditions(self.spec, where)
+        names = {column.name for column in self.spec.condition}
+        learned = {name: wanted for name, wanted in where.items() if name not in names}
+        conditions = make_conditions(self.spec, learned)
         source, limit = self._noise(seed), max(MAX_DRAWS_FOR_ONE * count, MIN_DRAWS_IN_ALL)
+
+        def draw(some: int) -> Tensor:
+            told = self._told(y, where, some, source)
+            return torch.from_numpy(self._draw(told, some, source, temperature=temperature))
+
+        if not conditions:
+            return Accepted(draw(count), count, count)
         found = sample_accepted(
-            lambda some: torch.from_numpy(self._draw(some, source, temperature=temperature)),
+            draw,
             lambda rows: torch.stack([one.holds(rows) for one in conditions]).all(0),
             count,
             limit=limit,
@@ -309,6 +360,7 @@ class TrainedModel:
     def impute(
         self,
         items: Any,
+        y: Any = None,
         *,
         draws: int = 0,
         samples: int = IMPORTANCE_SAMPLES,
@@ -318,9 +370,11 @@ class TrainedModel:
         """Fill the missing values of rows with what is known about them, given the other values.
 
         A missing value is NaN in an array, and whatever it is in a frame. See `latent.imputation`.
+        What a model of p(x|y) is told is not filled, but used.
 
         Args:
             items: rows, as an array or a frame.
+            y: their conditions, if the rows do not have them.
             draws: samples of each missing value; 0 is its mean, or its most probable category.
             samples: importance samples of each row.
             seed: of the random numbers.
@@ -333,17 +387,52 @@ class TrainedModel:
         Raises:
             UsageError: the items of the model are images, or the rows have other columns.
         """
-        rows, noise = self.converter.rows_with_holes(items), self._noise(seed)
-        found = impute(self.model, rows, noise, draws=draws, samples=samples, progress=progress)
+        read, noise = self.converter.rows_with_holes(items, y), self._noise(seed)
+        found = impute(
+            self.model,
+            read.items,
+            noise,
+            draws=draws,
+            samples=samples,
+            progress=progress,
+            y=self.converter.encode_condition(read.condition),
+        )
+        join = self.converter.join
         if not draws:
-            return like_frame(items, to_array(found.rows), self.spec)
-        tables = to_array(found.tables())
+            return like_frame(items, join(to_array(found.rows), read.condition), self.spec)
+        tables = np.stack([join(one.numpy(), read.condition) for one in found.tables().cpu()])
         frames = [like_frame(items, table, self.spec) for table in tables]
         return tables if isinstance(frames[0], np.ndarray) else frames
 
+    def _told(self, y: Any, where: Where, count: int, source: Noise) -> Tensor | None:
+        """The conditions of samples, float64 `(count, C)`; None if they are not known.
+
+        Raises:
+            UsageError: y or `where` is not what the model is told.
+        """
+        if y is not None:
+            return self.converter.read_condition(y, count)
+        names = {column.name for column in self.spec.condition}
+        wanted = {name: one for name, one in where.items() if name in names}
+        condition = self.model.condition
+        if condition is None or (self.spec.is_image and condition.dropout and not wanted):
+            return None
+        rows = condition.known.rows
+        if not condition.dropout:  # what is not known was hidden from no network
+            rows = rows[~rows.isnan().any(1)]
+        known = choose_known(rows, self.spec.condition, wanted)
+        return known[source.integers(len(known), count).cpu()]
+
     def _draw(
-        self, count: int, source: Noise, *, temperature: float, with_spread: bool = False
+        self,
+        told: Tensor | None,
+        count: int,
+        source: Noise,
+        *,
+        temperature: float,
+        with_spread: bool = False,
     ) -> Array:
+        """Samples with these conditions; whole rows of a table."""
         parts = sample_parts(
             self.model,
             count,
@@ -351,11 +440,12 @@ class TrainedModel:
             temperature=temperature,
             with_spread=with_spread or self.kind.samples_noise,
             source=self.source,
+            y=self.converter.encode_condition(told),
         )
-        return self.converter.decode(parts)
+        return self.converter.join(self.converter.decode(parts), told)
 
     def frame(self, rows: ArrayLike) -> "pa.Table":
-        """Rows `(N, D)`, or one `(D,)`, as an Arrow table: what the numbers of the columns mean.
+        """Rows `(N, D)`, or one, as an Arrow table: what the numbers of the columns mean.
 
         Whole numbers are whole, dates are dates, categories are their texts, and a missing value is
         null. `frame(rows).to_pandas()` and `polars.from_arrow(frame(rows))` are frames of others.
@@ -366,19 +456,29 @@ class TrainedModel:
         if self.spec.is_image:
             raise UsageError("images have no columns: a frame is for the rows of a table")
         values = np.asarray(rows, np.float64)
-        self.spec.require_shape(values.shape[-1:], "the array")
-        return to_arrow(self.spec.columns, values.reshape(-1, *self.spec.shape))
+        width = values.shape[-1] if values.ndim else 0
+        if not is_whole(self.spec, width):
+            self.spec.require_shape(values.shape[-1:], "the array")
+        return to_arrow(whole_columns(self.spec, width), values.reshape(-1, width))
 
     def sample_loop(
-        self, count: int, steps: int, *, temperature: float = 1.0, seed: int | None = None
+        self,
+        count: int,
+        steps: int,
+        y: Any = None,
+        *,
+        temperature: float = 1.0,
+        seed: int | None = None,
     ) -> Array:
         """Samples from the prior, and the images between each and the next, as one closed loop.
+
+        `y` is one condition for all, as a name or a mapping.
 
         Returns:
             `(count * steps, ...)`; every item number `k * steps` is one of the samples.
         """
-        latents = self.sample_latents(count, temperature=temperature, seed=seed)
-        return self.decode(close_loop(torch.from_numpy(latents), steps))
+        latents = self.sample_latents(count, y, temperature=temperature, seed=seed)
+        return self.decode(close_loop(torch.from_numpy(latents), steps), y)
 
     def traverse(
         self,
@@ -386,6 +486,7 @@ class TrainedModel:
         offsets: ArrayLike,
         dims: Sequence[int] | None = None,
         *,
+        y: Any = None,
         seed: int | None = None,
         level: int = 0,
     ) -> Array:
@@ -396,6 +497,7 @@ class TrainedModel:
             offsets: `(K,)`, added to the latent, one per column.
             dims: one row for each of these dimensions, which is shifted alone; None is one row in
                 which all dimensions are shifted together.
+            y: the condition of the item.
             seed: if given, every tile is decoded from a new sample.
             level: of a hierarchical model, 0 is the top; see `infer_level`.
 
@@ -405,7 +507,7 @@ class TrainedModel:
         Raises:
             UsageError: the model has no such item, level or dimension.
         """
-        found = infer_level(self.model, self._encode_one(item), level)
+        found = infer_level(self.model, self._encode_one(item, y), level)
         known = range(found.posterior.mean.shape[1])
         if any(dim not in known for dim in dims or ()):
             raise UsageError(f"dims {dims}: this model has dimensions 0 to {known[-1]}")
@@ -413,18 +515,21 @@ class TrainedModel:
         noise = None if seed is None else self._noise(seed)
         return self.converter.decode([traverse(self.model, found, shifts, dims, noise)])
 
-    def kl_by_dim_of(self, item: ArrayLike, level: int = 0) -> Tensor | None:
+    def kl_by_dim_of(self, item: ArrayLike, level: int = 0, y: Any = None) -> Tensor | None:
         """KL of each dimension of a level for one item, in nats: `(D,)`; None if not known."""
-        by_dim = infer_level(self.model, self._encode_one(item), level).kl_by_dim
+        by_dim = infer_level(self.model, self._encode_one(item, y), level).kl_by_dim
         return None if by_dim is None else by_dim.cpu()
 
-    def interpolate(self, items: ArrayLike, steps: int = 10, *, spherical: bool = False) -> Array:
+    def interpolate(
+        self, items: ArrayLike, steps: int = 10, *, spherical: bool = False, y: Any = None
+    ) -> Array:
         """Decode the path from the latent of each item to that of the next.
 
         Args:
             items: at least two.
             steps: points per path, including both ends.
             spherical: whether the path is a great circle instead of a straight line.
+            y: one condition, as a name or a mapping, of which all items on the paths are decoded.
 
         Returns:
             `(N - 1, steps, ...)`.
@@ -436,7 +541,7 @@ class TrainedModel:
         if len(anchors) < 2:  # noqa: PLR2004
             raise UsageError("an interpolation needs at least two items")
         points = interpolate(anchors, steps, spherical=spherical)
-        tiles = self.decode(points.flatten(0, 1))
+        tiles = self.decode(points.flatten(0, 1), y)
         return tiles.reshape(*points.shape[:2], *tiles.shape[1:])
 
     def to_unit(self, values: ArrayLike) -> Array:
@@ -459,9 +564,9 @@ class TrainedModel:
         """
         return self.converter.from_unit(images)
 
-    def _encode_one(self, item: ArrayLike) -> Batch:
+    def _encode_one(self, item: ArrayLike, y: Any = None) -> Batch:
         """What the network takes for one item, or for the first of several."""
-        return next(self.converter.encode(item))[:1]
+        return next(self.converter.encode(item, y))[:1]
 
     def _noise(self, seed: int | None) -> Noise:
         """The source of random numbers for a seed; a new one without it."""
@@ -484,6 +589,40 @@ def load_trained(run: Run, device: torch.device, data: str | None = None) -> Tra
         run=run,
         data_name=own if data is None else data,
     )
+
+
+def choose_known(rows: Tensor, columns: Sequence[Column], where: Where) -> Tensor:
+    """The conditions `(M, C)` of training items that meet what is asked for.
+
+    If there are none, and single values are asked for, these are told, and nothing else.
+
+    Args:
+        rows: the conditions that are known, float64 `(N, C)`.
+        columns: what they mean.
+        where: what some of them have to be.
+
+    Raises:
+        UsageError: no item meets a range or several values, or a value is none of its column.
+    """
+    spec = Spec("the condition", (len(columns),), columns=tuple(columns))
+    meets = [one.holds(rows) for one in make_conditions(spec, where)]
+    found = rows[torch.stack(meets).all(0)] if meets else rows
+    if len(found):
+        return found
+    if any(isinstance(wanted, list | tuple) for wanted in single_values(where).values()):
+        raise UsageError(
+            f"{mark('where')}: no item of the training set meets these conditions together; ask "
+            "for single values, which the model is then told, though it saw no item with them"
+        )
+    return condition_rows(columns, single_values(where), 1)
+
+
+def single_values(where: Where) -> dict[str, Any]:
+    """What is asked for, with a list of one value as this value."""
+    return {
+        name: wanted[0] if isinstance(wanted, list) and len(wanted) == 1 else wanted
+        for name, wanted in where.items()
+    }
 
 
 def explain_rare(found: Accepted, count: int) -> str:

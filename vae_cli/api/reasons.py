@@ -78,6 +78,7 @@ def explain_rows(
     model: TrainedModel,
     rows: Tensor,
     *,
+    y: Tensor | None = None,
     samples: int = SAMPLES,
     seed: int = 0,
     progress: Progress = ignore_progress,
@@ -90,6 +91,7 @@ def explain_rows(
     Args:
         model: of such rows.
         rows: float64 `(P, D)` in the units of the data.
+        y: their conditions as the network takes them, `(P, W)`; None if there are none.
         samples: importance samples of each row and column.
         seed: of the random numbers.
         progress: called with the number of cells that are done, and of all.
@@ -98,12 +100,13 @@ def explain_rows(
         UsageError: the items of the model are images.
     """
     layout, noise = require_table(model.model).layout, Noise(seed, model.model.device)
-    cells = least_probable(model.model, rows, MAX_HIDDEN)
+    cells = least_probable(model.model, rows, MAX_HIDDEN, y)
     found = [torch.full_like(rows, torch.nan) for _ in range(3)]
     done = 0
     for some in cells.split(max(1, CHUNK_VALUES // (samples * layout.width))):
         row, column = some.T
-        odds = measure_column(model.model, rows[row], column, noise, samples)
+        told = None if y is None else y[row.to(y.device)]
+        odds = measure_column(model.model, rows[row], column, noise, samples, told)
         for table, values in zip(found, odds, strict=True):
             table[row, column] = values
         done += len(some)

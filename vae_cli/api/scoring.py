@@ -150,15 +150,24 @@ class Scores:
             *(costs.get(column.name, "") for column in self.reasons.columns),
         ]
 
-    def take(self, places: list[int]) -> Tensor:
+    def take(self, places: Sequence[int]) -> Tensor:
         """The items at some places, `(M, ...)`; see `InMemory.items_at`."""
+        return torch.cat([part.items_at([row]) for part, row in self._find(places)])
+
+    def conditions(self, places: Sequence[int]) -> Tensor | None:
+        """Their conditions as the network takes them, `(M, W)`; None if there are none."""
+        told = [
+            part.condition[[row]] for part, row in self._find(places) if part.condition is not None
+        ]
+        return torch.cat(told) if told and len(told) == len(places) else None
+
+    def _find(self, places: Sequence[int]) -> Iterator[tuple[InMemory, int]]:
+        """The part of each item, and its place in it."""
         bounds = torch.tensor([len(part) for part in self.parts]).cumsum(0)
-        found = []
         for place in places:
             number = int(torch.searchsorted(bounds, place, right=True))
             part = self.parts[number].split
-            found.append(part.items_at([place - int(bounds[number]) + len(part)]))
-        return torch.cat(found)
+            yield part, place - int(bounds[number]) + len(part)
 
 
 def score_items(
@@ -254,8 +263,9 @@ def explain_scores(
         UsageError: the items are images.
     """
     with stage("columns") as progress:
-        rows = scores.take(list(places)).double()
-        reasons = explain_rows(model, rows, seed=seed, progress=progress)
+        rows, told = scores.take(places).double(), scores.conditions(places)
+        y = None if told is None else told.to(model.model.device)
+        reasons = explain_rows(model, rows, y=y, seed=seed, progress=progress)
     return dataclasses.replace(scores, reasons=reasons, explained=tuple(places))
 
 

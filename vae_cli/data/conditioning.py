@@ -136,28 +136,52 @@ def reading_spec(spec: Spec) -> Spec:
     return replace(spec, shape=(len(columns),), columns=columns)
 
 
+def learned_spec(spec: Spec) -> Spec:
+    """What is read of a table whose conditions are given beside it: what the model learned."""
+    means = spec.table.means[: len(spec.columns)]
+    return replace(spec, condition=(), table=replace(spec.table, means=means))
+
+
+def is_whole(spec: Spec, width: int) -> bool:
+    """Whether rows of so many columns are whole rows, which have conditions too."""
+    return bool(spec.condition) and width == len(spec.columns) + len(spec.condition)
+
+
 def whole_columns(spec: Spec, width: int) -> tuple[Column, ...]:
     """The columns of rows of a width: those that are learned, or of whole rows."""
-    return spec.columns if width == len(spec.columns) else (*spec.columns, *spec.condition)
+    return (*spec.columns, *spec.condition) if is_whole(spec, width) else spec.columns
 
 
-def join_condition(rows: Tensor, labels: Sequence[str], spec: Spec) -> Tensor:
+def join_condition(rows: Tensor, labels: Sequence[str], spec: Spec, source: object) -> Tensor:
     """Whole rows for a model from what was read of a table.
 
     Args:
         rows: of the columns of `reading_spec(spec)`.
         labels: the class of each row; empty if the classes are not known.
         spec: what the model learned.
+        source: of the rows, for messages.
+
+    Raises:
+        UsageError: the model is told the classes, and the table has no such column.
     """
     place = class_place(spec)
     if place is None:
         return rows
     column = spec.condition[place]
-    codes = dict(zip(column.categories, range(len(column.categories)), strict=True))
-    own = [codes.get(label, torch.nan) for label in labels] or [torch.nan] * len(rows)
-    values = torch.tensor(own, dtype=torch.float64)[:, None]
+    if not labels:
+        raise UsageError(refuse_without(source, column))
+    known = {text: float(code) for code, text in enumerate(column.categories)}
+    codes = torch.tensor([known.get(label, torch.nan) for label in labels], dtype=torch.float64)
     at = len(spec.columns) + place
-    return torch.cat([rows[:, :at].double(), values, rows[:, at:].double()], 1)
+    return torch.cat([rows[:, :at].double(), codes[:, None], rows[:, at:].double()], 1)
+
+
+def refuse_without(source: object, column: Column) -> str:
+    """What to say about a table that lacks the classes."""
+    return (
+        f"{source} lacks {column.name}, which the model is told of each row: add the column; its "
+        "cells may be empty where it is not known"
+    )
 
 
 def class_codes(labels: Tensor, classes: Sequence[str], column: Column) -> Tensor:
@@ -216,10 +240,7 @@ class ConditionedDataset(Dataset):
         """
         spec = self.dataset.spec
         if not spec.classes and not spec.is_image:
-            raise UsageError(
-                f"{spec.name} lacks {label.name}, which the model was told of each row: add the "
-                "column; its cells may be empty where it is not known"
-            )
+            raise UsageError(refuse_without(spec.name, label))
         unknown = [one for one in spec.classes if one not in (*label.categories, NO_CLASS)]
         if unknown:
             named = list_some(unknown, MAX_NAMED)

@@ -99,9 +99,10 @@ def find_column(spec: Spec, name: str) -> int:
     rules = spec.table
     if name in {rules.label, rules.id, *rules.dropped}:
         raise UsageError(f"{mark('where')} {name}: the model of {spec.name} did not learn it")
-    if not spec.columns:
+    names = [*spec.column_names, *(column.name for column in spec.condition)]
+    if not names:
         raise UsageError(f"{mark('where')} {name}: {spec.name} has no columns")
-    near = difflib.get_close_matches(name, spec.column_names, 1, cutoff=0)[0]
+    near = difflib.get_close_matches(name, names, 1, cutoff=0)[0]
     raise UsageError(
         f"{mark('where')} {shorten(name)}: {spec.name} has no such column; did you mean {near}?"
     )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vae_cli.data.conditioning import join_condition, reading_spec
 from vae_cli.data.dataset import (
     DEFAULT_TABLE,
     MISSING_ADVICE,
@@ -124,25 +125,28 @@ class FilledTable(NamedTuple):
 
 
 def read_table_like(path: Path, spec: Spec) -> FilledTable:
-    """The rows of a table, with its columns in the order of a spec.
+    """The whole rows of a table, with its columns in the order of a spec.
 
     Raises:
         UsageError: the table cannot be read, or its columns are not those of the spec.
     """
     from vae_cli.data.table_files import read_table
 
-    return take_rows(read_table(path, like=spec), spec.table)
+    found = take_rows(read_table(path, like=reading_spec(spec)), spec.table)
+    return found._replace(rows=join_condition(found.rows, found.labels, spec, path))
 
 
 def read_source_like(source: "TableSource", spec: Spec) -> FilledTable:
-    """The rows of a file or a frame that is open, with its columns in the order of a spec.
+    """The whole rows of a file or a frame that is open, with its columns in the order of a spec.
 
     Raises:
         UsageError: its columns are not those of the spec.
     """
     from vae_cli.data.table_contents import choose_for_model, read_contents
 
-    return take_rows(read_contents(source, choose_for_model(spec, source)), spec.table)
+    contents = read_contents(source, choose_for_model(reading_spec(spec), source))
+    found = take_rows(contents, spec.table)
+    return found._replace(rows=join_condition(found.rows, found.labels, spec, source))
 
 
 def is_frame(items: object) -> bool:
@@ -230,7 +234,7 @@ def complete_rows(rows: Tensor, spec: Spec, source: object) -> FilledTable:
     if not missing.any() or rules.missing == "model":
         return FilledTable(rows, numbers, ())
     if rules.missing == "mean":
-        means = torch.tensor(rules.means, dtype=torch.float64)
+        means = torch.tensor(rules.means[: rows.shape[1]], dtype=torch.float64)
         return FilledTable(
             torch.where(missing, means, rows), numbers, (_say_filled(int(missing.sum())),)
         )

@@ -278,11 +278,13 @@ def choose_for_model(spec: Spec, source: TableSource) -> Choice:
         UsageError: a column is not there.
     """
     rules, names, learned = spec.table, source.names, spec.column_names
-    others = [name for name in names if name not in {rules.label, rules.id, *rules.dropped}]
+    told = {column.name for column in spec.condition} - set(learned)
+    beside = {rules.label, rules.id, *rules.dropped, *told}
+    others = [name for name in names if name not in beside]
     without_index = [name for name in others if name != source.index_name]
     choose = functools.partial(Choice, columns=spec.columns, rules=rules, model=spec.name)
     if set(learned) <= set(names):
-        known = {*learned, rules.label, rules.id, *rules.dropped}
+        known = {*learned, *beside}
         extra = [name for name in without_index if name not in known]
         notes = []
         if source.index_name and source.index_name not in known:
@@ -292,8 +294,8 @@ def choose_for_model(spec: Spec, source: TableSource) -> Choice:
                 f"{list_some(extra, MAX_NAMED)}: ignored, because the model of {spec.name} did "
                 "not learn such columns"
             )
-        label, beside = (name if name in names else "" for name in (rules.label, rules.id))
-        return choose(names=learned, label=label, id=beside, notes=tuple(notes))
+        label, id_ = (name if name in names else "" for name in (rules.label, rules.id))
+        return choose(names=learned, label=label, id=id_, notes=tuple(notes))
     unnamed = default_columns(len(learned))
     for some in (others, without_index):
         if unnamed in {tuple(some), learned} and len(some) == len(unnamed):

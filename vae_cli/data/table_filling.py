@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vae_cli.data.columns import Column
+from vae_cli.data.conditioning import join_condition, reading_spec, whole_columns
 from vae_cli.data.dataset import Spec
 from vae_cli.data.spelling import significant_digits, spell
 from vae_cli.data.table_writing import to_typed, to_values
@@ -40,6 +41,7 @@ class TableCells:
         columns: that the model learned.
         rows: what their cells mean, float64 `(N, D)`; NaN is a hole, or a category that the model
             has never seen.
+        condition: what the model is told of each row, float64 `(N, C)`; None if it is told nothing.
         holes: which cells of each of these columns have no value.
         ids: what the table calls its rows; empty if it has no column of ids.
         notes: what was assumed about the table, for the user.
@@ -51,20 +53,26 @@ class TableCells:
     def __init__(self, source: "TableSource", spec: Spec) -> None:
         from vae_cli.data.table_contents import choose_for_model, read_contents
 
-        choice = choose_for_model(spec, source)
+        choice = choose_for_model(reading_spec(spec), source)
         rules = dataclasses.replace(choice.rules, missing="model")
         contents = read_contents(source, dataclasses.replace(choice, rules=rules))
         arrays: list[list[Any]] = [[] for _ in source.names]
         for batch in source.batches(source.names):
             for parts, array in zip(arrays, batch, strict=True):
                 parts.append(array)
-        self.source, self.columns, self.notes = source, contents.columns, contents.notes
+        self.source, self.columns, self.notes = source, spec.columns, contents.notes
         self.arrays = dict(zip(source.names, arrays, strict=True))
-        self.learned = {name: place for place, name in enumerate(choice.names)}
-        self.holes = [find_holes(self.arrays[name]) for name in choice.names]
-        constant = [0.0 if column.kind == "constant" else math.nan for column in self.columns]
-        self.rows = torch.tensor(constant, dtype=torch.float64).repeat(len(self.holes[0]), 1)
-        self.rows[contents.numbers] = contents.rows  # those without any value are not read
+        names = choice.names[: len(spec.columns)]
+        self.learned = {name: place for place, name in enumerate(names)}
+        self.holes = [find_holes(self.arrays[name]) for name in names]
+        labels = [contents.classes[label] for label in contents.labels.tolist()]
+        known = join_condition(contents.rows, labels, spec, source)
+        columns = whole_columns(spec, known.shape[1])
+        constant = [0.0 if column.kind == "constant" else math.nan for column in columns]
+        whole = torch.tensor(constant, dtype=torch.float64).repeat(len(self.holes[0]), 1)
+        whole[contents.numbers] = known  # those without any value are not read
+        self.rows = whole[:, : len(names)]
+        self.condition = whole[:, len(names) :] if spec.condition else None
         self.ids = [text.strip() for text in self.texts(choice.id)] if choice.id else []
 
     @property

@@ -143,6 +143,7 @@ def complete(
     samples: int = SAMPLES,
     proposals: int = PROPOSALS,
     rounds: int = ROUNDS,
+    y: Tensor | None = None,
 ) -> Completions:
     """Sample p(z | x_o) for rows with holes.
 
@@ -153,6 +154,7 @@ def complete(
         samples: K, rounded up to a multiple of M.
         proposals: M, guesses of what is missing.
         rounds: how often guesses are drawn; the samples are those of the last round.
+        y: the conditions of the rows, `(B, W)`; None if there are none.
 
     Raises:
         UsageError: the model is not one of rows of a table.
@@ -176,12 +178,13 @@ def complete(
     """
     count = -(-samples // proposals)
     guessed = (proposals - 1) * len(rows)
-    z = model.prior_of(None, guessed).sample(guessed, noise)
-    first = require_table(model).decode(model.generate(z, noise).sample(noise))
+    repeated = None if y is None else y.repeat(proposals - 1, 1)
+    z = model.prior_of(repeated, guessed).sample(guessed, noise)
+    first = require_table(model).decode(model.generate(z, noise, y=repeated).sample(noise))
     guesses = fill(rows, first.unflatten(0, (proposals - 1, len(rows))))
-    found = weigh(model, rows, guesses, count, noise)
+    found = weigh(model, rows, guesses, count, noise, y)
     for _ in range(rounds - 1):
-        found = weigh(model, rows, found.draw(proposals - 1, noise), count, noise)
+        found = weigh(model, rows, found.draw(proposals - 1, noise), count, noise, y)
     return found
 
 
@@ -202,7 +205,12 @@ def fill(rows: Tensor, guesses: Tensor) -> Tensor:
 
 
 def weigh(
-    model: LatentModel, rows: Tensor, guesses: Tensor, samples: int, noise: Noise
+    model: LatentModel,
+    rows: Tensor,
+    guesses: Tensor,
+    samples: int,
+    noise: Noise,
+    y: Tensor | None = None,
 ) -> Completions:
     """Draw latents for B rows and guesses of them, and weigh them by what is observed.
 
@@ -212,12 +220,13 @@ def weigh(
         guesses: without holes, `(M − 1, B, D)`.
         samples: of each guess, and of the rows with holes, so that K is M times as many.
         noise: on the device of the model.
+        y: the conditions of the rows, `(B, W)`; None if there are none.
     """
     codec = require_table(model)
     candidates = torch.cat([rows[None], guesses])
     x = codec.encode(candidates.flatten(0, 1)).to(model.device).unflatten(0, candidates.shape[:2])
-    latents, log_ratio = propose(model, x, samples, noise)
-    likelihood = model.decode_levels(latents)
+    latents, log_ratio = propose(model, x, samples, noise, y)
+    likelihood = model.decode_levels(latents, y)
     assert isinstance(likelihood, TableRow)  # as the codec is one of tables
     by_column = likelihood.log_prob_by_column(x[0])
     is_missing = rows.isnan().to(by_column.device)
@@ -228,14 +237,15 @@ def weigh(
 
 
 def propose(
-    model: LatentModel, candidates: Tensor, samples: int, noise: Noise
+    model: LatentModel, candidates: Tensor, samples: int, noise: Noise, y: Tensor | None
 ) -> tuple[list[Tensor], Tensor]:
-    """Latents of every level `(K, B, *event)`, and log p(z) − log q(z) of them, `(K, B)`.
+    """Latents of every level `(K, B, *event)`, and log p(z|y) − log q(z) of them, `(K, B)`.
 
     With several levels, q of a sample is that of its own guess instead of the mixture, which is
     correct too, but less even.
     """
-    count, batch = len(candidates), Batch(candidates.flatten(0, 1))
+    count = len(candidates)
+    batch = Batch(candidates.flatten(0, 1), None if y is None else y.repeat(count, 1))
 
     def regroup(values: Tensor) -> Tensor:
         grouped: Tensor = values.unflatten(1, (count, -1))
@@ -247,7 +257,7 @@ def propose(
         return [regroup(level.z) for level in inference.levels], regroup(sum_levels(ratios))
     posterior = model.posterior(batch)
     z = regroup(posterior.rsample(samples, noise))
-    return [z], model.prior_of(None, z.shape[1]).log_prob(z) - mixture_log_prob(posterior, z, count)
+    return [z], model.prior_of(y, z.shape[1]).log_prob(z) - mixture_log_prob(posterior, z, count)
 
 
 def mixture_log_prob(posterior: Posterior, z: Tensor, count: int) -> Tensor:
@@ -321,6 +331,7 @@ def impute(
     draws: int = 0,
     samples: int = SAMPLES,
     progress: Progress = ignore_progress,
+    y: Tensor | None = None,
 ) -> Imputation:
     """Fill the holes of any number of rows.
 
@@ -331,6 +342,7 @@ def impute(
         draws: the number of samples of each hole.
         samples: K, importance samples of each row.
         progress: called with the number of rows with holes that are done, and of all.
+        y: the conditions of all rows, `(N, W)`, on the device of the model; None if there are none.
 
     Raises:
         UsageError: the model is not one of rows of a table.
@@ -341,7 +353,8 @@ def impute(
     found: list[tuple[Filled, Tensor, Tensor]] = [(Filled(*[rows[:0]] * 5), empty, rows[:0, 0])]
     done = 0
     for some in places.split(max(1, CHUNK_VALUES // (samples * width))) if len(places) else ():
-        completions = complete(model, rows[some], noise, samples=samples)
+        told = None if y is None else y[some.to(y.device)]
+        completions = complete(model, rows[some], noise, samples=samples, y=told)
         drawn = completions.draw(draws, noise) if draws else rows[None, some][:0]
         effective = completions.effective_samples().cpu().double()
         found.append((completions.summarize(noise), drawn, effective))
@@ -377,7 +390,12 @@ class ColumnOdds(NamedTuple):
 
 @torch.no_grad()
 def measure_column(
-    model: LatentModel, rows: Tensor, places: Tensor, noise: Noise, samples: int = SAMPLES
+    model: LatentModel,
+    rows: Tensor,
+    places: Tensor,
+    noise: Noise,
+    samples: int = SAMPLES,
+    y: Tensor | None = None,
 ) -> ColumnOdds:
     """Hide one column of each row, and ask how probable its value is.
 
@@ -395,13 +413,14 @@ def measure_column(
         places: of the columns to hide, int64 `(B,)`.
         noise: on the device of the model.
         samples: K.
+        y: the conditions of the rows, `(B, W)`; None if there are none.
 
     Raises:
         UsageError: the model is not one of rows of a table.
     """
     codec, chosen = require_table(model), places[:, None]
     encoded = codec.encode(rows)
-    found = complete(model, rows.scatter(1, chosen, torch.nan), noise, samples=samples)
+    found = complete(model, rows.scatter(1, chosen, torch.nan), noise, samples=samples, y=y)
 
     def costs(x: Tensor) -> Tensor:
         by_column = -found.log_prob_by_column(x.to(model.device)).cpu().double()
@@ -416,7 +435,7 @@ def measure_column(
 
 
 @torch.no_grad()
-def least_probable(model: LatentModel, rows: Tensor, count: int) -> Tensor:
+def least_probable(model: LatentModel, rows: Tensor, count: int, y: Tensor | None = None) -> Tensor:
     """The places of the observed values that the decoder finds least probable: int64 `(P, 2)`.
 
     It is a cheap choice of columns that are worth to be hidden: one pass for all of them, with
@@ -426,9 +445,10 @@ def least_probable(model: LatentModel, rows: Tensor, count: int) -> Tensor:
         model: of the rows of a table, in evaluation mode.
         rows: float64 `(B, D)` in the units of the data.
         count: of each row, at most.
+        y: the conditions of the rows, `(B, W)`; None if there are none.
     """
     codec = require_table(model)
-    batch = Batch(codec.encode(rows).to(model.device))
+    batch = Batch(codec.encode(rows).to(model.device), y)
     likelihood = model.infer(batch).likelihood
     assert isinstance(likelihood, TableRow)  # as the codec is one of tables
     costs = -likelihood.log_prob_by_column(batch.x)[0].cpu().nan_to_num(torch.inf)

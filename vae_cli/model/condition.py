@@ -30,17 +30,25 @@ KEPT = 4096  # conditions of training items that a model keeps
 class KnownConditions(nn.Module):
     """Conditions of some items of the training set, to draw one that goes with no other item.
 
-    They are in float64, so they stay on the processor as those of `TableCodec` do.
+    They are in float64, so they stay on the processor as those of `TableCodec` do. In a checkpoint,
+    every number is finite, so what is not known is kept beside them.
 
     Args:
-        rows: float64 `(KEPT, C)`.
+        rows: float64 `(KEPT, C)`, with NaN for what is not known.
     """
 
-    rows: Tensor
+    values: Tensor
+    missing: Tensor
 
     def __init__(self, rows: Tensor) -> None:
         super().__init__()
-        self.register_buffer("rows", rows)
+        self.register_buffer("values", rows.nan_to_num(0.0))
+        self.register_buffer("missing", rows.isnan().byte())
+
+    @property
+    def rows(self) -> Tensor:
+        """The conditions, float64 `(KEPT, C)`, with NaN for what is not known."""
+        return torch.where(self.missing > 0, torch.nan, self.values)
 
     def _apply(self, fn: Callable[..., Tensor], recurse: bool = True) -> Self:  # noqa: ARG002
         return self  # called by .to(), .cuda(), .half() and the like
@@ -110,6 +118,10 @@ class Condition(nn.Module):
     def encode(self, rows: Tensor) -> Tensor:
         """Conditions `(B, C)`, float64 with NaN for what is not known, as float32 `(B, W)`."""
         return self.codec.encode(rows)
+
+    def decode(self, y: Tensor) -> Tensor:
+        """Conditions `(B, C)` in float64 for encoded ones `(B, W)`."""
+        return self.codec.decode(y)
 
     def encode_split(self, split: SplitT) -> SplitT:
         """A part of a data set whose conditions are encoded, if it has any."""

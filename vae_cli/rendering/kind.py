@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.arrays import read_arrays
+from vae_cli.data.conditioning import is_whole
 from vae_cli.data.dataset import Spec
 from vae_cli.data.source import ARRAY_SUFFIXES
 from vae_cli.data.streamed import AnySplit
@@ -189,7 +190,8 @@ class ItemKind(ABC):
                 f"{mark('fit=object')} is for files of pictures, not {path}: leave it out"
             )
         items = read_arrays(path)
-        self.spec.require_shape(items.shape[1:], path)
+        if self.spec.is_image or not is_whole(self.spec, items.shape[-1]):
+            self.spec.require_shape(items.shape[1:], path)
         return self.take_array(items, path)
 
     @property

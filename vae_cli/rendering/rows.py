@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.array_files import require_valid_values
 from vae_cli.data.columns import free_name, number_columns
+from vae_cli.data.conditioning import whole_columns
 from vae_cli.data.dataset import Spec, describe_items
 from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.source import suffix_of
@@ -59,8 +61,9 @@ class RowWriter(ItemWriter):
     def write(
         self, items: ArrayLike, path: Writable, texts: Mapping[str, Sequence[str]] = NO_TEXTS
     ) -> None:
-        """Write rows under the names of their columns, after columns of texts."""
-        write_table(path, self.spec.columns, items, texts, self.spec.table)
+        """Write rows, or whole rows, under the names of their columns, after columns of texts."""
+        columns = whole_columns(self.spec, np.shape(items)[-1])
+        write_table(path, columns, items, texts, self.spec.table)
 
     def write_reconstructions(self, pairs: Reconstructions, path: Writable) -> None:
         """Write the reconstructions in the order of the originals, after their texts."""
@@ -68,10 +71,12 @@ class RowWriter(ItemWriter):
 
     def write_arrangement(self, arrangement: Arrangement, path: Writable) -> None:
         """Write the rows after their numbers, in the order of the arrangement."""
-        numbers, names = arrangement.numbers(), self.spec.column_names
+        numbers = arrangement.numbers()
+        own = whole_columns(self.spec, arrangement.items.shape[-1])
+        names = [column.name for column in own]
         index = np.stack([np.asarray(one) for one in numbers.values()], -1)
         table = np.concatenate([index, arrangement.items], -1)
-        columns = *number_columns(*(free_name(one, names) for one in numbers)), *self.spec.columns
+        columns = *number_columns(*(free_name(one, names) for one in numbers)), *own
         write_table(path, columns, table.reshape(-1, table.shape[-1]), rules=self.spec.table)
 
     def write_examples(self, splits: Mapping[str, AnySplit], output: Writable | None) -> str:
@@ -104,8 +109,13 @@ class Rows(ItemKind):
 
     def take_array(self, items: Tensor, path: Path) -> NamedItems:
         """The rows of an array file, without missing values; there may be any number of them."""
-        found = complete_rows(items, self.spec, path)
+        learned = len(self.spec.columns)
+        found = complete_rows(items[:, :learned], self.spec, path)
         require_valid_values(found.rows, path)
+        told = items[found.numbers, learned:].double()
+        found = found._replace(
+            rows=torch.cat([found.rows, told], 1) if told.numel() else found.rows
+        )
         return self._name(path, found, str(path))
 
     def _name(self, path: Path, found: FilledTable, source: str) -> NamedItems:
@@ -128,7 +138,7 @@ class Rows(ItemKind):
 
     def to_records(self, items: ArrayLike) -> list[dict[str, Any]]:
         """The values of rows by column: numbers, texts, and nothing where a value is missing."""
-        return to_records(self.spec.columns, items)
+        return to_records(whole_columns(self.spec, np.shape(items)[-1]), items)
 
     def describe(self, count: int | None = None) -> str:
         """For example `rows of 13 columns`, or `1 row of 13 columns`."""
