@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from vae_cli.runs.train import Estimate
     from vae_cli.training import EpochReport
 
+MAX_ABBREVIATION = 4  # letters of the longest
 ENOUGH_STEPS = 500  # with fewer, most networks have learned very little
 TABLE_WIDTH, EPOCH_WIDTH, FIGURE_WIDTH = 80, 5, 8  # characters
 HELD_OUT = {"test": "test", "validation": "valid"}  # as the title of a column begins
@@ -196,8 +197,8 @@ def format_figure(value: float) -> str:
 
 
 def title_of(name: str) -> str:
-    """The title of a figure's column: terms are abbreviations, as in KL and MSE."""
-    return name if name == "loss" else name.upper()
+    """The title of a figure's column: short terms are abbreviations, as in KL and MSE."""
+    return name if name == "loss" or len(name) > MAX_ABBREVIATION else name.upper()
 
 
 def describe(resolved: "Resolved") -> str:

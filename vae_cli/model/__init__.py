@@ -12,7 +12,7 @@ arguments, and can be used in a notebook.
 
 from vae_cli.model.codec import Codec, ImageCodec
 from vae_cli.model.condition import Condition
-from vae_cli.model.heads import Head, NormalHead
+from vae_cli.model.heads import ClassHead, Head, NormalHead
 from vae_cli.model.inference import Inference, Level
 from vae_cli.model.ladder import LadderVAE, Rung
 from vae_cli.model.likelihoods import (
@@ -51,6 +51,7 @@ from vae_cli.model.objectives import (
     NegativeDReG,
     NegativeELBO,
     NegativeIWAE,
+    NegativeM2,
     NegativePIWAE,
     Objective,
     TotalCorrelation,
@@ -87,6 +88,7 @@ __all__ = [
     "Bernoulli",
     "BernoulliPixels",
     "Capacity",
+    "ClassHead",
     "Codec",
     "Condition",
     "ConditionalNormal",
@@ -121,6 +123,7 @@ __all__ = [
     "NegativeDReG",
     "NegativeELBO",
     "NegativeIWAE",
+    "NegativeM2",
     "NegativePIWAE",
     "NormalHead",
     "Objective",

@@ -49,6 +49,23 @@ class Head(nn.Module, ABC):
         raise NotImplementedError(f"{type(self).__name__} has latents without limits")
 
 
+@final
+class ClassHead(Head):
+    """The end of an encoder that is a classifier: a score for each class, and no latents.
+
+    Args:
+        classes: their number.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.event_shape, self.outputs = (classes,), classes
+
+    def forward(self, parameters: Tensor) -> Tensor:  # type: ignore[override]  # no posterior of z
+        """Log q(y|x) of each class up to a constant, float32 `(..., classes)`."""
+        return parameters.float()
+
+
 Limits = tuple[float, float]  # the least and the largest log-variance of a posterior
 NARROW: Limits = (-6.0, 2.0)  # as in the code of Norouzi et al. (2020)
 WIDE: Limits = (-14.0, 8.0)  # no posterior that has learned something comes there

@@ -12,9 +12,11 @@ has several in convolutional ones, is in ladder.py.
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, final
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vae_cli.data.batch import Batch
@@ -41,16 +43,19 @@ class LatentModel(nn.Module, ABC):
         codec: the way from the items of the data to what the model takes, and back.
         condition: what y means in a model of p(x|y); None if it is one of p(x), or y is what the
             networks take as it is.
+        classifier: of a semi-supervised model, items `(B, ...)` to log q(y|x) of each class up to a
+            constant, `(B, classes)`; None if there is none.
     """
 
     likelihood: Likelihood
     prior: Prior
     codec: Codec
     condition: Condition | None
+    classifier: nn.Module | None
 
     def __init__(self) -> None:
         super().__init__()
-        self.condition = None
+        self.condition = self.classifier = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -174,6 +179,7 @@ class VAE(LatentModel):
         prior: p(z).
         codec: the way from items to what the encoder takes; None is that of images.
         condition: what y means; None if there is none, or the networks take it as it is.
+        classifier: q(y|x) of a semi-supervised model; None if there is none.
     """
 
     def __init__(
@@ -185,10 +191,11 @@ class VAE(LatentModel):
         codec: Codec | None = None,
         *,
         condition: Condition | None = None,
+        classifier: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.codec = codec or ImageCodec()
-        self.condition = condition
+        self.condition, self.classifier = condition, classifier
         self.encoder = encoder
         self.decoder = decoder
         self.likelihood = likelihood
@@ -196,9 +203,23 @@ class VAE(LatentModel):
 
     def posterior(self, batch: Batch) -> Posterior:
         """q(z|x, y) for B items: parameters `(B, *event)`."""
-        y = self.condition_of(batch.y, len(batch))
-        posterior: Posterior = call(self.encoder, batch.x, y)
+        batch = self.classify(batch)
+        posterior: Posterior = call(
+            self.encoder, batch.x, self.condition_of(batch.y, len(batch))
+        )
         return posterior
+
+    def classify(self, batch: Batch) -> Batch:
+        """The items with the most probable class where theirs is not known.
+
+        A model without a classifier has learned from items whose class is not known, and is told
+        that it is not. So has one with a classifier in a training, where nothing is changed.
+        """
+        if self.classifier is None or self.condition is None or self.training:
+            return batch
+        y = self.condition(batch.y, len(batch))
+        found = F.one_hot(self.classifier(batch.x).argmax(-1), y.shape[1])
+        return replace(batch, y=torch.where(y[:, -1:] > 0, found.to(y.dtype), y))
 
     def decode_levels(self, latents: Sequence[Tensor], y: Tensor | None = None) -> Distribution:
         """p(x|z, y) for the latents `(..., *event)` of the only level."""
@@ -213,6 +234,7 @@ class VAE(LatentModel):
 
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
         """Encode B items, take K samples of the latents of each, and decode them."""
+        batch = self.classify(batch)
         posterior = self.posterior(batch)
         level = Level.draw(posterior, self.prior_of(batch.y, len(batch)), samples, noise)
         return Inference((level,), self.decode(level.z, batch.y))

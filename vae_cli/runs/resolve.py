@@ -19,6 +19,7 @@ from vae_cli.data.batches import steps_per_epoch
 from vae_cli.data.columns import Column
 from vae_cli.data.dataset import Dataset, Progress, Spec, ignore_progress
 from vae_cli.data.held_out import divide_for_validation
+from vae_cli.data.labelled import hide_labels
 from vae_cli.data.sharing import share_work
 from vae_cli.data.source import CHANNEL_NAMES, SourceKind, find_source
 from vae_cli.data.split import InMemory
@@ -297,6 +298,7 @@ def prepare(
     codec = plan.likelihood.build_codec(spec, train)
     condition = None
     if spec.condition:
+        train = hide_labels(train, spec, plan.data.labelled, plan.training.seed)
         assert train.condition is not None  # `condition_on` has given one to every part
         condition = plan.build_condition(spec, InMemory.whole(train.condition))
         assert condition is not None  # as the data have one

@@ -122,6 +122,14 @@ class DataConfig:
             metavar="NAMES",
         ),
     ] = ()
+    labelled: Annotated[
+        float,
+        Interval(gt=0, le=1_000_000_000),
+        Setting(
+            "Training items that keep their condition, as many of each class; at most 1 is a share "
+            "of them, and more is a number."
+        ),
+    ] = 1.0
     drop: Annotated[
         tuple[str, ...],
         Setting(

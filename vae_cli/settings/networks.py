@@ -167,6 +167,7 @@ class Parts:
         prior: of the latents; its settings, because one may need the encoder.
         codec: the way from items to the network, which the model owns.
         condition: what the model is conditioned on; None if it is not.
+        classes: that a classifier of the items tells apart; 0 if the model has none.
     """
 
     likelihood: "Likelihood"
@@ -174,6 +175,7 @@ class Parts:
     prior: Prior
     codec: "Codec"
     condition: "Condition | None" = None
+    classes: int = 0
 
     @property
     def width(self) -> int:
@@ -188,7 +190,7 @@ class MLP(LayerFields, Network):
 
     def build(self, spec: "Spec", parts: "Parts") -> "LatentModel":
         """An encoder, and a decoder with the same layers in reverse."""
-        from vae_cli.model import VAE, MLPDecoder, MLPEncoder
+        from vae_cli.model import VAE, ClassHead, MLPDecoder, MLPEncoder
 
         shape, activation = input_shape(spec, parts.codec), _activation(self.activation)
         head, likelihood = self.build_head(spec, parts.posterior), parts.likelihood
@@ -204,7 +206,19 @@ class MLP(LayerFields, Network):
             condition=parts.width,
         )
         prior = parts.prior.build(shape, head, encoder.forward, parts.width)
-        return VAE(encoder, decoder, likelihood, prior, parts.codec, condition=parts.condition)
+        classifier = None
+        if parts.classes:
+            classes = ClassHead(parts.classes)
+            classifier = MLPEncoder(shape, self.hidden, classes, activation, gated=self.gated)
+        return VAE(
+            encoder,
+            decoder,
+            likelihood,
+            prior,
+            parts.codec,
+            condition=parts.condition,
+            classifier=classifier,
+        )
 
 
 @final
@@ -237,7 +251,14 @@ class Conv(PresetFields, Network):
 
     def build(self, spec: "Spec", parts: "Parts") -> "LatentModel":
         """An encoder, and a decoder that mirrors it."""
-        from vae_cli.model import PRESETS, VAE, ConvDecoder, ConvEncoder, choose_conv_sizes
+        from vae_cli.model import (
+            PRESETS,
+            VAE,
+            ClassHead,
+            ConvDecoder,
+            ConvEncoder,
+            choose_conv_sizes,
+        )
 
         shape, likelihood = spec.shape, parts.likelihood
         sizes = choose_conv_sizes(shape, PRESETS[self.preset], _activation(self.activation))
@@ -246,7 +267,16 @@ class Conv(PresetFields, Network):
         outputs = likelihood.outputs_per_value
         decoder = ConvDecoder(sizes, head.latent_dim, outputs, condition=width)
         prior = parts.prior.build(shape, head, encoder.forward, width)
-        return VAE(encoder, decoder, likelihood, prior, parts.codec, condition=parts.condition)
+        classifier = ConvEncoder(sizes, ClassHead(parts.classes)) if parts.classes else None
+        return VAE(
+            encoder,
+            decoder,
+            likelihood,
+            prior,
+            parts.codec,
+            condition=parts.condition,
+            classifier=classifier,
+        )
 
 
 @final

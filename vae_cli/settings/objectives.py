@@ -2,6 +2,7 @@
 
 import dataclasses
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, final, get_args
 
@@ -14,6 +15,7 @@ from vae_cli.settings.priors import Normal, Prior, Uniform
 from vae_cli.settings.variant import Setting, section, variant
 
 if TYPE_CHECKING:
+    from vae_cli.data.columns import Column
     from vae_cli.data.dataset import Spec
     from vae_cli.model import LatentModel, objectives
     from vae_cli.training import Schedule
@@ -29,6 +31,7 @@ class Objective(ABC):
     """Settings of an objective."""
 
     takes_levels: ClassVar[bool] = True  # whether it is defined for several levels of latents
+    hides_condition: ClassVar[bool] = True  # whether a condition is hidden at random
     posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal",)  # those it is defined for
 
     name: Annotated[str, Setting("What is minimized; elbo is distortion plus KL.", "objective")] = (
@@ -44,6 +47,10 @@ class Objective(ABC):
         Interval(ge=1, le=1000),
         Setting("Times that the warm-up is repeated, each after as many epochs at full weight."),
     ] = 1
+
+    def classes(self, spec: "Spec") -> int:  # noqa: ARG002  most need no classifier
+        """The number of classes that the model's classifier tells apart; 0 if it has none."""
+        return 0
 
     @property
     def epochs_of_warmup(self) -> int:
@@ -86,6 +93,13 @@ class Objective(ABC):
             raise UsageError(
                 f"{mark('objective.warmup_cycles')} needs {mark('objective.warmup_epochs')}"
             )
+
+    def check_condition(self, condition: "Sequence[Column]") -> None:  # noqa: B027  most take any
+        """Check that the objective is defined for what the model is conditioned on.
+
+        Raises:
+            UsageError: it is not.
+        """
 
     @abstractmethod
     def build(self, model: "LatentModel") -> "objectives.Objective":
@@ -474,6 +488,49 @@ class Adversarial(CriticFields, Objective):
         )
 
 
+@final
+@variant("m2")
+class M2(Objective):
+    """A semi-supervised model with a classifier (Kingma et al., 2014)."""
+
+    takes_levels: ClassVar[bool] = False
+    hides_condition: ClassVar[bool] = False  # it sums over the classes that an item may have
+    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+
+    classifier_weight: Annotated[
+        float,
+        Interval(ge=0, le=1e6),
+        Setting("Weight alpha of the classifier's cross-entropy for an item with a label."),
+    ] = 10.0
+
+    def classes(self, spec: "Spec") -> int:
+        """Those of the condition."""
+        return sum(len(column.categories) for column in spec.condition)
+
+    def check_condition(self, condition: "Sequence[Column]") -> None:
+        """Check that the condition is a class.
+
+        Raises:
+            UsageError: it is not.
+        """
+        if [column.kind for column in condition] != ["category"]:
+            own = mark(f"objective.name={self.name}")
+            names = join_or([column.name for column in condition]) if condition else "none"
+            raise UsageError(
+                f"{own} needs one {mark('data.condition')} with categories, such as "
+                f"{mark('data.condition=label')}, but there is {names}"
+            )
+
+    def build(self, model: "LatentModel") -> "objectives.Objective":
+        """The loss of the model and of its classifier."""
+        from vae_cli.model import objectives
+
+        assert model.classifier is not None  # the model was built for this objective
+        assert model.condition is not None
+        (classes,) = model.condition.codec.layout.sizes
+        return objectives.NegativeM2(model.classifier.__call__, classes, self.classifier_weight)
+
+
 ObjectiveConfig = (
     ELBO
     | Capacity
@@ -487,4 +544,5 @@ ObjectiveConfig = (
     | DIP
     | Factor
     | Adversarial
+    | M2
 )

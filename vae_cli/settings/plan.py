@@ -66,6 +66,9 @@ class Plan:
         self.posterior.check(self.model.latent_dim)
         self.prior.check(self.posterior, self.model.latent_dim, spec)
         self.objective.check(self.model, self.posterior, self.prior)
+        self.objective.check_condition(spec.condition)
+        if self.data.labelled != 1 and not spec.condition:
+            raise UsageError(f"{mark('data.labelled')} needs {mark('data.condition')}")
         if self.training.accumulate > 1 and self.comparison:
             raise UsageError(
                 f"{mark(f'training.accumulate={self.training.accumulate}')} computes a batch in "
@@ -98,6 +101,7 @@ class Plan:
             prior=self.prior,
             codec=codec,
             condition=condition or self.build_condition(spec),
+            classes=self.objective.classes(spec),
         )
         return self.model.build(spec, parts)
 
@@ -260,6 +264,8 @@ def choose(config: Config, spec: "Spec") -> Plan:
     if isinstance(prior, AutoPrior):
         prior = prior.choose(config.posterior)()
     objective = config.objective.fill_in(spec)
+    if not objective.hides_condition:
+        network = dataclasses.replace(network, condition_dropout=0.0)
     return make_plan(dataclasses.replace(config, objective=objective), network, likelihood, prior)
 
 

@@ -76,8 +76,9 @@ def sum_losses(
     for batch, share in batches:
         noise = context.noise.for_part(share.part)
         own = replace(context, noise=noise, whole=partial(gather, share))
-        inference = model.infer(batch, objective.samples, noise)
-        loss = objective(batch, inference, own)
+        infer = partial(model.infer, noise=noise)
+        inference = infer(batch, objective.samples)
+        loss = objective(batch, inference, replace(own, infer=infer))
         kl_by_dim = inference.levels[0].kl_by_dim(own.whole)
         if share.weight:
             sums.add(inference, loss, kl_by_dim)

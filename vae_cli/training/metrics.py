@@ -1,5 +1,6 @@
 """The averages of an epoch: sums over items that stay on the device until they are read."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import final
@@ -53,13 +54,19 @@ class Totals:
     """Sums over items: the losses, and each of their terms.
 
     Args:
-        names: of all sums: `loss` of the model, the losses of the other players, and the terms.
+        names: of all sums: `loss` of the model, the losses of the other players, and the terms. A
+            term that is defined for some items has a sum of their number besides, `count_name`.
         device: where the sums are.
     """
 
     def __init__(self, names: Sequence[str], device: torch.device) -> None:
         self.count = 0
         self.sums = {name: torch.zeros((), device=device) for name in names}
+
+    @property
+    def partial_terms(self) -> list[str]:
+        """The terms that are averaged over some of the items."""
+        return [name for name in self.sums if count_name(name) in self.sums]
 
     def add(self, loss: Loss) -> None:
         """Add a batch, each item with the same weight, so that a short last batch counts less.
@@ -70,7 +77,10 @@ class Totals:
         for player, value in loss.losses.items():
             self.sums[loss_name(player)].add_(value.detach(), alpha=loss.items)
         for name, term in loss.terms.items():
-            if term.ndim:
+            if (defined := count_name(name)) in self.sums:
+                self.sums[name].add_(term.nan_to_num().sum())
+                self.sums[defined].add_(term.isfinite().sum())
+            elif term.ndim:
                 self.sums[name].add_(term.sum())
             else:
                 self.sums[name].add_(term, alpha=loss.items)
@@ -109,16 +119,29 @@ class Totals:
             total.zero_()
 
     def mean(self) -> Metrics:
-        """The averages over the items. Waits for the device."""
-        totals = zip(self.sums, torch.stack([*self.sums.values()]).tolist(), strict=True)
-        means = {name: total / self.count for name, total in totals}
+        """The averages over the items; not a number of none. Waits for the device."""
+        sums = dict(zip(self.sums, torch.stack([*self.sums.values()]).tolist(), strict=True))
+        counts = {name: sums.pop(count_name(name)) for name in self.partial_terms}
+        means = {
+            name: total / count if (count := counts.get(name, self.count)) else math.nan
+            for name, total in sums.items()
+        }
         return Metrics(means.pop("loss"), means)
 
 
 def names_of_totals(model: LatentModel, objective: Objective) -> list[str]:
     """What is summed up of a training or an evaluation, in the order of the columns of a table."""
     losses = map(loss_name, ("model", *objective.networks()))
-    return [*losses, *objective.terms, model.likelihood.distortion_name]
+    counts = map(count_name, objective.partial_terms)
+    return [*losses, *objective.terms, model.likelihood.distortion_name, *counts]
+
+
+COUNT = "_items"  # ends the name of the number of items for which a term is defined
+
+
+def count_name(term: str) -> str:
+    """What the number of items is called for which a term is defined."""
+    return f"{term}{COUNT}"
 
 
 def loss_name(player: str) -> str:

@@ -10,6 +10,7 @@ from vae_cli.model.objectives.importance import (
     NegativePIWAE,
 )
 from vae_cli.model.objectives.objective import Context, Learning, Loss, Objective
+from vae_cli.model.objectives.semi_supervised import NegativeM2
 
 __all__ = [
     "DIPVAE",
@@ -25,6 +26,7 @@ __all__ = [
     "NegativeDReG",
     "NegativeELBO",
     "NegativeIWAE",
+    "NegativeM2",
     "NegativePIWAE",
     "Objective",
     "TotalCorrelation",

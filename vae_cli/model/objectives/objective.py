@@ -41,7 +41,8 @@ class Context:
         noise: the source of random numbers.
         infer: the model's pass of other items of this step, with as many samples as are given, as
             the inference that the objective is given was made. It is for what compares several
-            conditions of an item, or several items in the place of one; None outside of a training.
+            conditions of an item, or several items in the place of one; None outside of a training
+            and of its evaluation.
         whole: makes of values `(B_r, ...)` of the items of this part those `(B, ...)` of all items
             of the batch, in their order. Gradients flow back to the process of each item. All
             processes must call it equally often, with the same shape apart from `B_r`. The same
@@ -112,10 +113,13 @@ class Objective(nn.Module, ABC):
     Attributes:
         samples: the number of posterior samples per item that the inference must have.
         terms: the names of the terms of its losses, without that of the likelihood.
+        partial_terms: those of them that are defined for some items only, such as those with a
+            label. They are not a number for the others, and do not count there.
     """
 
     samples: int = 1
     terms: ClassVar[tuple[str, ...]] = ("kl",)
+    partial_terms: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def forward(self, batch: Batch, inference: Inference, context: Context) -> Loss:
