@@ -1,6 +1,8 @@
 """Small untrained models."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from math import prod
 from typing import Any
@@ -9,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vae_cli.data.batch import Batch
-from vae_cli.data.columns import number_columns
+from vae_cli.data.columns import Column, number_columns
 from vae_cli.data.dataset import Spec
 from vae_cli.model import (
     VAE,
@@ -158,3 +160,17 @@ def spec_of(shape: Sequence[int]) -> Spec:
     is_row = len(shape) == 1
     columns = number_columns(*(f"column {n}" for n in range(1, shape[0] + 1))) if is_row else ()
     return Spec("items", tuple(shape), columns=columns)
+
+
+LABEL = Column(name="label", kind="category", categories=("a", "b"))
+
+
+def labelled_spec_of(shape: Sequence[int]) -> Spec:
+    """What such items are if their classes, of which there are two, are the condition."""
+    return replace(spec_of(shape), classes=LABEL.categories, condition=(LABEL,))
+
+
+def label_rows(count: int) -> Tensor:
+    """The conditions of so many items: one class or the other, and none for every third."""
+    places = torch.arange(count)
+    return torch.where(places % 3 == 2, math.nan, (places % 2).double())[:, None]

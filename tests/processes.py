@@ -20,11 +20,12 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from models import make_state, mlp_vae, spec_of
+from models import label_rows, labelled_spec_of, make_state, mlp_vae, spec_of
 from torch import Generator, Tensor, distributed
 from torch.distributed import FileStore
 
 from vae_cli.data.batch import Batch
+from vae_cli.data.dataset import Spec
 from vae_cli.data.split import InMemory
 from vae_cli.errors import LostProcessError, NonFiniteLossError, UsageError
 from vae_cli.model import Context, Inference, Loss, NegativeELBO, Objective
@@ -67,6 +68,7 @@ OBJECTIVES: dict[str, dict[str, Any]] = {
     "dip": {"name": "dip"},
     "factor": {"name": "factor", "critic_hidden": [8]},
     "adversarial": {"name": "adversarial", "critic_hidden": [8], "kl_weight": 0.5},
+    "m2": {"name": "m2"},
 }
 PRIORS: dict[str, dict[str, Any]] = {
     "normal": {},
@@ -110,7 +112,12 @@ def plan_of(case: Case) -> Plan:
         "model": NETWORKS[network],
         "likelihood": {} if network == "table" else LIKELIHOODS[likelihood],
     }
-    return choose(merge(("", settings)), spec_of(shape_of(case)))
+    return choose(merge(("", settings)), spec_for(case))
+
+
+def spec_for(case: Case) -> Spec:
+    """What the items are: those of m2 have a class."""
+    return (labelled_spec_of if case[0] == "m2" else spec_of)(shape_of(case))
 
 
 def shape_of(case: Case) -> tuple[int, ...]:
@@ -124,7 +131,7 @@ def cover() -> Iterator[Case]:
     for three in product(OBJECTIVES, PRIORS, NETWORKS):
         case = (*three, next(likelihoods))
         try:
-            plan_of(case).check(spec_of(shape_of(case)))
+            plan_of(case).check(spec_for(case))
         except UsageError:
             continue
         possible.append(case)
@@ -157,11 +164,17 @@ def train(
 ) -> tuple[TrainState, list[EpochReport]]:
     """Train a small model, and return its state and the metrics of each epoch."""
     plan, shape, reports = plan_of(case), shape_of(case), list[EpochReport]()
-    spec, train = spec_of(shape), items(ITEMS, shape, 0)
+    spec, train, test = spec_for(case), items(ITEMS, shape, 0), items(TESTED, shape, 1)
     codec = plan.likelihood.build_codec(spec, train)
+    condition = plan.build_condition(spec, InMemory.whole(label_rows(len(train))))
+    if condition is not None:
+        train, test = (
+            condition.encode_split(replace(part, condition=label_rows(len(part))))
+            for part in (train, test)
+        )
     train = codec.encode_split(train, fixed=False)  # drawn anew at every step, if they are drawn
-    test = codec.encode_split(items(TESTED, shape, 1))
-    state = plan.build_state(spec, CPU, codec, train)
+    test = codec.encode_split(test)
+    state = plan.build_state(spec, CPU, codec, train, condition)
     with patch.object(optimizers, "EPSILON", EPSILON):
         fit(
             state,

@@ -8,6 +8,7 @@ import torch
 from models import spec_of
 from torch import nn
 
+from vae_cli.data.columns import Column
 from vae_cli.errors import UsageError
 from vae_cli.model import LatentModel, NegativeELBO
 from vae_cli.settings import Plan, choose, merge
@@ -224,3 +225,28 @@ def test_an_objective_builds_its_network_for_the_latents_from_the_seed() -> None
         assert weights.shape == (1, latent_dim)
         assert weights.equal(again.players["critic"].parameters["weight"])
         assert plan.build_state_on_meta(spec_of(ROW)).players.keys() == {"model", "critic"}
+
+
+def test_m2_is_refused_without_one_condition_of_classes_and_for_levels_of_latents() -> None:
+    kind = Column(name="kind", kind="category", categories=("a", "b"))
+    start = "objective.name=m2 needs one condition with categories, such as data.condition=label"
+    for condition, network, message in (
+        ((), "mlp", start),
+        ((Column(name="age"),), "mlp", f"{start}, not age"),
+        ((kind, Column(name="age")), "mlp", f"{start}, not kind, age"),
+        ((), "two-level", "objective.name=m2 is for one level of latents"),
+        ((kind,), "hierarchical", "model.network=hierarchical takes no condition"),
+    ):
+        spec = dataclasses.replace(spec_of(IMAGE), condition=condition)
+        tables = {"objective": {"name": "m2"}, "model": {"network": network}}
+        plan = choose(merge(("", tables)), spec)
+        with pytest.raises(UsageError) as error:
+            plan.check(spec)
+        assert message in str(error.value)
+        assert "\n" not in str(error.value)
+    spec = dataclasses.replace(spec_of(IMAGE), condition=(kind,))
+    plan = choose(merge(("", {"objective": {"name": "m2"}})), spec)
+    plan.check(spec)
+    assert plan.model.condition_dropout == 0  # it sums over the classes instead
+    with pytest.raises(UsageError, match=r"data.labelled needs data.condition"):
+        checked({"data": {"labelled": 0.5}}, IMAGE)

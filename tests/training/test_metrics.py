@@ -7,7 +7,7 @@ import torch
 
 from vae_cli.model import Loss
 from vae_cli.training import Metrics
-from vae_cli.training.metrics import Totals
+from vae_cli.training.metrics import Totals, count_name
 
 NAMES = ("loss", "critic_loss", "kl", "mmd")
 
@@ -38,6 +38,19 @@ def test_every_item_has_the_same_weight_in_batches_of_any_size() -> None:
     metrics = make_totals((3, 1.0), (1, 5.0)).mean()
     assert metrics.loss == 2.0
     assert metrics.terms == {"critic_loss": -2.0, "kl": 6.0, "mmd": 4.0}
+
+
+def test_a_term_of_some_items_is_averaged_over_those_and_is_no_number_of_none() -> None:
+    totals = Totals(("loss", "accuracy", count_name("accuracy")), torch.device("cpu"))
+    for values in ([1.0, math.nan, 0.0, 1.0], [math.nan, 1.0]):
+        terms = {"accuracy": torch.tensor(values)}
+        totals.add(Loss({"model": torch.tensor(2.0)}, terms, len(values)))
+        totals.count += len(values)
+    assert totals.are_finite()
+    assert totals.mean() == Metrics(2.0, {"accuracy": 0.75})
+    totals.clear()
+    totals.count = 1
+    assert math.isnan(totals.mean().terms["accuracy"])
 
 
 def test_totals_stay_in_the_same_memory() -> None:

@@ -31,6 +31,7 @@ LABELS = {
     "ssim": "SSIM",
     "knn_accuracy": "accuracy of neighbours",
     "probe_accuracy": "accuracy of a linear probe",
+    "classifier_accuracy": "accuracy of the classifier",
     "mig_chen": "MIG (Chen)",
     "mig_locatello": "MIG (Locatello)",
     "sap": "SAP",

@@ -7,6 +7,7 @@ from typing import Any, final
 
 from vae_cli.data.dataset import Stage, ignore_stage
 from vae_cli.device import describe_device
+from vae_cli.evaluation.classification import classifier_figures
 from vae_cli.evaluation.disentanglement import factor_figures
 from vae_cli.evaluation.features import BY_CLASSIFIER, Comparison, FeatureName, feature_figures
 from vae_cli.evaluation.figures import Absent, Figure, Figures, figures_of_first
@@ -109,7 +110,9 @@ def evaluate(
         figures |= latent_figures(model, posterior, seed, world)
         dims = mean_kl_by_dim(model, posterior)
     with stage("reconstruction"):
-        figures |= reconstruction_figures(model, test, world)
+        figures |= reconstruction_figures(model, test, world) | classifier_figures(
+            model, test, world
+        )
     with stage("features"):
         means = train.mean, posterior.mean
         figures |= feature_figures(means[0], subject.train.labels, means[1], test.labels, world)

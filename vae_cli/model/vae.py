@@ -204,9 +204,7 @@ class VAE(LatentModel):
     def posterior(self, batch: Batch) -> Posterior:
         """q(z|x, y) for B items: parameters `(B, *event)`."""
         batch = self.classify(batch)
-        posterior: Posterior = call(
-            self.encoder, batch.x, self.condition_of(batch.y, len(batch))
-        )
+        posterior: Posterior = call(self.encoder, batch.x, self.condition_of(batch.y, len(batch)))
         return posterior
 
     def classify(self, batch: Batch) -> Batch:

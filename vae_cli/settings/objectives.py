@@ -514,11 +514,10 @@ class M2(Objective):
             UsageError: it is not.
         """
         if [column.kind for column in condition] != ["category"]:
-            own = mark(f"objective.name={self.name}")
-            names = join_or([column.name for column in condition]) if condition else "none"
+            names = ", ".join(column.name for column in condition)
             raise UsageError(
-                f"{own} needs one {mark('data.condition')} with categories, such as "
-                f"{mark('data.condition=label')}, but there is {names}"
+                f"{mark(f'objective.name={self.name}')} needs one condition with categories, such "
+                f"as {mark('data.condition=label')}{f', not {names}' * bool(names)}"
             )
 
     def build(self, model: "LatentModel") -> "objectives.Objective":

@@ -125,6 +125,8 @@ class Plan:
             else fit_codec(layout, train, "quantile")
         )
         known = None if train is None else train.items_at(slice(None))
+        if known is not None and not self.objective.hides_condition:
+            known = known[~known.isnan().any(1)]  # what the model knows nothing about is not drawn
         return Condition(codec, self.model.condition_dropout, known)
 
     def build_on_meta(self, spec: "Spec") -> "LatentModel":
