@@ -45,7 +45,7 @@ def allowed(entry: Entry) -> SearchStrategy[Any]:
         return words[0]
     if isinstance(entry.default, tuple):
         is_text = str in get_args(entry.type)
-        one = TEXTS if is_text else st.integers(1, 65536)
+        one = TEXTS if is_text else st.integers(2, 65536)
         return st.lists(one, min_size=1, max_size=16)
     return TEXTS
 

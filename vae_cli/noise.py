@@ -165,11 +165,17 @@ class Noise:
         self._narrow(whole, batch_axis).copy_(probability)
         return self._narrow(torch.bernoulli(whole, generator=self.generator), batch_axis)
 
-    def integers(self, end: int, count: int) -> Tensor:
-        """One integer from 0 to `end` − 1 for each item: int64 `(count,)`."""
-        shape = self._whole((count,), 0)
+    def integers(self, end: int, count: int, *shape: int) -> Tensor:
+        """Integers from 0 to `end` − 1: one for each item, `(count,)`, or `(count, *shape)`."""
+        shape = tuple(self._whole((count, *shape), 0))
         return self._own(
             lambda: torch.randint(end, shape, device=self.device, generator=self.generator), 0
+        )
+
+    def shared_integers(self, end: int, shape: Sequence[int]) -> Tensor:
+        """Integers from 0 to `end` − 1 of no single item: all parts of a batch get the same."""
+        return self._whole_draw(
+            lambda: torch.randint(end, shape, device=self.device, generator=self.generator)
         )
 
     def choice(self, weights: Tensor, count: int) -> Tensor:
@@ -202,13 +208,17 @@ class Noise:
         return whole
 
     def _own(self, draw: Callable[[], Tensor], batch_axis: int) -> Tensor:
-        """This part of what is drawn for the whole batch, or was for an earlier part of it."""
+        """This part of what is drawn for the whole batch."""
+        return self._narrow(self._whole_draw(draw), batch_axis)
+
+    def _whole_draw(self, draw: Callable[[], Tensor]) -> Tensor:
+        """What is drawn for the whole batch, or was for an earlier part of it."""
         if self._kept is None:
-            return self._narrow(draw(), batch_axis)
+            return draw()
         if self._position == len(self._kept):
             self._kept.append(draw())
         self._position += 1
-        return self._narrow(self._kept[self._position - 1], batch_axis)
+        return self._kept[self._position - 1]
 
     def _narrow(self, whole: Tensor, batch_axis: int) -> Tensor:
         if self.part is None:

@@ -11,6 +11,7 @@ arguments, and can be used in a notebook.
 """
 
 from vae_cli.model.codec import Codec, ImageCodec
+from vae_cli.model.codes import Codes, CodesHead, UniformCodes
 from vae_cli.model.condition import Condition
 from vae_cli.model.heads import ClassHead, Head, NormalHead
 from vae_cli.model.inference import Inference, Level
@@ -75,6 +76,7 @@ from vae_cli.model.priors import (
     StandardNormal,
     VampPrior,
 )
+from vae_cli.model.quantizers import FiniteScalarQuantizer, Quantizer, VectorQuantizer
 from vae_cli.model.reductions import log_sum_exp
 from vae_cli.model.size import Size, measure_size
 from vae_cli.model.table_codec import TableCodec
@@ -90,6 +92,8 @@ __all__ = [
     "Capacity",
     "ClassHead",
     "Codec",
+    "Codes",
+    "CodesHead",
     "Condition",
     "ConditionalNormal",
     "Context",
@@ -100,6 +104,7 @@ __all__ = [
     "DiscretizedLogistic",
     "Distribution",
     "FactorVAE",
+    "FiniteScalarQuantizer",
     "HalfVarianceNormal",
     "Head",
     "ImageCodec",
@@ -129,6 +134,7 @@ __all__ = [
     "Objective",
     "Posterior",
     "Prior",
+    "Quantizer",
     "RealNVP",
     "Rung",
     "SharedGaussian",
@@ -139,8 +145,10 @@ __all__ = [
     "TableLikelihood",
     "TotalCorrelation",
     "TwoLevelVAE",
+    "UniformCodes",
     "UnitNormal",
     "VampPrior",
+    "VectorQuantizer",
     "choose_conv_sizes",
     "kl",
     "kl_by_dim",

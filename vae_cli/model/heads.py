@@ -40,6 +40,14 @@ class Head(nn.Module, ABC):
     def forward(self, parameters: Tensor) -> Posterior:
         """The posterior for values `(..., outputs)`, or `(..., outputs, H, W)`."""
 
+    def absorb(self, statistics: dict[str, Tensor], is_valid: Tensor) -> None:
+        """Learn what is not learned by gradients, in place; see `LatentModel.absorb`.
+
+        Raises:
+            NotImplementedError: there is nothing of this kind.
+        """
+        raise NotImplementedError(f"{type(self).__name__} learns by gradients alone")
+
     def uniform(self) -> Prior:
         """The uniform prior of what the latents may be, if they are limited.
 

@@ -97,6 +97,10 @@ class Inference:
             loss = loss if penalty is None else loss + penalty.mean()
         return loss
 
+    def statistics(self, noise: Noise) -> dict[str, Tensor]:
+        """What the head of the top level learns from; see `Posterior.statistics`."""
+        return self.levels[0].posterior.statistics(noise)
+
     def log_ratio(self) -> Tensor:
         """Log p(z) − log q(z|x) of all levels in nats, for every sample: `(K, B)`."""
         return sum_levels([level.log_ratio() for level in self.levels])

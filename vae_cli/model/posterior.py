@@ -116,6 +116,16 @@ class Posterior(ABC):
         """What an objective adds besides the KL, in nats: `(B,)`; None is nothing."""
         return None
 
+    def statistics(self, noise: Noise) -> dict[str, Tensor]:  # noqa: ARG002
+        """What a head learns from in a training step without a gradient, such as a codebook.
+
+        These are sums over the items, so that those of the parts of a batch can be added.
+
+        Args:
+            noise: the source of random numbers, which knows the place of the items in the batch.
+        """
+        return {}
+
     def draw(self, samples: int, noise: Noise | None) -> Drawn:
         """K samples, or K times the mode if there is no noise.
 

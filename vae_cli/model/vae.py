@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from vae_cli.data.batch import Batch
 from vae_cli.model.codec import Codec, ImageCodec
 from vae_cli.model.condition import Condition
+from vae_cli.model.heads import Head
 from vae_cli.model.inference import Inference, Level
 from vae_cli.model.likelihoods import Distribution, Likelihood
 from vae_cli.model.networks.dense import JointDecoder, JointEncoder, MLPEncoder
@@ -136,6 +137,19 @@ class LatentModel(nn.Module, ABC):
             y: the condition as `decode` takes it.
         """
 
+    def absorb(self, statistics: dict[str, Tensor], is_valid: Tensor) -> None:
+        """Learn from the statistics of a whole batch, after the step of the optimizers, in place.
+
+        Args:
+            statistics: of the posteriors of the batch; see `Posterior.statistics`.
+            is_valid: a bool scalar on the device; nothing changes if it is false, because the loss
+                is not finite.
+
+        Raises:
+            NotImplementedError: this model learns by gradients alone.
+        """
+        raise NotImplementedError(f"{type(self).__name__} learns by gradients alone")
+
 
 def call(network: nn.Module, inputs: Tensor, y: Tensor | None) -> Any:
     """What a network makes of items or latents `(N, ...)`, with their condition if there is one.
@@ -246,6 +260,12 @@ class VAE(LatentModel):
     ) -> Distribution:
         """p(x|z, y) for latents `(..., *event)` of the only level."""
         return self.decode(z, y)
+
+    def absorb(self, statistics: dict[str, Tensor], is_valid: Tensor) -> None:
+        """Let the head of the encoder learn."""
+        head = self.encoder.head
+        assert isinstance(head, Head)
+        head.absorb(statistics, is_valid)
 
 
 @final

@@ -289,7 +289,7 @@ def prepare(
         start_weights(plan, blueprint, dataset.spec)  # if they do not fit, before items are decoded
     train, test, held_out_name = take_parts(dataset, plan.data)
     spec, plan = with_measurements(plan, dataset, train)
-    plan.prior.check_items(len(train))
+    plan.check_items(spec, len(train))
     digest = digest_splits(train, test)
     shown = range(min(kind_of(spec).preview_items, len(test)))
     texts = {} if spec.is_image else dataset.describe(test).texts(shown)

@@ -95,16 +95,29 @@ class PresetFields:
     ] = "small"
 
 
+@section
+class GridFields:
+    """What the convolutional network with one level of latents has besides."""
+
+    grid: Annotated[
+        bool,
+        Setting(
+            "Keep the places of the image: a latent vector for each place of the coarsest level "
+            "instead of one for the item."
+        ),
+    ] = False
+
+
 @final
 @variant("auto", key="network")
-class AutoNetwork(LayerFields, PresetFields, NetworkFields):
+class AutoNetwork(GridFields, LayerFields, PresetFields, NetworkFields):
     """The network that suits the items; it has the settings of all that may be chosen."""
 
     def choose(self, spec: "Spec") -> "type[MLP | Conv]":
         """The network for images or rows: never an mlp for large images."""
         is_small = spec.is_image and min(spec.shape[1:]) < _conv_sides().start
         is_mlp = not spec.is_image or is_small or tuple(spec.shape) == MLP_IMAGE_SHAPE
-        return MLP if is_mlp else Conv
+        return MLP if is_mlp and not self.grid else Conv
 
 
 @section
@@ -142,9 +155,18 @@ class Network(NetworkFields, ABC):
                 f"{mark(f'posterior.name={posterior.name}')}, or try mlp or conv"
             )
 
+    @property
+    def is_grid(self) -> bool:
+        """Whether the latents have places, and are no vector."""
+        return False
+
+    def event_shape(self, spec: "Spec") -> tuple[int, ...]:  # noqa: ARG002  a grid has the items'
+        """The shape of the latents of one item, those of the top level if there are several."""
+        return (self.latent_dim,)
+
     def build_head(self, spec: "Spec", posterior: Posterior) -> "Head":
         """The end of the encoder."""
-        return posterior.build((self.latent_dim,), self.limits(spec))
+        return posterior.build(self.event_shape(spec), self.limits(spec))
 
     @abstractmethod
     def build(self, spec: "Spec", parts: "Parts") -> "LatentModel":
@@ -223,18 +245,20 @@ class MLP(LayerFields, Network):
 
 @final
 @variant("conv", key="network")
-class Conv(PresetFields, Network):
+class Conv(GridFields, PresetFields, Network):
     """Convolutions with residual blocks."""
 
     min_warmup: ClassVar[int] = CONVOLUTIONAL_WARMUP
 
     def check(self, spec: "Spec", posterior: Posterior, prior: Prior) -> None:
-        """Check that the items are images of a size that it takes.
+        """Check that the items are images of a size that it takes, and a grid of latents.
 
         Raises:
-            UsageError: they are not.
+            UsageError: one of them does not hold.
         """
         super().check(spec, posterior, prior)
+        if self.grid:
+            check_grid(posterior, prior)
         shape, sides = spec.shape, _conv_sides()
         if len(shape) > 1 and all(side in sides for side in shape[1:]):
             return
@@ -248,6 +272,17 @@ class Conv(PresetFields, Network):
             f"{mark('model.network=conv')} takes images from 16x16 to 256x256, "
             f"not {_describe(shape)}: {remedy}"
         )
+
+    @property
+    def is_grid(self) -> bool:
+        """Whether the latents have places, and are no vector."""
+        return self.grid
+
+    def event_shape(self, spec: "Spec") -> tuple[int, ...]:
+        """The shape of the latents of one item: a vector, or one for each place of a grid."""
+        from vae_cli.model.networks.conv import choose_sides
+
+        return (self.latent_dim, *(choose_sides(spec.shape)[-1] if self.grid else ()))
 
     def build(self, spec: "Spec", parts: "Parts") -> "LatentModel":
         """An encoder, and a decoder that mirrors it."""
@@ -265,7 +300,7 @@ class Conv(PresetFields, Network):
         head, width = self.build_head(spec, parts.posterior), parts.width
         encoder = ConvEncoder(sizes, head, condition=width)
         outputs = likelihood.outputs_per_value
-        decoder = ConvDecoder(sizes, head.latent_dim, outputs, condition=width)
+        decoder = ConvDecoder(sizes, head.event_shape, outputs, condition=width)
         prior = parts.prior.build(shape, head, encoder.forward, width)
         classifier = ConvEncoder(sizes, ClassHead(parts.classes)) if parts.classes else None
         return VAE(
@@ -373,6 +408,25 @@ class Hierarchical(PresetFields, Network):
 
 NetworkConfig = AutoNetwork | MLP | Conv | TwoLevel | Hierarchical
 ChosenNetwork = MLP | Conv | TwoLevel | Hierarchical
+
+
+def check_grid(posterior: Posterior, prior: Prior) -> None:
+    """Check that a posterior and a prior are defined for a grid of latents.
+
+    Raises:
+        UsageError: one of them is for vectors.
+    """
+    grid = mark("model.grid=true")
+    if posterior.kind == "density":
+        raise UsageError(
+            f"{mark(f'posterior.name={posterior.name}')} is for latents that are vectors: "
+            f"{grid} takes normal, vq, rvq or fsq"
+        )
+    if prior.name not in {"normal", "uniform"}:
+        raise UsageError(
+            f"{mark(f'prior.name={prior.name}')} is for latents that are vectors: "
+            f"leave it or {grid} out"
+        )
 
 
 def input_shape(spec: "Spec", codec: "Codec") -> tuple[int, ...]:

@@ -32,6 +32,7 @@ class Objective(ABC):
 
     takes_levels: ClassVar[bool] = True  # whether it is defined for several levels of latents
     hides_condition: ClassVar[bool] = True  # whether a condition is hidden at random
+    takes_grids: ClassVar[bool] = False  # whether it is defined for latents that are no vectors
     posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal",)  # those it is defined for
 
     name: Annotated[str, Setting("What is minimized; elbo is distortion plus KL.", "objective")] = (
@@ -89,6 +90,12 @@ class Objective(ABC):
                 f"{mark(f'objective.name={self.name}')} is for one level of latents: "
                 f"{mark(f'model.network={network.network}')} takes {join_or(others)}"
             )
+        if network.is_grid and not self.takes_grids:
+            others = [one.name for one in get_args(ObjectiveConfig) if one.takes_grids]
+            raise UsageError(
+                f"{mark(f'objective.name={self.name}')} is for latents that are vectors: "
+                f"{mark('model.grid=true')} takes {join_or(others)}"
+            )
         if self.warmup_cycles > 1 and not self.warmup_epochs:
             raise UsageError(
                 f"{mark('objective.warmup_cycles')} needs {mark('objective.warmup_epochs')}"
@@ -123,6 +130,7 @@ class Objective(ABC):
 class ELBO(Objective):
     """Distortion plus β times the KL divergence (Kingma & Welling, 2014; Higgins et al., 2017)."""
 
+    takes_grids: ClassVar[bool] = True
     posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density", "codes")
 
     beta: Annotated[
@@ -184,6 +192,7 @@ class ELBO(Objective):
 class Capacity(Objective):
     """A KL divergence that is held at a capacity (Burgess et al., 2018)."""
 
+    takes_grids: ClassVar[bool] = True
     posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
 
     capacity: Annotated[float, Interval(ge=0, le=1e6), Setting("KL in nats that is held.")] = 25.0
@@ -228,6 +237,7 @@ class GroupFields(SampleFields):
 class IWAE(SampleFields, Objective):
     """The importance-weighted bound (Burda et al., 2016)."""
 
+    takes_grids: ClassVar[bool] = True
     posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
 
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
@@ -256,6 +266,7 @@ class DReG(SampleFields, Objective):
 class MIWAE(GroupFields, Objective):
     """The mean of several importance-weighted bounds (Rainforth et al., 2018)."""
 
+    takes_grids: ClassVar[bool] = True
     posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
 
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
@@ -270,6 +281,7 @@ class MIWAE(GroupFields, Objective):
 class CIWAE(SampleFields, Objective):
     """A mean of the ELBO and the importance-weighted bound (Rainforth et al., 2018)."""
 
+    takes_grids: ClassVar[bool] = True
     posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
 
     elbo_share: Annotated[

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from vae_cli.noise import Noise
     from vae_cli.training import Schedule, TrainState
 
+START_VECTORS = 32  # of each code, for the clusters that a codebook starts from
 MAX_MEAN_ITEMS = 10_000  # of the training set, for the mean that the output bias starts from
 
 
@@ -75,6 +76,15 @@ class Plan:
                 f"parts, but {self.comparison} compares its items: leave one of them out, or share "
                 f"the batch by {mark('training.processes')}"
             )
+
+    def check_items(self, spec: "Spec", count: int) -> None:
+        """Check that the training set has enough items for what starts from them.
+
+        Raises:
+            UsageError: it has not.
+        """
+        self.posterior.check_items(self.model.event_shape(spec), count)
+        self.prior.check_items(count)
 
     @property
     def comparison(self) -> str | None:
@@ -208,7 +218,7 @@ class Plan:
             TwoLevelVAE,
             VampPrior,
         )
-        from vae_cli.noise import derive_seed
+        from vae_cli.noise import Noise, derive_seed
 
         start = derive_seed(self.training.seed, "start")
         with torch.no_grad():
@@ -223,6 +233,33 @@ class Plan:
                 inputs = model.prior.pseudo_inputs
                 places = train.sample(len(inputs), start)
                 inputs.copy_(next(train.batches(places, len(places), model.device)).x)
+            self._start_codebook(model, train, Noise(start, model.device))
+
+    def _start_codebook(self, model: "LatentModel", train: "AnySplit", noise: "Noise") -> None:
+        """Start a codebook from what the untrained encoder makes of training items."""
+        import torch
+
+        from vae_cli.data.batches import chunk_length
+        from vae_cli.model import VAE, Codes, CodesHead
+
+        if self.posterior.kind != "codes":
+            return
+        assert isinstance(model, VAE)
+        head = model.encoder.head
+        assert isinstance(head, CodesHead)
+        per_item = head.latent_dim // head.quantizer.dim
+        count = min(len(train), -(-START_VECTORS * head.codebook_size // per_item))
+        found = []
+        for batch in train.batches(
+            train.sample(count, noise.generator.initial_seed()),
+            chunk_length(train.shape),
+            model.device,
+        ):
+            posterior = model.posterior(batch)
+            assert isinstance(posterior, Codes)
+            found.append(posterior.vectors.flatten(0, 1))
+        per_step = per_item * min(self.training.batch_size, len(train))
+        head.quantizer.start(torch.cat(found), per_step, noise)
 
 
 def ignore_indicators(model: "LatentModel", codec: "TableCodec") -> None:

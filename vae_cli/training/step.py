@@ -87,7 +87,11 @@ def differentiate(
         weighted = own if share.weight == 1 else share.weight * own
         gradients[name] = list(torch.autograd.grad(weighted, parameters, retain_graph=name != last))
         losses[name] = own.detach() + zero_if_finite(gradients[name])
-    return replace(loss, losses=losses), gradients
+    found = inference.statistics(context.noise)
+    if not share.weight:  # these items are those of another process
+        found = {name: torch.zeros_like(values) for name, values in found.items()}
+    statistics = {name: values.detach() for name, values in found.items()}
+    return replace(loss, losses=losses, statistics=statistics), gradients
 
 
 def accumulate(
@@ -129,6 +133,10 @@ def join_losses(losses: Sequence[Loss]) -> Loss:
             name: torch.cat(some) if some[0].ndim else mean(some) for name, some in terms.items()
         },
         items=items,
+        statistics={
+            name: torch.stack([loss.statistics[name] for loss in losses]).sum(0)
+            for name in first.statistics
+        },
     )
 
 
@@ -159,6 +167,8 @@ def train_step(
 ) -> None:
     """Train on one batch: all players step from the same point, or none does.
 
+    What the model learns by statistics instead of gradients, such as a codebook, it learns then.
+
     Args:
         state: changed in place, except for the counts of steps and items.
         loss_and_gradients: of a batch: traced, or the function of this name with its first two
@@ -172,11 +182,15 @@ def train_step(
     """
     loss, gradients = loss_and_gradients(batch, warmup)
     total = reduce(torch.add, loss.losses.values())  # not finite if one of them is not
+    statistics = loss.statistics
     if exchange is not None:
         gradients, total = exchange.sum(gradients, total)
+        statistics = exchange.sum_statistics(statistics)
     for name, player in state.players.items():
         rate = learning_rate if player.rate is None else player.rate
         player.optimizer.step(gradients[name], rate, total)
+    if statistics:
+        state.model.absorb(statistics, total.isfinite())
     if state.average is not None:
         state.average.update()
     if share is None or share.weight:
@@ -220,6 +234,12 @@ class Exchange:
         sums = {name: list(islice(values, length)) for name, length in self.lengths.items()}
         return sums, self.views[0]
 
+    def sum_statistics(self, statistics: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The statistics of the whole batch; models without any exchange nothing."""
+        if not statistics:
+            return {}
+        return dict(zip(statistics, self.world.sum(list(statistics.values())), strict=True))
+
 
 def trace(
     state: TrainState, data_size: int, batch: Batch, share: Share | None = None
@@ -235,13 +255,14 @@ def trace(
     plain = partial(loss_and_gradients, state, data_size, share=share)
     if share is not None and len(share.divide()) > 1:
         return plain
-    losses, terms = list(state.players), list[str]()
+    losses, terms, statistics = list(state.players), list[str](), list[str]()
     is_shared = share is not None and share.world.size > 1
 
     def flat(x: Tensor, y: Tensor | None, warmup: Tensor) -> list[Tensor]:
         loss, gradients = plain(Batch(x, y), warmup)
-        terms[:] = loss.terms
-        return [*loss.losses.values(), *loss.terms.values(), *chain(*gradients.values())]
+        terms[:], statistics[:] = loss.terms, loss.statistics
+        named = chain(*(some.values() for some in (loss.losses, loss.terms, loss.statistics)))
+        return [*named, *chain(*gradients.values())]
 
     before = state.noise.state()
     try:
@@ -261,6 +282,7 @@ def trace(
             losses=dict(zip(losses, values, strict=False)),
             terms=dict(zip(terms, values, strict=False)),
             items=len(batch),
+            statistics=dict(zip(statistics, values, strict=False)),
         )
         return loss, {
             name: list(islice(values, len(player.parameters)))

@@ -69,10 +69,7 @@ def choose_conv_sizes(
     shape: Sequence[int], preset: Preset, activation: type[nn.Module] = nn.ReLU
 ) -> ConvSizes:
     """The sizes for images of `(C, H, W)`."""
-    sides = [(shape[1], shape[2])]
-    while min(sides[-1]) > MIN_SIDE:
-        height, width = sides[-1]
-        sides.append((-(-height // 2), -(-width // 2)))
+    sides = choose_sides(shape)
     widths = [preset.width * 2 ** min(level, 3) for level in range(len(sides) - 1)]
     return ConvSizes(
         shape=tuple(shape),
@@ -82,6 +79,20 @@ def choose_conv_sizes(
         dense=DENSE_UNITS * preset.width,
         activation=activation,
     )
+
+
+def choose_sides(shape: Sequence[int]) -> list[tuple[int, int]]:
+    """Height and width of each level for images of `(C, H, W)`, starting with those of the image.
+
+    Example:
+        >>> choose_sides((1, 28, 28))
+        [(28, 28), (14, 14), (7, 7)]
+    """
+    sides = [(shape[1], shape[2])]
+    while min(sides[-1]) > MIN_SIDE:
+        height, width = sides[-1]
+        sides.append((-(-height // 2), -(-width // 2)))
+    return sides
 
 
 @final
@@ -106,8 +117,11 @@ class Block(nn.Module):
 class ConvEncoder(nn.Module):
     """Convolutions that halve the image, a dense layer, and a projection to what the head takes.
 
-    A condition comes in at the dense layer: the convolutions find what is in the image, and the
-    layers after them decide what of it the latents have to tell beside the condition.
+    If the latents are a grid, each of its places is projected by itself instead, and there is no
+    dense layer.
+
+    A condition comes in after the convolutions: they find what is in the image, and the layers
+    after them decide what of it the latents have to tell beside the condition.
 
     Args:
         sizes: of the levels and of the layers.
@@ -124,8 +138,12 @@ class ConvEncoder(nn.Module):
         self.layers, self.activation = nn.Sequential(*layers), sizes.activation()
         self.depth = sizes.depth
         self.norm = norm(sizes.widths[-1])
-        self.dense = nn.Linear(prod(sizes.coarsest) + condition, sizes.dense)
-        self.project = nn.Linear(sizes.dense, self.head.outputs)
+        self.is_grid = len(self.head.event_shape) > 1
+        if self.is_grid:
+            self.project: nn.Module = nn.Conv2d(sizes.widths[-1] + condition, self.head.outputs, 1)
+        else:
+            self.dense = nn.Linear(prod(sizes.coarsest) + condition, sizes.dense)
+            self.project = nn.Linear(sizes.dense, self.head.outputs)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Posterior:
         """The posterior of images `(B, C, H, W)`, with conditions `(B, condition)` if any."""
@@ -141,8 +159,13 @@ class ConvEncoder(nn.Module):
 
     def posterior_from(self, features: Tensor, y: Tensor | None = None) -> Posterior:
         """The posterior for the output of the coarsest level, and conditions if there are any."""
-        flat = beside(self.activation(self.norm(features)).flatten(1), y, self.condition)
-        posterior: Posterior = self.head(self.project(self.activation(self.dense(flat))))
+        found = self.activation(self.norm(features))
+        if not self.is_grid:
+            found = found.flatten(1)
+        found = beside(found, y, self.condition)
+        if not self.is_grid:
+            found = self.activation(self.dense(found))
+        posterior: Posterior = self.head(self.project(found))
         return posterior
 
 
@@ -152,7 +175,7 @@ class ConvDecoder(nn.Module):
 
     Args:
         sizes: those of the encoder.
-        latent_dim: D.
+        latents: their number in a vector, or the shape `(C, h, w)` of a grid.
         outputs_per_value: of the likelihood.
         condition: values of the condition of an item; 0 if there is none.
     """
@@ -160,7 +183,7 @@ class ConvDecoder(nn.Module):
     def __init__(
         self,
         sizes: ConvSizes,
-        latent_dim: int,
+        latents: int | Sequence[int],
         outputs_per_value: int = 1,
         *,
         condition: int = 0,
@@ -168,8 +191,13 @@ class ConvDecoder(nn.Module):
         super().__init__()
         self.coarsest, self.activation = sizes.coarsest, sizes.activation()
         self.condition = condition
-        self.dense = nn.Linear(latent_dim + condition, sizes.dense)
-        self.project = nn.Linear(sizes.dense, prod(sizes.coarsest))
+        channels, *places = [latents] if isinstance(latents, int) else latents
+        self.is_grid = bool(places)
+        if self.is_grid:
+            self.project: nn.Module = conv(channels + condition, sizes.widths[-1])
+        else:
+            self.dense = nn.Linear(channels + condition, sizes.dense)
+            self.project = nn.Linear(sizes.dense, prod(sizes.coarsest))
         self.sides = sizes.sides[-2::-1]
         widths = sizes.widths[::-1]
         self.levels = nn.ModuleList(
@@ -179,7 +207,7 @@ class ConvDecoder(nn.Module):
         self.out = conv(sizes.widths[0], sizes.shape[0] * outputs_per_value)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """The raw outputs for latents `(B, D)`: `(B, C × outputs_per_value, H, W)`."""
+        """The raw outputs for latents `(B, *event)`: `(B, C × outputs_per_value, H, W)`."""
         x = self.start(beside(z, y, self.condition))
         for number in range(len(self.levels)):
             x = self.enlarge(x, number)
@@ -187,8 +215,8 @@ class ConvDecoder(nn.Module):
         return outputs
 
     def start(self, z: Tensor) -> Tensor:
-        """The input of the coarsest level for latents `(B, D)`, and conditions beside them."""
-        x: Tensor = self.project(self.activation(self.dense(z)))
+        """The input of the coarsest level for latents, and conditions beside them."""
+        x: Tensor = self.project(z if self.is_grid else self.activation(self.dense(z)))
         return x.view(-1, *self.coarsest)
 
     def enlarge(self, x: Tensor, number: int) -> Tensor:

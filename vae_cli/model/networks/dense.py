@@ -44,13 +44,19 @@ def to_head(latents: int | Head) -> Head:
 def beside(values: Tensor, y: Tensor | None, width: int) -> Tensor:
     """Values `(B, D)` with conditions `(B, width)` beside them, if the width is not 0.
 
+    In values `(B, D, H, W)`, the condition of an item is in each place.
+
     Raises:
         TypeError: the conditions have another width.
     """
     given = 0 if y is None else y.shape[-1]
     if given != width:
         raise TypeError(f"conditions of {given} values for a network that takes {width}")
-    return values if y is None else torch.cat([values, y.to(values.dtype)], 1)
+    if y is None:
+        return values
+    places = values.shape[2:]
+    spread = y.view(*y.shape, *(1 for _ in places)).expand(*y.shape, *places)
+    return torch.cat([values, spread.to(values.dtype)], 1)
 
 
 def dense_layers(

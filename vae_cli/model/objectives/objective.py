@@ -19,7 +19,7 @@ batch. What compares items with each other takes them from the whole batch: `Con
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, final
 
 from torch import Tensor, nn
@@ -79,11 +79,14 @@ class Loss:
             batch as a whole. `kl` is the KL of all latents, and the likelihood's `distortion_name`
             is its distortion.
         items: B.
+        statistics: what the model learns from besides its loss, summed over the items; the step
+            takes it from the inference. See `LatentModel.absorb`.
     """
 
     losses: dict[str, Tensor]
     terms: dict[str, Tensor]
     items: int
+    statistics: dict[str, Tensor] = field(default_factory=dict)
 
 
 @final
