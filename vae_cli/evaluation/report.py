@@ -18,6 +18,7 @@ from vae_cli.evaluation.samples import sample_figures
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.tables import FROM_THE_PRIOR, Synthesis, table_figures
 from vae_cli.files import to_json, write_bytes
+from vae_cli.model import DiagonalNormal
 from vae_cli.training.world import ALONE, World
 
 
@@ -110,14 +111,11 @@ def evaluate(
         figures |= latent_figures(model, posterior, seed, world)
         dims = mean_kl_by_dim(model, posterior)
     with stage("reconstruction"):
-        figures |= reconstruction_figures(model, test, world) | classifier_figures(
-            model, test, world
-        )
+        figures |= reconstruction_figures(model, test, world)
     with stage("features"):
         means = train.mean, posterior.mean
         figures |= feature_figures(means[0], subject.train.labels, means[1], test.labels, world)
-        factors = subject.test.factors
-        figures |= figures_of_first(lambda: factor_figures(posterior, factors, seed), world)
+        figures |= figures_of_facts(subject, posterior, seed, world)
     with stage("samples"):
         figures |= sample_figures(subject, seed, comparison, train, world)
         figures |= table_figures(subject, seed, synthesis, world) if is_table else {}
@@ -140,6 +138,15 @@ def evaluate(
         sampler=synthesis.sampler if is_table else "",
         target=synthesis.target,
     )
+
+
+def figures_of_facts(
+    subject: Subject, posterior: DiagonalNormal, seed: int, world: World
+) -> Figures:
+    """Figures of what is known about items beside what they are: their factors and classes."""
+    test = subject.test
+    figures = figures_of_first(lambda: factor_figures(posterior, test.factors, seed), world)
+    return figures | classifier_figures(subject.model, test.split, world)
 
 
 def write_evaluation(evaluation: Evaluation, path: Path) -> None:
