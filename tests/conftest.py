@@ -10,6 +10,7 @@ from support import CONTROL, Output, Refused, Use, Vae, call, run_refused
 
 from vae_cli.cli._app import main
 from vae_cli.errors import MARK
+from vae_cli.settings import outside
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,6 +20,12 @@ def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("VAE_HOME", str(tmp_path_factory.mktemp("vae-home")))
         patch.setenv("VAE_DATA", str(tmp_path_factory.mktemp("vae-data")))
         yield
+
+
+@pytest.fixture(autouse=True)
+def forgotten_components(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A component from outside is known to the test that loads it alone."""
+    monkeypatch.setattr(outside, "_KNOWN", {})
 
 
 @pytest.fixture(scope="session")

@@ -27,12 +27,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vae_cli.api.model import TrainedModel
+    from vae_cli.api.training import Network
+    from vae_cli.model import Likelihood, Objective, Prior
 
 __version__ = "0.1.0"
 
 
 def load(
-    run: str | Path | None = None, device: str = "auto", data: str | Path | None = None
+    run: str | Path | None = None,
+    device: str = "auto",
+    data: str | Path | None = None,
+    *,
+    allow_code: bool = False,
+    model: "Network | None" = None,
+    objective: "Objective | type[Objective] | None" = None,
+    prior: "Prior | type[Prior] | None" = None,
+    likelihood: "Likelihood | type[Likelihood] | None" = None,
 ) -> "TrainedModel":
     """Load the trained model of a run.
 
@@ -44,9 +54,15 @@ def load(
         device: `auto`, `cpu`, `cuda` or `mps`.
         data: the name or path of the data that `held_out` and `data` open; None means the data of
             the run. In a run of somebody else, a path is opened only if it is given here.
+        allow_code: whether code from outside of this package may be imported that the run names.
+        model: the network that `fit` was given, if it cannot be imported by its name.
+        objective: the same of the objective.
+        prior: the same of the prior.
+        likelihood: the same of the likelihood.
 
     Raises:
         UsageError: there is no such run or device.
+        OutsideCodeError: the run needs code that is not known.
         VAEError: its weights are missing or damaged.
 
     Example:
@@ -56,13 +72,19 @@ def load(
         (4, 1, 28, 28)
     """
     from vae_cli.api.model import load_trained  # imports torch, which takes a second
+    from vae_cli.api.training import require_parts_of_run, take_parts
     from vae_cli.device import resolve_device
     from vae_cli.processes import read_place
     from vae_cli.runs.lookup import find_run
+    from vae_cli.settings.outside import EVERY_NAME, allowing
 
+    own = take_parts(model, objective, prior, likelihood)
     found = find_run(None if run is None else str(run))
-    own = resolve_device(device, read_place())  # several processes may use the model together
-    return load_trained(found, own, None if data is None else str(data))
+    place = resolve_device(device, read_place())  # several processes may use the model together
+    with allowing(*[EVERY_NAME][:allow_code]):
+        loaded = load_trained(found, place, None if data is None else str(data))
+    require_parts_of_run(found, loaded.facts, own)
+    return loaded
 
 
 def train(settings: Mapping[str, Any] | None = None, *, name: str | None = None) -> "TrainedModel":
@@ -90,26 +112,84 @@ def train(settings: Mapping[str, Any] | None = None, *, name: str | None = None)
         >>> model.reconstruct(model.sample(2, seed=0)).items.shape
         (2, 1, 28, 28)
     """
-    from vae_cli.api.model import load_trained
-    from vae_cli.device import resolve_device
-    from vae_cli.errors import UsageError, mark
-    from vae_cli.runs.directory import create_run, require_free_name
-    from vae_cli.runs.resolve import resolve
-    from vae_cli.runs.start import start_layers
-    from vae_cli.runs.train import train_run
-    from vae_cli.settings import merge
+    from vae_cli.api import training
 
-    if name is not None:
-        require_free_name(name)
-    layer = ("settings", settings or {})
-    config = merge(layer)
-    if config.training.start:
-        config = merge(*start_layers(config.training.start, [layer]))
-    if (count := config.training.processes) > 1:
-        raise UsageError(
-            f"{mark(f'training.processes={count}')}: Python trains in one process; several are "
-            f"started by vae train --processes {count}"
-        )
-    resolved = resolve(config, resolve_device(config.training.device))
-    finished = train_run(create_run(resolved.config, name), resolved)
-    return load_trained(finished.run, resolved.device)
+    return training.train(settings or {}, name=name)
+
+
+def fit(
+    data: str | Path,
+    *,
+    model: "Network | None" = None,
+    objective: "Objective | type[Objective] | None" = None,
+    prior: "Prior | type[Prior] | None" = None,
+    likelihood: "Likelihood | type[Likelihood] | None" = None,
+    settings: Mapping[str, Any] | None = None,
+    name: str | None = None,
+) -> "TrainedModel":
+    """Train with parts of your own, and return the model of the run; docs/extending.md has some.
+
+    A part is a class, whose constructor's parameters are settings, or a module, of which a copy is
+    trained from the weights that it has. The run keeps its name, settings and weights, and never
+    its code: a class that can be imported is found again by its name, `module:Class`, if that is
+    allowed. One of a notebook must be given to `load` and `resume` again.
+
+    Args:
+        data: the name or path of the data, as the setting `data.name`.
+        model: an encoder and a decoder, a module that has them, or a whole `LatentModel`.
+        objective: what is minimized.
+        prior: p(z).
+        likelihood: p(x|z).
+        settings: all others, as in `train`.
+        name: of the run; None makes one from data, network and time.
+
+    Raises:
+        UsageError: a setting is not allowed, or the data cannot be used.
+        OutsideCodeError: a part has not the contract of its kind.
+        VAEError: the training failed.
+
+    Example:
+        >>> from vae_cli.model import NegativeELBO
+        >>> small = {"limit": 256, "epochs": 1}
+        >>> model = fit("fashion-mnist", objective=NegativeELBO(beta=4.0), settings=small)
+        >>> model.settings.objective.beta
+        4.0
+    """
+    from vae_cli.api import training
+
+    own = training.take_parts(model, objective, prior, likelihood)
+    layers = training.with_data(settings or {}, str(data))
+    return training.train(layers, name=name, own=own)
+
+
+def resume(
+    run: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    allow_code: bool = False,
+    model: "Network | None" = None,
+    objective: "Objective | type[Objective] | None" = None,
+    prior: "Prior | type[Prior] | None" = None,
+    likelihood: "Likelihood | type[Likelihood] | None" = None,
+) -> "TrainedModel":
+    """Go on with a run that was stopped, or with one that gets more epochs, and return its model.
+
+    Args:
+        run: its name or folder; None means the one that stopped last.
+        settings: the few that may change, such as `{"epochs": 20}`.
+        allow_code: as in `load`, and so are the parts.
+        model: the network.
+        objective: what is minimized.
+        prior: p(z).
+        likelihood: p(x|z).
+
+    Raises:
+        UsageError: there is no such run, or a setting that may not change is given.
+        OutsideCodeError: the run needs code that is not known.
+        VAEError: a checkpoint is missing or damaged, or the training failed.
+    """
+    from vae_cli.api import training
+
+    own = training.take_parts(model, objective, prior, likelihood)
+    found = None if run is None else str(run)
+    return training.resume(found, settings or {}, own, allow_code=allow_code)

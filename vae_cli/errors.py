@@ -66,6 +66,15 @@ class UsageError(VAEError):
     exit_code = 2
 
 
+class OutsideCodeError(VAEError):
+    """A component from outside of this package may not be imported, cannot be, or is none.
+
+    It says nothing about the file that names it, so it is no `UsageError` of that file.
+    """
+
+    exit_code = 2
+
+
 NOT_BEGUN = "stopped before the first step"
 
 

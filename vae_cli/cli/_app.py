@@ -12,6 +12,7 @@ import textwrap
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
+from contextvars import copy_context
 from typing import Annotated, Any
 
 import typer
@@ -54,8 +55,10 @@ from vae_cli.cli.commands import (
     traverse,
 )
 from vae_cli.errors import InterruptedRunError, UsageError
+from vae_cli.settings.outside import EVERY_NAME, allow
 from vae_cli.threads import spare_threads
 
+ALLOW_CODE = "--allow-code"  # of every command that reads a run or a file of settings
 SIZES = {"COLUMNS": range(20, 10_001), "LINES": range(1, 10_001)}  # of a terminal, in characters
 
 WORDS = accepted_words()
@@ -122,7 +125,9 @@ def root(
 
 
 app.callback(
-    help=help_of(root), epilog="Errors are one line; add --debug anywhere to see the traceback."
+    help=help_of(root),
+    epilog="Errors are one line; add --debug anywhere to see the traceback. A run may name code "
+    "from outside of vae; add --allow-code anywhere to import it.",
 )(root)
 
 
@@ -130,7 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; every error becomes one line on stderr."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in words
-    words = [word for word in words if word != "--debug"] or ["--help"]
+    is_allowed = ALLOW_CODE in words
+    words = [word for word in words if word not in {"--debug", ALLOW_CODE}] or ["--help"]
     for stream in (sys.stdin, sys.stdout, sys.stderr):  # what is no text there is escaped
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -138,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ["PYTHONSAFEPATH"] = "1"  # no child process imports from the current folder
     spare_threads()
     try:
-        code = run(words, debug=debug)
+        code = copy_context().run(run, words, debug=debug, allow_code=is_allowed)
         if code == INTERRUPTED:
             _report(KeyboardInterrupt(), debug)  # Typer turns Ctrl-C in a command into this code
     except BrokenPipeError:  # the reader has ended, as in `vae train | head -1`
@@ -149,8 +155,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
-def run(words: Sequence[str], *, debug: bool) -> int:
-    """Do a command in this process, or in those that it wants, and return the exit code."""
+def run(words: Sequence[str], *, debug: bool, allow_code: bool) -> int:
+    """Do a command in this process, or in those that it wants, and return the exit code.
+
+    Consent to import code from outside is for this command alone, so it is called in a context of
+    its own.
+    """
+    if allow_code:
+        allow(EVERY_NAME)
     place = find_place()
     if place:
         follow_launcher()
@@ -167,7 +179,7 @@ def run(words: Sequence[str], *, debug: bool) -> int:
     from vae_cli.cli._launcher import launch  # imports torch
 
     with StopSignals() as signals:
-        launch([*words, *["--debug"][:debug]], count, signals)
+        launch([*words, *["--debug"][:debug], *[ALLOW_CODE][:allow_code]], count, signals)
     return 0
 
 

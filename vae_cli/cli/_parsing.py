@@ -11,6 +11,7 @@
 - A condition on a column of a table has its name, and values or ranges: `--where age=30..40`.
 """
 
+import dataclasses
 import functools
 import inspect
 import itertools
@@ -26,7 +27,11 @@ from vae_cli.data.table_names import split_names
 from vae_cli.errors import UsageError, shorten
 from vae_cli.files import exists, expand_home
 from vae_cli.runs.directory import ROOT, Run
-from vae_cli.settings import entries
+from vae_cli.settings import Entry, entries, parse_assignment
+from vae_cli.settings.adapters import KINDS
+from vae_cli.settings.entries import own_entries
+from vae_cli.settings.layers import trust_typed
+from vae_cli.settings.outside import find_variant, names_of
 
 if TYPE_CHECKING:
     from vae_cli.data.conditions import Wanted, Where
@@ -49,7 +54,13 @@ class Command(TyperCommand):
             return super().parse_args(ctx, args)
         words = spell_numbers(list(map(expand_homes, args)), self._options_of_numbers())
         ctx.allow_extra_args = True  # so that they are left here, and not refused without advice
-        rest = super().parse_args(ctx, list(words))  # prints the help, if that is what is asked for
+        own_epilog = self.epilog
+        if not {"-h", "--help"}.isdisjoint(words):
+            self.epilog = describe_outside(typed_components(words)) or own_epilog
+        try:
+            rest = super().parse_args(ctx, list(words))  # prints the help, if that is asked for
+        finally:
+            self.epilog = own_epilog
         self._refuse_repeats(ctx, words)
         meant = find_spaced_path(words)
         if meant and (rest or not all(map(exists, meant.split(" ")))):
@@ -101,6 +112,49 @@ class Command(TyperCommand):
         if is_shard(rest[0]):
             return explain_shards(taken)
         return f"vae {self.name} does not take {taken}: vae {self.name} --help shows what it takes"
+
+
+def typed_components(words: Sequence[str]) -> dict[str, str]:
+    """The names of components from outside that are typed, by section."""
+    options = {f"--{entry.short}": entry.section for entry in entries() if is_choice(entry)}
+    found: dict[str, str] = {}
+    for before, word in itertools.pairwise([*words, ""]):
+        option, equals, value = before.partition("=")
+        typed = value if equals else word
+        if option in options:
+            found[options[option]] = typed
+        elif option == "--set" and "=" in typed:
+            found |= dict(names_of(parse_assignment(typed)))
+    built_in = {entry.section: entry.choices for entry in entries() if is_choice(entry)}
+    return {part: name for part, name in found.items() if name not in built_in[part]}
+
+
+def is_choice(entry: Entry) -> bool:
+    """Whether a setting chooses a component that may be from outside."""
+    return entry.section in KINDS and entry.name == KINDS[entry.section].key
+
+
+def describe_outside(names: Mapping[str, str]) -> str:
+    """The settings of components from outside, for the end of the help.
+
+    Raises:
+        OutsideCodeError: one cannot be imported, or is no such component.
+    """
+    trust_typed([], {part: {KINDS[part].key: name} for part, name in names.items()})
+    lines = []
+    for part, name in names.items():
+        if variant := find_variant(part, name):
+            lines.append(f"{part} {name}: {(variant.__doc__ or '').strip().partition(chr(10))[0]}")
+            shown = {item.name for item in dataclasses.fields(KINDS[part].settings)}
+            own = [entry for entry in own_entries(part, variant) if entry.name not in shown]
+            lines += map(describe_entry, own)
+    return "\n\n".join(lines)
+
+
+def describe_entry(entry: Entry) -> str:
+    """A setting without an option of its own, in a line of the help."""
+    about = "; ".join(filter(None, [entry.range, f"default: {entry.default}"]))
+    return f"`--set {entry.key}=X` {entry.help} [{about}]"
 
 
 def explain_shards(taken: str) -> str:

@@ -11,9 +11,11 @@ from typing import Annotated, Any, Union, final, get_args, get_origin
 import typer
 
 from vae_cli.cli._options import OptionGroup
+from vae_cli.cli._parsing import is_choice
 from vae_cli.data.table_names import split_names
 from vae_cli.errors import UsageError
 from vae_cli.settings import Entry, entries, read_layers
+from vae_cli.settings.outside import find_variant, is_path
 
 
 @final
@@ -136,6 +138,8 @@ def accepted_words() -> dict[str, str]:
 
 
 def _parameter(name: str, entry: Entry) -> inspect.Parameter:
+    if is_choice(entry):
+        return _choosing_parameter(name, entry)
     repeated = isinstance(entry.default, tuple)
     is_text = is_number_or_word(entry)
     kind = list[str] if repeated else str if is_text else entry.type
@@ -155,3 +159,30 @@ def _parameter(name: str, entry: Entry) -> inspect.Parameter:
         default=list(map(str, entry.default)) if repeated else entry.default,
         annotation=Annotated[kind, option],
     )
+
+
+def _choosing_parameter(name: str, entry: Entry) -> inspect.Parameter:
+    """The option of a component, which may be one from outside."""
+    option = typer.Option(
+        f"--{entry.short}",
+        help=entry.help,
+        metavar=f"<{'|'.join(entry.choices)}>",
+        parser=functools.partial(_parse_component, entry),
+        autocompletion=lambda: entry.choices,
+        rich_help_panel=entry.section.capitalize(),
+    )
+    annotation = Annotated[str, option]
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=entry.default, annotation=annotation)
+
+
+def _parse_component(entry: Entry, text: str) -> str:
+    """The name of a component: one of `vae`, of an installed package, or `module:Class`.
+
+    Raises:
+        typer.BadParameter: there is no such component.
+    """
+    if text in entry.choices or is_path(text) or find_variant(entry.section, text):
+        return text
+    choices = ", ".join(map(repr, entry.choices))
+    raise typer.BadParameter(f"{text!r} is not one of {choices}")

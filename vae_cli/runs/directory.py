@@ -194,7 +194,8 @@ def new_run(settings: Plan, name: str | None, root: Path = ROOT) -> Run:
         source = settings.data.name
         source = short_name(source) if is_pattern(source) or is_remote(source) else source
         data = re.sub(r"[^\w.-]", "-", Path(source).stem)[:40].lstrip(".-") or "data"
-        candidate = f"{data}-{settings.model.network}-{datetime.now():%Y%m%d-%H%M%S}"
+        network = re.sub(r"[^\w.-]+", "-", settings.model.network).strip("-")  # a module:Class
+        candidate = f"{data}-{network}-{datetime.now():%Y%m%d-%H%M%S}"
         name = free_name(candidate, root)
     require_free_name(name, root)
     return Run(root / name)

@@ -38,6 +38,7 @@ from vae_cli.model import Codec, Condition, LatentModel, Size, measure_size
 from vae_cli.rendering import kind_of
 from vae_cli.runs.facts import require_storable
 from vae_cli.runs.start import start_weights
+from vae_cli.runs.trial import try_outside_parts
 from vae_cli.settings import Config, DataConfig, DeviceName, Plan, choose, to_dict
 from vae_cli.settings.networks import MLP, TwoLevel, input_shape
 from vae_cli.training import ALONE, TrainState, World
@@ -303,11 +304,13 @@ def prepare(
         condition = plan.build_condition(spec, InMemory.whole(train.condition))
         assert condition is not None  # as the data have one
         train, test = condition.encode_split(train), condition.encode_split(test)
+    encoded = codec.encode_split(train, fixed=not plan.likelihood.draws_every_step).ready()
+    try_outside_parts(plan, spec, encoded, codec, condition)
     return Prepared(
         plan=plan,
         blueprint=blueprint,
         spec=spec,
-        train=codec.encode_split(train, fixed=not plan.likelihood.draws_every_step).ready(),
+        train=encoded,
         test=codec.encode_split(test).ready(),
         held_out_name=held_out_name,
         codec=codec,

@@ -9,13 +9,17 @@ import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import Field, dataclass, fields
 from types import UnionType
-from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from annotated_types import Interval
 
 from vae_cli.errors import UsageError, join_or, mark
+from vae_cli.settings.outside import Known, known_variants
 from vae_cli.settings.schema import Config
 from vae_cli.settings.variant import Setting
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 
 @dataclass(frozen=True)
@@ -44,14 +48,22 @@ class Section:
         return self.variants[self.names.index(name)]
 
 
-@functools.cache
 def sections() -> tuple[Section, ...]:
-    """All sections, in the order of the schema."""
-    return tuple(map(_to_section, fields(Config)))
+    """All sections, in the order of the schema; with the variants from outside that are known."""
+    return _sections(known_variants())
 
 
-def _to_section(part: Field[Any]) -> Section:
-    variants = get_args(part.type) or (cast("type", part.type),)
+@functools.cache
+def _sections(outside: Known) -> tuple[Section, ...]:
+    more = {
+        part.name: tuple(variant for (name, _), variant in outside if name == part.name)
+        for part in fields(Config)
+    }
+    return tuple(_to_section(part, more[part.name]) for part in fields(Config))
+
+
+def _to_section(part: Field[Any], outside: tuple[type, ...]) -> Section:
+    variants = (*(get_args(part.type) or (cast("type", part.type),)), *outside)
     default = cast("type", part.default_factory)
     chosen_by = [item.name for item in fields(default) if not item.init]
     return Section(part.name, variants, default, chosen_by[0] if chosen_by else "")
@@ -97,6 +109,13 @@ class Entry:
     metavar: str | None
     variants: tuple[str, ...]
 
+    @functools.cached_property
+    def validator(self) -> "TypeAdapter[Any]":
+        """Validates a value."""
+        from pydantic import TypeAdapter
+
+        return TypeAdapter(self.hint)
+
     @property
     def key(self) -> str:
         """The name in a file and for `--set`: `section.name`."""
@@ -122,10 +141,25 @@ class Entry:
         return [word for word in words if isinstance(word, str)]
 
 
-@functools.cache
 def entries() -> tuple[Entry, ...]:
     """Every setting, in the order of the schema; one of several variants is there once."""
-    return tuple(entry for part in sections() for entry in _entries_of(part))
+    return _entries(known_variants())
+
+
+@functools.cache
+def _entries(outside: Known) -> tuple[Entry, ...]:
+    return tuple(entry for part in _sections(outside) for entry in _entries_of(part))
+
+
+@functools.cache
+def own_entries(section: str, variant: type) -> tuple[Entry, ...]:
+    """The settings of one variant alone, without the one that chooses it.
+
+    One from outside may have a setting with the name of another's, and another type.
+    """
+    part = next(one for one in sections() if one.name == section)
+    found = _entries_of(Section(section, (variant,), variant, part.key))
+    return tuple(entry for entry in found if entry.name != part.key)
 
 
 def _entries_of(part: Section) -> Iterator[Entry]:

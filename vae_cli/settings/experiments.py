@@ -11,7 +11,15 @@ from typing import Any, final
 
 from vae_cli.errors import UsageError, mark
 from vae_cli.files import exists
-from vae_cli.settings.layers import COMMAND_LINE, Layer, merge, parse_assignments, read_config
+from vae_cli.settings.layers import (
+    COMMAND_LINE,
+    Layer,
+    merge,
+    parse_assignment,
+    parse_assignments,
+    read_config,
+    trust_typed,
+)
 from vae_cli.settings.published import TABLE, Published, split_published
 from vae_cli.settings.sweep import Variant, expand_sweep, parse_seeds
 
@@ -54,6 +62,7 @@ def read_layers(
         UsageError: there is no such file, it cannot be read, or an assignment is malformed.
     """
     named = [] if file is None else [(file, read_config(find_config(file, "config")))]
+    trust_typed(map(parse_assignment, assignments), typed)
     return [*named, *parse_assignments(assignments), (COMMAND_LINE, typed)]
 
 

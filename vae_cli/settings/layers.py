@@ -17,11 +17,23 @@ from vae_cli.settings.entries import (
     entries,
     explain_no_effect,
     find_setting,
+    own_entries,
     sections,
 )
+from vae_cli.settings.from_class import without_code
 from vae_cli.settings.likelihoods import AutoLikelihood
 from vae_cli.settings.networks import AutoNetwork
 from vae_cli.settings.objectives import ELBO, TotalCorrelation
+from vae_cli.settings.outside import (
+    allow,
+    can_import,
+    explain_refusal,
+    find_variant,
+    is_path,
+    known_variants,
+    names_of,
+    paths_in,
+)
 from vae_cli.settings.plan import Plan, make_plan
 from vae_cli.settings.priors import AutoPrior
 from vae_cli.settings.published import TABLE, split_published
@@ -124,19 +136,67 @@ def merge(*layers: Layer) -> Config:
             default.
     """
     merged: Tables = {}
+    chosen = choose_outside([tables for _, tables in layers])
     for source, tables in layers:
-        for name, table in validate(source, tables).items():
+        for name, table in validate(source, tables, chosen).items():
             merged[name] = merged.get(name, {}) | table
     return Config(**{part.name: _build(part, merged.get(part.name, {})) for part in sections()})
+
+
+def choose_outside(layers: Iterable[Mapping[str, Any]]) -> dict[str, type]:
+    """The variants from outside that some layers choose, by section; the last one wins.
+
+    They are loaded, so that their settings are known when the layers are validated.
+
+    Raises:
+        OutsideCodeError: the code of one may not be imported, cannot be, or is no such component.
+    """
+    names = {part: name for tables in layers for part, name in names_of(tables)}
+    built_in = {part.name: part.names for part in sections()}
+    found = {
+        part: find_variant(part, name)
+        for part, name in names.items()
+        if name not in built_in[part] or (part, name) in dict(known_variants())
+    }
+    return {part: variant for part, variant in found.items() if variant is not None}
+
+
+def trust_typed(assignments: Iterable[Mapping[str, Any]], typed: Mapping[str, Any]) -> None:
+    """Load the components from outside that were typed: that is consent to import their code.
+
+    A file is not typed: it may be somebody else's.
+
+    Raises:
+        OutsideCodeError: one cannot be imported, or is no such component.
+    """
+    layers = [*assignments, typed]
+    for tables in layers:
+        allow(*paths_in(tables))
+    choose_outside(layers)
 
 
 def read_plan(tables: Mapping[str, Any]) -> Plan:
     """The plan of a run, as it was saved.
 
+    Code from outside is imported if that is allowed; else its settings can be read alone.
+
     Raises:
         UsageError: a setting is wrong, or a choice was not made.
+        OutsideCodeError: code that may be imported cannot be.
     """
-    config = merge(("", tables))
+    names = dict(names_of(tables))
+    closed = {
+        part
+        for part, name in names.items()
+        if isinstance(tables[part], Mapping) and is_path(name) and not can_import(part, name)
+    }
+    known = {part: tables[part] for part in tables if part not in closed} if closed else tables
+    config = merge(("", known))
+    parts = {
+        part: without_code(part, tables[part], explain_refusal(part, names[part]))
+        for part in closed
+    }
+    config = dataclasses.replace(config, **parts)
     network, likelihood, prior = config.model, config.likelihood, config.prior
     if (
         isinstance(network, AutoNetwork)
@@ -149,15 +209,23 @@ def read_plan(tables: Mapping[str, Any]) -> Plan:
     return make_plan(config, network, likelihood, prior)
 
 
-def validate(source: str, tables: Mapping[str, Any]) -> Tables:
+def validate(
+    source: str, tables: Mapping[str, Any], chosen: Mapping[str, type] | None = None
+) -> Tables:
     """The values of one layer, under the schema's own names; it may be used with other layers.
+
+    Args:
+        source: of the layer, for messages.
+        tables: the layer.
+        chosen: the variants from outside that all layers together choose, by section.
 
     Raises:
         UsageError: as in `merge`, except for what has no effect.
     """
     if not isinstance(tables, Mapping):
         raise UsageError(f"{source} is not a table of settings")
-    return _validate(source, _with_own_names(source, split_published(source, tables)[0]))
+    own = _with_own_names(source, split_published(source, tables)[0])
+    return _validate(source, own, chosen or {})
 
 
 def without_effect(tables: Mapping[str, Any]) -> list[Entry]:
@@ -177,10 +245,12 @@ def without_effect(tables: Mapping[str, Any]) -> list[Entry]:
     return found
 
 
-def _validate(source: str, tables: Mapping[str, Any]) -> Tables:
+def _validate(source: str, tables: Mapping[str, Any], chosen: Mapping[str, type]) -> Tables:
     """The values of one layer with the types of the settings, each with its source."""
     _require_utf8(source, tables)
     known = {(entry.section, entry.name): entry for entry in entries()}
+    for part, variant in chosen.items():
+        known |= {(part, entry.name): entry for entry in own_entries(part, variant)}
     validated: Tables = {}
     for section, table in tables.items():
         validated[section] = {}

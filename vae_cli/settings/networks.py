@@ -214,7 +214,7 @@ class MLP(LayerFields, Network):
         """An encoder, and a decoder with the same layers in reverse."""
         from vae_cli.model import VAE, ClassHead, MLPDecoder, MLPEncoder
 
-        shape, activation = input_shape(spec, parts.codec), _activation(self.activation)
+        shape, activation = input_shape(spec, parts.codec), activation_of(self.activation)
         head, likelihood = self.build_head(spec, parts.posterior), parts.likelihood
         encoder = MLPEncoder(
             shape, self.hidden, head, activation, gated=self.gated, condition=parts.width
@@ -296,7 +296,7 @@ class Conv(GridFields, PresetFields, Network):
         )
 
         shape, likelihood = spec.shape, parts.likelihood
-        sizes = choose_conv_sizes(shape, PRESETS[self.preset], _activation(self.activation))
+        sizes = choose_conv_sizes(shape, PRESETS[self.preset], activation_of(self.activation))
         head, width = self.build_head(spec, parts.posterior), parts.width
         encoder = ConvEncoder(sizes, head, condition=width)
         outputs = likelihood.outputs_per_value
@@ -325,7 +325,7 @@ class TwoLevel(LayerFields, Network):
         """An encoder for each level, a prior of the lower one, and a decoder of both."""
         from vae_cli.model import JointDecoder, JointEncoder, MLPEncoder, NormalHead, TwoLevelVAE
 
-        shape, activation = input_shape(spec, parts.codec), _activation(self.activation)
+        shape, activation = input_shape(spec, parts.codec), activation_of(self.activation)
         dims, gated, likelihood = self.latent_dim, self.gated, parts.likelihood
         heads = [NormalHead(dims, limits=self.limits(spec)) for _ in range(3)]
         encoder = MLPEncoder(shape, self.hidden, heads[0], activation, gated=gated)
@@ -396,7 +396,7 @@ class Hierarchical(PresetFields, Network):
         )
 
         shape, likelihood = spec.shape, parts.likelihood
-        sizes = choose_conv_sizes(shape, PRESETS[self.preset], _activation(self.activation))
+        sizes = choose_conv_sizes(shape, PRESETS[self.preset], activation_of(self.activation))
         head = self.build_head(spec, parts.posterior)
         encoder = ConvEncoder(sizes, head)
         decoder = ConvDecoder(sizes, self.latent_dim, likelihood.outputs_per_value)
@@ -441,7 +441,8 @@ def divide_levels(levels: int, stages: int) -> list[int]:
     return sorted(level % stages for level in range(levels))
 
 
-def _activation(name: Literal["relu", "tanh", "silu", "gelu"]) -> "type[nn.Module]":
+def activation_of(name: Literal["relu", "tanh", "silu", "gelu"]) -> "type[nn.Module]":
+    """The module of an activation."""
     from torch import nn
 
     return {"relu": nn.ReLU, "tanh": nn.Tanh, "silu": nn.SiLU, "gelu": nn.GELU}[name]

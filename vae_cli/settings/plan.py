@@ -209,24 +209,22 @@ class Plan:
         import torch
 
         from vae_cli.model import (
-            VAE,
             ConvDecoder,
             JointDecoder,
-            LadderVAE,
             MLPDecoder,
             TableCodec,
-            TwoLevelVAE,
             VampPrior,
         )
         from vae_cli.noise import Noise, derive_seed
 
         start = derive_seed(self.training.seed, "start")
         with torch.no_grad():
-            if self.model.output_bias == "data" or not is_image:
+            decoder: object = getattr(model, "decoder", None)  # one from outside starts as it is
+            if isinstance(decoder, MLPDecoder | ConvDecoder | JointDecoder) and (
+                self.model.output_bias == "data" or not is_image
+            ):
                 mean = _mean_item(train, train.sample(MAX_MEAN_ITEMS, start), model.device)
-                assert isinstance(model, VAE | LadderVAE | TwoLevelVAE)
-                assert isinstance(model.decoder, MLPDecoder | ConvDecoder | JointDecoder)
-                model.decoder.set_output_bias(model.likelihood.outputs_for(mean))
+                decoder.set_output_bias(model.likelihood.outputs_for(mean))
             if isinstance(model.codec, TableCodec):
                 ignore_indicators(model, model.codec)
             if isinstance(model.prior, VampPrior):
@@ -270,9 +268,12 @@ def ignore_indicators(model: "LatentModel", codec: "TableCodec") -> None:
     """
     from torch import nn
 
+    from vae_cli.model import JointEncoder, MLPEncoder
+
     _, _, count = codec.layout.parts
     for name, encoder in model.named_children():
-        if count and name in {"encoder", "lower_encoder"}:
+        is_ours = isinstance(encoder, MLPEncoder | JointEncoder)
+        if count and is_ours and name in {"encoder", "lower_encoder"}:
             first = next(layer for layer in encoder.modules() if isinstance(layer, nn.Linear))
             first.weight[:, -count:] = 0
 

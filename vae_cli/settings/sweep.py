@@ -10,7 +10,7 @@ from typing import Any
 
 from vae_cli.errors import UsageError, mark
 from vae_cli.settings.entries import Entry, find_setting, short_name
-from vae_cli.settings.layers import Layer, merge, to_dict, validate
+from vae_cli.settings.layers import Layer, merge, to_dict, trust_typed, validate
 from vae_cli.settings.schema import Config
 from vae_cli.settings.values import parse_value, parse_values
 
@@ -58,6 +58,7 @@ def parse_axis(text: str) -> Axis:
     values = parse_values(listed)
     if values is None:
         values = [parse_value(part.strip()) for part in listed.split(",")]
+    trust_typed([{entry.section: {entry.name: value}} for value in values], {})
     return Axis(text, entry, _without_repeats(values, text))
 
 

@@ -1,15 +1,11 @@
 """One value of a setting: how it is read, checked, and shown in a message."""
 
-import functools
 import json
 import tomllib
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from vae_cli.errors import UsageError
-from vae_cli.settings.entries import Entry, entries
-
-if TYPE_CHECKING:
-    from pydantic import TypeAdapter
+from vae_cli.settings.entries import Entry
 
 MAX_SHOWN = 200  # characters of a value, or of a name, in a message
 LINE_BREAKS = "\n\r"
@@ -58,16 +54,9 @@ def validate_value(entry: Entry, value: Any) -> Any:
 
     given = _to_tuple(value)
     try:
-        return _validator(entry.key).validate_python(given, strict=True)
+        return entry.validator.validate_python(given, strict=True)
     except ValidationError as error:
         raise UsageError(_explain(entry, error.errors()[0])) from error
-
-
-@functools.cache
-def _validator(key: str) -> "TypeAdapter[Any]":
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(next(entry.hint for entry in entries() if entry.key == key))
 
 
 def _to_tuple(value: Any) -> Any:

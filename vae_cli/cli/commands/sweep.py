@@ -59,8 +59,8 @@ def command(
 
     Example: `vae sweep beta=0.5,1,4 latent-dim=2,10 --seeds 0:3 --epochs 10`
     """
-    parsed = parse_axes(axes or [], seeds, typed)
     layers = files.read_layers(typed)
+    parsed = parse_axes(axes or [], seeds, typed)
     if start := merge(*layers).training.start:
         layers = add_start(layers, start)
     variants = expand_sweep(name, layers, parsed)
