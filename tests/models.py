@@ -54,9 +54,9 @@ def make_state(model: LatentModel, objective: Objective | None = None, seed: int
     return first_state(model, objective, adam, Noise(seed, model.device))
 
 
-def compute(state: TrainState, x: Tensor) -> tuple[Loss, Gradients]:
+def compute(state: TrainState, x: Tensor, y: Tensor | None = None) -> tuple[Loss, Gradients]:
     """The loss of a batch, and its gradients."""
-    return loss_and_gradients(state, len(x), Batch(x), AFTER_WARMUP)
+    return loss_and_gradients(state, len(x), Batch(x, y), AFTER_WARMUP)
 
 
 def take_step(state: TrainState, x: Tensor, rate: float = 0.1) -> None:

@@ -18,7 +18,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from models import compute, spec_of, take_step
+from models import compute, labelled_spec_of, spec_of, take_step
 from torch import Tensor
 
 from vae_cli.api.model import load_trained
@@ -180,11 +180,12 @@ def test_objectives_and_likelihoods_declare_the_terms_that_a_checkpoint_has_tota
 ) -> None:
     for likelihood in ("mse", "gaussian", "bernoulli", "binarized", "laplace", "logistic"):
         tables = {**TABLES, "objective": {"name": name}, "likelihood": {"name": likelihood}}
-        config = choose(merge(("", tables)), spec_of((1, 4, 4)))
-        state = config.build_state(spec_of((1, 4, 4)), CPU)
-        loss, _ = compute(state, IMAGES)
+        spec = (labelled_spec_of if name == "m2" else spec_of)((1, 4, 4))
+        config = choose(merge(("", tables)), spec)
+        state = config.build_state(spec, CPU)
+        loss, _ = compute(state, IMAGES, state.model.condition_of(None, len(IMAGES)))
         declared = (*state.objective.terms, state.model.likelihood.distortion_name)
         assert tuple(loss.terms) == declared, likelihood
-        plan = config.build_state_on_meta(spec_of((1, 4, 4))).tensors()
+        plan = config.build_state_on_meta(spec).tensors()
         made = {key: (t.dtype, t.shape) for key, t in state.tensors().items()}
         assert made == {key: (t.dtype, t.shape) for key, t in plan.items()}, likelihood
