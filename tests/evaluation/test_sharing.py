@@ -1,7 +1,7 @@
 """What several processes evaluate together is what one of them finds alone."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -42,6 +42,13 @@ def images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
 
 
 @pytest.fixture
+def told(images: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
+    """The same images, and a model that is told their class."""
+    del images
+    return trained(tmp_path, "images.npz", monkeypatch, condition=["label"])
+
+
+@pytest.fixture
 def noisy(images: Subject) -> Subject:
     """The same images; samples and reconstructions have the spread of p(x|z)."""
     return replace(images, samples_noise=True)
@@ -55,14 +62,16 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
     return trained(tmp_path, "rows.csv", monkeypatch)
 
 
-def trained(folder: Path, data: str, monkeypatch: pytest.MonkeyPatch) -> Subject:
+def trained(
+    folder: Path, data: str, monkeypatch: pytest.MonkeyPatch, condition: Sequence[str] = ()
+) -> Subject:
     monkeypatch.chdir(folder)
     monkeypatch.setattr("vae_cli.evaluation.sharing.chunk_length", lambda *_: 16)
     training = {"epochs": 1, "device": "cpu"}
-    settings = {"data": {"name": data, "test_fraction": 0.2}, "training": training}
-    return open_subject(
-        train({**settings, "model": {"network": "mlp", "latent_dim": 2}}, name="run")
-    )
+    named = {"name": data, "test_fraction": 0.2, "condition": list(condition)}
+    settings = {"data": named, "training": training}
+    model = {"network": "mlp", "latent_dim": 2}
+    return open_subject(train({**settings, "model": model}, name=f"run{len(condition)}"))
 
 
 def count_rows(world: World) -> list[int]:
@@ -95,13 +104,17 @@ def require_same(found: Evaluation, expected: Evaluation) -> None:
             assert other == figure, name
 
 
-@pytest.mark.parametrize("kind", ["images", "noisy", "rows"])
+@pytest.mark.parametrize(
+    "kind", ["images", "noisy", "rows", pytest.param("told", marks=pytest.mark.slow)]
+)
 def test_all_figures_are_those_of_one_process(kind: str, request: pytest.FixtureRequest) -> None:
     subject: Subject = request.getfixturevalue(kind)
     together = evaluate_together(subject, 3)  # which also fit what is kept
     expected = evaluate_together(subject, 1)[0]
     figures = {name for name, one in expected.figures.items() if isinstance(one, Figure)}
-    own = {"frechet_gmm", "recall", "ssim"} if kind != "rows" else {"usefulness", "copies"}
+    own = {"recall", "ssim"} if kind != "rows" else {"usefulness", "copies"}
+    own |= {"class_accuracy", "frechet_classes"} if kind == "told" else set()
+    own |= {"frechet_gmm"} if kind in {"images", "noisy"} else set()
     assert figures > {"elbo", "log_likelihood", "mutual_information", "mse", *own}
     for found in together:
         require_same(found, expected)

@@ -42,6 +42,10 @@ LABELS = {
     "frechet_samples": "Frechet distance, samples",
     "frechet_gmm": "Frechet distance, --sampler gmm",
     "frechet_flow": "Frechet distance, --sampler flow",
+    "class_accuracy": "accuracy of samples of a class",
+    "class_accuracy_real": "accuracy of test items",
+    "frechet_classes": "Frechet distance, samples of a class",
+    "fid_classes": "FID (Inception), samples of a class",
     "frechet_reconstructions": "Frechet distance, reconstructions",
     "frechet_train": "Frechet distance, training items",
     "fid_samples": "FID (Inception), samples",
@@ -79,8 +83,22 @@ def print_evaluations(terminal: Terminal, evaluations: "Mapping[str, Evaluation]
     ]
     first = next(iter(evaluations.values()))
     terminal.table((f"K = {first.samples:,}", *evaluations), rows)
+    for name, evaluation in evaluations.items():
+        print_classes(terminal, evaluation, name if len(evaluations) > 1 else "")
     for line in explanations(evaluations):
         terminal.note(line)
+
+
+def print_classes(terminal: Terminal, evaluation: "Evaluation", name: str) -> None:
+    """Print the figures of the samples of each class, if the model was asked for any."""
+    if evaluation.classes:
+        rows = [
+            (shown, *(cell(figures[title]) for title in ("accuracy", "frechet")))
+            for shown, figures in evaluation.classes.items()
+        ]
+        distances = "FID" if evaluation.features == "inception" else "Frechet distance"
+        title = f"samples of a class, {name}" if name else "samples of a class"
+        terminal.table((title, "accuracy", distances), rows)
 
 
 def names_of(evaluations: "Mapping[str, Evaluation]") -> list[str]:

@@ -150,13 +150,14 @@ def recall_or_train(classifier: Classifier, train: InMemory, path: Path) -> None
 
 
 def train_classifier(classifier: Classifier, train: InMemory) -> Classifier:
-    """Train for a fixed number of steps on random batches of a set with labels."""
+    """Train for a fixed number of steps on random batches of a set, of what has a label."""
     generator, device = Generator().manual_seed(SEED), next(classifier.parameters()).device
     optimizer = torch.optim.Adam(classifier.parameters(), fused=True)
     rates = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=STEPS)
+    labelled = (train.labels >= 0).nonzero()[:, 0]
     with torch.enable_grad():
         for _ in range(STEPS):
-            places = torch.randint(len(train), (BATCH_SIZE,), generator=generator)
+            places = labelled[torch.randint(len(labelled), (BATCH_SIZE,), generator=generator)]
             x = train.network_input(train.rows[places]).to(device)
             optimizer.zero_grad()
             F.cross_entropy(classifier(x), train.labels[places].to(device)).backward()
@@ -208,11 +209,14 @@ class Comparison:
 BY_CLASSIFIER = Comparison()
 
 
-def classifier_extractor(subject: Subject, world: World = ALONE) -> Extractor:
-    """The features of a classifier of the training set, which is kept in the folder of the run."""
+def classifier_of(subject: Subject, world: World = ALONE) -> Classifier:
+    """The classifier of the training set, which is kept in the folder of the run."""
     train, classes = subject.train, int(subject.train.labels.max()) + 1
-    device, folder = subject.model.device, subject.folder
-    classifier = fitted_classifier(train, classes, device, folder, world)
+    return fitted_classifier(train, classes, subject.model.device, subject.folder, world)
+
+
+def classifier_extractor(classifier: Classifier) -> Extractor:
+    """The features of a classifier of the data."""
     return Extractor("classifier", CLASSIFIER_LABEL, classifier.features)
 
 

@@ -1,12 +1,13 @@
 """One whole evaluation, and the file in which it is kept."""
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, final
 
 from vae_cli.data.dataset import Stage, ignore_stage
 from vae_cli.device import describe_device
+from vae_cli.evaluation.classes import class_figures
 from vae_cli.evaluation.classification import classifier_figures
 from vae_cli.evaluation.disentanglement import factor_figures
 from vae_cli.evaluation.features import BY_CLASSIFIER, Comparison, FeatureName, feature_figures
@@ -45,6 +46,7 @@ class Evaluation:
         path: of other data; empty for those of the run.
         sampler: of the synthetic rows of a table; empty for images.
         target: the column of a table that they are to predict; empty for the mean over columns.
+        classes: of a model that is told the class, the figures of samples of each, by its name.
     """
 
     figures: Figures
@@ -64,13 +66,28 @@ class Evaluation:
     path: str
     sampler: str = ""
     target: str = ""
+    classes: dict[str, Figures] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The figures, the reasons for those that are absent, and how they were computed."""
-        figures = {n: asdict(one) for n, one in self.figures.items() if isinstance(one, Figure)}
-        absent = {n: one.reason for n, one in self.figures.items() if isinstance(one, Absent)}
-        facts = {name: value for name, value in vars(self).items() if name != "figures"}
-        return {"figures": figures, "absent": absent, **facts}
+        facts = {name: value for name, value in vars(self).items() if name not in OF_FIGURES}
+        classes = {name: figures_to_json(one) for name, one in self.classes.items()}
+        return {
+            **figures_to_json(self.figures),
+            **({"classes": classes} if classes else {}),
+            **facts,
+        }
+
+
+OF_FIGURES = ("figures", "classes")
+
+
+def figures_to_json(figures: Figures) -> dict[str, Any]:
+    """The figures, and the reasons for those that are absent."""
+    return {
+        "figures": {n: asdict(one) for n, one in figures.items() if isinstance(one, Figure)},
+        "absent": {n: one.reason for n, one in figures.items() if isinstance(one, Absent)},
+    }
 
 
 def evaluate(
@@ -118,6 +135,8 @@ def evaluate(
         figures |= figures_of_facts(subject, posterior, seed, world)
     with stage("samples"):
         figures |= sample_figures(subject, seed, comparison, train, world)
+        of_classes, classes = class_figures(subject, seed, comparison, world)
+        figures |= of_classes
         figures |= table_figures(subject, seed, synthesis, world) if is_table else {}
     return Evaluation(
         figures=figures,
@@ -137,6 +156,7 @@ def evaluate(
         path=subject.path,
         sampler=synthesis.sampler if is_table else "",
         target=synthesis.target,
+        classes=classes,
     )
 
 

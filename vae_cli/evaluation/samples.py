@@ -34,6 +34,7 @@ from vae_cli.evaluation.features import (
     Extractor,
     FeatureName,
     classifier_extractor,
+    classifier_of,
     find_nearest,
 )
 from vae_cli.evaluation.figures import (
@@ -132,6 +133,9 @@ def reach(points: Tensor) -> Tensor:
 MAX_NEIGHBOURS = 5_000  # items and samples whose neighbourhoods are compared
 MIN_ITEMS = 100
 MEASURED_IMAGES = 4
+NOT_CONDITIONAL = Absent(
+    "what is fitted to the latents of all items does not depend on the condition, as the prior may"
+)
 NO_FLOW = Absent("no flow is fitted: sampling with the sampler flow fits one and keeps it")
 SETS = 5  # items, and the four that they are compared with
 DISTANCES = {
@@ -169,21 +173,23 @@ def sample_figures(
     reason = sample_absence(subject, needs_labels=needs_labels)
     if reason is not None:
         return all_absent(names, reason)
-    extractor = comparison.extractor or classifier_extractor(subject, world)
+    extractor = comparison.extractor or classifier_extractor(classifier_of(subject, world))
     count = min(comparison.images, len(subject.test))
     items, recon = item_features(subject, extractor, count, seed, world)
+    y = subject.test.split.take(test_order(subject, count, seed)).condition
     others: dict[str, Tensor] = {}
     sources = find_sources(subject, posterior, world)
     wait_for_first(world)
     for name, source in sources.items():
         if world.any(source is not None):  # which process 0 knows
-            others[name] = sampled_features(subject, extractor, source, count, seed, world)
+            others[name] = sampled_features(subject, extractor, source, count, seed, world, y=y)
+    lacking = NO_FLOW if subject.model.condition is None else NOT_CONDITIONAL
     train = train_features(subject, extractor, count, seed, world)
     others |= {"reconstructions": recon, "train": train}
 
     def compare() -> Figures:
         found = [
-            distance(items, others[name], what, extractor.label) if name in others else NO_FLOW
+            distance(items, others[name], what, extractor.label) if name in others else lacking
             for name, what in DISTANCES.items()
         ]
         found += neighbour_figures(items, others["samples"], extractor.label)
@@ -197,7 +203,7 @@ def find_sources(
 ) -> dict[str, LatentSampler | None]:
     """The sources of samples by name; None is one that there is not, or that process 0 has."""
     model, folder = subject.model, subject.folder
-    if world.rank > 0:
+    if world.rank > 0 or model.condition is not None:
         return {"samples": model.prior, "gmm": None, "flow": None}
     return {
         "samples": model.prior,
@@ -259,8 +265,7 @@ def item_features(
 ) -> tuple[Tensor, Tensor]:
     """The features of test items and of their reconstructions, on the CPU: `(count, D)` each."""
     model, noise = subject.model, Noise(derive_seed(seed, "reconstructions"), subject.model.device)
-    order = choose_items(len(subject.test), count, derive_seed(seed, "test items"))
-    features, reconstructed = [], []
+    order, features, reconstructed = test_order(subject, count, seed), [], []
     for batch, part in shared_items(subject.test.split.take(order), model.device, world):
         features.append(part.collect(extractor.extract(batch.x).cpu()))
         spread = noise.for_part(part.part) if subject.samples_noise else None
@@ -287,6 +292,11 @@ def reconstruct(model: LatentModel, batch: Batch, noise: Noise | None) -> Tensor
     return model.decode_levels(latents, batch.y).sample(noise)
 
 
+def test_order(subject: Subject, count: int, seed: int) -> Tensor:
+    """The places of the test items that are compared, int64 `(count,)`."""
+    return choose_items(len(subject.test), count, derive_seed(seed, "test items"))
+
+
 def choose_items(total: int, count: int, seed: int) -> Tensor:
     """The places of a random part of a set, int64 `(count,)`, or of all of it if it is smaller."""
     return torch.randperm(total, generator=Noise(seed).generator)[:count]
@@ -308,21 +318,33 @@ def sampled_features(
     count: int,
     seed: int,
     world: World,
+    y: Tensor | None = None,
 ) -> Tensor:
     """The features of `count` samples whose latents come from a source of process 0: `(count, D)`.
 
     The processes share the samples, and each has all latents.
+
+    Args:
+        subject: the model and the data.
+        extractor: of the features.
+        source: of the latents; None if process 0 alone has it.
+        count: the number of samples.
+        seed: of the samples.
+        world: the processes that share them.
+        y: the condition of each as the networks take it, `(count, W)`; None if there is none.
     """
     model, noise = subject.model, Noise(derive_seed(seed, "samples"), subject.model.device)
     size, found = chunk_length(subject.test.spec.shape), []
     for start in range(0, count, size):
-        latents = sample_latents(model, min(size, count - start), noise, source=source)
+        asked = None if y is None else y[start : start + size].to(model.device)
+        latents = sample_latents(model, min(size, count - start), noise, source=source, y=asked)
         state = noise.state()
         world.copy([latents, state])  # of the others, only the sizes are right
         noise.restore(state)
-        for some, _ in split_latents(model, latents):
+        for some, told in split_latents(model, latents, asked):
             part = share_of(len(some), world)
             own, drawn = part.take(some, 0), noise.for_part(part.part)
-            items = decode_samples(model, own, drawn, with_spread=subject.samples_noise)
+            known = None if told is None else part.take(told, 0)
+            items = decode_samples(model, own, drawn, with_spread=subject.samples_noise, y=known)
             found.append(part.collect(extractor.extract(items).cpu()))
     return torch.cat(found)

@@ -42,7 +42,7 @@ from vae_cli.evaluation.similarity import Similarity, compare_shapes, compare_tr
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.usefulness import MAX_CHOSEN_CLASSES, choose_targets, predict_column
 from vae_cli.latent.decoding import sample_parts
-from vae_cli.model import LatentModel, LatentSampler
+from vae_cli.model import Condition, LatentModel, LatentSampler
 from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.world import ALONE, World
 
@@ -163,29 +163,56 @@ def table_figures(
 
 
 def draw_tables(subject: Subject, seed: int, synthesis: Synthesis, world: World) -> Tables:
-    """Random real rows of both parts, and synthetic ones, which all processes have."""
-    train, test = (
-        choose_rows(split, derive_seed(seed, name))
+    """Random real rows of both parts, and synthetic ones, which all processes have.
+
+    Those of a conditional model have the conditions of real rows, of both parts in turn, so that
+    they are as near to the ones as to the others. The columns of the condition are compared too:
+    whether the others go with them is what such a model has to learn.
+    """
+    condition, spec = subject.model.condition, subject.test.spec
+    (train, known), (test, held_out) = (
+        choose_rows(split, derive_seed(seed, name), condition)
         for split, name in (
             (subject.train, "training rows"),
             (subject.test.split, "test rows"),
         )
     )
-    columns, count = subject.test.spec.columns, max(len(test), min(len(train), MAX_LEARNED))
+    columns, count = (*spec.columns, *spec.condition), max(len(test), min(len(train), MAX_LEARNED))
     synthetic = torch.empty(count, len(columns), dtype=torch.float64)
     if world.rank == 0:
         noise = Noise(derive_seed(seed, "synthetic rows"), subject.model.device)
-        synthetic = draw_rows(subject.model, count, noise, synthesis.source)
+        y = take_turns(known, held_out, count)
+        synthetic = draw_rows(subject.model, count, noise, synthesis.source, y)
     wait_for_first(world)
     world.copy([synthetic])
     written = round_as_written(synthetic, columns)
     return Tables(columns=columns, train=train, test=test, synthetic=written)
 
 
-def draw_rows(model: LatentModel, count: int, noise: Noise, source: LatentSampler | None) -> Tensor:
-    """Synthetic rows in the units of the data: float64 `(count, D)`."""
-    parts = sample_parts(model, count, noise, with_spread=True, source=source)
-    return torch.cat([model.codec.decode(part) for part in parts])
+def draw_rows(
+    model: LatentModel, count: int, noise: Noise, source: LatentSampler | None, y: Tensor | None
+) -> Tensor:
+    """Synthetic rows in the units of the data, with their conditions `y`: float64 `(count, D)`."""
+    told = None if y is None else y.to(model.device)
+    parts = sample_parts(model, count, noise, with_spread=True, source=source, y=told)
+    return beside(torch.cat([model.codec.decode(part) for part in parts]), y, model.condition)
+
+
+def beside(rows: Tensor, y: Tensor | None, condition: Condition | None) -> Tensor:
+    """Rows with the columns of their conditions, if there are any."""
+    if y is None or condition is None:
+        return rows
+    return torch.cat([rows, condition.codec.decode(y)], 1)
+
+
+def take_turns(first: Tensor | None, second: Tensor | None, count: int) -> Tensor | None:
+    """As many rows, one of each set in turn, again from the start if there are few."""
+    if first is None or second is None:
+        return None
+    places = torch.arange(count)
+    own = places // 2
+    is_first = (places % 2 == 0)[:, None]
+    return torch.where(is_first, first[own % len(first)], second[own % len(second)])
 
 
 def round_as_written(rows: Tensor, columns: Sequence[Column]) -> Tensor:
@@ -219,9 +246,17 @@ def is_day(pattern: str) -> bool:
     return bool(pattern) and TIME_SIGNS.search(pattern) is None
 
 
-def choose_rows(split: InMemory, seed: int) -> Tensor:
-    """A random part of the rows, in the units of the data: float64 `(N, D)`."""
-    return split.items_at(choose_items(len(split), MAX_COMPARED, seed)).double()
+def choose_rows(
+    split: InMemory, seed: int, condition: Condition | None
+) -> tuple[Tensor, Tensor | None]:
+    """A random part of the rows, in the units of the data: float64 `(N, D)`.
+
+    Those of a conditional model have the columns of their conditions too, which are returned as
+    the networks take them besides.
+    """
+    order = choose_items(len(split), MAX_COMPARED, seed)
+    y = split.take(order).condition
+    return beside(split.items_at(order).double(), y, condition), y
 
 
 def similarity_figures(tables: Tables, seed: int, world: World = ALONE) -> Figures:
