@@ -39,7 +39,8 @@ class Draw(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         light = y[:, :3].roll(self.turn, 1)[:, None, :, None]
-        return 0.7 * light + 0.2 * torch.special.ndtr(z.view(-1, 1, 3, 3))
+        image = 0.7 * light + 0.2 * torch.special.ndtr(z.view(-1, 1, 3, 3))
+        return image.logit()  # the likelihood takes logits
 
 
 class Encode(nn.Module):
