@@ -15,7 +15,7 @@ from vae_cli.data.dataset import Progress, Stage, ignore_progress, ignore_stage
 from vae_cli.data.held_out import divide_for_validation
 from vae_cli.data.source import find_source
 from vae_cli.data.split import InMemory
-from vae_cli.errors import UsageError, VAEWarning, require_known
+from vae_cli.errors import UsageError, VAEWarning, mark, require_known
 from vae_cli.evaluation.features import (
     MAX_IMAGES,
     Comparison,
@@ -276,8 +276,9 @@ def default_sampler(model: TrainedModel) -> Sampler:
 
     The rows of a table lie in clouds, one for each combination of categories, which no prior that
     was chosen before the training follows. Images are compared with papers, which use the prior.
+    So does a model of p(x|y): a flow would be fitted to the latents of all conditions together.
     """
-    return "prior" if model.spec.is_image else "flow"
+    return "prior" if model.spec.is_image or model.spec.condition else "flow"
 
 
 def with_sampler(
@@ -336,6 +337,11 @@ def with_fitted_sampler(
     Raises:
         UsageError: as in `with_sampler`.
     """
+    if model.spec.condition:
+        raise UsageError(
+            f"{mark(f'sampler={sampler}')} is fitted to the latents of all conditions together, "
+            f"and {model.name} is a model of p(x|y): take {mark('sampler=prior')}"
+        )
     is_kept = True
 
     def open_training_set() -> InMemory:

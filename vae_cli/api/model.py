@@ -297,11 +297,12 @@ class TrainedModel:
         asked for by any of their columns, as in `where={"sex": "F", "age": (30, 40)}`; see
         `sample_where`.
         """
-        if where:
+        names = {column.name for column in self.spec.condition}
+        if where and not names >= where.keys():  # some are learned
             found = self.sample_where(count, where, temperature=temperature, seed=seed, y=y)
             return to_array(found.items)
         source = self._noise(seed)
-        told = self._told(y, {}, count, source)
+        told = self._told(y, where or {}, count, source)
         return self._draw(told, count, source, temperature=temperature, with_spread=noise)
 
     def sample_where(
@@ -344,8 +345,6 @@ class TrainedModel:
             told = self._told(y, where, some, source)
             return torch.from_numpy(self._draw(told, some, source, temperature=temperature))
 
-        if not conditions:
-            return Accepted(draw(count), count, count)
         found = sample_accepted(
             draw,
             lambda rows: torch.stack([one.holds(rows) for one in conditions]).all(0),

@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -180,6 +180,7 @@ def score_items(
     threshold: float | None = None,
     invert: bool = False,
     find_object: bool = False,
+    y: Any = None,
     stage: Stage = ignore_stage,
     world: World = ALONE,
 ) -> Scores:
@@ -195,6 +196,7 @@ def score_items(
         threshold: the percentile of the held-out items from which an item counts as strange.
         invert: whether dark and light are exchanged in one picture.
         find_object: whether only what differs from the border of one picture is read.
+        y: the condition of one picture; that of other items is in their data.
         stage: shows the progress of a part of the work with a name.
         world: the processes that share the items, of which the first has all scores then.
 
@@ -214,7 +216,7 @@ def score_items(
         subject = open_subject(model, progress, world)
         parts = [subject.test]
         if data is not None:
-            parts = read_data(model, data, adjustment, progress, world)
+            parts = read_data(model, data, adjustment, y, progress, world)
     with stage("encoding") as progress:
         train = encode(model.model, subject.train, progress, world).mean
     found = []
@@ -279,6 +281,7 @@ def read_data(
     model: TrainedModel,
     data: str,
     adjustment: Adjustment,
+    y: Any = None,
     progress: Progress = ignore_progress,
     world: World = ALONE,
 ) -> list[NamedSplit]:
@@ -288,12 +291,14 @@ def read_data(
         UsageError: they cannot be read, or do not fit the model.
     """
     if is_picture(data):
-        return [read_picture(model, Path(data), adjustment)]
+        return [read_picture(model, Path(data), adjustment, y)]
     return read_parts(model, data, progress, world)
 
 
-def read_picture(model: TrainedModel, path: Path, adjustment: Adjustment) -> NamedSplit:
-    """One picture; a warning says if it looks unlike the training set.
+def read_picture(
+    model: TrainedModel, path: Path, adjustment: Adjustment, y: Any = None
+) -> NamedSplit:
+    """One picture with its condition; a warning says if it looks unlike the training set.
 
     Raises:
         UsageError: it cannot be read, or does not fit the model.
@@ -301,7 +306,9 @@ def read_picture(model: TrainedModel, path: Path, adjustment: Adjustment) -> Nam
     found = model.kind.read_files([path], adjustment)
     for hint in found.hints:
         warnings.warn(VAEWarning(hint), stacklevel=2)
-    split = model.prepare(InMemory.whole(found.items))
+    told = model.converter.read_condition(y, len(found.items))
+    whole = dataclasses.replace(InMemory.whole(found.items), condition=told)
+    split = model.prepare(whole)
     return NamedSplit(split=split, spec=model.spec, names=found.names)
 
 

@@ -80,6 +80,25 @@ Data = Annotated[
         rich_help_panel="Model",
     ),
 ]
+ClassOption = Annotated[
+    str | None,
+    typer.Option(
+        "--class",
+        metavar="NAME",
+        help="Class that the model is told, if it was trained with --condition label; (none) is "
+        "none.",
+        rich_help_panel="Model",
+    ),
+]
+WhereCondition = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="COLUMN=VALUE",
+        help="What the model is told, if it was trained with --condition COLUMN, as in sex=F.",
+        rich_help_panel="Model",
+    ),
+]
 
 
 def output_option(text: str) -> Any:

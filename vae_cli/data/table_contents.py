@@ -71,6 +71,8 @@ class Choice:
         notes: what was assumed about the columns, for the user.
         model: the name of what a trained model learned; empty in a training.
         kept: the values of columns that are known already; None if all are to be read.
+        keyed: the places of these columns in the order in which they decide about the part of a
+            row; empty for their own order.
     """
 
     columns: tuple[Column, ...]
@@ -82,6 +84,7 @@ class Choice:
     notes: tuple[str, ...] = ()
     model: str = ""
     kept: KeptCells | None = None
+    keyed: tuple[int, ...] = ()
 
 
 class TableContents(NamedTuple):
@@ -295,7 +298,10 @@ def choose_for_model(spec: Spec, source: TableSource) -> Choice:
                 "not learn such columns"
             )
         label, id_ = (name if name in names else "" for name in (rules.label, rules.id))
-        return choose(names=learned, label=label, id=id_, notes=tuple(notes))
+        keyed: tuple[int, ...] = ()
+        if spec.condition:  # the parts were made before its columns were taken out
+            keyed = tuple(sorted(range(len(learned)), key=lambda at: names.index(learned[at])))
+        return choose(names=learned, label=label, id=id_, notes=tuple(notes), keyed=keyed)
     unnamed = default_columns(len(learned))
     for some in (others, without_index):
         if unnamed in {tuple(some), learned} and len(some) == len(unnamed):
@@ -720,6 +726,10 @@ class RowCollector:
 
     def _keys(self, rows: Array) -> Array:
         """What decides about the part of each row."""
+        keys = self._keys_by_column(rows)
+        return np.ascontiguousarray(keys[:, self.choice.keyed]) if self.choice.keyed else keys
+
+    def _keys_by_column(self, rows: Array) -> Array:
         if all(reader.column.is_measured for reader in self.readers):
             return rows
         keys = np.empty_like(rows)

@@ -64,7 +64,7 @@ def command(
     model = run.open(terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "interpolate")
     with terminal.spinner("reading"):
-        names, items, _ = (
+        names, items, *_ = (
             read_items(model, files, terminal, fitting)
             if files
             else take_items_of_classes(model, classes or [])

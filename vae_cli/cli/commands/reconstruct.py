@@ -11,11 +11,14 @@ from vae_cli.cli._inputs import (
     FittingGroup,
     Items,
     RunGroup,
+    ask_condition,
     choose_seed,
     read_items,
     take_test_items,
+    tell,
 )
 from vae_cli.cli._options import (
+    ClassOption,
     Data,
     NoCaptions,
     Noise,
@@ -23,6 +26,7 @@ from vae_cli.cli._options import (
     ResultTerminal,
     SamplePosterior,
     Seed,
+    WhereCondition,
     refuse_unused,
 )
 from vae_cli.cli._pictures import (
@@ -70,6 +74,8 @@ def command(
     sample: SamplePosterior = False,
     noise: Noise = False,
     seed: Seed = None,
+    class_: ClassOption = None,
+    where: WhereCondition = None,
     run: RunGroup,
     data: Data = None,
     output: PicturesOutput,
@@ -79,7 +85,9 @@ def command(
 ) -> None:
     """Encode and decode pictures, or rows of a table, and show the reconstructions.
 
-    For a table, only the reconstructed rows are written, under the same columns.
+    For a table, only the reconstructed rows are written, under the same columns. A run with
+    --condition is told the own class or columns of each item, unless --class or --where says other
+    ones; of a picture, nothing is known.
 
     Example: `vae reconstruct img.png`
     """
@@ -93,17 +101,19 @@ def command(
     model = run.open(terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "reconstruct")
     seed = choose_seed(seed, terminal) if is_random else None
+    told = ask_condition(model, class_, where or [])
     with terminal.spinner("reading"):
         found = (
             read_items(model, files, terminal, fitting)
             if files
             else take_test_items(model, 0, count or 8)
         )
+    found = tell(model, found, told)
     items = found.items
     if count and len(items) < count:
         terminal.remark(f"the test set has {plural(len(items), 'item')}", "yellow")
     with terminal.spinner("decoding"):
-        result = model.reconstruct(items, sample=sample, noise=noise, seed=seed)
+        result = model.reconstruct(items, found.y, sample=sample, noise=noise, seed=seed)
         texts = keep_ids(found) if files and is_whole(found) else found.texts
         shown = Shown(found.names, items, result, model.distortion_name, texts)
         part = write_pairs(model, shown, path, output, page=page, no_captions=no_captions)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import FittingGroup, RunGroup, opened_together
+from vae_cli.cli._inputs import FittingGroup, RunGroup, ask_condition, opened_together
 from vae_cli.cli._options import (
+    ClassOption,
     Data,
     FixedSeed,
     Force,
@@ -16,6 +17,7 @@ from vae_cli.cli._options import (
     Processes,
     ResultTerminal,
     Scale,
+    WhereCondition,
     output_option,
     refuse_unused,
 )
@@ -84,6 +86,8 @@ def command(
         ),
     ] = None,
     fitting: FittingGroup,
+    class_: ClassOption = None,
+    where: WhereCondition = None,
     run: RunGroup,
     processes: Processes = 1,
     held_out: Data = None,
@@ -108,6 +112,9 @@ def command(
 ) -> None:
     """Score how strange each item is, and show the strangest ones.
 
+    A run with --condition is told the own class or columns of each item; those of one picture are
+    what --class and --where say.
+
     Example: `vae score --plot strange.png`, or `vae score photos/ --top 50 -o scores.csv`
     """
     require_suffix(output, [CSV])
@@ -120,6 +127,8 @@ def command(
     refuse_unused("--gap", gap is not None and plot is None, "add --plot strange.png")
     is_one = data is not None and require_data(data)
     fitting.require_use(has_file=is_one, remedy="name one picture")
+    refuse_unused("--class", class_ is not None and not is_one, "name one picture")
+    refuse_unused("--where", bool(where) and not is_one, "name one picture")
     outputs = [table, picture]
     with opened_together([run], processes, terminal, held_out, outputs=outputs) as (models, world):
         (model,) = models
@@ -136,6 +145,7 @@ def command(
             threshold=threshold,
             invert=fitting.invert,
             find_object=fitting.find_object,
+            y=ask_condition(model, class_, where or []),
             stage=terminal.bar,
             world=world,
         )
@@ -251,8 +261,9 @@ def write_strange(
         sheet = sheet._replace(items=range(len(shown)))
         layout = lay_out_sheet(sheet, texts, layout, above=("original", "decoded"), title=title)
         places = shown
-    items = scores.take(list(places))
-    pairs = Reconstructions(originals=items, decoded=model.reconstruct(items).items)
+    items, told, condition = scores.take(places), scores.conditions(places), model.model.condition
+    y = None if condition is None or told is None else condition.decode(told)
+    pairs = Reconstructions(originals=items, decoded=model.reconstruct(items, y).items)
     model.kind.writer(layout).write_reconstructions(pairs, path)
 
 

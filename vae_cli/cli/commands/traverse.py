@@ -100,7 +100,7 @@ def command(
     require_level(model, level)
     seed = choose_seed(seed, terminal) if sample else None
     with terminal.spinner("reading"):
-        names, items, _ = (
+        names, items, *_ = (
             read_items(model, [file], terminal, fitting)
             if file
             else take_test_items(model, index or 0, 1)
