@@ -77,6 +77,10 @@ def test_the_same_facts_are_found_in_another_table(tmp_path: Path) -> None:
     expected = {0.0: [50, 1, 1], 1.0: [-1, -1, -1], 2.0: [20, -1, 0], 3.0: [1, 0, 1]}
     assert rows_by_x(found) == expected
     assert dataclasses.replace(found.spec, name="t", classes=spec.classes) == spec
+    own = open_dataset_for(spec, str(tmp_path / "t.csv"), ignore_progress, test_fraction=0.3)
+    parts = (table(tmp_path / "t.csv", "age", "kind", "sex").parts, own.parts)
+    digests = {digest_splits(part.train, part.test) for part in parts}
+    assert len(digests) == 1, "the rows of the training are in the same parts again"
     whole = read_table_like(path, spec).rows.nan_to_num(-1).tolist()
     assert whole == [[x, 1.0, *facts] for x, facts in expected.items()]
     for lacking, name in (("sex", "sex"), ("kind", "kind")):

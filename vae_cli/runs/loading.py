@@ -123,14 +123,13 @@ def find_misfit(tensors: Mapping[str, Tensor], expected: Kinds) -> str | None:
 def find_impossible(tensors: Mapping[str, Tensor]) -> str | None:
     """What is wrong with the first tensor whose values no training has; None if all are possible.
 
-    All floats are finite, but for conditions that are not known. Deviations, the means of squares
-    or of largest values, and the counts of steps are not negative.
+    All floats are finite. Deviations, the means of squares or of largest values, and the counts of
+    steps are not negative.
     """
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             continue
-        may_be_nan = name == f"{STATE}model.condition.known.rows"  # where it is not known
-        if not (tensor.nan_to_num() if may_be_nan else tensor).isfinite().all():
+        if not tensor.isfinite().all():
             return f"{name} has values that are not finite numbers"
         is_optimizer = name.startswith(f"{STATE}players.") and name.endswith((".v", ".t"))
         is_positive = is_optimizer or name in {

@@ -11,12 +11,15 @@ from vae_cli.cli._inputs import (
     FittingGroup,
     Items,
     RunGroup,
+    find_told_class,
     parse_dims,
     read_items,
+    require_told_classes,
     show_kl,
     sort_dims,
     take_items_of_classes,
     take_kl,
+    tell,
 )
 from vae_cli.cli._options import (
     Data,
@@ -24,7 +27,8 @@ from vae_cli.cli._options import (
     ResultTerminal,
     refuse_unused,
 )
-from vae_cli.cli._pictures import PicturesOutput
+from vae_cli.cli._pictures import ItemsOutput, PicturesOutput
+from vae_cli.data.cells import NO_CLASS
 from vae_cli.errors import UsageError
 from vae_cli.files import Output
 
@@ -59,7 +63,9 @@ def command(
         typer.Option(
             "--class",
             metavar="NAME",
-            help="Use a test item of this class, if no FILE is given; two of them as in 1,7.",
+            help="Use a test item of this class, if no FILE is given; two of them as in 1,7. One "
+            "class alone, or all, of a run with --condition label: keep the latent of each item, "
+            "and decode it as that class.",
         ),
     ] = None,
     fitting: FittingGroup,
@@ -72,16 +78,28 @@ def command(
     """Exchange a latent dimension between two pictures, or rows, and decode both.
 
     Each line of the picture shows an item, its reconstruction, and the same with the latent of the
-    other item.
+    other item. Or exchange classes: each line shows an item as it would be in other classes.
 
-    Example: `vae swap a.png b.png --dim 3`, or `vae swap --class bag --class coat --dim 3`
+    Example: `vae swap a.png b.png --dim 3`, `vae swap --class bag --class coat --dim 3`, or
+    `vae swap a.png --class all`
     """
     wanted = output.request(terminal, [*(files or []), data])
-    refuse_unused("--class", bool(classes and files), "leave out FILE")
+    is_one = classes is not None and len(classes) == 1 and "," not in classes[0]
+    refuse_unused("--class", bool(classes and files) and not is_one, "leave out FILE")
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
     fitting.require_use(has_file=bool(files))
     model = run.open(terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "swap")
+    if classes and is_one and model.spec.condition:
+        refuse_unused("--dim", bool(dim), "name two classes")
+        names = find_targets(model, classes[0])
+        with terminal.spinner("reading"):
+            items = read_items(model, files, terminal, fitting) if files else take_each(model)
+        with terminal.spinner("decoding"):
+            write_classes(model, items, names, path, output, has_captions=not no_captions)
+        print_classes(terminal, path, items, names)
+        return
+    refuse_unused("--class", bool(classes and files), "leave out FILE")
     kl_by_dim, latent_dim = model.kl_by_dim, model.model.latent_dim
     largest = str(sort_dims(kl_by_dim, latent_dim)[0])
     dims = parse_dims(dim or [largest], kl_by_dim, latent_dim)
@@ -99,6 +117,66 @@ def command(
         )
         means = write_swap(model, found, dims, path, layout)
     print_means(terminal, path, found, dims, means, model)
+
+
+def find_targets(model: "TrainedModel", name: str) -> list[str]:
+    """The classes that items are decoded as: one, or all.
+
+    Raises:
+        UsageError: there is no such class, or the model is not told the class.
+    """
+    column = require_told_classes(model, name)
+    if name == "all" and name not in column.categories:
+        return list(column.categories)
+    return [found or NO_CLASS for found in find_told_class(model, name).values()]
+
+
+def take_each(model: "TrainedModel") -> Items:
+    """One test item of each class that the test set has."""
+    found = model.test_set()
+    classes, labels = found.spec.classes, found.split.labels
+    return take_items_of_classes(model, [classes[one] for one in labels.unique().tolist()])
+
+
+def write_classes(
+    model: "TrainedModel",
+    found: Items,
+    names: Sequence[str],
+    path: Output,
+    output: ItemsOutput,
+    *,
+    has_captions: bool,
+) -> None:
+    """Write the items, their reconstructions, and what their latents are as other classes."""
+    import numpy as np
+
+    from vae_cli.rendering.arrangements import Grid
+
+    latents = model.encode(found.items, found.y).mean
+    read = model.converter.read(found.items, found.y)
+    decoded = [model.decode(latents, read.condition)]
+    for name in names:
+        told = tell(model, found, find_told_class(model, name))
+        decoded.append(model.decode(latents, told.y))
+    shown = np.stack([read.items.numpy(), *decoded], 1)
+    width, count = shown.shape[1], len(shown)
+    places = {
+        "item": np.repeat(np.arange(1, count + 1)[:, None], width, 1),
+        "decoded": np.repeat(np.arange(width)[None].clip(max=1), count, 0),
+        "class": np.repeat((np.arange(width)[None] - 1).clip(min=0), count, 0),
+    }
+    above = ("original", "decoded", *names)
+    layout = output.lay_out(width, has_captions=has_captions, above=above, left=found.names)
+    model.kind.writer(layout).write_arrangement(Grid(items=shown, places=places), path)
+
+
+def print_classes(terminal: Terminal, path: Output, found: Items, names: Sequence[str]) -> None:
+    """Print which items became which classes, and the path of the picture."""
+    if terminal.wants_json:
+        facts = {"output": str(path), "items": found.describe(), "classes": list(names)}
+        terminal.json(facts)
+        return
+    terminal.result(path)
 
 
 def require_pair(found: Items, typed: Sequence[object]) -> None:
@@ -128,9 +206,10 @@ def write_swap(
     from vae_cli.latent.interpolation import exchange
     from vae_cli.rendering.arrangements import Grid
 
-    means = model.encode(found.items).mean
-    exchanged = model.decode(exchange(torch.from_numpy(means), dims))
-    shown = np.stack([found.items, model.decode(means), exchanged], 1)
+    read = model.converter.read(found.items, found.y)
+    means = model.encode(found.items, found.y).mean
+    exchanged = model.decode(exchange(torch.from_numpy(means), dims), read.condition)
+    shown = np.stack([read.items, model.decode(means, read.condition), exchanged], 1)
     places = {"item": [[1] * 3, [2] * 3], "decoded": [[0, 1, 1]] * 2, "exchanged": [[0, 0, 1]] * 2}
     model.kind.writer(layout).write_arrangement(Grid(items=shown, places=places), path)
     return means
