@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, assert_never, get_args
 
@@ -24,7 +25,13 @@ from vae_cli.evaluation.features import (
     require_colors,
 )
 from vae_cli.evaluation.figures import Absent
-from vae_cli.evaluation.fitted_models import fitted_flow, fitted_mixture, keep_if_possible
+from vae_cli.evaluation.fitted_models import (
+    find_codes_head,
+    fitted_codes,
+    fitted_flow,
+    fitted_mixture,
+    keep_if_possible,
+)
 from vae_cli.evaluation.likelihood import choose_samples, measure_sample
 from vae_cli.evaluation.report import Evaluation, evaluate, write_evaluation
 from vae_cli.evaluation.sharing import compute_once, first_in_turn, wait_for_first
@@ -32,12 +39,20 @@ from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.tables import Synthesis
 from vae_cli.evaluation.usefulness import require_target
 from vae_cli.files import exists
+from vae_cli.model import LatentSampler
 from vae_cli.runs.checkpoint import read_weights_digest
 from vae_cli.runs.directory import Run
 from vae_cli.runs.summary import Figure, is_evaluated, read_evaluation, read_json
 from vae_cli.training import ALONE, World
 
-Sampler = Literal["auto", "prior", "gmm", "flow"]
+Fitted = Literal["gmm", "flow", "codes"]
+Sampler = Literal["auto", "prior"] | Fitted
+SAMPLERS = ("auto", "prior", *get_args(Fitted))
+FITTED: dict[Fitted, str] = {
+    "gmm": "a fitted mixture",
+    "flow": "a fitted flow",
+    "codes": "a fitted prior over codes",
+}
 
 
 def open_subject(
@@ -148,7 +163,7 @@ def open_synthesis(
     """
     if target:
         require_target(model.spec.columns, target, model.spec.table.label)
-    if sampler == "auto" and not subject.is_own:
+    if sampler == "auto" and not (subject.is_own and model.spec.columns):
         return Synthesis(target=target)
     source = None
     if world.rank == 0:  # a fit of a flow takes minutes
@@ -272,19 +287,22 @@ def is_free_for(path: Path, data: str) -> bool:
 
 
 def default_sampler(model: TrainedModel) -> Sampler:
-    """What `auto` stands for: the prior for images, and a flow for tables.
+    """What `auto` stands for: a fitted prior for codes, a flow for tables, else the prior.
 
-    The rows of a table lie in clouds, one for each combination of categories, which no prior that
-    was chosen before the training follows. Images are compared with papers, which use the prior.
-    So does a model of p(x|y): a flow would be fitted to the latents of all conditions together.
+    The prior of the training says nothing about codes: all are equally likely. The rows of a table
+    lie in clouds, one for each combination of categories, which no prior that was chosen before the
+    training follows. Images are compared with papers, which use the prior. So does a model of
+    p(x|y): a flow would be fitted to the latents of all conditions together.
     """
+    if find_codes_head(model.model) is not None:
+        return "codes"
     return "prior" if model.spec.is_image or model.spec.condition else "flow"
 
 
 def with_sampler(
     model: TrainedModel, sampler: Sampler, stage: Stage = ignore_stage
 ) -> TrainedModel:
-    """The same model, whose samples come from the prior, a fitted mixture, or a fitted flow.
+    """The same model, whose samples come from the prior, or from what is fitted to its latents.
 
     It is fitted to the training set when it is asked for first, and kept in the folder of
     the run. A warning says so if `model` was loaded with other data, which are then not read.
@@ -293,25 +311,26 @@ def with_sampler(
         model: the model.
         sampler: `auto` is that of `default_sampler`; if it cannot be fitted, a warning says why,
             and the samples come from the prior.
-        stage: shows the progress of a part of the work with a name. A fit of a flow that an
-            exception from there ends is kept, and the next call goes on with it.
+        stage: shows the progress of a part of the work with a name. A fit of a flow, or of a prior
+            over codes, that an exception from there ends is kept, and the next call goes on with
+            it.
 
     Raises:
         UsageError: it is to be fitted, but the data of the run are missing or have changed; or
-            there is no such sampler.
+            there is no such sampler, or none of such latents.
 
     Example:
         >>> from vae_cli import load
         >>> with_sampler(load(), "gmm").sample(4, seed=0).shape
         (4, 1, 28, 28)
     """
-    require_known("sampler", sampler, get_args(Sampler))
+    require_known("sampler", sampler, SAMPLERS)
     match sampler:
         case "auto":
             return with_default_sampler(model, stage)
         case "prior":
             return dataclasses.replace(model, source=None)
-        case "gmm" | "flow":
+        case "gmm" | "flow" | "codes":
             return with_fitted_sampler(model, sampler, stage)
         case _:
             assert_never(sampler)
@@ -319,29 +338,24 @@ def with_sampler(
 
 def with_default_sampler(model: TrainedModel, stage: Stage) -> TrainedModel:
     """The same model with the sampler that fits its items, or with a warning and the prior."""
+    sampler = default_sampler(model)
+    if sampler not in FITTED:
+        return with_sampler(model, "prior")
     try:
-        return with_sampler(model, default_sampler(model), stage)
+        return with_fitted_sampler(model, sampler, stage)
     except UsageError as error:
-        warnings.warn(
-            VAEWarning(f"the samples come from the prior, not from a fitted flow: {error.message}"),
-            stacklevel=3,
-        )
+        what = f"the samples come from the prior, not from {FITTED[sampler]}"
+        warnings.warn(VAEWarning(f"{what}: {error.message}"), stacklevel=3)
         return with_sampler(model, "prior")
 
 
-def with_fitted_sampler(
-    model: TrainedModel, sampler: Literal["gmm", "flow"], stage: Stage
-) -> TrainedModel:
+def with_fitted_sampler(model: TrainedModel, sampler: Fitted, stage: Stage) -> TrainedModel:
     """The same model, whose samples come from what is fitted to its training set.
 
     Raises:
         UsageError: as in `with_sampler`.
     """
-    if model.spec.condition:
-        raise UsageError(
-            f"{mark(f'sampler={sampler}')} is fitted to the latents of all conditions together, "
-            f"and {model.name} is a model of p(x|y): take {mark('sampler=prior')}"
-        )
+    require_fitting_latents(model, sampler)
     is_kept = True
 
     def open_training_set() -> InMemory:
@@ -349,8 +363,7 @@ def with_fitted_sampler(
         is_kept = False
         return own_training_set(model)
 
-    fit = fitted_mixture if sampler == "gmm" else fitted_flow
-    source = fit(model.model, open_training_set, model.run.path, stage=stage)
+    source = fit_source(model, sampler, open_training_set, stage)
     if is_kept and model.data_name is not None and not is_data_of(model, model.data_name):
         warnings.warn(
             f"the samples are those of the data that run {model.name} was trained on, to which the "
@@ -358,6 +371,41 @@ def with_fitted_sampler(
             stacklevel=4,
         )
     return dataclasses.replace(model, source=source)
+
+
+def require_fitting_latents(model: TrainedModel, sampler: Fitted) -> None:
+    """Check that a sampler can be fitted to the latents of a model.
+
+    Raises:
+        UsageError: it cannot.
+    """
+    are_codes = find_codes_head(model.model) is not None
+    if are_codes != (sampler == "codes"):
+        found = "are codes" if are_codes else "are not codes"
+        raise UsageError(
+            f"{mark(f'sampler={sampler}')}: the latents of run {model.name} {found}: "
+            f"{mark('sampler=auto')} is what fits them"
+        )
+    if model.spec.condition and sampler != "codes":
+        raise UsageError(
+            f"{mark(f'sampler={sampler}')} is fitted to the latents of all conditions together, "
+            f"and {model.name} is a model of p(x|y): take {mark('sampler=prior')}"
+        )
+
+
+def fit_source(
+    model: TrainedModel, sampler: Fitted, train: Callable[[], InMemory], stage: Stage
+) -> LatentSampler:
+    """What is fitted to the latents of a model, or was before; see `with_sampler`."""
+    match sampler:
+        case "gmm":
+            return fitted_mixture(model.model, train, model.run.path, stage=stage)
+        case "flow":
+            return fitted_flow(model.model, train, model.run.path, stage=stage)
+        case "codes":
+            return fitted_codes(model.model, train, model.run.path, stage)
+        case _:
+            assert_never(sampler)
 
 
 def own_training_set(model: TrainedModel) -> InMemory:

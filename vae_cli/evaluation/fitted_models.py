@@ -1,7 +1,7 @@
 """What is fitted once for a run and kept in its folder: samplers of its latents, a classifier.
 
 The samplers are fitted to the latents of the training set, for samples after the training. A fit
-of the flow that is stopped is kept too, and goes on the next time.
+of the flow, or of a prior over codes, that is stopped is kept too, and goes on the next time.
 """
 
 import hashlib
@@ -9,23 +9,27 @@ import time
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.dataset import Progress, Stage, ignore_stage
-from vae_cli.data.split import InMemory
-from vae_cli.errors import VAEError
+from vae_cli.data.split import InMemory, in_order
+from vae_cli.errors import UsageError, VAEError
 from vae_cli.evaluation.likelihood import encode
 from vae_cli.files import exists, require_writable_folder
+from vae_cli.latent.code_prior import CodePrior, CodeSampler
 from vae_cli.latent.flow_matching import FittedFlow
 from vae_cli.latent.mixture import COMPONENTS, FittedMixture, fit_mixture
-from vae_cli.model import DiagonalNormal, LatentModel
+from vae_cli.model import VAE, Codes, CodesHead, DiagonalNormal, LatentModel
 from vae_cli.noise import Noise, derive_seed
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
 from vae_cli.runs.directory import require_written_inside
+from vae_cli.training.code_fit import CodeFit
 from vae_cli.training.flow_fit import FlowFit
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -116,6 +120,7 @@ def digest_tensors(*tensors: Tensor) -> str:
 
 SEED = 0
 MIXTURE_FILE, FLOW_FILE = "sampler-gmm.safetensors", "sampler-flow.safetensors"
+CODES_FILE = "sampler-codes.safetensors"
 SAVE_SECONDS = 30.0  # between two saves of a fit
 MAX_POINTS = 60_000  # of a larger training set, a random part is used
 
@@ -200,7 +205,29 @@ def fit_flow(
     return found
 
 
-def resume(fit: FlowFit, path: Path, digest: str) -> None:
+class Fit(Protocol):
+    """A fit that goes on bit for bit from its tensors.
+
+    Attributes:
+        step: the number of steps so far.
+        steps: the largest number of them.
+    """
+
+    step: int
+    steps: int
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that the fit goes on from, by name."""
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go on from what `tensors()` returned.
+
+        Raises:
+            RuntimeError: the bytes are not the state of a generator; nothing was changed.
+        """
+
+
+def resume(fit: Fit, path: Path, digest: str) -> None:
     """Let a new fit go on from the one that was stopped, if there is one."""
     kept = recall_tensors(path, fit.tensors(), digest)
     if kept is not None and 0 <= int(kept["step"]) <= fit.steps:
@@ -208,7 +235,7 @@ def resume(fit: FlowFit, path: Path, digest: str) -> None:
             fit.restore(kept)
 
 
-def saving(fit: FlowFit, path: Path, digest: str, progress: Progress) -> Progress:
+def saving(fit: Fit, path: Path, digest: str, progress: Progress) -> Progress:
     """The same progress callback, but the fit is kept now and then, and if it raises an error."""
     saved = time.monotonic()
 
@@ -247,3 +274,118 @@ def posteriors_to_fit(
         return posterior[order]
     with stage("encoding") as progress:
         return encode(model, split.take(order), progress)
+
+
+def find_codes_head(model: LatentModel) -> CodesHead | None:
+    """The end of the encoder of a model whose latents are codes; None if they are not."""
+    head = getattr(model.encoder, "head", None) if isinstance(model, VAE) else None
+    return head if isinstance(head, CodesHead) else None
+
+
+def require_codes_head(model: LatentModel) -> CodesHead:
+    """The same of a model whose latents must be codes.
+
+    Raises:
+        UsageError: they are not.
+    """
+    head = find_codes_head(model)
+    if head is None:
+        raise UsageError("this needs latents that are codes")
+    return head
+
+
+def find_codes(model: LatentModel, folder: Path) -> CodeSampler | None:
+    """The prior over codes that was kept in the folder of a run, if it was fitted to these weights.
+
+    It draws the latents of codes. There is none if the latents of the model are not codes.
+    """
+    if find_codes_head(model) is None:
+        return None
+    found = recall(folder / CODES_FILE, new_code_prior(model), digest_weights(model))
+    return None if found is None else code_sampler(model, found)
+
+
+def fitted_codes(
+    model: LatentModel,
+    train: Callable[[], InMemory],
+    folder: Path,
+    stage: Stage = ignore_stage,
+) -> CodeSampler:
+    """The prior over codes of a run, which is fitted and kept in its folder as a flow is.
+
+    Args:
+        model: a model whose latents are codes.
+        train: opens the training set, which is needed only to fit.
+        folder: of the run.
+        stage: shows the progress of a part of the work with a name.
+
+    Raises:
+        UsageError: the latents are not codes.
+    """
+    require_codes_head(model)
+    found = find_codes(model, folder)
+    if found is None:
+        check_folder(folder)
+        prior = fit_code_prior(model, train(), folder / CODES_FILE, stage)
+        found = code_sampler(model, prior)
+    return found
+
+
+def fit_code_prior(
+    model: LatentModel, split: InMemory, path: Path, stage: Stage = ignore_stage
+) -> CodePrior:
+    """Fit a prior to the codes of some items, from where an earlier call was stopped."""
+    digest = digest_weights(model)
+    with stage("encoding") as progress:
+        codes, y = codes_to_fit(model, split, progress)
+    fit = CodeFit(new_code_prior(model), len(codes), derive_seed(SEED, "codes"))
+    resume(fit, path, digest)
+    with stage("fitting") as progress:
+        found = fit.run(codes, y, saving(fit, path, digest, progress))
+    keep(path, found.state_dict(), digest)
+    return found
+
+
+def new_code_prior(model: LatentModel) -> CodePrior:
+    """A prior over the codes of a model before its first step."""
+    head, condition = require_codes_head(model), model.condition
+    width = 0 if condition is None else condition.width
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(derive_seed(SEED, "weights of a prior over codes"))
+        prior = CodePrior(head.codes_shape, head.codebook_size, head.stages, width)
+    return prior.to(model.device)
+
+
+def code_sampler(model: LatentModel, prior: CodePrior) -> CodeSampler:
+    """The source of latents whose codes are drawn from a prior."""
+    return CodeSampler(prior, require_codes_head(model).embed)
+
+
+def codes_to_fit(
+    model: LatentModel, split: InMemory, progress: Progress
+) -> tuple[Tensor, Tensor | None]:
+    """The codes of the training items, of which a part if there are many, and their conditions.
+
+    Of a conditional model, each item is there twice: with its own condition, and encoded without
+    one, so that the prior learns both as the model has.
+    """
+    order = torch.randperm(len(split), generator=Noise(SEED).generator)[:MAX_POINTS]
+    part = split.take(order)
+    has_both = model.condition is not None and model.condition.dropout > 0
+    splits = [part, replace(part, condition=None)] if has_both else [part]
+    found, done = [], 0
+    for one in splits:
+        for batch in in_order(one, model.device):
+            found.append(codes_of(model, batch))
+            done += len(batch)
+            progress(done, len(part) * len(splits))
+    codes, ys = zip(*found, strict=True)
+    return torch.cat(codes), None if model.condition is None else torch.cat(ys)
+
+
+@torch.no_grad()
+def codes_of(model: LatentModel, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    """The codes `(B, *codes_shape)` of items, and what the model is told of their conditions."""
+    posterior, y = model.posterior(batch), model.condition_of(batch.y, len(batch))
+    assert isinstance(posterior, Codes)
+    return posterior.codes.cpu(), None if y is None else y.cpu()

@@ -33,6 +33,7 @@ from vae_cli.evaluation.sharing import shared_chunks
 from vae_cli.model import (
     VAE,
     BernoulliPixels,
+    Codes,
     DiagonalNormal,
     Distribution,
     HalfVarianceNormal,
@@ -210,11 +211,15 @@ def weigh(model: LatentModel, item: Batch, samples: int, noise: Noise) -> Weight
 def _weigh_one_level(model: VAE, item: Batch, samples: int, block: int, noise: Noise) -> Weights:
     """As `weigh`; the item is encoded once, and its noise is the same for blocks of any size."""
     posterior = model.posterior(item)
-    level = Level.draw(posterior, model.prior_of(item.y, 1), samples, noise)
+    drawn = 1 if isinstance(posterior, Codes) else samples  # all samples of a point are the same
+    level = Level.draw(posterior, model.prior_of(item.y, 1), drawn, noise)
     parts = level.z.split(block)
     distortions = [distortion_of_samples(model.decode(part, item.y), item.x) for part in parts]
     constant = model.decode(level.z[:1], item.y).constant
-    return Weights(level.log_ratio()[:, 0], torch.cat(distortions), constant, level.kl().sum())
+    log_ratio, distortion = level.log_ratio()[:, 0], torch.cat(distortions)
+    return Weights(
+        log_ratio.expand(samples), distortion.expand(samples), constant, level.kl().sum()
+    )
 
 
 def _weigh_levels(model: LatentModel, item: Batch, samples: int, noise: Noise) -> Weights:

@@ -9,11 +9,12 @@ from vae_cli.data.dataset import Stage, ignore_stage
 from vae_cli.device import describe_device
 from vae_cli.evaluation.classes import class_figures
 from vae_cli.evaluation.classification import classifier_figures
+from vae_cli.evaluation.code_lengths import bound_figures
 from vae_cli.evaluation.disentanglement import factor_figures
 from vae_cli.evaluation.features import BY_CLASSIFIER, Comparison, FeatureName, feature_figures
 from vae_cli.evaluation.figures import Absent, Figure, Figures, figures_of_first
 from vae_cli.evaluation.latents import latent_figures, mean_kl_by_dim
-from vae_cli.evaluation.likelihood import encode, estimate_likelihoods, likelihood_figures
+from vae_cli.evaluation.likelihood import encode, estimate_likelihoods
 from vae_cli.evaluation.reconstruction import reconstruction_figures
 from vae_cli.evaluation.samples import sample_figures
 from vae_cli.evaluation.subject import Subject
@@ -120,7 +121,7 @@ def evaluate(
     start, model, test = time.perf_counter(), subject.model, subject.test.split
     with stage("likelihood") as progress:
         items = estimate_likelihoods(model, test, samples, seed, progress, world)
-        figures = figures_of_first(lambda: likelihood_figures(items, model), world)
+        figures = figures_of_first(lambda: bound_figures(subject, items), world)
     with stage("encoding") as progress:
         posterior = encode(model, test, progress, world)
         train = encode(model, subject.train, progress, world)

@@ -20,7 +20,7 @@ share the items and the samples of each chunk, and the first compares their feat
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -46,7 +46,12 @@ from vae_cli.evaluation.figures import (
     make_figure,
     share,
 )
-from vae_cli.evaluation.fitted_models import find_flow, fitted_mixture
+from vae_cli.evaluation.fitted_models import (
+    find_codes,
+    find_codes_head,
+    find_flow,
+    fitted_mixture,
+)
 from vae_cli.evaluation.sharing import wait_for_first
 from vae_cli.evaluation.subject import Subject
 from vae_cli.latent.decoding import decode_samples, sample_latents, split_latents
@@ -137,19 +142,33 @@ NOT_CONDITIONAL = Absent(
     "what is fitted to the latents of all items does not depend on the condition, as the prior may"
 )
 NO_FLOW = Absent("no flow is fitted: sampling with the sampler flow fits one and keeps it")
+NO_CODE_PRIOR = Absent("no prior over codes is fitted: sampling with the sampler codes fits it")
 SETS = 5  # items, and the four that they are compared with
 DISTANCES = {
     "samples": "of samples from the prior",
     "gmm": "of samples with the sampler gmm",
     "flow": "of samples with the sampler flow",
+    "codes": "of samples with the sampler codes",
     "reconstructions": "of reconstructions",
     "train": "of training items",
 }
 # Figures of other features have other names, so that no table has both in one column.
-NAMES: dict[FeatureName, tuple[str, ...]] = {
-    "classifier": (*(f"frechet_{one}" for one in DISTANCES), "precision", "recall"),
-    "inception": (*(f"fid_{one}" for one in DISTANCES), "inception_precision", "inception_recall"),
+PREFIXES: dict[FeatureName, tuple[str, str]] = {
+    "classifier": ("frechet_", ""),
+    "inception": ("fid_", "inception_"),
 }
+
+
+def figure_names(features: FeatureName, distances: Iterable[str]) -> tuple[str, ...]:
+    """The names of the figures of samples: of their distances, of precision and of recall."""
+    first, second = PREFIXES[features]
+    return (*(first + one for one in distances), f"{second}precision", f"{second}recall")
+
+
+def distances_of(model: LatentModel) -> dict[str, str]:
+    """What is compared with items, by name: samplers are for codes, or for other latents."""
+    unfit = {"codes"} if find_codes_head(model) is None else {"gmm", "flow"}
+    return {name: what for name, what in DISTANCES.items() if name not in unfit}
 
 
 @torch.no_grad()
@@ -169,7 +188,8 @@ def sample_figures(
         posterior: of all training items, if it is known already.
         world: the processes that share the items and the samples.
     """
-    names, needs_labels = NAMES[comparison.features], comparison.extractor is None
+    distances, needs_labels = distances_of(subject.model), comparison.extractor is None
+    names = figure_names(comparison.features, distances)
     reason = sample_absence(subject, needs_labels=needs_labels)
     if reason is not None:
         return all_absent(names, reason)
@@ -183,14 +203,15 @@ def sample_figures(
     for name, source in sources.items():
         if world.any(source is not None):  # which process 0 knows
             others[name] = sampled_features(subject, extractor, source, count, seed, world, y=y)
-    lacking = NO_FLOW if subject.model.condition is None else NOT_CONDITIONAL
     train = train_features(subject, extractor, count, seed, world)
     others |= {"reconstructions": recon, "train": train}
 
     def compare() -> Figures:
         found = [
-            distance(items, others[name], what, extractor.label) if name in others else lacking
-            for name, what in DISTANCES.items()
+            distance(items, others[name], what, extractor.label)
+            if name in others
+            else lacking(name, subject.model)
+            for name, what in distances.items()
         ]
         found += neighbour_figures(items, others["samples"], extractor.label)
         return dict(zip(names, found, strict=True))
@@ -198,18 +219,28 @@ def sample_figures(
     return figures_of_first(compare, world)
 
 
+def lacking(sampler: str, model: LatentModel) -> Absent:
+    """Why there are no samples with a sampler."""
+    if sampler == "codes":
+        return NO_CODE_PRIOR
+    return NO_FLOW if model.condition is None else NOT_CONDITIONAL
+
+
 def find_sources(
     subject: Subject, posterior: DiagonalNormal | None, world: World
 ) -> dict[str, LatentSampler | None]:
     """The sources of samples by name; None is one that there is not, or that process 0 has."""
     model, folder = subject.model, subject.folder
-    if world.rank > 0 or model.condition is not None:
-        return {"samples": model.prior, "gmm": None, "flow": None}
-    return {
-        "samples": model.prior,
-        "gmm": fitted_mixture(model, lambda: subject.train, folder, posterior),
-        "flow": find_flow(model, folder),
-    }
+    found: dict[str, LatentSampler | None] = {"samples": model.prior}
+    found |= dict.fromkeys(name for name in ("gmm", "flow", "codes") if name in distances_of(model))
+    if world.rank > 0:
+        return found
+    if "codes" in found:
+        return found | {"codes": find_codes(model, folder)}
+    if model.condition is not None:
+        return found
+    mixture = fitted_mixture(model, lambda: subject.train, folder, posterior)
+    return found | {"gmm": mixture, "flow": find_flow(model, folder)}
 
 
 @torch.no_grad()

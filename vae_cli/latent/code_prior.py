@@ -183,7 +183,7 @@ class CodePrior(nn.Module):
             noise: the source of the random numbers, on the device of the prior.
             temperature: the logits are divided by it: below 1, codes are more often the most
                 probable ones.
-            y: the condition of each, `(count, W)`.
+            y: the condition of each, `(count, W)`, or of all, `(1, W)`.
         """
         size = self._chunk_length(2 * BLOCKS * WIDTH)
         uniform = noise.uniform_like(self.places.new_empty(count, self.positions)).split(size)
@@ -228,8 +228,8 @@ class CodePrior(nn.Module):
 
 
 def split_or_none(y: Tensor | None, size: int, count: int) -> tuple[Tensor | None, ...]:
-    """Conditions `(count, W)` in parts of a size; as many times None if there are none."""
-    return (None,) * -(-count // size) if y is None else y.split(size)
+    """Conditions `(count, W)`, or `(1, W)`, in parts of a size; so many times None if y is None."""
+    return (None,) * -(-count // size) if y is None else y.expand(count, -1).split(size)
 
 
 @final
@@ -248,6 +248,6 @@ class CodeSampler:
     def sample(
         self, count: int, noise: Noise, temperature: float = 1.0, y: Tensor | None = None
     ) -> Tensor:
-        """`count` independent samples, `(count, *event)`; the arguments are those of the prior."""
+        """`count` independent samples, `(count, *event)`, with the arguments of the prior."""
         latents: Tensor = self.embed(self.prior.sample(count, noise, temperature, y))
         return latents

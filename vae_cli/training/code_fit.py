@@ -20,7 +20,8 @@ from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.optimizers import Adam, clip_norm
 from vae_cli.training.schedules import cosine
 
-PASSES, BATCH_SIZE = 20, 32
+PASSES = 20
+BATCH_CODES = 1600  # in a step, whose items are from 16 to 128
 MIN_STEPS, MAX_STEPS = 1000, 6000
 LEARNING_RATE, WARMUP, MAX_NORM = 2e-3, 0.05, 1.0
 HELD_OUT, MAX_HELD_OUT = 0.05, 1000  # share of the items, and their largest number
@@ -58,7 +59,8 @@ class CodeFit:
         uniform = prior.positions * math.log(prior.codebook_size)
         self.shortest = torch.tensor(uniform, dtype=torch.float64)
         self.checks = self.step = 0
-        self.steps = max(MIN_STEPS, min(MAX_STEPS, PASSES * items // BATCH_SIZE))
+        self.batch_size = max(16, min(128, BATCH_CODES // prior.positions))
+        self.steps = max(MIN_STEPS, min(MAX_STEPS, PASSES * items // self.batch_size))
 
     def run(
         self, codes: Tensor, y: Tensor | None = None, progress: Progress = ignore_progress
@@ -74,7 +76,7 @@ class CodeFit:
         rate = cosine(LEARNING_RATE, self.steps, WARMUP)
         progress(self.step, self.steps)
         while self.step < self.steps and self.checks < PATIENCE:
-            rows = self.fitted[self.noise.integers(len(self.fitted), BATCH_SIZE)]
+            rows = self.fitted[self.noise.integers(len(self.fitted), self.batch_size)]
             self._step(*self.prior.own(*choose(rows, codes, y)), rate(self.step))
             self.step += 1
             if self.step % CHECK == 0 or self.step == self.steps:

@@ -80,7 +80,7 @@ def command(
         ),
     ] = 10_000,
     sampler: Annotated[
-        Literal["auto", "prior", "gmm", "flow"],
+        Literal["auto", "prior", "gmm", "flow", "codes"],
         typer.Option(help="Source of the latents of the rows of a table that are judged."),
     ] = "auto",
     target: Annotated[

@@ -60,11 +60,12 @@ def command(
         ),
     ] = 1.0,
     sampler: Annotated[
-        Literal["auto", "prior", "gmm", "flow"],
+        Literal["auto", "prior", "gmm", "flow", "codes"],
         typer.Option(
             help="Source of the latents: the prior, or what is fitted to the training set and kept "
             "in the run: gmm is a mixture of normal distributions, flow a network that carries "
-            "noise to latents; auto is flow for tables and prior for images.",
+            "noise to latents, codes a transformer that draws one code after the other; auto is "
+            "codes for latents that are codes, else flow for tables and prior for images.",
         ),
     ] = "auto",
     where: Annotated[
@@ -231,7 +232,7 @@ def fit_sampler(
     from vae_cli.api.evaluation import default_sampler, with_sampler
 
     chosen = default_sampler(model) if sampler == "auto" else sampler
-    refuse_unused("--data", data is not None and chosen == "prior", "choose --sampler gmm or flow")
+    refuse_unused("--data", data is not None and chosen == "prior", "choose a fitted --sampler")
     with StopSignals() as signals:
         return with_sampler(model, sampler, signals.raise_in(terminal.bar))
 
