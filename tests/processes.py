@@ -83,6 +83,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "two-level": {"network": "two-level", **HIDDEN},
     "hierarchical": {"network": "hierarchical", "preset": "small", "latent_dim": 3, "levels": 2},
     "table": {"network": "mlp", **HIDDEN},
+    "grid": {"network": "conv", "preset": "small", "latent_dim": 2, "grid": True},
 }
 LIKELIHOODS: dict[str, dict[str, Any]] = {
     "mse": {},

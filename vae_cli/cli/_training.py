@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from vae_cli.runs.previews import Errors
     from vae_cli.runs.resolve import Resolved
     from vae_cli.runs.train import Estimate
-    from vae_cli.training import EpochReport
+    from vae_cli.training import EpochReport, Metrics
 
 MAX_ABBREVIATION = 4  # letters of the longest
 ENOUGH_STEPS = 500  # with fewer, most networks have learned very little
 TABLE_WIDTH, EPOCH_WIDTH, FIGURE_WIDTH = 80, 5, 8  # characters
+CODES_WIDTH = 10  # characters, of the two columns about codes
 HELD_OUT = {"test": "test", "validation": "valid"}  # as the title of a column begins
 SHARED_CORES = "other programs use the processor too, so an epoch takes longer"
 CORES_PAGE = "docs/speed.md#if-training-is-slow"
@@ -96,13 +97,13 @@ class TrainingView:
     def report(self, report: "EpochReport") -> None:
         """Add a row."""
         train, test = ({**part.terms, "loss": part.loss} for part in (report.train, report.test))
+        latents = describe_latents(report.test)
         if self.train_figures is None:
-            self.train_figures = choose_train_figures(tuple(test))
-            self._print_head(self.train_figures, tuple(test), report.test.active is not None)
+            width = sum(1 + max(len(title), FIGURE_WIDTH) for title in latents)
+            self.train_figures = choose_train_figures(tuple(test), width)
+            self._print_head(self.train_figures, tuple(test), list(latents))
         figures = [*(train[name] for name in self.train_figures), *test.values()]
-        kl_by_dim = report.test.kl_by_dim
-        active = [] if kl_by_dim is None else [f"{report.test.active}/{len(kl_by_dim)}"]
-        cells = (*map(format_figure, figures), *active, f"{report.seconds:.2f}")
+        cells = (*map(format_figure, figures), *latents.values(), f"{report.seconds:.2f}")
         self._print_row(str(report.epoch), cells)
         self._comment_on_cores()
 
@@ -130,6 +131,8 @@ class TrainingView:
             has_levels = config.model.has_levels
             line = describe_active(active, config.model.latent_dim, has_levels)
             self._comment_on_latents(line, active, config.model.latent_dim)
+        if "codes_used" in best:
+            self._comment_on_codes(int(best["codes_used"]))
         if active != 0 and errors and errors.is_worse:
             self.terminal.advice(
                 "reconstructions are worse than the mean item: their squared error is "
@@ -138,7 +141,9 @@ class TrainingView:
             )
         for path in () if run.no_previews.is_file() else run.previews(self.kind.suffix):
             self.terminal.result(path)
-        for command in ("reconstruct", "sample", "traverse --dim all"):
+        has_vectors = config.posterior.kind != "codes" and not config.model.is_grid
+        last = "traverse --dim all" if has_vectors else "embed"
+        for command in ("reconstruct", "sample", last):
             self.terminal.note(f"try: vae {command} --run {run.name}")
 
     def _start(self) -> None:
@@ -150,10 +155,12 @@ class TrainingView:
         self.terminal.note(describe(self.resolved))
         self.bar.start()
 
-    def _print_head(self, train: tuple[str, ...], test: tuple[str, ...], has_active: bool) -> None:
+    def _print_head(
+        self, train: tuple[str, ...], test: tuple[str, ...], latents: list[str]
+    ) -> None:
         first, *rest = map(title_of, test)
         titles = (*map(title_of, train), f"{HELD_OUT[self.resolved.held_out_name]} {first}", *rest)
-        self._print_row("epoch", (*titles, *["active"][:has_active], "seconds"), "bold")
+        self._print_row("epoch", (*titles, *latents, "seconds"), "bold")
 
     def _comment_on_cores(self) -> None:
         """Say once that other programs make the epochs longer."""
@@ -171,11 +178,28 @@ class TrainingView:
         elif active < latent_dim:
             self.terminal.note(f"{line}; {COLLAPSE_PAGE} explains why")
 
+    def _comment_on_codes(self, used: int) -> None:
+        """A warning if all latents have the same code; a neutral line otherwise."""
+        if used == 1:
+            self.terminal.advice("all latents have the same code: try a lower --learning-rate")
+        else:
+            self.terminal.note(f"{used:,} codes are used")
+
     def _print_row(self, epoch: str, cells: tuple[str, ...], style: str = "") -> None:
         train = len(self.train_figures or ())
         widths = (FIGURE_WIDTH + (index == train) for index in range(len(cells)))
         padded = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
         self.terminal.out.print(as_text(" ".join((epoch.rjust(EPOCH_WIDTH), *padded)), style))
+
+
+def describe_latents(metrics: "Metrics") -> dict[str, str]:
+    """What is said of the latents after an epoch, by the title of a column."""
+    if metrics.codes is not None:
+        values = {"codes": str(metrics.codes), "perplexity": f"{metrics.codes.perplexity:.1f}"}
+        return {title.rjust(CODES_WIDTH): one.rjust(CODES_WIDTH) for title, one in values.items()}
+    if metrics.kl_by_dim is not None:
+        return {"active": f"{metrics.active}/{len(metrics.kl_by_dim)}"}
+    return {}
 
 
 def describe_active(active: int, latent_dim: int, has_levels: bool) -> str:
@@ -184,9 +208,15 @@ def describe_active(active: int, latent_dim: int, has_levels: bool) -> str:
     return f"{active} of {latent_dim} latent dimensions{level} are active"
 
 
-def choose_train_figures(names: tuple[str, ...]) -> tuple[str, ...]:
-    """The figures of the training set that leave room for all figures of the held-out items."""
-    room = (TABLE_WIDTH - EPOCH_WIDTH) // (FIGURE_WIDTH + 1) - len(names) - len(("active", "s"))
+def choose_train_figures(names: tuple[str, ...], latents: int) -> tuple[str, ...]:
+    """The figures of the training set that leave room for all figures of the held-out items.
+
+    Args:
+        names: of all figures.
+        latents: the width of the columns about the latents.
+    """
+    figures = (TABLE_WIDTH - EPOCH_WIDTH - latents) // (FIGURE_WIDTH + 1)
+    room = figures - len(names) - len(("seconds",))
     return next(some for some in (names, ("loss",), ()) if len(some) <= max(room, 0))
 
 

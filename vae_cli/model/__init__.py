@@ -11,7 +11,14 @@ arguments, and can be used in a notebook.
 """
 
 from vae_cli.model.codec import Codec, ImageCodec
-from vae_cli.model.codes import Codes, CodesHead, UniformCodes
+from vae_cli.model.codes import (
+    Codes,
+    CodesHead,
+    CodeUsage,
+    UniformCodes,
+    count_codes,
+    measure_usage,
+)
 from vae_cli.model.condition import Condition
 from vae_cli.model.heads import ClassHead, Head, NormalHead
 from vae_cli.model.inference import Inference, Level
@@ -91,6 +98,7 @@ __all__ = [
     "BernoulliPixels",
     "Capacity",
     "ClassHead",
+    "CodeUsage",
     "Codec",
     "Codes",
     "CodesHead",
@@ -150,10 +158,12 @@ __all__ = [
     "VampPrior",
     "VectorQuantizer",
     "choose_conv_sizes",
+    "count_codes",
     "kl",
     "kl_by_dim",
     "kl_by_group",
     "log_sum_exp",
     "measure_size",
+    "measure_usage",
     "require_normal",
 ]

@@ -12,9 +12,10 @@ has no gradient, and it becomes smaller only by a prior that is fitted to the co
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import log, prod
+from math import exp, log, prod
 from typing import final
 
+import torch
 from torch import Tensor
 
 from vae_cli.model.heads import Head
@@ -158,7 +159,13 @@ class CodesHead(Head):
 
     def uniform(self) -> "UniformCodes":
         """The prior for which all codes are equally likely."""
-        return UniformCodes(self.event_shape, self.codes_shape, self.codebook_size, self.embed)
+        return UniformCodes(
+            self.event_shape,
+            self.codes_shape,
+            size=self.codebook_size,
+            stages=self.stages,
+            embed=self.embed,
+        )
 
 
 def shape_of_codes(event_shape: Sequence[int], dim: int, stages: int = 1) -> tuple[int, ...]:
@@ -177,6 +184,7 @@ class UniformCodes(Prior):
         event_shape: of the latents of one item.
         codes_shape: of the codes of one item.
         size: K.
+        stages: S.
         embed: codes `(B, *codes_shape)` to latents; its codebook is not the prior's.
     """
 
@@ -184,12 +192,14 @@ class UniformCodes(Prior):
         self,
         event_shape: tuple[int, ...],
         codes_shape: tuple[int, ...],
+        *,
         size: int,
+        stages: int,
         embed: Callable[[Tensor], Tensor],
     ) -> None:
         super().__init__()
         self.event_shape, self.codes_shape = event_shape, codes_shape
-        self.size, self.embed = size, embed
+        self.size, self.stages, self.embed = size, stages, embed
 
     def forward(self, y: Tensor | None = None) -> "RandomCodes":  # noqa: ARG002
         """The same distribution in every pass."""
@@ -216,3 +226,47 @@ class RandomCodes:
         """−T log K for the latents `(..., *event)` of codes, in nats: `(...)`."""
         nats = prod(self.prior.codes_shape) * log(self.prior.size)
         return z.new_full(z.shape[: z.ndim - len(self.prior.event_shape)], -nats)
+
+
+@final
+@dataclass(frozen=True)
+class CodeUsage:
+    """How the codes of many items are distributed.
+
+    Attributes:
+        used: how many different codes occur, in all stages together.
+        total: how many there are, S K.
+        nats: the mean entropy of a code, between 0 and log K.
+    """
+
+    used: int
+    total: int
+    nats: float
+
+    @property
+    def perplexity(self) -> float:
+        """Of how many equally frequent codes a code would have this entropy, between 1 and K."""
+        return exp(self.nats)
+
+    def __str__(self) -> str:
+        return f"{self.used}/{self.total}"
+
+
+def count_codes(codes: Tensor, size: int, stages: int) -> Tensor:
+    """How often each code occurs in codes `(B, *codes_shape)`, by stage: int64 `(S, K)`."""
+    each = codes.reshape(-1, stages).unbind(1)
+    return torch.stack([stage.bincount(minlength=size) for stage in each])
+
+
+def measure_usage(counts: Tensor) -> CodeUsage:
+    """The usage of codes of which each occurs so often, `(S, K)`.
+
+    Example:
+        >>> import torch
+        >>> usage = measure_usage(torch.tensor([[2, 2, 0, 0]]))
+        >>> str(usage), round(usage.perplexity, 6)
+        ('2/4', 2.0)
+    """
+    shares = counts.double() / counts.sum(1, keepdim=True)
+    entropy = -torch.special.xlogy(shares, shares).sum(1).mean().item()
+    return CodeUsage(int((counts > 0).sum()), counts.numel(), entropy)

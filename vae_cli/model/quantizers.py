@@ -110,7 +110,8 @@ class VectorQuantizer(Quantizer):
 
     which is what van den Oord et al. (2017, eq. 6 to 8) compute with a third average, of the sums.
     A code that is used less than a fraction of the mean usage is dead: it starts again as a random
-    vector of the batch.
+    vector of the batch, at that usage, so that it soon follows the vectors that get it or is
+    replaced by another one.
 
     Args:
         size: K.
@@ -131,7 +132,7 @@ class VectorQuantizer(Quantizer):
         *,
         stages: int = 1,
         decay: float = 0.99,
-        restart: float = 0.1,
+        restart: float = 0.5,
         is_rotated: bool = False,
     ) -> None:
         super().__init__()
@@ -182,10 +183,10 @@ class VectorQuantizer(Quantizer):
         usage = self.usage.lerp(counts, 1 - self.decay)
         change = (1 - self.decay) * (sums - counts[..., None] * self.codebooks)
         codebooks = self.codebooks + change / usage.clamp(min=TINY)[..., None]
-        mean = usage.mean(-1, keepdim=True)
-        is_dead = usage < self.restart * mean
+        least = self.restart * counts.mean(-1, keepdim=True)
+        is_dead = usage < least
         codebooks = torch.where(is_dead[..., None], statistics["candidates"], codebooks)
-        usage = torch.where(is_dead, mean, usage)
+        usage = torch.where(is_dead, least, usage)
         self.codebooks.copy_(torch.where(is_valid, codebooks, self.codebooks))
         self.usage.copy_(torch.where(is_valid, usage, self.usage))
 

@@ -46,6 +46,8 @@ def make_row(report: EpochReport, held_out_name: str) -> Row:
     row[f"{held_out_name}_elbo"] = round(report.test.elbo, 4)
     if report.test.active is not None:
         row["active_dims"] = report.test.active
+    if (codes := report.test.codes) is not None:
+        row |= {"codes_used": codes.used, "perplexity": round(codes.perplexity, 3)}
     return row | {"seconds": round(report.seconds, 3)}
 
 

@@ -118,7 +118,7 @@ class CodebookFields:
             "Share of the mean usage below which a code starts again as a latent of the batch; "
             "0 is never."
         ),
-    ] = 0.1
+    ] = 0.5
     gradient: Annotated[
         Literal["straight-through", "rotation"],
         Setting("How the gradient of a code becomes that of the encoder."),

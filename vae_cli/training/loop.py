@@ -19,7 +19,18 @@ from vae_cli.data.batches import chunk_length, steps_per_epoch
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.split import Split
 from vae_cli.errors import is_memory_full
-from vae_cli.model import Context, Inference, LatentModel, Loss, Objective
+from vae_cli.model import (
+    Codes,
+    CodeUsage,
+    Context,
+    Inference,
+    LatentModel,
+    Loss,
+    Objective,
+    UniformCodes,
+    count_codes,
+    measure_usage,
+)
 from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.epochs import prepare_epoch
 from vae_cli.training.metrics import EpochReport, Metrics, Totals, names_of_totals
@@ -45,6 +56,7 @@ class Sums:
         self.elbo = torch.zeros((), device=model.device)
         self.kl_by_dim = torch.zeros(model.latent_dim, device=model.device)
         self.has_kl_by_dim = True
+        self.codes = CodeCounts(model.prior) if isinstance(model.prior, UniformCodes) else None
 
     def add(self, inference: Inference, loss: Loss, kl: Tensor | None) -> None:
         """Add a batch, with its KL by dimension `(B, D)` if it is known."""
@@ -55,6 +67,8 @@ class Sums:
             self.has_kl_by_dim = False
         else:
             self.kl_by_dim += torch.where(kl.abs() < MAX_KL, kl, 0).sum(0)
+        if self.codes is not None:
+            self.codes.add(inference)
 
     def mean(self, count: int, world: World) -> Metrics:
         """The averages over the items of all processes."""
@@ -62,7 +76,33 @@ class Sums:
         totals = self.totals.gather(world)
         elbo, kl_by_dim = world.sum([self.elbo, self.kl_by_dim])
         by_dim = kl_by_dim.cpu() / count if self.has_kl_by_dim else None
-        return replace(totals.mean(), elbo=(elbo / count).item(), kl_by_dim=by_dim)
+        codes = None if self.codes is None else self.codes.measure(world)
+        return replace(totals.mean(), elbo=(elbo / count).item(), kl_by_dim=by_dim, codes=codes)
+
+
+@final
+class CodeCounts:
+    """How often each code occurs in an evaluation.
+
+    Args:
+        prior: knows how many there are.
+    """
+
+    def __init__(self, prior: UniformCodes) -> None:
+        self.prior = prior
+        self.counts = torch.zeros(prior.stages, prior.size, dtype=torch.int64)
+
+    def add(self, inference: Inference) -> None:
+        """Count those of a batch."""
+        posterior = inference.levels[0].posterior
+        assert isinstance(posterior, Codes)
+        codes, prior = posterior.codes, self.prior
+        self.counts = self.counts.to(codes.device) + count_codes(codes, prior.size, prior.stages)
+
+    def measure(self, world: World) -> CodeUsage:
+        """The distribution of those of all processes."""
+        (total,) = world.sum([self.counts])
+        return measure_usage(total)
 
 
 def sum_losses(

@@ -8,7 +8,7 @@ from typing import final
 import torch
 from torch import Tensor
 
-from vae_cli.model import LatentModel, Loss, Objective
+from vae_cli.model import CodeUsage, LatentModel, Loss, Objective
 from vae_cli.training.world import World
 
 ACTIVE_THRESHOLD = 0.01  # nats of KL; a latent dimension with less carries no information
@@ -26,12 +26,15 @@ class Metrics:
             evaluation.
         kl_by_dim: KL by latent dimension, `(D,)`, on the CPU; only of an evaluation, and
             None if it is not known.
+        codes: how the codes of the items are distributed; only of an evaluation, and None if the
+            latents are no codes.
     """
 
     loss: float
     terms: dict[str, float]
     elbo: float = float("nan")
     kl_by_dim: Tensor | None = None
+    codes: CodeUsage | None = None
 
     @property
     def active(self) -> int | None:
