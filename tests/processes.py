@@ -76,6 +76,12 @@ PRIORS: dict[str, dict[str, Any]] = {
     "vamp": {"name": "vamp", "components": 3},
     "realnvp": {"name": "realnvp"},
 }
+# In the place of a prior, which is the uniform one then.
+CODES: dict[str, dict[str, Any]] = {
+    "vq": {"name": "vq", "codebook": 8, "code_dim": 1},
+    "rvq": {"name": "rvq", "codebook": 4, "code_dim": 1, "stages": 2, "gradient": "rotation"},
+    "fsq": {"name": "fsq", "levels": [4]},
+}
 HIDDEN = {"hidden": [16], "latent_dim": 3}
 NETWORKS: dict[str, dict[str, Any]] = {
     "mlp": {"network": "mlp", **HIDDEN},
@@ -101,6 +107,7 @@ FEW: list[Case] = [
     ("capacity", "normal", "conv", "optimal"),
     ("factor", "normal", "mlp", "laplace"),
     ("free bits", "normal", "two-level", "mse"),
+    ("elbo", "vq", "mlp", "mse"),
 ]
 DIVIDED: Case = ("miwae", "realnvp", "mlp", "binarized")  # it compares nothing
 
@@ -109,7 +116,8 @@ def plan_of(case: Case) -> Plan:
     objective, prior, network, likelihood = case
     settings = {
         "objective": OBJECTIVES[objective],
-        "prior": PRIORS[prior],
+        "prior": PRIORS.get(prior, {}),
+        "posterior": CODES.get(prior, {}),
         "model": NETWORKS[network],
         "likelihood": {} if network == "table" else LIKELIHOODS[likelihood],
     }
@@ -129,7 +137,7 @@ def cover() -> Iterator[Case]:
     """Cases with every possible pair, those first that have most of them."""
     possible = []
     likelihoods = cycle(LIKELIHOODS)
-    for three in product(OBJECTIVES, PRIORS, NETWORKS):
+    for three in product(OBJECTIVES, PRIORS | CODES, NETWORKS):
         case = (*three, next(likelihoods))
         try:
             plan_of(case).check(spec_for(case))
