@@ -28,8 +28,8 @@ from vae_cli.cli._app import main
 from vae_cli.data.dataset import ignore_progress
 from vae_cli.data.labelled import hide_labels
 
-RATES = 1e-3, 3e-4, 1e-4
-STEPS, BATCH, LOOK = 10_000, 100, 50  # of each rate; a look at the test set after so many steps
+RATES = 3e-3, 1e-3, 3e-4
+STEPS, BATCH, LOOK = 3000, 100, 100  # of each rate; a look at the test set after so many steps
 NAME = "m2"
 Sets = tuple[Tensor, Tensor, Tensor, Tensor]  # images and classes to learn from, and to test
 

@@ -248,5 +248,5 @@ def test_m2_is_refused_without_one_condition_of_classes_and_for_levels_of_latent
     plan = choose(merge(("", {"objective": {"name": "m2"}})), spec)
     plan.check(spec)
     assert plan.model.condition_dropout == 0  # it sums over the classes instead
-    with pytest.raises(UsageError, match=r"data.labelled needs data.condition"):
+    with pytest.raises(UsageError, match=r"data.labelled=0.5 needs data.condition"):
         checked({"data": {"labelled": 0.5}}, IMAGE)

@@ -69,7 +69,8 @@ class Plan:
         self.objective.check(self.model, self.posterior, self.prior)
         self.objective.check_condition(spec.condition)
         if self.data.labelled != 1 and not spec.condition:
-            raise UsageError(f"{mark('data.labelled')} needs {mark('data.condition')}")
+            labelled = mark(f"data.labelled={self.data.labelled:g}")
+            raise UsageError(f"{labelled} needs {mark('data.condition')}")
         if self.training.accumulate > 1 and self.comparison:
             raise UsageError(
                 f"{mark(f'training.accumulate={self.training.accumulate}')} computes a batch in "

@@ -32,8 +32,9 @@ from vae_cli.model.objectives.objective import Context, Loss, Objective
 class NegativeM2(Objective):
     """The loss of M2, for a model that has a classifier, and the class of an item as its condition.
 
-    An item is encoded and decoded once with each class, whether its own is known or not, so that a
-    step is the same for every batch. The inference that an objective is given is not used.
+    In a training, an item is encoded and decoded once with each class, whether its own is known or
+    not, so that a step is the same for every batch. The inference that an objective is given is
+    used in an evaluation alone, if the classes of all items are known.
 
     Args:
         classify: items `(B, ...)` to log q(y|x) of each class up to a constant, `(B, C)`.
@@ -54,16 +55,19 @@ class NegativeM2(Objective):
         own, hidden = batch.y[:, : self.classes], batch.y[:, self.classes]
         log_q = self.classify(batch.x).log_softmax(-1)
         weights = torch.where(hidden[:, None] > 0, log_q.exp(), own)  # 0 or 1 of a known class
-        distortions, kls = self.compare(batch, context)
-        cost = (weights * (distortions + context.warmup * kls)).sum(-1) + math.log(self.classes)
+        if self.training or context.whole(hidden).any():
+            distortion, kl = ((weights * each).sum(-1) for each in self.compare(batch, context))
+        else:  # the inference is that of the classes of all items
+            distortion, kl = inference.likelihood.distortion(batch.x)[0], inference.kl()
+        cost = distortion + context.warmup * kl + math.log(self.classes)
         entropy = -(log_q.exp() * log_q).sum(-1)
         cross_entropy = -(own * log_q).sum(-1)  # 0 of an item without a class
         loss = cost - hidden * entropy + self.alpha * cross_entropy
         is_right = (log_q.argmax(-1) == own.argmax(-1)).to(cost.dtype)
         terms = {
-            "kl": (weights * kls).sum(-1),
+            "kl": kl,
             "accuracy": torch.where(hidden > 0, torch.nan, is_right),
-            inference.likelihood.distortion_name: (weights * distortions).sum(-1),
+            inference.likelihood.distortion_name: distortion,
         }
         return Loss(
             losses={"model": loss.mean()},
