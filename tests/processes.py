@@ -1,8 +1,9 @@
 """Trainings that several processes can do together: `python processes.py RANK SIZE FOLDER NAMES`.
 
-A case is a training with an objective, a prior, a network and a likelihood. `FEW` are those whose
-objective or likelihood compares the items of a batch; `COVER` has every possible pair of an
-objective, a prior and a network.
+A case is a training with an objective, a prior, a network and a likelihood; some priors come with
+another posterior than the default. `FEW` are those whose objective or likelihood compares the items
+of a batch, and one that does not; `COVER` has every possible pair of an objective, a prior and a
+network.
 """
 
 import math
@@ -75,13 +76,17 @@ PRIORS: dict[str, dict[str, Any]] = {
     "mog": {"name": "mog", "components": 3},
     "vamp": {"name": "vamp", "components": 3},
     "realnvp": {"name": "realnvp"},
+    "full": {"name": "mog", "components": 3},
+    "iaf": {"name": "normal"},
+    "vmf": {},
 }
-# In the place of a prior, which is the uniform one then.
+# The posteriors in the place of a prior, which is the uniform one then, or stands above.
 CODES: dict[str, dict[str, Any]] = {
     "vq": {"name": "vq", "codebook": 8, "code_dim": 1},
     "rvq": {"name": "rvq", "codebook": 4, "code_dim": 1, "stages": 2, "gradient": "rotation"},
     "fsq": {"name": "fsq", "levels": [4]},
 }
+POSTERIORS = CODES | {name: {"name": name} for name in ("full", "iaf", "vmf")}
 HIDDEN = {"hidden": [16], "latent_dim": 3}
 NETWORKS: dict[str, dict[str, Any]] = {
     "mlp": {"network": "mlp", **HIDDEN},
@@ -102,6 +107,7 @@ LIKELIHOODS: dict[str, dict[str, Any]] = {
 }
 Case = tuple[str, str, str, str]  # an objective, a prior, a network and a likelihood
 FEW: list[Case] = [
+    ("piwae", "vmf", "mlp", "bernoulli"),
     ("tc", "mog", "mlp", "mse"),
     ("mmd", "vamp", "mlp", "binarized"),
     ("capacity", "normal", "conv", "optimal"),
@@ -117,7 +123,7 @@ def plan_of(case: Case) -> Plan:
     settings = {
         "objective": OBJECTIVES[objective],
         "prior": PRIORS.get(prior, {}),
-        "posterior": CODES.get(prior, {}),
+        "posterior": POSTERIORS.get(prior, {}),
         "model": NETWORKS[network],
         "likelihood": {} if network == "table" else LIKELIHOODS[likelihood],
     }

@@ -62,8 +62,13 @@ class Embedding:
 
     @property
     def mean(self) -> Array:
-        """The mean of each normal posterior, `(N, D)`."""
+        """The mean of each posterior, `(N, D)`."""
         return self.features["mean"]
+
+    @property
+    def mode(self) -> Array:
+        """What stands for each item, `(N, D)`: the mean, where it is the most probable latent."""
+        return self.features["mode" if "mode" in self.features else "mean"]
 
     @property
     def log_variance(self) -> Array:

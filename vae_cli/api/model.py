@@ -210,6 +210,16 @@ class TrainedModel:
             raise UsageError(f"this model has {', '.join(found)}: use `features`")
         return Posterior(**found)
 
+    def latents(self, items: ArrayLike, y: Any = None) -> Array:
+        """The most probable latents of each item, which stand for it: `(N, D)`.
+
+        They are the mean of a normal posterior. Those of a flow are what becomes of the most
+        probable noise.
+        """
+        with torch.no_grad():
+            found = [self.model.posterior(one).mode() for one in self.converter.encode(items, y)]
+        return to_array(*found)
+
     def features(self, items: ArrayLike, y: Any = None) -> dict[str, Array]:
         """What the posterior of each item is made of, by name: `(N, ...)` each."""
         batches = self.converter.encode(items, y)
@@ -507,7 +517,7 @@ class TrainedModel:
             UsageError: the model has no such item, level or dimension.
         """
         found = infer_level(self.model, self._encode_one(item, y), level)
-        known = range(found.posterior.mean.shape[1])
+        known = range(*found.posterior.event_shape)
         if any(dim not in known for dim in dims or ()):
             raise UsageError(f"dims {dims}: this model has dimensions 0 to {known[-1]}")
         shifts = torch.as_tensor(np.asarray(offsets, np.float32)).to(self.model.device)
@@ -536,7 +546,7 @@ class TrainedModel:
         Raises:
             UsageError: there is only one item.
         """
-        anchors = torch.from_numpy(self.encode(items).mean)
+        anchors = torch.from_numpy(self.latents(items))
         if len(anchors) < 2:  # noqa: PLR2004
             raise UsageError("an interpolation needs at least two items")
         points = interpolate(anchors, steps, spherical=spherical)

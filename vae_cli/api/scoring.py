@@ -218,7 +218,7 @@ def score_items(
         if data is not None:
             parts = read_data(model, data, adjustment, y, progress, world)
     with stage("encoding") as progress:
-        train = encode(model.model, subject.train, progress, world).mean
+        train = encode(model.model, subject.train, progress, world).mode()
     found = []
     for part in parts:
         with stage("scoring") as progress:

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from vae_cli.data.dataset import Factors
 from vae_cli.evaluation.features import classify_by_neighbours
-from vae_cli.evaluation.figures import Figures, all_absent, make_figure
+from vae_cli.evaluation.figures import Absent, Figure, Figures, all_absent, make_figure
 from vae_cli.evaluation.latents import ACTIVE_VARIANCE
-from vae_cli.model import DiagonalNormal
+from vae_cli.model import DiagonalNormal, Posterior
 from vae_cli.noise import Noise, derive_seed
 
 BINS = 20
@@ -39,21 +39,20 @@ ITEMS_OF_VOTE = 64
 VOTES_OF_CHUNK = 100  # whose items are gathered together: 0.5 MB for ten latents
 
 
-def factor_figures(posterior: DiagonalNormal, factors: Factors | None, seed: int) -> Figures:
+def factor_figures(posterior: Posterior, factors: Factors | None, seed: int) -> Figures:
     """All figures for the posteriors `(N, D)` of items with known factors `(N, F)`."""
     if factors is None:
         return all_absent(FACTOR_NAMES, "the factors of the items are not known (vae data shapes)")
     values = factors.values[:, [bool(v.unique().numel() > 1) for v in factors.values.T]]
     if not values.numel():
         return all_absent(FACTOR_NAMES, "no factor of these items varies")
-    if posterior.mean.shape[1] == 1:
+    if posterior.event_shape == (1,):
         return all_absent(FACTOR_NAMES, "there is one latent dimension, so no second one")
-    means, entropies = posterior.mean.double(), torch.stack([entropy(v) for v in values.T])
+    means, entropies = posterior.mode().double(), torch.stack([entropy(v) for v in values.T])
     binned = information_matrix(means, values)
-    sampled = sampled_information(posterior, values, seed)
+    marginals = posterior.marginals()
     importance = dci(binned)
     found = {
-        "mig_chen": (gap(sampled / entropies), "mutual information gap (Chen et al., 2018)"),
         "mig_locatello": (
             gap(binned / entropies),
             f"mutual information gap of means in {BINS} bins (Locatello et al., 2019)",
@@ -71,7 +70,19 @@ def factor_figures(posterior: DiagonalNormal, factors: Factors | None, seed: int
             f"{ITEMS_OF_VOTE} items; by chance {1 / values.shape[1]:.2f}",
         ),
     }
-    return {name: make_figure(value, None, text) for name, (value, text) in found.items()}
+    figures = {name: make_figure(value, None, text) for name, (value, text) in found.items()}
+    return {"mig_chen": sampled_gap(marginals, values, entropies, seed), **figures}
+
+
+def sampled_gap(
+    marginals: DiagonalNormal | None, values: Tensor, entropies: Tensor, seed: int
+) -> Figure | Absent:
+    """The MIG of Chen et al. from the distribution of each latent, `(N, D)`, if it is normal."""
+    if marginals is None:
+        return Absent("the posterior of a single latent is not a normal distribution")
+    sampled = sampled_information(marginals, values, seed)
+    text = "mutual information gap (Chen et al., 2018)"
+    return make_figure(gap(sampled / entropies), None, text)
 
 
 def to_bins(values: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from vae_cli.files import exists, require_writable_folder
 from vae_cli.latent.code_prior import CodePrior, CodeSampler
 from vae_cli.latent.flow_matching import FittedFlow
 from vae_cli.latent.mixture import COMPONENTS, FittedMixture, fit_mixture
-from vae_cli.model import VAE, Codes, CodesHead, DiagonalNormal, LatentModel
+from vae_cli.model import VAE, Codes, CodesHead, LatentModel, Posterior
 from vae_cli.noise import Noise, derive_seed
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
 from vae_cli.runs.directory import require_written_inside
@@ -139,7 +139,7 @@ def fitted_mixture(
     model: LatentModel,
     train: Callable[[], InMemory],
     folder: Path,
-    posterior: DiagonalNormal | None = None,
+    posterior: Posterior | None = None,
     stage: Stage = ignore_stage,
 ) -> FittedMixture:
     """The mixture of a run, which is fitted and kept in its folder if it is not there yet.
@@ -174,7 +174,7 @@ def fitted_flow(
     model: LatentModel,
     train: Callable[[], InMemory],
     folder: Path,
-    posterior: DiagonalNormal | None = None,
+    posterior: Posterior | None = None,
     stage: Stage = ignore_stage,
 ) -> FittedFlow:
     """The flow of a run, which is fitted and kept in its folder if it is not there yet.
@@ -193,11 +193,11 @@ def fitted_flow(
 
 
 def fit_flow(
-    model: LatentModel, posterior: DiagonalNormal, path: Path, stage: Stage = ignore_stage
+    model: LatentModel, posterior: Posterior, path: Path, stage: Stage = ignore_stage
 ) -> FittedFlow:
     """Fit the flow, from where an earlier call was stopped, and keep it in a file."""
     digest = digest_weights(model)
-    fit = FlowFit(model.latent_dim, len(posterior.mean), derive_seed(SEED, "flow"))
+    fit = FlowFit(model.latent_dim, len(posterior), derive_seed(SEED, "flow"))
     resume(fit, path, digest)
     with stage("fitting") as progress:
         found = fit.run(posterior, saving(fit, path, digest, progress))
@@ -257,9 +257,9 @@ def posteriors_to_fit(
     model: LatentModel,
     split: InMemory,
     noise: Noise,
-    posterior: DiagonalNormal | None = None,
+    posterior: Posterior | None = None,
     stage: Stage = ignore_stage,
-) -> DiagonalNormal:
+) -> Posterior:
     """The posteriors of the training items, `(N, D)` on the CPU, of which a part if there are many.
 
     Args:

@@ -16,31 +16,42 @@ from vae_cli.evaluation.figures import (
     Absent,
     Figure,
     Figures,
+    all_absent,
     average,
     figures_of_first,
     make_figure,
 )
 from vae_cli.evaluation.sharing import share_rows
-from vae_cli.model import DiagonalNormal, LatentModel, kl_by_dim, log_sum_exp
+from vae_cli.model import DiagonalNormal, LatentModel, Posterior, kl_by_dim, log_sum_exp
 from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.world import ALONE, World
 
 ACTIVE_VARIANCE = 0.01  # of the posterior means, of a unit that is in use
 MAX_ITEMS = 10_000  # whose posteriors make up q(z); the cost grows with the square of it
+MAX_OTHER_ITEMS = 2500  # if they are not independent normal variables, which are quicker
 CHUNK_ITEMS = 25  # times 10,000 posteriors in float64: 2 MB, which fit into a cache
 NEAR_LIMIT = 1.0  # nats below log N, where the estimate of the information is too low
 
 
 def latent_figures(
-    model: LatentModel, posterior: DiagonalNormal, seed: int, world: World = ALONE
+    model: LatentModel, posterior: Posterior, seed: int, world: World = ALONE
 ) -> Figures:
     """The figures of the posteriors `(N, D)` of all items, which all processes have."""
+    if not posterior.has_density:
+        reason = "the posterior is a flow, whose density is known of its own samples alone"
+        return figures_of_first(
+            lambda: {
+                "active_units": active_units(posterior.mode()),
+                **all_absent(("mutual_information", "aggregate_kl"), reason),
+            },
+            world,
+        )
     information, divergence = aggregate_terms(model, posterior, seed, world)
     text = "KL(q(z) || p(z)) of the aggregated posterior from the prior, nats"
 
     def describe() -> Figures:
         return {
-            "active_units": active_units(posterior.mean),
+            "active_units": active_units(posterior.mode()),
             "mutual_information": describe_information(information),
             "aggregate_kl": average(divergence, text),
         }
@@ -62,16 +73,16 @@ def active_units(means: Tensor) -> Figure | Absent:
 
 
 @torch.no_grad()
-def mean_kl_by_dim(model: LatentModel, posterior: DiagonalNormal) -> list[float]:
+def mean_kl_by_dim(model: LatentModel, posterior: Posterior) -> list[float]:
     """The KL of each dimension in nats, the mean over items; see `kl_by_dim`."""
-    by_dim = kl_by_dim(_to(posterior, model), model.prior_of(None, len(posterior.mean)))
+    by_dim = kl_by_dim(posterior.to(model.device), model.prior_of(None, len(posterior)))
     found: list[float] = [] if by_dim is None else by_dim.cpu().double().mean(0).tolist()
     return found
 
 
 @torch.no_grad()
 def aggregate_terms(
-    model: LatentModel, posterior: DiagonalNormal, seed: int, world: World = ALONE
+    model: LatentModel, posterior: Posterior, seed: int, world: World = ALONE
 ) -> tuple[Tensor, Tensor]:
     """Estimates of I(x; z) and of KL(q(z) ‖ p(z)) with one sample per item, in nats: `(N,)` each.
 
@@ -80,25 +91,33 @@ def aggregate_terms(
     samples, and each has all posteriors.
     """
     noise = Noise(derive_seed(seed, "latents"))
-    order = torch.randperm(len(posterior.mean), generator=noise.generator)
-    chosen = order[:MAX_ITEMS].sort().values
-    mean, log_variance = posterior.mean[chosen].double(), posterior.log_variance[chosen].double()
-    each = DiagonalNormal(mean, log_variance)
+    order = torch.randperm(len(posterior), generator=noise.generator)
+    is_quick = isinstance(posterior, DiagonalNormal)
+    chosen = order[: MAX_ITEMS if is_quick else MAX_OTHER_ITEMS].sort().values
+    each = posterior[chosen].apply(Tensor.double)
     z = each.rsample(1, noise)[0]
 
     def measure(own: Tensor) -> Tensor:
-        parts = [some.to(model.device, posterior.mean.dtype) for some in own.split(CHUNK_ITEMS)]
+        parts = [some.to(model.device, posterior.mode().dtype) for some in own.split(CHUNK_ITEMS)]
         expected = torch.cat(
             [model.prior_of(None, len(some)).log_prob(some).cpu().double() for some in parts]
         )
         return torch.stack([aggregate_log_prob(each, own), expected], 1)
 
     aggregate, expected = share_rows(measure, z, world, CHUNK_ITEMS).T.contiguous()
-    return each.log_prob(z) - aggregate, aggregate - expected
+    return each.log_prob(z[None])[0] - aggregate, aggregate - expected
 
 
-def aggregate_log_prob(posteriors: DiagonalNormal, z: Tensor) -> Tensor:
-    """Log q(z) under the average of all posteriors, in nats: `(N, D)` to `(N,)`.
+def aggregate_log_prob(posteriors: Posterior, z: Tensor) -> Tensor:
+    """Log q(z) under the average of all posteriors, in nats: `(N, D)` to `(N,)`."""
+    if isinstance(posteriors, DiagonalNormal):
+        return aggregate_normal_log_prob(posteriors, z)
+    sums = [log_sum_exp(posteriors.log_prob(some[:, None]), 1) for some in z.split(CHUNK_ITEMS)]
+    return torch.cat(sums) - math.log(len(posteriors))
+
+
+def aggregate_normal_log_prob(posteriors: DiagonalNormal, z: Tensor) -> Tensor:
+    """The same for independent normal variables.
 
     One matrix product gives log q(z_n|x_m) for all m: the factors are made once for all n.
     """
@@ -120,7 +139,3 @@ def describe_information(information: Tensor) -> Figure | Absent:
         f"I(x; z) of {len(information):,} items, nats; at most log N = {limit:.2f}"
         + (", which it nearly is: with more items it would be higher" if near else ""),
     )
-
-
-def _to(posterior: DiagonalNormal, model: LatentModel) -> DiagonalNormal:
-    return DiagonalNormal(posterior.mean.to(model.device), posterior.log_variance.to(model.device))

@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vae_cli.data.batch import Batch
-from vae_cli.data.batches import chunk_length
+from vae_cli.data.batches import CPU, chunk_length
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.split import InMemory
 from vae_cli.evaluation.figures import Absent, Figure, Figures, average, make_figure
@@ -34,13 +34,13 @@ from vae_cli.model import (
     VAE,
     BernoulliPixels,
     Codes,
-    DiagonalNormal,
     Distribution,
     HalfVarianceNormal,
     LatentModel,
     Level,
-    require_normal,
+    Posterior,
 )
+from vae_cli.model.posterior import join
 from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.world import ALONE, World
 
@@ -51,16 +51,14 @@ def encode(
     split: InMemory,
     progress: Progress = ignore_progress,
     world: World = ALONE,
-) -> DiagonalNormal:
-    """The posterior of each item in its order: float32 parameters `(N, D)` on the CPU of each."""
-    parts, done = [], 0
+) -> Posterior:
+    """The posterior of each item in its order: float32 parameters `(N, ...)` on the CPU of each."""
+    parts, done = list[Posterior](), 0
     for batch, share in shared_chunks(split, model.device, world):
-        own = require_normal(model.posterior(batch))
-        parts.append([share.whole(values.cpu()) for values in (own.mean, own.log_variance)])
+        parts.append(model.posterior(batch).to(CPU).apply(share.whole))
         done += share.items
         progress(done, len(split))
-    mean, log_variance = (torch.cat(values) for values in zip(*parts, strict=True))
-    return DiagonalNormal(mean, log_variance)
+    return join(parts)
 
 
 def distortion_of_samples(likelihood: Distribution, x: Tensor) -> Tensor:

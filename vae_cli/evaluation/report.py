@@ -20,7 +20,7 @@ from vae_cli.evaluation.samples import sample_figures
 from vae_cli.evaluation.subject import Subject
 from vae_cli.evaluation.tables import FROM_THE_PRIOR, Synthesis, table_figures
 from vae_cli.files import to_json, write_bytes
-from vae_cli.model import DiagonalNormal
+from vae_cli.model import Posterior
 from vae_cli.training.world import ALONE, World
 
 
@@ -131,8 +131,8 @@ def evaluate(
     with stage("reconstruction"):
         figures |= reconstruction_figures(model, test, world)
     with stage("features"):
-        means = train.mean, posterior.mean
-        figures |= feature_figures(means[0], subject.train.labels, means[1], test.labels, world)
+        modes = train.mode().flatten(1), posterior.mode().flatten(1)
+        figures |= feature_figures(modes[0], subject.train.labels, modes[1], test.labels, world)
         figures |= figures_of_facts(subject, posterior, seed, world)
     with stage("samples"):
         figures |= sample_figures(subject, seed, comparison, train, world)
@@ -161,9 +161,7 @@ def evaluate(
     )
 
 
-def figures_of_facts(
-    subject: Subject, posterior: DiagonalNormal, seed: int, world: World
-) -> Figures:
+def figures_of_facts(subject: Subject, posterior: Posterior, seed: int, world: World) -> Figures:
     """Figures of what is known about items beside what they are: their factors and classes."""
     test = subject.test
     figures = figures_of_first(lambda: factor_figures(posterior, test.factors, seed), world)

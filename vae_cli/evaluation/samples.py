@@ -55,7 +55,7 @@ from vae_cli.evaluation.fitted_models import (
 from vae_cli.evaluation.sharing import wait_for_first
 from vae_cli.evaluation.subject import Subject
 from vae_cli.latent.decoding import decode_samples, sample_latents, split_latents
-from vae_cli.model import DiagonalNormal, LatentModel, LatentSampler
+from vae_cli.model import LatentModel, LatentSampler, Posterior
 from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.world import ALONE, Share, World, share_of, shared_batches
 
@@ -176,7 +176,7 @@ def sample_figures(
     subject: Subject,
     seed: int,
     comparison: Comparison = BY_CLASSIFIER,
-    posterior: DiagonalNormal | None = None,
+    posterior: Posterior | None = None,
     world: World = ALONE,
 ) -> Figures:
     """All figures of samples; the classifier and the mixture are kept in the folder of the run.
@@ -227,7 +227,7 @@ def lacking(sampler: str, model: LatentModel) -> Absent:
 
 
 def find_sources(
-    subject: Subject, posterior: DiagonalNormal | None, world: World
+    subject: Subject, posterior: Posterior | None, world: World
 ) -> dict[str, LatentSampler | None]:
     """The sources of samples by name; None is one that there is not, or that process 0 has."""
     model, folder = subject.model, subject.folder

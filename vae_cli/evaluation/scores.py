@@ -5,7 +5,7 @@
     complexity  −log p(x) − L(x)                                    Serra et al. (2020)
     distortion  −log p(x|z)
     kl          KL(q(z|x) ‖ p(z))
-    neighbours  the mean distance from the mean of q(z|x) to the nearest ones of the training set
+    neighbours  the mean distance from the mode of q(z|x) to the nearest ones of the training set
 
 L(x) is the length of the image as a PNG in nats, which measures how complex it is. A likelihood is
 high for simple images, such as a black one, whatever they show. `complexity` takes this into
@@ -31,7 +31,7 @@ from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError, mark, require_known
 from vae_cli.evaluation.likelihood import estimate_likelihoods
 from vae_cli.evaluation.sharing import collect_rows
-from vae_cli.model import LatentModel, require_normal
+from vae_cli.model import LatentModel
 from vae_cli.rendering.grid import to_picture, to_pixels
 from vae_cli.training.world import ALONE, World
 
@@ -111,7 +111,7 @@ def measure(
     Args:
         model: in evaluation mode.
         split: what the model takes.
-        train: the latent means of the training set, `(M, D)`.
+        train: the modes of the posteriors of the training set, `(M, D)`.
         samples: K, of the importance-weighted bound.
         seed: of the noise; an item has the same noise in any subset of its data.
         progress: called with the number of items that are done, and the number of all.
@@ -119,7 +119,7 @@ def measure(
     """
 
     def measure_distances(batch: Batch) -> Tensor:
-        return neighbour_distances(require_normal(model.posterior(batch)).mean.cpu(), train)
+        return neighbour_distances(model.posterior(batch).mode().cpu(), train)
 
     found = estimate_likelihoods(model, split, samples, seed, progress, world)
     distance = collect_rows(split, measure_distances, model.device, world)

@@ -35,6 +35,7 @@ from vae_cli.model import (
     MLPDecoder,
     TableCodec,
     TableLikelihood,
+    UniformOnSphere,
 )
 from vae_cli.model.likelihoods.columns import MAX_LOGIT
 from vae_cli.model.networks.conv import Block
@@ -81,6 +82,8 @@ def list_decoding(model: LatentModel) -> list[Operation]:
     """
     if not isinstance(model, VAE):
         raise TypeError("a page cannot compute a hierarchical decoder")
+    if isinstance(model.prior, UniformOnSphere):
+        raise TypeError("a page cannot compute latents on a sphere")
     return [*list_operations(model.decoder), *list_mean(model)]
 
 

@@ -100,7 +100,7 @@ class Scene:
         kl: of each dimension, `(D,)`; the sliders are sorted by it. NaN if it is not known.
         unit: of the KL.
         items: the numbers of some test items, `(M,)`.
-        latents: their posterior means, `(M, D)`.
+        latents: the modes of their posteriors, `(M, D)`.
         labels: their classes, `(M,)`, or `(0,)`.
         axes: the two principal directions of the latents, `(2, D)`.
         center: the mean of the latents, `(D,)`.
@@ -172,7 +172,7 @@ def build_scene(
     axes, center, ratio = fit_plane(latents)
     start, item, upload = (latents[0], 0, b"") if len(latents) else (center, -1, b"")
     if first_item is not None:
-        start, item = model.encode(first_item).mean[0], -1
+        start, item = model.latents(first_item)[0], -1
         upload = item_to_bytes(model.spec, first_item)
     classes = model.spec.classes if test is None else test.spec.classes
     is_normal = isinstance(model.model.prior, StandardNormal)
@@ -212,7 +212,7 @@ def encode_some(
     if test is None:
         return np.zeros(0), np.zeros((0, model.model.latent_dim), np.float32), np.zeros(0)
     split, places = test.split, evenly_spaced(len(test), MAX_ITEMS)
-    latents = model.encode(split.items_at(places.tolist())).mean
+    latents = model.latents(split.items_at(places.tolist()))
     shown = drawable(latents)
     places, latents = places[shown], latents[shown]
     return places, latents, split.labels[places] if len(split.labels) else split.labels

@@ -244,7 +244,7 @@ def encode_upload(model: TrainedModel, content: bytes, invert: bool) -> dict[str
             raise UsageError(str(error).replace(str(path), "The picture")) from error
     pixels, expected = to_unit_interval(picture.pixels[None]), expected_border(spec)
     return {
-        "latent": model.encode(pixels).mean[0].tolist(),
+        "latent": model.latents(pixels)[0].tolist(),
         "pixels": list(item_to_bytes(spec, pixels)),
         "negative": expected is not None and picture.looks_inverted(expected),
     }

@@ -18,7 +18,7 @@ from torch import Tensor
 from vae_cli.data.batch import Batch
 from vae_cli.data.batches import chunk_length
 from vae_cli.errors import UsageError
-from vae_cli.model import DiagonalNormal, LatentModel, LatentSampler, Level, require_normal
+from vae_cli.model import LatentModel, LatentSampler, Level, Posterior
 from vae_cli.model.reductions import sum_levels
 from vae_cli.noise import Noise
 
@@ -173,7 +173,7 @@ class LevelOfItem:
         y: the condition of the item, `(1, W)`; None if there is none.
     """
 
-    posterior: DiagonalNormal
+    posterior: Posterior
     kl_by_dim: Tensor | None = None
     above: Sequence[Tensor] = ()
     below: Sequence[Tensor] = ()
@@ -194,18 +194,20 @@ def infer_level(model: LatentModel, item: Batch, number: int) -> LevelOfItem:
         number: of the level; 0 is the top.
 
     Raises:
-        UsageError: the model has no such level, or its latents are not normal vectors.
+        UsageError: the model has no such level, or its latents are not vectors.
     """
     levels = model.infer(item).levels
     if number not in range(len(levels)):
         allowed = f"levels 0 to {len(levels) - 1}" if len(levels) > 1 else "only level 0"
         raise UsageError(f"level {number}: this model has {allowed}")
-    by_dim, normal = levels[number].kl_by_dim(), require_normal(levels[number].posterior)
+    by_dim, posterior = levels[number].kl_by_dim(), levels[number].posterior
+    if len(posterior.event_shape) > 1:
+        raise UsageError("this needs latents that are vectors")
     of_item = None if by_dim is None else by_dim[0]
     if number == 0:
-        return LevelOfItem(normal, of_item, y=item.y)
+        return LevelOfItem(posterior, of_item, y=item.y)
     above, below = ([one.z[0] for one in part] for part in (levels[:number], levels[number + 1 :]))
-    return LevelOfItem(normal[0], of_item, above, below, item.y)
+    return LevelOfItem(posterior[0], of_item, above, below, item.y)
 
 
 @torch.no_grad()
@@ -226,19 +228,19 @@ def traverse(
         offsets: `(K,)`, added to the latent, one per column.
         dims: one row for each of these dimensions, which is shifted alone; None is one row in which
             all dimensions are shifted together.
-        noise: if given, every tile is decoded from a new sample of the shifted posterior; otherwise
-            from its mean.
+        noise: if given, every tile is decoded from a new sample of the posterior, shifted;
+            otherwise from its mode.
 
     Returns:
         `(rows, K, C, H, W)`, pixels in [0, 1], or `(rows, K, D)`.
     """
-    mean, log_variance = level.posterior.mean, level.posterior.log_variance
-    unit = torch.eye(mean.shape[-1], device=offsets.device)
+    mode = level.posterior.mode()
+    unit = torch.eye(mode.shape[-1], device=offsets.device)
     directions = torch.ones_like(unit[:1]) if dims is None else unit[list(dims)]
     shifts = offsets[None, :, None] * directions[:, None, :]
-    shifted = DiagonalNormal(mean + shifts, log_variance.expand_as(shifts))
-    z = shifted.mean if noise is None else shifted.rsample(len(shifts), noise)
-    z = z.flatten(0, 1)
+    count = shifts.shape[:2].numel()
+    start = mode if noise is None else level.posterior.rsample(count, noise).view(shifts.shape)
+    z = (start + shifts).flatten(0, 1)
     above, below = (
         [latent.expand(len(z), -1) for latent in part] for part in (level.above, level.below)
     )

@@ -27,7 +27,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vae_cli.model import DiagonalNormal
+from vae_cli.model import DiagonalNormal, Posterior
 from vae_cli.noise import Noise
 
 HIDDEN, BLOCKS = 128, 2
@@ -104,15 +104,19 @@ class FittedFlow(nn.Module):
         self.register_buffer("mean", torch.zeros(latent_dim))
         self.register_buffer("scale_tril", torch.eye(latent_dim))
 
-    def whiten(self, posterior: DiagonalNormal) -> "FittedFlow":
+    def whiten(self, posterior: Posterior) -> "FittedFlow":
         """Take the mean and the covariance of the latents of all items `(N, D)`; returns itself.
 
-        The covariance of samples of the posteriors is that of their means, plus the mean variance.
+        The covariance of samples of independent normal variables is that of their means, plus the
+        mean variance. Of other posteriors it is that of one sample for each item.
         """
-        means = posterior.mean.double()
+        if isinstance(posterior, DiagonalNormal):
+            means, within = posterior.mean.double(), posterior.log_variance.double().exp().mean(0)
+        else:
+            means = posterior.rsample(1, Noise(0))[0].detach().double()
+            within = torch.zeros_like(means[0])
         centred = means - means.mean(0)
-        variances = posterior.log_variance.double().exp().mean(0) + MIN_VARIANCE
-        covariance = centred.T @ centred / len(means) + variances.diag()
+        covariance = centred.T @ centred / len(means) + (within + MIN_VARIANCE).diag()
         self.mean.copy_(means.mean(0))
         self.scale_tril.copy_(torch.linalg.cholesky(covariance))
         return self

@@ -10,6 +10,7 @@ It may import the data and `vae_cli.noise`, and no settings: each class takes te
 arguments, and can be used in a notebook.
 """
 
+from vae_cli.model.autoregressive import FlowHead, FlowPosterior
 from vae_cli.model.codec import Codec, ImageCodec
 from vae_cli.model.codes import (
     Codes,
@@ -20,6 +21,7 @@ from vae_cli.model.codes import (
     measure_usage,
 )
 from vae_cli.model.condition import Condition
+from vae_cli.model.full_normal import FullNormal, FullNormalHead
 from vae_cli.model.heads import ClassHead, Head, NormalHead
 from vae_cli.model.inference import Inference, Level
 from vae_cli.model.ladder import LadderVAE, Rung
@@ -86,6 +88,7 @@ from vae_cli.model.priors import (
 from vae_cli.model.quantizers import FiniteScalarQuantizer, Quantizer, VectorQuantizer
 from vae_cli.model.reductions import log_sum_exp
 from vae_cli.model.size import Size, measure_size
+from vae_cli.model.sphere import SphereHead, UniformOnSphere, UniformSphere, VonMisesFisher
 from vae_cli.model.table_codec import TableCodec
 from vae_cli.model.vae import VAE, LatentModel, TwoLevelVAE
 
@@ -113,6 +116,10 @@ __all__ = [
     "Distribution",
     "FactorVAE",
     "FiniteScalarQuantizer",
+    "FlowHead",
+    "FlowPosterior",
+    "FullNormal",
+    "FullNormalHead",
     "HalfVarianceNormal",
     "Head",
     "ImageCodec",
@@ -147,6 +154,7 @@ __all__ = [
     "Rung",
     "SharedGaussian",
     "Size",
+    "SphereHead",
     "SquaredError",
     "StandardNormal",
     "TableCodec",
@@ -154,9 +162,12 @@ __all__ = [
     "TotalCorrelation",
     "TwoLevelVAE",
     "UniformCodes",
+    "UniformOnSphere",
+    "UniformSphere",
     "UnitNormal",
     "VampPrior",
     "VectorQuantizer",
+    "VonMisesFisher",
     "choose_conv_sizes",
     "count_codes",
     "kl",

@@ -12,7 +12,7 @@ import copy
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, Self, TypeVar, cast, final
 
@@ -152,6 +152,15 @@ class Posterior(ABC):
         changed = {name: change(one) for name, one in self._fields(Tensor)}
         return cast("Self", dataclasses.replace(cast("Any", self), **changed))
 
+    @property
+    def has_density(self) -> bool:
+        """Whether `log_prob` of any latents takes one pass, so that thousands can be computed."""
+        return True
+
+    def __len__(self) -> int:
+        """The number of items, if no levels are above."""
+        return len(self._fields(Tensor)[0][1])
+
     def __getitem__(self, items: int | slice | Tensor) -> Self:
         """The distribution of some items only."""
         return self.apply(lambda tensor: tensor[items])
@@ -287,6 +296,17 @@ class UnitNormal:
     def log_prob(self, z: Tensor) -> Tensor:
         """The log-density of `z` `(..., *event)`, in nats: `(...)`."""
         return sum_last(-0.5 * (z**2 + math.log(2 * math.pi)), self.zeros.ndim)
+
+
+PosteriorT = TypeVar("PosteriorT", bound=Posterior)
+
+
+def join(parts: Sequence[PosteriorT]) -> PosteriorT:
+    """The distribution of all items of several ones, with the modules of the first of them."""
+    first = parts[0]
+    tensors = [dict(part._fields(Tensor)) for part in parts]
+    joined = {name: torch.cat([one[name] for one in tensors]) for name in tensors[0]}
+    return cast("PosteriorT", dataclasses.replace(cast("Any", first), **joined))
 
 
 def kl(q: Posterior, p: LatentPrior, z: Tensor, log_q: Tensor | None = None) -> Tensor:

@@ -235,7 +235,7 @@ class VAE(LatentModel):
 
     def decode_levels(self, latents: Sequence[Tensor], y: Tensor | None = None) -> Distribution:
         """p(x|z, y) for the latents `(..., *event)` of the only level."""
-        (z,) = latents
+        z = self.prior.restrict(latents[0])
         shape = z.shape[: z.ndim - len(self.event_shape)]
         y = self.condition_of(y, shape[-1])
         if y is not None:  # every sample of an item has its condition

@@ -172,9 +172,14 @@ class ELBO(Objective):
             UsageError: there is none.
         """
         super().check(network, posterior, prior)
-        if self.free_bits and self.free_bits_by == "dimension" and not isinstance(prior, Normal):
+        if not self.free_bits or self.free_bits_by == "level":
+            return
+        if not isinstance(prior, Normal) or posterior.kind != "normal":
+            other = f"prior.name={prior.name}"
+            if posterior.kind != "normal":
+                other = f"posterior.name={posterior.name}"
             raise UsageError(
-                f"{mark(f'prior.name={prior.name}')} has no KL by dimension: "
+                f"{mark(other)} has no KL by dimension: "
                 f"free bits need {mark('objective.free_bits_by=level')}"
             )
 
@@ -301,6 +306,7 @@ class PIWAE(GroupFields, Objective):
     """The decoder learns by iwae, and the encoder by miwae (Rainforth et al., 2018)."""
 
     takes_levels: ClassVar[bool] = False
+    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
 
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """One loss with both gradients."""

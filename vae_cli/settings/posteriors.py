@@ -73,6 +73,88 @@ class Normal(Posterior):
         return NormalHead(*event_shape, limits=limits)
 
 
+MAX_FULL = 256  # dimensions, whose covariance is 65,536 values for each item
+
+
+@final
+@variant("full")
+class Full(Posterior):
+    """Normal distributions with a covariance between all dimensions (Kingma et al., 2016)."""
+
+    kind: ClassVar[PosteriorKind] = "density"
+    priors: ClassVar[tuple[str, ...]] = ("normal", "conditional", "mog", "realnvp")
+
+    def check(self, latent_dim: int) -> None:
+        """Check that there is memory for the covariances.
+
+        Raises:
+            UsageError: there are too many dimensions.
+        """
+        if latent_dim > MAX_FULL:
+            raise UsageError(
+                f"{mark('posterior.name=full')} has {mark('model.latent_dim')} squared values for "
+                f"each item: {latent_dim} dimensions are too many, {MAX_FULL} are allowed"
+            )
+
+    def build(self, event_shape: Sequence[int], limits: "Limits | None") -> "Head":
+        """Means and Cholesky factors."""
+        from vae_cli.model import FullNormalHead
+
+        (latent_dim,) = event_shape
+        return FullNormalHead(latent_dim, limits)
+
+
+@final
+@variant("iaf")
+class InverseAutoregressive(Posterior):
+    """Normal distributions warped by inverse autoregressive flows (Kingma et al., 2016)."""
+
+    kind: ClassVar[PosteriorKind] = "density"
+    priors: ClassVar[tuple[str, ...]] = ("normal", "conditional", "mog", "realnvp")
+
+    steps: Annotated[int, Interval(ge=1, le=32), Setting("Steps of the flow.")] = 2
+    hidden: Annotated[
+        int,
+        Interval(ge=1, le=65536),
+        Setting("Width of the hidden layers of the flow, and of what it knows about an item."),
+    ] = 64
+
+    def build(self, event_shape: Sequence[int], limits: "Limits | None") -> "Head":
+        """Means, log-variances and the flow."""
+        from vae_cli.model import FlowHead
+
+        (latent_dim,) = event_shape
+        return FlowHead(latent_dim, self.steps, self.hidden, limits)
+
+
+@final
+@variant("vmf")
+class VonMisesFisher(Posterior):
+    """Directions on a sphere with von Mises-Fisher distributions (Davidson et al., 2018)."""
+
+    kind: ClassVar[PosteriorKind] = "density"
+    priors: ClassVar[tuple[str, ...]] = ("uniform",)
+
+    def check(self, latent_dim: int) -> None:
+        """Check that there is a sphere.
+
+        Raises:
+            UsageError: there is one dimension.
+        """
+        if latent_dim == 1:
+            raise UsageError(
+                f"{mark('posterior.name=vmf')} is for directions, of which one dimension has two: "
+                f"{mark('model.latent_dim')} must be 2 or more"
+            )
+
+    def build(self, event_shape: Sequence[int], limits: "Limits | None") -> "Head":  # noqa: ARG002
+        """Directions and concentrations, which have limits of their own."""
+        from vae_cli.model import SphereHead
+
+        (latent_dim,) = event_shape
+        return SphereHead(latent_dim)
+
+
 MAX_FSQ_CODES = 2**24  # codes of which an evaluation counts each
 MAX_CODE_DIM = 4  # of codes of a vector, if it is chosen: docs/objectives.md has losses with others
 
@@ -247,7 +329,7 @@ class FSQ(Codes):
         return CodesHead(*event_shape, quantizer=FiniteScalarQuantizer(self.levels))
 
 
-PosteriorConfig = Normal | VQ | RVQ | FSQ
+PosteriorConfig = Normal | Full | InverseAutoregressive | VonMisesFisher | VQ | RVQ | FSQ
 
 
 def round_up(number: int, unit: int) -> int:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.latent.flow_matching import FittedFlow
-from vae_cli.model import DiagonalNormal
+from vae_cli.model import Posterior
 from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.optimizers import Adam
 from vae_cli.training.schedules import cosine
@@ -49,7 +49,7 @@ class FlowFit:
         self.step = 0
         self.steps = max(MIN_STEPS, min(MAX_STEPS, PASSES * items // BATCH_SIZE))
 
-    def run(self, posterior: DiagonalNormal, progress: Progress = ignore_progress) -> FittedFlow:
+    def run(self, posterior: Posterior, progress: Progress = ignore_progress) -> FittedFlow:
         """Do the steps that are left.
 
         Args:
@@ -61,7 +61,7 @@ class FlowFit:
         rate = cosine(LEARNING_RATE, self.steps, WARMUP)
         progress(self.step, self.steps)
         while self.step < self.steps:
-            items = self.noise.integers(len(posterior.mean), BATCH_SIZE)
+            items = self.noise.integers(len(posterior), BATCH_SIZE)
             self._step(posterior[items].rsample(1, self.noise)[0], rate(self.step))
             self.step += 1
             if self.step % INTERVAL == 0:

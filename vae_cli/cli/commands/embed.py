@@ -105,7 +105,7 @@ def write(
         facts = {
             "output": str(paths[0]),
             "items": len(embedding),
-            "dimensions": embedding.mean.shape[1],
+            "dimensions": embedding.mode.shape[1],
         }
         terminal.json(facts | ({"plot": str(paths[1])} if picture else {}))
         return
@@ -160,11 +160,11 @@ def render(
     from vae_cli.rendering.map import render_map
 
     with terminal.spinner("projecting"):  # t-SNE and UMAP take a minute and report no progress
-        is_plane = method is None and embedding.mean.shape[1] == 2  # noqa: PLR2004
-        mean = embedding.mean
+        is_plane = method is None and embedding.mode.shape[1] == 2  # noqa: PLR2004
+        mean = embedding.mode
         projection = take_plane(mean) if is_plane else project(mean, method or "pca")
     count, shown = f"{len(embedding):,}", len(projection.rows)
-    outside = len(embedding) - len(drawable(embedding.mean))
+    outside = len(embedding) - len(drawable(embedding.mode))
     if outside:
         are = "is" if outside == 1 else "are"
         said = f"{plural(outside, 'item')} {are} too far from the training set to be on the map"

@@ -152,7 +152,7 @@ def write_classes(
 
     from vae_cli.rendering.arrangements import Grid
 
-    latents = model.encode(found.items, found.y).mean
+    latents = model.latents(found.items, found.y)
     read = model.converter.read(found.items, found.y)
     decoded = [model.decode(latents, read.condition)]
     for name in names:
@@ -207,7 +207,7 @@ def write_swap(
     from vae_cli.rendering.arrangements import Grid
 
     read = model.converter.read(found.items, found.y)
-    means = model.encode(found.items, found.y).mean
+    means = model.latents(found.items, found.y)
     exchanged = model.decode(exchange(torch.from_numpy(means), dims), read.condition)
     shown = np.stack([read.items, model.decode(means, read.condition), exchanged], 1)
     places = {"item": [[1] * 3, [2] * 3], "decoded": [[0, 1, 1]] * 2, "exchanged": [[0, 0, 1]] * 2}

@@ -38,6 +38,13 @@ class Prior(nn.Module, ABC):
         """The number of all latent dimensions of an item."""
         return prod(self.event_shape)
 
+    def restrict(self, z: Tensor) -> Tensor:
+        """The nearest latents that there are to `z` `(..., *event)`; the same ones if all are.
+
+        A decoder has never seen others, which a shift or a straight line leads to.
+        """
+        return z
+
     @abstractmethod
     def forward(self, y: Tensor | None = None) -> LatentPrior:
         """P(z), or p(z|y).
