@@ -1,6 +1,6 @@
 """`vae score`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
 
@@ -117,25 +117,22 @@ def command(
 
     Example: `vae score --plot strange.png`, or `vae score photos/ --top 50 -o scores.csv`
     """
-    require_suffix(output, [CSV])
-    require_suffix(plot, PICTURE_SUFFIXES, "--plot")
+    require_outputs(output, plot, {"--scale": scale, "--gap": gap})
     inputs = [data, held_out]
     table = Request(output, terminal, inputs=inputs, force=force, json=terminal.wants_json)
     picture = Request(plot, terminal, flag="--plot", inputs=inputs, force=force)
     picture.refuse_standard_output("strange.png")
-    refuse_unused("--scale", scale is not None and plot is None, "add --plot strange.png")
-    refuse_unused("--gap", gap is not None and plot is None, "add --plot strange.png")
     is_one = data is not None and require_data(data)
     fitting.require_use(has_file=is_one, remedy="name one picture")
-    refuse_unused("--class", class_ is not None and not is_one, "name one picture")
-    refuse_unused("--where", bool(where) and not is_one, "name one picture")
+    if not is_one:
+        refuse_each({"--class": class_, "--where": where}, "name one picture")
     outputs = [table, picture]
     with opened_together([run], processes, terminal, held_out, outputs=outputs) as (models, world):
         (model,) = models
         require_kind(plot, explain, label, is_image=model.spec.is_image)
-        paths = [table.open_table(Path("score.csv")), *([picture.open_file(plot)] if plot else [])]
         from vae_cli.api.scoring import score_items
 
+        paths = [table.open_table(Path("score.csv")), *([picture.open_file(plot)] if plot else [])]
         scores = score_items(
             model,
             data,
@@ -157,9 +154,30 @@ def command(
         comparison = compare(model, scores, data or model.data_name or "", label) if label else None
         write_csv(paths[0], scores.titles(), scores.rows())
         if plot:
-            with terminal.spinner("decoding"):
-                write_strange(model, scores, places, paths[1], terminal, scale=scale, gap=gap)
+            write_strange(model, scores, places, paths[1], terminal, scale=scale, gap=gap)
         print_scores(terminal, scores, places, paths, comparison)
+
+
+def require_outputs(output: Path | None, plot: Path | None, of_plot: Mapping[str, object]) -> None:
+    """Check the formats of the files, and that options of a picture have one.
+
+    Raises:
+        UsageError: a format is not known, or an option has no effect.
+    """
+    require_suffix(output, [CSV])
+    require_suffix(plot, PICTURE_SUFFIXES, "--plot")
+    if plot is None:
+        refuse_each(of_plot, "add --plot strange.png")
+
+
+def refuse_each(options: Mapping[str, object], remedy: str) -> None:
+    """Refuse options that have no effect.
+
+    Raises:
+        UsageError: one of them was used.
+    """
+    for flag, value in options.items():
+        refuse_unused(flag, value is not None, remedy)
 
 
 def require_kind(
@@ -172,9 +190,9 @@ def require_kind(
     """
     if plot and not is_image:
         raise UsageError(f"--plot {plot}: a table has no picture")
-    for flag, value in {"--explain": explain, "--label": label}.items():
-        unused = is_image and value is not None
-        refuse_unused(flag, unused, "score a table: images have no columns")
+    if is_image:
+        options = {"--explain": explain, "--label": label}
+        refuse_each(options, "score a table: images have no columns")
 
 
 def explain_some(
@@ -263,7 +281,8 @@ def write_strange(
         places = shown
     items, told, condition = scores.take(places), scores.conditions(places), model.model.condition
     y = None if condition is None or told is None else condition.decode(told)
-    pairs = Reconstructions(originals=items, decoded=model.reconstruct(items, y).items)
+    with terminal.spinner("decoding"):
+        pairs = Reconstructions(originals=items, decoded=model.reconstruct(items, y).items)
     model.kind.writer(layout).write_reconstructions(pairs, path)
 
 

@@ -95,9 +95,7 @@ def command(
         names = find_targets(model, classes[0])
         with terminal.spinner("reading"):
             items = read_items(model, files, terminal, fitting) if files else take_each(model)
-        with terminal.spinner("decoding"):
-            write_classes(model, items, names, path, output, has_captions=not no_captions)
-        print_classes(terminal, path, items, names)
+        exchange_classes(model, items, names, path, output, terminal, has_captions=not no_captions)
         return
     refuse_unused("--class", bool(classes and files), "leave out FILE")
     kl_by_dim, latent_dim = model.kl_by_dim, model.model.latent_dim
@@ -110,11 +108,9 @@ def command(
             else take_items_of_classes(model, classes or [])
         )
     require_pair(found, files or classes or [])
+    above, has_captions = title_columns(dims), not no_captions
+    layout = output.lay_out(len(above), has_captions=has_captions, above=above, left=found.names)
     with terminal.spinner("decoding"):
-        above = title_columns(dims)
-        layout = output.lay_out(
-            len(above), has_captions=not no_captions, above=above, left=found.names
-        )
         means = write_swap(model, found, dims, path, layout)
     print_means(terminal, path, found, dims, means, model)
 
@@ -136,6 +132,26 @@ def take_each(model: "TrainedModel") -> Items:
     found = model.test_set()
     classes, labels = found.spec.classes, found.split.labels
     return take_items_of_classes(model, [classes[one] for one in labels.unique().tolist()])
+
+
+def exchange_classes(
+    model: "TrainedModel",
+    found: Items,
+    names: Sequence[str],
+    path: Output,
+    output: ItemsOutput,
+    terminal: Terminal,
+    *,
+    has_captions: bool,
+) -> None:
+    """Write the items as other classes, and say where."""
+    with terminal.spinner("decoding"):
+        write_classes(model, found, names, path, output, has_captions=has_captions)
+    if terminal.wants_json:
+        facts = {"output": str(path), "items": found.describe(), "classes": list(names)}
+        terminal.json(facts)
+        return
+    terminal.result(path)
 
 
 def write_classes(
@@ -168,15 +184,6 @@ def write_classes(
     above = ("original", "decoded", *names)
     layout = output.lay_out(width, has_captions=has_captions, above=above, left=found.names)
     model.kind.writer(layout).write_arrangement(Grid(items=shown, places=places), path)
-
-
-def print_classes(terminal: Terminal, path: Output, found: Items, names: Sequence[str]) -> None:
-    """Print which items became which classes, and the path of the picture."""
-    if terminal.wants_json:
-        facts = {"output": str(path), "items": found.describe(), "classes": list(names)}
-        terminal.json(facts)
-        return
-    terminal.result(path)
 
 
 def require_pair(found: Items, typed: Sequence[object]) -> None:
