@@ -2,6 +2,7 @@
 
 import torch
 
+from vae_cli.data.batch import Batch
 from vae_cli.data.dataset import Spec
 from vae_cli.data.streamed import AnySplit
 from vae_cli.errors import OutsideCodeError, VAEError
@@ -43,6 +44,7 @@ def try_outside_parts(
         state = plan.build_state(spec, device, codec=codec, condition=condition)
         loss, _ = loss_and_gradients(state, len(train), batch, torch.ones(()))
         require_terms(state, {*loss.terms, *map(loss_name, loss.losses)})
+        require_shapes(state, batch)
     except VAEError:
         raise
     except Exception as error:
@@ -50,6 +52,23 @@ def try_outside_parts(
         raise OutsideCodeError(
             f"a step with {' and '.join(names)} fails for {len(batch)} items: {reason}"
         ) from error
+
+
+@torch.no_grad()
+def require_shapes(state: TrainState, batch: Batch) -> None:
+    """Check that latents have one shape everywhere, and that samples have that of the items.
+
+    Raises:
+        ValueError: they have not.
+    """
+    model, noise = state.model, state.noise
+    found, wanted = model.posterior(batch).event_shape, model.event_shape
+    if found != wanted:
+        raise ValueError(f"the encoder has latents of {found}, and the prior of {wanted}")
+    y = None if batch.y is None else batch.y[:1]
+    items = model.decode(model.prior.sample(1, noise, y=y), y).mean
+    if items.shape[1:] != batch.x.shape[1:]:
+        raise ValueError(f"samples are {tuple(items.shape[1:])}, not {tuple(batch.x.shape[1:])}")
 
 
 def require_terms(state: TrainState, found: set[str]) -> None:

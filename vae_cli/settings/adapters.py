@@ -54,6 +54,7 @@ class ModuleObjective(FromModule, Objective):
     """An objective from outside. Its class may say for which posteriors it is defined."""
 
     posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density", "codes")
+    takes_grids: ClassVar[bool] = True
 
     def build(self, model: "LatentModel") -> "objectives.Objective":
         """The module."""
@@ -149,6 +150,11 @@ class ModuleNetwork(FromModule, Network):
         if isinstance(made, LatentModel):
             made.codec, made.condition = parts.codec, parts.condition
             return made
+        if parts.posterior.kind == "codes" and not hasattr(made.encoder, "head"):
+            raise OutsideCodeError(
+                f"{mark(f'posterior.name={parts.posterior.name}')} needs the codebook: let the "
+                f"encoder of {self.network} keep its head as self.head"
+            )
         prior = parts.prior.build(shape, head, made.encoder.forward, width)
         likelihood, codec = parts.likelihood, parts.codec
         return VAE(made.encoder, made.decoder, likelihood, prior, codec, condition=parts.condition)
