@@ -42,6 +42,43 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
 
 
 @pytest.fixture(scope="session")
+def told(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """A model of images that is told their class, with a prior of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("told"))
+        random, labels = np.random.default_rng(0), np.arange(120) % 3
+        pixels = random.integers(0, 90, (120, 6, 5)) + 80 * labels[:, None, None]
+        names = np.array(["Bag", "Coat", "Shirt"])[labels]
+        np.savez("images.npz", images=pixels.astype(np.uint8), labels=names)
+        settings = {
+            "data": {"name": "images.npz", "condition": ["label"]},
+            "model": {"latent_dim": 3, "hidden": [8]},
+            "prior": {"name": "conditional"},
+            "training": {"epochs": 1, "device": "cpu"},
+        }
+        return train(settings)
+
+
+@pytest.fixture(scope="session")
+def told_rows(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
+    """A model of the rows of a table that is told a category, a number and a date of each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("told-rows"))
+        random = np.random.default_rng(0)
+        lines = [
+            f"{random.normal():.3f},{'FM'[row % 2]},{row % 50},2024-01-{1 + row % 28:02},{row % 7}"
+            for row in range(200)
+        ]
+        Path("rows.csv").write_text("\n".join(["x,sex,age,since,z", *lines]) + "\n")
+        settings = {
+            "data": {"name": "rows.csv", "condition": ["sex", "age", "since"]},
+            "model": {"latent_dim": 2, "hidden": [8]},
+            "training": {"epochs": 1, "device": "cpu"},
+        }
+        return train(settings)
+
+
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Chrome]:
     """Chromium without a window."""
     if not (CHROMIUM and DRIVER):

@@ -34,19 +34,35 @@ def item_to_bytes(spec: Spec, item: ArrayLike) -> bytes:
     return _join(spec.columns, values, np.concatenate([np.zeros(0), *shares]))
 
 
-def decode_to_bytes(model: TrainedModel, z: ArrayLike) -> bytes:
-    """The mean of p(x|z) for a latent `(D,)`, with the probabilities of all categories."""
-    item = model.decode(z)[0]
+def decode_to_bytes(model: TrainedModel, position: Array) -> bytes:
+    """The mean of p(x|z, y), with the probabilities of all categories.
+
+    Args:
+        model: the model.
+        position: what the page sends, `(D + C,)`: a latent, and then what the model is told, as
+            the data have it; NaN is not known.
+
+    Raises:
+        UsageError: the model cannot be told this.
+    """
+    z, y = split_position(model, position)
+    item = model.decode(z, y)[0]
     if model.spec.is_image:
         return item_to_bytes(model.spec, item)
-    return _join(model.spec.columns, item, decode_shares(model, z))
+    return _join(model.spec.columns, item, decode_shares(model, z, y))
+
+
+def split_position(model: TrainedModel, position: Array) -> tuple[Array, Array | None]:
+    """The latent `(D,)` and the condition `(1, C)` of a position; None if there is none."""
+    z, told = np.split(np.array(position), [model.model.latent_dim])
+    return z, told[None] if len(told) else None
 
 
 @torch.no_grad()
-def decode_shares(model: TrainedModel, z: ArrayLike) -> Array:
-    """The probabilities of the texts of all categories `(C,)` at a latent `(D,)`."""
+def decode_shares(model: TrainedModel, z: ArrayLike, y: ArrayLike | None = None) -> Array:
+    """The probabilities of the texts of all categories at a latent `(D,)` with its condition."""
     latent = to_latents(z, model.model.latent_dim).to(model.model.device)
-    mean = model.model.decode(latent).mean[0]
+    mean = model.model.decode(latent, model.condition(y, 1)).mean[0]
     columns = model.spec.columns
     sizes = [len(column.categories) for column in columns if column.kind == "category"]
     start = sum(column.is_measured for column in columns)

@@ -23,11 +23,19 @@ from torch import Tensor, nn
 
 from vae_cli.api.model import TrainedModel
 from vae_cli.errors import UsageError, mark
-from vae_cli.explore.scene import PRIOR_SAMPLES, Scene, make_document
+from vae_cli.explore.scene import (
+    PRIOR_SAMPLES,
+    Scene,
+    evenly_spaced,
+    known_conditions,
+    make_document,
+    to_base64,
+)
 from vae_cli.latent.decoding import sample_latents
 from vae_cli.model import (
     VAE,
     Codec,
+    Condition,
     ConvDecoder,
     DiscretizedLogistic,
     ImageCodec,
@@ -84,6 +92,8 @@ def list_decoding(model: LatentModel) -> list[Operation]:
         raise TypeError("a page cannot compute a hierarchical decoder")
     if isinstance(model.prior, UniformOnSphere):
         raise TypeError("a page cannot compute latents on a sphere")
+    if len(model.event_shape) > 1:
+        raise TypeError("a page cannot compute latents that are images")
     return [*list_operations(model.decoder), *list_mean(model)]
 
 
@@ -213,6 +223,8 @@ def _layer(module: nn.Module) -> Operation:
 
 LINK = "decoder.js"
 MAX_ITEMS = 500  # test items on the map
+TESTED_SAMPLES = 64  # at which rounded weights are compared with exact ones
+TOLD_VALUES = 500  # of a number that the model is told
 MAX_WEIGHTS = 4_000_000  # of a decoder in a page: 8 MB
 MAX_MULTIPLY_ADDS = 60_000_000  # per item: a tenth of a second in a browser
 MAX_TILE_PIXELS = 4_000_000  # of all tiles together
@@ -242,17 +254,21 @@ def export_page(model: TrainedModel, scene: Scene) -> Page:
     few = scene.with_fewer_items(MAX_ITEMS)
     obstacle = find_obstacle(model.model)
     if not obstacle:
-        network = quantize(model.model, few.latents)
+        network = quantize(model, few)
         decoder = pack(list_decoding(network), list_scales(network.codec))
+        if network.condition is not None:
+            decoder["condition"] = list_condition(network.condition)
         facts = {**few.facts(), "decoder": decoder}
         return Page(make_document(scene.title, facts, LINK), "")
     if not scene.spec.is_image:
         raise UsageError(f"{obstacle}: use vae explore without {mark('export')}")
     plane, tiles = decode_plane(model, few)
-    edge = tiles["columns"]
+    edge, told = tiles["columns"], ""
+    if model.spec.condition:
+        told = ", all with the condition at which the page starts"
     remark = (
         f"{obstacle}: this page has {edge}x{edge} pictures of the plane of the two principal "
-        "directions, which were decoded before"
+        f"directions, which were decoded before{told}"
     )
     return Page(make_document(scene.title, {**plane.facts(), "tiles": tiles}, LINK), remark)
 
@@ -274,22 +290,51 @@ def find_obstacle(model: LatentModel) -> str:
     )
 
 
-def quantize(model: LatentModel, latents: np.ndarray) -> LatentModel:
+def quantize(trained: TrainedModel, scene: Scene) -> LatentModel:
     """The model with a decoder of float16 weights, if they change no pixel by half a grey level.
 
-    This is tested at `latents` and at 64 samples from the prior. The decoder of a table is not
-    changed, because its columns may have any scale.
+    This is tested at the latents of the map and at 64 samples from the prior, with the conditions
+    of training items if the model has any. The decoder of a table is not changed, because its
+    columns may have any scale.
     """
+    model = trained.model
     if isinstance(model.codec, TableCodec):
         return model
-    samples = sample_latents(model, 64, Noise(0, model.device))
-    z = torch.cat([torch.from_numpy(latents).to(model.device), samples])
+    known, _ = known_conditions(trained)
+    told = trained.condition(known[:TESTED_SAMPLES] if known.shape[1] else None, TESTED_SAMPLES)
+    samples = sample_latents(model, TESTED_SAMPLES, Noise(0, model.device), y=told)
+    z = torch.cat([torch.from_numpy(scene.latents).to(model.device), samples])
+    y = trained.condition(known[np.arange(len(z)) % len(known)] if known.shape[1] else None, len(z))
     rounded = copy.deepcopy(model)
     rounded.decoder.half().float()
     with torch.no_grad():
-        exact, close = model.decode(z).mean, rounded.decode(z).mean
+        exact, close = model.decode(z, y).mean, rounded.decode(z, y).mean
     is_close = float((exact - close).abs().max()) < HALF_GREY_LEVEL
     return rounded if is_close else model
+
+
+def list_condition(condition: Condition) -> dict[str, Any]:
+    """How the page encodes what the model is told.
+
+    A measured column has values that occur in the training set, with what the networks are told of
+    them; what is between two of them is on a line.
+    """
+    layout, known, measured = condition.codec.layout, condition.known.rows, []
+    for number, place in enumerate(layout.measured):
+        values = known[:, place]
+        values = values[~values.isnan()].unique()
+        values = values[torch.from_numpy(evenly_spaced(len(values), TOLD_VALUES))]
+        rows = torch.full((len(values), known.shape[1]), torch.nan, dtype=torch.float64)
+        rows[:, place] = values
+        scores = condition.encode(rows)[:, number]
+        table = {"values": to_base64(values.numpy()), "scores": to_base64(scores.numpy())}
+        measured.append({"place": place, **table})
+    sizes = zip(layout.categorical, layout.sizes, strict=True)
+    return {
+        "measured": measured,
+        "categories": [{"place": place, "size": size} for place, size in sizes],
+        "learned": list(layout.learned),
+    }
 
 
 def pack(steps: list[Operation], scales: list[Scale]) -> dict[str, Any]:
@@ -322,7 +367,7 @@ def decode_plane(model: TrainedModel, scene: Scene) -> tuple[Scene, dict[str, An
     count = min(max(isqrt(MAX_TILE_PIXELS // prod(spec.shape[1:])), TILES.start), TILES.stop - 1)
     xs, ys = (np.linspace(low[axis], high[axis], count, dtype=np.float32) for axis in (0, 1))
     grid = np.stack(np.meshgrid(xs, ys), -1).reshape(-1, 2)
-    items = model.decode(scene.center + grid @ axes)
+    items = model.decode(scene.center + grid @ axes, repeat_told(scene, len(grid)))
     tiles = {
         "columns": count,
         "edge": [float(value) for value in (low[0], high[0], low[1], high[1])],
@@ -330,10 +375,13 @@ def decode_plane(model: TrainedModel, scene: Scene) -> tuple[Scene, dict[str, An
     }
     start, samples = (
         ((latents - scene.center) @ axes.T).astype(np.float32)
-        for latents in (scene.start, model.sample_latents(PRIOR_SAMPLES, seed=0))
+        for latents in (
+            scene.start,
+            model.sample_latents(PRIOR_SAMPLES, repeat_told(scene, PRIOR_SAMPLES), seed=0),
+        )
     )
     plane = dataclasses.replace(
-        scene,
+        scene.without_condition(),
         dims=("PC 1", "PC 2"),
         kl=scene.explained_variance_ratio * 100,
         unit="%",
@@ -344,6 +392,11 @@ def decode_plane(model: TrainedModel, scene: Scene) -> tuple[Scene, dict[str, An
         samples=samples,
     )
     return plane, tiles
+
+
+def repeat_told(scene: Scene, count: int) -> np.ndarray | None:
+    """What the model is told at the start, for so many items: `(count, C)`; None if it is not."""
+    return np.tile(scene.told, (count, 1)) if len(scene.told) else None
 
 
 def _encode_tiles(items: np.ndarray, columns: int) -> str:

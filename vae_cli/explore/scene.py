@@ -8,6 +8,7 @@ import base64
 import dataclasses
 import hashlib
 import html
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -26,7 +27,7 @@ from vae_cli.model import StandardNormal
 from vae_cli.rendering.plots import class_colours
 from vae_cli.training import ACTIVE_THRESHOLD
 
-PAGE = ("markup.js", "numbers.js", "state.js", "map.js", "rows.js", "page.js")
+PAGE = ("markup.js", "numbers.js", "state.js", "map.js", "rows.js", "menus.js", "page.js")
 TEMPLATE = """<!doctype html>
 <html lang="en">
 <head>
@@ -110,6 +111,13 @@ class Scene:
         upload: the user's picture or row with that latent, as bytes; empty if there is none.
         samples: latents from the prior, `(N, D)`; none if the prior is N(0, I), from which the page
             takes its own.
+        conditions: what the model is told of the items on the map, `(M, C)`, with NaN for what is
+            not known.
+        told: what it is told at the start, `(C,)`.
+        sample_conditions: what it is told of the samples, `(N, C)`.
+        ranges: the smallest and the largest value of each column of a condition, `(C, 2)`; NaN if
+            it is not measured.
+        may_be_unknown: whether the model has learned what a condition that is not known means.
     """
 
     title: str
@@ -127,6 +135,11 @@ class Scene:
     item: int
     upload: bytes
     samples: Array
+    conditions: Array
+    told: Array
+    sample_conditions: Array
+    ranges: Array
+    may_be_unknown: bool
 
     def facts(self) -> dict[str, Any]:
         """The same as JSON values; arrays are little-endian float32 in base64."""
@@ -139,10 +152,11 @@ class Scene:
             "classes": spec.classes,
             "colours": class_colours(max(1, len(spec.classes))),
             "columns": [list_column(column) for column in spec.columns],
+            "condition": [list_column(column) for column in spec.condition],
             "decimal": spec.table.decimal,
             "active_threshold": ACTIVE_THRESHOLD,
             **{
-                name: _base64(value) if isinstance(value, np.ndarray) else value
+                name: to_base64(value) if isinstance(value, np.ndarray) else value
                 for name, value in values.items()
             },
         }
@@ -152,7 +166,22 @@ class Scene:
         some = evenly_spaced(len(self.items), count)
         labels = self.labels[some] if len(self.labels) else self.labels
         return dataclasses.replace(
-            self, items=self.items[some], latents=self.latents[some], labels=labels
+            self,
+            items=self.items[some],
+            latents=self.latents[some],
+            labels=labels,
+            conditions=self.conditions[some],
+        )
+
+    def without_condition(self) -> "Scene":
+        """The same without a menu of conditions."""
+        return dataclasses.replace(
+            self,
+            spec=dataclasses.replace(self.spec, condition=()),
+            conditions=self.conditions[:, :0],
+            told=self.told[:0],
+            sample_conditions=self.sample_conditions[:, :0],
+            ranges=self.ranges[:0],
         )
 
 
@@ -168,7 +197,7 @@ def build_scene(
             origin if there are none.
     """
     latent_dim = model.model.latent_dim
-    items, latents, labels = encode_some(model, test)
+    items, latents, labels, conditions = encode_some(model, test)
     axes, center, ratio = fit_plane(latents)
     start, item, upload = (latents[0], 0, b"") if len(latents) else (center, -1, b"")
     if first_item is not None:
@@ -176,6 +205,9 @@ def build_scene(
         upload = item_to_bytes(model.spec, first_item)
     classes = model.spec.classes if test is None else test.spec.classes
     is_normal = isinstance(model.model.prior, StandardNormal)
+    known, may_be_unknown = known_conditions(model)
+    usual = np.full(known.shape[1:], np.nan) if may_be_unknown else known[0]
+    sample_conditions = known[: 0 if is_normal else PRIOR_SAMPLES]
     return Scene(
         title=model.name,
         spec=dataclasses.replace(model.spec, classes=classes),
@@ -191,8 +223,41 @@ def build_scene(
         start=_float32(start),
         item=item,
         upload=upload,
-        samples=_float32(model.sample_latents(0 if is_normal else PRIOR_SAMPLES, seed=0)),
+        samples=_float32(
+            model.sample_latents(
+                0 if is_normal else PRIOR_SAMPLES,
+                sample_conditions if known.shape[1] else None,
+                seed=0,
+            )
+        ),
+        conditions=_float32(conditions),
+        told=_float32(conditions[item] if item >= 0 else usual),
+        sample_conditions=_float32(sample_conditions),
+        ranges=_float32(find_ranges(model.spec.condition, known)),
+        may_be_unknown=may_be_unknown,
     )
+
+
+def known_conditions(model: TrainedModel) -> tuple[np.ndarray, bool]:
+    """Conditions of training items `(N, C)`, and whether one that is not known has a meaning.
+
+    Without a condition, they are rows of no numbers.
+    """
+    condition = model.model.condition
+    if condition is None:
+        return np.zeros((PRIOR_SAMPLES, 0)), True
+    known = condition.known.rows
+    known = known[known.isnan().all(1).argsort(stable=True)]  # what is known goes first
+    return known.numpy(), condition.dropout > 0
+
+
+def find_ranges(columns: Sequence[Column], known: np.ndarray) -> np.ndarray:
+    """The smallest and the largest value of each measured column: `(C, 2)`; NaN of the others."""
+    ranges = np.full((len(columns), 2), np.nan)
+    for place, (column, values) in enumerate(zip(columns, known.T, strict=True)):
+        if column.is_measured and not np.isnan(values).all():
+            ranges[place] = np.nanmin(values), np.nanmax(values)
+    return ranges
 
 
 def list_column(column: Column) -> dict[str, Any]:
@@ -207,15 +272,26 @@ def list_column(column: Column) -> dict[str, Any]:
 
 def encode_some(
     model: TrainedModel, test: NamedSplit | None
-) -> tuple[np.ndarray, Array, ArrayLike]:
-    """The numbers `(M,)`, the latents `(M, D)` and the classes of the test items on the map."""
+) -> tuple[np.ndarray, Array, ArrayLike, np.ndarray]:
+    """What the map shows of test items.
+
+    Returns:
+        Their numbers `(M,)`, latents `(M, D)`, classes `(M,)`, and what the model is told of them,
+        `(M, C)`.
+    """
+    told = len(model.spec.condition)
     if test is None:
-        return np.zeros(0), np.zeros((0, model.model.latent_dim), np.float32), np.zeros(0)
+        latents = np.zeros((0, model.model.latent_dim), np.float32)
+        return np.zeros(0), latents, np.zeros(0), np.zeros((0, told))
     split, places = test.split, evenly_spaced(len(test), MAX_ITEMS)
-    latents = model.latents(split.items_at(places.tolist()))
+    known = split.take(torch.from_numpy(places)).condition
+    conditions = np.zeros((len(places), 0)) if known is None else known.numpy()
+    y = conditions if told else None
+    latents = model.latents(split.items_at(places.tolist()), y)
     shown = drawable(latents)
-    places, latents = places[shown], latents[shown]
-    return places, latents, split.labels[places] if len(split.labels) else split.labels
+    places, latents, conditions = places[shown], latents[shown], conditions[shown]
+    labels = split.labels[places] if len(split.labels) else split.labels
+    return places, latents, labels, conditions
 
 
 def fit_plane(latents: Array) -> tuple[Array, Array, Array]:
@@ -245,5 +321,6 @@ def _float32(values: ArrayLike) -> Array:
     return np.asarray(values, np.float32)
 
 
-def _base64(values: Array) -> str:
+def to_base64(values: np.ndarray) -> str:
+    """Numbers as little-endian float32 in base64."""
     return base64.b64encode(values.astype("<f4").tobytes()).decode()

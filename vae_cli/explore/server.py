@@ -3,7 +3,8 @@
 GET  /            the page
 GET  /items/17    a test item as bytes
 POST /encode      a picture file; the answer is its latent, and the picture as the model sees it
-     /decode      WebSocket: each latent as float32 is answered with an item as bytes
+     /decode      WebSocket: each latent as float32 is answered with an item as bytes; behind it is
+                  what a conditional model is told, and in /encode it is `told`
 
 The server listens on 127.0.0.1. A request must have the token from the page's address, name this
 server as its host, and not come from another page. Any other request gets 403, over HTTP and over
@@ -12,6 +13,7 @@ names that someone points at 127.0.0.1 (DNS rebinding).
 """
 
 import asyncio
+import base64
 import logging
 import re
 import secrets
@@ -40,7 +42,7 @@ from vae_cli.data.picture import Fitting, read_picture
 from vae_cli.data.picture_files import MAX_BYTES
 from vae_cli.data.statistics import expected_border
 from vae_cli.errors import UsageError, VAEError
-from vae_cli.explore.content import decode_to_bytes, item_to_bytes
+from vae_cli.explore.content import decode_to_bytes, item_to_bytes, split_position
 from vae_cli.explore.scene import Scene, make_document
 
 ADDRESS = "127.0.0.1"
@@ -128,7 +130,7 @@ class Server:
             "log_level": SILENT,  # invalid requests are answered, not printed
             "lifespan": "off",
             "ws": "websockets-sansio",
-            "ws_max_size": 8 * model.model.latent_dim + 1024,
+            "ws_max_size": 8 * position_size(model) + 1024,
             "ws_per_message_deflate": False,
             "timeout_graceful_shutdown": 1,
         }
@@ -186,9 +188,12 @@ class Answers:
 
     async def encode(self, request: Request) -> Response:
         """The latent of a picture file, and the picture as the model sees it."""
-        content, invert = await request.body(), "invert" in request.query_params
+        content, query = await request.body(), request.query_params
+        invert, told = "invert" in query, parse_told(query.get("told", ""), self.model)
+        if told is None:
+            return PlainTextResponse("The model cannot be told this.", 400)
         try:
-            answer = await self._work(encode_upload, self.model, content, invert)
+            answer = await self._work(encode_upload, self.model, content, invert, told)
         except UsageError as error:
             return PlainTextResponse(str(error), 400)
         return JSONResponse(answer)
@@ -198,11 +203,11 @@ class Answers:
         await websocket.accept()
         with suppress(WebSocketDisconnect):  # the page was closed during the computation
             async for message in _messages(websocket):
-                z = parse_latent(message, self.model.model.latent_dim)
-                if z is None:
+                position = parse_position(message, self.model)
+                if position is None:
                     await websocket.close(INVALID_MESSAGE)
                     break
-                await websocket.send_bytes(await self._work(decode_to_bytes, self.model, z))
+                await websocket.send_bytes(await self._work(decode_to_bytes, self.model, position))
 
 
 async def _messages(websocket: WebSocket) -> AsyncIterator[bytes]:
@@ -211,12 +216,40 @@ async def _messages(websocket: WebSocket) -> AsyncIterator[bytes]:
         yield event.get("bytes") or b""
 
 
-def parse_latent(message: bytes, latent_dim: int) -> np.ndarray | None:
-    """Little-endian float32 `(D,)`, or None if the message is not that many finite numbers."""
-    if len(message) != 4 * latent_dim:
+def position_size(model: TrainedModel) -> int:
+    """How many numbers a position has: D of the latent, and C of the condition."""
+    return model.model.latent_dim + len(model.spec.condition)
+
+
+def parse_position(message: bytes, model: TrainedModel) -> np.ndarray | None:
+    """Little-endian float32 `(D + C,)`, or None if the message is no position of the model."""
+    if len(message) != 4 * position_size(model):
         return None
-    z = np.frombuffer(message, "<f4")
-    return z if np.isfinite(z).all() else None
+    position = np.frombuffer(message, "<f4")
+    z, told = split_position(model, position)
+    is_known = told is None or can_be_told(model, told)
+    return position if is_known and np.isfinite(z).all() else None
+
+
+def parse_told(text: str, model: TrainedModel) -> np.ndarray | None:
+    """A condition `(1, C)` from base64, or None if it is none of the model."""
+    try:
+        told = np.array(np.frombuffer(base64.b64decode(text, validate=True), "<f4"))[None]
+    except ValueError:
+        return None
+    is_right = told.shape[1] == len(model.spec.condition) and can_be_told(model, told)
+    return told if is_right else None
+
+
+def can_be_told(model: TrainedModel, told: np.ndarray) -> bool:
+    """Whether a model can be told a condition `(1, C)`."""
+    if np.isinf(told).any():
+        return False
+    try:
+        model.condition(told if told.size else None, 1)
+    except UsageError:
+        return False
+    return True
 
 
 def read_item(name: str, test: NamedSplit | None, model: TrainedModel) -> bytes | None:
@@ -226,7 +259,9 @@ def read_item(name: str, test: NamedSplit | None, model: TrainedModel) -> bytes 
     return item_to_bytes(model.spec, test.split.items_at([int(name)]))
 
 
-def encode_upload(model: TrainedModel, content: bytes, invert: bool) -> dict[str, Any]:
+def encode_upload(
+    model: TrainedModel, content: bytes, invert: bool, told: np.ndarray
+) -> dict[str, Any]:
     """The latent of a picture file, and the picture as the model sees it.
 
     Raises:
@@ -244,7 +279,7 @@ def encode_upload(model: TrainedModel, content: bytes, invert: bool) -> dict[str
             raise UsageError(str(error).replace(str(path), "The picture")) from error
     pixels, expected = to_unit_interval(picture.pixels[None]), expected_border(spec)
     return {
-        "latent": model.latents(pixels)[0].tolist(),
+        "latent": model.latents(pixels, told if told.size else None)[0].tolist(),
         "pixels": list(item_to_bytes(spec, pixels)),
         "negative": expected is not None and picture.looks_inverted(expected),
     }

@@ -36,7 +36,7 @@ class Explorer(anywidget.AnyWidget):
         self.on_msg(self.answer)
 
     def answer(self, _: Any, question: dict[str, Any], buffers: list[Any]) -> None:
-        """Answer the page: decode a latent, or send a test item."""
+        """Answer the page: decode a position, or send a test item."""
         if "item" in question:
             content = item_to_bytes(self.model.spec, self.split.items_at([int(question["item"])]))
         else:

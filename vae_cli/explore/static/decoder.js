@@ -163,13 +163,34 @@ function applyOperations(operations, weights, z) {
   return x;
 }
 
+/** The value of a column on the line through the nearest known values, as the networks take it. */
+function lookUp(values, scores, x) {
+  const found = values.findIndex((value) => value >= x), last = values.length - 1;
+  if (found <= 0) return scores[found < 0 ? last : 0];
+  const part = (x - values[found - 1]) / (values[found] - values[found - 1]);
+  return scores[found - 1] + part * (scores[found] - scores[found - 1]);
+}
+
+/**
+ * What the networks take for what the model is told, a number for each column with NaN for none:
+ * the measured values, the categories as 0 and 1, and which columns are not known.
+ */
+function encodeTold(told, { measured, categories, learned }) {
+  const values = measured.map(({ place, values, scores }) => (
+    Number.isNaN(told[place]) ? 0 : lookUp(floats(values), floats(scores), told[place])));
+  const chosen = categories.flatMap(({ place, size }) => (
+    Array.from({ length: size }, (_, code) => Number(told[place] === code))));
+  return [...values, ...chosen, ...learned.map((place) => Number(Number.isNaN(told[place])))];
+}
+
 /** The function from a latent to an image (C, H, W) in [0, 1], or to a row as in rows.js. */
-async function buildDecoder({ operations, width, weights, scales, numbers }) {
+async function buildDecoder({ operations, width, weights, scales, numbers, condition }) {
   const values = await unpack(weights, width), exact = await unpack(numbers, 8);
   let at = 0;
   const scaled = scales.map(([name, count]) => SCALES[name](exact.subarray(at, at += count)));
-  return (z) => {
-    const x = applyOperations(operations, values, z);
+  return (z, told) => {
+    const inputs = condition ? [...z, ...encodeTold(told, condition)] : z;
+    const x = applyOperations(operations, values, inputs);
     if (!scaled.length) return x;
     return Float64Array.from(x, (output, i) => (i < scaled.length ? scaled[i](output) : output));
   };
@@ -187,7 +208,7 @@ function toBytes(values, [channels, height, width]) {
 
 async function layers(decoder, shape) {
   const decode = await buildDecoder(decoder);
-  return async (z) => toBytes(decode(z), shape);
+  return async (z, told) => toBytes(decode(z, told), shape);
 }
 
 async function tiles({ columns, edge, image }, [channels, height, width]) {

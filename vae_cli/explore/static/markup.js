@@ -23,6 +23,7 @@ const MARKUP = `
       </div>
     </section>
     <section class="controls" aria-label="Sliders">
+      <fieldset class="told"><legend>Tell the model</legend><div class="row"></div></fieldset>
       <fieldset class="start"><legend>Start from</legend>
         <div class="row pick"><select class="class" aria-label="Class"></select>
           <button class="another">Another</button>

@@ -1,8 +1,8 @@
 // The page: what the user sees and moves. It gets the following from a link:
-//   link.decode(z)             the item at a latent, as bytes: pixels, or a row (rows.js)
-//   link.encode(file, invert)  {latent, pixels, negative} of a picture; null if the link cannot encode
-//   link.original(item)        a test item, as bytes; null if it is not available
-//   link.address               whether the state is stored in the page's address
+//   link.decode(z, told)             the item at a latent, as bytes: pixels, or a row (rows.js)
+//   link.encode(file, invert, told)  {latent, pixels, negative} of a picture; null if the link cannot
+//   link.original(item)              a test item, as bytes; null if it is not available
+//   link.address                     whether the state is stored in the page's address
 
 const MAX_VISIBLE = 16; // sliders of active dimensions that are always visible
 const MAX_OFFSET = 3; // of a slider, in both directions
@@ -21,16 +21,21 @@ class Page {
     this.items = floats(facts.items);
     this.latents = floats(facts.latents);
     this.samples = floats(facts.samples);
+    this.toldCount = facts.condition.length;
+    this.conditions = floats(facts.conditions);
+    this.sampleConditions = floats(facts.sample_conditions);
     this.map = new LatentMap(this.find(".plane canvas"), facts, (i) => this.latent(i), this.items.length);
     this.state = new State({ start: floats(facts.start), offset: new Float32Array(this.latentDim), shift: 0,
       item: facts.item, upload: facts.upload ? bytes(facts.upload) : null, a: null, b: null, blend: 0,
+      told: floats(facts.told),
     }, link.address ? location.hash : "", () => this.render());
-    this.sliders = [];
+    this.sliders = []; // and menus: functions that show their part of a state
     this.kept = { a: null, b: null };
-    this.wanted = null; // the latent to decode next
+    this.wanted = null; // the latent to decode next, and what the model is told
     this.busy = false;
     this.addressed = this.state.committed;
     this.addSliders();
+    addMenus(this);
     this.describe();
     this.listen();
   }
@@ -42,6 +47,11 @@ class Page {
   /** The latent of a test item on the map, or another row of latents. */
   latent(index, latents = this.latents) {
     return latents.slice(index * this.latentDim, (index + 1) * this.latentDim);
+  }
+
+  /** What the model is told of a test item on the map, or another row of conditions. */
+  told(index, conditions = this.conditions) {
+    return conditions.slice(index * this.toldCount, (index + 1) * this.toldCount);
   }
 
   say(text) {
@@ -78,15 +88,16 @@ class Page {
 
   /** Decode the newest state; states in between are skipped. */
   async decode() {
-    this.wanted = this.state.position();
+    this.wanted = [this.state.position(), this.state.now.told];
     if (this.busy) return;
     this.busy = true;
     try {
       while (this.wanted) {
-        const z = this.wanted;
+        const [z, told] = this.wanted;
         this.wanted = null;
-        this.show(await this.link.decode(z));
+        this.show(await this.link.decode(z, told));
         this.root.dataset.shown = encoded(z);
+        this.root.dataset.told = encoded(told);
       }
     } finally {
       this.busy = false;
@@ -128,15 +139,17 @@ class Page {
     if (content) this.paint(this.find(".original"), content);
   }
 
-  /** The two small pictures, decoded when they change. */
+  /** The two small pictures, decoded when they change; the model is told the same of all. */
   async showKept() {
+    const { told } = this.state.now;
     for (const name of ["a", "b"]) {
       const z = this.state.now[name], canvas = this.find(`.thumb.${name}`);
-      const changed = z !== this.kept[name];
+      const changed = z !== this.kept[name] || told !== this.kept.told;
       this.kept[name] = z;
       canvas.hidden = !z || !this.shape[0];
-      if (!canvas.hidden && changed) this.paint(canvas, await this.link.decode(z));
+      if (!canvas.hidden && changed) this.paint(canvas, await this.link.decode(z, told));
     }
+    this.kept.told = told;
   }
 
   // ------------------------------------------------------------ text and sliders
@@ -154,6 +167,7 @@ class Page {
     hide(".values", channels > 0);
     hide(".origin", true);
     hide("label:has(.temperature)", this.samples.length > 0);
+    hide(".told", !this.toldCount);
     hide(".map", !floats(facts.explained_variance_ratio)[1]);
     this.find("h1").textContent = facts.title;
     this.find(".class").replaceChildren(element("option", "any class", { value: -1 }),
@@ -258,7 +272,7 @@ class Page {
   /** Start from a test item on the map. */
   visit(index) {
     this.say("");
-    this.state.startFrom(this.latent(index), this.items[index]);
+    this.state.startFrom(this.latent(index), this.items[index], null, this.told(index));
   }
 
   /** Start from the test item on the map with the nearest number. */
@@ -292,8 +306,12 @@ class Page {
 
   sampleFromPrior() {
     const temperature = Number(this.find(".temperature").value), count = this.samples.length / this.latentDim;
-    if (count) this.state.startFrom(this.latent(Math.floor(Math.random() * count), this.samples));
-    else this.state.startFrom(this.state.zeros().map(() => temperature * sampleNormal()));
+    if (!count) return this.state.startFrom(this.state.zeros().map(() => temperature * sampleNormal()));
+    const all = Array.from({ length: count }, (_, index) => index), { told } = this.state.now;
+    const isTold = (index) => this.told(index, this.sampleConditions).every((value, i) => Object.is(value, told[i]));
+    const fitting = all.filter(isTold), some = fitting.length ? fitting : all;
+    const index = some[Math.floor(Math.random() * some.length)];
+    return this.state.startFrom(this.latent(index, this.samples), -1, null, this.told(index, this.sampleConditions));
   }
 
   blend(t) {
@@ -304,7 +322,7 @@ class Page {
   async upload(file) {
     if (!file) return;
     try {
-      const found = await this.link.encode(file, this.find(".invert").checked);
+      const found = await this.link.encode(file, this.find(".invert").checked, this.state.now.told);
       this.state.startFrom(Float32Array.from(found.latent), -1, Uint8Array.from(found.pixels));
       this.say(found.negative ? "Its background is the opposite of the data's background: try “invert”." : "");
     } catch (error) {

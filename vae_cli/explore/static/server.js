@@ -26,11 +26,11 @@ async function open() {
 
 let turn = Promise.resolve();
 
-/** Send one latent at a time, because answers come in the order of the questions. */
-function decode(z) {
+/** Send one position at a time, because answers come in the order of the questions. */
+function decode(z, told) {
   const answer = turn.then(async () => {
     const socket = await open();
-    socket.send(new Float32Array(z));
+    socket.send(new Float32Array([...z, ...told]));
     return new Promise((done, fail) => {
       socket.onmessage = ({ data }) => done(new Uint8Array(data));
       socket.onclose = () => fail(new Error(STOPPED));
@@ -43,8 +43,9 @@ function decode(z) {
 mount(document.body, JSON.parse(document.getElementById("facts").textContent), {
   address: true,
   decode,
-  encode: async (file, invert) => {
-    const answer = await ask(`/encode?${query}${invert ? "&invert" : ""}`, { method: "POST", body: file });
+  encode: async (file, invert, told) => {
+    const more = `${invert ? "&invert" : ""}&told=${encodeURIComponent(encoded(told))}`;
+    const answer = await ask(`/encode?${query}${more}`, { method: "POST", body: file });
     return answer.json();
   },
   original: async (index) => {
