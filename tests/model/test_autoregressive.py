@@ -97,4 +97,5 @@ def test_a_copy_has_a_flow_of_its_own() -> None:
     copied = q.to(torch.device("cpu"))
     assert copied.flow is not q.flow
     assert isinstance(copied.flow, AutoregressiveFlow)
+    assert not copied.rsample(2, Noise(0)).requires_grad, "it can be sampled and fitted to"
     torch.testing.assert_close(copied.rsample(2, Noise(0)), q.rsample(2, Noise(0)))

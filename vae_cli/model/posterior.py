@@ -166,8 +166,14 @@ class Posterior(ABC):
         return self.apply(lambda tensor: tensor[items])
 
     def to(self, device: torch.device) -> Self:
-        """The same distribution on a device, with a copy of what it computes with."""
-        copies = {name: copy.deepcopy(one).to(device) for name, one in self._fields(nn.Module)}
+        """The same distribution on a device, with a copy of what it computes with, to be used.
+
+        The copy learns nothing, so that samples need no gradients.
+        """
+        copies = {
+            name: copy.deepcopy(one).to(device).requires_grad_(requires_grad=False)
+            for name, one in self._fields(nn.Module)
+        }
         moved = self.apply(lambda tensor: tensor.to(device))
         return cast("Self", dataclasses.replace(cast("Any", moved), **copies))
 

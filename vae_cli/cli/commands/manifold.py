@@ -44,6 +44,10 @@ def command(
     wanted = output.request(terminal)
     model = run.open(terminal, outputs=[wanted])
     path = wanted.open_items(model.kind, "manifold")
+    from vae_cli.model import UniformOnSphere
+
+    if isinstance(model.model.prior, UniformOnSphere):
+        raise UsageError("this model has directions as latents, of which no plane is: try sample")
     dims = choose_plane(dim, model.kl_by_dim, model.model.latent_dim)
     from vae_cli.latent.interpolation import quantile_plane
     from vae_cli.rendering.arrangements import Grid
