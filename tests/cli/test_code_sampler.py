@@ -20,7 +20,7 @@ def codes(here: Path, use: Use, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(code_fit, name, value)
     table(here / "wine.csv", "wine")
     train = ("train", "--data", "wine.csv", "--epochs", 2, "-q")
-    use(*train, "--name", "codes", "--posterior", "vq", "--set", "posterior.codebook=16")
+    use(*train, "--name", "codes", "--posterior", "fsq", "--latent-dim", 8)
     use(*train, "--name", "normal", "--latent-dim", 2)
 
 

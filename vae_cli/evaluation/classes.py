@@ -37,6 +37,7 @@ from vae_cli.evaluation.figures import (
     make_figure,
     share,
 )
+from vae_cli.evaluation.fitted_models import find_codes
 from vae_cli.evaluation.samples import (
     distance,
     sample_absence,
@@ -150,7 +151,9 @@ def look_at(
     y = condition.encode(rows_of_classes(condition, place or 0, len(names), each))
     judge = Extractor(extractor.name, extractor.label, see)
     stream = derive_seed(seed, "classes")
-    samples = sampled_features(subject, judge, subject.model.prior, len(y), stream, world, y=y)
+    # Of codes, those of the training's prior say nothing about the model; see `find_sources`.
+    source = find_codes(subject.model, subject.folder) or subject.model.prior
+    samples = sampled_features(subject, judge, source, len(y), stream, world, y=y)
     shares = shared_items(test.take(order), device, world)
     return Seen(
         samples=samples.unflatten(0, (len(names), -1)) if len(samples) else samples,

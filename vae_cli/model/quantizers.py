@@ -211,8 +211,8 @@ class FiniteScalarQuantizer(Quantizer):
         super().__init__()
         self.dim, self.size, self.margin = len(levels), math.prod(levels), margin
         places = [math.prod(levels[:place]) for place in range(len(levels))]
-        self.register_buffer("levels", torch.tensor(levels), persistent=False)
-        self.register_buffer("places", torch.tensor(places), persistent=False)
+        self.register_buffer("levels", torch.tensor(levels))
+        self.register_buffer("places", torch.tensor(places))
 
     def forward(self, x: Tensor) -> Quantized:
         """The nearest levels of vectors `(N, D)`."""
