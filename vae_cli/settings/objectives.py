@@ -538,7 +538,7 @@ class M2(Objective):
         float,
         Interval(ge=0, le=1e6),
         Setting("Weight alpha of the classifier's cross-entropy for an item with a label."),
-    ] = 10.0
+    ] = 1000.0
 
     def classes(self, spec: "Spec") -> int:
         """Those of the condition."""
