@@ -492,6 +492,26 @@ def _letters(name: str) -> str:
     return "".join(filter(str.isalnum, name.casefold()))
 
 
+def require_vectors(model: "TrainedModel", what: str) -> None:
+    """Check that the latents of a run are vectors, between which there are others.
+
+    Args:
+        model: of the run.
+        what: needs them, as it is typed.
+
+    Raises:
+        UsageError: they are codes, or a grid.
+    """
+    posterior = model.settings.posterior
+    is_grid = len(model.model.event_shape) > 1
+    if posterior.kind == "codes" or is_grid:
+        have = "a grid" if is_grid else f"codes ({posterior.name})"
+        raise UsageError(
+            f"{what} needs latents that are vectors: those of run {model.name} are {have}; "
+            "vae reconstruct, sample and embed take them"
+        )
+
+
 def parse_dims(words: list[str], kl_by_dim: "Tensor | None", count: int) -> list[int]:
     """The dimensions that were asked for; `all` and `active` are in the order of `sort_dims`.
 

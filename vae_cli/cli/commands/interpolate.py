@@ -5,7 +5,13 @@ from typing import Annotated
 
 import typer
 
-from vae_cli.cli._inputs import FittingGroup, RunGroup, read_items, take_items_of_classes
+from vae_cli.cli._inputs import (
+    FittingGroup,
+    RunGroup,
+    read_items,
+    require_vectors,
+    take_items_of_classes,
+)
 from vae_cli.cli._options import (
     Data,
     NoCaptions,
@@ -62,6 +68,7 @@ def command(
     if classes and len(classes) == 1 and "," not in classes[0]:
         raise UsageError(f"--class {classes[0]}: name two classes or more, as in --class A,B")
     model = run.open(terminal, data, outputs=[wanted])
+    require_vectors(model, "vae interpolate")
     path = wanted.open_items(model.kind, "interpolate")
     with terminal.spinner("reading"):
         names, items, *_ = (

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vae_cli.cli._inputs import RunGroup, parse_dims, show_kl, sort_dims, take_kl
+from vae_cli.cli._inputs import RunGroup, parse_dims, require_vectors, show_kl, sort_dims, take_kl
 from vae_cli.cli._options import (
     NoCaptions,
     ResultTerminal,
@@ -43,6 +43,7 @@ def command(
     """
     wanted = output.request(terminal)
     model = run.open(terminal, outputs=[wanted])
+    require_vectors(model, "vae manifold")
     path = wanted.open_items(model.kind, "manifold")
     from vae_cli.model import UniformOnSphere
 
