@@ -113,7 +113,8 @@ def test_columns_of_a_table(inside: Path, use: Use, refused: Refused) -> None:
 
     new.write_text("weight,sex,height\n70,M,170\n")
     assert "new.csv lacks age" in refused("score", new, *run)
-    assert "--where sex=X: there are F, M" in refused("sample", *run, "--where", "sex=X")
+    for words in (("sample",), ("reconstruct", new)):
+        assert "--where sex=X: there are F, M" in refused(*words, *run, "--where", "sex=X")
     assert "--class a: people is told sex and age, and not the class" in refused(
         "sample", *run, "--class", "a"
     )

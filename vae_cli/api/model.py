@@ -623,7 +623,7 @@ def choose_known(rows: Tensor, columns: Sequence[Column], where: Where) -> Tenso
             f"{mark('where')}: no item of the training set meets these conditions together; ask "
             "for single values, which the model is then told, though it saw no item with them"
         )
-    return condition_rows(columns, single_values(where), 1)
+    return condition_rows(columns, single_values(where), 1, "where")
 
 
 def single_values(where: Where) -> dict[str, Any]:

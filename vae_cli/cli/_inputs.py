@@ -383,7 +383,7 @@ def ask_condition(
         if column not in columns:
             near = difflib.get_close_matches(column, columns, 1, cutoff=0)[0]
             raise UsageError(f"--where {column}: the model is not told it; did you mean {near}?")
-    condition_rows(model.spec.condition, asked, 1)  # a wrong value is refused here
+    condition_rows(model.spec.condition, asked, 1, "where")  # a wrong value is refused here
     return asked
 
 

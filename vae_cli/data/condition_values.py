@@ -25,13 +25,14 @@ from vae_cli.data.table import is_frame
 from vae_cli.errors import UsageError, join_or, mark, plural, shorten
 
 
-def condition_rows(columns: Sequence[Column], y: Any, count: int) -> Tensor:
+def condition_rows(columns: Sequence[Column], y: Any, count: int, key: str = "y") -> Tensor:
     """The conditions of some items: float64 `(count, C)`, with NaN for what is not known.
 
     Args:
         columns: what a model is told.
         y: see above.
         count: the number of items.
+        key: what says it, for messages.
 
     Raises:
         UsageError: a column or a value is not known, or there is not one for each item.
@@ -50,9 +51,9 @@ def condition_rows(columns: Sequence[Column], y: Any, count: int) -> Tensor:
         if name not in places:
             near = difflib.get_close_matches(str(name), places, 1, cutoff=0)[0]
             raise UsageError(
-                f"{mark('y')} {shorten(str(name))}: the model was not told it; did you mean {near}?"
+                f"{mark(key)} {shorten(str(name))}: the model was not told it; did you mean {near}?"
             )
-        rows[:, places[name]] = _read_column(columns[places[name]], values, count)
+        rows[:, places[name]] = _read_column(columns[places[name]], values, count, key)
     return rows
 
 
@@ -99,7 +100,7 @@ def _by_name(y: Any) -> dict[str, Any]:
     return {name: table.column(name).to_pylist() for name in table.column_names}
 
 
-def _read_column(column: Column, values: Any, count: int) -> Tensor:
+def _read_column(column: Column, values: Any, count: int, key: str) -> Tensor:
     """One number for each item.
 
     Raises:
@@ -109,18 +110,18 @@ def _read_column(column: Column, values: Any, count: int) -> Tensor:
     cells = [values] * count if is_one else list(values)
     if len(cells) != count:
         given = plural(len(cells), "value")
-        raise UsageError(f"{mark('y')} {shorten(column.name)}: {given} for {plural(count, 'item')}")
+        raise UsageError(f"{mark(key)} {shorten(column.name)}: {given} for {plural(count, 'item')}")
     known: dict[Any, float] = {}  # most cells are like others
     for cell in cells:
         if cell not in known:
-            known[cell] = _read_cell(column, cell)
+            known[cell] = _read_cell(column, cell, key)
     return torch.tensor([known[cell] for cell in cells], dtype=torch.float64)
 
 
-def _read_cell(column: Column, cell: Any) -> float:
+def _read_cell(column: Column, cell: Any, key: str) -> float:
     """The number of a cell; NaN if it has no value."""
     if cell is None or cell != cell or cell == NO_CLASS:  # noqa: PLR0124  NaN
         return torch.nan
     if isinstance(cell, str) and cell not in column.categories and is_missing(cell):
         return torch.nan
-    return read_exact(column, cell, "y")
+    return read_exact(column, cell, key)

@@ -108,6 +108,8 @@ def command(
             if files
             else take_test_items(model, 0, count or 8)
         )
+    if model.spec.condition and model.spec.is_image and files and told is None:
+        terminal.remark("no class is known of a picture: --class NAME tells the model")
     found = tell(model, found, told)
     items = found.items
     if count and len(items) < count:
