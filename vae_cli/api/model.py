@@ -232,8 +232,12 @@ class TrainedModel:
 
         Of rows, only the columns that are learned.
         """
-        latents = to_latents(z, self.model.latent_dim).to(self.model.device)
-        told, size = self.condition(y, len(latents)), chunk_length(self.spec.shape)
+        latents = to_latents(z, self.model.latent_dim)
+        return self._decode(latents, self.condition(y, len(latents)))
+
+    def _decode(self, z: Tensor, told: Tensor | None) -> Array:
+        """The mean of p(x|z, y) for latents `(N, D)`, with conditions as the network takes them."""
+        latents, size = z.to(self.model.device), chunk_length(self.spec.shape)
         parts = [slice(start, start + size) for start in range(0, len(latents), size)]
         with torch.no_grad():
             return self.converter.decode(
@@ -538,7 +542,9 @@ class TrainedModel:
             items: at least two.
             steps: points per path, including both ends.
             spherical: whether the path is a great circle instead of a straight line.
-            y: one condition, as a name or a mapping, of which all items on the paths are decoded.
+            y: the condition of all items, or one for each: what the model is told changes on a
+                straight line from that of one item to that of the next, so that both ends are the
+                reconstructions of the items.
 
         Returns:
             `(N - 1, steps, ...)`.
@@ -546,11 +552,14 @@ class TrainedModel:
         Raises:
             UsageError: there is only one item.
         """
-        anchors = torch.from_numpy(self.latents(items))
+        read = self.converter.read(items, y)
+        anchors = torch.from_numpy(self.latents(read.items, read.condition))
         if len(anchors) < 2:  # noqa: PLR2004
             raise UsageError("an interpolation needs at least two items")
         points = interpolate(anchors, steps, spherical=spherical)
-        tiles = self.decode(points.flatten(0, 1), y)
+        told = self.converter.encode_condition(read.condition)
+        way = None if told is None else interpolate(told, steps).flatten(0, 1)
+        tiles = self._decode(points.flatten(0, 1), way)
         return tiles.reshape(*points.shape[:2], *tiles.shape[1:])
 
     def to_unit(self, values: ArrayLike) -> Array:

@@ -270,6 +270,12 @@ class Items(NamedTuple):
     texts: Mapping[str, Sequence[str]]
     y: Any = None
 
+    def head(self, count: int) -> "Items":
+        """The first of them."""
+        texts = {title: column[:count] for title, column in self.texts.items()}
+        y = None if self.y is None else self.y[:count]
+        return Items(self.names[:count], self.items[:count], texts, y)
+
     def describe(self) -> list[dict[str, str]]:
         """The texts of each item, by column, for JSON."""
         return [

@@ -8,14 +8,17 @@ import typer
 from vae_cli.cli._inputs import (
     FittingGroup,
     RunGroup,
+    ask_condition,
     read_items,
     require_vectors,
     take_items_of_classes,
+    tell,
 )
 from vae_cli.cli._options import (
     Data,
     NoCaptions,
     QuietTerminal,
+    WhereCondition,
     refuse_unused,
 )
 from vae_cli.cli._pictures import AnimatedOutput
@@ -51,13 +54,16 @@ def command(
     fitting: FittingGroup,
     run: RunGroup,
     data: Data = None,
+    where: WhereCondition = None,
     output: AnimatedOutput,
     no_captions: NoCaptions = False,
     terminal: QuietTerminal,
 ) -> None:
     """Decode the path from the latent of one picture, or row, to that of the next.
 
-    In a picture, the originals are at both ends of each row, unless it has no captions.
+    In a picture, the originals are at both ends of each row, unless it has no captions. What a
+    conditional model is told changes on the way too, from one item's own to the next one's, unless
+    --where says the same of all.
 
     Example: `vae interpolate a.png b.png --steps 10`, or `vae interpolate --class bag --class coat`
     """
@@ -70,12 +76,14 @@ def command(
     model = run.open(terminal, data, outputs=[wanted])
     require_vectors(model, "vae interpolate")
     path = wanted.open_items(model.kind, "interpolate")
+    told = ask_condition(model, None, where or [])
     with terminal.spinner("reading"):
-        names, items, *_ = (
+        found = (
             read_items(model, files, terminal, fitting)
             if files
             else take_items_of_classes(model, classes or [])
         )
+        names, items, _, y = tell(model, found, told)
     if not files:
         terminal.remark(f"test items {', '.join(names)}")
     if len(items) < 2:  # noqa: PLR2004
@@ -93,7 +101,7 @@ def command(
     writer = model.kind.writer(layout)
     writer.require_writable((len(items) - 1) * width, path)
     with terminal.spinner("decoding"):
-        paths = model.interpolate(items, steps, spherical=spherical)
+        paths = model.interpolate(items, steps, spherical=spherical, y=y)
         shown = Interpolation(items=paths, originals=None if no_captions else items)
         writer.write_arrangement(shown, path)
     terminal.result(path)

@@ -11,6 +11,7 @@ from vae_cli.cli._inputs import (
     FittingGroup,
     RunGroup,
     active_dims,
+    ask_condition,
     choose_seed,
     parse_dims,
     parse_offsets,
@@ -18,13 +19,16 @@ from vae_cli.cli._inputs import (
     show_kl,
     take_kl,
     take_test_items,
+    tell,
 )
 from vae_cli.cli._options import (
+    ClassOption,
     Data,
     NoCaptions,
     ResultTerminal,
     SamplePosterior,
     Seed,
+    WhereCondition,
     refuse_unused,
 )
 from vae_cli.cli._pictures import AnimatedOutput, name_latent, signed
@@ -80,11 +84,15 @@ def command(
     seed: Seed = None,
     run: RunGroup,
     data: Data = None,
+    class_: ClassOption = None,
+    where: WhereCondition = None,
     output: AnimatedOutput,
     no_captions: NoCaptions = False,
     terminal: ResultTerminal,
 ) -> None:
     """Shift the latent of one picture, or row, and decode it.
+
+    A conditional model is told the item's own class and columns, or what --class and --where say.
 
     Example: `vae traverse --offset -0.5:3:0.25`, or `vae traverse --dim active -o traverse.gif`
     """
@@ -99,13 +107,15 @@ def command(
     path = wanted.open_items(model.kind, "traverse")
     require_level(model, level)
     seed = choose_seed(seed, terminal) if sample else None
+    told = ask_condition(model, class_, where or [])
     with terminal.spinner("reading"):
-        names, items, *_ = (
+        found = (
             read_items(model, [file], terminal, fitting)
             if file
             else take_test_items(model, index or 0, 1)
         )
-    kl_by_dim = model.kl_by_dim_of(items[:1], level) if level else model.kl_by_dim
+        names, items, _, y = tell(model, found.head(1), told)
+    kl_by_dim = model.kl_by_dim_of(items, level, y) if level else model.kl_by_dim
     latent_dim = model.model.latent_dims[level]
     dims = choose_rows(dim, kl_by_dim, latent_dim, terminal, silent=silent) if dim else None
     kl = take_kl(kl_by_dim, dims or ())
@@ -122,7 +132,7 @@ def command(
     writer = model.kind.writer(layout)
     writer.require_writable(count, path)
     with terminal.spinner("decoding"):
-        tiles = model.traverse(items[:1], offsets, dims, seed=seed, level=level)
+        tiles = model.traverse(items, offsets, dims, y=y, seed=seed, level=level)
         writer.write_arrangement(Traversal(items=tiles, offsets=offsets, dims=dims), path)
     print_rows(terminal, path, offsets, list(zip(dims or (), kl, strict=True)))
 
