@@ -10,6 +10,9 @@ import pytest
 from PIL import Image
 from support import Refused, Use, call
 
+from vae_cli import load
+from vae_cli.api.model import TrainedModel
+
 Read = Callable[..., np.ndarray]
 SMALL = ("--epochs", 1, "--latent-dim", 2, "--hidden", 8, "--precision", "float32")
 
@@ -133,3 +136,58 @@ def test_a_run_goes_on_and_others_start_from_it(inside: Path, use: Use, refused:
     assert "3 columns" in done.err + done.out
     other = refused("train", "--start-from", "mine", "--condition", "age", "--epochs", 1)
     assert "its weights do not fit: --condition is sex,age, not age" in other
+
+
+def test_paths_have_the_conditions_of_their_items(
+    inside: Path, use: Use, refused: Refused, tiles: Read
+) -> None:
+    run = ("--run", "clothes", "--scale", 1, "--no-captions")
+    model = load("clothes", device="cpu")
+    test = model.held_out()
+    assert test.condition is not None
+    first = test.items_at([0])
+    for words, y in {
+        (): test.condition[:1].numpy(),
+        ("--class", "bag"): "Bag",
+        ("--where", "label=Bag"): "Bag",
+        ("--class", "(none)"): None,
+    }.items():
+        use("traverse", *run, *words, "--offset", "0:2:1")
+        expected = 255 * model.traverse(first, [0.0, 1.0], y=y)[0, :, 0]
+        assert abs(tiles("traverse.png")[0] - expected).max() <= 1
+    use("interpolate", *run, "--class", "bag", "--class", "coat", "--steps", 3)
+    path, labels = tiles("interpolate.png")[0], test.labels.tolist()
+    places = [labels.index(label_of(model, name)) for name in ("Bag", "Coat")]
+    ends = model.reconstruct(test.items_at(places), test.condition[places].numpy()).items
+    assert abs(path[[0, -1]] - 255 * ends[:, 0]).max() <= 1
+    use("manifold", *run, "--class", "coat", "-n", 3)
+    use("manifold", *run, "-n", 3, "-o", "none.png")
+    assert abs(tiles("manifold.png") - tiles("none.png")).max() > 1
+    centre = model.decode(np.zeros((1, 2)), "Coat")[0, 0]
+    assert abs(tiles("manifold.png")[1, 1] - 255 * centre).max() <= 1
+    for command in ("traverse", "manifold"):
+        said = refused(command, *run, "--class", "coot")
+        assert "--class coot: did you mean Coat?" in said
+        assert "is told nothing about its items" in refused(
+            command, "--class", "bag", "--run", "small"
+        )
+
+
+def label_of(model: TrainedModel, name: str) -> int:
+    return model.spec.classes.index(name)
+
+
+def test_paths_of_rows_have_the_conditions_that_are_said(inside: Path, use: Use) -> None:
+    run, said = ("--run", "people"), ("--where", "sex=F", "--where", "age=40")
+    model = load("people", device="cpu")
+    columns = model.spec.column_names
+    for words, y in ((("people.csv",), None), ((*said, "people.csv"), {"sex": "F", "age": 40})):
+        use("traverse", *run, *words, "--offset", "0:1:1", "-o", "t.csv")
+        whole = np.array(
+            [[float(row[name]) for name in columns] for row in rows(Path("t.csv").read_text())]
+        )
+        item = model.kind.read_files([Path("people.csv")]).items[:1]
+        expected = model.traverse(item, [0.0], y=y)[0]
+        np.testing.assert_allclose(whole, expected, atol=0.06)
+    use("manifold", *run, *said, "-n", 2, "-o", "m.csv")
+    assert len(rows(Path("m.csv").read_text())) == 4

@@ -1,6 +1,7 @@
 """The figures of the latents where they are known."""
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -65,3 +66,32 @@ def test_the_order_of_the_items_changes_nothing(exact: Any) -> None:
     assert isinstance(found[1], Figure)
     assert found[0].error is not None
     assert abs(found[0].value - found[1].value) < 4 * found[0].error
+
+
+def test_a_prior_of_conditions_is_their_mixture() -> None:
+    """With p(z|y) of two conditions, p(z) is a mixture of two normal distributions."""
+    torch.manual_seed(0)
+
+    def prior_of(y: torch.Tensor, count: int) -> DiagonalNormal:
+        assert len(y) == count
+        return DiagonalNormal(3 * y - 1.5, -0.5 * y)
+
+    model: Any = SimpleNamespace(device=torch.device("cpu"), prior_of=prior_of)
+    y = (torch.arange(400) % 2)[:, None].expand(-1, 2).float()
+    prior = prior_of(y, 400)
+    posterior = DiagonalNormal(prior.mean, torch.full_like(prior.mean, -1.0))
+    _, divergence = aggregate_terms(model, posterior, seed=0, y=y)
+
+    def mix(scale: torch.Tensor) -> torch.distributions.Distribution:
+        parts = torch.distributions.Normal(prior.mean[:2], scale)
+        weights = torch.distributions.Categorical(torch.ones(2))
+        return torch.distributions.MixtureSameFamily(
+            weights, torch.distributions.Independent(parts, 1)
+        )
+
+    narrow = mix(posterior.scale[:2])
+    z = narrow.sample((50_000,))
+    expected = (narrow.log_prob(z) - mix(prior.scale[:2]).log_prob(z)).mean().item()
+    assert divergence.mean().item() == pytest.approx(expected, abs=0.08)
+    total = sum(mean_kl_by_dim(model, posterior, y))
+    assert total == pytest.approx(prior.kl_from(posterior).sum(1).mean().item())

@@ -22,7 +22,14 @@ from vae_cli.evaluation.figures import (
     make_figure,
 )
 from vae_cli.evaluation.sharing import share_rows
-from vae_cli.model import DiagonalNormal, LatentModel, Posterior, kl_by_dim, log_sum_exp
+from vae_cli.model import (
+    DiagonalNormal,
+    LatentModel,
+    LatentPrior,
+    Posterior,
+    kl_by_dim,
+    log_sum_exp,
+)
 from vae_cli.noise import Noise, derive_seed
 from vae_cli.training.world import ALONE, World
 
@@ -34,9 +41,16 @@ NEAR_LIMIT = 1.0  # nats below log N, where the estimate of the information is t
 
 
 def latent_figures(
-    model: LatentModel, posterior: Posterior, seed: int, world: World = ALONE
+    model: LatentModel,
+    posterior: Posterior,
+    seed: int,
+    world: World = ALONE,
+    y: Tensor | None = None,
 ) -> Figures:
-    """The figures of the posteriors `(N, D)` of all items, which all processes have."""
+    """The figures of the posteriors `(N, D)` of all items, with their conditions `(N, W)` if any.
+
+    All processes have all of them.
+    """
     if not posterior.has_density:
         reason = "the posterior is a flow, whose density is known of its own samples alone"
         return figures_of_first(
@@ -46,7 +60,7 @@ def latent_figures(
             },
             world,
         )
-    information, divergence = aggregate_terms(model, posterior, seed, world)
+    information, divergence = aggregate_terms(model, posterior, seed, world, y)
     text = "KL(q(z) || p(z)) of the aggregated posterior from the prior, nats"
 
     def describe() -> Figures:
@@ -73,22 +87,33 @@ def active_units(means: Tensor) -> Figure | Absent:
 
 
 @torch.no_grad()
-def mean_kl_by_dim(model: LatentModel, posterior: Posterior) -> list[float]:
+def mean_kl_by_dim(
+    model: LatentModel, posterior: Posterior, y: Tensor | None = None
+) -> list[float]:
     """The KL of each dimension in nats, the mean over items; see `kl_by_dim`."""
-    by_dim = kl_by_dim(posterior.to(model.device), model.prior_of(None, len(posterior)))
+    by_dim = kl_by_dim(posterior.to(model.device), prior_of_items(model, y, len(posterior)))
     found: list[float] = [] if by_dim is None else by_dim.cpu().double().mean(0).tolist()
     return found
 
 
+def prior_of_items(model: LatentModel, y: Tensor | None, count: int) -> LatentPrior:
+    """p(z|y) of so many items, with their conditions `(N, W)` on any device."""
+    return model.prior_of(None if y is None else y.to(model.device), count)
+
+
 @torch.no_grad()
 def aggregate_terms(
-    model: LatentModel, posterior: Posterior, seed: int, world: World = ALONE
+    model: LatentModel,
+    posterior: Posterior,
+    seed: int,
+    world: World = ALONE,
+    y: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Estimates of I(x; z) and of KL(q(z) ‖ p(z)) with one sample per item, in nats: `(N,)` each.
 
     With more than `MAX_ITEMS` items, a random part of them stands for the whole set. All of its
     posteriors make up q(z), so there is no bias from small batches. The processes share the
-    samples, and each has all posteriors.
+    samples, and each has all posteriors. A prior p(z|y) is p(z) = 1/N Σ_n p(z|y_n) here.
     """
     noise = Noise(derive_seed(seed, "latents"))
     order = torch.randperm(len(posterior), generator=noise.generator)
@@ -97,11 +122,16 @@ def aggregate_terms(
     each = posterior[chosen].apply(Tensor.double)
     z = each.rsample(1, noise)[0]
 
+    prior = prior_of_items(model, None if y is None else y[chosen], len(chosen))
+
+    def log_prior(some: Tensor) -> Tensor:
+        if isinstance(prior, DiagonalNormal):  # one for each item
+            return aggregate_log_prob(prior.to(torch.device("cpu")).apply(Tensor.double), some)
+        found: Tensor = prior.log_prob(some.to(model.device, posterior.mode().dtype))
+        return found.cpu().double()
+
     def measure(own: Tensor) -> Tensor:
-        parts = [some.to(model.device, posterior.mode().dtype) for some in own.split(CHUNK_ITEMS)]
-        expected = torch.cat(
-            [model.prior_of(None, len(some)).log_prob(some).cpu().double() for some in parts]
-        )
+        expected = torch.cat([log_prior(some) for some in own.split(CHUNK_ITEMS)])
         return torch.stack([aggregate_log_prob(each, own), expected], 1)
 
     aggregate, expected = share_rows(measure, z, world, CHUNK_ITEMS).T.contiguous()

@@ -7,7 +7,7 @@ from typing import Any, final
 
 from vae_cli.data.dataset import Stage, ignore_stage
 from vae_cli.device import describe_device
-from vae_cli.evaluation.classes import class_figures
+from vae_cli.evaluation.classes import ByClass, class_figures
 from vae_cli.evaluation.classification import classifier_figures
 from vae_cli.evaluation.code_lengths import bound_figures
 from vae_cli.evaluation.disentanglement import factor_figures
@@ -117,7 +117,6 @@ def evaluate(
         synthesis: which rows of a table are synthetic, and what they are to be useful for.
         world: the processes that evaluate together.
     """
-    is_table = bool(subject.test.spec.columns)
     start, model, test = time.perf_counter(), subject.model, subject.test.split
     with stage("likelihood") as progress:
         items = estimate_likelihoods(model, test, samples, seed, progress, world)
@@ -126,8 +125,8 @@ def evaluate(
         posterior = encode(model, test, progress, world)
         train = encode(model, subject.train, progress, world)
     with stage("latents"):
-        figures |= latent_figures(model, posterior, seed, world)
-        dims = mean_kl_by_dim(model, posterior)
+        figures |= latent_figures(model, posterior, seed, world, test.condition)
+        dims = mean_kl_by_dim(model, posterior, test.condition)
     with stage("reconstruction"):
         figures |= reconstruction_figures(model, test, world)
     with stage("features"):
@@ -135,12 +134,9 @@ def evaluate(
         figures |= feature_figures(modes[0], subject.train.labels, modes[1], test.labels, world)
         figures |= figures_of_facts(subject, posterior, seed, world)
     with stage("samples"):
-        figures |= sample_figures(subject, seed, comparison, train, world)
-        of_classes, classes = class_figures(subject, seed, comparison, world)
-        figures |= of_classes
-        figures |= table_figures(subject, seed, synthesis, world) if is_table else {}
+        found = figures_of_samples(subject, seed, comparison, synthesis, train, world)
     return Evaluation(
-        figures=figures,
+        figures=figures | found.figures,
         kl_by_dim=dims,
         data=subject.test.spec.name,
         items=len(test),
@@ -155,10 +151,30 @@ def evaluate(
         weights=subject.weights_digest,
         data_digest=subject.data_digest,
         path=subject.path,
-        sampler=synthesis.sampler if is_table else "",
+        sampler=synthesis.sampler if subject.test.spec.columns else "",
         target=synthesis.target,
-        classes=classes,
+        classes=found.classes,
     )
+
+
+def figures_of_samples(
+    subject: Subject,
+    seed: int,
+    comparison: Comparison,
+    synthesis: Synthesis,
+    posterior: Posterior,
+    world: World,
+) -> ByClass:
+    """Figures of samples, of all and of each class, and of the rows of a table.
+
+    `posterior` is that of all training items.
+    """
+    figures = sample_figures(subject, seed, comparison, posterior, world)
+    by_class = class_figures(subject, seed, comparison, world)
+    figures |= by_class.figures
+    if subject.test.spec.columns:
+        figures |= table_figures(subject, seed, synthesis, world)
+    return ByClass(figures, by_class.classes)
 
 
 def figures_of_facts(subject: Subject, posterior: Posterior, seed: int, world: World) -> Figures:
