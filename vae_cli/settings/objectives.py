@@ -135,7 +135,7 @@ class ELBO(Objective):
     beta: Annotated[
         Annotated[float, Interval(ge=0, le=1_000_000)] | Literal["auto"],
         Setting(
-            "Weight of the KL divergence in the loss; auto is 1, and 0.5 for tables, whose samples "
+            "Weight of the KL divergence in the loss; auto is 1, and 0.5 for tables whose samples "
             "come from a flow.",
             "beta",
         ),
@@ -162,7 +162,8 @@ class ELBO(Objective):
         """
         if self.beta != "auto":
             return self
-        return dataclasses.replace(self, beta=1.0 if spec.is_image else TABLE_BETA)
+        has_prior = spec.is_image or bool(spec.condition)  # as the source of samples
+        return dataclasses.replace(self, beta=1.0 if has_prior else TABLE_BETA)
 
     def check(self, network: Network, posterior: Posterior, prior: Prior) -> None:
         """Check that there is a KL for what the free bits are counted for.
