@@ -115,6 +115,7 @@ def test_columns_of_tables(fit: Fit) -> None:
     frame.to_csv("people.csv", index=False)
     model = fit(data="people.csv", condition=["sex", "age"])
     assert model.spec.column_names == ("height", "weight")
+    assert model.settings.objective.beta == 1, "its samples come from the prior"  # type: ignore[union-attr]
     found = model.sample(500, seed=0)
     assert found.shape == (500, 4)
     table = model.frame(found).to_pandas()
