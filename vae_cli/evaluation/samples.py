@@ -144,6 +144,7 @@ NOT_CONDITIONAL = Absent(
 NO_FLOW = Absent("no flow is fitted: sampling with the sampler flow fits one and keeps it")
 NO_CODE_PRIOR = Absent("no prior over codes is fitted: sampling with the sampler codes fits it")
 SETS = 5  # items, and the four that they are compared with
+SETS_OF_CLASSES = 2  # items again, and samples of each class (classes.py)
 DISTANCES = {
     "samples": "of samples from the prior",
     "gmm": "of samples with the sampler gmm",
@@ -254,7 +255,8 @@ def measure_features(subject: Subject, comparison: Comparison) -> float:
     start = time.perf_counter()
     comparison.extractor.extract(x).cpu()
     each = (time.perf_counter() - start) / len(x)
-    return each * SETS * min(comparison.images, len(subject.test))
+    sets = SETS if subject.model.condition is None else SETS + SETS_OF_CLASSES
+    return each * sets * min(comparison.images, len(subject.test))
 
 
 def sample_absence(subject: Subject, *, needs_labels: bool) -> str | None:
