@@ -1,7 +1,7 @@
 """Our quantizers beside those of vector-quantize-pytorch, in the same autoencoder.
 
     pip install "vector-quantize-pytorch==1.32.*"
-    python tests/benchmarks/quantizers.py [--epochs 5] [--seeds 3]
+    python tests/benchmarks/quantizers.py [vq rvq fsq] [--epochs 5] [--seeds 3] [--limit 60000]
 
 Both are between the same fully connected encoder and decoder, which start from the same weights and
 see the same batches of Fashion-MNIST in the same order; the loss is the squared error of an image
@@ -194,6 +194,7 @@ def compare(name: str, train: Tensor, test: Tensor, epochs: int, seed: int) -> l
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", choices=MAKERS, default=list(MAKERS))
     parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--limit", type=int, default=60_000)
@@ -205,7 +206,7 @@ def main() -> None:
     )
     console = Console()
     table = Table("quantizer", "seed", "whose", "squared error", "usage", "perplexity", "ms a step")
-    for name in MAKERS:
+    for name in options.names:
         for seed in range(options.seeds):
             found = compare(name, train[: options.limit], test, options.epochs, seed)
             for whose, (error, usage, perplexity, milliseconds) in zip(

@@ -16,7 +16,7 @@ from vae_cli.evaluation.latents import (
     mean_kl_by_dim,
 )
 from vae_cli.evaluation.likelihood import encode
-from vae_cli.model import DiagonalNormal
+from vae_cli.model import VAE, DiagonalNormal, StandardNormal
 
 
 def test_the_information_of_the_linear_model_is_known(exact: Any) -> None:
@@ -45,6 +45,23 @@ def test_collapsed_units_are_neither_active_nor_informative(exact: Any) -> None:
     assert values["active_units"] == 0
     assert values["mutual_information"] == pytest.approx(0, abs=1e-12)
     assert values["aggregate_kl"] == pytest.approx(0, abs=1e-12)
+
+
+def test_latents_on_a_grid_have_the_figures_of_a_vector(exact: Any) -> None:
+    mean, log_variance = torch.randn(2, 30, 12, generator=torch.Generator().manual_seed(0)).double()
+    found = []
+    for shape in ((12,), (3, 2, 2)):
+        model = VAE(
+            exact.model.encoder, exact.model.decoder, exact.model.likelihood, StandardNormal(*shape)
+        )
+        values = mean.view(30, *shape), log_variance.view(30, *shape)
+        found.append(latent_figures(model, DiagonalNormal(*values, len(shape)), seed=0))
+    flat, grid = found
+    for name, one in flat.items():
+        other = grid[name]
+        assert isinstance(one, Figure)
+        assert isinstance(other, Figure)
+        assert other.value == pytest.approx(one.value, rel=1e-6)
 
 
 def test_units_are_active_by_the_variance_of_their_means() -> None:

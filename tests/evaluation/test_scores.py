@@ -12,13 +12,13 @@ from vae_cli.evaluation.likelihood import encode
 from vae_cli.evaluation.scores import (
     Measures,
     choose_score,
-    code_lengths,
     compute_score,
     fit_line,
     join,
     measure,
     neighbour_distances,
     percentiles,
+    png_lengths,
 )
 
 
@@ -80,7 +80,7 @@ def test_the_distance_is_the_mean_of_the_nearest() -> None:
 def test_noise_needs_a_longer_code_than_one_grey_value(channels: int) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (4, channels, 28, 28), np.uint8)
     grey = np.full((4, channels, 28, 28), 90, np.uint8)
-    lengths = code_lengths(torch.from_numpy(np.concatenate([noise, grey])) / 255)
+    lengths = png_lengths(torch.from_numpy(np.concatenate([noise, grey])) / 255)
     entropy = channels * 28 * 28 * np.log(256)
     assert (lengths[:4] - entropy).abs().max() < 0.05 * entropy
     assert lengths[4:].max() < 0.1 * entropy

@@ -386,6 +386,11 @@ def require_fitting_latents(model: TrainedModel, sampler: Fitted) -> None:
             f"{mark(f'sampler={sampler}')}: the latents of run {model.name} {found}: "
             f"{mark('sampler=auto')} is what fits them"
         )
+    if not are_codes and len(model.model.event_shape) > 1:
+        raise UsageError(
+            f"{mark(f'sampler={sampler}')} is fitted to latents that are vectors, and those of run "
+            f"{model.name} are a grid ({mark('model.grid=true')}): take {mark('sampler=prior')}"
+        )
     if model.spec.condition and sampler != "codes":
         raise UsageError(
             f"{mark(f'sampler={sampler}')} is fitted to the latents of all conditions together, "

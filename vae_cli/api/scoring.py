@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Literal, final
 
 import torch
 from torch import Tensor
@@ -19,6 +19,7 @@ from vae_cli.data.dataset import NamedSplit, Progress, Stage, ignore_progress, i
 from vae_cli.data.source import is_picture
 from vae_cli.data.split import InMemory
 from vae_cli.errors import VAEWarning
+from vae_cli.evaluation.fitted_models import find_codes, find_codes_head
 from vae_cli.evaluation.likelihood import encode
 from vae_cli.evaluation.scores import (
     SAMPLES,
@@ -31,9 +32,11 @@ from vae_cli.evaluation.scores import (
     percentiles,
 )
 from vae_cli.files import escape_formula, to_utf8
+from vae_cli.model import LatentModel
 from vae_cli.rendering.kind import Adjustment
 from vae_cli.training import ALONE, World
 
+CodePriorName = Literal["uniform", "fitted"]
 MAX_HELD_OUT = 2000  # items that others are compared with
 
 
@@ -52,6 +55,7 @@ class Scores:
         held_out: the number of held-out items that they are compared with.
         parts: the items themselves, and their names.
         is_coded: whether the likelihood is that of a code for pixels with 256 values.
+        code_prior: the prior of codes, which log p(x) and the KL count; None if latents are others.
         threshold: the percentile from which an item counts as strange; None if none was asked for.
         reasons: which columns make some rows strange; None if that was not asked.
         explained: the places of these rows.
@@ -64,6 +68,7 @@ class Scores:
     held_out: int
     parts: list[NamedSplit]
     is_coded: bool
+    code_prior: CodePriorName | None = None
     threshold: float | None = None
     reasons: Reasons | None = None
     explained: tuple[int, ...] = ()
@@ -218,16 +223,22 @@ def score_items(
         if data is not None:
             parts = read_data(model, data, adjustment, y, progress, world)
     with stage("encoding") as progress:
-        train = encode(model.model, subject.train, progress, world).mode()
+        train = encode(model.model, subject.train, progress, world).mode().flatten(1)
+    fitted = find_codes(model.model, subject.folder)
+
+    def measure_part(split: InMemory, progress: Progress) -> Measures:
+        prior = None if fitted is None else fitted.prior
+        return measure(model.model, split, train, samples, seed, progress, world, prior)
+
     found = []
     for part in parts:
         with stage("scoring") as progress:
-            found.append(measure(model.model, part.split, train, samples, seed, progress, world))
+            found.append(measure_part(part.split, progress))
     items = held_out = join(found)
     if data is not None:
         with stage("held-out items") as progress:
             reference = choose_held_out(subject.test.split)
-            held_out = measure(model.model, reference, train, samples, seed, progress, world)
+            held_out = measure_part(reference, progress)
     score = compute_score(chosen, items, held_out)
     usual = compute_score(chosen, held_out, held_out)
     return Scores(
@@ -238,8 +249,16 @@ def score_items(
         held_out=len(usual),
         parts=parts if world.rank == 0 else [],
         is_coded=model.model.likelihood.is_discrete,
+        code_prior=name_code_prior(model.model, is_fitted=fitted is not None),
         threshold=threshold,
     )
+
+
+def name_code_prior(model: LatentModel, *, is_fitted: bool) -> CodePriorName | None:
+    """Which prior the codes of a model have; None if its latents are no codes."""
+    if find_codes_head(model) is None:
+        return None
+    return "fitted" if is_fitted else "uniform"
 
 
 def explain_scores(

@@ -20,7 +20,7 @@ from vae_cli.cli._processes import together, want_processes
 from vae_cli.cli._training import COLLAPSE_PAGE, describe_active
 from vae_cli.data.cells import NO_CLASS
 from vae_cli.data.source import find_source
-from vae_cli.errors import UsageError, list_some, plural
+from vae_cli.errors import UsageError, list_some, mark, plural
 from vae_cli.files import exists
 
 if TYPE_CHECKING:
@@ -509,13 +509,15 @@ def require_vectors(model: "TrainedModel", what: str) -> None:
         UsageError: they are codes, or a grid.
     """
     posterior = model.settings.posterior
-    is_grid = len(model.model.event_shape) > 1
-    if posterior.kind == "codes" or is_grid:
-        have = "a grid" if is_grid else f"codes ({posterior.name})"
-        raise UsageError(
-            f"{what} needs latents that are vectors: those of run {model.name} are {have}; "
-            "vae reconstruct, sample and embed take them"
-        )
+    if posterior.kind != "codes" and len(model.model.event_shape) == 1:
+        return
+    is_codes = posterior.kind == "codes"
+    made = mark(f"posterior.name={posterior.name}") if is_codes else mark("model.grid=true")
+    raise UsageError(
+        f"{what} needs latents that are vectors: those of run {model.name} are "
+        f"{'codes' if is_codes else 'a grid'} ({made}), which vae reconstruct, vae sample and vae "
+        "embed take"
+    )
 
 
 def parse_dims(words: list[str], kl_by_dim: "Tensor | None", count: int) -> list[int]:

@@ -46,6 +46,8 @@ def factor_figures(posterior: Posterior, factors: Factors | None, seed: int) -> 
     values = factors.values[:, [bool(v.unique().numel() > 1) for v in factors.values.T]]
     if not values.numel():
         return all_absent(FACTOR_NAMES, "no factor of these items varies")
+    if len(posterior.event_shape) > 1:
+        return all_absent(FACTOR_NAMES, "the latents are a grid, not a vector")
     if posterior.event_shape == (1,):
         return all_absent(FACTOR_NAMES, "there is one latent dimension, so no second one")
     means, entropies = posterior.mode().double(), torch.stack([entropy(v) for v in values.T])

@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+from vae_cli.evaluation.codes import usage_figures
 from vae_cli.evaluation.figures import (
     Absent,
     Figure,
@@ -21,8 +22,10 @@ from vae_cli.evaluation.figures import (
     figures_of_first,
     make_figure,
 )
+from vae_cli.evaluation.fitted_models import require_codes_head
 from vae_cli.evaluation.sharing import share_rows
 from vae_cli.model import (
+    Codes,
     DiagonalNormal,
     LatentModel,
     LatentPrior,
@@ -47,15 +50,17 @@ def latent_figures(
     world: World = ALONE,
     y: Tensor | None = None,
 ) -> Figures:
-    """The figures of the posteriors `(N, D)` of all items, with their conditions `(N, W)` if any.
+    """The figures of the posteriors of all N items, with their conditions `(N, W)` if any.
 
     All processes have all of them.
     """
+    if isinstance(posterior, Codes):
+        return figures_of_first(lambda: code_figures(model, posterior), world)
     if not posterior.has_density:
         reason = "the posterior is a flow, whose density is known of its own samples alone"
         return figures_of_first(
             lambda: {
-                "active_units": active_units(posterior.mode()),
+                "active_units": active_units(posterior.mode().flatten(1)),
                 **all_absent(("mutual_information", "aggregate_kl"), reason),
             },
             world,
@@ -65,12 +70,19 @@ def latent_figures(
 
     def describe() -> Figures:
         return {
-            "active_units": active_units(posterior.mode()),
+            "active_units": active_units(posterior.mode().flatten(1)),
             "mutual_information": describe_information(information),
             "aggregate_kl": average(divergence, text),
         }
 
     return figures_of_first(describe, world)
+
+
+def code_figures(model: LatentModel, posterior: Codes) -> Figures:
+    """The usage of codes, in place of the figures of continuous latents."""
+    reason = "the latents are codes, which codes_used, perplexity and bits describe"
+    absent = all_absent(("active_units", "mutual_information", "aggregate_kl"), reason)
+    return absent | usage_figures(posterior, require_codes_head(model))
 
 
 def active_units(means: Tensor) -> Figure | Absent:
@@ -139,7 +151,7 @@ def aggregate_terms(
 
 
 def aggregate_log_prob(posteriors: Posterior, z: Tensor) -> Tensor:
-    """Log q(z) under the average of all posteriors, in nats: `(N, D)` to `(N,)`."""
+    """Log q(z) under the average of all posteriors, in nats: `(N, *event)` to `(N,)`."""
     if isinstance(posteriors, DiagonalNormal):
         return aggregate_normal_log_prob(posteriors, z)
     sums = [log_sum_exp(posteriors.log_prob(some[:, None]), 1) for some in z.split(CHUNK_ITEMS)]
@@ -151,7 +163,8 @@ def aggregate_normal_log_prob(posteriors: DiagonalNormal, z: Tensor) -> Tensor:
 
     One matrix product gives log q(z_n|x_m) for all m: the factors are made once for all n.
     """
-    mean, log_variance = posteriors.mean, posteriors.log_variance
+    mean, log_variance = posteriors.mean.flatten(1), posteriors.log_variance.flatten(1)
+    z = z.flatten(1)
     precision = (-log_variance).exp()
     offset = (mean**2 * precision + log_variance + math.log(2 * math.pi)).sum(1, keepdim=True)
     terms = torch.cat([z**2, z, torch.ones_like(z[:, :1])], 1)

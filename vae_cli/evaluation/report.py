@@ -9,7 +9,7 @@ from vae_cli.data.dataset import Stage, ignore_stage
 from vae_cli.device import describe_device
 from vae_cli.evaluation.classes import ByClass, class_figures
 from vae_cli.evaluation.classification import classifier_figures
-from vae_cli.evaluation.code_lengths import bound_figures
+from vae_cli.evaluation.codes import bound_figures
 from vae_cli.evaluation.disentanglement import factor_figures
 from vae_cli.evaluation.features import BY_CLASSIFIER, Comparison, FeatureName, feature_figures
 from vae_cli.evaluation.figures import Absent, Figure, Figures, figures_of_first

@@ -167,8 +167,10 @@ def figure_names(features: FeatureName, distances: Iterable[str]) -> tuple[str, 
 
 
 def distances_of(model: LatentModel) -> dict[str, str]:
-    """What is compared with items, by name: samplers are for codes, or for other latents."""
-    unfit = {"codes"} if find_codes_head(model) is None else {"gmm", "flow"}
+    """What is compared with items, by name: samplers are for codes, or for other vectors."""
+    are_codes = find_codes_head(model) is not None
+    are_vectors = not are_codes and len(model.event_shape) == 1
+    unfit = (set() if are_codes else {"codes"}) | (set() if are_vectors else {"gmm", "flow"})
     return {name: what for name, what in DISTANCES.items() if name not in unfit}
 
 
@@ -238,7 +240,7 @@ def find_sources(
         return found
     if "codes" in found:
         return found | {"codes": find_codes(model, folder)}
-    if model.condition is not None:
+    if model.condition is not None or "gmm" not in found:
         return found
     mixture = fitted_mixture(model, lambda: subject.train, folder, posterior)
     return found | {"gmm": mixture, "flow": find_flow(model, folder)}

@@ -29,8 +29,10 @@ from vae_cli.data.batches import CPU
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError, mark, require_known
+from vae_cli.evaluation.codes import code_lengths, with_code_lengths
 from vae_cli.evaluation.likelihood import estimate_likelihoods
 from vae_cli.evaluation.sharing import collect_rows
+from vae_cli.latent.code_prior import CodePrior
 from vae_cli.model import LatentModel
 from vae_cli.rendering.grid import to_picture, to_pixels
 from vae_cli.training.world import ALONE, World
@@ -38,7 +40,7 @@ from vae_cli.training.world import ALONE, World
 BITS = 8  # of a byte
 
 
-def code_lengths(x: Tensor) -> Tensor:
+def png_lengths(x: Tensor) -> Tensor:
     """The length of each image `(B, C, H, W)` as a PNG, in nats: float64 `(B,)`."""
     lengths = [
         png_bytes(to_picture(pixels)) - overhead(to_picture(pixels).mode) for pixels in to_pixels(x)
@@ -105,27 +107,31 @@ def measure(
     seed: int,
     progress: Progress = ignore_progress,
     world: World = ALONE,
+    code_prior: CodePrior | None = None,
 ) -> Measures:
     """Measure every item of a split.
 
     Args:
         model: in evaluation mode.
         split: what the model takes.
-        train: the modes of the posteriors of the training set, `(M, D)`.
+        train: the modes of the posteriors of the training set, `(M, D)`, flat.
         samples: K, of the importance-weighted bound.
         seed: of the noise; an item has the same noise in any subset of its data.
         progress: called with the number of items that are done, and the number of all.
         world: the processes that share the items.
+        code_prior: of a model of codes, counts in the place of the uniform prior if it is given.
     """
 
     def measure_distances(batch: Batch) -> Tensor:
-        return neighbour_distances(model.posterior(batch).mode().cpu(), train)
+        return neighbour_distances(model.posterior(batch).mode().flatten(1).cpu(), train)
 
     found = estimate_likelihoods(model, split, samples, seed, progress, world)
+    if code_prior is not None:
+        found = with_code_lengths(found, code_lengths(model, code_prior, split, world))
     distance = collect_rows(split, measure_distances, model.device, world)
     code = torch.empty(0, dtype=torch.float64)
     if len(split.shape) > 1:
-        code = collect_rows(split, lambda batch: code_lengths(batch.x), CPU, world)
+        code = collect_rows(split, lambda batch: png_lengths(batch.x), CPU, world)
     return Measures(
         bound=or_limit(found.bound, -torch.inf),
         distortion=or_limit(found.distortion, torch.inf),

@@ -156,7 +156,7 @@ class VonMisesFisher(Posterior):
 
 
 MAX_FSQ_CODES = 2**24  # codes of which an evaluation counts each
-MAX_CODE_DIM = 4  # of codes of a vector, if it is chosen: docs/objectives.md has losses with others
+MAX_CODE_DIM = 4  # of codes of a vector, if it is chosen: a codebook of 512 fills few dimensions
 
 
 @section

@@ -312,6 +312,7 @@ def print_scores(
         f"by {scores.by}; percentile among {scores.held_out:,} held-out items; in nats, except for "
         "the distance"
     )
+    note_code_prior(terminal, scores)
     shown = {
         "percentile": "percentile",
         "score": "score",
@@ -330,6 +331,19 @@ def print_scores(
     print_summary(terminal, scores, comparison)
     for path in paths:
         terminal.result(path)
+
+
+def note_code_prior(terminal: Terminal, scores: "Scores") -> None:
+    """Say which prior of the codes is in log p(x), if latents are codes."""
+    match scores.code_prior:
+        case None:
+            return
+        case "uniform":
+            terminal.remark("log p(x) counts all codes the same, until vae sample fits their prior")
+        case "fitted":
+            terminal.remark("log p(x) counts codes by the prior that was fitted to them")
+        case _:
+            assert_never(scores.code_prior)
 
 
 def warn_of_learned(terminal: Terminal, comparison: "Comparison | None") -> None:
@@ -383,6 +397,8 @@ def describe(
             one["columns"] = [reason._asdict() for reason in scores.reasons_for(place)]
         top.append(one)
     facts: dict[str, Any] = {"by": scores.by, "items": len(scores), "held_out": scores.held_out}
+    if scores.code_prior is not None:
+        facts["code_prior"] = scores.code_prior
     if scores.is_strange is not None:
         facts |= {"threshold": scores.threshold, "strange": int(scores.is_strange.sum())}
     if comparison:

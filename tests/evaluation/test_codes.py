@@ -1,4 +1,4 @@
-"""The bound of a model of codes: with the fitted prior, log p(x|c) + log p(c) of each item."""
+"""The figures of a model of codes: log p(x|c) + log p(c) of each item, usage, bits and scores."""
 
 import math
 from collections.abc import Iterator
@@ -12,19 +12,23 @@ from torch import Generator
 from vae_cli.data.batch import Batch
 from vae_cli.data.dataset import NamedSplit, Progress, Spec
 from vae_cli.data.split import InMemory
-from vae_cli.evaluation.code_lengths import bound_figures
-from vae_cli.evaluation.figures import Figure
+from vae_cli.evaluation.codes import COUNTING, bound_figures
+from vae_cli.evaluation.figures import Absent, Figure
 from vae_cli.evaluation.fitted_models import CODES_FILE, find_codes, fitted_codes
+from vae_cli.evaluation.latents import latent_figures
 from vae_cli.evaluation.likelihood import estimate_likelihoods
 from vae_cli.evaluation.samples import distances_of
+from vae_cli.evaluation.scores import measure
 from vae_cli.evaluation.subject import Subject
 from vae_cli.model import (
     VAE,
+    Codes,
     CodesHead,
     FiniteScalarQuantizer,
     MLPDecoder,
     MLPEncoder,
     SquaredError,
+    VectorQuantizer,
 )
 from vae_cli.noise import Noise
 from vae_cli.runs.checkpoint import load_checkpoint
@@ -84,13 +88,60 @@ def test_the_bound_counts_the_fitted_prior_if_there_is_one(tmp_path: Path) -> No
             "log_likelihood": log_px - lengths[name],
             "kl": lengths[name],
             "uniform_code_length": lengths["uniform"],
+            "bits": lengths["uniform"] / math.log(2),
+            **({"bits_fitted": lengths["fitted"] / math.log(2)} if name == "fitted" else {}),
         }
+        assert isinstance(figures["bits_fitted"], Figure) == (name == "fitted")
         for key, values in expected.items():
             one = figures[key]
             assert isinstance(one, Figure)
             assert one.value == pytest.approx(values.mean().item(), rel=1e-5), (name, key)
-            if key != "uniform_code_length":
+            if key in COUNTING:
                 assert ("fitted to the codes" in one.definition) == (name == "fitted")
+
+
+def test_the_usage_of_codes_stands_for_the_figures_of_continuous_latents() -> None:
+    """Four codes of eight occur in each of two stages, half of the time the first of them."""
+    quantizer = VectorQuantizer(8, 2, stages=2)
+    head = CodesHead(4, quantizer=quantizer)
+    model = VAE(
+        MLPEncoder(SHAPE, (4,), head), MLPDecoder(SHAPE, (4,), 4), SquaredError(), head.uniform()
+    )
+    first = torch.tensor([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 3])  # shares 1/2, 1/3, 1/12 and 1/12
+    codes = first.view(6, 2, 1).expand(6, 2, 2)
+    posterior = Codes(
+        quantized=torch.zeros(6, 4),
+        codes=codes,
+        commitment=None,
+        vectors=torch.zeros(6, 2, 2),
+        rests=None,
+        size=8,
+    )
+    figures = latent_figures(model, posterior, seed=0)
+    used, perplexity = figures["codes_used"], figures["perplexity"]
+    assert isinstance(used, Figure)
+    assert isinstance(perplexity, Figure)
+    assert used.value == 0.5
+    assert perplexity.value == pytest.approx(2**0.5 * 3 ** (1 / 3) * 12 ** (1 / 6))
+    for name in ("active_units", "mutual_information", "aggregate_kl"):
+        one = figures[name]
+        assert isinstance(one, Absent)
+        assert "codes" in one.reason
+
+
+def test_a_score_counts_the_codes_as_the_bound_does(tmp_path: Path) -> None:
+    model = code_vae()
+    subject = subject_of(model, tmp_path)
+    test, train = subject.test.split, torch.zeros(1, DIM)
+    prior = fitted_codes(model, lambda: subject.train, tmp_path).prior
+    uniform = measure(model, test, train, 2, 0)
+    fitted = measure(model, test, train, 2, 0, code_prior=prior)
+    lengths = prior.code_lengths(model.posterior(Batch(test.items)).codes).double()
+    torch.testing.assert_close(uniform.kl, torch.full_like(lengths, UNIFORM))
+    torch.testing.assert_close(fitted.kl, lengths)
+    for found in (uniform, fitted):
+        torch.testing.assert_close(found.bound, -(found.distortion + found.kl))
+    assert fitted.distortion.equal(uniform.distortion)
 
 
 def test_a_prior_over_codes_is_kept_for_its_weights(tmp_path: Path) -> None:
