@@ -50,9 +50,15 @@ def allowed(entry: Entry) -> SearchStrategy[Any]:
     return TEXTS
 
 
+def is_whole(entry: Entry) -> bool:
+    """Whether a setting is a whole number, or a word instead of one."""
+    kinds = (entry.type, *get_args(entry.type))
+    return any(getattr(kind, "__origin__", kind) is int for kind in kinds)
+
+
 def numbers(entry: Entry, low: float, high: float) -> SearchStrategy[float]:
     """Numbers in a range, of the type of a setting."""
-    if entry.type is int:
+    if is_whole(entry):
         return st.integers(int(low), int(high))
     inside = floats(low, high)  # `exclude_min` needs the numbers that torch flushes
     return inside.filter(lambda x: x > low) if entry.open_below else inside
@@ -74,7 +80,7 @@ def refused(entry: Entry, *, of_json: bool = False) -> SearchStrategy[Any]:
 
 def numbers_outside(entry: Entry, low: float, high: float) -> list[SearchStrategy[float]]:
     """Numbers below and above a range, of the type of a setting."""
-    if entry.type is int:
+    if is_whole(entry):
         return [st.integers(max_value=int(low) - 1), st.integers(min_value=int(high) + 1)]
     below = floats(max_value=low).filter(lambda x: x < low or entry.open_below)
     return [below, floats(min_value=high).filter(lambda x: x > high)]

@@ -124,7 +124,7 @@ def test_the_items_are_those_that_the_run_used(
     assert len(embed(other, other.data())) == 90, "the limit is of the data of the run"
     with pytest.raises(UsageError, match="run was trained on: these are others"):
         with_sampler(other, "gmm")
-    with pytest.raises(UsageError, match="sampler=gnm: must be auto, prior, gmm or flow"):
+    with pytest.raises(UsageError, match="sampler=gnm: must be auto, prior, gmm, flow or codes"):
         with_sampler(model, "gnm")
     with pytest.raises(UsageError, match="features=Inception: must be classifier or inception"):
         evaluate_model(model, samples=2, features="Inception")

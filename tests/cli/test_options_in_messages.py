@@ -10,7 +10,7 @@ import pytest
 from support import Refused
 from typer.main import get_command
 
-from vae_cli.cli._app import app
+from vae_cli.cli._app import ALLOW_CODE, app
 from vae_cli.cli._errors import explain, show_options
 from vae_cli.errors import UsageError, VAEWarning, mark
 from vae_cli.settings import entries
@@ -82,6 +82,7 @@ def test_all_names_in_messages_exist() -> None:
         for name, command in commands.commands.items()
     }
     parameters = {option.replace("-", "_") for names in options.values() for option in names}
+    parameters |= {ALLOW_CODE.removeprefix("--").replace("-", "_")}  # it stands anywhere
     marked = {name.partition("=")[0] for path in CORE for name in marks_of(path)}
     assert marked <= {entry.key for entry in entries()} | parameters
     assert len(marked) > 10

@@ -18,6 +18,7 @@ VALUES = {  # two values of an option, where 1 and 2 are not allowed
     "--model": ("mlp", "conv"),
     "--objective": ("elbo", "tc"),
     "--likelihood": ("mse", "laplace"),
+    "--posterior": ("normal", "vq"),
     "--prior": ("normal", "mog"),
     "--sampler": ("prior", "gmm"),
     "--features": ("classifier", "inception"),

@@ -10,6 +10,7 @@ from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
 from vae_cli.errors import NonFiniteLossError
 from vae_cli.model import Inference
+from vae_cli.noise import Noise
 from vae_cli.training import (
     EpochReport,
     Metrics,
@@ -119,11 +120,11 @@ def test_an_evaluation_for_which_the_memory_is_too_small_takes_fewer_items_at_a_
     expected, sizes = evaluate_on(state, images), []
     infer = state.model.infer
 
-    def fail_if_large(batch: Batch, *others: object) -> Inference:
+    def fail_if_large(batch: Batch, samples: int, noise: Noise) -> Inference:
         sizes.append(len(batch))
         if len(batch) > 100:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 bytes")
-        return infer(batch, *others)
+        return infer(batch, samples, noise)
 
     monkeypatch.setattr(state.model, "infer", fail_if_large)
     found = evaluate_on(state, images)

@@ -156,7 +156,7 @@ class Converter:
             return None
         if not self.spec.condition:
             raise UsageError(
-                f"{mark('y')}: this model is told nothing about its items; train one with "
+                f"y: this model is told nothing about its items; train one with "
                 f"{mark('data.condition')}"
             )
         return condition_rows(self.spec.condition, y, count)

@@ -67,14 +67,14 @@ def _take_numbers(columns: Sequence[Column], y: Any, count: int) -> Tensor:
     if rows.shape != (count, len(columns)):
         shape = "x".join(map(str, rows.shape))
         raise UsageError(
-            f"{mark('y')} of {shape}: numbers are rows of {count:,}x{len(columns)}, as the data "
+            f"y of {shape}: numbers are rows of {count:,}x{len(columns)}, as the data "
             "have them; give names instead"
         )
     for column, values in zip(columns, rows.T, strict=True):
         codes = values[~values.isnan()]
         whole = (codes >= 0) & (codes < len(column.categories)) & (codes == codes.floor())
         if not column.is_measured and not whole.all():
-            raise UsageError(f"{mark('y')}: {float(codes[~whole][0]):g} is no {column.name}")
+            raise UsageError(f"y: {float(codes[~whole][0]):g} is no {column.name}")
     return rows
 
 
@@ -86,7 +86,7 @@ def _only_name(columns: Sequence[Column]) -> str:
     """
     names = [column.name for column in columns]
     if len(names) > 1:
-        raise UsageError(f"{mark('y')}: say of which columns these are: {join_or(names)}")
+        raise UsageError(f"y: say of which columns these are: {join_or(names)}")
     return names[0]
 
 
