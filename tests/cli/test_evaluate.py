@@ -353,7 +353,7 @@ def test_a_run_that_is_removed_during_its_evaluation_is_not_made_again(
         return likelihoods(*words, **options)
 
     warnings.simplefilter("default")
-    monkeypatch.setattr("vae_cli.evaluation.code_lengths.likelihood_figures", remove_and_go_on)
+    monkeypatch.setattr("vae_cli.evaluation.codes.likelihood_figures", remove_and_go_on)
     said = use(*WORDS, "--run", "a")
     assert "ELBO (nats)" in said.out
     assert "runs/a cannot be written: No such file or directory" in said.err

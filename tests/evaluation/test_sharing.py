@@ -159,7 +159,7 @@ def test_what_one_process_computes_is_computed_once() -> None:
 
 LONE_WORK = {
     "images": ["features.recall_or_train", "samples.fitted_mixture", "samples.frechet_distance"],
-    "rows": ["code_lengths.likelihood_figures", "tables.draw_rows"],
+    "rows": ["codes.likelihood_figures", "tables.draw_rows"],
 }
 
 
