@@ -21,6 +21,7 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
+from covers import cover
 from models import label_rows, labelled_spec_of, make_state, mlp_vae, spec_of
 from torch import Generator, Tensor, distributed
 from torch.distributed import FileStore
@@ -139,8 +140,8 @@ def shape_of(case: Case) -> tuple[int, ...]:
     return ROW if case[2] == "table" else IMAGE
 
 
-def cover() -> Iterator[Case]:
-    """Cases with every possible pair, those first that have most of them."""
+def pairs() -> Iterator[Case]:
+    """Cases with every possible pair of an objective, a prior and a network."""
     possible = []
     likelihoods = cycle(LIKELIHOODS)
     for three in product(OBJECTIVES, PRIORS | CODES, NETWORKS):
@@ -150,23 +151,14 @@ def cover() -> Iterator[Case]:
         except UsageError:
             continue
         possible.append(case)
-    missing = {pair for case in possible for pair in combinations(case[:3], 2)}
-    missing |= {(likelihood,) for likelihood in LIKELIHOODS}
-
-    def gain(case: Case) -> int:
-        return len(missing & {*combinations(case[:3], 2), (case[3],)})
-
-    while missing:
-        best = max(possible, key=gain)
-        missing -= {*combinations(best[:3], 2), (best[3],)}
-        yield best
+    yield from cover(possible, lambda case: [*combinations(case[:3], 2), case[3]])
 
 
 def cases_of(names: str) -> list[Case]:
     """The cases with these names: `few`, one of each `objective`, or `all`."""
     if names == "few":
         return FEW
-    every = list(cover())
+    every = list(pairs())
     return every if names == "all" else list({case[0]: case for case in every}.values())
 
 

@@ -1,18 +1,21 @@
 """Every variant goes through training, resuming, and everything that can be done with a model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
-from itertools import product
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from covers import cover
 from models import label_rows, labelled_spec_of, leave_untraced, spec_of
 from torch import Generator
 
 from vae_cli.api.model import TrainedModel, load_trained
+from vae_cli.data.dataset import Spec
 from vae_cli.data.split import InMemory
 from vae_cli.errors import InterruptedRunError, UsageError
 from vae_cli.explore.export import export_page
@@ -22,7 +25,7 @@ from vae_cli.runs.checkpoint import load_checkpoint
 from vae_cli.runs.directory import Run
 from vae_cli.runs.recorder import Row
 from vae_cli.runs.resolve import Resolved, resolve
-from vae_cli.settings import choose, merge
+from vae_cli.settings import Plan, choose, merge
 from vae_cli.training import TracedEpoch, epochs
 
 CPU = torch.device("cpu")
@@ -249,34 +252,55 @@ def use_everything(model: TrainedModel) -> None:
     assert page.html.startswith("<!doctype html>") or page.html.startswith("<!DOCTYPE html>")
 
 
-PRODUCT = list(product([name for name in OBJECTIVES if name != "m2-column"], LIKELIHOODS, PRIORS))
+def pairs() -> Iterator[tuple[str, str, str]]:
+    """Every possible pair of an objective, a likelihood and a prior, in few cases of all three."""
+    named = [name for name in OBJECTIVES if name != "m2-column"]
+    possible = []
+    for case in product(named, LIKELIHOODS, PRIORS):
+        with suppress(UsageError):
+            plan_of(case)
+            possible.append(case)
+    return cover(possible, lambda case: list(combinations(enumerate(case), 2)))
+
+
+def spec_for(case: tuple[str, str, str]) -> Spec:
+    return (labelled_spec_of if case[0] == "m2" else spec_of)((1, 16, 16))
+
+
+def plan_of(case: tuple[str, str, str]) -> Plan:
+    """The plan of a case.
+
+    Raises:
+        UsageError: it makes no sense.
+    """
+    layers = (MLP, OBJECTIVES[case[0]], LIKELIHOODS[case[1]], PRIORS[case[2]])
+    plan = choose(merge(*(("", one) for one in layers)), spec_for(case))
+    plan.check(spec_for(case))
+    return plan
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("objective", "likelihood", "prior"), PRODUCT, ids=["-".join(one) for one in PRODUCT]
-)
-def test_every_combination_trains_a_traced_step_that_reaches_every_parameter(
-    objective: str, likelihood: str, prior: str
+def test_every_pair_trains_a_traced_step_that_reaches_every_parameter(
+    subtests: pytest.Subtests,
 ) -> None:
-    tables = (OBJECTIVES[objective], LIKELIHOODS[likelihood], PRIORS[prior])
-    spec = (labelled_spec_of if objective == "m2" else spec_of)((1, 16, 16))
-    config = choose(merge(("", MLP), *(("", one) for one in tables)), spec)
-    try:
-        config.check(spec)
-    except UsageError as error:
-        pytest.skip(f"refused: {error}")
+    for case in pairs():
+        with subtests.test("-".join(case)):
+            require_all_trained(case)
+
+
+def require_all_trained(case: tuple[str, str, str]) -> None:
+    plan, spec = plan_of(case), spec_for(case)
     split = InMemory.whole(torch.rand(32, 1, 16, 16, generator=Generator().manual_seed(0)))
-    condition = config.build_condition(spec, InMemory.whole(label_rows(32)))
+    condition = plan.build_condition(spec, InMemory.whole(label_rows(32)))
     if condition is not None:
         split = condition.encode_split(replace(split, condition=label_rows(32)))
-    state = config.build_state(spec, CPU, train=split, condition=condition)
+    state = plan.build_state(spec, CPU, train=split, condition=condition)
     before = {name: tensor.clone() for name, tensor in state.model.named_parameters()}
     epoch = TracedEpoch(state, split, 16)
     metrics = epoch.run(torch.arange(32), torch.full((2,), 1e-2), torch.ones(2))
     assert np.isfinite(metrics.loss)
     for name, parameter in state.model.named_parameters():
-        has_no_cost = name.startswith("prior.") and objective == "free-bits-by-level"
+        has_no_cost = name.startswith("prior.") and case[0] == "free-bits-by-level"
         assert has_no_cost or not parameter.equal(before[name]), name
         assert parameter.isfinite().all(), name
 
