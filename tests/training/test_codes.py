@@ -55,6 +55,13 @@ def test_codes_stand_for_the_latents_and_cost_as_many_nats_as_there_are(
     assert state.model.decode(z).mean.shape == (3, *IMAGE)
 
 
+def test_fsq_starts_its_decoder_at_the_mean_and_so_keeps_its_latents_within_their_bounds() -> None:
+    for name, is_at_mean in (("fsq", True), ("vq", False)):
+        state, split = start(name, "mlp")
+        bias = state.model.decoder.project.bias  # type: ignore[union-attr]
+        assert torch.allclose(bias, split.items.mean(0).flatten()) == is_at_mean
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_training_in_pieces_is_that_of_the_whole_batch(name: str) -> None:
     case = ("elbo", name, "mlp", "mse")

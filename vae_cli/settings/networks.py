@@ -57,7 +57,7 @@ class NetworkFields:
         Literal["random", "data"],
         Setting(
             "Start of the decoder's last bias; data is the mean of the training set, from which "
-            "tables always start."
+            "tables and fsq always start."
         ),
     ] = "random"
 

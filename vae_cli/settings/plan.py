@@ -221,8 +221,9 @@ class Plan:
         start = derive_seed(self.training.seed, "start")
         with torch.no_grad():
             decoder: object = getattr(model, "decoder", None)  # one from outside starts as it is
+            at_mean = self.model.output_bias == "data" or self.posterior.starts_at_mean
             if isinstance(decoder, MLPDecoder | ConvDecoder | JointDecoder) and (
-                self.model.output_bias == "data" or not is_image
+                at_mean or not is_image
             ):
                 mean = _mean_item(train, train.sample(MAX_MEAN_ITEMS, start), model.device)
                 decoder.set_output_bias(model.likelihood.outputs_for(mean))
