@@ -5,8 +5,8 @@ A module says by the names of its constructor's parameters what it needs of the 
 """
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, cast, final
 
 from vae_cli.errors import OutsideCodeError, mark
@@ -14,13 +14,12 @@ from vae_cli.settings.likelihoods import Likelihood
 from vae_cli.settings.networks import Network, Parts, activation_of, input_shape
 from vae_cli.settings.objectives import Objective
 from vae_cli.settings.posteriors import Posterior, PosteriorKind
-from vae_cli.settings.priors import Prior
+from vae_cli.settings.priors import Latents, Prior
 from vae_cli.settings.variant import section
 
 if TYPE_CHECKING:
     from vae_cli.data.dataset import Spec
-    from vae_cli.model import Codec, Head, LatentModel, likelihoods, objectives, priors
-    from vae_cli.settings.priors import Encode
+    from vae_cli.model import Codec, LatentModel, likelihoods, objectives, priors
 
 
 class FromModule:
@@ -77,20 +76,14 @@ class ModulePrior(FromModule, Prior):
                 f"{mark(f'prior.name={self.name}')} is not defined: leave one of them out"
             )
 
-    def build(
-        self,
-        shape: Sequence[int],
-        head: "Head",
-        encode: "Encode",
-        condition: int,
-    ) -> "priors.Prior":
+    def build(self, latents: Latents) -> "priors.Prior":
         """The module."""
         made = self.make(
-            shape=lambda: tuple(shape),
-            latent_dim=lambda: head.latent_dim,
-            event_shape=lambda: head.event_shape,
-            encode=lambda: encode,
-            condition=lambda: condition,
+            shape=lambda: tuple(latents.shape),
+            latent_dim=lambda: latents.head.latent_dim,
+            event_shape=lambda: latents.head.event_shape,
+            encode=lambda: latents.encode,
+            condition=lambda: latents.condition,
         )
         return cast("priors.Prior", made)
 
@@ -135,6 +128,7 @@ class ModuleNetwork(FromModule, Network):
 
         shape, width = input_shape(spec, parts.codec), parts.width
         head = self.build_head(spec, parts.posterior)
+        latents = Latents(shape=shape, head=head, encode=refuse_to_encode, condition=width)
         made = self.make(
             shape=lambda: shape,
             output_shape=lambda: parts.likelihood.output_shape(shape),
@@ -145,7 +139,7 @@ class ModuleNetwork(FromModule, Network):
             condition=lambda: width,
             likelihood=lambda: parts.likelihood,
             codec=lambda: parts.codec,
-            prior=lambda: parts.prior.build(shape, head, refuse_to_encode, width),
+            prior=lambda: parts.prior.build(latents),
         )
         if isinstance(made, LatentModel):
             made.codec, made.condition = parts.codec, parts.condition
@@ -155,7 +149,7 @@ class ModuleNetwork(FromModule, Network):
                 f"{mark(f'posterior.name={parts.posterior.name}')} needs the codebook: let the "
                 f"encoder of {self.network} keep its head as self.head"
             )
-        prior = parts.prior.build(shape, head, made.encoder.forward, width)
+        prior = parts.prior.build(replace(latents, encode=made.encoder.forward))
         likelihood, codec = parts.likelihood, parts.codec
         return VAE(made.encoder, made.decoder, likelihood, prior, codec, condition=parts.condition)
 

@@ -8,7 +8,7 @@ from annotated_types import Interval, Len
 
 from vae_cli.errors import UsageError, mark
 from vae_cli.settings.posteriors import Posterior
-from vae_cli.settings.priors import Prior
+from vae_cli.settings.priors import Latents, Prior
 from vae_cli.settings.variant import Setting, section, variant
 
 if TYPE_CHECKING:
@@ -227,7 +227,8 @@ class MLP(LayerFields, Network):
             gated=self.gated,
             condition=parts.width,
         )
-        prior = parts.prior.build(shape, head, encoder.forward, parts.width)
+        latents = Latents(shape=shape, head=head, encode=encoder.forward, condition=parts.width)
+        prior = parts.prior.build(latents)
         classifier = None
         if parts.classes:
             classes = ClassHead(parts.classes)
@@ -301,7 +302,8 @@ class Conv(GridFields, PresetFields, Network):
         encoder = ConvEncoder(sizes, head, condition=width)
         outputs = likelihood.outputs_per_value
         decoder = ConvDecoder(sizes, head.event_shape, outputs, condition=width)
-        prior = parts.prior.build(shape, head, encoder.forward, width)
+        latents = Latents(shape=shape, head=head, encode=encoder.forward, condition=width)
+        prior = parts.prior.build(latents)
         classifier = ConvEncoder(sizes, ClassHead(parts.classes)) if parts.classes else None
         return VAE(
             encoder,
@@ -333,13 +335,14 @@ class TwoLevel(LayerFields, Network):
         lower_prior = MLPEncoder([dims], self.hidden[::-1], heads[2], activation, gated=gated)
         outputs = likelihood.output_shape(shape)
         decoder = JointDecoder(outputs, self.hidden, dims, activation, gated=gated)
+        latents = Latents(shape=shape, head=heads[0], encode=encoder.forward)
         return TwoLevelVAE(
             encoder=encoder,
             lower_encoder=lower_encoder,
             lower_prior=lower_prior,
             decoder=decoder,
             likelihood=likelihood,
-            prior=parts.prior.build(shape, heads[0], encoder.forward, 0),
+            prior=parts.prior.build(latents),
             codec=parts.codec,
         )
 
@@ -402,7 +405,8 @@ class Hierarchical(PresetFields, Network):
         decoder = ConvDecoder(sizes, self.latent_dim, likelihood.outputs_per_value)
         stages = divide_levels(self.levels - 1, len(sizes.widths))
         rungs = [Rung(sizes, stage, self.level_channels) for stage in stages]
-        prior, codec = parts.prior.build(shape, head, encoder.forward, 0), parts.codec
+        latents = Latents(shape=shape, head=head, encode=encoder.forward)
+        prior, codec = parts.prior.build(latents), parts.codec
         return LadderVAE(encoder, decoder, rungs, likelihood=likelihood, prior=prior, codec=codec)
 
 

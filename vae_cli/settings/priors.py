@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, final
 
 from annotated_types import Interval
@@ -69,17 +69,26 @@ class Prior(PriorFields, ABC):
         """
 
     @abstractmethod
-    def build(
-        self, shape: Sequence[int], head: "Head", encode: "Encode", condition: int
-    ) -> "priors.Prior":
-        """The prior of the latents that an encoder makes of items of a shape.
+    def build(self, latents: "Latents") -> "priors.Prior":
+        """The prior of the latents that an encoder makes."""
 
-        Args:
-            shape: of the items as the encoder takes them.
-            head: of the encoder, which says what the latents are.
-            encode: the encoder.
-            condition: the number of values of a condition; 0 if there is none.
-        """
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Latents:
+    """What a prior is of: the latents that an encoder makes.
+
+    Attributes:
+        shape: of the items as the encoder takes them.
+        head: of the encoder, which says what the latents are.
+        encode: the encoder.
+        condition: the number of values of a condition; 0 if there is none.
+    """
+
+    shape: Sequence[int]
+    head: "Head"
+    encode: "Encode"
+    condition: int = 0
 
 
 @final
@@ -87,17 +96,11 @@ class Prior(PriorFields, ABC):
 class Normal(Prior):
     """A standard normal distribution."""
 
-    def build(
-        self,
-        shape: Sequence[int],  # noqa: ARG002
-        head: "Head",
-        encode: "Encode",  # noqa: ARG002
-        condition: int,  # noqa: ARG002
-    ) -> "priors.Prior":
+    def build(self, latents: "Latents") -> "priors.Prior":
         """The same for every encoder."""
         from vae_cli.model import priors
 
-        return priors.StandardNormal(*head.event_shape)
+        return priors.StandardNormal(*latents.head.event_shape)
 
 
 @final
@@ -133,20 +136,14 @@ class Vamp(Prior):
                 f"items, of which there are {count}: {mark(f'prior.components={count}')} or fewer"
             )
 
-    def build(
-        self,
-        shape: Sequence[int],
-        head: "Head",
-        encode: "Encode",
-        condition: int,  # noqa: ARG002
-    ) -> "priors.Prior":
+    def build(self, latents: "Latents") -> "priors.Prior":
         """Pseudo-inputs that are random, until those of a training start as items."""
         import torch
 
         from vae_cli.model import priors
 
-        start, is_image = torch.rand(self.components, *shape), len(shape) > 1
-        return priors.VampPrior(encode, start, head.latent_dim, is_image=is_image)
+        start, is_image = torch.rand(self.components, *latents.shape), len(latents.shape) > 1
+        return priors.VampPrior(latents.encode, start, latents.head.latent_dim, is_image=is_image)
 
 
 @final
@@ -158,17 +155,11 @@ class Mixture(Prior):
         int, Interval(ge=1, le=100_000), Setting("Components of the mixture.")
     ] = 500
 
-    def build(
-        self,
-        shape: Sequence[int],  # noqa: ARG002
-        head: "Head",
-        encode: "Encode",  # noqa: ARG002
-        condition: int,  # noqa: ARG002
-    ) -> "priors.Prior":
+    def build(self, latents: "Latents") -> "priors.Prior":
         """The same for every encoder."""
         from vae_cli.model import priors
 
-        return priors.MixtureOfNormals(head.latent_dim, self.components)
+        return priors.MixtureOfNormals(latents.head.latent_dim, self.components)
 
 
 @final
@@ -194,17 +185,11 @@ class RealNVP(Prior):
                 f"{mark('model.latent_dim')} must be 2 or more"
             )
 
-    def build(
-        self,
-        shape: Sequence[int],  # noqa: ARG002
-        head: "Head",
-        encode: "Encode",  # noqa: ARG002
-        condition: int,  # noqa: ARG002
-    ) -> "priors.Prior":
+    def build(self, latents: "Latents") -> "priors.Prior":
         """The same for every encoder."""
         from vae_cli.model import priors
 
-        return priors.RealNVP(head.latent_dim, self.layers, self.hidden)
+        return priors.RealNVP(latents.head.latent_dim, self.layers, self.hidden)
 
 
 @final
@@ -228,17 +213,11 @@ class Conditional(Prior):
         if not spec.condition:
             raise UsageError(f"{mark('prior.name=conditional')} needs {mark('data.condition')}")
 
-    def build(
-        self,
-        shape: Sequence[int],  # noqa: ARG002
-        head: "Head",
-        encode: "Encode",  # noqa: ARG002
-        condition: int,
-    ) -> "priors.Prior":
+    def build(self, latents: "Latents") -> "priors.Prior":
         """The same for every encoder."""
         from vae_cli.model import priors
 
-        return priors.ConditionalNormal(head.latent_dim, condition, self.hidden)
+        return priors.ConditionalNormal(latents.head.latent_dim, latents.condition, self.hidden)
 
 
 @final
@@ -246,15 +225,9 @@ class Conditional(Prior):
 class Uniform(Prior):
     """The same density, or probability, for all that the latents may be."""
 
-    def build(
-        self,
-        shape: Sequence[int],  # noqa: ARG002
-        head: "Head",
-        encode: "Encode",  # noqa: ARG002
-        condition: int,  # noqa: ARG002
-    ) -> "priors.Prior":
+    def build(self, latents: "Latents") -> "priors.Prior":
         """That of the posterior."""
-        return head.uniform()
+        return latents.head.uniform()
 
 
 ChosenPrior = Normal | Vamp | Mixture | RealNVP | Conditional | Uniform
