@@ -273,9 +273,11 @@ def test_a_sampler_is_fitted_once_and_sampled(use: Use, pixels: Any, sampler: st
 def test_a_reason_is_said_once_for_all_runs_and_with_the_names_of_some(use: Use) -> None:
     output = use(*WORDS, "--run", "a", "--run", "b")
     lines = output.err.splitlines()
-    assert len([line for line in lines if line.startswith("MIG (Chen), ")]) == 1
+    assert (
+        len([line for line in lines if line.startswith("Frechet distance, --sampler flow: ")]) == 1
+    )
     assert len([line for line in lines if line.startswith("a: bits per dimension: ")]) == 1
-    assert "MIG" not in output.out, "a row without a number is left out"
+    assert "--sampler flow" not in output.out, "a row without a number is left out"
     assert "bits per dimension" in output.out
 
 
