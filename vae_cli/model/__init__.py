@@ -1,10 +1,11 @@
 """A variational autoencoder and its parts, as plain modules of PyTorch.
 
-`VAE` (vae.py) joins an encoder, which returns a posterior (posterior.py), a decoder, a likelihood
-and a prior; `LadderVAE` (ladder.py) has several levels of latents. An objective says what a
-training minimizes. `networks/`, `likelihoods/`, `priors/` and `objectives/` have one file for each
-family. The codec (codec.py, table_codec.py) is the one way between the items of a data set and what
-the network takes.
+`VAE` (vae.py) joins an encoder, which ends in a head (heads.py) that makes a posterior
+(posterior.py), a decoder, a likelihood and a prior; `LadderVAE` (ladder.py) has several levels of
+latents. An objective says what a training minimizes. `networks/`, `likelihoods/`, `priors/` and
+`objectives/` have one file for each family. The codec (codec.py, table_codec.py) is the one way
+between the items of a data set and what the network takes; condition.py has what a model of p(x|y)
+is told about them.
 
 It may import the data and `vae_cli.noise`, and no settings: each class takes tensors and plain
 arguments, and can be used in a notebook.

@@ -2,9 +2,9 @@
 
 Settings come in layers: defaults, a file, `--set` and flags (layers.py). They are merged and
 validated once against schema.py, whose sections are pages of their own: networks.py, objectives.py,
-likelihoods.py, priors.py, optimizers.py, data.py and training.py. A page has one class for each
-variant (variant.py says how), with its settings, what makes no sense together, and how it is built.
-plan.py has what is left to choose when the data are known.
+likelihoods.py, posteriors.py, priors.py, optimizers.py, data.py and training.py. A page has one
+class for each variant (variant.py says how), with its settings, what makes no sense together, and
+how it is built. plan.py has what is left to choose when the data are known.
 
 It may import the training, the model, the data and the rendering, whose parts it builds, and
 imports torch only where something is built, so that `vae --help` does not wait for it.
