@@ -5,8 +5,11 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,8 +26,9 @@ from torch import Tensor
 
 from vae_cli.data.split import InMemory
 from vae_cli.errors import LostProcessError
-from vae_cli.processes import first_place
-from vae_cli.training.world import Alone, join, share_of, shared_batches
+from vae_cli.processes import Place, first_place
+from vae_cli.training import world
+from vae_cli.training.world import START_SECONDS, Alone, join, share_of, shared_batches
 
 SCRIPT = Path(__file__).parents[1] / "processes.py"
 BOUND = 1e-4  # of the difference of a metric, relative and in nats: docs/distributed.md says why
@@ -136,10 +140,22 @@ def test_a_start_that_cannot_meet_its_peers_ends_in_time_and_says_what_to_check(
         f"process {rank} of 2 has not met the others at 127.0.0.1, port {port}, in 1 seconds: "
         "check that all 2 were started"
     )
+    asked: list[timedelta] = []  # of whatever waits
+
+    def noting(wait: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(place: Place, *words: Any, **more: Any) -> Any:
+            asked.extend(word for word in words if isinstance(word, timedelta))
+            return wait(place, *words, **more)
+
+        return noted
+
+    for name in ("open_store", "meet"):
+        monkeypatch.setattr(world, name, noting(getattr(world, name)))
     start = time.monotonic()
     with pytest.raises(LostProcessError, match=message), join(place, {}, seconds=1):
         pytest.fail("there is no other process")
-    assert time.monotonic() - start < 10
+    assert set(asked) == {timedelta(seconds=1)}
+    assert time.monotonic() - start < START_SECONDS, "nothing waited as long as without a limit"
 
 
 def test_a_port_that_is_taken_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
