@@ -56,6 +56,31 @@ def test_parts_one_after_another_have_the_noise_of_the_whole() -> None:
     assert source.state().equal(whole.state())
 
 
+def test_parts_of_any_layout_have_the_noise_of_the_whole() -> None:
+    """Also of expanded and strided tensors, and if a part has one item alone."""
+    column, cube = torch.rand(7, 1), torch.rand(3, 7, 5)
+    layouts = {
+        "samples that are expanded": (1, column[None].expand(3, -1, 5)),
+        "values that are expanded": (0, column.expand(-1, 5)),
+        "items that are expanded": (0, torch.rand(3, 5).expand(7, -1, -1)),
+        "all expanded": (1, torch.rand(()).expand(3, 7, 5)),
+        "a number of each item": (1, cube[:1].expand(3, -1, -1)[..., 0]),
+        "every second value": (1, cube[..., ::2]),
+        "items within samples": (0, cube.transpose(0, 1)),
+        "items innermost": (0, torch.rand(5, 7).T),
+        "channels last": (0, CHANNELS_LAST),
+        "one channel of several": (0, CHANNELS_LAST[:, :1]),
+    }
+    for name, (axis, x) in layouts.items():
+        for kind in ("normal_like", "uniform_like", "exponential_like", "bernoulli"):
+            expected = getattr(Noise(3), kind)(x, batch_axis=axis)
+            parts = []
+            for part in (Part(0, 4, 7), Part(4, 1, 7), Part(5, 2, 7)):
+                own = x.narrow(axis, *part.range)
+                parts.append(getattr(Noise(3, part=part), kind)(own, batch_axis=axis))
+            assert torch.cat(parts, axis).equal(expected), (name, kind)
+
+
 def test_a_shape_that_is_not_that_of_the_part_is_refused() -> None:
     with pytest.raises(ValueError, match="has not 4 items"):
         Noise(0, part=Part(0, 4, 7)).normal((3, 4, 5), 0)

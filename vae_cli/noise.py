@@ -189,14 +189,21 @@ class Noise:
         return self._own(lambda: fill(self._empty_like(x, batch_axis)), batch_axis)
 
     def _empty_like(self, x: Tensor, batch_axis: int) -> Tensor:
-        """Memory for the whole batch, with its axes in the order that they have in `x`."""
+        """Memory for the whole batch, laid out as torch does it for the whole of `x`.
+
+        The axes that lie around the batch are farther from each other there. An axis that is
+        expanded has no place in memory, and a part of one item none that is its own, so that the
+        order of the strides alone would be another one than that of the whole.
+        """
         if self.part is None:
             return torch.empty_like(x)
-        shape = self._whole(x.shape, batch_axis)
-        order = sorted(range(x.ndim), key=x.stride, reverse=True)
-        return x.new_empty([shape[axis] for axis in order]).permute(
-            [order.index(axis) for axis in range(x.ndim)]
-        )
+        whole, own = self._whole(x.shape, batch_axis), x.stride(batch_axis)
+        strides = [
+            stride * self.part.total if axis != batch_axis and stride >= own else stride
+            for axis, stride in enumerate(x.stride())
+        ]
+        layout = torch.empty_like(torch.empty_strided(whole, strides, device="meta"))
+        return x.new_empty_strided(whole, layout.stride())
 
     def _whole(self, shape: Sequence[int], batch_axis: int) -> list[int]:
         """The shape of the whole batch, for the shape of a part."""

@@ -232,8 +232,7 @@ class VonMisesFisher(Posterior):
         same operations and has a gradient with respect to κ.
         """
         direction = repeat_samples(self.direction, samples, 1)
-        empty = direction.new_empty(direction.shape[:-1])  # the same layout for any part of a batch
-        uniform = noise.uniform_like(empty, batch_axis=1)
+        uniform = noise.uniform_like(direction[..., 0], batch_axis=1)
         angles = self.table.mode + invert(self.table, uniform.movedim(0, -1))
         angles = angles.movedim(-1, 0)[..., None]
         epsilon = noise.normal(direction.shape, batch_axis=1, dtype=direction.dtype)
