@@ -96,6 +96,20 @@ def test_a_fit_ends_when_held_out_codes_get_longer_and_is_never_worse_than_unifo
     assert prior.code_lengths(codes[fit.held_out]).mean().item() <= uniform + 1e-4
 
 
+def test_no_copy_of_a_held_out_item_is_fitted_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise a prior that knows the items by heart, and nothing else, seems to be good."""
+    monkeypatch.setattr(code_fit, "CHECK", 5)
+    codes = torch.randint(64, (60, POSITIONS), generator=Generator().manual_seed(0))
+    items, others = codes.split(30)
+    y = torch.eye(2).repeat_interleave(30, 0)
+    fit = CodeFit(CodePrior((POSITIONS,), 64, condition=2), 30, seed=0, copies=2)
+    prior = fit.run(items.repeat(2, 1), y)
+    assert len(fit.held_out) + len(fit.fitted) == 60
+    assert set(fit.held_out.tolist()).isdisjoint(fit.fitted.tolist())
+    lengths = prior.code_lengths(others, y[:30])
+    assert lengths.mean().item() < POSITIONS * math.log(64) + 1
+
+
 @pytest.mark.parametrize("stop", [0, 7, 40])
 def test_a_fit_that_was_stopped_ends_as_one_that_never_stopped(
     monkeypatch: pytest.MonkeyPatch, stop: int

@@ -337,8 +337,9 @@ def fit_code_prior(
     """Fit a prior to the codes of some items, from where an earlier call was stopped."""
     digest = digest_weights(model)
     with stage("encoding") as progress:
-        codes, y = codes_to_fit(model, split, progress)
-    fit = CodeFit(new_code_prior(model), len(codes), derive_seed(SEED, "codes"))
+        codes, y, copies = codes_to_fit(model, split, progress)
+    items, seed = len(codes) // copies, derive_seed(SEED, "codes")
+    fit = CodeFit(new_code_prior(model), items, seed, copies)
     resume(fit, path, digest)
     with stage("fitting") as progress:
         found = fit.run(codes, y, saving(fit, path, digest, progress))
@@ -363,11 +364,11 @@ def code_sampler(model: LatentModel, prior: CodePrior) -> CodeSampler:
 
 def codes_to_fit(
     model: LatentModel, split: InMemory, progress: Progress
-) -> tuple[Tensor, Tensor | None]:
+) -> tuple[Tensor, Tensor | None, int]:
     """The codes of the training items, of which a part if there are many, and their conditions.
 
     Of a conditional model, each item is there twice: with its own condition, and encoded without
-    one, so that the prior learns both as the model has.
+    one, so that the prior learns both as the model has. The last value is how often it is there.
     """
     order = torch.randperm(len(split), generator=Noise(SEED).generator)[:MAX_POINTS]
     part = split.take(order)
@@ -380,7 +381,7 @@ def codes_to_fit(
             done += len(batch)
             progress(done, len(part) * len(splits))
     codes, ys = zip(*found, strict=True)
-    return torch.cat(codes), None if model.condition is None else torch.cat(ys)
+    return torch.cat(codes), None if model.condition is None else torch.cat(ys), len(splits)
 
 
 @torch.no_grad()

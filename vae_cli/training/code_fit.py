@@ -39,6 +39,8 @@ class CodeFit:
         prior: what is fitted, without a step.
         items: the number of items whose codes it is fitted to.
         seed: from which those of the held-out part and of the batches are derived.
+        copies: how often each item is there, with other conditions. The codes of a copy are much
+            the same, so that all copies of an item are held out, or none.
 
     Attributes:
         prior: what is fitted.
@@ -49,10 +51,10 @@ class CodeFit:
         checks: how many looks in a row have found no shorter one.
     """
 
-    def __init__(self, prior: CodePrior, items: int, seed: int) -> None:
+    def __init__(self, prior: CodePrior, items: int, seed: int, copies: int = 1) -> None:
         self.prior = prior
         self.noise = Noise(derive_seed(seed, "noise"))
-        self.held_out, self.fitted = divide(items, derive_seed(seed, "held out"))
+        self.held_out, self.fitted = divide(items, derive_seed(seed, "held out"), copies)
         transform = partial(clip_norm, max_norm=MAX_NORM)
         self.optimizer = Adam(dict(prior.named_parameters()), transform=transform)
         self.best = {name: tensor.clone() for name, tensor in prior.state_dict().items()}
@@ -60,7 +62,7 @@ class CodeFit:
         self.shortest = torch.tensor(uniform, dtype=torch.float64)
         self.checks = self.step = 0
         self.batch_size = max(16, min(128, BATCH_CODES // prior.positions))
-        self.steps = max(MIN_STEPS, min(MAX_STEPS, PASSES * items // self.batch_size))
+        self.steps = max(MIN_STEPS, min(MAX_STEPS, PASSES * copies * items // self.batch_size))
 
     def run(
         self, codes: Tensor, y: Tensor | None = None, progress: Progress = ignore_progress
@@ -68,7 +70,7 @@ class CodeFit:
         """Do the steps that are left; the prior has the best weights then.
 
         Args:
-            codes: of all items, int64 `(N, *codes_shape)`.
+            codes: of all items, and then of each other copy of them, int64 `(N, *codes_shape)`.
             y: their conditions, `(N, W)`, if the prior has any.
             progress: called first, and after each step, with the steps so far, and all of them. The
                 fit is then between two steps, and stays so if `progress` raises an exception.
@@ -123,11 +125,13 @@ class CodeFit:
         self.step, self.checks = int(tensors["step"]), int(tensors["checks"])
 
 
-def divide(items: int, seed: int) -> tuple[Tensor, Tensor]:
+def divide(items: int, seed: int, copies: int) -> tuple[Tensor, Tensor]:
     """The places of the items that are held out, and of the others; a single one is both."""
     order = torch.randperm(items, generator=Noise(seed).generator)
     count = min(MAX_HELD_OUT, max(1, round(HELD_OUT * items)))
-    return order[:count], order[count:] if items > count else order
+    places = order + items * torch.arange(copies)[:, None]
+    held_out, others = places[:, :count], places[:, count:] if items > count else places
+    return held_out.flatten(), others.flatten()
 
 
 def choose(rows: Tensor, codes: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
