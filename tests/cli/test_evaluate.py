@@ -179,10 +179,35 @@ def test_synthetic_rows_are_judged_beside_real_ones(use: Use, measured: Path) ->
     assert other["figures"]["column_shapes"] != document["figures"]["column_shapes"]
 
 
+def test_rows_of_a_conditional_model_are_judged_with_what_it_is_told(
+    use: Use, refused: Refused, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also by a column of the condition, which is what such rows are often made for."""
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    sex, age = random.integers(0, 2, 1200), random.integers(18, 80, 1200)
+    height = 165 + 12 * sex + random.normal(0, 5, 1200)
+    lines = [f"{h:.1f},{'FM'[s]},{a}" for h, s, a in zip(height, sex, age, strict=True)]
+    Path("people.csv").write_text("\n".join(["height,sex,age", *lines]))
+    told = ("--condition", "sex,age", "--label", "sex", "--hidden", 16, "--latent-dim", 2)
+    use("train", "--data", "people.csv", *told, "--epochs", 3, "--name", "people", "-q")
+    use(*WORDS, "--run", "people", "--target", "sex")
+    document = evaluation_of("people")
+    assert (document["sampler"], document["target"]) == ("prior", "sex")
+    figures = document["figures"]
+    assert "over 3 of 3 columns" in figures["column_shapes"]["definition"]
+    assert "synthetic rows: sex;" in figures["usefulness"]["definition"]
+    assert figures["usefulness_real"]["value"] > 0.8
+    assert {"class_accuracy", "frechet_samples"} <= figures.keys()
+    assert set(document["classes"]) == {"F", "M"}
+    line = refused(*WORDS, "--run", "people", "--target", "sax")
+    assert "--target sax: the model has no such column; did you mean sex?" in line
+
+
 def test_a_target_is_a_column_of_a_table(refused: Refused, measured: Path, here: Path) -> None:
     table = measured / "runs/t"
     line = refused(*WORDS, "--run", table, "--target", "prise")
-    assert "--target prise: the model learned no such column; did you mean price?" in line
+    assert "--target prise: the model has no such column; did you mean price?" in line
     assert "--target x is for tables, not images" in refused(*WORDS, "--run", "a", "--target", "x")
     assert "--sampler has no effect" in refused(*WORDS, "--run", "a", "--sampler", "gmm")
 

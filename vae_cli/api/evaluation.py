@@ -162,7 +162,9 @@ def open_synthesis(
             `with_sampler`.
     """
     if target:
-        require_target(model.spec.columns, target, model.spec.table.label)
+        spec = model.spec
+        columns = () if spec.is_image else (*spec.columns, *spec.condition)
+        require_target(columns, target, spec.table.label)
     if sampler == "auto" and not (subject.is_own and model.spec.columns):
         return Synthesis(target=target)
     source = None

@@ -153,9 +153,10 @@ def require_target(columns: Sequence[Column], name: str, label: str = "") -> Non
     """Check that a column can be predicted.
 
     Args:
-        columns: of the table; none if the items are images.
+        columns: of the table, also those that the model is told; none if the items are images.
         name: of the column.
-        label: the column of the classes, which rows do not have; empty if there is none.
+        label: the column of the classes, which rows have only if the model is told it; empty if
+            there is none.
 
     Raises:
         UsageError: there is none of that name, or it cannot be predicted.
@@ -164,11 +165,11 @@ def require_target(columns: Sequence[Column], name: str, label: str = "") -> Non
     if not columns:
         raise UsageError(f"{target} is for tables, not images: leave it out")
     known = {column.name: column for column in columns}
-    if name == label:
+    if name == label and name not in known:
         raise UsageError(f"{target} is the label, which the model did not learn: name a column")
     if name not in known:
         near = difflib.get_close_matches(name, known, 1, cutoff=0)[0]
-        raise UsageError(f"{target}: the model learned no such column; did you mean {near}?")
+        raise UsageError(f"{target}: the model has no such column; did you mean {near}?")
     reason = target_absence(known[name])
     if reason is not None:
         raise UsageError(f"{target} cannot be predicted: {reason}; name another column")
