@@ -81,8 +81,6 @@ def test_angles_have_their_distribution_function() -> None:
     """As exactly as the docstring says, over the whole range of uniform numbers."""
     uniform = torch.linspace(0.001, 0.999, 101)[None]
     for dims, kappa in CASES:
-        if kappa == 0.01 and dims == 50:
-            continue
         table = tabulate(torch.tensor([kappa]), dims)
         angles = (table.mode + invert(table, uniform))[0].double().numpy()
         mode = float(table.mode)
@@ -99,7 +97,7 @@ def test_angles_have_their_distribution_function() -> None:
             for low, high in pairwise(pieces)
         ]
         reached = np.cumsum(masses)[:-1] / np.sum(masses)
-        assert np.abs(reached - uniform[0].numpy()).max() < 1e-5, (dims, kappa)
+        assert np.abs(reached - uniform[0].numpy()).max() < 2e-6, (dims, kappa)
 
 
 def test_samples_have_the_mean_length_and_its_gradient() -> None:
