@@ -142,3 +142,12 @@ def test_outside_of_a_training_an_item_without_a_label_has_the_one_that_the_clas
         for y in (None, model.classify(Batch(batch.x)).y)
     ]
     assert torch.equal(*means)
+
+
+def test_an_item_is_classified_once_in_a_pass() -> None:
+    model, _ = m2()
+    batch, calls = batch_of(model, [NONE, 1.0]), list[Tensor]()
+    assert model.classifier is not None
+    model.classifier.register_forward_hook(lambda _module, _x, scores: calls.append(scores))
+    model.eval().infer(batch)
+    assert len(calls) == 1

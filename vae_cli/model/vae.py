@@ -217,7 +217,10 @@ class VAE(LatentModel):
 
     def posterior(self, batch: Batch) -> Posterior:
         """q(z|x, y) for B items: parameters `(B, *event)`."""
-        batch = self.classify(batch)
+        return self._encode(self.classify(batch))
+
+    def _encode(self, batch: Batch) -> Posterior:
+        """The posterior of items whose class is given, or is not to be found."""
         posterior: Posterior = call(self.encoder, batch.x, self.condition_of(batch.y, len(batch)))
         return posterior
 
@@ -247,7 +250,7 @@ class VAE(LatentModel):
     def infer(self, batch: Batch, samples: int = 1, noise: Noise | None = None) -> Inference:
         """Encode B items, take K samples of the latents of each, and decode them."""
         batch = self.classify(batch)
-        posterior = self.posterior(batch)
+        posterior = self._encode(batch)
         level = Level.draw(posterior, self.prior_of(batch.y, len(batch)), samples, noise)
         return Inference((level,), self.decode(level.z, batch.y))
 
