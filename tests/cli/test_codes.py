@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 from support import Refused, Use
 
+from vae_cli import load
+from vae_cli.errors import UsageError
+
 OF_RUNS = {"codes": "--posterior rvq", "grid": "--set model.grid=true"}
 
 
@@ -44,4 +47,14 @@ def test_what_needs_vectors_names_the_setting(refused: Refused) -> None:
             assert f"vae {command} needs latents that are vectors" in said
             assert setting in said
             assert "vae reconstruct" in said
+        assert "an animation needs latents" in refused("sample", "--run", run, "-o", "all.gif")
+        model = load(run)
+        x = model.held_out().items_at(range(2))
+        for ask in (
+            lambda model=model, x=x: model.traverse(x[:1], [-1.0, 1.0], [0]),
+            lambda model=model, x=x: model.interpolate(x),
+            lambda model=model: model.sample_loop(2, 2),
+        ):
+            with pytest.raises(UsageError, match="needs latents that are vectors"):
+                ask()
     assert "take --sampler prior" in refused("sample", "--run", "grid", "--sampler", "gmm")

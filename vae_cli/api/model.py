@@ -489,7 +489,11 @@ class TrainedModel:
 
         Returns:
             `(count * steps, ...)`; every item number `k * steps` is one of the samples.
+
+        Raises:
+            UsageError: the latents are codes, or a grid.
         """
+        self.require_vectors("an animation")
         latents = self.sample_latents(count, y, temperature=temperature, seed=seed)
         return self.decode(close_loop(torch.from_numpy(latents), steps), y)
 
@@ -518,8 +522,10 @@ class TrainedModel:
             `(rows, K, ...)`.
 
         Raises:
-            UsageError: the model has no such item, level or dimension.
+            UsageError: the model has no such item, level or dimension, or its latents are codes,
+                or a grid.
         """
+        self.require_vectors("a traversal")
         found = infer_level(self.model, self._encode_one(item, y), level)
         known = range(*found.posterior.event_shape)
         if any(dim not in known for dim in dims or ()):
@@ -550,8 +556,9 @@ class TrainedModel:
             `(N - 1, steps, ...)`.
 
         Raises:
-            UsageError: there is only one item.
+            UsageError: there is only one item, or the latents are codes, or a grid.
         """
+        self.require_vectors("an interpolation")
         read = self.converter.read(items, y)
         anchors = torch.from_numpy(self.latents(read.items, read.condition))
         if len(anchors) < 2:  # noqa: PLR2004
@@ -561,6 +568,26 @@ class TrainedModel:
         way = None if told is None else interpolate(told, steps).flatten(0, 1)
         tiles = self._decode(points.flatten(0, 1), way)
         return tiles.reshape(*points.shape[:2], *tiles.shape[1:])
+
+    def require_vectors(self, what: str) -> None:
+        """Check that latents are vectors, between which there are others.
+
+        Args:
+            what: needs them, for the message.
+
+        Raises:
+            UsageError: they are codes, or a grid.
+        """
+        posterior = self.settings.posterior
+        is_codes = posterior.kind == "codes"
+        if not is_codes and len(self.model.event_shape) == 1:
+            return
+        made = mark(f"posterior.name={posterior.name}" if is_codes else "model.grid=true")
+        raise UsageError(
+            f"{what} needs latents that are vectors: those of run {self.name} are "
+            f"{'codes' if is_codes else 'a grid'} ({made}), which vae reconstruct, vae sample and "
+            "vae embed take"
+        )
 
     def to_unit(self, values: ArrayLike) -> Array:
         """Images with the values of the data, as the other methods take them: float32 in [0, 1].

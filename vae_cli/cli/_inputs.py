@@ -20,7 +20,7 @@ from vae_cli.cli._processes import together, want_processes
 from vae_cli.cli._training import COLLAPSE_PAGE, describe_active
 from vae_cli.data.cells import NO_CLASS
 from vae_cli.data.source import find_source
-from vae_cli.errors import UsageError, list_some, mark, plural
+from vae_cli.errors import UsageError, list_some, plural
 from vae_cli.files import exists
 
 if TYPE_CHECKING:
@@ -496,28 +496,6 @@ def find_class(name: str, spec: "Spec") -> int:
 def _letters(name: str) -> str:
     """The letters and digits of a name in lower case."""
     return "".join(filter(str.isalnum, name.casefold()))
-
-
-def require_vectors(model: "TrainedModel", what: str) -> None:
-    """Check that the latents of a run are vectors, between which there are others.
-
-    Args:
-        model: of the run.
-        what: needs them, as it is typed.
-
-    Raises:
-        UsageError: they are codes, or a grid.
-    """
-    posterior = model.settings.posterior
-    if posterior.kind != "codes" and len(model.model.event_shape) == 1:
-        return
-    is_codes = posterior.kind == "codes"
-    made = mark(f"posterior.name={posterior.name}") if is_codes else mark("model.grid=true")
-    raise UsageError(
-        f"{what} needs latents that are vectors: those of run {model.name} are "
-        f"{'codes' if is_codes else 'a grid'} ({made}), which vae reconstruct, vae sample and vae "
-        "embed take"
-    )
 
 
 def parse_dims(words: list[str], kl_by_dim: "Tensor | None", count: int) -> list[int]:

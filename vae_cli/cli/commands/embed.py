@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import RunGroup, opened_together, require_vectors
+from vae_cli.cli._inputs import RunGroup, opened_together
 from vae_cli.cli._options import (
     Force,
     Processes,
@@ -83,7 +83,7 @@ def command(
     outputs = [table, map_file]
     with opened_together([run], processes, terminal, outputs=outputs) as ((model,), world):
         if plot:
-            require_vectors(model, "vae embed --plot")
+            model.require_vectors("vae embed --plot")
         paths = [table.open_table(Path("embed.npz"))]
         if plot:
             paths.append(map_file.open_file(plot))

@@ -14,7 +14,7 @@ import typer
 
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._errors import show_options
-from vae_cli.cli._inputs import FittingGroup, RunGroup, read_items, require_vectors
+from vae_cli.cli._inputs import FittingGroup, RunGroup, read_items
 from vae_cli.cli._options import (
     Data,
     Force,
@@ -71,7 +71,7 @@ def command(
     page = Request(export, terminal, flag="--export", inputs=[image, data], force=force)
     page.refuse_standard_output("page.html")
     model = run.open(terminal, data, outputs=[page])
-    require_vectors(model, "vae explore")
+    model.require_vectors("vae explore")
     first = read_items(model, [image], terminal, fitting).items[:1] if image else None
     from vae_cli.explore.scene import build_scene
 

@@ -10,7 +10,6 @@ from vae_cli.cli._inputs import (
     RunGroup,
     ask_condition,
     read_items,
-    require_vectors,
     take_items_of_classes,
     tell,
 )
@@ -74,7 +73,7 @@ def command(
     if classes and len(classes) == 1 and "," not in classes[0]:
         raise UsageError(f"--class {classes[0]}: name two classes or more, as in --class A,B")
     model = run.open(terminal, data, outputs=[wanted])
-    require_vectors(model, "vae interpolate")
+    model.require_vectors("vae interpolate")
     path = wanted.open_items(model.kind, "interpolate")
     told = ask_condition(model, None, where or [])
     with terminal.spinner("reading"):

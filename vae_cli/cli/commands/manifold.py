@@ -9,7 +9,6 @@ from vae_cli.cli._inputs import (
     RunGroup,
     ask_condition,
     parse_dims,
-    require_vectors,
     show_kl,
     sort_dims,
     take_kl,
@@ -59,7 +58,7 @@ def command(
     """
     wanted = output.request(terminal)
     model = run.open(terminal, outputs=[wanted])
-    require_vectors(model, "vae manifold")
+    model.require_vectors("vae manifold")
     path = wanted.open_items(model.kind, "manifold")
     from vae_cli.model import UniformOnSphere
 

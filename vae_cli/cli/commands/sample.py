@@ -115,8 +115,9 @@ def command(
     seed = choose_seed(seed, terminal)
     asked = ask_samples(model, class_, where or [])
     if path.suffix.lower() in ANIMATION_SUFFIXES:
+        model.require_vectors("an animation")  # before a prior of codes is fitted
         refuse_unused("--noise", noise, "write a picture")
-        refuse_unused("--where", bool(where), "write a table")
+        refuse_unused("--where", bool(where), "write a picture")
         refuse_unused("--class all", len(asked) > 1, "write a picture")
         refuse_unused("--ids", ids, "write a table")
         model = fit_sampler(model, sampler, data, terminal)

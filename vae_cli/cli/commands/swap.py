@@ -15,7 +15,6 @@ from vae_cli.cli._inputs import (
     parse_dims,
     read_items,
     require_told_classes,
-    require_vectors,
     show_kl,
     sort_dims,
     take_items_of_classes,
@@ -90,7 +89,7 @@ def command(
     refuse_unused("--data", data is not None and bool(files), "leave out FILE")
     fitting.require_use(has_file=bool(files))
     model = run.open(terminal, data, outputs=[wanted])
-    require_vectors(model, "vae swap")
+    model.require_vectors("vae swap")
     path = wanted.open_items(model.kind, "swap")
     if classes and is_one and model.spec.condition:
         refuse_unused("--dim", bool(dim), "name two classes")

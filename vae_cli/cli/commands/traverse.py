@@ -16,7 +16,6 @@ from vae_cli.cli._inputs import (
     parse_dims,
     parse_offsets,
     read_items,
-    require_vectors,
     show_kl,
     take_kl,
     take_test_items,
@@ -106,7 +105,7 @@ def command(
     offsets = parse_offsets(("-3:3.5:0.5" if dim else "-0.5:3:0.25") if offset is None else offset)
     model = run.open(terminal, data, outputs=[wanted])
     path = wanted.open_items(model.kind, "traverse")
-    require_vectors(model, "vae traverse")
+    model.require_vectors("vae traverse")
     require_level(model, level)
     seed = choose_seed(seed, terminal) if sample else None
     told = ask_condition(model, class_, where or [])
