@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from results import assert_same_results
 from shards import PATTERN, write_photos
@@ -66,6 +67,25 @@ def test_a_run_on_shards_is_resumed_bit_for_bit(
     train_small(whole, resolved=resolved)
     with pytest.raises(InterruptedRunError):
         train_small(run, stop_at=9, resolved=resolved)
+    train_small(run)
+    assert_same_results(run, whole)
+
+
+def test_a_conditional_run_is_resumed_bit_for_bit(
+    tmp_path: Path,
+    new_run: NewRun,
+    resolve_small: Callable[..., Resolved],
+    train_small: TrainSmall,
+) -> None:
+    random = np.random.default_rng(0)
+    images, labels = random.integers(0, 256, (400, 8, 8), np.uint8), random.integers(0, 3, 400)
+    np.savez(tmp_path / "labelled.npz", images=images, labels=labels)
+    data = {"name": str(tmp_path / "labelled.npz"), "condition": ["label"], "labelled": 0.5}
+    resolved = resolve_small(data=data, model={"condition_dropout": 0.5})
+    whole, run = (new_run(name, resolved) for name in ("whole", "run"))
+    train_small(whole, resolved=resolved)
+    with pytest.raises(InterruptedRunError):
+        train_small(run, stop_at=12, resolved=resolved)
     train_small(run)
     assert_same_results(run, whole)
 
