@@ -92,6 +92,8 @@ def test_the_bound_counts_the_fitted_prior_if_there_is_one(tmp_path: Path) -> No
             **({"bits_fitted": lengths["fitted"] / math.log(2)} if name == "fitted" else {}),
         }
         assert isinstance(figures["bits_fitted"], Figure) == (name == "fitted")
+        for key in ("effective_samples", "log_likelihood_rise"):
+            assert isinstance(figures[key], Absent), "one point has no samples that differ"
         for key, values in expected.items():
             one = figures[key]
             assert isinstance(one, Figure)

@@ -28,6 +28,7 @@ from vae_cli.evaluation.figures import (
     Absent,
     Figure,
     Figures,
+    all_absent,
     average,
     make_figure,
 )
@@ -40,6 +41,8 @@ from vae_cli.model import Codes, CodesHead, LatentModel, count_codes, measure_us
 from vae_cli.training.world import ALONE, World
 
 COUNTING = ("elbo", "kl", "log_likelihood", "bits_per_dim")  # figures that count log p(c)
+OF_SAMPLES = ("log_likelihood_rise", "effective_samples")
+ONE_POINT = "the posterior of codes is a single point, so all samples of an item are the same"
 OF_UNIFORM = "not with a fitted prior over codes, which sampling fits: all codes count the same"
 OF_FITTED = "p(z) is the prior that was fitted to the codes of the training set"
 
@@ -65,6 +68,7 @@ def bound_figures(subject: Subject, items: ItemLikelihoods) -> Figures:
             figures[name] = replace(one, definition=f"{one.definition}; {note}")
     bits, text = to_bits(items.kl), "-log2 p(c) under the prior fitted to the training codes"
     return figures | {
+        **all_absent(OF_SAMPLES, ONE_POINT),
         "uniform_code_length": average(uniform, "T log K, if all codes count the same, nats"),
         "bits": average(to_bits(uniform), "T log2 K, bits per item if all codes count the same"),
         "bits_fitted": Absent(note) if found is None else average(bits, text),
