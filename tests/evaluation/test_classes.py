@@ -84,7 +84,7 @@ def test_samples_of_the_right_class_are_told_from_those_of_another(tmp_path: Pat
     assert list(right.classes) == list(NAMES)
     of_bags = right.classes["Bag"]["accuracy"]
     assert isinstance(of_bags, Figure)
-    assert "share of 200 samples" in of_bags.definition
+    assert "share of samples from the prior of a class (200) taken for it" in of_bags.definition
 
 
 def test_a_model_without_classes_has_none_and_too_few_items_are_said(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from vae_cli.api.evaluation import affordable_samples, open_subject
 from vae_cli.data.split import InMemory
 from vae_cli.errors import LostProcessError
 from vae_cli.evaluation.figures import Figure
+from vae_cli.evaluation.fitted_models import fitted_codes
 from vae_cli.evaluation.report import Evaluation, evaluate
 from vae_cli.evaluation.sharing import (
     collect_rows,
@@ -49,6 +50,18 @@ def told(images: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Su
 
 
 @pytest.fixture
+def coded(images: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
+    """The same images, told their class, with latents that are codes, and a prior over them."""
+    del images
+    monkeypatch.setattr("vae_cli.training.code_fit.MAX_STEPS", 40)
+    monkeypatch.setattr("vae_cli.training.code_fit.MIN_STEPS", 40)
+    more = {"posterior": {"name": "fsq", "levels": [8, 5]}}
+    subject = trained(tmp_path, "images.npz", monkeypatch, ["label"], more)
+    fitted_codes(subject.model, lambda: subject.train, subject.folder)
+    return subject
+
+
+@pytest.fixture
 def noisy(images: Subject) -> Subject:
     """The same images; samples and reconstructions have the spread of p(x|z)."""
     return replace(images, samples_noise=True)
@@ -62,14 +75,25 @@ def rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
     return trained(tmp_path, "rows.csv", monkeypatch)
 
 
+@pytest.fixture
+def told_rows(rows: Subject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
+    """The same rows, of which the model is told two columns."""
+    names = [column.name for column in rows.test.spec.columns[:2]]
+    return trained(tmp_path, "rows.csv", monkeypatch, names)
+
+
 def trained(
-    folder: Path, data: str, monkeypatch: pytest.MonkeyPatch, condition: Sequence[str] = ()
+    folder: Path,
+    data: str,
+    monkeypatch: pytest.MonkeyPatch,
+    condition: Sequence[str] = (),
+    more: dict[str, Any] | None = None,
 ) -> Subject:
     monkeypatch.chdir(folder)
     monkeypatch.setattr("vae_cli.evaluation.sharing.chunk_length", lambda *_: 16)
     training = {"epochs": 1, "device": "cpu"}
     named = {"name": data, "test_fraction": 0.2, "condition": list(condition)}
-    settings = {"data": named, "training": training}
+    settings = {"data": named, "training": training, **(more or {})}
     model = {"network": "mlp", "latent_dim": 2}
     return open_subject(train({**settings, "model": model}, name=f"run{len(condition)}"))
 
@@ -105,17 +129,25 @@ def require_same(found: Evaluation, expected: Evaluation) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["images", "noisy", "rows", pytest.param("told", marks=pytest.mark.slow)]
+    "kind",
+    [
+        *("images", "noisy", "rows"),
+        *(pytest.param(one, marks=pytest.mark.slow) for one in ("told", "coded", "told_rows")),
+    ],
 )
 def test_all_figures_are_those_of_one_process(kind: str, request: pytest.FixtureRequest) -> None:
     subject: Subject = request.getfixturevalue(kind)
     together = evaluate_together(subject, 3)  # which also fit what is kept
     expected = evaluate_together(subject, 1)[0]
     figures = {name for name, one in expected.figures.items() if isinstance(one, Figure)}
-    own = {"recall", "ssim"} if kind != "rows" else {"usefulness", "copies"}
-    own |= {"class_accuracy", "frechet_classes"} if kind == "told" else set()
+    own = {"recall", "ssim"} if "rows" not in kind else {"usefulness", "copies"}
+    own |= {"class_accuracy", "frechet_classes"} if kind in {"told", "coded"} else set()
     own |= {"frechet_gmm"} if kind in {"images", "noisy"} else set()
-    assert figures > {"elbo", "log_likelihood", "mutual_information", "mse", *own}
+    own |= {"bits_fitted", "frechet_codes"} if kind == "coded" else {"mutual_information"}
+    assert figures > {"elbo", "log_likelihood", "mse", *own}
+    for name in {"precision", "recall", "class_accuracy", "frechet_classes"} & figures:
+        sampler = "with the sampler codes" if kind == "coded" else "from the prior"
+        assert f"samples {sampler}" in vars(expected.figures[name])["definition"]
     for found in together:
         require_same(found, expected)
 

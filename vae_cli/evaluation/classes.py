@@ -39,6 +39,7 @@ from vae_cli.evaluation.figures import (
 )
 from vae_cli.evaluation.fitted_models import find_codes
 from vae_cli.evaluation.samples import (
+    DISTANCES,
     distance,
     sample_absence,
     sampled_features,
@@ -53,7 +54,10 @@ from vae_cli.training.world import ALONE, World
 MIN_SAMPLES = 100  # of a class
 MIN_ITEMS = 20  # of a class, from which its samples have a distance
 MAX_CLASSES = 100
-DISTANCES: dict[FeatureName, str] = {"classifier": "frechet_classes", "inception": "fid_classes"}
+DISTANCE_NAMES: dict[FeatureName, str] = {
+    "classifier": "frechet_classes",
+    "inception": "fid_classes",
+}
 JUDGE = "by a classifier that has learned the data without the model"
 
 
@@ -83,6 +87,7 @@ class Seen:
         items: test items, `(M, D + 1)`.
         labels: of the items, int64 `(M,)`.
         classes: the label of each class, int64 `(C,)`.
+        what: says where the samples are from.
         label: whose features they are.
     """
 
@@ -90,6 +95,7 @@ class Seen:
     items: Tensor
     labels: Tensor
     classes: Tensor
+    what: str
     label: str
 
 
@@ -108,7 +114,7 @@ def class_figures(
     condition, names = subject.model.condition, class_names(subject.test.spec)
     if condition is None or not names:
         return NO_CLASSES
-    titles = ("class_accuracy", "class_accuracy_real", DISTANCES[comparison.features])
+    titles = ("class_accuracy", "class_accuracy_real", DISTANCE_NAMES[comparison.features])
     reason = sample_absence(subject, needs_labels=True)
     if reason is None and len(names) > MAX_CLASSES:
         reason = f"the samples of {len(names):,} classes are too many to be compared"
@@ -151,15 +157,15 @@ def look_at(
     y = condition.encode(rows_of_classes(condition, place or 0, len(names), each))
     judge = Extractor(extractor.name, extractor.label, see)
     stream = derive_seed(seed, "classes")
-    # Of codes, those of the training's prior say nothing about the model; see `find_sources`.
-    source = find_codes(subject.model, subject.folder) or subject.model.prior
-    samples = sampled_features(subject, judge, source, len(y), stream, world, y=y)
+    codes = find_codes(subject.model, subject.folder)  # uniform ones say little about the model
+    samples = sampled_features(subject, judge, codes, len(y), stream, world, y=y)
     shares = shared_items(test.take(order), device, world)
     return Seen(
         samples=samples.unflatten(0, (len(names), -1)) if len(samples) else samples,
         items=torch.cat([own.collect(see(batch.x).cpu()) for batch, own in shares]),
         labels=test.labels[order],
         classes=torch.tensor([spec.classes.index(name) for name in names]),
+        what=DISTANCES["samples" if codes is None else "codes"],
         label=extractor.label,
     )
 
@@ -191,10 +197,11 @@ def compare_classes(seen: Seen) -> Figures:
     for place, label in enumerate(seen.classes.tolist()):
         samples, items = seen.samples[place], seen.items[seen.labels == label]
         figures[f"accuracy {place}"] = share(
-            samples[:, -1] == label, f"share of {len(samples):,} samples taken for it {JUDGE}"
+            samples[:, -1] == label,
+            f"share {seen.what} of a class ({len(samples):,}) taken for it {JUDGE}",
         )
         figures[f"frechet {place}"] = (
-            distance(items[:, :-1], samples[:, :-1], "of samples of a class", seen.label)
+            distance(items[:, :-1], samples[:, :-1], f"{seen.what} of a class", seen.label)
             if len(items) >= MIN_ITEMS
             else Absent(f"fewer than {MIN_ITEMS} test items")
         )

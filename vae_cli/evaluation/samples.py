@@ -208,6 +208,7 @@ def sample_figures(
             others[name] = sampled_features(subject, extractor, source, count, seed, world, y=y)
     train = train_features(subject, extractor, count, seed, world)
     others |= {"reconstructions": recon, "train": train}
+    best = "codes" if "codes" in others else "samples"  # uniform codes say little about a model
 
     def compare() -> Figures:
         found = [
@@ -216,7 +217,7 @@ def sample_figures(
             else lacking(name, subject.model)
             for name, what in distances.items()
         ]
-        found += neighbour_figures(items, others["samples"], extractor.label)
+        found += neighbour_figures(items, others[best], distances[best], extractor.label)
         return dict(zip(names, found, strict=True))
 
     return figures_of_first(compare, world)
@@ -282,16 +283,16 @@ def distance(items: Tensor, others: Tensor, what: str, label: str) -> Figure | A
 
 
 def neighbour_figures(
-    items: Tensor, samples: Tensor, label: str
+    items: Tensor, samples: Tensor, what: str, label: str
 ) -> tuple[Figure | Absent, Figure | Absent]:
-    """Precision and recall of samples."""
+    """Precision and recall of samples, of which `what` says where they are from."""
     near_items, near_samples = precision_and_recall(
         items[:MAX_NEIGHBOURS], samples[:MAX_NEIGHBOURS]
     )
     source = f"(Kynkäänniemi et al., 2019; {len(near_items):,} samples); {label}"
     return (
-        share(near_items, f"share of samples among the items {source}"),
-        share(near_samples, f"share of items among the samples {source}"),
+        share(near_items, f"share {what} among the items {source}"),
+        share(near_samples, f"share of items among those {what} {source}"),
     )
 
 
