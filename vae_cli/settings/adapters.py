@@ -7,13 +7,13 @@ A module says by the names of its constructor's parameters what it needs of the 
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, cast, final
+from typing import TYPE_CHECKING, Any, ClassVar, cast, final, get_args
 
 from vae_cli.errors import OutsideCodeError, mark
 from vae_cli.settings.likelihoods import Likelihood
 from vae_cli.settings.networks import Network, Parts, activation_of, input_shape
 from vae_cli.settings.objectives import Objective
-from vae_cli.settings.posteriors import Posterior, PosteriorKind
+from vae_cli.settings.posteriors import LatentKind, Posterior
 from vae_cli.settings.priors import Latents, Prior
 from vae_cli.settings.variant import section
 
@@ -50,10 +50,9 @@ class FromModule:
 
 @section
 class ModuleObjective(FromModule, Objective):
-    """An objective from outside. Its class may say for which posteriors it is defined."""
+    """An objective from outside. Its class may say for which latents it is defined."""
 
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density", "codes")
-    takes_grids: ClassVar[bool] = True
+    takes: ClassVar[tuple[LatentKind, ...]] = get_args(LatentKind)
 
     def build(self, model: "LatentModel") -> "objectives.Objective":
         """The module."""

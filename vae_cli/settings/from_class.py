@@ -90,7 +90,7 @@ def _wrap(kind: Kind, name: str, part: type) -> type:
         key: _to_hint(one, helps.get(key, f"A parameter of {part.__name__}."), name)
         for key, one in own.items()
     }
-    said = ("posteriors", "takes_levels", "takes_grids", "is_for_rows", "has_levels", "min_warmup")
+    said = ("takes", "is_for_rows", "has_levels", "min_warmup")
     namespace = {
         "__annotations__": hints,
         "__doc__": part.__doc__ or part.__name__,

@@ -10,7 +10,7 @@ from annotated_types import Interval, Len
 
 from vae_cli.errors import UsageError, join_or, mark
 from vae_cli.settings.networks import Network
-from vae_cli.settings.posteriors import Posterior, PosteriorKind
+from vae_cli.settings.posteriors import LatentKind, Posterior
 from vae_cli.settings.priors import Normal, Prior, Uniform
 from vae_cli.settings.variant import Setting, section, variant
 
@@ -29,10 +29,8 @@ TABLE_BETA = (
 class Objective(ABC):
     """Settings of an objective."""
 
-    takes_levels: ClassVar[bool] = True  # whether it is defined for several levels of latents
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal", "levels")  # what it is defined for
     hides_condition: ClassVar[bool] = True  # whether a condition is hidden at random
-    takes_grids: ClassVar[bool] = False  # whether it is defined for latents that are no vectors
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal",)  # those it is defined for
 
     name: Annotated[str, Setting("What is minimized; elbo is distortion plus KL.", "objective")] = (
         field(init=False)
@@ -75,26 +73,19 @@ class Objective(ABC):
         Raises:
             UsageError: it is not.
         """
-        if posterior.kind not in self.posteriors:
-            others = [
-                one.name for one in get_args(ObjectiveConfig) if posterior.kind in one.posteriors
-            ]
-            raise UsageError(
-                f"{mark(f'objective.name={self.name}')} is not defined for "
-                f"{mark(f'posterior.name={posterior.name}')}, which takes {join_or(others)}"
-            )
-        if network.has_levels and not self.takes_levels:
-            others = [one.name for one in get_args(ObjectiveConfig) if one.takes_levels]
-            raise UsageError(
-                f"{mark(f'objective.name={self.name}')} is for one level of latents: "
-                f"{mark(f'model.network={network.network}')} takes {join_or(others)}"
-            )
-        if network.is_grid and not self.takes_grids:
-            others = [one.name for one in get_args(ObjectiveConfig) if one.takes_grids]
-            raise UsageError(
-                f"{mark(f'objective.name={self.name}')} is for latents that are vectors: "
-                f"{mark('model.grid=true')} takes {join_or(others)}"
-            )
+        asked: dict[LatentKind, str] = {
+            posterior.kind: f"is not defined for {mark(f'posterior.name={posterior.name}')}, which"
+        }
+        if network.has_levels:
+            levels = mark(f"model.network={network.network}")
+            asked["levels"] = f"is for one level of latents: {levels}"
+        if network.is_grid:
+            asked["grid"] = f"is for latents that are vectors: {mark('model.grid=true')}"
+        for kind, text in asked.items():
+            if kind not in self.takes:
+                others = [one.name for one in get_args(ObjectiveConfig) if kind in one.takes]
+                own = mark(f"objective.name={self.name}")
+                raise UsageError(f"{own} {text} takes {join_or(others)}")
         if self.warmup_cycles > 1 and not self.warmup_epochs:
             raise UsageError(
                 f"{mark('objective.warmup_cycles')} needs {mark('objective.warmup_epochs')}"
@@ -129,8 +120,7 @@ class Objective(ABC):
 class ELBO(Objective):
     """Distortion plus β times the KL divergence (Kingma & Welling, 2014; Higgins et al., 2017)."""
 
-    takes_grids: ClassVar[bool] = True
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density", "codes")
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal", "density", "codes", "levels", "grid")
 
     beta: Annotated[
         Annotated[float, Interval(ge=0, le=1_000_000)] | Literal["auto"],
@@ -197,8 +187,7 @@ class ELBO(Objective):
 class Capacity(Objective):
     """A KL divergence that is held at a capacity (Burgess et al., 2018)."""
 
-    takes_grids: ClassVar[bool] = True
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal", "density", "levels", "grid")
 
     capacity: Annotated[float, Interval(ge=0, le=1e6), Setting("KL in nats that is held.")] = 25.0
     gamma: Annotated[
@@ -242,8 +231,7 @@ class GroupFields(SampleFields):
 class IWAE(SampleFields, Objective):
     """The importance-weighted bound (Burda et al., 2016)."""
 
-    takes_grids: ClassVar[bool] = True
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal", "density", "levels", "grid")
 
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """Its negative."""
@@ -257,7 +245,7 @@ class IWAE(SampleFields, Objective):
 class DReG(SampleFields, Objective):
     """The same bound with doubly reparameterized gradients (Tucker et al., 2019)."""
 
-    takes_levels: ClassVar[bool] = False
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal",)
 
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """Its negative."""
@@ -271,8 +259,7 @@ class DReG(SampleFields, Objective):
 class MIWAE(GroupFields, Objective):
     """The mean of several importance-weighted bounds (Rainforth et al., 2018)."""
 
-    takes_grids: ClassVar[bool] = True
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal", "density", "levels", "grid")
 
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """Its negative."""
@@ -286,8 +273,7 @@ class MIWAE(GroupFields, Objective):
 class CIWAE(SampleFields, Objective):
     """A mean of the ELBO and the importance-weighted bound (Rainforth et al., 2018)."""
 
-    takes_grids: ClassVar[bool] = True
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal", "density", "levels", "grid")
 
     elbo_share: Annotated[
         float, Interval(ge=0, le=1), Setting("Weight of the ELBO; the bound of iwae has the rest.")
@@ -305,8 +291,7 @@ class CIWAE(SampleFields, Objective):
 class PIWAE(GroupFields, Objective):
     """The decoder learns by iwae, and the encoder by miwae (Rainforth et al., 2018)."""
 
-    takes_levels: ClassVar[bool] = False
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal", "density")
 
     def build(self, model: "LatentModel") -> "objectives.Objective":  # noqa: ARG002
         """One loss with both gradients."""
@@ -320,7 +305,7 @@ class PIWAE(GroupFields, Objective):
 class TotalCorrelation(Objective):
     """The total correlation of the latents has a weight of its own (Chen et al., 2018)."""
 
-    takes_levels: ClassVar[bool] = False
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal",)
 
     beta: Annotated[
         Annotated[float, Interval(ge=0, le=1_000_000)] | Literal["auto"],
@@ -349,8 +334,7 @@ class TotalCorrelation(Objective):
 class MMD(Objective):
     """InfoVAE, with the maximum mean discrepancy (Zhao et al., 2019)."""
 
-    takes_levels: ClassVar[bool] = False
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal", "density")
 
     alpha: Annotated[float, Interval(ge=-1e6, le=1), Setting("One minus the weight of the KL.")] = (
         1.0
@@ -378,7 +362,7 @@ class MMD(Objective):
 class DIP(Objective):
     """The covariance of the latents is held at the identity (Kumar et al., 2018)."""
 
-    takes_levels: ClassVar[bool] = False
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal",)
 
     covariance: Annotated[
         Literal["means", "samples"],
@@ -464,8 +448,7 @@ class Factor(CriticFields, Objective):
     """A critic estimates the total correlation of the latents (Kim & Mnih, 2018)."""
 
     critic_rate: ClassVar[float] = 1e-3
-    takes_levels: ClassVar[bool] = False
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal", "density")
 
     gamma: Annotated[
         float, Interval(ge=0, le=1e6), Setting("Weight of the total correlation besides the KL's.")
@@ -490,8 +473,7 @@ class Adversarial(CriticFields, Objective):
     """A critic tells latents from samples of the prior (Makhzani et al., 2016)."""
 
     critic_rate: ClassVar[float] = 1e-2
-    takes_levels: ClassVar[bool] = False
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal", "density")
 
     critic_weight: Annotated[
         float, Interval(ge=0, le=1e9), Setting("Weight of what the critic finds.")
@@ -531,9 +513,8 @@ class Adversarial(CriticFields, Objective):
 class M2(Objective):
     """A semi-supervised model with a classifier (Kingma et al., 2014)."""
 
-    takes_levels: ClassVar[bool] = False
+    takes: ClassVar[tuple[LatentKind, ...]] = ("normal", "density")
     hides_condition: ClassVar[bool] = False  # it sums over the classes that an item may have
-    posteriors: ClassVar[tuple[PosteriorKind, ...]] = ("normal", "density")
 
     classifier_weight: Annotated[
         float,

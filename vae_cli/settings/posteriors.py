@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 #   density   other continuous latents, with samples and their densities
 #   codes     entries of a codebook
 PosteriorKind = Literal["normal", "density", "codes"]
+# What an objective may be defined for: these posteriors, and what a network makes of their latents.
+#   levels    several levels of them
+#   grid      no vector, but one for each place of an image
+LatentKind = Literal[PosteriorKind, "levels", "grid"]
 
 
 @section
