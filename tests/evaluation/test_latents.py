@@ -110,5 +110,9 @@ def test_a_prior_of_conditions_is_their_mixture() -> None:
     z = narrow.sample((50_000,))
     expected = (narrow.log_prob(z) - mix(prior.scale[:2]).log_prob(z)).mean().item()
     assert divergence.mean().item() == pytest.approx(expected, abs=0.08)
+    figure = latent_figures(model, posterior, seed=0, y=y)["aggregate_kl"]
+    assert isinstance(figure, Figure)
+    assert figure.value == pytest.approx(divergence.mean().item())
+    assert "mean of p(z|y) over the items" in figure.definition
     total = sum(mean_kl_by_dim(model, posterior, y))
     assert total == pytest.approx(prior.kl_from(posterior).sum(1).mean().item())

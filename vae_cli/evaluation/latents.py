@@ -67,6 +67,8 @@ def latent_figures(
         )
     information, divergence = aggregate_terms(model, posterior, seed, world, y)
     text = "KL(q(z) || p(z)) of the aggregated posterior from the prior, nats"
+    if isinstance(prior_of_items(model, y, len(posterior)), DiagonalNormal):
+        text += "; p(z) is the mean of p(z|y) over the items"
 
     def describe() -> Figures:
         return {
