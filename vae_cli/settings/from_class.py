@@ -90,16 +90,21 @@ def _wrap(kind: Kind, name: str, part: type) -> type:
         key: _to_hint(one, helps.get(key, f"A parameter of {part.__name__}."), name)
         for key, one in own.items()
     }
-    said = ("takes", "is_for_rows", "has_levels", "min_warmup")
     namespace = {
         "__annotations__": hints,
         "__doc__": part.__doc__ or part.__name__,
         "__module__": __name__,
         **{key: one.default for key, one in own.items()},
-        **{key: getattr(part, key) for key in said if hasattr(part, key)},
+        **said_of(part),
         **{kind.key: name, "part": part, "own": tuple(own), "asked": asked},
     }
     return section(type(part.__name__, (cast("type", kind.adapter),), namespace))
+
+
+def said_of(part: type) -> dict[str, Any]:
+    """What the class of a module says about itself that settings of its kind say, by name."""
+    said = ("takes", "is_for_rows", "has_levels", "min_warmup")
+    return {key: getattr(part, key) for key in said if hasattr(part, key)}
 
 
 def _parameters(part: type, name: str) -> dict[str, inspect.Parameter]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast, get_type_hints
 
 from vae_cli.errors import OutsideCodeError
 from vae_cli.settings.adapters import KINDS, Kind
-from vae_cli.settings.from_class import make_variant, require_component
+from vae_cli.settings.from_class import make_variant, require_component, said_of
 from vae_cli.settings.outside import remember
 from vae_cli.settings.variant import section
 
@@ -73,6 +73,7 @@ def _variant_of(kind: Kind, name: str, given: "nn.Module") -> type:
     """Settings without any value, which copy a module that was given."""
     namespace = {
         "__doc__": type(given).__doc__,
+        **said_of(type(given)),
         **{kind.key: name, "instance": given, "part": type(given)},
     }
     return section(type(type(given).__name__, (cast("type", kind.adapter),), namespace))
