@@ -119,7 +119,7 @@ def test_columns_of_tables(fit: Fit) -> None:
     found = model.sample(500, seed=0)
     assert found.shape == (500, 4)
     table = model.frame(found).to_pandas()
-    assert list(table.columns) == ["height", "weight", "sex", "age"]
+    assert list(table.columns) == ["height", "sex", "weight", "age"], "as in the file"
     assert set(table["age"]) <= set(frame["age"])
     assert 0.02 < table["sex"].isna().mean() < 0.09, "one in twenty is not known"
 

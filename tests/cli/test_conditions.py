@@ -92,7 +92,7 @@ def test_classes_of_pictures(inside: Path, use: Use, refused: Refused, tiles: Re
 def test_columns_of_a_table(inside: Path, use: Use, refused: Refused) -> None:
     run = ("--run", "people", "-o", "-")
     found = rows(use("sample", *run, "-n", 50, "--seed", 0).out)
-    assert list(found[0]) == ["height", "weight", "sex", "age"]
+    assert list(found[0]) == ["height", "sex", "weight", "age"], "as in the file"
     assert {row["sex"] for row in found} == {"F", "M"}
     where = ("--where", "sex=F", "--where", "age=30..50", "--where", "height=150..")
     for row in rows(use("sample", *run, "-n", 20, "--seed", 0, *where).out):

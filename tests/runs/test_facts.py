@@ -44,6 +44,9 @@ FORGED: dict[str, dict[str, Any]] = {
     "a way to treat gaps that does not exist": {
         "data": {"name": "x", "shape": [1], "columns": ["a"], "table": {"missing": "guess"}}
     },
+    "an order of columns that are not there": {
+        "data": {"name": "x", "shape": [1, 28, 28], "order": [0]}
+    },
     "classes that are numbers": {"data": {"name": "x", "shape": [1, 28, 28], "classes": [1]}},
 }
 

@@ -7,7 +7,8 @@ by their names. They are read as a file is: see `data.table_source`.
 
 A model of p(x|y) is given the conditions of items as `y`: see `data.condition_values`. If its items
 are rows of a table, whole rows have their conditions in the columns after those that are learned,
-and frames have them in the columns of these names. What it returns are such whole rows.
+and frames have them in the columns of these names. What it returns are such whole rows, or frames
+in the order of the file.
 """
 
 import dataclasses

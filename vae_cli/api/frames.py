@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vae_cli.api.arrays import Array
-from vae_cli.data.conditioning import whole_columns
+from vae_cli.data.conditioning import in_file_order
 from vae_cli.data.dataset import Spec
 from vae_cli.data.table_writing import to_arrow
 
@@ -19,16 +19,16 @@ def like_frame(given: object, rows: Array, spec: Spec) -> Any:
 
     A frame of pandas keeps its index, if no row was left out. A mapping of columns gets lists.
     """
-    columns = whole_columns(spec, rows.shape[-1])
+    columns, values = in_file_order(spec, rows)
     if isinstance(given, Mapping):
-        return to_arrow(columns, rows).to_pydict()
+        return to_arrow(columns, values).to_pydict()
     match type(given).__module__.partition(".")[0]:
         case "pyarrow":
-            return to_arrow(columns, rows)
+            return to_arrow(columns, values)
         case "polars":
-            return importlib.import_module("polars").from_arrow(to_arrow(columns, rows))
+            return importlib.import_module("polars").from_arrow(to_arrow(columns, values))
         case "pandas":
-            frame = to_arrow(columns, rows).to_pandas()
+            frame = to_arrow(columns, values).to_pandas()
             index = getattr(given, "index", None)
             return frame if index is None or len(index) != len(frame) else frame.set_index(index)
         case _:

@@ -21,7 +21,7 @@ from vae_cli.data.batches import chunk_length
 from vae_cli.data.catalogue import open_dataset_for
 from vae_cli.data.columns import Column
 from vae_cli.data.condition_values import condition_rows
-from vae_cli.data.conditioning import is_whole, whole_columns
+from vae_cli.data.conditioning import in_file_order, is_whole
 from vae_cli.data.conditions import Where, make_conditions
 from vae_cli.data.dataset import NamedSplit, Progress, Spec, ignore_progress
 from vae_cli.data.source import find_source, require_present
@@ -472,7 +472,7 @@ class TrainedModel:
         width = values.shape[-1] if values.ndim else 0
         if not is_whole(self.spec, width):
             self.spec.require_shape(values.shape[-1:], "the array")
-        return to_arrow(whole_columns(self.spec, width), values.reshape(-1, width))
+        return to_arrow(*in_file_order(self.spec, values.reshape(-1, width)))
 
     def sample_loop(
         self,

@@ -18,9 +18,11 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from vae_cli.data.cells import NO_CLASS
@@ -30,6 +32,7 @@ from vae_cli.data.split import InMemory
 from vae_cli.data.streamed import AnySplit, SplitT
 from vae_cli.errors import UsageError, VAEWarning, join_or, list_some, mark, shorten
 
+Values = np.ndarray[Any, np.dtype[Any]]
 LABEL = "label"  # the name of the classes, as a condition
 MAX_NAMED = 5  # in a message
 NO_FACTORS = Factors((), torch.empty(0, 0, dtype=torch.int64), ())
@@ -152,6 +155,15 @@ def whole_columns(spec: Spec, width: int) -> tuple[Column, ...]:
     return (*spec.columns, *spec.condition) if is_whole(spec, width) else spec.columns
 
 
+def in_file_order(spec: Spec, rows: ArrayLike) -> tuple[tuple[Column, ...], Values]:
+    """The columns of rows, or of whole rows, as the file had them, and the rows `(..., D)` so."""
+    values = np.asarray(rows)
+    columns = whole_columns(spec, values.shape[-1])
+    if not spec.order or len(spec.order) != len(columns):
+        return columns, values
+    return tuple(columns[place] for place in spec.order), values[..., list(spec.order)]
+
+
 def join_condition(rows: Tensor, labels: Sequence[str], spec: Spec, source: object) -> Tensor:
     """Whole rows for a model from what was read of a table.
 
@@ -263,8 +275,16 @@ class ConditionedDataset(Dataset):
             shape=(len(self.learned),),
             columns=tuple(spec.columns[place] for place in self.learned),
             condition=self.columns,
+            order=self._order() if self.like is None else self.like.order,
             table=replace(spec.table, means=means),
         )
+
+    def _order(self) -> tuple[int, ...]:
+        """The places in whole rows of the columns of the table; the classes are the last."""
+        last = len(self.dataset.spec.columns)
+        told = [self.taken.get(column.name, last) for column in self.columns]
+        places = [*self.learned, *told]
+        return tuple(sorted(range(len(places)), key=places.__getitem__))
 
     def read(self) -> Parts:
         """The parts of the data set, each with its rows."""

@@ -107,6 +107,8 @@ class Spec:
         cropped: whether pictures are cropped at the centre to fill the shape; if not, the whole
             picture is fitted into it.
         columns: of a table: those that its rows have, in the order of the file.
+        order: of a table whose columns are told in part: the places in whole rows of the columns of
+            the file, one after another; empty if it is their own order.
         table: what is done with its other columns, and with missing values.
         range: the values of black and of white in files; None means those of the type of number.
         frames: of a file with several pages or frames, the first is an item, or all are.
@@ -122,6 +124,7 @@ class Spec:
     background: int = 0
     cropped: bool = False
     columns: tuple[Column, ...] = ()
+    order: tuple[int, ...] = ()
     table: TableRules = DEFAULT_TABLE
     range: Limits | None = None
     frames: Frames = "first"

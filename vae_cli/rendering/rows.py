@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vae_cli.data.array_files import require_valid_values
 from vae_cli.data.columns import free_name, number_columns
-from vae_cli.data.conditioning import whole_columns
+from vae_cli.data.conditioning import in_file_order
 from vae_cli.data.dataset import Spec, describe_items
 from vae_cli.data.source import TABLE_SUFFIXES as READABLE_SUFFIXES
 from vae_cli.data.source import suffix_of
@@ -62,8 +62,8 @@ class RowWriter(ItemWriter):
         self, items: ArrayLike, path: Writable, texts: Mapping[str, Sequence[str]] = NO_TEXTS
     ) -> None:
         """Write rows, or whole rows, under the names of their columns, after columns of texts."""
-        columns = whole_columns(self.spec, np.shape(items)[-1])
-        write_table(path, columns, items, texts, self.spec.table)
+        columns, rows = in_file_order(self.spec, items)
+        write_table(path, columns, rows, texts, self.spec.table)
 
     def write_reconstructions(self, pairs: Reconstructions, path: Writable) -> None:
         """Write the reconstructions in the order of the originals, after their texts."""
@@ -72,10 +72,10 @@ class RowWriter(ItemWriter):
     def write_arrangement(self, arrangement: Arrangement, path: Writable) -> None:
         """Write the rows after their numbers, in the order of the arrangement."""
         numbers = arrangement.numbers()
-        own = whole_columns(self.spec, arrangement.items.shape[-1])
+        own, rows = in_file_order(self.spec, arrangement.items)
         names = [column.name for column in own]
         index = np.stack([np.asarray(one) for one in numbers.values()], -1)
-        table = np.concatenate([index, arrangement.items], -1)
+        table = np.concatenate([index, rows], -1)
         columns = *number_columns(*(free_name(one, names) for one in numbers)), *own
         write_table(path, columns, table.reshape(-1, table.shape[-1]), rules=self.spec.table)
 
@@ -138,7 +138,7 @@ class Rows(ItemKind):
 
     def to_records(self, items: ArrayLike) -> list[dict[str, Any]]:
         """The values of rows by column: numbers, texts, and nothing where a value is missing."""
-        return to_records(whole_columns(self.spec, np.shape(items)[-1]), items)
+        return to_records(*in_file_order(self.spec, items))
 
     def describe(self, count: int | None = None) -> str:
         """For example `rows of 13 columns`, or `1 row of 13 columns`."""

@@ -174,7 +174,9 @@ def has_valid_condition(spec: Spec) -> bool:
     """Whether the facts that a model is told have names of their own, and are possible columns."""
     names = [column.name for column in spec.condition]
     is_apart = set(names).isdisjoint({*spec.column_names, *spec.table.dropped})
-    return len(set(names)) == len(names) and is_apart and all(map(is_valid_column, spec.condition))
+    is_known = len(set(names)) == len(names) and all(map(is_valid_column, spec.condition))
+    places = list(range(len(spec.columns) + len(names)))
+    return is_known and is_apart and (not spec.order or sorted(spec.order) == places)
 
 
 def is_valid_column(column: Column) -> bool:
