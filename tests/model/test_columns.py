@@ -1,6 +1,7 @@
 """The likelihood of a row: normalization in the units of the data, holes, tails, and samples."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -344,3 +345,20 @@ def test_every_prior_and_the_network_with_two_levels_learn_from_mixed_rows() -> 
             assert first.equal(same), "indicators have no weight before they have learned"
             loss, _ = loss_and_gradients(state, 64, batch, AFTER_WARMUP)
             assert loss.losses["model"].isfinite()
+
+
+def test_indicators_have_no_weight_at_first_and_a_condition_beside_them_has() -> None:
+    """Also in a classifier, which is told no condition."""
+    kind = Column(name="kind", kind="category", categories=("a", "b"))
+    model = {"network": "mlp", "hidden": [8], "latent_dim": 2}
+    plan, spec, train = table_plan(mixed_rows(64, holes=0.1), model=model, objective={"name": "m2"})
+    spec = replace(spec, condition=(kind,))
+    codec = plan.likelihood.build_codec(spec, train)
+    condition = plan.build_condition(spec, InMemory.whole(torch.zeros(64, 1).double()))
+    encoded = codec.encode_split(train).encoded()
+    built = plan.build_state(spec, CPU, codec, encoded, condition).model
+    values, categories, count = codec.layout.parts
+    for network, width in ((built.encoder, condition.width), (built.classifier, 0)):
+        weights = network.layers[0].weight.split([values + categories, count, width], 1)
+        assert [bool((one == 0).any()) for one in weights] == [False, True, False]
+        assert (weights[1] == 0).all()

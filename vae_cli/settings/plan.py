@@ -263,7 +263,9 @@ class Plan:
 
 
 def ignore_indicators(model: "LatentModel", codec: "TableCodec") -> None:
-    """Let the encoders start without a weight for what is missing.
+    """Let the encoders and a classifier start without a weight for what is missing.
+
+    What an encoder is told of a condition is beside the columns, and keeps its weights.
 
     If nothing is missing in the training set, these weights never get a gradient. At random, they
     would move the latents of a row with a missing value to anywhere.
@@ -272,12 +274,13 @@ def ignore_indicators(model: "LatentModel", codec: "TableCodec") -> None:
 
     from vae_cli.model import JointEncoder, MLPEncoder
 
-    _, _, count = codec.layout.parts
+    values, categories, count = codec.layout.parts
+    first_place = values + categories
     for name, encoder in model.named_children():
         is_ours = isinstance(encoder, MLPEncoder | JointEncoder)
-        if count and is_ours and name in {"encoder", "lower_encoder"}:
+        if is_ours and name in {"encoder", "lower_encoder", "classifier"}:
             first = next(layer for layer in encoder.modules() if isinstance(layer, nn.Linear))
-            first.weight[:, -count:] = 0
+            first.weight[:, first_place : first_place + count] = 0
 
 
 def _mean_item(split: "AnySplit", places: "torch.Tensor", device: "torch.device") -> "torch.Tensor":
