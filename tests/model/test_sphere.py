@@ -10,7 +10,17 @@ from scipy import integrate, special, stats
 from torch import Generator, Tensor
 
 from vae_cli.errors import UsageError
-from vae_cli.model import SphereHead, UniformOnSphere, UniformSphere, VonMisesFisher, kl
+from vae_cli.model import (
+    VAE,
+    MLPDecoder,
+    MLPEncoder,
+    SphereHead,
+    SquaredError,
+    UniformOnSphere,
+    UniformSphere,
+    VonMisesFisher,
+    kl,
+)
 from vae_cli.model.sphere import invert, log_area, tabulate
 from vae_cli.noise import Noise
 
@@ -141,3 +151,10 @@ def test_a_head_makes_directions_and_concentrations() -> None:
     torch.testing.assert_close(posterior.direction[0], torch.tensor([0.0, 0.6, 0.8]))
     assert posterior.concentration.tolist() == pytest.approx([0.01, 1e5])
     assert head.uniform().event_shape == head.event_shape == posterior.event_shape == (3,)
+
+
+def test_a_decoder_is_given_vectors_of_length_one_whatever_latents_it_is_asked_for() -> None:
+    encoder, decoder = MLPEncoder((4,), [5], SphereHead(3)), MLPDecoder((4,), [5], 3)
+    model = VAE(encoder, decoder, SquaredError(), UniformOnSphere(3))
+    z = UniformOnSphere(3)().sample(6, Noise(0))
+    torch.testing.assert_close(model.decode(2.5 * z).mean, model.decode(z).mean)
