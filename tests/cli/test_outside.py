@@ -216,6 +216,25 @@ def test_a_run_of_somebody_else_cannot_import_what_its_checkpoint_names(
     assert was_imported(), "the module was, which has no such class"
 
 
+def test_a_run_of_a_package_that_is_not_installed_is_not_called_damaged(
+    here: Path, use: Use, refused: Refused
+) -> None:
+    use(*WORDS, "--name", "theirs")
+    path = here / "runs/theirs/best.safetensors"
+    checkpoint = load_checkpoint(path)
+    for part, needs in {"objective": (), "likelihood": ("sample", "reconstruct")}.items():
+        checkpoint.facts["config"][part]["name"] = "gone"
+        save_checkpoint(path, checkpoint)
+        use("runs")
+        for command in needs:
+            said = refused(command, "--run", "theirs")
+            assert (
+                said == f"{part} gone is of no package that is installed: install the one it is of"
+            )
+        if not needs:
+            use("sample", "--run", "theirs", "-n", 2, "-q")
+
+
 def test_an_installed_package_gives_names_to_its_classes(
     module: Path, use: Use, monkeypatch: pytest.MonkeyPatch, refused: Refused
 ) -> None:

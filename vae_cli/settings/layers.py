@@ -175,10 +175,19 @@ def trust_typed(assignments: Iterable[Mapping[str, Any]], typed: Mapping[str, An
     choose_outside(layers)
 
 
+def _lacks_code(part: str, name: str) -> bool:
+    """Whether a component is one from outside that may not be imported, or is not installed."""
+    if is_path(name):
+        return not can_import(part, name)
+    names = next(one.names for one in sections() if one.name == part)
+    return name not in names and find_variant(part, name) is None
+
+
 def read_plan(tables: Mapping[str, Any]) -> Plan:
     """The plan of a run, as it was saved.
 
-    Code from outside is imported if that is allowed; else its settings can be read alone.
+    Code from outside is imported if it is there and that is allowed; else its settings can be read
+    alone.
 
     Raises:
         UsageError: a setting is wrong, or a choice was not made.
@@ -188,7 +197,7 @@ def read_plan(tables: Mapping[str, Any]) -> Plan:
     closed = {
         part
         for part, name in names.items()
-        if isinstance(tables[part], Mapping) and is_path(name) and not can_import(part, name)
+        if isinstance(tables[part], Mapping) and _lacks_code(part, name)
     }
     known = {part: tables[part] for part in tables if part not in closed} if closed else tables
     config = merge(("", known))

@@ -136,6 +136,8 @@ def can_be_imported(name: str) -> bool:
 
 def explain_refusal(part: str, name: str) -> str:
     """Why the code of a name is not imported, and what to do."""
+    if not is_path(name):
+        return f"{part} {name} is of no package that is installed: install the one it is of"
     if not can_be_imported(name):
         return (
             f"{part} {name} was given in Python, and a run keeps no code: give it again, as in "
