@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ from vae_cli.noise import Noise, derive_seed
 from vae_cli.runs.checkpoint import Checkpoint, load_checkpoint, matches, save_checkpoint
 from vae_cli.runs.directory import require_written_inside
 from vae_cli.training.code_fit import CodeFit
+from vae_cli.training.fitting import Fit
 from vae_cli.training.flow_fit import FlowFit
 
 ModuleT = TypeVar("ModuleT", bound=nn.Module)
@@ -203,28 +204,6 @@ def fit_flow(
         found = fit.run(posterior, saving(fit, path, digest, progress))
     keep(path, found.state_dict(), digest)
     return found
-
-
-class Fit(Protocol):
-    """A fit that goes on bit for bit from its tensors.
-
-    Attributes:
-        step: the number of steps so far.
-        steps: the largest number of them.
-    """
-
-    step: int
-    steps: int
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All that the fit goes on from, by name."""
-
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Go on from what `tensors()` returned.
-
-        Raises:
-            RuntimeError: the bytes are not the state of a generator; nothing was changed.
-        """
 
 
 def resume(fit: Fit, path: Path, digest: str) -> None:

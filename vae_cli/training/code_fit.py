@@ -17,6 +17,7 @@ from torch import Tensor
 from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.latent.code_prior import CodePrior
 from vae_cli.noise import Noise, derive_seed
+from vae_cli.training.fitting import Fit
 from vae_cli.training.optimizers import Adam, clip_norm
 from vae_cli.training.schedules import cosine
 
@@ -29,11 +30,8 @@ CHECK, PATIENCE = 200, 5  # steps between two looks at them, and looks without a
 
 
 @final
-class CodeFit:
+class CodeFit(Fit):
     """A prior over codes that is being fitted, with everything that changes meanwhile.
-
-    A fit that goes on from its tensors ends bit for bit as one that never stopped, on the same
-    device.
 
     Args:
         prior: what is fitted, without a step.
@@ -44,8 +42,6 @@ class CodeFit:
 
     Attributes:
         prior: what is fitted.
-        step: the number of steps so far.
-        steps: the largest number of them.
         best: the weights with the shortest held-out code so far, by name.
         shortest: the code length of these, in nats per item.
         checks: how many looks in a row have found no shorter one.
@@ -53,16 +49,16 @@ class CodeFit:
 
     def __init__(self, prior: CodePrior, items: int, seed: int, copies: int = 1) -> None:
         self.prior = prior
-        self.noise = Noise(derive_seed(seed, "noise"))
         self.held_out, self.fitted = divide(items, derive_seed(seed, "held out"), copies)
+        self.batch_size = max(16, min(128, BATCH_CODES // prior.positions))
         transform = partial(clip_norm, max_norm=MAX_NORM)
-        self.optimizer = Adam(dict(prior.named_parameters()), transform=transform)
+        optimizer = Adam(dict(prior.named_parameters()), transform=transform)
+        steps = max(MIN_STEPS, min(MAX_STEPS, PASSES * copies * items // self.batch_size))
+        super().__init__(optimizer, Noise(derive_seed(seed, "noise")), steps)
         self.best = {name: tensor.clone() for name, tensor in prior.state_dict().items()}
         uniform = prior.positions * math.log(prior.codebook_size)
         self.shortest = torch.tensor(uniform, dtype=torch.float64)
-        self.checks = self.step = 0
-        self.batch_size = max(16, min(128, BATCH_CODES // prior.positions))
-        self.steps = max(MIN_STEPS, min(MAX_STEPS, PASSES * copies * items // self.batch_size))
+        self.checks = torch.tensor(0)
 
     def run(
         self, codes: Tensor, y: Tensor | None = None, progress: Progress = ignore_progress
@@ -79,50 +75,29 @@ class CodeFit:
         progress(self.step, self.steps)
         while self.step < self.steps and self.checks < PATIENCE:
             rows = self.fitted[self.noise.integers(len(self.fitted), self.batch_size)]
-            self._step(*self.prior.own(*choose(rows, codes, y)), rate(self.step))
-            self.step += 1
+            own = self.prior.own(*choose(rows, codes, y))
+            self.descend(partial(self._loss, *own), rate(self.step))
             if self.step % CHECK == 0 or self.step == self.steps:
                 self._look(*choose(self.held_out, codes, y))
             progress(self.step, self.steps)
         self.prior.load_state_dict(self.best)
         return self.prior.requires_grad_(requires_grad=False)
 
-    def _step(self, codes: Tensor, y: Tensor | None, learning_rate: float) -> None:
-        with torch.enable_grad():
-            loss = -self.prior.log_prob(codes, y).mean() / self.prior.positions
-            gradients = torch.autograd.grad(loss, list(self.optimizer.parameters.values()))
-        self.optimizer.step(gradients, learning_rate, loss.detach())
+    def _loss(self, codes: Tensor, y: Tensor | None) -> Tensor:
+        return -self.prior.log_prob(codes, y).mean() / self.prior.positions
 
     def _look(self, codes: Tensor, y: Tensor | None) -> None:
         """Measure the code length of the held-out items, and keep the weights if it is shorter."""
         length = self.prior.code_lengths(codes, y).double().mean()
         self.checks += 1
         if length < self.shortest:
-            self.shortest, self.checks = length, 0
+            self.shortest, self.checks = length, torch.tensor(0)
             self.best = {name: t.clone() for name, t in self.prior.state_dict().items()}
 
-    def tensors(self) -> dict[str, Tensor]:
-        """All that the fit goes on from, by name."""
-        parts = {
-            "prior": self.prior.state_dict(),
-            "best": self.best,
-            "optimizer": self.optimizer.tensors(),
-        }
-        named = {f"{part}.{name}": t for part, some in parts.items() for name, t in some.items()}
-        counts = {"step": torch.tensor(self.step), "checks": torch.tensor(self.checks)}
-        return named | counts | {"generator": self.noise.state(), "shortest": self.shortest}
-
-    @torch.no_grad()
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy what `tensors()` returned into the existing memory.
-
-        Raises:
-            RuntimeError: the bytes are not the state of a generator; nothing was changed.
-        """
-        self.noise.restore(tensors["generator"])
-        for name, tensor in self.tensors().items():
-            tensor.copy_(tensors[name])
-        self.step, self.checks = int(tensors["step"]), int(tensors["checks"])
+    def parts(self) -> dict[str, Mapping[str, Tensor]]:
+        """The prior, the best weights so far, and what is known of them."""
+        looks = {"shortest": self.shortest, "checks": self.checks}
+        return {"prior": self.prior.state_dict(), "best": self.best, "looks": looks}
 
 
 def divide(items: int, seed: int, copies: int) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ the distribution of all latents, ∫ q(z|x) p(x) dx, and not a few thousand poin
 """
 
 from collections.abc import Mapping
+from functools import partial
 from typing import final
 
 import torch
@@ -14,6 +15,7 @@ from vae_cli.data.dataset import Progress, ignore_progress
 from vae_cli.latent.flow_matching import FittedFlow
 from vae_cli.model import Posterior
 from vae_cli.noise import Noise, derive_seed
+from vae_cli.training.fitting import Fit
 from vae_cli.training.optimizers import Adam
 from vae_cli.training.schedules import cosine
 
@@ -24,10 +26,8 @@ INTERVAL = 50  # steps between two calls of progress
 
 
 @final
-class FlowFit:
+class FlowFit(Fit):
     """A flow that is being fitted on the CPU, with everything that changes meanwhile.
-
-    A fit that goes on from its tensors ends bit for bit as one that never stopped.
 
     Args:
         latent_dim: D.
@@ -36,18 +36,15 @@ class FlowFit:
 
     Attributes:
         flow: what is fitted.
-        step: the number of steps so far.
-        steps: of the whole fit.
     """
 
     def __init__(self, latent_dim: int, items: int, seed: int) -> None:
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(derive_seed(seed, "weights"))
             self.flow = FittedFlow(latent_dim)
-        self.noise = Noise(derive_seed(seed, "noise"))
-        self.optimizer = Adam(dict(self.flow.named_parameters()))
-        self.step = 0
-        self.steps = max(MIN_STEPS, min(MAX_STEPS, PASSES * items // BATCH_SIZE))
+        optimizer = Adam(dict(self.flow.named_parameters()))
+        steps = max(MIN_STEPS, min(MAX_STEPS, PASSES * items // BATCH_SIZE))
+        super().__init__(optimizer, Noise(derive_seed(seed, "noise")), steps)
 
     def run(self, posterior: Posterior, progress: Progress = ignore_progress) -> FittedFlow:
         """Do the steps that are left.
@@ -62,32 +59,12 @@ class FlowFit:
         progress(self.step, self.steps)
         while self.step < self.steps:
             items = self.noise.integers(len(posterior), BATCH_SIZE)
-            self._step(posterior[items].rsample(1, self.noise)[0], rate(self.step))
-            self.step += 1
+            z = posterior[items].rsample(1, self.noise)[0]
+            self.descend(partial(self.flow.loss, z, self.noise), rate(self.step))
             if self.step % INTERVAL == 0:
                 progress(self.step, self.steps)
         return self.flow.requires_grad_(requires_grad=False)
 
-    def _step(self, z: Tensor, learning_rate: float) -> None:
-        with torch.enable_grad():
-            loss = self.flow.loss(z, self.noise)
-            gradients = torch.autograd.grad(loss, list(self.optimizer.parameters.values()))
-        self.optimizer.step(gradients, learning_rate, loss.detach())
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All that the fit goes on from, by name."""
-        parts = {"flow": self.flow.state_dict(), "optimizer": self.optimizer.tensors()}
-        named = {f"{part}.{name}": t for part, some in parts.items() for name, t in some.items()}
-        return named | {"generator": self.noise.state(), "step": torch.tensor(self.step)}
-
-    @torch.no_grad()
-    def restore(self, tensors: Mapping[str, Tensor]) -> None:
-        """Copy what `tensors()` returned into the existing memory.
-
-        Raises:
-            RuntimeError: the bytes are not the state of a generator; nothing was changed.
-        """
-        self.noise.restore(tensors["generator"])
-        for name, tensor in self.tensors().items():
-            tensor.copy_(tensors[name])
-        self.step = int(tensors["step"])
+    def parts(self) -> dict[str, Mapping[str, Tensor]]:
+        """The flow."""
+        return {"flow": self.flow.state_dict()}
