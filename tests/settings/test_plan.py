@@ -9,6 +9,7 @@ from models import spec_of
 from torch import nn
 
 from vae_cli.data.columns import Column
+from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.model import LatentModel, NegativeELBO
 from vae_cli.settings import Plan, choose, merge
@@ -248,5 +249,7 @@ def test_m2_is_refused_without_one_condition_of_classes_and_for_levels_of_latent
     plan = choose(merge(("", {"objective": {"name": "m2"}})), spec)
     plan.check(spec)
     assert plan.model.condition_dropout == 0  # it sums over the classes instead
+    with pytest.raises(UsageError, match=r"no training item has one: data\.condition=kind"):
+        plan.build_condition(spec, InMemory.whole(torch.full((5, 1), torch.nan).double()))
     with pytest.raises(UsageError, match=r"data.labelled=0.5 needs data.condition"):
         checked({"data": {"labelled": 0.5}}, IMAGE)

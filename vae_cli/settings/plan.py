@@ -123,6 +123,9 @@ class Plan:
             spec: what the items are.
             train: the conditions of the training set, one row for each item; None is for one whose
                 numbers are loaded afterwards.
+
+        Raises:
+            UsageError: it is known of no item, and the objective learns nothing about that.
         """
         from vae_cli.model import Condition
         from vae_cli.model.table_codec import RowLayout, fit_codec, unfitted_codec
@@ -138,6 +141,12 @@ class Plan:
         known = None if train is None else train.items_at(slice(None))
         if known is not None and not self.objective.hides_condition:
             known = known[~known.isnan().any(1)]  # what the model knows nothing about is not drawn
+            if not len(known):
+                names = ",".join(column.name for column in spec.condition)
+                raise UsageError(
+                    f"{mark(f'objective.name={self.objective.name}')} learns from labels, and no "
+                    f"training item has one: {mark(f'data.condition={names}')} is missing in all"
+                )
         return Condition(codec, self.model.condition_dropout, known)
 
     def build_on_meta(self, spec: "Spec") -> "LatentModel":
