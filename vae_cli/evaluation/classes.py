@@ -154,7 +154,7 @@ def look_at(
 
     order = test_order(subject, min(comparison.images, len(test)), seed)
     each, place = max(MIN_SAMPLES, len(order) // len(names)), class_place(spec)
-    y = condition.encode(rows_of_classes(condition, place or 0, len(names), each))
+    y = condition.encode(condition.of_categories(place or 0, len(names), each))
     judge = Extractor(extractor.name, extractor.label, see)
     stream = derive_seed(seed, "classes")
     codes = find_codes(subject.model, subject.folder)  # uniform ones say little about the model
@@ -168,27 +168,6 @@ def look_at(
         what=DISTANCES["samples" if codes is None else "codes"],
         label=extractor.label,
     )
-
-
-def rows_of_classes(condition: Condition, place: int, classes: int, each: int) -> Tensor:
-    """The conditions of samples, `each` of the first class, and so on: float64 `(N, C)`.
-
-    What else a condition tells is as in training items of the class.
-
-    Args:
-        condition: of the model.
-        place: of the class in a condition.
-        classes: their number.
-        each: samples of a class.
-    """
-    known, rows = condition.known.rows, []
-    for label in range(classes):
-        own = known[known[:, place] == label]
-        if not len(own):
-            own = torch.full_like(known[:1], torch.nan)
-            own[:, place] = label
-        rows.append(own[torch.arange(each) % len(own)])
-    return torch.cat(rows)
 
 
 def compare_classes(seen: Seen) -> Figures:

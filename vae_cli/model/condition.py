@@ -123,6 +123,25 @@ class Condition(nn.Module):
         """Conditions `(B, C)` in float64 for encoded ones `(B, W)`."""
         return self.codec.decode(y)
 
+    def of_categories(self, place: int, categories: int, each: int) -> Tensor:
+        """Conditions `(N, C)`, `each` of the first category of a column, and so on, in float64.
+
+        What else they tell is as in training items of the category, so that networks know it.
+
+        Args:
+            place: of the column.
+            categories: how many of its categories.
+            each: conditions of a category.
+        """
+        known, found = self.known.rows, []
+        for category in range(categories):
+            own = known[known[:, place] == category]
+            if not len(own):
+                own = torch.full_like(known[:1], torch.nan)
+                own[:, place] = category
+            found.append(own[torch.arange(each) % len(own)])
+        return torch.cat(found)
+
     def encode_split(self, split: SplitT) -> SplitT:
         """A part of a data set whose conditions are encoded, if it has any."""
         if split.condition is None:

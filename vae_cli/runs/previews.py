@@ -138,10 +138,8 @@ def choose_samples(model: LatentModel, spec: Spec) -> Asked:
         }
         return Asked(count=count, rows=rows, texts=texts)
     shown = spec.condition[place].categories[:MAX_CLASSES]
-    rows = torch.full((len(shown) * COLUMNS, len(spec.condition)), torch.nan, dtype=torch.float64)
-    rows[:, place] = torch.arange(len(shown)).repeat_interleave(COLUMNS).double()
-    captions = Captions(left=shown)
-    return Asked(count=len(rows), rows=rows, captions=captions)
+    rows = model.condition.of_categories(place, len(shown), COLUMNS)
+    return Asked(count=len(rows), rows=rows, captions=Captions(left=shown))
 
 
 def write_previews(model: LatentModel, run: Run, resolved: Resolved) -> None:
