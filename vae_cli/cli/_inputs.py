@@ -5,7 +5,7 @@ import math
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, final
 
@@ -15,10 +15,9 @@ from vae_cli.cli._console import Terminal
 from vae_cli.cli._errors import show_options
 from vae_cli.cli._options import Device, OptionGroup, refuse_unused
 from vae_cli.cli._output import Request
-from vae_cli.cli._parsing import parse_where, require_no_run
+from vae_cli.cli._parsing import require_no_run
 from vae_cli.cli._processes import together, want_processes
 from vae_cli.cli._training import COLLAPSE_PAGE, describe_active
-from vae_cli.data.cells import NO_CLASS
 from vae_cli.data.source import find_source
 from vae_cli.errors import UsageError, list_some, plural
 from vae_cli.files import exists
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from vae_cli.api.model import TrainedModel
-    from vae_cli.data.columns import Column
     from vae_cli.data.dataset import Spec
     from vae_cli.data.split import InMemory
     from vae_cli.runs.directory import Run
@@ -355,102 +353,6 @@ def take_items_of_classes(model: "TrainedModel", names: Sequence[str]) -> Items:
         raise UsageError("the test set has one item: name two files")
     told = take_conditions(test, rows)
     return Items(found.titles(rows), test.items_at(rows), found.texts(rows), told)
-
-
-def ask_condition(
-    model: "TrainedModel", name: str | None, where: Sequence[str] = ()
-) -> dict[str, Any] | None:
-    """What a model is to be told of all items, as its methods take `y`; None if it is not said.
-
-    Args:
-        model: that is told it.
-        name: of a class; `(none)` is that it is not known.
-        where: `COLUMN=VALUE` of other columns of its condition.
-
-    Raises:
-        UsageError: the model is told no such thing, or a value is none of its column.
-    """
-    if name is None and not where:
-        return None
-    from vae_cli.data.condition_values import condition_rows
-
-    columns = [column.name for column in model.spec.condition]
-    if where and not columns:
-        raise UsageError(f"--where {where[0]}: {explain_unconditional(model)}")
-    asked: dict[str, Any] = {}
-    for column, wanted in parse_where(where, columns).items():
-        one = wanted[0] if isinstance(wanted, list) and len(wanted) == 1 else wanted
-        if isinstance(one, list | tuple):
-            raise UsageError(f"--where {column}: give one value, which the model is told")
-        asked[column] = one
-    if name is not None:
-        asked |= find_told_class(model, name)
-    for column in asked:
-        if column not in columns:
-            near = difflib.get_close_matches(column, columns, 1, cutoff=0)[0]
-            raise UsageError(f"--where {column}: the model is not told it; did you mean {near}?")
-    condition_rows(model.spec.condition, asked, 1, "where")  # a wrong value is refused here
-    return asked
-
-
-def tell(model: "TrainedModel", found: Items, told: dict[str, Any] | None) -> Items:
-    """Items of which the model is told something else; what is not said stays as it is.
-
-    Args:
-        model: that is told it.
-        found: the items, with what is known about them.
-        told: as `ask_condition` returns it.
-    """
-    if told is None:
-        return found
-    import torch
-
-    from vae_cli.data.condition_values import condition_rows
-
-    columns, count = model.spec.condition, len(found.items)
-    read = model.converter.read(found.items, found.y)
-    own = condition_rows(columns, {}, count) if read.condition is None else read.condition
-    is_said = torch.tensor([column.name in told for column in columns])
-    y = torch.where(is_said, condition_rows(columns, told, count), own)
-    return found._replace(items=read.items, y=y)
-
-
-def find_told_class(model: "TrainedModel", name: str) -> dict[str, str | None]:
-    """A class that a model is told, under the name of its column; None if it is `(none)`.
-
-    Raises:
-        UsageError: there is no such class, or the model is not told the class.
-    """
-    column = require_told_classes(model, name)
-    if name == NO_CLASS:
-        return {column.name: None}
-    known = replace(model.spec, classes=column.categories)
-    return {column.name: column.categories[find_class(name, known)]}
-
-
-def require_told_classes(model: "TrainedModel", name: str) -> "Column":
-    """The column of the classes that a model is told.
-
-    Raises:
-        UsageError: it is not told the class.
-    """
-    from vae_cli.data.conditioning import class_place
-
-    place, told = class_place(model.spec), [column.name for column in model.spec.condition]
-    if place is not None:
-        return model.spec.condition[place]
-    if told:
-        raise UsageError(
-            f"--class {name}: {model.name} is told {' and '.join(told)}, and not the class: "
-            f"--where {told[0]}=..."
-        )
-    raise UsageError(f"--class {name}: {explain_unconditional(model)}")
-
-
-def explain_unconditional(model: "TrainedModel") -> str:
-    """Why a model can be told nothing, and what to do."""
-    can = "--condition label" if model.spec.is_image else "--condition and names of columns"
-    return f"{model.name} is told nothing about its items; train a run with {can}"
 
 
 def find_classes(text: str, spec: "Spec") -> list[int]:

@@ -5,13 +5,12 @@ from typing import Annotated
 
 import typer
 
+from vae_cli.cli._conditions import ask_condition, tell
 from vae_cli.cli._inputs import (
     FittingGroup,
     RunGroup,
-    ask_condition,
     read_items,
     take_items_of_classes,
-    tell,
 )
 from vae_cli.cli._options import (
     Data,

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vae_cli.cli._conditions import ask_condition
 from vae_cli.cli._inputs import (
     RunGroup,
-    ask_condition,
     parse_dims,
     show_kl,
     sort_dims,

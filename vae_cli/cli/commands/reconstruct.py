@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from vae_cli.cli._conditions import ask_condition, tell
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import (
     FittingGroup,
     Items,
     RunGroup,
-    ask_condition,
     choose_seed,
     read_items,
     take_test_items,
-    tell,
 )
 from vae_cli.cli._options import (
     ClassOption,

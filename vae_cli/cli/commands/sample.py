@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 
 import typer
 
+from vae_cli.cli._conditions import find_told_class, require_told_classes
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import (
     RunGroup,
     choose_seed,
-    find_told_class,
-    require_told_classes,
 )
 from vae_cli.cli._options import (
     Columns,

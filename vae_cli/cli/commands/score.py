@@ -6,8 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, assert_never
 
 import typer
 
+from vae_cli.cli._conditions import ask_condition
 from vae_cli.cli._console import Terminal
-from vae_cli.cli._inputs import FittingGroup, RunGroup, ask_condition, opened_together
+from vae_cli.cli._inputs import (
+    FittingGroup,
+    RunGroup,
+    opened_together,
+)
 from vae_cli.cli._options import (
     ClassOption,
     Data,

@@ -6,20 +6,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vae_cli.cli._conditions import find_told_class, require_told_classes, tell
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import (
     FittingGroup,
     Items,
     RunGroup,
-    find_told_class,
     parse_dims,
     read_items,
-    require_told_classes,
     show_kl,
     sort_dims,
     take_items_of_classes,
     take_kl,
-    tell,
 )
 from vae_cli.cli._options import (
     Data,

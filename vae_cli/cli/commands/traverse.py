@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vae_cli.cli._conditions import ask_condition, tell
 from vae_cli.cli._console import Terminal
 from vae_cli.cli._inputs import (
     FittingGroup,
     RunGroup,
     active_dims,
-    ask_condition,
     choose_seed,
     parse_dims,
     parse_offsets,
@@ -19,7 +19,6 @@ from vae_cli.cli._inputs import (
     show_kl,
     take_kl,
     take_test_items,
-    tell,
 )
 from vae_cli.cli._options import (
     ClassOption,
