@@ -156,3 +156,18 @@ def test_columns_of_tables(fit: Fit) -> None:
         model.impute(holes.assign(sex="M"), seed=0),
     )
     assert not np.allclose(others[0]["weight"], others[1]["weight"])
+
+
+def test_conditions_of_rows_that_are_left_out_are_left_out_too(fit: Fit) -> None:
+    frame = people().dropna()
+    frame.to_csv("people.csv", index=False)
+    model = fit(data="people.csv", condition=["sex"], missing="drop")
+    some = frame.head(4).reset_index(drop=True)
+    sexes = list(some.pop("sex"))
+    rows = some.to_numpy(np.float64)
+    some.loc[1, "weight"] = rows[1, 1] = NAN
+    kept = [0, 2, 3]
+    expected = model.encode(rows[kept], [sexes[place] for place in kept]).mean
+    for items in (rows, some):
+        with pytest.warns(UserWarning, match="1 of 4 rows"):
+            assert np.array_equal(model.encode(items, sexes).mean, expected)

@@ -102,6 +102,22 @@ class ReadItems(NamedTuple):
     condition: Tensor | None
 
 
+class _ReadRows(NamedTuple):
+    """Rows of a table as they were given, without those that are left out.
+
+    Attributes:
+        rows: what is learned of them.
+        condition: that whole rows have; None if they have none.
+        numbers: the place of each among those that were given.
+        given: how many these are.
+    """
+
+    rows: Tensor
+    condition: Tensor | None
+    numbers: Tensor
+    given: int
+
+
 @final
 class Converter:
     """The one way between a user's arrays and the tensors of a network.
@@ -133,9 +149,13 @@ class Converter:
         Raises:
             UsageError: as in `encode`.
         """
-        rows, own = self._to_tensor(items, has_y=y is not None)
-        fitted = fit_to_spec(rows, self.spec)
-        return ReadItems(fitted, own if y is None else self.read_condition(y, len(fitted)))
+        if self.spec.is_image:
+            images = fit_to_spec(to_tensor(items), self.spec)
+            return ReadItems(images, self.read_condition(y, len(images)))
+        found = self._read_rows(items, has_y=y is not None)
+        fitted = fit_to_spec(found.rows, self.spec)
+        told = self.read_condition(y, found.given)
+        return ReadItems(fitted, found.condition if told is None else told[found.numbers])
 
     def batches(self, read: ReadItems) -> Iterator[Batch]:
         """What the network takes for what was read."""
@@ -221,25 +241,20 @@ class Converter:
             rows = fit_to_spec(known, spec).double()
         return ReadItems(rows, own if y is None else self.read_condition(y, len(rows)))
 
-    def _to_tensor(self, items: ArrayLike, *, has_y: bool) -> tuple[Tensor, Tensor | None]:
-        """Arrays as they are, and frames by the names of their columns, without missing values.
-
-        Returns:
-            The items, and the conditions that whole rows have; None if they have none.
-        """
-        if self.spec.is_image:
-            return to_tensor(items), None
+    def _read_rows(self, items: ArrayLike, *, has_y: bool) -> "_ReadRows":
+        """Arrays as they are, and frames by the names of their columns, without missing values."""
         if is_frame(items):
-            complete = self._read_frame(items, has_y=has_y)
+            complete, given = self._read_frame(items, has_y=has_y)
             rows, own = self._split(complete.rows)
         else:
             rows, own = self._split(to_tensor(items))
+            given = len(rows) if rows.ndim > 1 else 1
             complete = self._complete(rows)
             rows = complete.rows
             own = own if own is None or len(own) == len(rows) else own[complete.numbers]
         for note in complete.notes:
             warnings.warn(note, stacklevel=2)
-        return rows, own
+        return _ReadRows(rows, own, complete.numbers, given)
 
     def _split(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """What is learned of rows, and their conditions if these are whole rows."""
@@ -255,9 +270,12 @@ class Converter:
             return FilledTable(rows, rows, ())  # an error says so
         return complete_rows(rows.reshape(-1, *self.spec.shape), self.spec, "the rows")
 
-    def _read_frame(self, items: Any, *, has_y: bool) -> FilledTable:
-        """The whole rows of a frame, or what is learned of them if y says the rest."""
+    def _read_frame(self, items: Any, *, has_y: bool) -> tuple[FilledTable, int]:
+        """The whole rows of a frame, or what is learned of them if y says the rest; and its length.
+
+        Rows without some values may be left out of them.
+        """
         from vae_cli.data.table_source import open_frame
 
-        spec = learned_spec(self.spec) if has_y else self.spec
-        return read_source_like(open_frame(items), spec)
+        spec, source = learned_spec(self.spec) if has_y else self.spec, open_frame(items)
+        return read_source_like(source, spec), len(source.table)
