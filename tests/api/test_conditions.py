@@ -12,10 +12,12 @@ import torch
 
 from vae_cli import train
 from vae_cli.api.embeddings import embed
+from vae_cli.api.evaluation import own_training_set
 from vae_cli.api.model import TrainedModel
 from vae_cli.data.columns import CellFormat, Column
 from vae_cli.data.condition_values import condition_rows
 from vae_cli.errors import UsageError
+from vae_cli.runs.resolve import resolve
 
 NAN = float("nan")
 SEX = Column(name="sex", kind="category", categories=("F", "M"))
@@ -70,6 +72,17 @@ def fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fit:
         return train({**SIZES, "device": "cpu", **settings})
 
     return train_small
+
+
+def test_labels_that_were_hidden_stay_hidden_from_what_is_fitted_afterwards(fit: Fit) -> None:
+    """A prior over codes is told the conditions that the training was told, and no others."""
+    model = fit(limit=64, condition=["label"], labelled=20, validation=0.2)
+    trained_on = resolve(model.facts.config, torch.device("cpu")).train.condition
+    found = own_training_set(model).condition
+    assert trained_on is not None
+    assert found is not None
+    assert found.equal(trained_on)
+    assert found[:, -1].sum() == len(found) - 20
 
 
 def test_classes_of_images(fit: Fit) -> None:

@@ -14,6 +14,7 @@ from vae_cli.api.model import TrainedModel, load_trained
 from vae_cli.api.run_data import RunData, read_together
 from vae_cli.data.dataset import Progress, Stage, ignore_progress, ignore_stage
 from vae_cli.data.held_out import divide_for_validation
+from vae_cli.data.labelled import hide_labels
 from vae_cli.data.source import find_source
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError, VAEWarning, mark, require_known
@@ -416,7 +417,7 @@ def fit_source(
 
 
 def own_training_set(model: TrainedModel) -> InMemory:
-    """What a run was trained on.
+    """What a run was trained on, without the labels that were hidden from it.
 
     Raises:
         UsageError: its data are missing or have changed, or `model` was loaded with others.
@@ -429,7 +430,8 @@ def own_training_set(model: TrainedModel) -> InMemory:
         raise UsageError(
             f"a sampler is fitted to the data that run {model.name} was trained on: {what}"
         )
-    return model.prepare(train)
+    labelled, seed = model.settings.data.labelled, model.settings.training.seed
+    return model.prepare(hide_labels(train, model.spec, labelled, seed))
 
 
 def is_data_of(model: TrainedModel, name: str) -> bool:
