@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -13,10 +14,12 @@ from vae_cli.data.batch import Batch
 from vae_cli.data.split import InMemory
 from vae_cli.errors import UsageError
 from vae_cli.model import Codes, CodesHead
-from vae_cli.noise import Noise
+from vae_cli.noise import Noise, Part
 from vae_cli.runs.recorder import make_row
 from vae_cli.settings import choose, merge
-from vae_cli.training import EpochReport, TracedEpoch, TrainState, evaluate
+from vae_cli.training import EpochReport, TracedEpoch, TrainState, evaluate, loss_and_gradients
+from vae_cli.training.step import train_step
+from vae_cli.training.world import ALONE, Share
 
 CPU = torch.device("cpu")
 NAMES = ["vq", "rvq", "fsq"]
@@ -91,6 +94,34 @@ def test_a_codebook_is_resumed_bit_for_bit_and_learns_in_the_traced_step(network
     for name, tensor in run(again, split, 2).items():
         assert tensor.equal(expected[name]), name
     assert not before.equal(expected["model.encoder.head.quantizer.codebooks"])
+
+
+def test_a_codebook_learns_nothing_from_a_loss_that_is_not_finite() -> None:
+    for factor in (1.0, math.inf):
+        state, split = start("vq", "mlp")
+        before = head_of(state).quantizer.state_dict()
+        before = {name: tensor.clone() for name, tensor in before.items()}
+        batch = Batch(split.items[:BATCH] * factor)
+        train_step(
+            state,
+            partial(loss_and_gradients, state, ITEMS),
+            batch,
+            learning_rate=1e-3,
+            warmup=torch.tensor(1.0),
+        )
+        for name, tensor in head_of(state).quantizer.state_dict().items():
+            assert tensor.equal(before[name]) == (factor != 1), name
+
+
+def test_an_item_that_stands_in_where_none_is_left_teaches_a_codebook_nothing() -> None:
+    for weight in (1.0, 0.0):
+        state, split = start("vq", "mlp")
+        share = Share(world=ALONE, items=1, part=Part(0, 1, 1), weight=weight)
+        loss, _ = loss_and_gradients(
+            state, ITEMS, Batch(split.items[:1]), torch.tensor(1.0), share=share
+        )
+        assert loss.statistics.keys() == {"counts", "sums", "candidates"}
+        assert all((values != 0).any() == bool(weight) for values in loss.statistics.values())
 
 
 def test_the_table_has_the_codes_in_use_and_their_perplexity() -> None:
