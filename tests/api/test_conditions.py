@@ -1,6 +1,7 @@
 """Models of p(x|y) in Python: every way to say y means the same, and what is returned has it."""
 
 import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -184,3 +185,6 @@ def test_conditions_of_rows_that_are_left_out_are_left_out_too(fit: Fit) -> None
     for items in (rows, some):
         with pytest.warns(UserWarning, match="1 of 4 rows"):
             assert np.array_equal(model.encode(items, sexes).mean, expected)
+    with warnings.catch_warnings(action="error"):  # y stands for the column, whoever learned it
+        whole = model.encode(frame.iloc[kept], [sexes[place] for place in kept]).mean
+    assert np.array_equal(whole, expected)

@@ -141,8 +141,13 @@ def reading_spec(spec: Spec) -> Spec:
 
 def learned_spec(spec: Spec) -> Spec:
     """What is read of a table whose conditions are given beside it: what the model learned."""
-    means = spec.table.means[: len(spec.columns)]
-    return replace(spec, condition=(), table=replace(spec.table, means=means))
+    told = (column.name for column in spec.condition)  # said otherwise, so no column is wanted
+    table = replace(
+        spec.table,
+        means=spec.table.means[: len(spec.columns)],
+        dropped=(*spec.table.dropped, *told),
+    )
+    return replace(spec, condition=(), table=table)
 
 
 def is_whole(spec: Spec, width: int) -> bool:
