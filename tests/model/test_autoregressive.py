@@ -99,3 +99,14 @@ def test_a_copy_has_a_flow_of_its_own() -> None:
     assert isinstance(copied.flow, AutoregressiveFlow)
     assert not copied.rsample(2, Noise(0)).requires_grad, "it can be sampled and fitted to"
     torch.testing.assert_close(copied.rsample(2, Noise(0)), q.rsample(2, Noise(0)))
+
+
+def test_a_pass_uses_the_density_that_came_with_the_samples_and_inverts_no_flow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    q = posterior()
+    level = Level.draw(q, StandardNormal(DIMS)(), 5, Noise(0))
+    expected = (q.log_prob(level.z) - level.prior.log_prob(level.z)).mean(0)
+    monkeypatch.setattr(FlowPosterior, "log_prob", None)
+    torch.testing.assert_close(level.kl(), expected)
+    torch.testing.assert_close(-level.log_ratio().mean(0), expected)
